@@ -246,7 +246,7 @@ def logs(
     The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
     completed then, else with 1.
     """
-    from jobs.logs import find_output, show_log
+    from jobs.status import find_output, show_log
     from sentiment.runs.run_dir import Results
 
     if not show_log(find_output(name, Results(results)), follow, partial(typer.echo, err=True)):

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from jobs.grids.grid import expand_grid
-from jobs.grids.requirements import missing_for
 from jobs.here import gpus_here
+from jobs.services import missing_for
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.slurm.sbatch import find_refusal
-from jobs.slurm.site import explain_settings, read_partitions
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
 from sentiment.runs.run_dir import Results
 
@@ -62,7 +61,7 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         if not (grids / f"{name}.yaml").exists():
             yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
     try:
-        facts, refusals = [*explain_settings(slurm.read_settings()), *read_partitions()], True
+        facts, refusals = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()], True
     except NoSlurmError as error:
         facts, refusals = [], False
         yield Finding("note", "no Slurm", f"{error}; `python -m jobs submit GRID --local` runs a grid on this machine")

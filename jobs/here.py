@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.console import Console
 from sentiment.processes import HERE
 from sentiment.runs.attempts import ProcessLock
@@ -25,7 +25,6 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest, end_of_time
 
 _POLL_SECONDS = 0.1
-_SECONDS_UNTIL_A_GUESS = 20.0
 
 
 class Here:
@@ -40,7 +39,6 @@ class Here:
         self._waiting: deque[SubmissionDir] = deque()
         self._every: list[SubmissionDir] = []
         self._ended = 0
-        self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         self.stop.__enter__()
@@ -55,7 +53,7 @@ class Here:
     def accept(self, jobs: Iterable[Submission]) -> None:
         """Write jobs down, to be worked off in this order. The caller must hold the grid's lock."""
         for job in jobs:
-            folder = write_intent(new_submission(self._results, self._grid, job, 0, None))
+            folder = write_intent(new_submission(self._results, self._grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "works it off"))
             folder.accept(f"{HERE}{folder.number}")
             self._waiting.append(folder)
@@ -109,16 +107,8 @@ class Here:
         """Print a line; one that begins with a run's name says how that has ended."""
         if line.partition(" ")[0] in (run_ids := self.run_ids):
             self._ended += 1
-            line = f"[{self._ended}/{max(self._ended, len(run_ids))}] {line}{self._left(len(run_ids))}"
+            line = f"[{self._ended}/{max(self._ended, len(run_ids))}] {line}"
         self._console.say(line)
-
-    def _left(self, total: int) -> str:
-        """About how long the other runs will take, by those that have ended; nothing before that means anything."""
-        taken, left = time.monotonic() - self._began, total - self._ended
-        if taken < _SECONDS_UNTIL_A_GUESS or left <= 0:
-            return ""
-        seconds = taken / self._ended * left
-        return f"   about {seconds / 60:.0f} min left" if seconds >= 90 else f"   about {seconds:.0f} s left"
 
 
 def gpus_here() -> Sequence[str]:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from jobs.job_kinds import JOB_KINDS, KindName, services_needed, steps_saved
-from jobs.slurm.commands import read_settings
-from jobs.slurm.grid_jobs import GridJobs, Place
+from jobs.grid_jobs import GridJobs, Place
+from jobs.services import JOB_KINDS, services_needed, steps_saved
+from jobs.slurm.commands import most_tasks
 from jobs.slurm.resources import ClusterFile, Resources, increased
-from jobs.slurm.site import number_in
-from jobs.slurm.submissions import Submission
 from jobs.status import RunStatus
+from jobs.submissions import Submission
 from sentiment.config import RunConfig
 from sentiment.console import Say
-from sentiment.errors import NoSlurmError, RunDirError
+from sentiment.errors import RunDirError
 from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import Rungs
@@ -146,117 +145,85 @@ def plan_jobs(
         later: the rungs of a search that are to follow.
 
     Raises:
-        UsageError: a run had too little memory, and it is not known how much that was.
         SlurmError: there is a Slurm, but it does not answer.
     """
-    most_tasks, groups = _most_tasks(), _groups(runs, file.resources(grid), jobs)
-    training = [
-        _array(group, Resources.model_validate_json(resources), most_tasks, code, rung, epochs)
-        for (resources, code, rung, epochs), group in groups.items()
-    ]
-    needed: dict[KindName, list[RunConfig]] = services_needed([run.config for run in runs], results)
-    planned = []
+    most, training = most_tasks(), file.resources(grid)
+    planned = _arrays(runs, training, jobs, most) + (_slots(later, training, most) if later else [])
+    code = planned[0].code if planned else None
+    needed = services_needed([run.config for run in runs], results)
+    before, after = list[Submission](), list[Submission]()
     for kind in JOB_KINDS.values():
-        if kind.trains_runs:
-            planned += training + (_slots(later, file.resources(grid), most_tasks) if later else [])
-        elif kind.name in needed or kind.final:
+        if kind.name in needed or kind.final:
             resources = file.resources(grid, kind.name)
             if kind.name in jobs.failed_services:
                 failure, had = jobs.failed_services[kind.name]
                 resources = increased(failure.state, resources, had)
             number = resources.parallelism or 1 if kind.shareable else 1
-            planned.append(
-                Submission(
-                    kind=kind.name,
-                    tasks=[[] for _ in range(number)],
-                    configs=needed.get(kind.name, []),
-                    resources=resources,
-                    parallelism=number,
-                    code=training[0].code if training else _code_of(later),
-                    cluster=file.as_given() if kind.final else {},
-                )
+            job = Submission(
+                kind=kind.name,
+                tasks=[[] for _ in range(number)],
+                configs=needed.get(kind.name, []),
+                resources=resources,
+                parallelism=number,
+                code=code,
+                cluster=file.as_given() if kind.final else {},
             )
-    return planned
+            (after if kind.final else before).append(job)
+    return [*before, *planned, *after]
 
 
 def plan_here(runs: Sequence[WantedRun], at_once: int, later: LaterRungs | None) -> list[Submission]:
     """The same for this machine, which works off one job after another: runs prepare for themselves what they need."""
     resources = Resources(tasks=1, at_once=at_once)
-    groups = _groups([replace(run, row=replace(run.row, state="")) for run in runs], resources, GridJobs((), ()))
-    training = [_array(group, resources, 1, *same[1:]) for same, group in groups.items()]
-    planned = training + (_slots(later, resources, 1) if later else [])
+    planned = _arrays(runs, resources, None, 1) + (_slots(later, resources, 1) if later else [])
     return [job.model_copy(update={"here": True}) for job in planned]
 
 
-_Alike = tuple[str, str | None, int | None, int | None]
-"""Resources as JSON, code, rung and epochs of runs that can be tasks of one array."""
+def _arrays(runs: Sequence[WantedRun], configured: Resources, jobs: GridJobs | None, most: int) -> list[Submission]:
+    """An array for all runs that get the same resources and code, and train to the same epoch.
 
-
-def _groups(runs: Sequence[WantedRun], configured: Resources, jobs: GridJobs) -> dict[_Alike, list[RunConfig]]:
-    groups: dict[_Alike, list[RunConfig]] = {}
+    Args:
+        jobs: those that the runs had before; None gives all runs what is configured.
+    """
+    groups: dict[tuple[str, str | None, int | None, int | None], list[RunConfig]] = {}
     for run in runs:
-        place = jobs.places.get(run.row.run_id)
-        resources = increased(run.row.state, configured, place[0].submission.resources if place else None)
-        same = (resources.model_dump_json(), run.code, run.rung, run.epochs)
-        groups.setdefault(same, []).append(run.config)
-    return groups
-
-
-def _array(
-    configs: Sequence[RunConfig],
-    resources: Resources,
-    most_tasks: int,
-    code: str | None,
-    rung: int | None,
-    epochs: int | None,
-) -> Submission:
-    resources, shares = _shares(configs, resources, most_tasks)
-    return Submission(
-        kind="train",
-        tasks=[[config.run_id for config in share] for share in shares],
-        configs=[config for share in shares for config in share],
-        resources=resources,
-        parallelism=min(resources.parallelism or len(shares), len(shares)),
-        code=code,
-        rung=rung,
-        epochs=epochs,
-    )
-
-
-def _slots(later: LaterRungs, configured: Resources, most_tasks: int) -> list[Submission]:
-    """An array for each rung that is to come; its code is that of most trials, since one of any may be promoted."""
-    rungs, configs, planned = later.rungs, [run.config for run in later.candidates], []
-    for rung in later.numbers:
-        resources, shares = _shares(range(rungs.size(rung)), configured, most_tasks)
-        job = _array([], resources, most_tasks, _code_of(later), rung, rungs.epochs(rung))
-        parallelism = min(resources.parallelism or len(shares), len(shares))
-        tasks: list[list[str]] = [[] for _ in shares]
-        planned.append(job.model_copy(update={"tasks": tasks, "configs": configs, "parallelism": parallelism}))
+        place = jobs.places.get(run.row.run_id) if jobs else None
+        resources = increased(run.row.state, configured, place[0].submission.resources) if place else configured
+        groups.setdefault((resources.model_dump_json(), run.code, run.rung, run.epochs), []).append(run.config)
+    planned = []
+    for (given, code, rung, epochs), configs in groups.items():
+        shares = deal(configs, Resources.model_validate_json(given), most)
+        tasks = [[config.run_id for config in share] for share in shares]
+        job = _training(tasks, Resources.model_validate_json(given), code, rung, epochs)
+        planned.append(job.model_copy(update={"configs": [config for share in shares for config in share]}))
     return planned
 
 
-def _code_of(later: LaterRungs | None) -> str | None:
-    return Counter(run.code for run in later.candidates).most_common(1)[0][0] if later else None
+def _slots(later: LaterRungs, resources: Resources, most: int) -> list[Submission]:
+    """An array for each rung that is to come; its code is that of most trials, since one of any may be promoted."""
+    code = Counter(run.code for run in later.candidates).most_common(1)[0][0]
+    configs, planned = [run.config for run in later.candidates], []
+    for rung in later.numbers:
+        tasks: list[list[str]] = [[] for _ in deal(range(later.rungs.size(rung)), resources, most)]
+        job = _training(tasks, resources, code, rung, later.rungs.epochs(rung))
+        planned.append(job.model_copy(update={"configs": configs}))
+    return planned
 
 
-def _shares(items: Sequence[T], resources: Resources, most_tasks: int) -> tuple[Resources, list[list[T]]]:
-    """The items of each task of an array; of more items than the site allows tasks they are worked off together."""
-    if not resources.shares_tasks and len(items) <= most_tasks:
-        return resources, [[item] for item in items]
-    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), most_tasks)
-    return resources.model_copy(update={"tasks": tasks}), deal(items, tasks)
+def _training(
+    tasks: list[list[str]], resources: Resources, code: str | None, rung: int | None, epochs: int | None
+) -> Submission:
+    parallelism = min(resources.parallelism or len(tasks), len(tasks))
+    return Submission(
+        kind="train", tasks=tasks, resources=resources, parallelism=parallelism, code=code, rung=rung, epochs=epochs
+    )
 
 
-def deal(items: Sequence[T], tasks: int) -> list[list[T]]:
-    """Each task's share of what they work off together, such as runs; no more tasks than items."""
-    number = min(tasks, len(items))
-    return [list(items[task::number]) for task in range(number)]
+def deal(items: Sequence[T], resources: Resources, most: int) -> list[list[T]]:
+    """The share of each task of an array, such as runs, which a task begins with.
 
-
-def _most_tasks() -> int:
-    """The largest number of tasks that the site allows in one array."""
-    try:
-        settings = read_settings()
-    except NoSlurmError:
-        settings = {}
-    return number_in(settings, "MaxArraySize")
+    Args:
+        most: the largest number of tasks that the site allows in an array.
+    """
+    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), most, len(items))
+    return [list(items[task::tasks]) for task in range(tasks)]

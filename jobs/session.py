@@ -1,31 +1,32 @@
-"""What the commands do to a grid: submit what is missing, submit again what failed, cancel; on Slurm or here."""
+"""What the commands do to a grid: submit what is missing, submit again what failed, cancel; in a queue or here."""
 
+import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from jobs import policy
-from jobs.grids.grid import ExpandedGrid
-from jobs.grids.reuse import reuse_completed, trained_on_others
+from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
+from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_others
 from jobs.grids.rounds import grow
 from jobs.here import Here, gpus_here
 from jobs.plan import CodeChoice, LaterRungs, WantedRun, later_rungs, plan_here, plan_jobs, with_pauses
-from jobs.slurm import commands as slurm
-from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs, Place, read_jobs, settle_jobs
+from jobs.slurm import commands as queue
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.slurm.sbatch import submit_chain
-from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_status, run_configs
-from jobs.tasks.grid_end import GridEnd
+from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, Say, silent
 from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError, SlurmError
 from sentiment.processes import HERE
 from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.code_version import start_command
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.rungs import read_rungs
@@ -33,14 +34,16 @@ from sentiment.runs.state import CANCELLED, PAUSED, PLANNED, RUNNING, UNKNOWN
 
 Run = tuple[RunStatus, RunConfig]
 
+_POLL_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class LaunchOptions:
     """What the command line says about how to execute runs.
 
     Attributes:
-        cluster: what Slurm's jobs may use: a file, or what it says.
-        local: whether to use this machine instead of Slurm.
+        cluster: what jobs may use: a file, or what it says.
+        local: whether to use this machine instead of a queue.
         at_once: on this machine: how many runs at a time; None takes one for each GPU, or one.
         new_code: as in `jobs.plan.CodeChoice`.
         progress: shows how far a grid on this machine is.
@@ -66,7 +69,7 @@ class GridSession:
     """A grid and its jobs, while no other command submits or cancels anything of the grid.
 
     Attributes:
-        here: what works off jobs on this machine; None if Slurm does.
+        here: what works off jobs on this machine; None if a queue does.
         left_out: ids of the runs that were not submitted, since their files are damaged or their state is not known.
         exit_code: of the command.
     """
@@ -97,7 +100,7 @@ class GridSession:
         """Submit runs that are neither completed nor wait nor run; those completed in other grids are copied.
 
         Raises:
-            SentimentError: Slurm refuses. The grid is as it was before, so that its file may be changed.
+            SentimentError: the queue refuses. The grid is as it was before, so that its file may be changed.
         """
         before = self.results.read_grid(self.plan.name)
         self.results.write_grid(grid.plan)
@@ -124,16 +127,15 @@ class GridSession:
         configs = dict(zip((run.run_id for run in grid.plan.runs), grid.configs, strict=True))
         trials = [(row, configs[row.run_id]) for row in rows if row.run_id in configs]
         missing = [one for one in trials if policy.submit(one[0]) == "submits"]
+        rungs = read_rungs(self.results, self.plan)
+        late = [one for one in missing if rungs and rungs.is_decided(one[0].run_id)]
+        if late:
+            self.say(
+                f"{len(late)} of {len(rows)} runs missed the ranking of their rung; to train them to its end "
+                f"anyway: `python -m jobs rerun {self.plan.name}`"
+            )
         self._forget_tries(missing)
-        if rungs := read_rungs(self.results, self.plan):
-            late = [one for one in missing if rungs.is_decided(one[0].run_id)]
-            missing = [one for one in missing if one not in late]
-            if late:
-                self.say(
-                    f"{len(late)} of {len(rows)} runs missed the ranking of their rung; to train them to its end "
-                    f"anyway: `python -m jobs rerun {self.plan.name}`"
-                )
-        self._launch(missing, False, trials)
+        self._launch([one for one in missing if one not in late], False, trials)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str]) -> None:
         """Submit again what ended without a result, and release what is held.
@@ -147,7 +149,7 @@ class GridSession:
         self._leave_unknown(meant)
         try:
             if not causes or "held" in causes:
-                self._release([row for row in meant if actions[row.run_id] == "releases"])
+                self._release([row for row in meant if actions[row.run_id] == "releases"], bool(run_ids))
         finally:  # one that an administrator holds is no reason to leave out the others
             wanted = self._readable([row for row in meant if actions[row.run_id] == "submits"])
             self._forget_tries(wanted)
@@ -229,29 +231,26 @@ class GridSession:
             wanted = with_pauses(wanted, rungs)
             candidates = self._code.choose(trials, self.jobs.places, again, lambda _line: None)
             later = later_rungs(rungs, candidates) if trials else None
-        submitted = self._accept_here(wanted, later) if self.here else self._submit_to_slurm(wanted, later)
-        for run_id in submitted:  # older tasks that still work off runs together are not to begin again with these
-            if run_id in self.jobs.places and self.jobs.places[run_id][0].submission.pooled:
-                self.jobs.places[run_id][0].cancel([run_id])
+        (self._accept_here if self.here else self._submit_to_queue)(wanted, later)
+        for run in wanted:  # older tasks that still work off runs are not to begin again with these
+            if run.row.run_id in self.jobs.places:
+                self.jobs.places[run.row.run_id][0].cancel([run.row.run_id])
 
-    def _accept_here(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> list[str]:
+    def _accept_here(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> None:
         if later and (elsewhere := [run for run in later.candidates if run.row.active]):
             self.say(f"{len(elsewhere)} trials of this rung are trained elsewhere, where the next rungs follow")
             later = None
-        if not wanted and not later:
+        if self.here and (wanted or later):
+            self.say(f"{len(wanted)} of {len(self.plan.runs)} runs to do")
+            self.here.accept(plan_here(wanted, self.options.at_once or max(len(gpus_here()), 1), later))
+        else:
             self.say("nothing to do")
-            return []
-        self.say(f"{len(wanted)} of {len(self.plan.runs)} runs to do")
-        at_once = self.options.at_once or max(len(gpus_here()), 1)
-        if self.here:
-            self.here.accept(plan_here(wanted, at_once, later))
-        return [run.row.run_id for run in wanted]
 
-    def _submit_to_slurm(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> list[str]:
+    def _submit_to_queue(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> None:
         later = self._if_needed(wanted, later)
         if not wanted and not later and not self.jobs.lacks_final_job:
             self.say("nothing to submit")
-            return []
+            return
         planned = plan_jobs(wanted, self.results, self.options.file, self.plan.name, self.jobs, later)
         chain = submit_chain(self.results, self.plan.name, planned, self.jobs)
         self.say(f"{len(wanted)} of {len(self.plan.runs)} runs submitted")
@@ -263,78 +262,65 @@ class GridSession:
             self.exit_code = chain.refused_report.exit_code
             self.say(f"training goes on, but its report was refused: {chain.refused_report}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
-        return [run.row.run_id for run in wanted]
 
     def _if_needed(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> LaterRungs | None:
         """The later rungs, unless their tasks wait already, and for nothing else than before.
 
         Those that have begun are about to rank the current rung: what is submitted for it now comes too late.
         """
-        run_ids = {run.row.run_id for run in wanted}
-        others = [run.row.run_id for run in (later.candidates if later else ()) if run.row.run_id not in run_ids]
-        if dying := [run_id for run_id in others if self._is_dying(run_id)]:
-            self.say(
-                f"{len(dying)} cancelled trials are still ending; the same command submits them when they have ended"
-            )
+        if later is None:
             return None
         slots = {folder.submission.name: folder.submission.rung for folder in self.jobs.waiting_slots}
         begun = any(job.state == RUNNING for job in self.jobs.queue or () if job.name in slots)
-        there = later is not None and {*later.numbers} <= {*slots.values()}
+        there = {*later.numbers} <= {*slots.values()}
         return None if begun or (there and not wanted) else later
 
-    def _is_dying(self, run_id: str) -> bool:
-        """Whether the run was cancelled, and is still in the queue: a ranking must not come before it goes on."""
-        task = self.jobs.queued(run_id, self.jobs.place(run_id))
-        return task.cancelled and task.in_queue
-
-    def _release(self, rows: Sequence[RunStatus]) -> None:
-        """Release held tasks of runs, and the grid's held jobs that have no runs.
+    def _release(self, rows: Sequence[RunStatus], named: bool) -> None:
+        """Release all held jobs of the grid or, if runs are named, those of arrays that have them and of services.
 
         Raises:
-            SlurmError: Slurm refuses any of them; the others go on.
+            SlurmError: the queue refuses any of them; the others go on.
         """
-        if self.here:  # what Slurm holds is left to it
+        if self.here:  # what the queue holds is left to it
             for line in describe_held(self.plan.name, rows):
                 self.say(line)
             return
-        places = [self.jobs.places[row.run_id] for row in rows]
-        tasks = {(folder.submission.name, task) for folder, task in places}
-        whole = {folder.submission.name for folder, _ in places if folder.submission.pooled}
-        whole |= {one.submission.name for one in self.jobs.submissions if not one.submission.job_kind.trains_runs}
-        held = (job for job in self.jobs.queue or () if job.held)
-        released = [job.address for job in held if (job.name, job.task) in tasks or job.name in whole]
-        slurm.release(released)
+        meant = {self.jobs.places[row.run_id][0] for row in rows}
+        others = [one for one in self.jobs.submissions if not (named and one.submission.job_kind.trains_runs)]
+        names = {one.submission.name for one in (*meant, *others)}
+        released = [job.address for job in self.jobs.queue or () if job.held and job.name in names]
+        queue.release(released)
         if released:
             self.say(f"{len(released)} held job{'s' if len(released) > 1 else ''} released: {' '.join(released)}")
 
     def cancel(self, run_ids: set[str]) -> list[str]:
-        """Cancel runs: their tasks or, where other runs of a task go on, only these runs. The runs' ids.
+        """Cancel runs; the ids of those that would have gone on.
 
-        They are marked before Slurm is asked, so that a task that is about to be requeued stays cancelled.
+        They are marked, which the tasks that train them heed. A task that has not begun is taken from the queue if
+        nothing else is left of its share, and an array of which nothing is left.
 
         Args:
             run_ids: of the runs meant; if empty, all that the grid has in the queue, other jobs and what newer ones
                 have replaced too.
         """
         going_on = {row.run_id for row in self.rows if policy.cancel(row)}
-        marks: dict[SubmissionDir, set[int | str]] = defaultdict(set)
-        whole: dict[Place, Job] = {}
+        others = going_on - run_ids if run_ids else set[str]()
+        marks: dict[SubmissionDir, set[str]] = defaultdict(set)
+        ended: dict[str, None] = {}
         cancelled: dict[str, None] = {}
         for (folder, task), job in self.jobs.active_tasks.items():
-            trained = [run_id for run_id in folder.runs_of(task) if run_id in going_on]
-            meant = [run_id for run_id in trained if not run_ids or run_id in run_ids]
+            meant = [run_id for run_id in folder.run_ids if run_id in going_on and run_id not in others]
             cancelled |= dict.fromkeys(meant)
-            if not run_ids or (meant and meant == trained):
-                whole[folder, task] = job
-                marks[folder].add(task)
-            if folder.submission.pooled:
-                marks[folder].update(meant)
+            marks[folder].update(meant if run_ids else [*meant, folder.submission.id])
+            left = others.intersection(folder.run_ids if job.state == RUNNING else folder.tasks[task])
+            if not run_ids or (meant and not left and (job.state == RUNNING or {*folder.tasks[task]} & {*meant})):
+                ended[job.address] = None
         try:
             for folder, found in marks.items():
                 folder.cancel(found)
         except OSError as error:
-            self.say(f"cannot write down that they are cancelled, but tells Slurm: {error}")
-        slurm.cancel(dict.fromkeys(job.address for job in whole.values() if not job.job_id.startswith(HERE)))
+            self.say(f"cannot write down that they are cancelled, but tells the queue: {error}")
+        queue.cancel(address for address in ended if not address.startswith(HERE))
         return list(cancelled)
 
 
@@ -346,22 +332,17 @@ def open_session(
 
     Raises:
         LockedError: another command submits or cancels something of this grid.
-        SlurmError: Slurm is to be used, but there is none, or it does not answer.
+        SlurmError: a queue is to be used, but there is none, or it does not answer.
     """
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessLock(folder / "lock", "submits or cancels"):
-        yield GridSession(results, plan, _jobs(results, plan.name, options.local), options, here)
-
-
-def _jobs(results: Results, grid: str, local: bool) -> GridJobs:
-    if local:
-        return read_jobs(results, [grid])[0]
-    try:
-        return settle_jobs(results, grid)
-    except NoSlurmError as error:
-        here = f"`python -m jobs submit {grid} --local`, or `make submit GRID={grid} LOCAL=1`,"
-        raise NoSlurmError(f"{error}; {here} runs the grid here and now") from None
+        try:
+            jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
+        except NoSlurmError as error:
+            local = f"`python -m jobs submit {plan.name} --local`, or `make submit GRID={plan.name} LOCAL=1`,"
+            raise NoSlurmError(f"{error}; {local} runs the grid here and now") from None
+        yield GridSession(results, plan, jobs, options, here)
 
 
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
@@ -381,7 +362,6 @@ def _carry_out(results: Results, plan: GridPlan, options: LaunchOptions, order: 
         with open_session(results, plan, options) as session:
             order(session)
         return session.exit_code or int(bool(session.left_out))
-    notify = options.file.notify
     with Here(results, plan.name, Console(options.say, options.progress)) as here:
         with open_session(results, plan, options, here) as session:
             order(session)
@@ -392,29 +372,48 @@ def _carry_out(results: Results, plan: GridPlan, options: LaunchOptions, order: 
             with open_session(results, session.plan, options, here) as session:
                 more = session.go_on()
             here.work_off()
-        return _conclude(session, here, notify) or int(bool(left_out))
+        return _conclude(session, here) or int(bool(left_out))
 
 
-def _conclude(session: GridSession, here: Here, notify: Sequence[str]) -> int:
-    """Build the report and tell somebody; the exit code by what became of the runs, however that goes."""
+def _conclude(session: GridSession, here: Here) -> int:
+    """Build the report; the exit code by what became of the runs, however that goes."""
     if here.stop.reason():
         return policy.EXIT_RUNNING
-    session.jobs = _jobs(session.results, session.plan.name, local=True)
+    (session.jobs,) = read_jobs(session.results, [session.plan.name])
     rows = [row for row in session.rows if row.run_id in here.run_ids]
     if any(row.state not in (CANCELLED, PLANNED) for row in rows):
         log = session.results.slurm / session.plan.name / "report.log"
-        page = session.results.report / "report.html"
         session.options.progress("the report", 0, None)
         with open(log, "wb") as output:
-            end = GridEnd(session.results, session.plan, notify, output, session.say)
-            built = end.report(here.stop) == 0
-            session.say(f"report: {page}" if built else f"report: FAILED; see {log}")
-            end.tell_unless_stopped(here.stop, reported=built)
+            built = build_report(session.results, here.stop.reason, output)
+        session.say(f"report: {session.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
     if any(map(policy.needs_somebody, rows)):
         session.say(f"next: `python -m jobs rerun {session.plan.name} --local` repeats what failed")
     if any(row.state == CANCELLED for row in rows):
         return policy.EXIT_RUNNING
     return policy.EXIT_FAILED if any(policy.helps(row) for row in rows) else 0
+
+
+def build_report(results: Results, stopped: Callable[[], object], output: IO[bytes] | None) -> bool:
+    """Build the report of all results; whether it could be built.
+
+    It has a process of its own, since `jobs` does not import `report`.
+
+    Args:
+        stopped: a reason to stop, which ends it, or None.
+        output: where it prints; None is the output of this process.
+    """
+    process = subprocess.Popen(  # noqa: S603
+        [*start_command("report"), "build", "--results", str(results.root)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+    )
+    while process.poll() is None:
+        if stopped():
+            process.terminate()
+        time.sleep(_POLL_SECONDS)
+    return process.returncode == 0
 
 
 def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> None:
@@ -425,7 +424,7 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
 
     Raises:
         LockedError: another command submits or cancels something of this grid.
-        SlurmError: Slurm does not answer, or there is none although runs were submitted to it.
+        SlurmError: the queue does not answer, or there is none although runs were submitted to it.
     """
     local = all(folder.submission.here for folder in read_submissions(results, plan.name))
     options = LaunchOptions(say=say, local=local)
@@ -442,6 +441,5 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         cancelled = session.cancel(run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {len(cancelled)} run{'' if len(cancelled) == 1 else 's'} cancelled{names}")
-        meant = [row for row in session.rows if not run_ids or row.run_id in run_ids]
-        for line in describe_unknown(meant):
+        for line in describe_unknown(row for row in session.rows if not run_ids or row.run_id in run_ids):
             say(f"grid {plan.name}: not cancelled: {line}")

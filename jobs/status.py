@@ -1,4 +1,5 @@
-"""The state of every run of every grid, from submissions, run directories and one question to Slurm; and its table."""
+"""The state of every run of every grid, from submissions, run directories and one question to the queue; its table; and
+what runs and other jobs have printed."""
 
 import json
 import os
@@ -6,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -17,11 +19,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.policy import helps, judge, needs_somebody
-from jobs.slurm.grid_jobs import GridJobs, Place, read_jobs
+from jobs.grid_jobs import GridJobs, Place, read_jobs
+from jobs.policy import Verdict, helps, judge, needs_somebody
+from jobs.services import OTHER_KINDS
+from jobs.submissions import read_submissions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.console import Say
+from sentiment.console import Say, printable
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import GridPlan
@@ -33,26 +37,24 @@ NARROW = 80
 _UNLIMITED = 10_000
 # Of a grid with more rows than this, runs that are completed or wait are only counted.
 _MOST_ROWS = 60
+_POLL_SECONDS = 0.3
+_ASK_SECONDS = 5.0  # the queue is not asked more often than this
 _QUIET = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
-@dataclass(frozen=True)
-class RunStatus:
+@dataclass(frozen=True, kw_only=True)
+class RunStatus(Verdict):
     """One run, as `jobs status` shows it.
 
     Attributes:
-        job: the task that it was last given to, as Slurm's commands take it.
+        job: the task that has it or may take it, as the queue's commands take it.
         seen: the last sign of life (ISO 8601, UTC).
         expected: when a waiting task is expected to begin, or when the time of a running one is over.
-        active: whether it waits or runs, and will end by itself.
-        begun: whether it has begun since it was last submitted, and has not ended by itself.
         parameters: what distinguishes it from the others of its grid.
     """
 
     grid: str
     run_id: str
-    state: str
-    reason: str = ""
     job: str | None = None
     attempts: int = 0
     epoch: int | None = None
@@ -60,8 +62,6 @@ class RunStatus:
     score: float | None = None
     seen: str | None = None
     expected: str | None = None
-    active: bool = False
-    begun: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -145,16 +145,16 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
 
 def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, standing: Standing | None) -> RunStatus:
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
-    place = None if progress.completed else jobs.place(run_id, progress.last_attempt)
-    verdict = judge(progress, jobs.queued(run_id, place), standing)
+    attempt = progress.last_attempt
+    place = None if progress.completed else jobs.place(run_id, attempt)
+    verdict = judge(progress, jobs.queued(run_id, place, attempt), standing)
     job = jobs.job(place) if place else None
     present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None
     expected = (present.end if present.state == RUNNING else present.start) if present else None
     return RunStatus(
+        **vars(verdict),
         grid=plan.name,
         run_id=run_id,
-        state=verdict.state,
-        reason=verdict.reason,
         job=job.address if job else None,
         attempts=progress.attempts,
         epoch=progress.epoch,
@@ -162,8 +162,6 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
         score=progress.score,
         seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
         expected=_iso(expected) if expected else None,
-        active=verdict.active,
-        begun=verdict.begun,
     )
 
 
@@ -174,7 +172,7 @@ def _iso(moment: datetime) -> str:
 def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
     """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
     if number := sum(row.state == HELD for row in rows):
-        yield f"{number} of {len(rows)} runs are held in Slurm's queue; `python -m jobs rerun {grid}` frees them"
+        yield f"{number} of {len(rows)} runs are held in the queue; `python -m jobs rerun {grid}` frees them"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
@@ -310,7 +308,7 @@ def run_configs(
     found: dict[str, RunConfig] = {}
     mistakes: dict[str, str] = {}
     for folder in {places[run_id][0] for run_id in wanted if run_id in places}:
-        found.update({config.run_id: config for config in folder.read_all_configs()})
+        found.update(folder.configs)
     planned = {run.run_id: run.parameters for run in plan.runs}
     for run_id in wanted:
         if run_id in found:
@@ -348,3 +346,113 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
         raise UsageError(f"run {name}: is trained by {owner}; give this command there")
     os.kill(owner.pid, signal.SIGTERM)
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
+
+
+@dataclass
+class TaskOutput:
+    """The output of a run of a grid, or of the newest job of a kind that trains no runs.
+
+    Attributes:
+        name: the run's id, or the kind.
+    """
+
+    results: Results
+    grid: str
+    name: str
+    is_run: bool
+
+    def newest(self) -> Path | None:
+        """The file that was written to last; None if there is none yet."""
+        there = [file for file in self._files() if file.exists()]
+        return max(there, key=lambda file: file.stat().st_mtime_ns) if there else None
+
+    def _files(self) -> Iterator[Path]:
+        yield self.results.slurm / self.grid / f"{self.name}.log"  # of the report, on this machine
+        for folder in read_submissions(self.results, self.grid):
+            yield folder.run_log(self.name)
+            for number, run_ids in enumerate(folder.tasks):
+                # A task's own log says why a run that has none did not begin.
+                alone = self.name in run_ids and not folder.run_log(self.name).exists()
+                if (alone or self.name == folder.submission.kind) and (log := folder.log_file(number)):
+                    yield log
+
+    def state(self) -> tuple[str, bool]:
+        """Its state, and whether it waits or runs."""
+        (jobs,) = read_jobs(self.results, [self.grid])
+        if not self.is_run:
+            active = any(folder.submission.kind == self.name for folder, _ in jobs.active_tasks)
+            return jobs.service_states().get(self.name, "not in the queue"), active
+        rows = read_grid_status(self.results, read_plan(self.results, self.grid), jobs).rows
+        row = next(row for row in rows if row.run_id == self.name)
+        return f"{row.state} {row.reason}".strip(), row.active
+
+
+def find_output(name: str, results: Results) -> TaskOutput:
+    """What a user means: RUN, or GRID/RUN where several grids have the run, or GRID/KIND for another job.
+
+    Raises:
+        UsageError: there is no such run or job, or several.
+    """
+    grid, _, rest = name.rpartition("/")
+    plans = [read_plan(results, one) for one in planned_grids(results) if not grid or one == grid]
+    kinds = [str(kind.name) for kind in OTHER_KINDS]
+    if grid and plans and rest in kinds:
+        return TaskOutput(results, grid, rest, is_run=False)
+    if not grid and any(plan.name == rest for plan in plans):
+        jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
+        raise UsageError(f"{rest}: is a grid; name one of its runs (`jobs status {rest}` shows them), or {jobs}")
+    found = [plan for plan in plans if any(run.run_id == rest for run in plan.runs)]
+    if not found and rest in (run_dir.path.name for run_dir in single_runs(results)):
+        raise UsageError(f"{rest}: is a run outside of grids, which prints where it was started")
+    if not found:
+        refuse_unknown([name], [], results)
+    if len(found) > 1:
+        raise UsageError(f"{rest}: is a run of several grids; write {' or '.join(f'{p.name}/{rest}' for p in found)}")
+    return TaskOutput(results, found[0].name, rest, is_run=True)
+
+
+def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
+    """Print a log to the standard output.
+
+    Args:
+        follow: whether to go on printing until the run or job has ended, and wait for it to begin.
+        say: told which file it is, and how the run or job ended.
+
+    Returns:
+        Whether the run is completed; True unless it was followed.
+
+    Raises:
+        UsageError: there is no log yet.
+    """
+    shown, positions = None, dict[Path, int]()
+    asked, state, active = float("-inf"), "", False
+    while True:
+        if follow and time.monotonic() > asked + _ASK_SECONDS:
+            (state, active), asked = output.state(), time.monotonic()
+        if file := output.newest():
+            if file != shown:
+                say(f"==> {file} <==")
+            shown, positions[file] = file, _print_from(file, positions.get(file, 0))
+        elif not follow:
+            raise UsageError(f"{output.name}: has no log yet; it is {output.state()[0]}")
+        if not active:
+            break
+        time.sleep(_POLL_SECONDS)
+    if follow:
+        say(f"{output.name}: {state}")
+    return not follow or state.startswith(COMPLETED)
+
+
+def _print_from(path: Path, position: int) -> int:
+    """Print a file from a position on, without control characters to a terminal; where its end is."""
+    with open(path, "rb") as file:
+        file.seek(position)
+        text, end = file.read(), file.tell()
+    sys.stdout.buffer.write(visible(text.decode(errors="replace")).encode() if sys.stdout.isatty() else text)
+    sys.stdout.buffer.flush()
+    return end
+
+
+def visible(text: str) -> str:
+    """The text with escapes for what a terminal would obey instead of showing it; `\\r` begins a new line."""
+    return printable(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app as jobs_app
 from jobs.here import Here
-from jobs.slurm.submissions import Submission
+from jobs.submissions import Submission
 from report.compare.findings import analyse
 from report.questions.attention import attention
 from report.read import load_study

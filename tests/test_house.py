@@ -23,7 +23,7 @@ WORDS = {
     "Grid": "report/read.py",
     "Attempt": "sentiment/runs/records.py",
     "Baseline": "sentiment/models/baseline.py",
-    "Submission": "jobs/slurm/submissions.py",
+    "Submission": "jobs/submissions.py",
 }
 # Words that only a part of the system needs: nothing else is called so anywhere.
 LOCAL_WORDS = {"slot": ("jobs/",), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}

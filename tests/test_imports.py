@@ -36,13 +36,13 @@ LAYERS = [
     {"sentiment.commands", "sentiment.__main__"},
 ]
 JOB_LAYERS = [
-    {"jobs", "jobs.grids", "jobs.policy"},
-    {"jobs.job_kinds"},
-    {"jobs.slurm"},
-    {"jobs.here", "jobs.status"},
-    {"jobs.plan", "jobs.tasks.attempt", "jobs.tasks.grid_end", "jobs.tasks.worker"},
+    {"jobs", "jobs.policy", "jobs.services"},
+    {"jobs.grids", "jobs.slurm.resources", "jobs.slurm.commands", "jobs.slurm.endings"},
+    {"jobs.submissions", "jobs.grid_jobs"},
+    {"jobs.here", "jobs.slurm", "jobs.status"},
+    {"jobs.plan"},
     {"jobs.session"},
-    {"jobs.tasks", "jobs.dry_run", "jobs.doctor", "jobs.logs", "jobs.sync"},
+    {"jobs.tasks", "jobs.dry_run", "jobs.doctor", "jobs.sync"},
     {"jobs.__main__"},
 ]
 HEAVY = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "nltk", "numpy"}
@@ -173,15 +173,16 @@ def test_elmo_models_are_found_without_torch() -> None:
 
 # What knows how runs are executed, and what looks for tweets and models before any run is; the other modules of jobs
 # know runs only by their files.
-_TRAINS = ("jobs.tasks", "jobs.here", "jobs.job_kinds")
+_TRAINS = ("jobs.tasks", "jobs.here")
 _LOOKS_FOR_FILES = {
     "jobs.sync": {"sentiment.tracking"},
-    "jobs.grids.requirements": {
+    "jobs.services": {
         "sentiment.data",
         "sentiment.encoders.models",
         "sentiment.models.baseline",
+        "sentiment.training",
     },
-    "jobs.grids.reuse": {"sentiment.data", "sentiment.encoders.models"},
+    "jobs.grids.grid": {"sentiment.data", "sentiment.encoders.models"},
 }
 
 

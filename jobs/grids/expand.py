@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from jobs.grids.space import Choices, Distribution, draw
-from jobs.grids.sweep_file import MOST_RUNS, SweepFile
+from jobs.grids.sweep_file import MOST_RUNS, Choices, Distribution, SweepFile, draw
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.grids.expand import effective
-from jobs.grids.space import Choices, Distribution, Parameter
+from jobs.grids.sweep_file import Choices, Distribution, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds

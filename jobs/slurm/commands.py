@@ -1,4 +1,4 @@
-"""Slurm's own commands: one query for all jobs, and the few orders that are given.
+"""Slurm's own commands: one query for all jobs, the few orders that are given, and what a site's settings mean.
 
 All of them are run by `ask`. An answer that is not whole is none: whoever takes it for an empty queue submits again
 what waits there.
@@ -10,7 +10,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,14 +43,13 @@ ENDED = {
     "REVOKED",
     "TIMEOUT",
 }
-NEVER_SATISFIED = "DependencyNeverSatisfied"
+_NEVER_SATISFIED = "DependencyNeverSatisfied"
 
 # A job that waits for one of these reasons begins only when it is released. A launch fails where a node's prolog fails;
 # the other jobs were requeued too often or put on hold, by the site's settings or by somebody.
-HELD_BY_USER = "JobHeldUser"
-HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
+_HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
 _HELD = {
-    HELD_BY_ADMINISTRATOR,
+    _HELD_BY_ADMINISTRATOR,
     "JobHoldMaxRequeue",
     "job requeued in held state",
     "launch failed requeued held",
@@ -81,7 +80,7 @@ class Job:
     @property
     def active(self) -> bool:
         """Whether it waits, runs or ends; a job whose dependency failed waits for nothing."""
-        return self.state not in ENDED and self.reason != NEVER_SATISFIED
+        return self.state not in ENDED and self.reason != _NEVER_SATISFIED
 
     @property
     def held(self) -> bool:
@@ -89,9 +88,25 @@ class Job:
         return self.state in _WAITING and self.reason in _HELD
 
     @property
-    def held_by_user(self) -> bool:
-        """Whether its user holds it."""
-        return self.state in _WAITING and self.reason == HELD_BY_USER
+    def waits_for_others(self) -> bool:
+        """Whether it waits for other jobs to end."""
+        return self.reason == "Dependency"
+
+    @property
+    def cannot_begin(self) -> bool:
+        """Whether a job that it waited for did not succeed."""
+        return "Dependency" in self.reason
+
+    @property
+    def why(self) -> str:
+        """Why it is where it is and, if it is held, who can release it."""
+        if self.held and self.reason == _HELD_BY_ADMINISTRATOR:
+            return f"{self.reason}; an administrator has to let it go on (scontrol release {self.address})"
+        if self.held:
+            return f"{self.reason}; `jobs rerun` lets it go on (scontrol release {self.address})"
+        if self.state in _WAITING and self.reason == "JobHeldUser":
+            return f"held by its user; `scontrol release {self.address}` lets it begin"
+        return "" if self.reason == "None" else self.reason
 
     @property
     def address(self) -> str:
@@ -118,27 +133,6 @@ def read_queue() -> list[Job]:
     if not whole or any(not _is_job(line) for line in lines[1:]) or _is_job(lines[0]):
         raise UnansweredError(f"squeue: {shown(text)} is not the list of jobs that was asked for")
     return [_job(line[:-1]) for line in lines[1:]]
-
-
-def read_accounting(names: Iterable[str], since: datetime) -> list[Job]:
-    """What the accounting remembers of jobs, found by their names.
-
-    Raises:
-        SlurmError: there is no accounting, or it does not answer.
-    """
-    header = "JobID|State|NodeList|JobName"
-    text = query(
-        "sacct",
-        "--parsable2",
-        "--allocations",
-        f"--name={','.join(sorted(set(names)))}",
-        f"--starttime={since.astimezone():%Y-%m-%dT%H:%M:%S}",
-        f"--format={header.replace('|', ',')}",
-    )
-    _, found, rows = text.rpartition(f"{header}\n")
-    if not found or (rows and not rows.endswith("\n")) or any(row.count("|") != 3 for row in rows.splitlines()):
-        raise UnansweredError(f"sacct: {shown(text)} is not the list of jobs that was asked for")
-    return [_accounted(*row.split("|")) for row in rows.splitlines()]
 
 
 def read_settings() -> dict[str, str]:
@@ -284,11 +278,6 @@ def _job(fields: list[str]) -> Job:
     return Job(name, job_id, _number(task), state, reason, elapsed, _time(start), _time(end), node)
 
 
-def _accounted(job: str, state: str, node: str, name: str) -> Job:
-    job_id, _, task = job.partition("_")
-    return Job(name, job_id, _number(task), state.split()[0] if state else "", node=node)
-
-
 def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
@@ -298,3 +287,87 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
         return None  # N/A
+
+
+# What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
+_DEFAULTS = {
+    "AuthInfo": 120,
+    "KillWait": 30,
+    "MaxArraySize": 1001,
+    "MinJobAge": 300,
+    "SlurmdTimeout": 300,
+}
+
+
+def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What follows from the settings of `scontrol show config`: each with a sentence."""
+    requeues = settings.get("JobRequeue", "1") != "0"
+    mode = settings.get("PreemptMode", "OFF")
+    if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
+        mode = "OFF"
+    first = "USR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "TERM"
+    preempted = next((told for name, told in _PREEMPTED.items() if name in mode), _PREEMPTED["SUSPEND"])
+    yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
+    yield (
+        f"JobRequeue {int(requeues)}",
+        (
+            "tasks that lose their node or are preempted start again by themselves"
+            if requeues
+            else "jobs are not requeued here unless they ask for it, which those of a grid do"
+        ),
+    )
+    yield f"PreemptMode {mode}", preempted if mode == "OFF" else f"{preempted}; {first} comes first"
+    yield (
+        f"KillWait {number_in(settings, 'KillWait')} s",
+        "a task has this long between TERM and KILL to finish its step and save; what it does not save is redone",
+    )
+    most = number_in(settings, "MaxArraySize")
+    yield f"MaxArraySize {most}", "more runs than this are worked off by as many tasks, one after another"
+    yield (
+        f"MinJobAge {number_in(settings, 'MinJobAge')} s",
+        "squeue remembers ended jobs this long; later their states come from logs and run directories",
+    )
+    delay = number_in(settings, "AuthInfo", r"cred_expire=(\d+)")
+    yield f"cred_expire {delay} s", "a requeued task waits this long before it can start again"
+    timeout = number_in(settings, "SlurmdTimeout")
+    yield f"SlurmdTimeout {timeout} s", "after this time a dead node is noticed, its tasks are requeued"
+    if "associations" in settings.get("AccountingStorageEnforce", ""):
+        yield "accounts", "jobs need one (`sacctmgr show associations user=$USER`): defaults.account, or your default"
+
+
+_PREEMPTED = {
+    "OFF": "no other job takes a task's place",
+    "REQUEUE": "a preempted task saves and is requeued",
+    "CANCEL": "a preempted task saves, but is cancelled: `jobs rerun` resumes it",
+    "SUSPEND": "a preempted task is suspended, keeps its memory and goes on later",
+}
+
+
+def number_in(settings: Mapping[str, str], name: str, pattern: str = r"(\d+)") -> int:
+    """The number in one of a site's settings, in Slurm's unit (`30 sec` is 30); Slurm's default if there is none."""
+    match = re.search(pattern, settings.get(name, ""))
+    return int(match[1]) if match else _DEFAULTS[name]
+
+
+def read_partitions() -> list[tuple[str, str]]:
+    """Each partition, and what kinds of nodes and which time limit it has.
+
+    Raises:
+        SlurmError: there is no Slurm here, or it does not answer.
+    """
+    text = query("sinfo", "--all", "--noheader", "--format=%P|%a, %D nodes of %c cores, %m MB and gres %G, at most %l")
+    rows = (line.partition("|") for line in text.splitlines() if "|" in line)
+    return [(f"partition {name}", what) for name, _, what in rows]
+
+
+def most_tasks() -> int:
+    """The largest number of tasks that the site allows in one array; Slurm's default where there is no Slurm.
+
+    Raises:
+        SlurmError: there is one, but it does not answer.
+    """
+    try:
+        settings = read_settings()
+    except NoSlurmError:
+        settings = {}
+    return number_in(settings, "MaxArraySize")

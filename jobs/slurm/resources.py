@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from jobs.job_kinds import JOB_KINDS, OTHER_KINDS, KindName
+from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
-from sentiment.errors import ConfigError, UsageError
+from sentiment.errors import ConfigError
 from sentiment.runs.state import TIMEOUT
 
 # Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that are decided by
@@ -70,8 +70,8 @@ class Resources(Section):
     parallelism: PositiveInt | None = None
     """The largest number of tasks that run at a time (sbatch's `%N`)."""
     tasks: PositiveInt | None = None
-    """In how many tasks all runs are worked off, one after another: each takes the next run that nobody has until its
-    time is nearly over, and is then requeued. For many short runs; None is one for each run, or for each `at_once`."""
+    """In how many tasks all runs are worked off, for many short runs: each takes the next run that nobody has until its
+    time is nearly over, and is then requeued. None is one for each run, or for each `at_once`."""
     at_once: PositiveInt = 1
     """How many runs share the GPUs of one task at the same time, for small models."""
     setup: list[str] = Field(default_factory=list)
@@ -101,11 +101,6 @@ class Resources(Section):
     def has_gpu(self) -> bool:
         """Whether a task gets a GPU, or a part of one."""
         return self.gpus > 0 or any(part.startswith(_ON_A_GPU) for part in (self.gres or "").split(","))
-
-    @property
-    def shares_tasks(self) -> bool:
-        """Whether tasks work off all runs together, so that any of them may take a run."""
-        return self.tasks is not None or self.at_once > 1
 
     @model_validator(mode="before")
     @classmethod
@@ -152,7 +147,7 @@ class ClusterFile(Section):
     """Resources of all jobs, and what differs for some of them.
 
     Each field of a job is taken from the first of these that sets it: the section of its kind (for training tasks that
-    of its grid), what its kind needs by itself (`jobs.job_kinds`: preparing tweets and writing the report need no GPU,
+    of its grid), what its kind needs by itself (`jobs.services`: preparing tweets and writing the report need no GPU,
     the report one core for half an hour), `defaults`, the schema's default.
     """
 
@@ -169,19 +164,6 @@ class ClusterFile(Section):
     """For the job that writes the report."""
     grids: dict[str, Resources] = Field(default_factory=dict)
     """For the training tasks of a grid, by its name."""
-    notify: list[str] = Field(default_factory=list)
-    """A command, word by word and without a shell, that is run when a grid has ended, with Slurm and with `--local`.
-    Its environment has GRID_NAME, GRID_RUNS, GRID_COMPLETED, GRID_FAILED, GRID_PRUNED, GRID_CANCELLED (the number of
-    runs), GRID_RESULTS and GRID_REPORT (the report's page, or nothing if it could not be built)."""
-
-    @field_validator("notify", mode="before")
-    @classmethod
-    def _command_is_given_word_by_word(cls, command: object) -> object:
-        if isinstance(command, str):
-            raise ValueError(
-                "is run without a shell: write its words as a list, as in [mail, -s, done, me@example.org]"
-            )
-        return command
 
     def as_given(self) -> dict[str, Any]:
         """Plain values, from which the same is made: only what is set."""
@@ -213,25 +195,18 @@ def read_cluster(path: Path) -> ClusterFile:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
 
 
-def increased(state: str, configured: Resources, had: Resources | None) -> Resources:
+def increased(state: str, configured: Resources, had: Resources) -> Resources:
     """Resources for the next attempt at a job.
 
     Args:
         state: how the last one ended.
         configured: what the cluster's file says now.
-        had: what the last one had; None if there was none.
-
-    Raises:
-        UsageError: it had too little memory, and it is not known how much that was.
+        had: what the last one had. A memory that was the site's to choose cannot be increased.
     """
-    if state == TIMEOUT and had:
+    if state == TIMEOUT:
         minutes = round(had.time_minutes * configured.time_factor)
         return configured.model_copy(update={"time_minutes": max(configured.time_minutes, minutes)})
-    if state != "OUT_OF_MEMORY":
-        return configured
-    if had is None or had.memory_gb is None:
-        raise UsageError(
-            "a job had too little memory, and its cluster file did not say how much: set memory_gb in the file"
-        )
-    memory = had.memory_gb * configured.memory_factor
-    return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
+    if state == "OUT_OF_MEMORY" and had.memory_gb is not None:
+        memory = had.memory_gb * configured.memory_factor
+        return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
+    return configured

@@ -5,23 +5,21 @@ pickles that are renamed after sbatch (and lost if the submitting process dies i
 time-outs instead of progress.
 """
 
-import math
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import submitit
 
-from jobs.job_kinds import JOB_KINDS
+from jobs.grid_jobs import GridJobs
+from jobs.services import JOB_KINDS
 from jobs.slurm import commands as slurm
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import Container, Resources
-from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.errors import QueueFullError, SlurmError, UnansweredError
 from sentiment.runs.run_dir import Results
 
@@ -35,6 +33,9 @@ _IN_CONTAINER = (
 )
 _CONTAINER_PROGRAM = '"$(command -v apptainer || command -v singularity || echo apptainer)"'
 _CODE = Path(__file__).parents[2]
+# A task knows its end itself. Should it not, this is time for a save; Slurm looks every 30 s for jobs to warn, so that
+# a warning may come a minute early.
+_WARNING_SECONDS = 120
 
 # What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS.
 _FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
@@ -92,11 +93,11 @@ def batch_file(submission: Submission) -> str:
         **_asked(submission.resources),
         job_name=submission.name,
         dependency=submission.after,
-        signal_delay_s=submission.signal_seconds,
+        signal_delay_s=min(_WARNING_SECONDS, submission.resources.time_minutes * 15),
         array_parallelism=submission.parallelism,
         stderr_to_stdout=True,
     )
-    if submission.job_kind.is_array:
+    if not submission.job_kind.final:
         executor.parameters["map_count"] = len(submission.tasks)
     return executor.text(_command(submission))
 
@@ -148,12 +149,6 @@ def _container_options(container: Container, submission: Submission) -> list[str
     return [*nv, *binds, "--pwd", here, *container.options, container.image]
 
 
-# Slurm looks every 30 s for jobs to warn, so a warning may come a minute early.
-_SWEEP_SECONDS = 60
-_UNMEASURED_SAVE_SECONDS = 30.0
-_MEASURED_RUNS = 20
-
-
 @dataclass
 class SubmittedChain:
     """What became of a chain of jobs."""
@@ -186,7 +181,7 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
         for job in jobs:
             if JOB_KINDS[job.kind].final == final:
                 after = _dependency(job, [*waiting, *chain.accepted])
-                chain.accepted.append(_submit(describe(results, grid, job, after)))
+                chain.accepted.append(_submit(new_submission(results, grid, job, after)))
 
     try:
         submit(final=False)
@@ -205,18 +200,12 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     return chain
 
 
-def describe(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
-    """The job as it would be submitted; `after` is its dependency, as sbatch takes it."""
-    return new_submission(results, grid, job, _warning_seconds(results, grid, job.resources.time_minutes), after)
-
-
 def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
     """Tasks of a later rung wait for the end, however it was, of all that trains in the rung before theirs."""
-    kind = JOB_KINDS[job.kind]
+    ids = [one.job_id for one in before if one.submission.kind in job.job_kind.after]
     if job.by_ranking and job.rung:
-        condition, ids = "afterany", [one.job_id for one in before if one.submission.rung == job.rung - 1]
-    else:
-        condition, ids = kind.condition, [one.job_id for one in before if one.submission.kind in kind.after]
+        ids = [one.job_id for one in before if one.submission.rung == job.rung - 1]
+    condition = "afterany" if job.by_ranking or job.job_kind.final else "afterok"
     return f"{condition}:{':'.join(ids)}" if ids else None
 
 
@@ -245,12 +234,3 @@ def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
         folder.withdraw()
         raise error
     folder.accept(found[0])
-
-
-def _warning_seconds(results: Results, grid: str, minutes: int) -> int:
-    """How long before its end Slurm warns a task: twice the slowest save that was measured, and a look of Slurm's."""
-    files = islice((results.runs / grid).glob("*/timings.jsonl"), _MEASURED_RUNS)
-    rows = (row for file in files for row in results.run_dir(file.parent.name, grid).read_timings())
-    saves = [row.get("seconds") for row in rows if row.get("kind") == "save"]
-    slowest = max((one for one in saves if isinstance(one, int | float)), default=_UNMEASURED_SAVE_SECONDS)
-    return min(math.ceil(2 * slowest) + _SWEEP_SECONDS, minutes * 15)

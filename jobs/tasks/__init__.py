@@ -1,4 +1,1 @@
-"""The programs that Slurm and the local launcher start, and the attempts at runs that they make.
-
-Imports `jobs.slurm` and the table of job kinds; imported by `jobs.local`. These three know training, nothing else does.
-"""
+"""The program that Slurm and a local grid start, and the attempts at runs that it makes: only this knows training."""

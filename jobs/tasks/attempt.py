@@ -9,15 +9,15 @@ import traceback
 from enum import IntEnum
 from functools import cache, partial
 
-from jobs.job_kinds import steps_saved
-from jobs.slurm.grid_jobs import DISK_FULL_EXIT_CODE, ROOM_ADVICE
+from jobs.services import steps_saved
+from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
-from sentiment.processes import is_of_this_array, slurm_job
+from sentiment.processes import slurm_job
 from sentiment.runs.attempts import seems_held
 from sentiment.runs.records import Failure, Tries, timestamp
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, end_of_time
 
@@ -28,6 +28,10 @@ class NoProgressError(SentimentError):
 
 class KilledError(SentimentError):
     """A run's process was killed."""
+
+
+class CrashedError(SentimentError):
+    """A run's process ended by another signal."""
 
 
 def describe(error: BaseException) -> Failure:
@@ -56,21 +60,13 @@ def is_disk_full(error: BaseException | None) -> bool:
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
-def has_run_out(error: BaseException) -> bool:
-    """Whether an attempt lacked something that another one may have: memory, disk, an answer of a file system or Slurm.
-
-    All other errors are the run's own: it would meet them again.
-    """
-    lacking = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
-    return isinstance(error, lacking) or is_disk_full(error)
-
+# What an attempt may lack and another one may have: memory, disk, an answer of a file system or of the queue. All other
+# errors are the run's own: it would meet them again.
+_LACKING = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
 
 # USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
-# TERM comes from Slurm: after a preemption it requeues the job itself, and after a cancellation nobody should.
+# TERM comes from the queue: after a preemption it requeues the job itself, and after a cancellation nobody should.
 _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
-
-TRIES = 3
-"""So often in a row a run may be begun at the same step; then it has failed by itself."""
 
 
 class Outcome(IntEnum):
@@ -84,10 +80,8 @@ class Outcome(IntEnum):
     OUT_OF_TIME = 4
     """Everything is saved; it goes on as soon as it is started again."""
     LOOK_AGAIN = 5
-    """It is to be started again, to look again: a process trains the run that Slurm believes to be dead and may die, or
-    the next part of a grid waits for room in the queue."""
-    TAKEN = 6
-    """Another process trains the run; nothing was done."""
+    """It is to be started again, to look again: a process trains the run that the queue believes to be dead and may
+    die, or what follows a grid waits for room in the queue."""
     DISK_FULL = DISK_FULL_EXIT_CODE
     """It failed for want of room on the disk, where nothing could be written down about it."""
 
@@ -100,26 +94,18 @@ def outcome_of(stop: Stop | None) -> Outcome:
     return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
 
 
-def attempt_run(
-    config: RunConfig, results: Results, grid: str, stop: StopRequest, pooled: bool = False, tries: int = TRIES
-) -> Outcome:
+def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: int = 3) -> Outcome:
     """Train a run; a failure is written into its directory.
 
     An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` behind: the run has not ended,
     and whoever finds that may begin it again.
 
     Args:
-        pooled: whether other tasks of the same array take runs as well: a run that one of them trains is left to it at
-            once.
-        tries: how often in a row it may be begun at the same step.
+        tries: so often in a row it may be begun at the same step; then it has failed by itself.
     """
-    run_dir = results.run_dir(config.run_id, grid)
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
-    if run_dir.completed:
-        print(f"{config.run_id} is completed")
-        return Outcome.COMPLETED
-    if read_progress(run_dir).has_paused(stop.epochs):
-        print(f"{config.run_id} is at the end of its rung, after epoch {stop.epochs}")
+    if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):
+        print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
@@ -128,29 +114,24 @@ def attempt_run(
             begin()
         from sentiment.training.experiment import run_experiment
 
-        reason = run_experiment(RunContext(config, results, run_dir, stop, PLAIN, begin))
-    except TakenOverError as error:
-        print(error)
-        return Outcome.COMPLETED
-    except LockedError as error:
+        reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, PLAIN, begin))
+    except (TakenOverError, LockedError) as error:
         print(f"{error}; the run is left to it")
-        if pooled and is_of_this_array(error.job):
-            return Outcome.TAKEN
         return Outcome.COMPLETED
     except Exception as error:  # of any kind: later commands show it
         record_failure(run_dir, error)
-        if not has_run_out(error):
-            _note_tries(run_dir, None)
+        if not isinstance(error, _LACKING) and not is_disk_full(error):
+            run_dir.tries_file.unlink(missing_ok=True)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
     if (outcome := outcome_of(reason)) is not Outcome.OUT_OF_TIME:
-        _note_tries(run_dir, None)
+        run_dir.tries_file.unlink(missing_ok=True)
     print(f"{config.run_id} is completed" if reason is None else f"{config.run_id} saved and stopped: {reason.detail}")
     return outcome
 
 
 def announce(run_dir: RunDir) -> None:
-    """Note that another process will begin a run: if that is killed before it can count, the run has not ended."""
+    """Note that a process will begin a run: if that is killed before it can count, the run has not ended."""
     if not run_dir.tries_file.exists():
         run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_record(Tries(step=0, number=0, job=None))
@@ -172,19 +153,12 @@ def _begin(run_dir: RunDir, tries: int) -> None:
             f"memory or time; rerun with more of it{how}"
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    _note_tries(run_dir, Tries(step=step, number=number, job=slurm_job()))
-    run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
-
-
-def _note_tries(run_dir: RunDir, tries: Tries | None) -> None:
-    if tries is None:
-        run_dir.tries_file.unlink(missing_ok=True)
-        return
     try:
-        run_dir.write_record(tries)
+        run_dir.write_record(Tries(step=step, number=number, job=slurm_job()))
     except OSError:  # on a full disk: what cannot be counted is not tried again
         run_dir.tries_file.unlink(missing_ok=True)
         raise
+    run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
 
 
 PLAIN = Console(print, silent)

@@ -1,109 +1,68 @@
-"""What is done when a grid has ended, by the job that ends it or by the process of a local grid: report, `notify`."""
+"""What the job does that ends a grid: it submits what is to follow, with a job that ends the grid in its place; else it
+builds the report."""
 
-import os
-import shlex
-import signal
-import subprocess
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from dataclasses import replace
 
-from jobs.policy import needs_somebody
-from jobs.slurm.grid_jobs import read_jobs
-from jobs.status import read_grid_status
+from jobs.session import LaunchOptions, build_report, open_session
+from jobs.slurm.resources import ClusterFile
+from jobs.submissions import SubmissionDir
+from jobs.tasks.attempt import Outcome, outcome_of
 from sentiment.console import Say
-from sentiment.runs.code_version import start_command
+from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
+from sentiment.processes import slurm_restarts
 from sentiment.runs.records import GridPlan
-from sentiment.runs.run_dir import Results
-from sentiment.runs.state import CANCELLED, COMPLETED, PRUNED
 from sentiment.training.stop import StopRequest
 
-NOTIFY_SECONDS = 60.0
-_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 300.0
+# After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
+_MOST_LOOKS = 24
+_POLL_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class GridEnd:
-    """The end of a grid's runs.
+def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
+    """Submit what is to follow, or build the report."""
+    if (outcome := submit_next_part(folder, print)) is not None:
+        return outcome
+    reported = build_report(folder.results, stop.reason, None)
+    return outcome_of(stop.reason()) if stop.reason() or reported else Outcome.FAILED
+
+
+def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
+    """Submit what is to follow; a refusal is said, and changes nothing else: the grid is over then.
 
     Args:
-        notify: the command that tells somebody, as words; none if it is empty.
-        output: where the commands print; None is the output of this process.
+        ending: the submission of the job that ends the grid, which is running.
+
+    Returns:
+        None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet, or
+        the queue does not answer, or another command has the grid.
     """
-
-    results: Results
-    plan: GridPlan
-    notify: Sequence[str]
-    output: IO[bytes] | None
-    say: Say
-
-    def report(self, stop: StopRequest) -> int:
-        """Build the report of all results; its exit code.
-
-        It has a process of its own, since `jobs` does not import `report`; a reason to stop ends it.
-        """
-        process = subprocess.Popen(  # noqa: S603
-            [*start_command("report"), "build", "--results", str(self.results.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=self.output,
-        )
-        while process.poll() is None:
-            if stop.reason():
-                process.terminate()
-            time.sleep(_POLL_SECONDS)
-        return process.returncode
-
-    def tell_unless_stopped(self, stop: StopRequest, reported: bool) -> None:
-        """Tell somebody, if `notify` says how; `reported` says whether the report was built."""
-        if self.notify and not stop.reason():
-            self.tell(self.results.report / "report.html" if reported else None)
-
-    def tell(self, report: Path | None, seconds: float = NOTIFY_SECONDS) -> None:
-        """Run the command of `notify`; what becomes of it is said, and changes nothing else.
-
-        Args:
-            report: None if it could not be built.
-            seconds: after which the command, and what it has started, is killed.
-        """
-        self.say(f"notify: {shlex.join(self.notify)}: {self._run(self._facts(report), seconds)}")
-
-    def _run(self, facts: dict[str, str], seconds: float) -> str:
-        """What became of the command."""
+    plan, results = _plan(ending), ending.results
+    tries = (results.run_dir(run.run_id, plan.name).tries_file for run in plan.runs)
+    if not plan.rounds and not any(file.exists() for file in tries):
+        return None  # as for most grids; nobody is asked
+    options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
         try:
-            process = subprocess.Popen(  # noqa: S603
-                list(self.notify),
-                env=os.environ | facts,
-                stdin=subprocess.DEVNULL,
-                stdout=self.output,
-                stderr=self.output,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            return f"cannot be run: {error}"
-        try:
-            code = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return f"was killed because it had not ended after {seconds:g} s"
-        return "done" if code == 0 else f"ended with {code}"
+            with open_session(results, plan, options) as session:
+                earlier = [folder for folder in session.jobs.submissions if folder.path != ending.path]
+                session.jobs = replace(session.jobs, submissions=earlier)  # else it would replace the job that it is
+                return Outcome.COMPLETED if session.go_on() else None
+        except (LockedError, UnansweredError, QueueFullError) as error:
+            if isinstance(error, QueueFullError) or time.monotonic() >= end:
+                say(str(error))
+                return Outcome.LOOK_AGAIN if slurm_restarts() < _MOST_LOOKS else None
+        except SentimentError as error:
+            say(f"nothing more is submitted: {error}")
+            return None
+        time.sleep(_POLL_SECONDS)
 
-    def _facts(self, report: Path | None) -> dict[str, str]:
-        """What the command finds in its environment."""
-        (jobs,) = read_jobs(self.results, [self.plan.name])
-        rows = read_grid_status(self.results, self.plan, jobs).rows
-        states = Counter(row.state for row in rows)
-        return {
-            "GRID_NAME": self.plan.name,
-            "GRID_RUNS": str(len(rows)),
-            "GRID_COMPLETED": str(states[COMPLETED]),
-            "GRID_FAILED": str(sum(map(needs_somebody, rows))),
-            "GRID_PRUNED": str(states[PRUNED]),
-            "GRID_CANCELLED": str(states[CANCELLED]),
-            "GRID_RESULTS": str(self.results.root.resolve()),
-            "GRID_REPORT": str(report.resolve()) if report else "",
-        }
+
+def _plan(folder: SubmissionDir) -> GridPlan:
+    grid = folder.submission.grid
+    plan = folder.results.read_grid(grid)
+    if plan is None:
+        raise RunDirError(f"{folder.results.grid_file(grid)}: is gone")
+    return plan

@@ -8,9 +8,11 @@ may come. All state is on disk, so that it does not matter how often, where and 
 """
 
 import contextlib
+import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from sentiment.processes import slurm_array_task, slurm_job, slurm_node, slurm_r
 from sentiment.training.stop import Stop, StopRequest, end_of_time
 
 if TYPE_CHECKING:
-    from jobs.slurm.submissions import SubmissionDir
+    from jobs.submissions import SubmissionDir
     from jobs.tasks.attempt import Outcome
 
 # How long a task that wants to be requeued waits for a slurmctld that is away, for an update say.
@@ -49,8 +51,8 @@ def main(arguments: list[str]) -> int:
     """
     end, (option, value) = end_of_time(None, time.time()), (*arguments[1:], "", "")[:2]
     with WhileParentsLive(end, int(value)) if option == "--here" else StopRequest(end) as stop:
-        from jobs.slurm.grid_jobs import task_begins
-        from jobs.slurm.submissions import SubmissionDir
+        from jobs.slurm.endings import task_begins
+        from jobs.submissions import SubmissionDir
         from jobs.tasks.attempt import Outcome
 
         folder = SubmissionDir(Path(arguments[0]))
@@ -59,9 +61,6 @@ def main(arguments: list[str]) -> int:
             return requeue(folder, number, Outcome(int(value)))
         if option != "--here":
             print(task_begins(f"task {number} of {folder.submission.name}", slurm_restarts(), slurm_node()))
-        if number in folder.cancelled:
-            print("was cancelled: it goes on when it is submitted again")
-            return Outcome.STOPPED
         outcome = perform(folder, number, stop)
         again = outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN)
         return requeue(folder, number, outcome) if again and not option else outcome
@@ -69,31 +68,80 @@ def main(arguments: list[str]) -> int:
 
 def perform(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":
     """Do what a task of this kind does."""
-    kind = folder.submission.job_kind
-    if kind.trains_runs:
+    from jobs.tasks.attempt import Outcome
+
+    if folder.is_cancelled:
+        print("was cancelled: it goes on when it is submitted again")
+        return Outcome.STOPPED
+    if folder.submission.job_kind.trains_runs:
         from jobs.tasks.worker import Worker
 
-        return Worker(folder, number).work(stop)
-    if kind.final:
-        from jobs.tasks.services import end_grid
+        return Worker(folder, number, stop).work()
+    if folder.submission.job_kind.final:
+        from jobs.tasks.grid_end import end_grid
 
         return end_grid(folder, stop)
-    from jobs.tasks.services import serve
-
     return serve(folder, number, stop)
 
 
+def serve(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":
+    """Do work that runs wait for."""
+    from jobs.tasks.attempt import PLAIN, Outcome, is_disk_full, outcome_of
+
+    folder.failure_file(number).unlink(missing_ok=True)
+    try:
+        configs = list(folder.configs.values())
+        return outcome_of(folder.submission.job_kind.work(configs, folder.results, stop, PLAIN))
+    except Exception as error:  # of any kind: all runs that wait show it
+        with contextlib.suppress(OSError):
+            record_failure_of(folder, number, error)
+        traceback.print_exc()
+        return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
+
+
+def record_failure_of(folder: "SubmissionDir", number: int, error: Exception) -> None:
+    """Write a failure of a whole task down: with its runs or, if it has none, with the submission."""
+    from jobs.tasks.attempt import describe
+    from jobs.tasks.worker import Worker
+    from sentiment.files import write_json
+
+    if folder.submission.job_kind.trains_runs:
+        Worker(folder, number, StopRequest()).fail(error)
+    else:
+        write_json(folder.failure_file(number), describe(error).model_dump(mode="json"))
+
+
+def insist_on_progress(folder: "SubmissionDir", number: int) -> None:
+    """Count how often in a row the time of a task without runs ended without progress.
+
+    Raises:
+        NoProgressError: that was too often.
+    """
+    from jobs.tasks.attempt import NoProgressError
+    from sentiment.files import write_json
+
+    file, done = folder.progress_file(number), folder.submission.job_kind.progress(folder.results)
+    former = json.loads(file.read_bytes()) if file.exists() else {"done": -1, "cuts": 0}
+    cuts = 0 if done > former["done"] else former["cuts"] + 1
+    with contextlib.suppress(OSError):  # a full disk shows when the task saves
+        write_json(file, {"done": done, "cuts": cuts})
+    if cuts >= folder.submission.resources.attempts_without_progress:
+        raise NoProgressError(
+            f"its time ended {cuts} times in a row without progress: starting and saving take longer than the time "
+            "limit leaves; rerun with more time"
+        )
+
+
 def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcome":
-    """Let Slurm start the task again, unless it was cancelled meanwhile or makes no progress.
+    """Let the queue start the task again, unless it was cancelled meanwhile or makes no progress.
 
     Args:
         outcome: why; a task that is only to look again need not make any.
     """
     from jobs.tasks.attempt import Outcome
-    from jobs.tasks.services import insist_on_progress, record_failure_of
     from sentiment.errors import SentimentError
 
-    if number in folder.cancelled:
+    if folder.is_cancelled:
         return Outcome.STOPPED
     try:
         if outcome is not Outcome.LOOK_AGAIN and not folder.submission.job_kind.trains_runs:

@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
+from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import expand_grid
 from jobs.plan import WantedRun, later_rungs, plan_jobs
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile
 from jobs.status import RunStatus
 from sentiment.config_file import read_yaml
@@ -172,7 +172,7 @@ def measure_planning() -> str:
         grid = expand_grid(path, results)
         rungs = read_rungs(results, grid.plan)
         assert rungs is not None
-        runs = [WantedRun(RunStatus("many", one.run_id, "PLANNED"), one, None) for one in grid.configs]
+        runs = [WantedRun(RunStatus("PLANNED", grid="many", run_id=one.run_id), one, None) for one in grid.configs]
         jobs = plan_jobs(runs, results, ClusterFile(), "many", GridJobs((), ()), later_rungs(rungs, runs))
         seconds = time.monotonic() - start
     return f"{MANY:,} trials, rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.grids.requirements import missing_for
+from jobs.services import missing_for
 from sentiment.config import DataConfig, LabelledTable, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources

@@ -9,8 +9,7 @@ import torch
 
 pytest.importorskip("transformers", reason="the extra hub is not installed")
 
-from jobs.grids.requirements import missing_for
-from jobs.job_kinds import JOB_KINDS
+from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders import transformer

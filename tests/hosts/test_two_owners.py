@@ -57,7 +57,7 @@ if moment not in ("a step", "never"):
     to_go = [{"step-": 12, "metrics.jsonl": 2}.get(moment, 1)]
 replace, Path.replace = Path.replace, pausing_replace
 with Pausing() as stop:
-    sys.exit(attempt.attempt_run(config, results, "grid", stop))
+    sys.exit(attempt.attempt_run(config, results.run_dir(config.run_id, "grid"), stop))
 """
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.slurm.submissions import read_submissions
+from jobs.submissions import read_submissions
 from sentiment.runs.run_dir import Results
 
 # Fields of a job are separated by this in the file; squeue is told how to separate them.
@@ -38,11 +38,10 @@ done
 echo "Submitted batch job $number" """,
     "scontrol": """
 case $* in
-    "show config") echo 'ClusterName = test'; echo 'AccountingStorageType = accounting_storage/slurmdbd';;
+    "show config") echo 'ClusterName = test';;
 esac""",
     "scancel": """
 for job; do sed -i "s/^@${job%_*}@\\(${job#*_}\\|[^@]*\\)@[A-Z]*@/@${job%_*}@\\1@CANCELLED@/" jobs; done""",
-    "sacct": "echo 'JobID|State|NodeList|JobName'; cat accounted",
     "sinfo": "echo 'PARTITION|GRES|MEMORY|CPUS'; echo 'main|(null)|1000|4'",
 }
 
@@ -99,7 +98,6 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         ("header", f"{_HEADER}\n"),
         ("jobs", ""),
         ("number", "100"),
-        ("accounted", ""),
     ):
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobs.job_kinds import KindName
+from jobs.grid_jobs import GridJobs
+from jobs.services import KindName
 from jobs.session import GridSession, LaunchOptions
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.submissions import Submission, SubmissionDir, new_submission, write_intent
 from jobs.status import RunStatus
+from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
@@ -54,7 +54,7 @@ PLAN = a_plan(f"run-{seed}" for seed in range(3))
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
     """A run as `status` shows it."""
-    row = RunStatus("g", "run-0", state, attempts=1, active=active)
+    row = RunStatus(state, active=active, grid="g", run_id="run-0", attempts=1)
     return replace(row, **changes)  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ def submitted(
 ) -> SubmissionDir:
     """What a command left that submitted runs, each as a task of its own."""
     job = a_job(kind, [[run] for run in runs] or [[]], [], Resources(), 1).model_copy(update={"here": here})
-    folder = write_intent(new_submission(results, grid, job, 90, after))
+    folder = write_intent(new_submission(results, grid, job, after))
     folder.accept(job_id)
     return folder
 
@@ -103,7 +103,7 @@ def write_job(
 ) -> SubmissionDir:
     """Tasks of any kind."""
     job = a_job(kind, tasks, configs, resources, 1)
-    return write_intent(new_submission(results, GRID, job, 90, None))
+    return write_intent(new_submission(results, GRID, job, None))
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:
@@ -138,6 +138,6 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     )
 
 
-def a_failure(job: str | None = "7_3") -> Failure:
-    """A failure of its own that a run met in a job."""
-    return Failure(job=job, time="", error="DivergedError", reason="the loss is nan", traceback="...")
+def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:
+    """A failure that a run met in a job."""
+    return Failure(job=job, time="", error=error, reason="the loss is nan", traceback="...")

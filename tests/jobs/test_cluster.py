@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.job_kinds import KindName
+from jobs.services import KindName
 from jobs.slurm.resources import Resources, read_cluster
 from sentiment.errors import ConfigError
 from tests.jobs.grid_files import GRIDS, write_yaml

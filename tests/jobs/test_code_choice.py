@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from jobs.grid_jobs import Place
 from jobs.plan import CodeChoice, WantedRun
-from jobs.slurm.grid_jobs import Place
 from jobs.slurm.resources import Resources
 from jobs.slurm.sbatch import directives
-from jobs.slurm.submissions import new_submission, write_intent
 from jobs.status import RunStatus
+from jobs.submissions import new_submission, write_intent
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
@@ -51,7 +51,7 @@ def _begin(results: Results) -> None:
 
 def _submitted(results: Results, code: str | None) -> dict[str, Place]:
     job = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
-    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, 90, None)), 0)}
+    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, None)), 0)}
 
 
 def _row() -> RunStatus:
@@ -117,7 +117,7 @@ def test_damaged_record_of_a_run_is_left_to_its_task(results: Results) -> None:
 def test_jobs_are_started_from_their_copy(results: Results, kind: str) -> None:
     code = freeze_code(results)
     job = a_job(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
-    folder = write_intent(new_submission(results, GRID, job, 90, None))
+    folder = write_intent(new_submission(results, GRID, job, None))
     words = shlex.split(directives(folder.submission)[-1])
     at = words.index(sys.executable)
     copy = results.code.resolve() / code

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.slurm.grid_jobs import DISK_FULL_EXIT_CODE, read_termination
+from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.tasks.attempt import Outcome, attempt_run, is_disk_full
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -25,7 +25,7 @@ def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
     small_run: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "run_experiment", _no_room)
-    assert attempt_run(small_run, results, "some", StopRequest()) is Outcome.DISK_FULL
+    assert attempt_run(small_run, results.run_dir(small_run.run_id, "some"), StopRequest()) is Outcome.DISK_FULL
     failure = results.run_dir(small_run.run_id, "some").read_failure()
     assert failure is not None
     assert "No space left on device" in failure.reason

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from jobs.grids.grid import load_grid
-from jobs.grids.space import KEYS, Distribution, Parameter
-from jobs.grids.space import draw as draw_value
-from jobs.grids.sweep_file import read_sweep
+from jobs.grids.sweep_file import KEYS, Distribution, Parameter, read_sweep
+from jobs.grids.sweep_file import draw as draw_value
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import draw, write_grid

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.doctor import Finding, examine_disk, examine_grids, render
-from jobs.slurm.site import explain_settings
+from jobs.slurm.commands import explain_settings
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import starts_from, write_base, write_grid, write_yaml
 from tests.small_runs import limited_file_size
@@ -29,12 +29,11 @@ def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
     [
         ("JobRequeue 1", {}, "start again by themselves"),
         ("JobRequeue 0", {"JobRequeue": "0"}, "unless they ask for it, which those of a grid do"),
-        ("preemption off", {"PreemptType": "(null)"}, "no other job takes"),
+        ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
         ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "TERM comes first"),
         ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`jobs rerun` resumes it"),
         ("KillWait 30 s", {}, "between TERM and KILL"),
         ("MaxArraySize 75000", {"MaxArraySize": "75000"}, "worked off by as many tasks"),
-        ("accounting", {"AccountingStorageType": "accounting_storage/slurmdbd"}, "sacct is asked"),
         ("cred_expire 5 s", {"AuthInfo": "socket=/run/x,cred_expire=5"}, "a requeued task waits"),
         ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
     ],

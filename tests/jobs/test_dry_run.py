@@ -54,7 +54,7 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     told = _told(results, base, parameters)
     assert told[1] == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
     (hours,) = (line for line in told if line.startswith("hours: "))
-    assert " for 2 runs, by completed ones like them on cpu; of the other 3 runs not known" in hours
+    assert " for 2 of them, by completed ones like them; of the other 3 runs not known" in hours
     result = trained.read_result()
     assert result is not None
     assert float(hours.split()[2]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)

@@ -180,8 +180,8 @@ def test_killed_run_is_tried_again_and_the_others_go_on(
     os.kill(trainers(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert "FAILED: KilledError: its process was killed by signal 9; memory may have been short" in output
-    assert "has not ended, and is tried again: FAILED" in output
+    assert "FAILED: KilledError: its process was killed, as for want of memory" in output
+    assert "has not ended, and is tried again: OUT_OF_MEMORY" in output
     assert grid.states() == (0, ["COMPLETED", "COMPLETED"])
     killed, _ = grid.run_dirs()
     unbroken = Experiment(killed.read_config(), shared_results, RunDir(tmp_path / "unbroken"))
@@ -261,7 +261,9 @@ def test_rerun_of_runs_of_which_one_never_began_takes_that_one_from_the_plan(her
     grid = here({"seed": [1, 2], "training.epochs": 1})
     loaded = load_grid(grid.grid, grid.results)
     grid.results.write_grid(loaded.plan)
-    submitted(grid.results, "train", "7", [loaded.plan.runs[1].run_id], grid="some", here=True).cancel([0])
+    submitted(grid.results, "train", "7", [loaded.plan.runs[1].run_id], grid="some", here=True).cancel(
+        [loaded.plan.runs[1].run_id]
+    )
     begun, _ = grid.run_dirs()
     begun.create(loaded.configs[0])
     record_failure(begun, ValueError("no luck"))

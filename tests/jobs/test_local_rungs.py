@@ -95,7 +95,7 @@ def test_search_of_which_a_process_is_killed_in_each_rung_decides_the_same(calm:
         os.kill(trainers(process)[0], signal.SIGKILL)
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 0, output
-    assert output.count("FAILED: KilledError: its process was killed by signal 9") == 2
+    assert output.count("FAILED: KilledError: its process was killed") == 2
     _assert_decided_the_same(calm, search)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs import logs
+from jobs import status
 from jobs.__main__ import app
 from jobs.grids.grid import load_grid
-from jobs.logs import visible
-from jobs.slurm.submissions import read_submissions
-from jobs.tasks.attempt import KilledError, record_failure
+from jobs.status import visible
+from jobs.submissions import read_submissions
+from jobs.tasks.attempt import record_failure
+from sentiment.errors import DataError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
@@ -96,10 +97,10 @@ def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
             assert wait_until(lambda: seen.read_bytes().endswith(b"on h\n"), process)
             _write_log(results, run_id, "loss 1 \x1b[31m\n")
             assert wait_until(lambda: b"loss 1" in seen.read_bytes(), process)
-            record_failure(results.run_dir(run_id, "some"), KilledError("no memory"))
+            record_failure(results.run_dir(run_id, "some"), DataError("no tweets"))
         _, said = process.communicate(timeout=60)
     assert seen.read_text() == f"{_begins(run_id, 7)}loss 1 \x1b[31m\n"
-    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED KilledError: no memory\n"
+    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DataError: no tweets\n"
     assert process.returncode == 1
 
 
@@ -125,9 +126,10 @@ def test_tasks_that_print_in_turn_are_shown_once(
                 log.write(f"line {self.turn}\n")
             return file
 
-    monkeypatch.setattr(logs, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(status, "_ASK_SECONDS", 0.0)
+    monkeypatch.setattr(status, "_POLL_SECONDS", 0.0)
     said: list[str] = []
-    logs.show_log(Turns(), True, said.append)
+    status.show_log(Turns(), True, said.append)
     assert capfd.readouterr().out == "line 0\nline 1\nline 2\nline 3\n"
     assert len(said) == 5  # the file at each turn, and the end
 
@@ -141,13 +143,13 @@ def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan
     assert process.wait(timeout=60) == 1
     shown = os.read(ours, 4096).decode()
     os.close(ours)
-    assert "evil \\x1b]0;title\\x07\\x9b2J naïve 😀" in shown
+    assert "evil ⟨U+001B⟩]0;title⟨U+0007⟩⟨U+009B⟩2J naïve 😀" in shown
     assert "\x1b" not in shown
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("10 %\r20 %\r\n", "10 %\n20 %\n"), ("\ta\u202eb", "\ta\\u202eb"), ("\x00\x7f", "\\x00\\x7f")],
+    [("10 %\r20 %\r\n", "10 %\n20 %\n"), ("a\u202eb", "a⟨U+202E⟩b"), ("\x00\x7f", "⟨U+0000⟩⟨U+007F⟩")],
 )
 def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert visible(text) == shown

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.grid_jobs import GridJobs, reconcile
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs, reconcile
 from jobs.slurm.resources import Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, read_submissions, write_intent
+from jobs.submissions import SubmissionDir, new_submission, read_submissions, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError
@@ -29,7 +29,7 @@ def _write(results: Results, runs_of_a_task: int = 1, grid: str = "g") -> Submis
     run_ids = [config.run_id for config in configs]
     tasks = [run_ids[first : first + runs_of_a_task] for first in range(0, 4, runs_of_a_task)]
     job = a_job("train", tasks, configs, Resources(), 2)
-    return write_intent(new_submission(results, grid, job, 90, None))
+    return write_intent(new_submission(results, grid, job, None))
 
 
 def _job(folder: SubmissionDir, job_id: str) -> Job:
@@ -43,20 +43,7 @@ def test_intent_holds_all_that_later_commands_need(results: Results) -> None:
     assert found.submission.schema_version == 1
     assert found.submission.results == str(results.root.resolve())
     assert found.receipt is None
-
-
-@pytest.mark.parametrize("runs_of_a_task", [1, 2, 3, 4])
-def test_each_task_reads_the_configurations_of_its_own_runs(results: Results, runs_of_a_task: int) -> None:
-    folder = _write(results, runs_of_a_task)
-    for task, run_ids in enumerate(folder.submission.tasks):
-        assert [config.run_id for config in folder.read_configs(task)] == run_ids
-
-
-def test_task_without_runs_of_its_own_reads_all(results: Results) -> None:
-    configs = _configs(3)
-    job = a_job("cache", [[], []], configs, Resources(), 2)
-    folder = write_intent(new_submission(results, "g", job, 90, None))
-    assert folder.read_configs(1) == configs
+    assert list(found.configs.values()) == _configs(4)
 
 
 def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
@@ -71,16 +58,16 @@ def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
 def test_cancelled_tasks_add_up(results: Results) -> None:
     folder = _write(results)
     assert folder.cancelled == set()
-    folder.cancel([1])
-    folder.cancel([3, 1])
-    assert folder.cancelled == {1, 3}
+    folder.cancel(["b"])
+    folder.cancel(["a", "b"])
+    assert folder.cancelled == {"a", "b"}
 
 
 def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = iter(range(9, 0, -1))
-    monkeypatch.setattr("jobs.slurm.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
+    monkeypatch.setattr("jobs.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
     written = [_write(results) for _ in range(6)]
     _write(results, grid="other")
     assert read_submissions(results, "g") == written

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.session import LaunchOptions, cancel_grid, rerun_grid
-from jobs.slurm.submissions import SubmissionDir
 from jobs.status import read_status
+from jobs.submissions import SubmissionDir
 from sentiment.errors import UsageError
 from sentiment.files import write_json
 from sentiment.runs.records import Failure

@@ -30,10 +30,10 @@ _ENDINGS = [
 _PAUSED = {"end": "2026-03-04T12:00:00+00:00", "reason": "paused", "detail": "1 epochs are done"}
 ATTEMPTS = [None, *(attempt_of(OWN, **one) for one in (*_ENDINGS, _PAUSED)), attempt_of(SIBLING, **_PAUSED)]
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
-FAILURES = [None, a_failure(OWN), a_failure(SIBLING), a_failure(EARLIER)]
+FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]
 TRIES = [None, Tries(step=0, number=1, job=OWN)]
 STANDINGS = [None, Standing(0, 1, None, 6), Standing(0, 1, 4, 6), Standing(1, 3, None, 2)]
-WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED", "UNKNOWN"]
+WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED"]
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,19 @@ class Case:
         return self.queued.place in ("waits", "held", "runs")
 
     @property
-    def among_others(self) -> bool:
-        return self.in_queue and self.queued.shared and not self.paused
+    def waits_with_others(self) -> bool:
+        return self.in_queue and not self.paused
 
     @property
     def trained(self) -> bool:
         owner = self.progress.owner_job
-        return self.progress.locked and (owner is None or self.queued.lives(owner))
+        locked = self.progress.locked and (owner is None or self.queued.lives(owner))
+        return locked or (self.queued.trains and not self.progress.failure)
 
     @property
     def failed_here(self) -> bool:
-        jobs = (OWN, SIBLING) if self.queued.shared else (OWN,)
-        return self.progress.failure is not None and self.queued.job == OWN and self.progress.failure.job in jobs
+        failure = self.progress.failure
+        return failure is not None and self.queued.job == OWN and failure.job in (OWN, SIBLING)
 
     @property
     def left_rung(self) -> bool:
@@ -85,23 +86,21 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.queued.place == "silent" and one.progress.locked,
     lambda one: one.queued.place == "silent" and one.failed_here,
     lambda one: one.queued.place == "silent",
-    lambda one: one.among_others and one.trained,
-    lambda one: one.among_others and one.queued.cancelled,
-    lambda one: one.among_others and one.failed_here,
-    lambda one: one.queued.place == "held" and (one.among_others or not one.queued.shared),
-    lambda one: one.among_others and one.queued.state == "RUNNING",
-    lambda one: one.in_queue and (one.among_others or not one.queued.shared),
     lambda one: one.trained,
+    lambda one: one.waits_with_others and one.queued.cancelled,
+    lambda one: one.waits_with_others and one.failed_here,
+    lambda one: one.waits_with_others and one.queued.place == "held",
+    lambda one: one.waits_with_others and one.queued.state == "RUNNING",
+    lambda one: one.waits_with_others,
     lambda one: one.progress.damage is not None,
     lambda one: one.paused and one.standing is not None and one.standing.decided,
     lambda one: one.queued.cancelled,
     lambda one: one.progress.failure is not None,
-    lambda one: one.paused and one.queued.slots_wait,
+    lambda one: one.paused and one.queued.ranks,
     lambda one: one.paused,
     lambda one: one.left_rung,
     lambda one: one.queued.place == "intent",
     lambda one: one.queued.place == "gone" and one.word == "CANCELLED",
-    lambda one: one.queued.place == "gone" and one.word == "UNKNOWN",
     lambda one: one.queued.place == "gone",
     lambda one: one.progress.last_attempt is not None and one.progress.last_attempt.detail == "SIGTERM",
     lambda one: one.progress.last_attempt is not None,
@@ -119,10 +118,11 @@ def _queues() -> Iterator[Queued]:
     yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
     yield Queued("intent", lives=lives)
     inside = [("waits", "PENDING"), ("runs", "RUNNING"), ("runs", "COMPLETING"), ("held", "PENDING"), ("silent", "")]
-    for cancelled, shared in product((False, True), repeat=2):
-        task = Queued(job=OWN, cancelled=cancelled, shared=shared, lives=lives, begun_by=begun_by)
+    for cancelled in (False, True):
+        task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by)
         for place, state in inside:
             yield replace(task, place=place, state=state, reason="why")  # type: ignore[arg-type]
+        yield replace(task, place="runs", state="RUNNING", trains=True)
         for word in WORDS:
             yield replace(task, place="gone", ended=lambda _progress, word=word: RunState(word, "why"))
 
@@ -149,9 +149,9 @@ def _progresses() -> Iterator[RunProgress]:
 def judged() -> list[tuple[Case, Verdict]]:
     """Every case, and the verdict on it."""
     cases = [
-        Case(progress, replace(queued, slots_wait=True) if slots_wait else queued, standing)
+        Case(progress, replace(queued, ranks=True) if ranks else queued, standing)
         for progress, queued, standing in product(_progresses(), _queues(), STANDINGS)
-        for slots_wait in ((False, True) if standing else (False,))
+        for ranks in ((False, True) if standing else (False,))
     ]
     return [(case, policy.judge(case.progress, case.queued, case.standing)) for case in cases]
 
@@ -165,6 +165,9 @@ def _table() -> list[list[str]]:
 def _is_said(cell: str, verdict: Verdict, case: Case) -> bool:
     if cell == "as the queue says":
         return verdict.state == case.queued.state and verdict.active
+    if cell == "as it failed":
+        failure = case.progress.failure
+        return verdict.state == ("OUT_OF_MEMORY" if failure and failure.error == "KilledError" else "FAILED")
     if cell == "as it ended":
         return verdict.state in {*ENDED, "LOST"} - {"COMPLETED", "CANCELLED"}
     return verdict.state == cell
@@ -189,8 +192,8 @@ def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]
         _, _, state, submit, rerun, cancel, work, end = table[number]
         assert _is_said(state, verdict, case), (table[number], verdict, case)
         assert _done(verdict.state, verdict.active) == [submit, rerun, cancel, end], (table[number], verdict, case)
-        if case.in_queue and case.queued.shared and case.queued.state == "RUNNING" and not case.queued.slots_wait:
-            assert policy.work(verdict) == work, (table[number], verdict, case)  # as a task of several runs asks
+        if case.in_queue and case.queued.state == "RUNNING" and not case.queued.ranks:
+            assert policy.work(verdict) == work, (table[number], verdict, case)  # as a task asks
         used.add(number)
     assert used == {*range(len(LINES))}
 
@@ -211,15 +214,9 @@ def _may_be_trained(case: Case) -> bool:
     if case.queued.place == "silent":
         return not case.failed_here
     if not case.in_queue:
-        return (
-            case.queued.place == "gone"
-            and case.word == "UNKNOWN"
-            and not (
-                case.progress.damage or case.progress.failure or case.paused or case.queued.cancelled or case.left_rung
-            )
-        )
-    # A task of several runs takes none that was cancelled, that failed in its array, or that is at the end of its rung.
-    return not case.queued.shared or not (case.queued.cancelled or case.failed_here or case.paused)
+        return False
+    # A task takes none that was cancelled, that failed in its array, or that is at the end of its rung.
+    return not (case.queued.cancelled or case.failed_here or case.paused)
 
 
 def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged: list[tuple[Case, Verdict]]) -> None:
@@ -267,7 +264,7 @@ def test_exit_code_of_status_is_about_all_runs(states: list[str], code: int) -> 
 
 
 def test_readme_has_the_table() -> None:
-    start, end = "| | what the run's directory", "*If begun*"
+    start, end = "| | what the run's directory", "named*: by an option"
     text = policy.__doc__ or ""
     readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
     assert text[text.index(start) : text.index(end)] in readme

@@ -4,19 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 
 import pytest
 
+from jobs.grid_jobs import GridJobs
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs
-from jobs.slurm.submissions import SubmissionDir
 from jobs.status import read_grid_status
+from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import KilledError, Outcome, attempt_run, record_failure
 from jobs.tasks.worker import SideBySide, Worker
 from sentiment.config import RunConfig
+from sentiment.errors import SlurmError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
@@ -55,7 +56,7 @@ def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
 def test_every_run_is_trained_once_however_many_tasks_there_are(
     results: Results, shares: Shares, run_dirs: list[RunDir], shared_results: Results, tmp_path: Path
 ) -> None:
-    folder = write_submission(results, shares, tasks=2)
+    folder = write_submission(results, shares)
     outputs = [(task.communicate()[0], task.returncode) for task in [_start(folder, 0), _start(folder, 1)]]
     assert [code for _, code in outputs] == [0, 0], outputs
     assert all(run_dir.completed for run_dir in run_dirs)
@@ -75,7 +76,7 @@ def test_one_task_does_the_work_of_all_and_a_failure_does_not_hold_up_the_others
     results: Results, shares: Shares, run_dirs: list[RunDir], tweets_file: Path
 ) -> None:
     diverges = small_config(tweets_file, seed=230, training__learning_rate=1e38)
-    folder = write_submission(results, [[diverges, *shares[0]], shares[1]], tasks=2)
+    folder = write_submission(results, [[diverges, *shares[0]], shares[1]])
     folder.cancel([shares[1][0].run_id])
     task = _start(folder, 0)
     output, _ = task.communicate()
@@ -120,38 +121,48 @@ class _Processes(SideBySide):
         return {self.at_work.pop(0): next(self.codes)}
 
 
+made: list[_Processes] = []
+
+
 @pytest.fixture
 def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
     """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
+    made.clear()
 
-    def make(seconds: float = 10.0, codes: Iterator[int] | None = None, at_once: int = 1) -> Worker:
-        fake = _Processes(at_once, StopRequest(), set, tried, codes or repeat(0), seconds)
-        folder = write_submission(results, shares, tasks=2, at_once=at_once)
-        return Worker(folder, 0, clock=lambda: fake.now, processes=lambda *_: fake)
+    def make(
+        stop: StopRequest | None = None, seconds: float = 10.0, codes: Iterator[int] | None = None, at_once: int = 1
+    ) -> Worker:
+        stop = stop or StopRequest()
+        fake = _Processes(at_once, stop, set, tried, codes or repeat(0), seconds)
+        folder = write_submission(results, shares, at_once=at_once)
+        made.append(fake)
+        monkeypatch.setattr("jobs.tasks.worker.SideBySide", lambda *_: fake)
+        return Worker(folder, 0, stop, clock=lambda: fake.now)
 
     return make
 
 
 def test_task_begins_with_its_own_share(pool: Callable[..., Worker], shares: Shares, tried: list[str]) -> None:
-    assert pool().work(StopRequest()) is Outcome.COMPLETED
+    assert pool().work() is Outcome.COMPLETED
     assert tried == [config.run_id for share in shares for config in share]
 
 
 def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
     pool: Callable[..., Worker], tried: list[str]
 ) -> None:
-    assert pool().work(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0)).work() is Outcome.OUT_OF_TIME
     assert len(tried) == 2  # after 20 of 25 s a third would not end
     tried.clear()
-    assert pool(seconds=100.0).work(StopRequest(end=1025.0, clock=lambda: 0.0)) is Outcome.OUT_OF_TIME
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=100.0).work() is Outcome.OUT_OF_TIME
     assert len(tried) == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.OUT_OF_TIME])
 def test_task_ends_with_a_run_that_was_stopped(pool: Callable[..., Worker], tried: list[str], outcome: Outcome) -> None:
-    assert pool(codes=iter([Outcome.FAILED, outcome])).work(StopRequest()) is outcome
+    assert pool(codes=iter([Outcome.FAILED, outcome])).work() is outcome
     assert len(tried) == 2
 
 
@@ -160,7 +171,7 @@ def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
 ) -> None:
     stop = StopRequest()
     stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
-    assert pool().work(stop) is Outcome.STOPPED
+    assert pool(stop).work() is Outcome.STOPPED
     assert len(tried) == 1
 
 
@@ -168,15 +179,14 @@ def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_
     pool: Callable[..., Worker], tried: list[str], shares: Shares
 ) -> None:
     task = pool(at_once=4, codes=iter([Outcome.COMPLETED, Outcome.FAILED, *[Outcome.COMPLETED] * 4]))
-    assert task.work(StopRequest()) is Outcome.FAILED
-    assert task.processes().most == 4
+    assert task.work() is Outcome.FAILED
+    assert made[-1].most == 4
     assert tried == [config.run_id for share in shares for config in share]
 
 
 @pytest.mark.parametrize(
     ("codes", "outcome"),
     [
-        ([0, Outcome.TAKEN, 0, 0, 0, 0], Outcome.COMPLETED),
         ([Outcome.DISK_FULL, 0, Outcome.FAILED, 0, 0, 0], Outcome.DISK_FULL),
         ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
     ],
@@ -184,24 +194,34 @@ def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_
 def test_task_ends_with_the_worst_that_happened_to_its_runs(
     pool: Callable[..., Worker], codes: list[int], outcome: Outcome
 ) -> None:
-    assert pool(codes=iter(codes)).work(StopRequest()) is outcome
+    assert pool(codes=iter(codes)).work() is outcome
 
 
-def test_run_is_free_unless_it_is_done_or_somebody_has_it_or_died_of_it(
+def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
     pool: Callable[..., Worker], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = pool()
-    died_elsewhere, own, saved, failed, other_job, locked = run_dirs
+    died_elsewhere, own, saved_elsewhere, failed, other_job, locked = run_dirs
     write_attempts(died_elsewhere, attempt_of("7_1"))
     write_attempts(own, attempt_of("7_0"))
-    write_attempts(saved, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
+    write_attempts(saved_elsewhere, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
     write_attempts(other_job, attempt_of("6_1"))
     record_failure(failed, KilledError("no memory"))
     locked.path.mkdir(parents=True)
     with ProcessLock(locked.lock_file):
-        assert [config.run_id for config in task.free_runs()] == [own.path.name, saved.path.name, other_job.path.name]
+        assert [config.run_id for config in task.free_runs()] == [own.path.name, other_job.path.name]
         monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again: the lock's process is gone
         assert len(list(task.free_runs())) == 6
+
+
+def test_failure_of_a_whole_task_is_that_of_the_runs_which_it_has_begun(
+    pool: Callable[..., Worker], run_dirs: list[RunDir]
+) -> None:
+    begun, _, elsewhere, *_ = run_dirs
+    write_attempts(begun, attempt_of("7_0"))
+    write_attempts(elsewhere, attempt_of("7_1"))
+    pool().fail(SlurmError("no slurmctld"))
+    assert [one.failure_file.exists() for one in run_dirs] == [one is begun for one in run_dirs]
 
 
 def test_run_that_another_process_has_taken_is_left_to_it(results: Results, tweets_file: Path) -> None:
@@ -209,7 +229,7 @@ def test_run_that_another_process_has_taken_is_left_to_it(results: Results, twee
     run_dir = results.run_dir(config.run_id, GRID)
     run_dir.create(config)
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, results, GRID, StopRequest(), pooled=True) is Outcome.TAKEN
+        assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
     assert not run_dir.failure_file.exists()
     assert _attempts(run_dir) == []
 
@@ -217,8 +237,8 @@ def test_run_that_another_process_has_taken_is_left_to_it(results: Results, twee
 def test_state_of_a_run_is_that_of_the_task_which_has_it(
     results: Results, shares: Shares, run_dirs: list[RunDir]
 ) -> None:
-    """Task 0 runs and has one of its own, task 1 was killed with one of task 0's share."""
-    folder = write_submission(results, shares, tasks=2)
+    """Task 0 trains one of its own, task 1 was killed with one of task 0's share."""
+    folder = write_submission(results, shares)
     folder.accept("7")
     plan = a_plan(one.path.name for one in run_dirs)
     running, died, _, failed, cancelled, _ = run_dirs
@@ -236,11 +256,13 @@ def test_state_of_a_run_is_that_of_the_task_which_has_it(
     assert rows[2].reason == "waits for its turn"
 
 
-def test_held_task_of_a_pool_holds_up_no_run_that_another_task_may_take(results: Results, shares: Shares) -> None:
-    folder = write_submission(results, shares, tasks=2)
+def test_task_that_may_take_a_run_is_its_own_if_that_is_in_the_queue(results: Results, shares: Shares) -> None:
+    folder = write_submission(results, shares)
     folder.accept("7")
     name = folder.submission.name
     held = Job(name, "7", 0, "PENDING", reason="launch failed requeued held")
     both = GridJobs([folder], [held, Job(name, "7", 1, "RUNNING")])
-    assert both.place(shares[0][0].run_id) == (folder, 1)
+    assert both.place(shares[0][0].run_id) == (folder, 0)
+    ended = GridJobs([folder], [replace(held, state="FAILED"), Job(name, "7", 1, "RUNNING")])
+    assert ended.place(shares[0][0].run_id) == (folder, 1)
     assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)

@@ -7,15 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
+from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.plan import WantedRun, plan_jobs
 from jobs.policy import rerun
 from jobs.session import GridSession, LaunchOptions, cancel_grid, rerun_grid
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
-from jobs.status import RunStatus, describe_held, find_targets, run_configs
+from jobs.status import describe_held, find_targets, run_configs
+from jobs.submissions import SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import NoSlurmError, SlurmError, UsageError
@@ -87,7 +87,7 @@ def _cluster(**defaults: object) -> ClusterFile:
 
 def _given(results: Results, configs: list[RunConfig], resources: Resources) -> GridJobs:
     job = a_job("train", [[config.run_id] for config in configs], configs, resources, 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None))
+    folder = write_intent(new_submission(results, "g", job, None))
     return GridJobs([folder], [])
 
 
@@ -133,14 +133,6 @@ def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Pa
     assert (found, f"not {run_id} of grid some; bring back its own file" in mistakes[run_id]) == ({}, True)
 
 
-def test_more_memory_than_nobody_knows_is_a_mistake(results: Results, tmp_path: Path) -> None:
-    config = resolve({}, {}, "a test")
-    row: RunStatus = a_row("OUT_OF_MEMORY", run_id=config.run_id)
-    jobs = _given(results, [config], Resources())
-    with pytest.raises(UsageError, match="set memory_gb in the file"):
-        plan_jobs([WantedRun(row, config, None)], results, _cluster(), "g", jobs)
-
-
 @pytest.fixture
 def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """What scontrol and scancel were told, one line each; they refuse job 9."""
@@ -161,7 +153,7 @@ def _session(results: Results, queue: list[Job], submissions: list[SubmissionDir
 
 
 def _release(session: GridSession) -> None:
-    session._release([row for row in session.rows if rerun(row) == "releases"])
+    session._release([row for row in session.rows if rerun(row) == "releases"], False)
 
 
 def _with_held_jobs(results: Results) -> GridSession:
@@ -227,7 +219,7 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     results: Results, orders: Callable[[], list[str]]
 ) -> None:
     job = a_job("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None))
+    folder = write_intent(new_submission(results, "g", job, None))
     folder.accept("7")
     session = _session(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
     assert session.cancel({"run-1"}) == ["run-1"]
@@ -237,7 +229,7 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     assert [(row.state, row.active) for row in session.rows[:2]] == [("PENDING", True), ("CANCELLED", False)]
     assert {*session.cancel({"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
     assert orders() == ["scancel 7_0 7_1"]
-    assert folder.cancelled == {0, 1, "run-0", "run-1", "run-2"}
+    assert folder.cancelled == {"run-0", "run-1", "run-2"}
 
 
 def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
@@ -256,7 +248,7 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     states = ("HELD", "FAILED", "COMPLETED")
     rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
-    told = "1 of 3 runs are held in Slurm's queue; `python -m jobs rerun some` frees them"
+    told = "1 of 3 runs are held in the queue; `python -m jobs rerun some` frees them"
     assert list(describe_held("some", rows)) == [told]
     assert list(describe_held("some", rows[1:])) == []
 
@@ -267,6 +259,6 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path:
     said: list[str] = []
     assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
     assert said == [
-        "1 of 1 runs are held in Slurm's queue; `python -m jobs rerun g` frees them",
+        "1 of 1 runs are held in the queue; `python -m jobs rerun g` frees them",
         "nothing to do",
     ]

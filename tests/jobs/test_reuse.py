@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.grids.reuse import completed_elsewhere, reuse_completed
+from jobs.grids.grid import ExpandedGrid, completed_elsewhere, load_grid, reuse_completed
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import Experiment, digest_of

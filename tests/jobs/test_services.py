@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.job_kinds import OTHER_KINDS, KindName
+from jobs.grid_jobs import GridJobs
 from jobs.plan import WantedRun, plan_jobs
+from jobs.services import OTHER_KINDS, KindName
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.submissions import SubmissionDir, new_submission, write_intent
 from jobs.status import read_grid_status
+from jobs.submissions import SubmissionDir, new_submission, write_intent
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.records import Failure
@@ -32,7 +32,7 @@ def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _service(results: Results, kind: KindName) -> SubmissionDir:
-    folder = write_intent(new_submission(results, "g", a_job(kind, [[]], [], HAD, 1), 90, None))
+    folder = write_intent(new_submission(results, "g", a_job(kind, [[]], [], HAD, 1), None))
     folder.accept("6")
     return folder
 
@@ -56,7 +56,7 @@ def test_job_that_had_too_little_gets_more_of_it(
     results: Results, tweets_file: Path, kind: KindName, state: str, minutes: int, memory: float
 ) -> None:
     folder = _service(results, kind)
-    job = queued(folder, 0 if folder.submission.job_kind.is_array else None, "None", state)
+    job = queued(folder, None if folder.submission.job_kind.final else 0, "None", state)
     given = _next(results, tweets_file, GridJobs([folder], [job]), kind)
     assert (given.time_minutes, given.memory_gb) == (minutes, memory)
 
@@ -113,7 +113,7 @@ def test_job_that_lacked_memory_is_shown_so_though_the_queue_calls_it_failed(
 ) -> None:
     """Where no cgroup kills it, Slurm knows only that a process was killed."""
     job = a_job("cache", [[], []], [], HAD, 1)
-    folder = write_intent(new_submission(results, "g", job, 90, None))
+    folder = write_intent(new_submission(results, "g", job, None))
     folder.accept("6")
     (folder.logs / "6_0_0_log.out").write_text("slurmstepd-n1: error: StepId=6.0 exceeded memory limit (9 > 8)\n")
     queue = [queued(folder, number, "None", state) for number, state in enumerate(states)]

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from jobs import grid_jobs
 from jobs.__main__ import app, verdict
 from jobs.grids.grid import load_grid
 from jobs.plan import CodeChoice
-from jobs.slurm import grid_jobs
-from jobs.slurm.submissions import SubmissionDir, read_submissions
 from jobs.status import GridStatus, read_plan, read_status
-from jobs.tasks import services
+from jobs.submissions import SubmissionDir, read_submissions
+from jobs.tasks import grid_end
 from jobs.tasks.attempt import Outcome
-from jobs.tasks.services import submit_next_part
+from jobs.tasks.grid_end import submit_next_part
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
@@ -118,7 +118,7 @@ def test_tweets_that_were_replaced_are_told_for_runs_of_the_same_grid(
     assert _call("submit", grid, results, str(grid))[0] == 0
     (run,) = read_plan(results, "some").runs
     folder = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
-    Experiment(folder.read_all_configs()[0], results, results.run_dir(run.run_id, "some")).complete()
+    Experiment(next(iter(folder.configs.values())), results, results.run_dir(run.run_id, "some")).complete()
     assert "trained on other" not in _call("submit", grid, results, str(grid))[1]
     table.write_bytes(table.read_bytes() + b'1,"one more, a good one"\n')
     assert "1 completed runs were trained on other tweets" in _call("submit", grid, results, str(grid))[1]
@@ -178,7 +178,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
 def test_one_refusal_does_not_end_the_tries(
     slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail(program, "[ -e refused ] || { touch refused; kill -9 $$; }")
     said: list[str] = []
@@ -191,7 +191,7 @@ def test_one_refusal_does_not_end_the_tries(
 def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(grid_end, "_PATIENCE_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
     said: list[str] = []
@@ -204,7 +204,7 @@ def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever
 def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")

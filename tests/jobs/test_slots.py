@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,21 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.sweep_file import read_sweep
-from jobs.job_kinds import steps_saved
 from jobs.plan import WantedRun, later_rungs, plan_jobs
 from jobs.policy import needs_somebody
+from jobs.services import steps_saved
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.sbatch import describe
-from jobs.slurm.submissions import Submission, SubmissionDir, write_intent
 from jobs.status import RunStatus, read_grid_status
-from jobs.tasks.attempt import KilledError, Outcome, record_failure
+from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.tasks.attempt import Outcome, attempt_run, record_failure
 from jobs.tasks.task import perform
-from jobs.tasks.worker import Worker
-from sentiment.config import RunConfig
+from jobs.tasks.worker import SideBySide, Worker
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import Results
@@ -78,7 +77,7 @@ def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
 
 
 def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
-    return RunStatus("some", run_id, state)
+    return RunStatus(state, grid="some", run_id=run_id)
 
 
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
@@ -91,13 +90,13 @@ def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Sub
 
 
 def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
-    folder = write_intent(describe(results, "some", job, None))
+    folder = write_intent(new_submission(results, "some", job, None))
     folder.accept(job_id)
     return folder
 
 
 def _decide(folder: SubmissionDir, task: int) -> Outcome | None:
-    return Worker(folder, task)._decide_runs(StopRequest())
+    return Worker(folder, task, StopRequest())._end_rung()
 
 
 def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission:
@@ -110,8 +109,6 @@ def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission
         ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
         ({"min_iter": 3}, 12, [3, 9]),
         ({"min_iter": 1, "eta": 3}, 9, [1, 3]),
-        ({"max_iter": 27, "s": 2, "eta": 3}, 27, [3, 9]),
-        ({"max_iter": 9, "s": 9, "eta": 3}, 27, [1, 3]),
         ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
     ],
 )
@@ -126,8 +123,7 @@ def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: i
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"early_terminate": {"type": "hyperband"}}, "early_terminate: needs either min_iter, or max_iter and s"),
-        ({"early_terminate": {"type": "hyperband", "max_iter": 9}}, "s goes with max_iter"),
+        ({"early_terminate": {"type": "hyperband", "max_iter": 9, "s": 2}}, "early_terminate.max_iter: unknown key"),
         ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1}}, "early_terminate.eta = 1"),
         ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
         ({"early_terminate": {"type": "hyperband", "min_iter": 1, "r": 2}}, "early_terminate.r: unknown key"),
@@ -175,7 +171,6 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert _decide(folder, 1) is None
     best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
     assert folder.tasks == [[best], [second]]
-    assert [config.run_id for config in folder.read_configs(1)] == [second]
     assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
     _log(results, grid, None, None, 0.9, None)
     assert _decide(folder, 0) is None
@@ -191,20 +186,9 @@ def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
     assert _decide(folder, 0) is None
     before = results.ranking_file("some", 0).read_bytes()
     monkeypatch.setattr("jobs.tasks.worker.read_rungs", lambda *_: looked)
-    monkeypatch.setattr(SubmissionDir, "waits_for_ranking", property(lambda _: next(asked)))
-    asked = iter([True, False])
     assert _decide(folder, 1) is None
     assert results.ranking_file("some", 0).read_bytes() == before
     assert not results.ranking_file("some", 1).exists()
-
-
-def test_slot_without_a_trial_has_nothing_to_do(
-    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = _submitted(results, _slots(results, grid))
-    _log(results, grid, 0.6, DIVERGED, DIVERGED, DIVERGED)
-    assert perform(folder, 1, StopRequest()) is Outcome.COMPLETED
-    assert "fewer trials go on than there are tasks" in capsys.readouterr().out
 
 
 def test_slot_of_which_no_trial_before_got_to_its_end_fails(
@@ -230,7 +214,7 @@ def test_slot_looks_again_while_another_process_trains_what_the_ranking_needs(
 
 def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None:
     rung = next(job for job in _planned(results, grid) if job.rung == 0)
-    _submitted(results, rung, "8").cancel([2])
+    _submitted(results, rung, "8").cancel([grid.plan.runs[2].run_id])
     _log(results, grid, 0.6, 0.7, None, 0.8)
     assert _decide(_submitted(results, _slots(results, grid)), 0) is None
     last = _rungs(results, grid).rankings[0].trials[-1]
@@ -278,15 +262,9 @@ class _World:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
 
-    def train_alone(self, worker: Worker, config: RunConfig, stop: StopRequest) -> Outcome:
-        """In place of `Worker._attempt_alone`."""
-        try:
-            return worker._attempt(config, stop)
-        except _DiedError as died:
-            if died.args[0] == "with its task":
-                raise
-            record_failure(self.results.run_dir(config.run_id, "some"), KilledError("memory may have been short"))
-            return Outcome.FAILED
+    def processes(self, _lanes: int, stop: StopRequest, _cancelled: object) -> SideBySide:
+        """In place of `SideBySide`."""
+        return _InThisProcess(1, stop, set, self)
 
     def search(self, order: Random) -> list[list[tuple[str, float | None]]]:
         """Its rankings."""
@@ -304,6 +282,31 @@ class _World:
         return [[(trial.run_id, trial.value) for trial in ranking.trials] for ranking in rungs.rankings]
 
 
+@dataclass
+class _InThisProcess(SideBySide):
+    """One process after another, and each is this one."""
+
+    world: _World
+    ended: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        return len(self.ended)
+
+    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+        (config,) = (one for one in self.world.grid.configs if one.run_id == name)
+        try:
+            self.ended[name] = attempt_run(config, self.world.results.run_dir(name, "some"), self.stop)
+        except _DiedError as died:
+            if died.args[0] == "with its task":
+                raise
+            self.ended[name] = -9
+
+    def collect(self) -> dict[str, int]:
+        ended, self.ended = self.ended, {}
+        return ended
+
+
 _KINDS = st.sampled_from(["with its task", "alone"])
 _DEATHS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.lists(_KINDS, max_size=2))
 
@@ -316,7 +319,8 @@ def test_same_trials_go_on_whatever_dies_in_any_rung(
         results.write_grid(grid.plan)
         world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", world.train)
-        monkeypatch.setattr(Worker, "_attempt_alone", lambda *given: world.train_alone(*given))
+        monkeypatch.setattr("jobs.tasks.worker.SideBySide", world.processes)
+        monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             return world.search(order)
 

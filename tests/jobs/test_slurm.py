@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.slurm import commands
-from jobs.slurm.commands import cancel, read_accounting, read_queue, read_settings, release, requeue, submit
+from jobs.slurm.commands import cancel, read_queue, read_settings, release, requeue, submit
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
@@ -29,7 +29,7 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("how", NO_ANSWERS)
-@pytest.mark.parametrize("program", ["squeue", "scontrol", "sacct", "sbatch"])
+@pytest.mark.parametrize("program", ["squeue", "scontrol", "sbatch"])
 def test_answer_that_is_not_whole_is_none(
     slurm: FakeSlurm, program: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,7 +43,6 @@ def test_answer_that_is_not_whole_is_none(
     asked = {
         "squeue": read_queue,
         "scontrol": read_settings,
-        "sacct": lambda: read_accounting(["one"], NOW),
         "sbatch": lambda: submit("/dev/null"),
     }
     refusal = SlurmError if program == "sbatch" else UnansweredError
@@ -71,11 +70,10 @@ def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) ->
 
 def test_warning_before_an_answer_is_no_part_of_it(slurm: FakeSlurm) -> None:
     slurm.add("one", "7", 0, "RUNNING")
-    for program in ("squeue", "scontrol", "sacct", "sbatch"):
+    for program in ("squeue", "scontrol", "sbatch"):
         slurm.fail(program, "echo 'warning: the cluster is in maintenance from Monday'")
     assert [job.address for job in read_queue()] == ["7_0"]
     assert read_settings()["ClusterName"] == "test"
-    assert read_accounting(["one"], NOW) == []
     assert submit("/dev/null") == "101"
 
 
@@ -85,15 +83,14 @@ def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: 
     for name in ("SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JOB_ID", "SBATCH_PARTITION", "SCANCEL_STATE"):
         monkeypatch.setenv(name, "other")
     monkeypatch.setenv("SLURM_CONF", "/kept")
-    for program in ("squeue", "scontrol", "sacct", "sbatch", "scancel"):
+    for program in ("squeue", "scontrol", "sbatch", "scancel"):
         slurm.fail(program, "env | grep -E '^(SQUEUE|SACCT|SBATCH|SCONTROL|SCANCEL|SINFO|SLURM)' >> environment")
     read_queue()
     read_settings()
-    read_accounting(["one"], NOW)
     submit("/dev/null")
     cancel(["7"])
     requeue("7")
-    assert (slurm.folder / "environment").read_text().splitlines() == ["SLURM_CONF=/kept"] * 6
+    assert (slurm.folder / "environment").read_text().splitlines() == ["SLURM_CONF=/kept"] * 5
     assert os.environ["SQUEUE_PARTITION"] == "other"
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from jobs.grid_jobs import GridJobs
 from jobs.policy import judge
 from jobs.slurm.commands import Job
-from jobs.slurm.grid_jobs import GridJobs, read_termination
+from jobs.slurm.endings import read_termination
 from jobs.status import read_grid_status
 from sentiment.files import write_json
 from sentiment.runs.run_dir import Results, RunDir
@@ -32,7 +33,6 @@ def _verdict(
     results: Results,
     job: Job | None,
     progress: RunProgress,
-    accounted: Job | None = None,
     log: str = "",
     cancelled: bool = False,
 ) -> tuple[str, str]:
@@ -40,10 +40,9 @@ def _verdict(
     folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
     (folder.logs / "7_3_0_log.out").write_text(log)
     if cancelled:
-        folder.cancel([3])
+        folder.cancel(["run-3"])
     jobs = GridJobs([folder], [replace(job, name=folder.submission.name)] if job else [])
-    jobs.__dict__["_accounting"] = {(folder.submission.name, 3): accounted} if accounted else {}
-    verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3")))
+    verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3", progress.last_attempt), progress.last_attempt))
     return verdict.state, verdict.reason
 
 
@@ -51,7 +50,8 @@ def _verdict(
     ("job", "progress", "state", "reason"),
     [
         (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
-        (_job("RUNNING"), RunProgress(), "RUNNING", ""),
+        (_job("RUNNING"), RunProgress(), "PENDING", "waits for its turn"),
+        (_job("RUNNING"), RunProgress(last_attempt=attempt_of("7_3")), "RUNNING", ""),
         (_job("COMPLETING", REQUEUED), RunProgress(), "COMPLETING", REQUEUED),
         (_job("PENDING", "Dependency"), RunProgress(), "PENDING", "Dependency"),
         (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)"),
@@ -97,10 +97,6 @@ def test_state_in_the_queue_has_the_queues_reason(
     assert _verdict(results, job, progress) == (state, reason)
 
 
-def test_accounting_is_asked_how_a_forgotten_task_ended(results: Results) -> None:
-    assert _verdict(results, None, RunProgress(), _job("OUT_OF_MEMORY")) == ("OUT_OF_MEMORY", NEVER_BEGAN)
-
-
 @pytest.mark.parametrize(
     ("lines", "state"),
     [
@@ -127,12 +123,11 @@ def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | Non
     ("job", "changes", "state"),
     [
         (None, {}, "FAILED"),
-        (None, {"accounted": _job("CANCELLED")}, "CANCELLED"),
         (_job("CANCELLED"), {}, "CANCELLED"),
         (None, {"cancelled": True}, "CANCELLED"),
         (_job("FAILED"), {}, "FAILED"),
     ],
-    ids=["nobody knows", "accounting", "queue", "by command", "queue says otherwise"],
+    ids=["nobody knows", "queue", "by command", "queue says otherwise"],
 )
 def test_killed_run_is_cancelled_only_if_somebody_says_so(
     results: Results, job: Job | None, changes: dict[str, Any], state: str

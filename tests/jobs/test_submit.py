@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from jobs.doctor import examine_slurm
+from jobs.grid_jobs import GridJobs
 from jobs.plan import WantedRun, plan_jobs
-from jobs.slurm.grid_jobs import GridJobs
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.slurm.sbatch import describe, directives
-from jobs.slurm.submissions import Submission
+from jobs.slurm.sbatch import directives
+from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import write_yaml
@@ -38,21 +38,21 @@ def _training(results: Results, tweets: Path, runs: int = 1, **resources: object
 
 def _options(results: Results, part: Submission, after: str | None = None) -> tuple[dict[str, str], str]:
     """What the file for sbatch asks for, by name, and the command."""
-    *lines, _, command = directives(describe(results, GRID, part, after))
+    *lines, _, command = directives(new_submission(results, GRID, part, after))
     pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]
     return {name: value for name, _, value in pairs}, command
 
 
 def test_training_waits_for_what_it_reads_and_is_followed_by_the_report(results: Results, tweets_file: Path) -> None:
     plain, cached = small_config(tweets_file), small_config(tweets_file, elmo__model="tiny")
-    file = ClusterFile(cache=Resources(parallelism=3), notify=["mail", "me"])
+    file = ClusterFile(cache=Resources(parallelism=3))
     data, cache, training, report = _planned(results, [plain, cached], file)
     assert (data.kind, data.tasks, data.resources.gpus) == ("data", [[]], 0)
     assert [config.data for config in data.configs] == [plain.data]  # one run for all on the same tweets
     assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], [cached])
     assert (training.kind, training.configs, training.parallelism) == ("train", [plain, cached], 2)
-    assert (report.kind, report.resources.gpus, report.cluster["notify"]) == ("report", 0, ["mail", "me"])
-    assert training.cluster == {}  # only the job at the end tells somebody
+    assert (report.kind, report.resources.gpus, report.cluster) == ("report", 0, {"cache": {"parallelism": 3}})
+    assert training.cluster == {}  # only the job at the end submits more
     assert "array" not in _options(results, report)[0]
 
 
@@ -75,12 +75,11 @@ def test_runs_are_dealt_out_to_no_more_tasks_than_asked_for_or_the_site_allows(
     runs: int,
     shares: list[int],
 ) -> None:
-    monkeypatch.setattr("jobs.plan._most_tasks", lambda: 7)
+    monkeypatch.setattr("jobs.plan.most_tasks", lambda: 7)
     training = _training(results, tweets_file, runs, **asked)
     assert [len(share) for share in training.tasks] == shares
     assert [config.run_id for config in training.configs] == [run for share in training.tasks for run in share]
     assert (len({*(config.run_id for config in training.configs)}), training.parallelism) == (runs, len(shares))
-    assert training.pooled is (max(shares) > 1 or bool(asked))
 
 
 def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
@@ -124,17 +123,10 @@ def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path, tweets_file:
     assert shlex.split(command)[-1].startswith(str(results.slurm / GRID))
 
 
-@pytest.mark.parametrize(
-    ("saves", "minutes", "seconds"),
-    [([], 240, 120), ([0.1, 2.2], 240, 65), ([400.0], 240, 860), ([400.0], 4, 60)],
-)
-def test_warning_comes_early_enough_for_the_slowest_saves_measured(
-    results: Results, tweets_file: Path, saves: list[float], minutes: int, seconds: int
+@pytest.mark.parametrize(("minutes", "seconds"), [(240, 120), (4, 60)])
+def test_warning_comes_early_and_never_in_the_first_three_quarters_of_the_time(
+    results: Results, tweets_file: Path, minutes: int, seconds: int
 ) -> None:
-    """Slurm may be a minute early, and never warns in the first three quarters of the time."""
-    run_dir = results.run_dir("some-run", GRID)
-    run_dir.path.mkdir(parents=True)
-    run_dir.timings_file.write_text("".join(f'{{"kind": "save", "seconds": {one}}}\n' for one in saves))
     options, _ = _options(results, _training(results, tweets_file, time_minutes=minutes))
     assert options["signal"] == f"USR2@{seconds}"
 

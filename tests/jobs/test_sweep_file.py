@@ -183,11 +183,8 @@ def _bayes(rounds: int, per_round: int) -> dict[str, Any]:
     ("changes", "field"),
     [
         (_halving(min_iter=1, eta=1.00000001), "early_terminate.eta"),
-        (_halving(max_iter=27, s=10**6, eta=1.00000001), "early_terminate.eta"),
         (_halving(min_iter=1, eta=math.inf), "early_terminate.eta"),
         (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        (_halving(max_iter=10**400, s=3), "early_terminate.max_iter"),
-        (_halving(max_iter=9, s=10**400), "early_terminate.s"),
         (draw(trials=10**9), "run_cap"),
         (_bayes(10**9, 2), "controller.rounds"),
         (_bayes(2, 10**9), "controller.per_round"),

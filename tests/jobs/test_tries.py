@@ -53,7 +53,7 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
-            return attempt_run(config, results, GRID, StopRequest())
+            return attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest())
         except _DiedError:
             return None
 
@@ -115,12 +115,12 @@ def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
 ) -> None:
     run_dir.create(config)
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, results, GRID, StopRequest()) is Outcome.COMPLETED
+        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
         assert not run_dir.tries_file.exists()
         run_dir.write_record(a_failure(None))
         run_dir.write_record(Tries(step=0, number=1, job=None))
         monkeypatch.setattr(RunDir, "write_record", lambda *_: pytest.fail("only its owner counts"))
-        assert attempt_run(config, results, GRID, StopRequest()) is Outcome.COMPLETED
+        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
     assert run_dir.read_tries() == Tries(step=0, number=1, job=None)
     assert run_dir.read_failure() == a_failure(None)
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from ruamel.yaml import YAML
 
-from jobs.slurm.grid_jobs import newest_tasks
-from jobs.slurm.submissions import SubmissionDir, read_submissions
+from jobs.grid_jobs import GridJobs
+from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
@@ -182,8 +182,11 @@ class StagedRun:
 
     @property
     def task(self) -> tuple[SubmissionDir, int]:
-        """That it was last given to."""
-        return newest_tasks(read_submissions(self.stage.results, self.stage.name))[self.run_id]
+        """That has it or, until it has begun, begins with it."""
+        jobs, attempts = GridJobs(read_submissions(self.stage.results, self.stage.name), ()), self.attempts
+        place = jobs.place(self.run_id, attempts[-1] if attempts else None)
+        assert place is not None
+        return place
 
     @property
     def job(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.slurm.submissions import read_submissions
+from jobs.submissions import read_submissions
 from tests.slurm.accounting import cluster_with_accounting
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario

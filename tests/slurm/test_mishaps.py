@@ -2,7 +2,7 @@
 
 import os
 
-from jobs.slurm.submissions import read_submissions
+from jobs.submissions import read_submissions
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import LONG, SHORT, Stage
 

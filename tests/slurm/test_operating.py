@@ -1,6 +1,5 @@
 """What who runs a grid wants to see and to leave to it."""
 
-import json
 import sys
 
 from tests.slurm.scenario import scenario
@@ -23,8 +22,8 @@ def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage)
     assert f"{run.run_id}: COMPLETED" in output
     newest = stage.run("logs", run.run_id)
     assert begins[0] in newest.partition(begins[1])[0]
-    assert "saved, and requeued" in newest
-    assert f"==> {run.task[0].log_file(0)} <==" in newest
+    assert "saved, and requeued" in run.log
+    assert f"==> {run.task[0].run_log(run.run_id)} <==" in newest
 
 
 @scenario
@@ -37,23 +36,6 @@ def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
         assert [line for line in stage.run("logs", run.run_id).splitlines() if line.startswith("run ")] == [
             f"run {run.run_id}, process {run.attempts[0].pid} on {run.attempts[0].host}"
         ]
-
-
-@scenario
-def test_somebody_is_told_when_a_grid_has_ended_and_a_command_that_fails_does_not_matter(stage: Stage) -> None:
-    stage.reports = True
-    told = stage.folder / "told"
-    script = 'echo "$GRID_NAME $GRID_COMPLETED $GRID_FAILED $GRID_REPORT" > "$0"; exit 5'
-    stage.write_cluster()
-    with open(stage.folder / "cluster.yaml", "a") as file:
-        file.write(json.dumps({"notify": ["sh", "-c", script, str(told)]})[1:-1] + "\n")
-    stage.write_grid(seed=[1], training__learning_rate=[0.005, DIVERGES], **SHORT)
-    stage.submit()
-    log = stage.results.slurm / stage.name
-    stage.wait(lambda: any("ended with 5" in file.read_text() for file in log.glob("*-report-*/logs/*.out")), "the end")
-    assert told.read_text() == f"{stage.name} 1 1 {stage.results.report / 'report.html'}\n"
-    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=1), "the job's end")
-    assert "ended with 5" in stage.run("logs", f"{stage.name}/report")
 
 
 @scenario

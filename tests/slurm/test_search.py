@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from jobs.slurm.submissions import SubmissionDir, read_submissions
+from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.runs.records import GridPlan
 from sentiment.runs.rungs import RungRanking, Rungs, read_rungs
 from tests.slurm.scenario import scenario

@@ -2,8 +2,8 @@
 
 import signal
 
-from jobs.job_kinds import KindName
-from jobs.slurm.submissions import SubmissionDir, read_submissions
+from jobs.services import KindName
+from jobs.submissions import SubmissionDir, read_submissions
 from tests.slurm.processes import processes
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import SHORT, Stage

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from jobs.slurm.submissions import read_submissions
+from jobs.submissions import read_submissions
 from sentiment.install_paths import ROOT
 from sentiment.runs.code_version import running_code
 from tests.slurm.cluster import Cluster

@@ -1,4 +1,4 @@
-"""What was submitted, on disk: the intent before Slurm is asked, its receipt afterwards.
+"""What was submitted, on disk: the intent before the queue is asked, its receipt afterwards.
 
 A chain that is worked off on this machine is written down in the same way, so that all commands find it the same way.
 """
@@ -10,13 +10,12 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from jobs.job_kinds import JOB_KINDS, JobKind, KindName
+from jobs.services import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
@@ -36,16 +35,16 @@ class Submission(FileRecord):
 
     Attributes:
         id: its number within the grid, its kind, and a random number.
-        tasks: the run ids of each task; of a task that has no runs of its own, or whose runs a ranking decides, none.
-        configs: of the tasks' runs in their order, or of those that the job works for; kept in a file of their own.
+        tasks: the run ids that each task begins with; of a job that has no runs of its own, or whose runs a ranking
+            decides, none.
+        configs: of the tasks' runs, or of those that the job works for; kept in a file of their own.
         resources: what each task gets.
         parallelism: the largest number of tasks at a time.
-        signal_seconds: how long before its end a task is warned.
         after: what it waits for, as sbatch's option `--dependency` takes it.
         code: the copy of the program's code that its tasks import; None imports that of this clone.
         cluster: of a job that ends a grid: what the cluster's file says.
         rung, epochs: of a search, in which its runs train and after how many epochs they pause; None trains to the end.
-        here: whether a command on this machine works it off, instead of Slurm.
+        here: whether a command on this machine works it off, instead of a queue.
     """
 
     id: str = ""
@@ -57,7 +56,6 @@ class Submission(FileRecord):
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
     resources: Resources
     parallelism: int = 1
-    signal_seconds: int = 0
     after: str | None = None
     code: str | None = None
     cluster: dict[str, Any] = Field(default_factory=dict)
@@ -71,18 +69,13 @@ class Submission(FileRecord):
         return JOB_KINDS[self.kind]
 
     @property
-    def pooled(self) -> bool:
-        """Whether its tasks work off all of its runs together, so that any of them may take a run."""
-        return self.job_kind.trains_runs and self.resources.shares_tasks
-
-    @property
     def by_ranking(self) -> bool:
         """Whether the ranking of the rung before decides which runs it trains."""
         return bool(self.rung) and not any(self.tasks)
 
     @property
     def name(self) -> str:
-        """The job's name in Slurm, which is unique, so that the job can be found again."""
+        """The job's name in the queue, which is unique, so that the job can be found again."""
         return f"{self.grid}-{self.id}"
 
     @property
@@ -98,7 +91,7 @@ class Submission(FileRecord):
 
 
 class Receipt(Record):
-    """`receipt.json`: what Slurm answered."""
+    """`receipt.json`: what the queue answered."""
 
     job_id: str
     accepted: str
@@ -127,15 +120,15 @@ class SubmissionDir:
         return int(match["number"]) if match else 0
 
     def run_log(self, run_id: str) -> Path:
-        """What a run prints that shares its task with others."""
+        """What a run prints."""
         return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
-        """What a task had done when it was last requeued."""
+        """What a task that has no runs of its own had done when it was last requeued."""
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:
-        """Why a task that has no runs of its own failed."""
+        """Why such a task failed."""
         return self.path / f"failure-{task}.json"
 
     @cached_property
@@ -147,38 +140,52 @@ class SubmissionDir:
         return found
 
     @cached_property
+    def results(self) -> Results:
+        """The results that it is for."""
+        return Results(Path(self.submission.results))
+
+    @cached_property
     def receipt(self) -> Receipt | None:
-        """Slurm's answer; None while it is not known."""
+        """The queue's answer; None while it is not known."""
         return read_record(self.receipt_file, Receipt)
 
     @property
-    def cancelled(self) -> set[int | str]:
-        """What `jobs cancel` ended: numbers of tasks, and ids of runs that share tasks."""
-        return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
-
-    @property
     def job_id(self) -> str:
-        """The job's id in Slurm; a RunDirError if there is no receipt."""
+        """The job's id in the queue; a RunDirError if there is no receipt."""
         if self.receipt is None:
             raise RunDirError(f"{self.path}: has no receipt, so its job is not known; submit again")
         return self.receipt.job_id
 
     @property
+    def cancelled(self) -> set[str]:
+        """What `jobs cancel` ended: ids of runs, and of a job that has none its own id."""
+        return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the job was cancelled as a whole, or each of its runs."""
+        cancelled = self.cancelled
+        return self.submission.id in cancelled or (bool(self.run_ids) and cancelled.issuperset(self.run_ids))
+
+    @property
     def tasks(self) -> list[list[str]]:
-        """The run ids of each task; none until the ranking is written, where that decides them."""
-        submission = self.submission
-        if not submission.by_ranking:
-            return submission.tasks
-        number = len(submission.tasks)
-        return [self._chosen[task::number] for task in range(number)]
+        """The run ids that each task begins with; none until the ranking is written, where that decides them."""
+        number = len(self.submission.tasks)
+        return [self._chosen[task::number] for task in range(number)] if self._chosen else self.submission.tasks
+
+    @property
+    def run_ids(self) -> list[str]:
+        """Ids of all of its runs, share by share."""
+        return [run_id for share in self.tasks for run_id in share]
 
     @property
     def _chosen(self) -> list[str]:
-        """The runs that the ranking has chosen, in its order; none while it is not written."""
+        """The runs that the ranking has chosen, in its order; none while it is not written, or decides nothing."""
         if "chosen" not in self.__dict__:
             submission = self.submission
-            found = read_chosen(Results(Path(submission.results)), submission.grid, (submission.rung or 1) - 1)
-            if not found:
+            rung = (submission.rung or 1) - 1
+            found = read_chosen(self.results, submission.grid, rung) if submission.by_ranking else []
+            if not found and submission.by_ranking:
                 return []
             self.__dict__["chosen"] = found  # which never changes
         chosen: list[str] = self.__dict__["chosen"]
@@ -190,33 +197,19 @@ class SubmissionDir:
         return self.submission.by_ranking and not self._chosen
 
     def job(self, task: int) -> str:
-        """A task's name for Slurm's commands; needs the receipt, like `job_id`."""
-        return f"{self.job_id}_{task}" if self.submission.job_kind.is_array else self.job_id
-
-    def runs_of(self, task: int) -> list[str]:
-        """Ids of the runs that a task may train: its own, or those that it works off together with the others."""
-        return [run_id for share in self.tasks for run_id in share] if self.submission.pooled else self.tasks[task]
+        """A task's name for the queue's commands; needs the receipt, like `job_id`."""
+        return self.job_id if self.submission.job_kind.final else f"{self.job_id}_{task}"
 
     def log_file(self, task: int) -> Path | None:
         """A task's log; None while its job is not known, or if nothing was written."""
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None) if self.receipt else None
 
-    def read_configs(self, task: int) -> list[RunConfig]:
-        """The configurations of a task's runs; for a task without runs, of all that it works for."""
-        tasks = self.submission.tasks
-        if self.submission.by_ranking:
-            configs = {config.run_id: config for config in self.read_all_configs()}
-            return [configs[run_id] for run_id in self.tasks[task]]
-        first = sum(map(len, tasks[:task]))
-        return self._read_configs(first, first + len(tasks[task]) if tasks[task] else None)
-
-    def read_all_configs(self) -> list[RunConfig]:
-        """The configurations of all tasks' runs, or of all that a ranking may choose."""
-        return self._read_configs(0, None)
-
-    def _read_configs(self, first: int, end: int | None) -> list[RunConfig]:
+    @cached_property
+    def configs(self) -> dict[str, RunConfig]:
+        """The configurations of its runs, of all that a ranking may choose, or of those that it works for."""
         with open(self.configs_file, encoding="utf-8") as lines:
-            return [RunConfig.model_validate_json(line) for line in islice(lines, first, end)]
+            every = map(RunConfig.model_validate_json, lines)
+            return {config.run_id: config for config in every}
 
     def read_failure(self, task: int) -> Failure | None:
         """Why a task that has no runs of its own failed, if it did."""
@@ -229,15 +222,15 @@ class SubmissionDir:
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
-        """Slurm knows nothing of this intent, so it no longer counts."""
+        """The queue knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
-    def cancel(self, marks: Iterable[int | str]) -> None:
-        """Mark tasks, by number, and runs, by id, as cancelled. The caller must hold the grid's lock."""
-        write_json(self.cancelled_file, sorted(self.cancelled.union(marks), key=str))
+    def cancel(self, ids: Iterable[str]) -> None:
+        """Mark runs, or the job itself, as cancelled. The caller must hold the grid's lock."""
+        write_json(self.cancelled_file, sorted(self.cancelled.union(ids)))
 
 
-def new_submission(results: Results, grid: str, job: Submission, signal_seconds: int, after: str | None) -> Submission:
+def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
     """A job of a grid as it would be submitted. Whoever writes it down must hold the grid's lock: it has a number."""
     number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
     identity = {
@@ -245,8 +238,9 @@ def new_submission(results: Results, grid: str, job: Submission, signal_seconds:
         "grid": grid,
         "created": timestamp(),
         "results": str(results.root.resolve()),
+        "after": after,
     }
-    return job.model_copy(update={**identity, "signal_seconds": signal_seconds, "after": after})
+    return job.model_copy(update=identity)
 
 
 def write_intent(submission: Submission) -> SubmissionDir:

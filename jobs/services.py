@@ -1,0 +1,256 @@
+"""The kinds of jobs that a grid is made of, and what runs need besides their configuration.
+
+A kind either trains runs, does work that several runs wait for (a service), or ends a grid. All run in this project's
+task process (`jobs.tasks`), the first two as job arrays: they stop when their time is over, requeue themselves, go on
+from what they saved, and are given up when nothing more is saved. What ends a grid simply starts anew.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sentiment.config import WORD2VEC, EncoderConfig, RunConfig
+from sentiment.errors import ElmoError, EncoderError
+from sentiment.files import files_in, named_path
+from sentiment.runs.run_dir import Results, RunDir
+
+if TYPE_CHECKING:
+    from sentiment.console import Console
+    from sentiment.training.stop import Stop, StopRequest
+
+KindName = Literal["data", "vectors", "pretrain", "cache", "train", "report"]
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """What distinguishes one kind of job from the others.
+
+    Attributes:
+        after: kinds of the same grid that it waits for: for their success or, what ends a grid, for their end.
+        resources: what differs from the cluster file's `defaults`, unless its own section says otherwise.
+        shareable: whether several tasks may divide the work among them.
+        needed_for: those of the given runs that such a job has to work for; of none it is not needed.
+        function: what does the work: a module and a function of the runs' configurations, the results, the request to
+            stop and where to print; it returns why it stopped, or None, and goes on where it was when called again.
+        progress: a figure that grows with the work saved.
+    """
+
+    name: KindName
+    after: tuple[KindName, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    shareable: bool = False
+    needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig]] = lambda _configs, _results: []
+    function: tuple[str, str] = ("", "")
+    progress: Callable[[Results], int] = lambda _results: 0
+
+    @property
+    def trains_runs(self) -> bool:
+        """Whether its tasks have runs."""
+        return self.name == "train"
+
+    @property
+    def final(self) -> bool:
+        """Whether it ends every submission of a grid: a newer one replaces one that still waits."""
+        return self.name == "report"
+
+    def work(
+        self, configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console"
+    ) -> "Stop | None":
+        """Do the work that runs wait for."""
+        module, function = self.function
+        reason: Stop | None = getattr(importlib.import_module(module), function)(configs, results, stop, console)
+        return reason
+
+
+def steps_saved(run_dir: RunDir) -> int:
+    """Optimiser steps that the next attempt will not have to repeat, according to the attempts in `run.json`."""
+    record = run_dir.read_record()
+    attempts = record.attempts if record else []
+    return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
+
+
+def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted.
+
+    A job without a GPU prepares them before any task that holds a GPU starts.
+
+    Raises:
+        SentimentError: the source of the tweets cannot be used.
+    """
+    from sentiment.data.corpus import find_corpus
+    from sentiment.models.baseline import has_baseline
+
+    found = []
+    for config in {config.data: config for config in configs}.values():
+        corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
+        if corpus is None or not has_baseline(corpus):  # only a dry run gets as far as this without tweets
+            found.append(config)
+    return found
+
+
+def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each set of named word vectors that is to be learned and has not been yet."""
+    configs = [config for config in configs if config.embedding.pretrained == WORD2VEC]
+    if not configs:
+        return []
+    from sentiment.data.vocabulary import has_vectors, vectors_fingerprint
+
+    if any(_lacks_tweets(config, results) for config in configs):
+        return configs[:1]
+    missing = (config for config in configs if not has_vectors(config, results))
+    return list({vectors_fingerprint(config, results): config for config in missing}.values())
+
+
+def _without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
+    """One run for each language model that is to be trained and is not complete yet."""
+    if not any(config.elmo and config.elmo.pretrained for config in configs):
+        return []
+    from sentiment.encoders.models import pretraining_request
+
+    found = {}
+    for config in configs:
+        request = pretraining_request(config, results)
+        if request and not request.run_dir(results).completed:
+            found[request.fingerprint] = config
+    return list(found.values())
+
+
+def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig]:
+    return [config for config in configs if config.frozen and config.frozen.cached]
+
+
+def _bytes_in(folder: Path) -> int:
+    """Of files that are complete: those that are being written have names that say so."""
+    files = files_in(folder)
+    return sum(size for path, size in files if not path.name.startswith(".") and ".tmp" not in path.parent.suffix)
+
+
+_NO_GPU = {"gpus": 0, "gres": None}
+
+# In the order in which a grid's jobs are submitted: each waits only for kinds above it.
+JOB_KINDS: dict[KindName, JobKind] = {
+    kind.name: kind
+    for kind in (
+        JobKind(
+            name="data",
+            resources=_NO_GPU,
+            needed_for=unprepared,
+            function=("sentiment.training.experiment", "run_preparation"),
+            progress=lambda results: _bytes_in(results.corpora),
+        ),
+        JobKind(
+            name="vectors",
+            after=("data",),
+            resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
+            needed_for=_without_vectors,
+            function=("sentiment.training.experiment", "run_vectors"),
+            progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
+        ),
+        JobKind(
+            name="pretrain",
+            after=("data",),
+            needed_for=_without_pretrained,
+            function=("sentiment.training.pretraining", "run_pretraining"),
+            progress=lambda results: sum(map(steps_saved, map(RunDir, results.pretrained.glob("*")))),
+        ),
+        JobKind(
+            name="cache",
+            after=("data", "pretrain"),
+            shareable=True,
+            needed_for=_with_cached_vectors,
+            function=("sentiment.training.encoding", "run_encoding"),
+            progress=lambda results: _bytes_in(results.encoder_caches),
+        ),
+        JobKind(name="train", after=("data", "vectors", "pretrain", "cache")),
+        JobKind(
+            name="report",
+            after=("train",),
+            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30, "container": None},
+        ),
+    )
+}
+
+OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
+"""Those whose tasks have no runs of their own."""
+
+
+def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
+    """The services that some runs need, each with the runs that it has to work for.
+
+    Raises:
+        SentimentError: the source of the tweets, an unlabelled file, or a model to begin with cannot be used.
+    """
+    found = {kind.name: kind.needed_for(configs, results) for kind in OTHER_KINDS}
+    return {name: needed for name, needed in found.items() if needed}
+
+
+def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
+    """A line for each thing that is missing, with the command that fetches it.
+
+    Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
+    """
+    sources: set[tuple[str, str]] = set()
+    files: set[tuple[str, str]] = set()
+    models: set[tuple[str, str]] = set()
+    encoders: dict[tuple[str, str], EncoderConfig] = {}
+    for config in configs:
+        sources |= _sources_of(config)
+        files |= _files_of(config)
+        if config.encoder is not None:
+            encoders[config.encoder.model, config.encoder.revision] = config.encoder
+        if config.elmo is not None and not config.elmo.pretrained:
+            models.add(("elmo.model", config.elmo.model))
+        elif config.elmo is not None and config.pretraining and config.pretraining.init:
+            models.add(("pretraining.init", config.pretraining.init))
+    lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
+    lines += [f"{field} = {file!r}: no such file" for field, file in sorted(files) if not named_path(file).is_file()]
+    lines += [line for _, encoder in sorted(encoders.items()) for line in _missing_encoder(encoder, results)]
+    return lines + [line for field, model in sorted(models) for line in _missing_elmo(field, model, results)]
+
+
+def _files_of(config: RunConfig) -> set[tuple[str, str]]:
+    """The files that a run reads besides its tweets, each with the field that names it."""
+    named = {("data.extra_train", table.path) for table in config.data.extra_train}
+    named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
+    further = config.pretraining.unlabelled if config.pretraining else ()
+    named |= {("pretraining.unlabelled", file.path) for file in further}
+    if config.embedding.pretrained not in (None, WORD2VEC):
+        named.add(("embedding.pretrained", str(config.embedding.pretrained)))
+    return named
+
+
+def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
+    """Where its tweets come from, with the fields that say so."""
+    tests = config.data.tests.items()
+    return {("data.source", config.data.source), *((f"data.tests.{name}.path", table.path) for name, table in tests)}
+
+
+def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:
+    from sentiment.data.sources import missing_tweets
+
+    if missing := missing_tweets(source, results):
+        yield f"{field} = {source!r}: {missing}"
+
+
+def _lacks_tweets(config: RunConfig, results: Results) -> bool:
+    return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
+
+
+def _missing_encoder(encoder: EncoderConfig, results: Results) -> Iterator[str]:
+    from sentiment.encoders.models import find_encoder
+
+    try:
+        find_encoder(encoder, results.encoders)
+    except EncoderError as error:
+        yield f"encoder.model: {error}"
+
+
+def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:
+    from sentiment.encoders.models import find_elmo
+
+    try:
+        find_elmo(model, results.elmo_models)
+    except ElmoError as error:
+        yield f"{field}: {error}"
