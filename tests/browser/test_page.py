@@ -58,7 +58,7 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         answer.get_by_text("against the linear baseline"),
         answer.get_by_text("No difference between nets shown to"),
         answer.get_by_text("Cheapest of these nets"),
-        answer.get_by_text("CPU-hours in all"),
+        answer.get_by_text("GPU-hours in all"),
         report.get_by_text("of 76 runs completed"),
     ):
         expect(part).to_be_in_viewport()

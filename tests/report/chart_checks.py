@@ -1,6 +1,7 @@
-"""What each chart must draw, computed from run directories; and ways of drawing it wrongly, each of which must be seen.
+"""What each chart must draw, computed from run directories.
 
 A check is given a chart's specification in Vega-Lite and raises AssertionError if it draws anything else.
+`tests/mutants` has ways of drawing it wrongly.
 """
 
 import json
@@ -20,8 +21,6 @@ from tests.report.written import Written, best_seed, completed, recommended
 Spec = dict[str, Any]
 Row = dict[str, Any]
 Check = Callable[[str, Spec, list[Written]], None]
-VALUES = ("value", "height", "count", "times", "y")
-GROUPS = ("part", "model", "group", "line", "name")
 
 
 def nodes(spec: Any) -> Iterator[dict[str, Any]]:
@@ -135,11 +134,6 @@ def check_curves(_: str, spec: Spec, runs: list[Written]) -> None:
     drawn = {(row["panel"], row["part"], row["epoch"]): row["value"] for row in rows}
     assert drawn == pytest.approx(expected)
     assert {row["epoch"] for row in rows if row["best"]} == {(run.result or {})["best_epoch"]}
-
-
-def _values(node: Spec) -> list[Row]:
-    data = node.get("data")
-    return list(data.get("values", [])) if isinstance(data, dict) else []
 
 
 def check_reliability(_: str, spec: Spec, runs: list[Written]) -> None:
@@ -262,47 +256,14 @@ def check_rungs(name: str, spec: Spec, runs: list[Written]) -> None:
         assert math.isclose(row["value"], float(row["said"].split(": ")[-1].removesuffix(" %")), abs_tol=0.051)
 
 
-def mutated(spec: Spec) -> Iterator[tuple[str, Spec]]:
-    """The specification with one mistake each, as far as there is anything to mistake."""
-    changes = ((_swap, "groups swapped"), (_shift, "values shifted"), (_flatten, "intervals of no width"))
-    for change, wrong in changes:
-        other = json.loads(json.dumps(spec))
-        changed = [change(rows) for node in nodes(other) if (rows := _values(node))]
-        if any(changed):
-            yield wrong, other
-    other = json.loads(json.dumps(spec))
-    for node in nodes(other):
-        if node.get("type") == "quantitative" and node.get("axis", True) is not None:
-            node["scale"] = {**(node.get("scale") or {}), "reverse": True}
-    if other != spec:
-        yield "an axis turned round", other
-
-
-def _swap(rows: list[Row]) -> bool:
-    for group in GROUPS:
-        names = list(dict.fromkeys(row[group] for row in rows if group in row))
-        if len(names) > 1:
-            turned = dict(zip(names, [*names[1:], names[0]], strict=True))
-            for row in rows:
-                row[group] = turned[row[group]]
-            return True
-    return False
-
-
-def _shift(rows: list[Row]) -> bool:
-    for value in VALUES:
-        values = [row.get(value) for row in rows]
-        if value in rows[0] and len({*values}) > 1:
-            for row, other in zip(rows, [*values[1:], values[0]], strict=True):
-                row[value] = other
-            return True
-    return False
-
-
-def _flatten(rows: list[Row]) -> bool:
-    changed = False
-    for row in rows:
-        if row.get("low") is not None and row["low"] < row["high"] - 1e-6:
-            row["low"] = row["high"] = row["value"]
-            changed = True
-    return changed
+CHECKS: dict[str, Check] = {
+    "answer": check_answer,
+    "question-": check_question,
+    "curves-best": check_curves,
+    "reliability": check_reliability,
+    "attention": check_attention,
+    "parallel-": check_parallel,
+    "importance-": check_importance,
+    "labels-": check_labels,
+    "rungs-": check_rungs,
+}

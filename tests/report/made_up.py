@@ -4,12 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from report.build import build_report
+from report.compare.findings import Findings, analyse
+from report.read import load_study
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, write_json
@@ -75,6 +79,19 @@ class Study:
         settings |= {"name": name, "description": description, "parameters": parameters, "runs": planned}
         self.results.write_grid(GridPlan.model_validate(settings | plan))
         return configs
+
+    def single(self, parameters: dict[str, Any], **changes: Any) -> RunDir:
+        """Complete a run outside of grids."""
+        return self.complete(resolve(BASE, parameters, "base"), **changes)
+
+    def findings(self) -> Findings:
+        """What the report finds in all runs."""
+        return analyse(load_study(self.results, []))
+
+    def report(self, folder: Path) -> str:
+        """The report of all runs in Markdown, written into a folder."""
+        build_report(self.results, [], folder)
+        return (folder / "report.md").read_text(encoding="utf-8")
 
     def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
         """Of a run in a grid, or outside one."""
@@ -266,29 +283,17 @@ def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]
         for name, values in zip(names[2:], values_of, strict=True):
             columns[name] += values.tolist()
         first += len(labels)
-    types = {
-        "part": pa.string(),
-        "row": pa.int64(),
-        "label": pa.int8(),
-        "score": pa.float32(),
-        "baseline": pa.float32(),
-        "both": pa.float32(),
-        "lexicon": pa.float32(),
-    }
+    types = {"part": pa.string(), "row": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()
     pq.write_table(pa.table(arrays), run_dir.predictions_file)
 
 
 def _write_attention(run_dir: RunDir) -> None:
-    rows = [
-        {"row": 100, "label": 1, "score": 0.9, "tokens": ["so", "happy", "<script>"], "weights": [[0.1, 0.7, 0.2]] * 2},
-        {
-            "row": 101,
-            "label": 0,
-            "score": 0.8,
-            "tokens": ["not", "\u202e", "x" * 10_000],
-            "weights": [[0.5, 0.3, 0.2]] * 2,
-        },
-    ]
-    run_dir.attention_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tweets = (
+        (1, 0.9, ["so", "happy", "<script>"], [0.1, 0.7, 0.2]),
+        (0, 0.8, ["not", "\u202e", "x" * 10_000], [0.5, 0.3, 0.2]),
+    )
+    names = ("row", "label", "score", "tokens", "weights")
+    rows = [(100 + place, *one, [weights, weights[::-1]]) for place, (*one, weights) in enumerate(tweets)]
+    run_dir.attention_file.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))

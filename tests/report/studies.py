@@ -1,11 +1,17 @@
 """The invented study that gold files and the browser see: every section, and runs in every state."""
 
+import json
 from itertools import product
 from typing import Any
 
+from sentiment.config import RunConfig
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results
+from sentiment.runs.rungs import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
+
+LABELS: list[int | None] = [100, 200, None]
+RATES, DROPOUTS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003], [0.0, 0.1, 0.2, 0.3, 0.4]
 
 
 def write_study(results: Results, trials: int = 6, test_tweets: int = PARTS["test"]) -> Study:
@@ -87,3 +93,48 @@ def _write_elmo(study: Study) -> None:
         assert config.elmo
         skill = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}[config.elmo.model]
         study.complete(config, "elmo", skill=skill, attempts=[gpu])
+
+
+def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float]) -> None:
+    """The grid `labels`, whose nets are as good as said of their vectors and number of labels."""
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "embedding.pretrained": vectors, "seed": seed}
+        for vectors, rows in skills
+        for seed in (1, 2)
+    ]
+    parameters: dict[str, list[Any]] = {
+        "data.train_rows": LABELS,
+        "embedding.pretrained": [None, "word2vec"],
+        "seed": [1, 2],
+    }
+    for config in study.write_grid("labels", "What is a label worth?", parameters, runs):
+        study.complete(config, "labels", skill=skills[config.embedding.pretrained, config.data.train_rows])
+
+
+def write_halved(study: Study) -> None:
+    """`full`, and `halving`, of whose thirty trials ten went on to epoch 2 and four to the end; higher rates are better
+    ones."""
+    parameters = {"training.learning_rate": RATES, "model.dropout": DROPOUTS}
+    runs = [{"training.learning_rate": rate, "model.dropout": dropout} for rate, dropout in product(RATES, DROPOUTS)]
+    metric = {"method": "random", "metric": "validation/accuracy"}
+    for config in study.write_grid("full", "Which are best, all to the end?", parameters, runs, **metric):
+        study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
+    halving = {"epochs": [1, 2], "eta": 3.0, "strict": True}
+    configs = study.write_grid("halving", "Which are best?", parameters, runs, **metric, halving=halving)
+    for config in configs:
+        _pause(study, config, 1)
+    for epochs in (2, None):
+        rungs = read_rungs(study.results, study.results.read_grid("halving")).settle()  # type: ignore
+        for config in configs:
+            if config.run_id in rungs.trials(rungs.current):
+                _pause(study, config, epochs)
+
+
+def _pause(study: Study, config: RunConfig, epochs: int | None) -> None:
+    run_dir = study.complete(config, "halving", skill=0.5 + 200 * config.training.learning_rate)
+    if epochs is None:
+        return
+    run_dir.result_file.unlink()
+    rows = [row for row in run_dir.read_metrics() if row["epoch"] <= epochs]
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run_dir.write_record(new_record(config, attempts=[attempt(reason="paused", last_step=10 * epochs)]))

@@ -8,19 +8,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from report.build import build_report
+from report.build import compose
 from report.compare.elsewhere import OnTestSet
-from report.compare.findings import Findings, analyse
-from report.read import load_study
-from report.render.blocks import Text
+from report.compare.findings import Findings
+from report.render.blocks import Table, Text
 from report.sections.answer import answer
-from report.sections.models import worse_than_the_lexicon
+from report.sections.models import elsewhere, worse_than_the_lexicon
 from report.statistics import Side, compare, spread_of
 from sentiment.config_file import resolve
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
-from tests.report.written import read_table
 
 TWO_SETS = {"manual": {"path": "more.csv"}, "airline": {"path": "sample"}}
 
@@ -32,10 +30,6 @@ def _write(study: Study, tests: Mapping[str, Any] = TWO_SETS, widths: tuple[int,
         for seed in (1, 2, 3)
     ]
     return [study.complete(config, skill=1 + config.model.hidden_size / 10) for config in configs]
-
-
-def _findings(study: Study) -> Findings:
-    return analyse(load_study(study.results, []))
 
 
 def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) -> Study:
@@ -60,37 +54,28 @@ def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
     }
 
 
-def test_each_model_stands_on_each_test_set_with_its_accuracy(tmp_path: Path) -> None:
-    study = _study(tmp_path)
-    run_dirs = _write(study)
-    findings = _findings(study)
-    assert [(one.tests, one.model) for one in findings.elsewhere] == [
-        (tests, model) for tests in ("airline", "manual") for model in ("network", "network", "baseline", "lexicon")
-    ]
-    assert not findings.problems
-    right = _right(run_dirs[3:], "manual")  # of the wider nets, which are better
-    for model in ("network", "baseline", "lexicon"):
-        assert _of(findings, "manual", model).accuracy.value == pytest.approx(right[model].mean())
-    assert _of(findings, "manual", "network").is_recommended
-    assert sum(one.is_recommended for one in findings.elsewhere) == 2
-
-
-def test_differences_are_those_of_the_one_comparison_corrected_together(tmp_path: Path) -> None:
+def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_together(tmp_path: Path) -> None:
     study = _study(tmp_path)
     run_dirs = _write(study, widths=(16,))
-    findings = _findings(study)
+    findings = study.findings()
+    assert [(one.tests, one.model) for one in findings.elsewhere] == [
+        (tests, model) for tests in ("airline", "manual") for model in ("network", "baseline", "lexicon")
+    ]
+    assert not findings.problems
+    assert [one.model for one in findings.elsewhere if one.is_recommended] == ["network"] * 2
     pairs = []
     for tests in ("airline", "manual"):
         right = _right(run_dirs, tests)
+        for model in ("network", "baseline", "lexicon"):
+            assert _of(findings, tests, model).accuracy.value == pytest.approx(right[model].mean())
         nets, baseline, lexicon = (
             Side([right[name]], is_trained=name == "network") for name in ("network", "baseline", "lexicon")
         )
         spread = spread_of([right["network"].mean(axis=1)])
         pairs += [(nets, baseline, spread), (nets, lexicon, spread), (baseline, lexicon, None)]
-    expected = compare(pairs)
     found = [gap for one in findings.elsewhere for gap in one.less.values()]
-    assert [gap.value for gap in found] == pytest.approx([gap.value for gap in expected])
-    assert [gap.q for gap in found] == pytest.approx([gap.q for gap in expected])
+    for gap, expected in zip(found, compare(pairs), strict=True):
+        assert (gap.value, gap.q) == pytest.approx((expected.value, expected.q))
 
 
 @pytest.mark.parametrize(("skill", "is_told"), [(-0.5, True), (0.35, False), (3.0, False)])
@@ -99,7 +84,7 @@ def test_first_screen_says_where_the_lexicon_is_better_only_if_that_is_shown(
 ) -> None:
     study = _study(tmp_path, skill, tweets=120)
     _write(study)
-    findings = _findings(study)
+    findings = study.findings()
     gap = _of(findings, "manual", "network").less["lexicon"]
     assert (gap.value < 0) == (skill < 1)
     assert (gap.is_shown and gap.value < 0) == is_told
@@ -114,9 +99,8 @@ def test_first_screen_says_where_the_lexicon_is_better_only_if_that_is_shown(
 def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
     study = _study(tmp_path, skill=-3.0)
     for run_dir in _write(study, widths=(4,)):  # the nets are bad everywhere, so the baseline is recommended
-        config = run_dir.read_config()
-        study.complete(config, skill=0.05)
-    findings = _findings(study)
+        study.complete(run_dir.read_config(), skill=0.05)
+    findings = study.findings()
     assert findings.recommended
     assert findings.recommended.predicts == "baseline"
     assert _of(findings, "manual", "baseline").is_recommended
@@ -124,36 +108,26 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
     assert worse_than_the_lexicon(findings) == []
 
 
-def test_balanced_accuracy_stands_beside_accuracy_where_labels_are_unbalanced(tmp_path: Path) -> None:
-    for name, every, is_shown in (("balanced", 2, False), ("unbalanced", 5, True)):
-        study = _study(tmp_path / name, every={"manual": every})
-        _write(study, widths=(8,))
-        findings = _findings(study)
-        one = _of(findings, "manual", "network")
-        folder = tmp_path / name / "report"
-        build_report(study.results, [], folder)
-        assert ("Balanced accuracy" in (folder / "report.md").read_text()) == is_shown
-        if is_shown:
-            recalls = [run.result.metrics["manual"].recall for run in one.configuration.runs]
-            n, positive = len(one.labels), int(one.labels.sum())
-            right = [run.result.metrics["manual"].accuracy * n for run in one.configuration.runs]
-            others = [
-                (all_right - recall * positive) / (n - positive)
-                for all_right, recall in zip(right, recalls, strict=True)
-            ]
-            assert one.balanced == pytest.approx((np.mean(recalls) + np.mean(others)) / 2)
+@pytest.mark.parametrize(("every", "is_shown"), [(2, False), (5, True)])
+def test_balanced_accuracy_stands_beside_accuracy_where_labels_are_unbalanced(
+    tmp_path: Path, every: int, is_shown: bool
+) -> None:
+    study = _study(tmp_path, every={"manual": every})
+    run_dirs = _write(study, widths=(8,))
+    findings = study.findings()
+    (table,) = (block for block in elsewhere(findings).blocks if isinstance(block, Table))
+    assert ("Balanced accuracy" in [column.title for column in table.columns]) == is_shown
+    one = _of(findings, "manual", "network")
+    right = _right(run_dirs, "manual")["network"]
+    of_each = [right[:, one.labels == kind].mean() for kind in (True, False)]
+    assert one.balanced == pytest.approx(np.mean(of_each))
 
 
 def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None:
-    study = _study(tmp_path)
-    run_dirs = [
-        study.complete(
-            resolve({"data": {"source": "mine.csv", "folds": 3, "fold": fold, "tests": TWO_SETS}}, {}, "a test"),
-            skill=1 + fold / 10,
-        )
-        for fold in (1, 2, 3)
-    ]
-    net = _of(_findings(study), "manual", "network")
+    study, data = _study(tmp_path), {"source": "mine.csv", "folds": 3, "tests": TWO_SETS}
+    configs = [resolve({"data": data | {"fold": fold}}, {}, "a test") for fold in (1, 2, 3)]
+    run_dirs = [study.complete(config, skill=1 + (config.data.fold or 0) / 10) for config in configs]
+    net = _of(study.findings(), "manual", "network")
     right = _right(run_dirs, "manual")
     assert (len(net.labels), len(net.configuration.runs)) == (400, 1)
     assert net.accuracy.value == pytest.approx(right["network"].mean())
@@ -163,27 +137,20 @@ def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None
 def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
     study = _study(tmp_path, skill=-3.0)
     _write(study, tests={"manual": {"path": "vader"}, "airline": {"path": "airline.csv"}})
-    (told,) = worse_than_the_lexicon(_findings(study))
+    findings = study.findings()
+    (told,) = worse_than_the_lexicon(findings)
     assert "by the authors of VADER's lexicon" in told
-    build_report(study.results, [], tmp_path / "report")
-    text = (tmp_path / "report" / "report.md").read_text()
-    assert "manual: These tweets were collected and rated by the authors of VADER's lexicon" in text
-    assert "airline: These tweets" not in text
+    (text,) = (block.text for block in elsewhere(findings).blocks if isinstance(block, Text))
+    assert text.startswith("manual: These tweets were collected and rated by the authors of VADER's lexicon")
 
 
-def test_predictions_that_cannot_be_read_stop_nothing(tmp_path: Path) -> None:
+def test_predictions_that_cannot_be_read_stop_nothing_and_many_nets_are_folded_away(tmp_path: Path) -> None:
     study = _study(tmp_path)
-    first, *_ = _write(study, widths=(8,))
+    first, *_ = _write(study, widths=tuple(range(4, 16)))
     first.predictions_file.write_bytes(b"")
-    findings = _findings(study)
+    findings = study.findings()
     assert any(str(first.predictions_file) in problem for problem in findings.problems)
-    assert _of(findings, "manual", "network").accuracy.value > 0
-
-
-def test_many_nets_are_folded_away_but_for_the_best(tmp_path: Path) -> None:
-    study = _study(tmp_path)
-    _write(study, widths=tuple(range(4, 16)))
-    build_report(study.results, [], tmp_path / "report")
-    shown, rest = (read_table(tmp_path / "report", name) for name in ("elsewhere", "elsewhere-rest"))
+    tables = {block.name: block for block in compose(findings).blocks if isinstance(block, Table)}
+    shown, rest = tables["elsewhere"].rows, tables["elsewhere-rest"].rows
     assert (len(shown), len(rest)) == (2 * (10 + 2), 2 * 2)
-    assert [row["model"][0] == "\u2605" for row in shown if row["tests"] == "manual"].count(True) == 1
+    assert [row["model"][0] for row in shown].count("\u2605") == 2

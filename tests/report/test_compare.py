@@ -1,0 +1,225 @@
+"""What is compared with what: matched runs, the tweets that all of them have, data sets, and folds as one run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from report.compare.matching import matched_runs, pool_folds, varying
+from report.questions.labels import label_curves
+from report.questions.settings import effects_of, grid_effects
+from report.read import CompletedRun, load_study, read_scores
+from report.render.blocks import Table
+from report.sections.models import check_list
+from report.statistics import Difference, mcnemar
+from sentiment.config import RunConfig
+from sentiment.runs.records import MEASURED_MODELS, NETWORK
+from sentiment.runs.run_dir import TWEETS_FILE
+from tests.report.made_up import PARTS, Study
+
+_EMPTIED = 7
+FOLDS, SEEDS = [1, 2, 3], [1, 2]
+
+
+def _completed(study: Study, runs: list[dict[str, Any]]) -> list[CompletedRun]:
+    for config in study.write_grid("grid", "Which?", {}, runs):
+        study.complete(config, "grid")
+    return load_study(study.results, []).grids[0].completed
+
+
+def test_what_does_nothing_on_one_side_keeps_no_runs_apart(study: Study) -> None:
+    alone, beside = {"elmo.model": "small", "elmo.combine": "alone"}, {"elmo.model": "small", "elmo.combine": "beside"}
+    runs = _completed(study, [alone, beside | {"embedding.size": 16}])
+    assert varying(runs) == ["elmo.combine"]
+    assert matched_runs(runs, "elmo.combine", "alone", "beside") == [([runs[0]], [runs[1]])]
+
+
+def test_run_that_lacks_a_setting_is_compared_with_all_of_its_values_together(study: Study) -> None:
+    hops = [{"model.pooling": "attention", "model.attention.r": r} for r in (1, 5)]
+    last, one, five = _completed(study, [{"model.pooling": "last"}, *hops])
+    assert matched_runs([last, one, five], "model.pooling", "last", "attention") == [([last], [one, five])]
+
+
+def test_seeds_of_one_configuration_stand_together_and_others_apart(study: Study) -> None:
+    runs = [{"model.cell": cell, "model.hidden_size": size, "seed": seed}
+            for cell in ("lstm", "gru") for size in (8, 16) for seed in (1, 2, 3)]  # fmt: skip
+    matched = matched_runs(_completed(study, runs), "model.cell", "lstm", "gru")
+    assert [(len(first), len(second)) for first, second in matched] == [(3, 3), (3, 3)]
+    for first, second in matched:
+        assert len({run.config.model.hidden_size for run in (*first, *second)}) == 1
+
+
+def _write_words(study: Study, seeds: list[int]) -> list[RunConfig]:
+    """A net with stop words, and one without, for which seven test tweets become empty."""
+    runs = [{"data.text.stop_words": value, "seed": seed} for value in ("none", "all") for seed in seeds]
+    configs = study.write_grid("words", "What do they add?", {"data.text.stop_words": ["none", "all"]}, runs)
+    for config in configs:
+        is_removed = config.data.text.stop_words == "all"
+        study.complete(config, "words", skill=0.4 if is_removed else 2.0, emptied=_EMPTIED if is_removed else 0)
+    return configs
+
+
+def _gap(study: Study, model: str = "network") -> Difference | None:
+    findings = study.findings()
+    (effect,) = [one for one in grid_effects(findings.study.grids[0], findings.answers) if one.model == model]
+    (contrast,) = effect.contrasts
+    assert {contrast.best.value, contrast.other.value} == {"none", "all"}
+    return contrast.score
+
+
+def _corpus(study: Study, config: RunConfig) -> Path:
+    record = study.run_dir(config, "words").read_record()
+    assert record
+    return study.results.corpus_dir(record.data_fingerprint) / TWEETS_FILE
+
+
+def _rewrite(path: Path, column: str, values: list[Any]) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), path)
+
+
+def test_nets_and_baselines_are_compared_on_the_tweets_that_both_have(study: Study) -> None:
+    kept, removed = _write_words(study, [1])
+    gap, of_baselines = _gap(study), _gap(study, "baseline")
+    right = {name: one.right() for data in study.findings().datasets for name, one in data.answers.by_run.items()}
+    expected = mcnemar(right[kept.run_id][:-_EMPTIED], right[removed.run_id])
+    assert gap
+    assert of_baselines
+    assert (gap.value, gap.p, gap.n) == (expected.value, expected.p, PARTS["test"] - _EMPTIED)
+    assert (of_baselines.value, of_baselines.p, of_baselines.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
+    assert (gap.of_these_models, of_baselines.of_these_models) == (True, False)
+
+
+def test_tweets_are_found_again_wherever_they_stand(study: Study) -> None:
+    _, removed = _write_words(study, [1])
+    before = _gap(study)
+    predictions, tweets = study.run_dir(removed, "words").predictions_file, _corpus(study, removed)
+    rows = pq.read_table(predictions)["row"].to_numpy()
+    pq.write_table(pq.read_table(tweets).take(pa.array(np.arange(len(rows))[::-1])), tweets)
+    _rewrite(predictions, "row", (len(rows) - 1 - rows).tolist())
+    assert _gap(study) == before
+
+
+def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) -> None:
+    _, removed = _write_words(study, [1, 2])[1:3]
+    tweets, first = _corpus(study, removed), PARTS["validation"]
+    texts = pq.read_table(tweets)["text"].to_pylist()
+    texts[first + 10 : first + 13] = ["another", "text", "altogether"]
+    _rewrite(tweets, "text", texts)
+    gap = _gap(study)
+    assert gap
+    assert gap.n == PARTS["test"] - _EMPTIED - 3
+
+
+@pytest.mark.parametrize("what", ["missing", "without ids", "of other tweets"])
+def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what: str) -> None:
+    _, removed = _write_words(study, [1])
+    tweets = _corpus(study, removed)
+    if what == "missing":
+        tweets.unlink()
+    elif what == "without ids":
+        pq.write_table(pq.read_table(tweets).drop_columns(["id"]), tweets)
+    else:
+        _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
+    assert _gap(study) is None
+    assert _gap(study, "baseline") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "recorded", "expected"),
+    [
+        ({"source": "training.1600000.csv"}, "sentiment140", True),
+        ({"source": "my-sentiment140-sample.csv"}, "table", False),
+        ({"source": "sentiment140", "max_rows": 1000}, "sentiment140", False),
+    ],
+)
+def test_all_of_sentiment140_is_known_by_the_record(study: Study, data: Any, recorded: str, expected: bool) -> None:
+    study.single({f"data.{name}": value for name, value in data.items()}, dataset=recorded)
+    (dataset,) = study.findings().datasets
+    assert dataset.is_sentiment140 == expected
+    assert dataset.name == data["source"] + (", at most 1,000 rows" if "max_rows" in data else "")
+
+
+@pytest.fixture
+def folded(study: Study) -> Study:
+    """A grid of two cells, two seeds and three folds."""
+    runs: list[dict[str, Any]] = [
+        {"model.cell": cell, "seed": seed, "data.folds": 3, "data.fold": fold}
+        for cell in ("lstm", "gru")
+        for seed in SEEDS
+        for fold in FOLDS
+    ]
+    for config in study.write_grid("small", "Which cell?", {}, runs):
+        study.complete(config, "small", skill=1.0 + 0.1 * (config.data.fold or 0) + 0.3 * (config.model.cell == "gru"))
+    return study
+
+
+def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_tweets(folded: Study) -> None:
+    findings = folded.findings()
+    (dataset,) = findings.datasets
+    assert (dataset.folds, [len(one.runs) for one in dataset.configurations]) == (3, [2, 2])
+    assert not findings.problems
+    for run in dataset.runs:
+        test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
+        scores = read_scores(run, "test")
+        assert scores
+        said = scores.model >= 0.5
+        assert test.n == 3 * PARTS["test"] == len(dataset.answers.by_run[run.run_id].rows) == len(said)
+        assert test.accuracy == pytest.approx(np.mean([fold.metrics["test"].accuracy for fold in folds]))
+        assert (test.accuracy_low, test.accuracy_high) < (test.accuracy, 1.0)
+        assert test.precision == pytest.approx(scores.labels[said].mean())
+        assert test.recall == pytest.approx(said[scores.labels].mean())
+        assert test.f1 == pytest.approx(2 / (1 / test.precision + 1 / test.recall))
+        assert test.loss == pytest.approx(np.mean([fold.metrics["test"].loss for fold in folds]), abs=0.01)
+        for part in ("baseline", "lexicon", "combination"):
+            mean = np.mean([getattr(fold, part)["test"].accuracy for fold in folds])
+            assert getattr(run.result, part)["test"].accuracy == pytest.approx(mean)
+        f1 = run.result.metrics["validation"].f1
+        assert f1 == pytest.approx(np.mean([fold.metrics["validation"].f1 for fold in folds]))
+        assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
+    (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)  # folds are no setting
+    assert (effect.parameter, [len(level.runs) for level in effect.levels]) == ("model.cell", [2, 2])
+
+
+def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:
+    findings = folded.findings()
+    assert findings.recommended is not None
+    (table,) = check_list(findings).blocks
+    assert isinstance(table, Table)
+    runs = [fold for run in findings.recommended.configuration.runs for fold in run.folds]
+    right = [[fold.result.check_list[name]["but"].right for fold in runs] for name in MEASURED_MODELS]
+    assert len({*right[0]}) > 1
+    assert [table.rows[0][name] for name in MEASURED_MODELS] == pytest.approx([np.mean(one) for one in right])
+    assert [row["of"] for row in table.rows] == [12, 14, 26]
+    assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
+
+
+@pytest.mark.parametrize("what", ["missing", "damaged"])
+def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Study, what: str) -> None:
+    path = load_study(folded.results, []).grids[0].completed[0].run_dir.path
+    (path / "result.json" if what == "missing" else path / "predictions.parquet").unlink()
+    pooled = pool_folds(load_study(folded.results, []).grids[0].completed)
+    assert [len(run.folds) for run in pooled].count(3) == 3
+    assert [len(run.folds) for run in pooled].count(0) == (2 if what == "missing" else 3)
+    if what == "damaged":
+        assert any("predictions.parquet" in problem for problem in folded.findings().problems)
+
+
+def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_tweets(study: Study) -> None:
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "seed": seed, "data.folds": 2, "data.fold": fold}
+        for rows in (10, 20)
+        for seed in SEEDS
+        for fold in (1, 2)
+    ]
+    for config in study.write_grid("labels", "What is a label worth?", {"data.train_rows": [10, 20]}, runs):
+        study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
+    findings = study.findings()
+    assert len({answered.corpus for answered in findings.datasets[0].answers.by_run.values()}) == 2
+    assert findings.recommended
+    assert findings.recommended.rivals == []
+    (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
+    assert [point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2

@@ -1,0 +1,194 @@
+"""The questions: what a setting changes, what a label is worth, what a search finds and its rungs save."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from report.questions.labels import LabelCurve, label_curves
+from report.questions.search import Search, direction, trial_points
+from report.questions.settings import Effect, effects_of
+from report.read import load_study
+from report.render.charts import Trial, parallel_figure
+from report.render.wording import Score
+from sentiment.runs.run_dir import Results
+from tests.report.chart_checks import rows_with
+from tests.report.made_up import PARTS, Study
+from tests.report.studies import LABELS, write_halved, write_labels
+from tests.report.written import read_table
+
+_CELLS: list[dict[str, Any]] = [{"model.cell": cell, "seed": seed} for cell in ("lstm", "gru") for seed in (1, 2)]
+
+
+def _effects(study: Study, runs: list[dict[str, Any]], skills: list[float]) -> list[Effect]:
+    for config, skill in zip(study.write_grid("grid", "Which?", {}, runs), skills, strict=True):
+        study.complete(config, "grid", skill=skill)
+    findings = study.findings()
+    return effects_of(findings.study.grids[0].completed, findings.answers)
+
+
+def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(study: Study) -> None:
+    hops = [{"model.pooling": "attention", "model.attention.r": r} for r in (1, 5)]
+    effects = _effects(study, [{"model.pooling": "last"}, *hops], [0.5, 0.8, 1.1])
+    (hop,) = [one for one in effects if one.parameter == "model.attention.r"]
+    assert [(level.value, len(level.runs)) for level in hop.levels] == [(1, 1), (5, 1)]
+
+
+def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
+    turned = Study(Results(tmp_path / "results"), turned=True)  # what is better there is worse on test tweets
+    (effect,) = _effects(turned, _CELLS, [0.5, 0.5, 2.0, 2.0])
+    (contrast,) = effect.contrasts
+    assert contrast.best.value == "gru"
+    assert contrast.score
+    assert contrast.score.value < 0
+    assert effect.sentence.startswith("Best on validation tweets: GRU; it loses to LSTM (\u2212")
+
+
+def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
+    (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
+    (contrast,) = effect.contrasts
+    assert contrast.score
+    assert (contrast.score.n, contrast.runs, len(contrast.score.parts)) == (120, (2, 2), 2)
+    accuracies = {one.value: one.accuracy for one in effect.levels}
+    assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
+    assert effect.sentence == "Best on validation tweets: GRU; no difference from LSTM is shown."
+
+
+def test_without_predictions_a_difference_is_not_compared(study: Study) -> None:
+    _effects(study, _CELLS, [0.5, 0.5, 2.0, 2.0])
+    for run in load_study(study.results, []).grids[0].completed:
+        if run.config.model.cell == "gru":
+            run.run_dir.predictions_file.unlink()
+    findings = study.findings()
+    (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)
+    assert [one.score for one in effect.contrasts] == [None]
+    assert "it can\u2019t be compared with LSTM on the same tweets" in effect.sentence
+
+
+def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
+    runs = [{"elmo.model": model, "seed": seed} for model in ("none", "small") for seed in (1, 2)]
+    (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
+    (contrast,) = effect.contrasts
+    assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
+    assert effect.sentence.startswith("Best on validation tweets: ELMo model small; it beats no ELMo (+")
+
+
+def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
+    runs: list[dict[str, Any]] = [
+        {"data.train_rows": rows, "elmo.model": model, "seed": seed}
+        for rows in (100, None)
+        for model in ("none", "pretrained/tweet")
+        for seed in (1, 2)
+    ]
+    helps = [4.0 if one["data.train_rows"] and one["elmo.model"] != "none" else 0.5 for one in runs]
+    few, every = _effects(study, runs, helps)
+    assert [(one.parameter, one.labels) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
+    (gain,) = few.contrasts
+    assert (gain.best.value, gain.runs) == ("pretrained/tweet", (2, 2))
+    assert gain.score
+    assert gain.score.is_shown
+    assert "at most 100 labels" in few.context
+    assert all(one.score and not one.score.is_shown for one in every.contrasts)
+
+
+Curves = dict[str | None, LabelCurve]
+
+
+def _curves(study: Study) -> Curves:
+    findings = study.findings()
+    curves = label_curves(findings.study.grids[0], findings.answers, study.results)
+    return {"word2vec" if "word2vec" in curve.name else None: curve for curve in curves}
+
+
+def _label_study(study: Study, plain: tuple[float, ...], vectors: tuple[float, ...] = ()) -> Study:
+    """Nets that are as good as said with 100 labels, 200 and all, without vectors and with them."""
+    skills = {(None, rows): skill for rows, skill in zip(LABELS, plain, strict=True)}
+    write_labels(study, skills | {("word2vec", rows): skill for rows, skill in zip(LABELS, vectors, strict=False)})
+    return study
+
+
+@pytest.fixture
+def labelled(study: Study) -> Study:
+    """The net alone is worse than the baseline; that with vectors is better with 200 labels and more."""
+    return _label_study(study, (0.1, 0.2, 0.1), (0.9, 3.5, 4.5))
+
+
+def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseline(labelled: Study) -> None:
+    curves = _curves(labelled)
+    for curve in curves.values():
+        assert len(curve.points) == 3
+        for point in curve.points:
+            assert (point.seeds, point.gap.n, point.baseline.n) == (2, PARTS["test"], PARTS["test"])
+            assert point.gap.value == pytest.approx(point.net.value - point.baseline.value)
+            assert (point.gap.q or 0) >= (point.gap.p or 1)
+    assert (curves[None].pays_from, curves["word2vec"].pays_from) == (None, 1)
+    assert "is shown to be worse than the linear baseline even with 20 labels" in curves[None].sentence
+    assert "beats the linear baseline from" in curves["word2vec"].sentence
+    assert "not shown with 20 labels" in curves["word2vec"].sentence
+
+
+@pytest.mark.parametrize(
+    ("skills", "said"), [((0.9, 0.9, 0.9), "is not shown to beat"), ((4.0, 4.0, 0.1), "is shown to be worse than")]
+)
+def test_a_net_that_is_not_better_with_the_most_labels_does_not_pay(study: Study, skills: Any, said: str) -> None:
+    curve = _curves(_label_study(study, skills))[None]
+    assert curve.pays_from is None
+    assert f"{said} the linear baseline even with 20 labels" in curve.sentence
+
+
+def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(labelled: Study) -> None:
+    for run in load_study(labelled.results, []).grids[0].completed:
+        if run.config.data.train_rows == 100 and run.config.embedding.pretrained is None:
+            run.run_dir.predictions_file.unlink()
+    assert {vectors: len(curve.points) for vectors, curve in _curves(labelled).items()} == {None: 2, "word2vec": 3}
+    assert any("predictions.parquet" in problem for problem in labelled.findings().problems)
+
+
+def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweets_cannot_be_matched(
+    labelled: Study,
+) -> None:
+    run = next(run for run in load_study(labelled.results, []).grids[0].completed if run.config.data.train_rows == 100)
+    record = run.run_dir.read_record()
+    assert record
+    run.run_dir.write_record(record.model_copy(update={"data_fingerprint": "f" * 64}))
+    predictions = pq.read_table(run.run_dir.predictions_file)
+    kept = [place for place, part in enumerate(predictions["part"].to_pylist()) if part != "test" or place % 2]
+    pq.write_table(predictions.take(kept), run.run_dir.predictions_file)
+    curve = _curves(labelled)[run.config.embedding.pretrained]
+    assert (curve.points[0].seeds, curve.points[0].gap.n) == (2, PARTS["test"])
+
+
+def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
+    write_halved(study)
+    text = study.report(tmp_path / "report")
+    assert (
+        "48 epochs were trained, 40.0 % of the 120 that all 30 trials take to their end" in text
+    )  # 20 + 2 * 6 + 4 * 4
+    assert "After epoch 1 the best 10 of 30 trials went on." in text
+    tie = "5 of 10 equal, ordered as in the plan"  # the trials with one learning rate are equally good
+    assert f"After epoch 2 the best 4 of 10 trials went on; {tie}." in text
+    assert "Share of the variance of validation accuracy after epoch 1 that each parameter explains" in text
+    assert "n = 30 trials: one line each, from its settings to its validation accuracy after epoch 1" in text
+    rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
+    assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
+    assert len(read_table(tmp_path / "report", "best-halving")) == 4
+
+
+LOSS = Score("validation/loss", after=2)
+
+
+def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:
+    run: Any = SimpleNamespace(completed=None, planned=None, run_id="a")
+    for score, value, said in ((LOSS, 0.412, "epoch 2: 0.412"), (Score("validation/f1"), 41.2, "epoch 2: 41.2 %")):
+        last = trial_points(run, [0.7, 0.412], score)[-1]
+        assert last.value == pytest.approx(value)
+        assert last.said.endswith(said)
+    assert (LOSS.title, Score("validation/f1").title) == ("validation loss after epoch 2", "validation F1 (%)")
+    trials = [
+        Trial(place, {"model.dropout": place / 10, "cell": "gru"}, loss) for place, loss in enumerate((0.5, 0.4, 0.6))
+    ]
+    rows = rows_with(parallel_figure("parallel", "", "", trials, LOSS).spec, "trial", "axis", "height", "score")
+    assert list(dict.fromkeys(row["trial"] for row in rows)) == [2, 0, 1]  # what is drawn last lies on top
+    assert [direction(Search(trials, LOSS), name) for name in ("model.dropout", "cell")] == [" (+0.50)", ""]

@@ -1,0 +1,235 @@
+"""Runs in every state and of every kind, damaged ones among them: all are named, none stops the report; how they were
+made, and the command that repeats each."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.build import build_report, compose
+from report.compare.advice import usage_of
+from report.read import load_study
+from report.render.blocks import Table
+from report.sections.answer import warnings
+from report.sections.provenance import command_of, provenance
+from sentiment.config_file import load_config, resolve
+from sentiment.errors import RunDirError, UsageError
+from sentiment.runs.run_dir import RunDir
+from tests.report.made_up import BASE, Study, attempt
+from tests.report.written import read_table
+
+
+def test_nothing_to_report_and_an_unknown_grid_are_clear_messages(study: Study, invented: Study) -> None:
+    with pytest.raises(RunDirError, match="holds no run to report yet; `make run` trains one"):
+        load_study(study.results, [])
+    with pytest.raises(UsageError, match=r"--grid nowhere: .* has attention, elmo, rnn, stop_words, sweep"):
+        load_study(invented.results, ["nowhere"])
+
+
+def test_every_state_is_told(invented: Study) -> None:
+    runs = load_study(invented.results, ["rnn"]).runs
+    assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "NOT_HEARD_OF", "PLANNED"]
+    assert [run.state.reason for run in runs[8:]] == [
+        "DivergedError: the loss ran away",
+        "saved and stopped: SIGTERM",
+        "its process on node-1 can't be seen from here",
+        "",
+    ]
+
+
+def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
+    study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    text = study.report(tmp_path / "out")
+    assert "No run is completed yet, so there is no answer yet." in text
+    assert "Which? (0 of 2 runs completed)" in text
+    assert "2 of 2 runs have no result: 2 planned." in text
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _future(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99, "mood": "good"}))
+
+
+def _without_zone(path: Path) -> None:
+    path.write_text(path.read_text().replace("10:00:00+00:00", "10:00:00").replace("10:00:00Z", "10:00:00"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "message"),
+    [
+        (_truncate, "result.json", "is not a valid record"),
+        (_truncate, "config.json", "is not a configuration of this version"),
+        (_future, "run.json", "has schema version 99, this program reads 1"),
+        (_without_zone, "run.json", "has no time zone"),
+        (Path.unlink, "config.json", "holds no config.json"),
+        (Path.unlink, "run.json", "run.json is missing"),
+    ],
+)
+def test_damaged_run_is_named_and_the_others_are_reported(
+    study: Study, damage: Callable[[Path], None], file: str, message: str
+) -> None:
+    good, bad = (study.single({"seed": seed}) for seed in (1, 2))
+    damage(bad.path / file)
+    findings = study.findings()
+    states = {run.run_id: run.state for run in findings.study.runs}
+    assert (states[good.path.name].state, states[bad.path.name].state) == ("COMPLETED", "FAILED")
+    assert message in states[bad.path.name].reason
+    assert "1 of 2 runs has no result: 1 failed." in warnings(findings)
+    assert [problem for problem in findings.problems if message in problem]
+
+
+@pytest.mark.parametrize(
+    ("damage", "file"),
+    [
+        (_truncate, "predictions.parquet"),
+        (Path.unlink, "metrics.jsonl"),
+        (lambda path: path.write_text('{"kind": "epoch"}\n'), "metrics.jsonl"),
+        (lambda path: path.write_text("no json\n"), "metrics.jsonl"),
+        (Path.unlink, "attention.jsonl"),
+        (lambda path: path.write_text("[1]\n"), "attention.jsonl"),
+    ],
+)
+def test_run_without_a_readable_file_is_still_reported(study: Study, damage: Callable[[Path], None], file: str) -> None:
+    damage(study.single({"model.pooling": "attention"}).path / file)
+    findings = study.findings()
+    assert [section.title for section in compose(findings).sections if section.title == "The models"]
+    assert findings.recommended
+    assert [problem for problem in findings.problems if file in problem]
+
+
+def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study, tmp_path: Path) -> None:
+    (config,) = study.write_grid("rnn", "Which?", {}, [{}])
+    run_dir = study.complete(config, "rnn")
+    study.results.grid_file("rnn").write_text("{")
+    record = run_dir.read_record()
+    assert record
+    (study.results.corpus_dir(record.data_fingerprint) / "tweets.parquet").unlink()
+    text = study.report(tmp_path / "out")
+    assert "of test tweets right" in text
+    assert "grid.json" in text.split("What could not be read")[1]
+    assert "so mistakes can't be shown" in text
+    assert "Confusion: the net" in text
+
+
+def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
+    first = study.single({})
+    for number in range(600):
+        run_dir = RunDir(first.path.with_name(f"run-{number:03d}"))
+        run_dir.path.mkdir()
+        shutil.copy(first.config_file, run_dir.config_file)
+    blocks = compose(study.findings()).blocks
+    (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "runs")
+    assert (len(table.rows), table.caption[:16]) == (501, "501 of 601 runs:")
+    assert {"run-499", "run-500"} & {row["run"] for row in table.rows} == {"run-499"}
+
+
+def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) -> None:
+    kinds: tuple[dict[str, Any], ...] = ({"model.pooling": "attention"}, {"data.text.stop_words": "all"})
+    for number, parameters in enumerate(kinds):
+        study.single(parameters, skill=1.0 + 0.2 * number)
+    (config,) = study.write_grid("one", "How good is it?", {"seed": [7]}, [{"seed": 7}])
+    study.complete(config, "one")
+    tables = {block.name: block.rows for block in compose(study.findings()).blocks if isinstance(block, Table)}
+    assert len(tables["leaderboard-all"]) == 3
+    assert [row["grid"] for row in tables["runs"]] == [row["grid"] for row in tables["commands"]] == ["one", None, None]
+    assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
+
+
+def test_random_numbers_are_marked_and_never_win(study: Study, tmp_path: Path, invented_report: Path) -> None:
+    rows = read_table(invented_report, "leaderboard-all")
+    assert max(row["test_accuracy"] for row in rows if row["random_numbers"]) > rows[0]["test_accuracy"]
+    assert not rows[0]["random_numbers"]  # the others would have won
+    assert not [row for row in read_table(invented_report, "effects-elmo") if "tiny" in str(row["value"])]
+    for layers in ("top", "mix"):
+        study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
+    text = study.report(tmp_path / "out").replace("\\", "")
+    assert "**All completed runs read random numbers in place of ELMo, so there is no answer yet.**" in text
+    about = [line for line in text.splitlines() if "elmo_tiny" in line or "ELMo tiny" in line]
+    assert len(about) > 5
+    assert [line for line in about if "random numbers" not in line] == []
+
+
+_GPU = "NVIDIA H100 80GB HBM3"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "gpu", "cpu"),
+    [
+        ([{"device": "cpu"}, {"device": _GPU}], 60, 60),
+        ([{"device": _GPU}, {"device": "cpu"}], 60, 60),
+        ([{"device": _GPU, "end": None, "reason": None}], 2.56, 0),  # then the seconds that it trained count
+    ],
+)
+def test_hours_count_by_the_device_of_each_attempt(study: Study, attempts: Any, gpu: float, cpu: float) -> None:
+    study.single({}, attempts=[attempt(**changes) for changes in attempts])
+    usage = usage_of(study.findings().study.runs)
+    assert (3600 * usage.gpu_hours, 3600 * usage.cpu_hours, usage.seconds) == pytest.approx((gpu, cpu, gpu + cpu))
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ([("a", 0), ("a", 20)], "Each run was computed by one version of the code."),
+        ([("a", 0), ("b", 20)], "1 run went on with other code than had begun it: "),
+        ([("a", 0), ("b", 0)], "Each run was computed by one version of the code."),  # begun anew
+    ],
+)
+def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study: Study, codes: Any, said: str) -> None:
+    attempts = [attempt(code=code * 64, first_step=step) for code, step in codes]
+    run_dir = study.single({}, attempts=attempts, hardware=["Xeon (AVX512)", "Old Xeon (AVX2)", "Xeon (AVX512)"])
+    still = study.single({"seed": 2}, hardware=["Xeon (AVX512)"])
+    (facts, *_) = provenance(study.findings()).blocks
+    text = "\n".join(facts.items)  # type: ignore[union-attr, arg-type]
+    assert said in text
+    assert f"1 run ({run_dir.path.name}), on Xeon (AVX512) and Old Xeon (AVX2)." in text
+    assert f"last digits: 1 run ({still.path.name})" not in text
+
+
+_PARAMETERS: list[dict[str, Any]] = [
+    {"model.hidden_size": 32, "training.learning_rate": 1e-5, "model.bidirectional": False},
+    {
+        "data.source": "it's my \u00ab$HOME\u00bb `file` # 1.csv",
+        "data.columns.label": "yes",
+        "data.columns.text": "1e3",
+    },
+    {"training.clip": None, "data.labels.positive": ["4", "happy: very"]},
+    {"data.source": "two\nlines.csv", "data.columns.text": "'quoted'", "data.columns.label": 3},
+    {"elmo": {"model": "small", "layers": "top"}},
+    {},
+]
+
+
+def _resolved(command: str | None) -> str:
+    """The id of the run that the command line makes of a printed command."""
+    assert command
+    program, (path, *options) = command.split(" train ")[0], shlex.split(command.split(" train ", 1)[1])
+    assert program.endswith("sentiment")
+    overrides = [value for option, value in zip(options[::2], options[1::2], strict=True) if option == "--set"]
+    return load_config(Path(path), overrides).run_id
+
+
+def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None:
+    base_file = tmp_path / "configs of mine" / "base.yaml"
+    base_file.parent.mkdir()
+    base_file.write_text(json.dumps(BASE))
+    configs = study.write_grid("rnn", "Which?", {}, _PARAMETERS, base=str(base_file))
+    build_report(study.results, [], tmp_path / "out")
+    rows = read_table(tmp_path / "out", "commands")
+    assert [_resolved(row["command"]) for row in rows] == [config.run_id for config in configs]
+    typed = ["__main__.py", "train", str(base_file), "--set", "seed=5", "--results", str(study.results.root)]
+    for seed, command in ((5, typed), (6, ["_submit.py", "/some/folder"])):  # typed, or of a program of somebody's
+        study.single({"seed": seed, "training.learning_rate": 1e-5 if seed == 6 else 1e-3}, command=command)
+    config = resolve(BASE, {"seed": 7}, "base")
+    study.run_dir(config).create(config)
+    commands = {run.run_id: command_of(run, None) for run in load_study(study.results, ["single"]).runs}
+    assert commands.pop(config.run_id) is None  # no record
+    assert len(commands) == 2
+    for run_id, one in commands.items():
+        assert _resolved(one) == run_id
