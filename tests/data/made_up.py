@@ -1,11 +1,16 @@
-"""Invented tweets and the files that hold them."""
+"""Invented tweets, the files that hold them, and the corpora that are made of these."""
 
 import csv
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+import pyarrow.parquet as pq
+
+from sentiment.config_file import resolve
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.runs.run_dir import Results
 
 _PRAISE = ("love", "adore", "enjoy", "thank", "hug")
 _BLAME = ("hate", "dread", "miss", "blame", "fear")
@@ -24,14 +29,10 @@ def tweets(count: int, seed: int = 0) -> list[tuple[str, str]]:
     return made
 
 
-def write_table(
-    path: Path, rows: Iterable[Sequence[str]], header: Sequence[str] = ("label", "text"), delimiter: str = ","
-) -> Path:
-    """Write a CSV or TSV file as any program would."""
+def write_table(path: Path, rows: Iterable[Sequence[str]], header: Sequence[str] = ("label", "text")) -> Path:
+    """Write a CSV file as any program would."""
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter)
-        writer.writerow(header)
-        writer.writerows(rows)
+        csv.writer(file).writerows([header, *rows])
     return path
 
 
@@ -43,3 +44,23 @@ def sentiment140_lines(count: int, first: int = 0) -> list[str]:
         fields += [f"user{number % 97}", text]
         lines.append(",".join(f'"{field}"' for field in fields) + "\n")
     return lines
+
+
+def prepare(path: Path, results: Results, **options: Any) -> Corpus:
+    """The corpus of a table; options are fields of `data`."""
+    return prepare_corpus(
+        resolve({"data": {"source": str(path)}}, {f"data.{name}": of for name, of in options.items()}, "a test").data,
+        results,
+    )
+
+
+def tweet_table(corpus: Corpus) -> dict[str, list[Any]]:
+    """The columns of the tweets that are kept with a corpus."""
+    columns: dict[str, list[Any]] = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
+    return columns
+
+
+def parts_of(corpus: Corpus) -> dict[str, str]:
+    """The part of each text."""
+    table = tweet_table(corpus)
+    return dict(zip(table["text"], table["part"], strict=True))

@@ -10,60 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import ColumnConfig, DataConfig, TextConfig, VocabularyConfig
+from sentiment.config import DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
 from sentiment.data import preparation
-from sentiment.data.corpus import (
-    FILES,
-    MANIFEST,
-    Corpus,
-    building_place,
-    find_corpus,
-    open_corpus,
-    prepare_corpus,
-)
+from sentiment.data.corpus import FILES, MANIFEST, building_place, find_corpus, open_corpus, prepare_corpus
 from sentiment.data.preparation import CONTRADICTION, DUPLICATE, IGNORED, RESERVED
 from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
 from sentiment.runs.records import PARTS
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import tweets, write_table
-
-
-def prepare(path: Path, results: Results, **options: Any) -> Corpus:
-    return prepare_corpus(DataConfig(source=str(path), **options), results)
-
-
-def sides(corpus: Corpus) -> dict[str, str]:
-    """The part of each text."""
-    table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
-    return dict(zip(table["text"], table["part"], strict=True))
+from tests.data.made_up import parts_of, prepare, tweet_table, tweets, write_table
 
 
 def test_a_corpus_holds_the_tokens_labels_and_parts_of_all_rows(table: Path, results: Results) -> None:
-    corpus = prepare(table, results)
-    tokenizer = Tokenizer(TextConfig())
-    tweet_table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
-    assert tweet_table["text"] == [text for _, text in tweets(400)]
-    assert tweet_table["row"] == list(range(400))
-    assert tweet_table["id"][:2] == ["2", "3"]
-    assert tweet_table["tokens"] == corpus.lengths().tolist()
-    assert tweet_table["label"] == corpus.labels.tolist() == [1, 0] * 200
-    assert tweet_table["part"] == [PARTS[code] for code in corpus.parts]
-    for row, text in enumerate(tweet_table["text"]):
-        assert corpus.tokens(row) == tokenizer(text)
+    corpus, tokenizer = prepare(table, results), Tokenizer(TextConfig())
+    written = tweet_table(corpus)
+    assert written["text"] == [text for _, text in tweets(400)]
+    assert (written["row"], written["id"][:2]) == (list(range(400)), ["2", "3"])
+    assert written["tokens"] == corpus.lengths().tolist()
+    assert written["label"] == corpus.labels.tolist() == [1, 0] * 200
+    assert written["part"] == [PARTS[code] for code in corpus.parts]
+    assert [corpus.tokens(row) for row in range(400)] == [tokenizer(text) for text in written["text"]]
     assert len(set(corpus.types)) == len(corpus.types) == corpus.report.types
-    rows = np.concatenate([corpus.rows(part) for part in PARTS])
-    assert sorted(rows.tolist()) == list(range(400))
-    assert (corpus.token_ids.dtype, corpus.offsets.dtype) == (np.int32, np.int64)
-    assert (corpus.labels.dtype, corpus.parts.dtype) == (np.int8, np.int8)
+    assert sorted(np.concatenate([corpus.rows(part) for part in PARTS]).tolist()) == list(range(400))
     assert corpus.path == results.corpus_dir(corpus.fingerprint)
 
 
-def test_preparing_again_only_opens_what_is_there(
+def test_the_same_content_and_options_are_prepared_once_whatever_the_file_is_called(
     table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert find_corpus(DataConfig(source=str(table)), results) is None
@@ -71,40 +46,29 @@ def test_preparing_again_only_opens_what_is_there(
     monkeypatch.setattr(corpus_module, "Preparation", None)
     found = find_corpus(DataConfig(source=str(table)), results)
     assert found is not None
-    assert (found.path, found.dataset) == (first.path, "table")
-    second = prepare(table, results, vocabulary=VocabularyConfig(min_count=7))
-    assert first.fingerprint == second.fingerprint
-    assert second.report == first.report
-    with pytest.raises(TypeError):
-        prepare(table, results, text=TextConfig(lowercase=False))
-
-
-def test_other_content_or_options_make_another_corpus_and_another_name_does_not(table: Path, results: Results) -> None:
-    first = prepare(table, results)
+    assert (found.path, found.dataset, found.report) == (first.path, "table", first.report)
+    assert prepare(table, results, vocabulary=VocabularyConfig(min_count=7)).fingerprint == first.fingerprint
     renamed = table.with_name("renamed.csv")
     renamed.write_bytes(table.read_bytes())
     same = prepare(renamed, results)
     assert (same.path, same.report.source) == (first.path, str(renamed))
-    assert prepare(table, results, test_fraction=0.2).fingerprint != first.fingerprint
-    with open(table, "a", encoding="utf-8") as file:
+    with open(renamed, "a", encoding="utf-8") as file:
         file.write("positive,one more\n")
-    assert prepare(table, results).fingerprint != first.fingerprint
+    for path, options in (
+        (table, {"text": TextConfig(lowercase=False)}),
+        (table, {"test_fraction": 0.2}),
+        (renamed, {}),
+    ):
+        with pytest.raises(TypeError):
+            prepare(path, results, **options)
 
 
 def test_sides_do_not_depend_on_order_or_on_other_rows(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
-    first = sides(prepare(write_table(tmp_path / "a.csv", rows), results))
+    first = parts_of(prepare(write_table(tmp_path / "a.csv", rows), results))
     random.Random(1).shuffle(rows)
-    more = sides(prepare(write_table(tmp_path / "b.csv", tweets(200, seed=5) + rows), results))
+    more = parts_of(prepare(write_table(tmp_path / "b.csv", tweets(200, seed=5) + rows), results))
     assert {text: more[text] for text in first} == first
-
-
-def test_all_tweets_of_a_user_stand_on_one_side(tmp_path: Path, results: Results) -> None:
-    rows = [(label, text, f"user{number % 41}") for number, (label, text) in enumerate(tweets(400))]
-    path = write_table(tmp_path / "t.csv", rows, ("label", "text", "who"))
-    part_of = sides(prepare(path, results, columns=ColumnConfig(user="who")))
-    for user in range(41):
-        assert len({part_of[text] for _, text, name in rows if name == f"user{user}"}) == 1
 
 
 def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, results: Results) -> None:
@@ -113,7 +77,7 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
     corpus = prepare(write_table(tmp_path / "t.csv", rows), results)
     assert (corpus.report.kept, corpus.report.left_out) == (301, {DUPLICATE: 1, CONTRADICTION: 1})
-    assert "  Same @ann  THING http://a.b" in sides(corpus)
+    assert "  Same @ann  THING http://a.b" in parts_of(corpus)
 
 
 def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results: Results) -> None:
@@ -121,38 +85,34 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     manual = write_table(tmp_path / "manual.csv", [*rows[:4], ("neutral", "left out"), ("positive", "new")])
     shared = write_table(tmp_path / "shared.csv", [*rows[:2], *rows[:1], ("positive", "new")])
     main = write_table(tmp_path / "t.csv", rows)
-    before = sides(prepare(main, results))
+    before = parts_of(prepare(main, results))
     trained = sum(before[text] == "train" for _, text in rows[:4])
-    corpus = prepare(main, results, tests={"shared": {"path": str(shared)}, "manual": {"path": str(manual)}})
-    report = corpus.report
-    assert (report.read, report.kept) == (310, 308 - trained)
-    assert (report.left_out, report.tested_twice) == ({IGNORED: 1, DUPLICATE: 1, RESERVED: trained}, 4 - trained)
     assert 0 < trained < 4
-    said = "\n".join(report.render_lines())
+    corpus = prepare(main, results, tests={"shared": {"path": str(shared)}, "manual": {"path": str(manual)}})
+    report, said = corpus.report, "\n".join(corpus.report.render_lines())
+    assert (report.read, report.kept, report.tested_twice) == (310, 308 - trained, 4 - trained)
+    assert report.left_out == {IGNORED: 1, DUPLICATE: 1, RESERVED: trained}
     assert f"{trained} dropped from training since a further test set holds their text or author" in said
     assert f"{4 - trained} tweets of validation or test are in a further test set as well" in said
     assert f"  manual: 5 tweets of 6 rows of {manual}, " in said
     assert f"  shared: 3 tweets of 4 rows of {shared}, " in said
     assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
     assert (corpus.rows("manual").tolist(), corpus.rows("shared").tolist()) == ([0, 1, 2, 3, 4], [5, 6, 7])
-    assert open_corpus(corpus.path).rows("shared").tolist() == [5, 6, 7]
 
 
-def test_tweets_without_tokens_are_refused_with_their_lines(tmp_path: Path, results: Results) -> None:
-    rows = [("positive", "@ann http://a.b"), *tweets(300), *[("negative", f"@user{n}") for n in range(30)]]
+def test_rows_without_tokens_or_fields_are_refused_with_their_lines_and_many_malformed_ones_are_an_error(
+    tmp_path: Path, results: Results
+) -> None:
+    rows: list[tuple[str, ...]] = [("positive", "@ann http://a.b"), *tweets(300), *[("positive",)] * 15]
+    rows += [("negative", f"@user{n}") for n in range(30)]
     text = TextConfig(mentions="remove", urls="remove")
-    corpus = prepare(write_table(tmp_path / "t.csv", rows), results, text=text)
-    refusal = corpus.report.refused["no token left"]
-    assert (refusal.count, refusal.lines) == (31, [2, 303, 304, 305, 306])
+    corpus = prepare(write_table(tmp_path / "few.csv", rows), results, text=text)
+    refused = {reason: (rows.count, rows.lines) for reason, rows in corpus.report.refused.items()}
+    assert refused["no token left"] == (31, [2, 318, 319, 320, 321])
+    assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
     assert corpus.lengths().min() > 0
-    assert "  31 refused: no token left (line 2, 303, 304, 305, 306, …)" in corpus.report.render_lines()
-
-
-def test_a_few_malformed_rows_are_counted_and_many_are_an_error(tmp_path: Path, results: Results) -> None:
-    rows: list[tuple[str, ...]] = [*tweets(300), *[("positive",)] * 15]
-    corpus = prepare(write_table(tmp_path / "few.csv", rows), results)
-    assert corpus.report.refused["wrong number of fields"].count == 15
-    with pytest.raises(DataError, match=r"many\.csv: 20 of 320 rows are malformed, .*5%: 20 wrong number of fields"):
+    assert "  31 refused: no token left (line 2, 318, 319, 320, 321, …)" in corpus.report.render_lines()
+    with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
         prepare(write_table(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
 
 
@@ -163,6 +123,7 @@ def test_a_few_malformed_rows_are_counted_and_many_are_an_error(tmp_path: Path, 
         (tweets(3), "part has . positive and . negative tweets"),
         ([("positive", text) for _, text in tweets(200)], "the train part has .* positive and 0 negative tweets"),
         ([("neutral", text) for _, text in tweets(200)], "0 of 200 rows are used"),
+        ([("", text) for _, text in tweets(5)], r"refused were 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ],
 )
 def test_data_that_nothing_can_be_learned_from_is_an_error(
@@ -188,12 +149,9 @@ def test_mistakes_in_the_columns_of_a_test_set_are_told_as_its_own(
 
 def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path, results: Results) -> None:
     path = write_table(tmp_path / "t.csv", tweets(2000))
-    small, large = sides(prepare(path, results, max_rows=500)), sides(prepare(path, results, max_rows=1000))
-    everything = sides(prepare(path, results, max_rows=10_000))
-    assert abs(len(small) - 500) < 80
-    assert abs(len(large) - 1000) < 100
+    small, large, everything = (parts_of(prepare(path, results, max_rows=most)) for most in (500, 1000, 10_000))
+    assert (abs(len(small) - 500) < 80, abs(len(large) - 1000) < 100, len(everything)) == (True, True, 2000)
     assert small.items() <= large.items() <= everything.items()
-    assert len(everything) == 2000
 
 
 @pytest.mark.slow
@@ -208,51 +166,64 @@ def test_any_number_of_workers_makes_the_same_files(
         assert (alone.path / name).read_bytes() == (shared.path / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", [*FILES, MANIFEST])
-def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results, name: str) -> None:
+def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:
     path = prepare(table, results).path
-    content = (path / name).read_bytes()
-    for damage in (content[: len(content) // 2], b"", None):
-        (path / name).unlink()
-        if damage is not None:
-            (path / name).write_bytes(damage)
-        with pytest.raises(DataError, match=r"is damaged \(.*\); delete it, and the next run prepares it again"):
-            prepare(table, results)
+    for name in (*FILES, MANIFEST):
+        content = (path / name).read_bytes()
+        for damage in (content[: len(content) // 2], b"", None):
+            (path / name).unlink()
+            if damage is not None:
+                (path / name).write_bytes(damage)
+            with pytest.raises(DataError, match=r"is damaged \(.*\); delete it, and the next run prepares it again"):
+                prepare(table, results)
+        (path / name).write_bytes(content)
+    assert open_corpus(path).report.kept == 400
     shutil.rmtree(path)
     with pytest.raises(DataError, match="holds no prepared corpus"):
         open_corpus(path)
-    prepare(table, results)
-    if name != "tweets.parquet":  # whose compressed pages may differ
-        assert (path / name).read_bytes() == content
 
 
-def test_an_interrupted_preparation_leaves_nothing(table: Path, results: Results) -> None:
-    def interrupt(what: str, done: int, total: int | None) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("token_ids", 10**6, "token_ids holds a number"),
+        ("token_ids", -1, "token_ids holds a number"),
+        ("labels", 3, "labels holds a number"),
+        ("parts", 7, "parts holds a number"),
+        ("offsets", 10**6, "does not rise"),
+        ("weights", 0, "weights holds a number that is not above 0"),
+    ],
+)
+def test_numbers_that_refer_to_nothing_are_refused_at_opening(
+    table: Path, results: Results, name: str, value: int, message: str
+) -> None:
+    file = prepare(table, results).path / f"{name}.npy"
+    array = np.load(file)
+    array[3] = value
+    np.save(file, array)
+    with pytest.raises(DataError, match=message):
+        open_corpus(file.parent)
 
-    with pytest.raises(KeyboardInterrupt):
-        prepare_corpus(DataConfig(source=str(table)), results, interrupt)
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_an_interrupted_preparation_or_a_full_disk_leaves_nothing(
+    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus_module, "write_corpus", fail)
+        with pytest.raises((KeyboardInterrupt, DataError), match=r"cannot be written: .*No space left|^$"):
+            prepare(table, results)
     assert list((results.root / "data" / "corpora").iterdir()) == []
     assert prepare(table, results).report.kept == 400
-
-
-def test_a_full_disk_is_an_error_and_leaves_nothing(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(corpus_module, "write_corpus", full)
-    with pytest.raises(DataError, match=r"cannot be written: .*No space left"):
-        prepare(table, results)
-    assert list((results.root / "data" / "corpora").iterdir()) == []
 
 
 def test_of_two_that_are_built_at_once_the_first_one_stays(tmp_path: Path) -> None:
     """As on file systems on which hosts do not see each other's locks."""
     final, killed = tmp_path / "0123", tmp_path / ".0123.killed.tmp"
     killed.mkdir()
-    (killed / "tweets").write_text("half")
     os.utime(killed, (0, 0))
     with building_place(final) as slow:
         with building_place(final) as fast:
@@ -299,18 +270,16 @@ def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_p
     corpora = results.root / "data" / "corpora"
     # The pipes end only when the killed process's workers are gone as well.
     killed = start("kill")
-    assert killed.communicate(timeout=60)[0] == ""
-    assert killed.returncode == -9
+    assert (killed.communicate(timeout=60)[0], killed.returncode) == ("", -9)
     assert [folder.suffix for folder in corpora.iterdir()] == [".tmp"]
     competitors = [start("finish") for _ in range(2)]
     printed = sorted(process.communicate(timeout=60)[0].strip() for process in competitors)
-    assert [process.returncode for process in competitors] == [0, 0]
     assert printed == [f"{prepare(table, results).fingerprint} {prepares}" for prepares in (False, True)]
     assert sorted(folder.suffix for folder in corpora.iterdir()) == ["", ".tmp"]  # which goes after a day
 
 
 def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) -> None:
-    path = prepare(table, results).path
+    path: Any = prepare(table, results).path
     code = f"""
         import sys
         from pathlib import Path
@@ -320,25 +289,3 @@ def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) ->
         sys.exit(str(slow & set(sys.modules)) if slow & set(sys.modules) else 0)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("token_ids", 10**6, "token_ids holds a number"),
-        ("token_ids", -1, "token_ids holds a number"),
-        ("labels", 3, "labels holds a number"),
-        ("parts", 7, "parts holds a number"),
-        ("offsets", 10**6, "does not rise"),
-        ("weights", 0, "weights holds a number that is not above 0"),
-    ],
-)
-def test_numbers_that_refer_to_nothing_are_refused_at_opening(
-    table: Path, results: Results, name: str, value: int, message: str
-) -> None:
-    path = prepare(table, results).path
-    array = np.load(path / f"{name}.npy")
-    array[3] = value
-    np.save(path / f"{name}.npy", array)
-    with pytest.raises(DataError, match=message):
-        open_corpus(path)

@@ -68,12 +68,6 @@ def test_an_author_is_the_same_however_the_name_is_spelled(spelled: object) -> N
     assert author_key(author_form(spelled("bob"))) == author_key("bob") != author_key("bobby")
 
 
-@given(author=st.text(min_size=1, max_size=15), forms=st.lists(ANY, min_size=2))
-def test_all_tweets_of_an_author_are_in_one_part(author: str, forms: list[str]) -> None:
-    config = _split(0.3, 0.3)
-    assert len({part_code(author, form, config) for form in forms}) == 1
-
-
 def test_the_fractions_are_about_those_asked_for() -> None:
     codes = [part_code("", f"tweet {number}", _split(0.1, 0.2)) for number in range(10_000)]
     assert abs(codes.count(TEST) - 2_000) < 200

@@ -1,15 +1,18 @@
 """Tokens: those of NLTK where nothing is cleaned, and each option of cleaning."""
 
 import re
+import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.tokenize import TweetTokenizer
+from nltk.tokenize import TweetTokenizer, casual
 
 from sentiment.config import TextConfig
-from sentiment.data.text import Tokenizer, emoticon_mask, stop_words
+from sentiment.data.text import Tokenizer, emoticon_mask, stop_words, tweet_patterns
 
 PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)
 CONFIGS = [
@@ -120,3 +123,24 @@ def test_the_stop_words_are_the_179_of_which_40_are_negations() -> None:
 def test_emoticons_are_those_that_nltk_keeps_together(text: str) -> None:
     if emoticon_mask(text) is not None:
         assert TweetTokenizer().tokenize(text) == [text]
+
+
+def test_the_patterns_are_those_of_nltk_which_is_left_to_be_imported_in_full() -> None:
+    tokens, hanging = tweet_patterns()
+    assert tokens.pattern == casual.TweetTokenizer().PHONE_WORD_RE.pattern
+    assert hanging.pattern == casual.HANG_RE.pattern
+    script = """
+        import sys
+        from sentiment.config import TextConfig
+        from sentiment.data.text import Tokenizer, tweet_patterns
+        print([(one.pattern, one.flags) for one in tweet_patterns()])
+        before = Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567")
+        print(sorted({"nltk", "sklearn", "scipy", "pandas", "torch"} & set(sys.modules)))
+        import nltk
+        print(nltk.word_tokenize.__module__, nltk.TweetTokenizer().tokenize("x :-)"))
+        print(Tokenizer(TextConfig())("so happy :-) !!!!! 555-123-4567") == before)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0] == str([(one.pattern, one.flags) for one in (tokens, hanging)])
+    assert said[1:] == ["[]", "nltk.tokenize ['x', ':-)']", "True"]

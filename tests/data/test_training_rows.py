@@ -4,54 +4,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from sentiment.config import DataConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.preparation import DUPLICATE, HELD_OUT, SURPLUS
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import sentiment140_lines, tweets, write_table
-
-Rows = list[tuple[str, str, str]]  # label, text, user
-
-
-def _config(table: Path, **options: Any) -> DataConfig:
-    values = {f"data.{name.replace('__', '.')}": value for name, value in options.items()}
-    return resolve({}, {"data.source": str(table)} | values, "a test").data
-
-
-def _prepare(table: Path, results: Results, **options: Any) -> Corpus:
-    return prepare_corpus(_config(table, **options), results)
-
-
-def _parts(corpus: Corpus) -> dict[str, str]:
-    """The part of each text."""
-    table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
-    return dict(zip(table["text"], table["part"], strict=True))
+from tests.data.made_up import parts_of, prepare, sentiment140_lines, tweets, write_table
 
 
 def _texts(corpus: Corpus, *parts: str) -> set[str]:
-    return {text for text, part in _parts(corpus).items() if part in parts}
-
-
-def _with_users(path: Path, rows: Rows) -> Path:
-    return write_table(path, rows, header=("label", "text", "user"))
-
-
-# --- further tables -------------------------------------------------------------------------------------------------
-
-
-def test_further_tweets_are_trained_on_and_move_no_other_tweet(table: Path, results: Results, tmp_path: Path) -> None:
-    extra = write_table(tmp_path / "extra.csv", tweets(60, seed=5))
-    plain, more = _prepare(table, results), _prepare(table, results, extra_train=[{"path": str(extra)}])
-    assert _parts(plain).items() <= _parts(more).items()
-    assert _texts(more, "train") - _texts(plain, "train") == {text for _, text in tweets(60, seed=5)}
-    assert more.fingerprint != plain.fingerprint
-    (counted,) = more.report.extra_train
-    assert (counted.file, counted.read, counted.kept) == (str(extra), 60, 60)
+    return {text for text, part in parts_of(corpus).items() if part in parts}
 
 
 def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
@@ -62,18 +26,17 @@ def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, result
         "columns": {"text": "body", "label": "mood"},
         "labels": {"positive": ["happy"], "negative": ["sad"], "ignored": ["meh"]},
     }
-    corpus = _prepare(table, results, extra_train=[own])
-    labels = dict(zip(_parts(corpus), corpus.labels.tolist(), strict=True))
-    assert labels["a furtherfirst tweet"] == 1
-    assert labels["a furthersecond tweet"] == 0
+    plain, corpus = prepare(table, results), prepare(table, results, extra_train=[own])
+    assert parts_of(plain).items() <= parts_of(corpus).items()
+    labels = dict(zip(parts_of(corpus), corpus.labels.tolist(), strict=True))
+    assert (labels["a furtherfirst tweet"], labels["a furthersecond tweet"]) == (1, 0)
     assert "a third one" not in labels
     with pytest.raises(ConfigError, match=r"extra\.tsv: data\.extra_train\.0\.columns\.text: no column 'text'"):
-        _prepare(table, results, extra_train=[{"path": str(extra)}])
+        prepare(table, results, extra_train=[{"path": str(extra)}])
     own["labels"] = {"positive": ["happy"], "negative": ["sad"], "ignored": []}
-    with pytest.raises(
-        DataError, match=r"extra\.tsv:4: unknown label 'meh'.* to data\.extra_train\.0\.labels\.negative"
-    ):
-        _prepare(table, results, extra_train=[own])
+    message = r"extra\.tsv:4: unknown label 'meh'.* to data\.extra_train\.0\.labels\.negative"
+    with pytest.raises(DataError, match=message):
+        prepare(table, results, extra_train=[own])
 
 
 def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
@@ -81,12 +44,12 @@ def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
 ) -> None:
     alike = [{"path": str(write_table(tmp_path / "plain.csv", tweets(30, seed=5)))}]
     rated = [{"path": str(write_table(tmp_path / "rated.csv", tweets(60, seed=6))), "weight": 4}]
-    corpus = _prepare(table, results, extra_train=alike + rated)
-    weights = dict(zip(_parts(corpus), corpus.weights.tolist(), strict=True))
+    corpus = prepare(table, results, extra_train=alike + rated)
+    weights = dict(zip(parts_of(corpus), corpus.weights.tolist(), strict=True))
     new = {text for _, text in tweets(60, seed=6)} - {text for _, text in [*tweets(400), *tweets(30, seed=5)]}
     assert {text for text, weight in weights.items() if weight == 4} == new
     assert {*weights.values()} == {1, 4}
-    without = _prepare(table, results, extra_train=[*alike, {"path": rated[0]["path"]}])
+    without = prepare(table, results, extra_train=[*alike, {"path": rated[0]["path"]}])
     assert {*without.weights.tolist()} == {1}
     assert without.fingerprint != corpus.fingerprint
 
@@ -98,12 +61,11 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
         (label, f"  {text.upper()} ".replace("HTTP://EX.AM/PLE", "www.elsewhere.org")) for label, text in tweets(400)
     ]
     extra = write_table(tmp_path / "extra.csv", [*spelled, *tweets(30, seed=5)])
-    plain, corpus = _prepare(table, results), _prepare(table, results, extra_train=[{"path": str(extra)}])
-    new = _texts(corpus, "train") - _texts(plain, "train")
-    assert new == {text for _, text in tweets(30, seed=5)}
+    plain, corpus = prepare(table, results), prepare(table, results, extra_train=[{"path": str(extra)}])
+    assert _texts(corpus, "train") - _texts(plain, "train") == {text for _, text in tweets(30, seed=5)}
     held_out = len(_texts(plain, "validation", "test"))
     (counted,) = corpus.report.extra_train
-    assert (counted.read, counted.kept, counted.held_out) == (430, 30, held_out)
+    assert (counted.file, counted.read, counted.kept, counted.held_out) == (str(extra), 430, 30, held_out)
     assert corpus.report.left_out == {HELD_OUT: held_out, DUPLICATE: 400 - held_out}
     assert counted.unknown_authors == counted.kept
     said = "\n".join(corpus.report.render_lines())
@@ -114,10 +76,8 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
 
 def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Path) -> None:
     extra = tmp_path / "extra.csv"
-    lines = [*sentiment140_lines(80, first=7), *sentiment140_lines(10, first=7), '"4","1"\n']
-    extra.write_text("".join(lines))
-    corpus = _prepare(table, results, extra_train=[{"path": str(extra)}, {"path": str(table)}], train_rows=150)
-    report = corpus.report
+    extra.write_text("".join([*sentiment140_lines(80, first=7), *sentiment140_lines(10, first=7), '"4","1"\n']))
+    report = prepare(table, results, extra_train=[{"path": str(extra)}, {"path": str(table)}], train_rows=150).report
     refused = sum(rows.count for rows in report.refused.values())
     assert report.kept + sum(report.left_out.values()) + refused == report.read == 400 + 91 + 400
     assert [reason for reason in report.refused if reason.startswith(f"{extra}: ")]
@@ -125,47 +85,40 @@ def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Pat
     assert report.parts["train"].rows == 150
 
 
-# --- a limited number -----------------------------------------------------------------------------------------------
-
-
 def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_stay(
     table: Path, results: Results
 ) -> None:
-    whole = _prepare(table, results)
+    whole = prepare(table, results)
     former: set[str] = set()
     for rows in (50, 100, 200):
-        corpus = _prepare(table, results, train_rows=rows)
+        corpus = prepare(table, results, train_rows=rows)
         training = _texts(corpus, "train")
         assert len(training) == rows
         assert former < training < _texts(whole, "train")
         assert _texts(corpus, "validation", "test") == _texts(whole, "validation", "test")
-        assert corpus.report.left_out[SURPLUS] == len(_texts(whole, "train")) - rows
-        assert f"{corpus.report.left_out[SURPLUS]} left out by data.train_rows" in "\n".join(
-            corpus.report.render_lines()
-        )
+        surplus = corpus.report.left_out[SURPLUS]
+        assert surplus == len(_texts(whole, "train")) - rows
+        assert f"  {surplus} left out by data.train_rows" in corpus.report.render_lines()
         former = training
-
-
-# --- folds ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_each_tweet_is_tested_in_one_fold(table: Path, results: Results, folds: int) -> None:
-    corpora = [_prepare(table, results, folds=folds, fold=fold) for fold in range(1, folds + 1)]
+    corpora = [prepare(table, results, folds=folds, fold=fold) for fold in range(1, folds + 1)]
     tested = Counter(text for corpus in corpora for text in _texts(corpus, "test"))
-    assert set(tested.values()) == {1}
-    assert set(tested) == {text for _, text in tweets(400)}
+    assert tested == Counter(text for _, text in tweets(400))
     for corpus in corpora:
         assert abs(len(_texts(corpus, "test")) - 400 / folds) < 0.4 * 400 / folds
         assert 15 < len(_texts(corpus, "validation")) < 75  # 40 are expected
 
 
-def test_all_tweets_of_an_author_are_in_one_fold(results: Results, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"folds": 4, "fold": 2}])
+def test_all_tweets_of_an_author_are_in_one_part(results: Results, tmp_path: Path, options: dict[str, Any]) -> None:
     rows = [(label, text, f"user{n % 100}") for n, (label, text) in enumerate(tweets(400))]
-    main = _with_users(tmp_path / "main.csv", rows)
+    main = write_table(tmp_path / "main.csv", rows, header=("label", "text", "user"))
     user_of = {text: user for _, text, user in rows}
     columns = {"text": "text", "label": "label", "user": "user"}
-    parts = _parts(_prepare(main, results, columns=columns, folds=4, fold=2))
+    parts = parts_of(prepare(main, results, columns=columns, **options))
     assert len({(user_of[text], part) for text, part in parts.items()}) == 100
 
 

@@ -1,24 +1,40 @@
-"""Vocabularies: which types they hold, how they are stored, and the vectors that they may start from."""
+"""Vocabularies, files of vectors, and vectors that are learned: never from held-out tweets, the same bits each time."""
 
 import gzip
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sentiment.config import DataConfig, VocabularyConfig
-from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary, load_vectors
+from sentiment.config import RunConfig, VocabularyConfig
+from sentiment.config_file import resolve
+from sentiment.console import silent
+from sentiment.data.corpus import prepare_corpus
+from sentiment.data.vocabulary import (
+    UNKNOWN,
+    Vocabulary,
+    gather_text,
+    has_vectors,
+    load_vectors,
+    open_text,
+    prepare_vectors,
+    pretrained_file,
+    read_types,
+    vectors_fingerprint,
+    write_vectors,
+)
 from sentiment.errors import ConfigError, DataError
+from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results
+from tests.data.made_up import prepare, tweets, write_table
 
 
-@pytest.fixture
-def corpus(table: Path, results: Results) -> Corpus:
-    return prepare_corpus(DataConfig(source=str(table)), results)
-
-
-def test_types_of_the_training_part_come_most_frequent_first(corpus: Corpus) -> None:
+def test_types_of_the_training_part_come_most_frequent_first(table: Path, results: Results) -> None:
+    corpus = prepare(table, results)
     counts: dict[str, int] = {}
     for row in corpus.rows("train"):
         for token in corpus.tokens(row):
@@ -27,31 +43,15 @@ def test_types_of_the_training_part_come_most_frequent_first(corpus: Corpus) -> 
         expected = sorted((one for one in counts if counts[one] >= least), key=lambda token: (-counts[token], token))
         assert list(Vocabulary.build(corpus, VocabularyConfig(min_count=least)).types) == expected
         assert list(Vocabulary.build(corpus, VocabularyConfig(min_count=least, max_size=5)).types) == expected[:5]
-
-
-def test_a_vocabulary_without_types_is_an_error(corpus: Corpus) -> None:
     with pytest.raises(DataError, match=r"no token occurs 9,999 times .* lower data\.vocabulary\.min_count"):
         Vocabulary.build(corpus, VocabularyConfig(min_count=9_999))
 
 
-def test_tokens_become_numbers_and_unknown_ones_share_one() -> None:
-    vocabulary = Vocabulary(["the", "rain"])
-    assert len(vocabulary) == 4
-    assert vocabulary.encode(["rain", "the", "snow"]).tolist() == [3, 2, UNKNOWN]
-    assert vocabulary.encode([]).shape == (0,)
-    assert vocabulary.encode(["a"]).dtype == np.int64
-    assert PADDING not in vocabulary.encode(["rain", "the", "snow"])
-
-
-def test_a_whole_corpus_is_translated_at_once(corpus: Corpus) -> None:
-    vocabulary = Vocabulary.build(corpus, VocabularyConfig())
-    indices = vocabulary.encode(corpus.types)[corpus.token_ids]
-    row = slice(corpus.offsets[7], corpus.offsets[8])
-    assert indices[row].tolist() == vocabulary.encode(corpus.tokens(7)).tolist()
-
-
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_tokens_become_numbers_and_what_is_written_is_read_again(tmp_path: Path) -> None:
     vocabulary = Vocabulary(["the", "caf\u00e9", "\U0001f600", "<url>", "'"])
+    assert len(vocabulary) == 7
+    assert vocabulary.encode(["<url>", "the", "snow"]).tolist() == [5, 2, UNKNOWN]
+    assert (vocabulary.encode([]).shape, vocabulary.encode(["a"]).dtype) == ((0,), np.int64)
     vocabulary.write(tmp_path / "v.txt")
     assert Vocabulary.read(tmp_path / "v.txt").types == vocabulary.types
 
@@ -89,15 +89,15 @@ VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"
         VECTORS + "  1 2 3\n",
     ],
 )
-@pytest.mark.parametrize("packed", [False, True])
-def test_vectors_are_read_from_either_format(tmp_path: Path, content: str, packed: bool) -> None:
-    path = tmp_path / ("v.txt.gz" if packed else "v.txt")
-    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> None:
+    path, packed = tmp_path / "v.txt", tmp_path / "v.txt.gz"
+    path.write_text(content, newline="")
+    packed.write_bytes(gzip.compress(content.encode()))
     vectors, found = load_vectors(path, Vocabulary(["the", "snow", "rain"]), 3, seed=4)
     assert (vectors.dtype, vectors.shape, found) == (np.float32, (5, 3), 2)
     np.testing.assert_allclose(vectors[[0, 2, 4]], [[0, 0, 0], [-1, 0, 0.1], [1, 2, 3]])
     assert 0 < np.abs(vectors[[1, 3]]).max() < 1
-    again, _ = load_vectors(path, Vocabulary(["the", "snow", "rain"]), 3, seed=4)
+    again, _ = load_vectors(packed, Vocabulary(["the", "snow", "rain"]), 3, seed=4)
     np.testing.assert_array_equal(vectors, again)
 
 
@@ -125,3 +125,158 @@ def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, error: 
     (tmp_path / "v.txt").write_text(content)
     with pytest.raises(error, match=message):
         load_vectors(tmp_path / "v.txt", Vocabulary(["the", "rain", "snow"]), 3)
+
+
+# --- learned vectors ------------------------------------------------------------------------------------------------
+
+
+def _own_word(number: int) -> str:
+    """A token that starts with `own`; tokens hold letters or digits, not both."""
+    return "own" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
+
+
+@pytest.fixture
+def own_words(tmp_path: Path) -> Path:
+    """300 tweets, each with a word of its own."""
+    rows = [(label, f"{text} {_own_word(n)}") for n, (label, text) in enumerate(tweets(300))]
+    return write_table(tmp_path / "tweets.csv", rows)
+
+
+def _config(table: Path, **changes: Any) -> RunConfig:
+    small: dict[str, Any] = {"pretrained": "word2vec", "size": 8}
+    values = {"data": {"source": str(table)}, "embedding": small, "vectors": {"epochs": 3, "min_count": 1}}
+    return resolve(values, {name.replace("__", "."): value for name, value in changes.items()}, "a test")
+
+
+def _with_text(table: Path, *files: Path, column: str = "text") -> RunConfig:
+    return _config(table, vectors__unlabelled=[{"path": str(file), "column": column} for file in files])
+
+
+def _file(config: RunConfig, results: Results) -> Path:
+    prepare_vectors(config, results)
+    file = pretrained_file(config, results)
+    assert file is not None
+    return file
+
+
+def test_unlabelled_tweets_that_stand_in_validation_or_test_are_left_out_however_they_are_spelled(
+    own_words: Path, results: Results, tmp_path: Path
+) -> None:
+    lines = [line.split(",", 1)[1] for line in own_words.read_text().splitlines()[1:]]
+    spelled = [f"  {line.strip().upper()}   &amp; @Somebody http://example.org/{n}" for n, line in enumerate(lines)]
+    plain = write_table(
+        tmp_path / "marked.csv", [(str(n % 2), f"{line} & @user http://t.co/x") for n, line in enumerate(lines)]
+    )
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join([*spelled, *spelled, "a further tweet with furtherword"]) + "\n")
+    config = _with_text(plain, more)
+    corpus = prepare_corpus(config.data, results)
+    assert config.vectors is not None
+    files = [open_text(file, "vectors.unlabelled") for file in config.vectors.unlabelled]
+    count = gather_text(corpus, config.data.text, files, silent).counts[str(more)]
+    held = len(corpus.parts) - len(corpus.rows("train"))
+    assert (count.read, count.used, count.held_out) == (601, 1, 2 * held)
+    assert f"  {more}: 1 of 601 tweets, without {2 * held} of validation" in "\n".join(prepare_vectors(config, results))
+    types = set(read_types(_file(config, results)))
+    assert "furtherword" in types
+    words = {token for row in range(len(corpus.parts)) if corpus.parts[row] for token in corpus.tokens(row)}
+    own = {word for word in words if word.startswith("own")}
+    assert (len(own), own & types) == (held, set())
+
+
+def test_unlabelled_text_comes_from_lines_or_from_a_column(own_words: Path, results: Results, tmp_path: Path) -> None:
+    lines, table = tmp_path / "more.txt.gz", tmp_path / "more.csv"
+    lines.write_bytes(gzip.compress(b"a firstnew tweet\na secondnew tweet"))
+    table.write_text("id,tweet\n7,a thirdnew tweet\n")
+    types = set(read_types(_file(_with_text(own_words, lines, table, column="tweet"), results)))
+    assert {"firstnew", "secondnew", "thirdnew"} <= types
+
+
+def test_unlabelled_file_that_cannot_be_used_is_refused_by_name(
+    own_words: Path, results: Results, tmp_path: Path
+) -> None:
+    seen, other = tmp_path / "seen.txt", tmp_path / "other.csv"
+    seen.write_text(own_words.read_text().splitlines()[1].split(",", 1)[1] + "\n")
+    other.write_text("id,tweet\n1,some text\n")
+    for config, message in (
+        (_with_text(own_words, tmp_path / "gone.txt"), r"gone\.txt: no such file"),
+        (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: of 1 rows"),
+        (_with_text(own_words, other), r"other\.csv: vectors\.unlabelled\.columns\.text: no column 'text'"),
+        (
+            _config(own_words, vectors__min_count=1000),
+            r"no token occurs 1,000 times in the \d+ tweets .* lower vectors",
+        ),
+    ):
+        with pytest.raises((ConfigError, DataError), match=message):
+            prepare_vectors(config, results)
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("when", [0, 2])
+def test_vectors_that_were_interrupted_in_any_epoch_get_the_same_bits(
+    own_words: Path, results: Results, tmp_path: Path, when: int
+) -> None:
+    config = _config(own_words)
+    seen: list[int] = []
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        if what.startswith("learning"):
+            seen.append(done)
+            if len(seen) == when + 1:
+                raise _KilledError
+
+    with pytest.raises(_KilledError):
+        prepare_vectors(config, results, progress)
+    assert not has_vectors(config, results)
+    assert prepare_vectors(config, results, progress)[0].startswith("word2vec: ")
+    assert has_vectors(config, results)
+    assert prepare_vectors(config, results) == []
+    file = _file(config, results)
+    assert sha256_of(file) == sha256_of(_file(config, Results(tmp_path / "uninterrupted")))
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=r"vectors\.txt: has [\d,]+ vectors where its first line says [\d,]+"):
+        list(read_types(file))
+
+
+@pytest.mark.slow
+def test_vectors_do_not_depend_on_the_hash_seed_of_python(own_words: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from sentiment.config_file import resolve
+from sentiment.data.vocabulary import prepare_vectors
+from sentiment.runs.run_dir import Results
+values = {{"data": {{"source": {str(own_words)!r}}}, "embedding": {{"pretrained": "word2vec", "size": 8}}}}
+prepare_vectors(resolve(values, {{"vectors.epochs": 2, "vectors.min_count": 1}}, "a test"), Results(Path(sys.argv[1])))
+"""
+    digests = set()
+    for seed in ("0", "77"):
+        root = tmp_path / f"results {seed}"
+        subprocess.run([sys.executable, "-c", script, str(root)], env=os.environ | {"PYTHONHASHSEED": seed}, check=True)
+        digests |= {sha256_of(file) for file in root.rglob("vectors.txt")}
+    assert len(digests) == 1
+
+
+def test_vectors_are_known_by_all_that_decides_them(own_words: Path, results: Results, tmp_path: Path) -> None:
+    more = tmp_path / "more.txt"
+    more.write_text("a further tweet\n")
+    changes: list[dict[str, Any]] = [{}, {"vectors__seed": 2}, {"vectors__window": 2}, {"embedding__size": 9}]
+    changes += [{"data__text__lowercase": False}, {"data__validation_fraction": 0.2}]
+    configs = [*(_config(own_words, **change) for change in changes), _with_text(own_words, more)]
+    prints = [vectors_fingerprint(config, results) for config in configs]
+    more.write_text("another further tweet\n")
+    prints.append(vectors_fingerprint(configs[-1], results))
+    assert len(set(prints)) == len(prints)
+    shared = [{"seed": 2}, {"model__hidden_size": 8}, {"vectors__vocabulary": "training"}, {"data__train_rows": 50}]
+    assert {vectors_fingerprint(_config(own_words, **change), results) for change in shared} == {prints[0]}
+
+
+def test_no_number_is_lost_in_the_file(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
+    write_vectors(tmp_path / "v.txt", ["the", "of"], vectors)
+    again, found = load_vectors(tmp_path / "v.txt", Vocabulary(["the", "of"]), 8)
+    assert found == 2
+    assert again[2:].tobytes() == vectors.tobytes()
