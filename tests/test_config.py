@@ -58,6 +58,7 @@ def test_all_mistakes_are_told_at_once_with_place_value_origin_and_what_is_valid
         ("a: 1\n---\nb: 2\n", "is not valid YAML"),
         ("seed: !!python/object:os.system 1\n", "is not valid YAML"),
         ("1: x\n", "1"),
+        ("model: &model\n  attention: *model\n", "or an anchor refers to itself"),
         ("model:\n", "model = None"),
     ],
 )
@@ -77,41 +78,22 @@ def test_missing_unreadable_and_undecodable_files_are_named(tmp_path: Path) -> N
     assert "latin.yaml: cannot be read" in _message(tmp_path / "latin.yaml")
 
 
-def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
-    config = load_config(_file(tmp_path, "training:\n  learning_rate: 1e-3\n"), ["training.l2=1e-5"])
-    assert config.training.learning_rate == 0.001
-    assert config.training.l2 == 0.00001
-
-
 def test_override_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
-    path = _file(tmp_path, "model:\n  hidden_size: 32\n  layers: 2\n")
-    config = load_config(path, ["model.hidden_size=16", "training.clip=null", "embedding.size=8"])
+    path = _file(tmp_path, "model:\n  hidden_size: 32\n  layers: 2\ntraining:\n  learning_rate: 1e-4\n")
+    config = load_config(path, ["model.hidden_size=16", "training.clip=null", "embedding.size=8", "training.l2=1e-5"])
     assert (config.model.hidden_size, config.model.layers, config.model.cell) == (16, 2, "lstm")
-    assert config.embedding.size == 8
-    assert config.training.clip is None
+    assert (config.embedding.size, config.training.clip) == (8, None)
+    assert (config.training.learning_rate, config.training.l2) == (0.0001, 0.00001)
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("a.b=1", ("a.b", 1)),
-        (" a.b =x=y", ("a.b", "x=y")),
-        ("a=", ("a", None)),
-        ("a=[1, 2]", ("a", [1, 2])),
-        ("a=1e-3", ("a", 0.001)),
-        ("a=no", ("a", "no")),
-        ("a='7'", ("a", "7")),
-        ("a=true", ("a", True)),
-    ],
-)
-def test_override_is_a_dotted_key_and_a_yaml_value(override: str, expected: tuple[str, Any]) -> None:
-    assert parse_override(override) == expected
-
-
-@pytest.mark.parametrize("override", ["model.hidden_size", "=3", " =3", "a=[1", "a={b: 1, b: 2}", "a=2026-99-99"])
-def test_malformed_override_is_shown_back(override: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"--set {override!r}")):
-        parse_override(override)
+def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_back() -> None:
+    values = {"1": 1, "": None, "[1, 2]": [1, 2], "1e-3": 0.001, "no": "no", "'7'": "7", "true": True, "x=y": "x=y"}
+    assert {text: parse_override(f" a.b ={text}") for text in values} == {
+        text: ("a.b", value) for text, value in values.items()
+    }
+    for override in ("model.hidden_size", "=3", " =3", "a=[1", "a={b: 1, b: 2}", "a=2026-99-99"):
+        with pytest.raises(ConfigError, match=re.escape(f"--set {override!r}")):
+            parse_override(override)
 
 
 @pytest.mark.parametrize(
@@ -158,37 +140,10 @@ def test_every_field_but_the_plainest_says_what_it_is_for() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        1,
-        0.0001,
-        1e-07,
-        True,
-        None,
-        "gru",
-        "null",
-        "4",
-        "1e-3",
-        "yes",
-        "a: b #c",
-        "",
-        "é 'x' \"y\"",
-        "- a",
-        ["0", "neg"],
-        [1],
-    ],
-    ids=repr,
-)
-def test_value_written_as_an_override_is_read_back(value: Any) -> None:
-    assert parse_override(f"a.b={yaml_text(value)}") == ("a.b", value)
-
-
-def test_anchor_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "loop.yaml"
-    file.write_text("model: &model\n  attention: *model\n")
-    with pytest.raises(ConfigError, match=r"loop\.yaml: .* or an anchor refers to itself"):
-        load_config(file)
+def test_value_written_as_an_override_is_read_back() -> None:
+    texts = ["gru", "null", "4", "1e-3", "yes", "a: b #c", "", "é 'x' \"y\"", "- a", ["0", "neg"]]
+    for value in (1, 0.0001, 1e-07, True, None, [1], *texts):
+        assert parse_override(f"a.b={yaml_text(value)}") == ("a.b", value)
 
 
 @pytest.mark.slow

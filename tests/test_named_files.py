@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app as jobs
 from sentiment.__main__ import app
+from sentiment.config import DataConfig
 from sentiment.config_file import load_config
-from sentiment.errors import ConfigError
+from sentiment.data.sources import open_source
+from sentiment.errors import ConfigError, DataError
 from sentiment.files import named_path, open_named, read_named, write_named
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 
 Make = Callable[[str], Path]
 
@@ -54,30 +56,30 @@ def test_size_is_bounded_and_the_bound_is_told(tmp_path: Path) -> None:
         read_named(path, 4)
 
 
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".zip"])
-def test_table_that_is_no_file_is_refused(odd: Make, ending: str, trained: RunDir, tmp_path: Path) -> None:
-    path = odd(f"t{ending}")
-    outcome = CliRunner().invoke(app, ["data", str(path), "--results", str(tmp_path / "results")])
-    assert outcome.exit_code in (1, 2)
-    assert outcome.output.startswith("error: ")
-    assert str(path) in outcome.output
-    outcome = CliRunner().invoke(app, ["predict", str(trained.path), "--file", str(path), "--out", str(tmp_path / "o")])
-    assert outcome.exit_code == 1
-    assert outcome.output.startswith("error: ")
+def test_table_that_is_no_file_is_refused(odd: Make, tmp_path: Path) -> None:
+    for ending in (".csv", ".csv.gz", ".jsonl", ".parquet", ".zip"):
+        path = odd(f"t{ending}")
+        with pytest.raises(DataError, match=str(path)):
+            list(open_source(DataConfig(source=str(path)), Results(tmp_path)).main.read())
+
+
+def test_table_and_record_that_are_no_files_are_refused_in_one_line(odd: Make, trained: RunDir, tmp_path: Path) -> None:
+    table, config = odd("t.csv"), odd("config.json")
+    run = config.parent if config.name == "config.json" else tmp_path
+    for command in (
+        ["data", str(table), "--results", str(tmp_path)],
+        ["predict", str(trained.path), "--file", str(table), "--out", str(tmp_path / "o")],
+        ["predict", str(run), "lovely"],
+    ):
+        outcome = CliRunner().invoke(app, command)
+        assert outcome.exit_code in (1, 2)
+        assert outcome.output.startswith("error: ")
     assert not (tmp_path / "o").exists()
 
 
 def test_configuration_that_is_no_file_is_refused(odd: Make) -> None:
     with pytest.raises(ConfigError, match=r"no such file|cannot be read"):
         load_config(odd("run.yaml"))
-
-
-def test_record_that_is_no_file_is_refused(odd: Make, tmp_path: Path) -> None:
-    config = odd("config.json")
-    run = config.parent if config.name == "config.json" else tmp_path
-    outcome = CliRunner().invoke(app, ["predict", str(run), "lovely"])
-    assert outcome.exit_code in (1, 2)
-    assert outcome.output.startswith("error: ")
 
 
 def test_home_of_nobody_is_a_path_like_any_other(tmp_path: Path) -> None:
@@ -138,11 +140,10 @@ def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop", "t.csv"]
 
 
-@pytest.mark.parametrize("name", ["../../../x", "other", ""])
-def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "runs" / "mine"
     folder.mkdir(parents=True)
-    plan = {"name": name, "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
+    plan = {"name": "../../../x", "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
     plan |= {"schema_version": 1, "base": "x.yaml", "parameters": {}, "runs": []}
     (folder / "grid.json").write_text(json.dumps(plan))
     for command in (["status"], ["rerun", "--local"], ["cancel", "mine"]):

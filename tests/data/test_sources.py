@@ -9,15 +9,16 @@ import tarfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.services import missing_for
-from sentiment.config import DataConfig, LabelledTable, RunConfig
+from sentiment.config import DataConfig, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources
 from sentiment.data.corpus import prepare_corpus
-from sentiment.data.sources import fetch_tweets, missing_tweets, open_source, source_sha256
+from sentiment.data.sources import OpenedSource, fetch_tweets, missing_tweets, open_source, source_sha256
 from sentiment.data.tables import Refusal, Row
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
@@ -27,15 +28,16 @@ from tests.data.made_up import sentiment140_lines
 TEST_LINES = ['"4","3","Mon May 11 03:17:40 UTC 2009","tea","ann","I love it"\n', '"2","4","a:b:c","x","bob","It is"\n']
 
 
-def read(source: Path | str, results: Results) -> tuple[list[Row | Refusal], list[Row | Refusal]]:
-    opened = open_source(DataConfig(source=str(source)), results)
-    return list(opened.main.read()), [row for file in opened.tests.values() for row in file.read()]
+def opened(source: Path | str, results: Results, **options: Any) -> OpenedSource:
+    return open_source(DataConfig.model_validate({"source": str(source), **options}), results)
+
+
+def read(source: Path | str, results: Results) -> list[Row | Refusal]:
+    return list(opened(source, results).main.read())
 
 
 def test_each_name_is_a_source_and_says_what_it_lacks(results: Results) -> None:
-    assert {name: open_source(DataConfig(source=name), results).dataset for name in SOURCES} == {
-        name: name for name in SOURCES
-    }
+    assert {name: opened(name, results).dataset for name in SOURCES} == {name: name for name in SOURCES}
     lacking = f"its tweets are not in {results.downloads}; fetch them with `make data DATA=vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
@@ -52,11 +54,11 @@ def test_any_other_name_is_the_path_of_a_table(results: Results, tmp_path: Path)
     valid = "no such file; valid: sample, sentiment140, vader or the path of a table"
     assert missing_tweets("~/vadr", results) == valid
     with pytest.raises(DataError, match=rf"/vadr: {valid}"):
-        prepare_corpus(DataConfig(source="~/vadr"), results)
+        opened("~/vadr", results)
     with pytest.raises(DataError, match="is a directory"):
-        open_source(DataConfig(source=str(tmp_path)), results)
+        opened(tmp_path, results)
     with pytest.raises(DataError, match=r"gone\.csv: no such file"):
-        open_source(DataConfig(tests={"gone": LabelledTable(path=str(tmp_path / "gone.csv"))}), results)
+        opened("vader", results, tests={"gone": {"path": str(tmp_path / "gone.csv")}})
     fetch_tweets("~/vadr", results, silent)
 
 
@@ -64,7 +66,6 @@ def test_the_sample_needs_no_network_whatever_a_users_own_columns_are_called(res
     config = DataConfig.model_validate({"source": "sample", "columns": {"text": "tweet", "label": "class"}})
     corpus = prepare_corpus(config, results)
     assert (corpus.report.source, corpus.report.read, corpus.dataset) == ("sample", 1000, "sample")
-    assert all(0 < part.positive < part.rows for part in corpus.report.parts.values())
     assert not results.downloads.exists()
 
 
@@ -83,43 +84,35 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_csv_file_of_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results) -> None:
+def test_a_csv_file_of_sentiment140_is_known_by_its_form_and_the_whole_of_it_by_its_size(
+    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "any.csv"
     path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
-    (first, second, last), test = read(path, results)
+    first, second, last = read(path, results)
     assert isinstance(first, Row)
     assert isinstance(second, Row)
     assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
     assert last == Refusal(3, "wrong number of fields")
-    assert test == []
+    assert opened(path, results).dataset == "table"
+    monkeypatch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 3)
+    assert opened(path, results).dataset == "sentiment140"
     path.write_text("".join(sentiment140_lines(1)) + '"3","1","a:b:c","q","u","text"\n')
     with pytest.raises(DataError, match=r"any\.csv:2: unknown label '3'; known are '0', '4', '2'"):
         read(path, results)
     path.write_text("label,text,a,b,c,d\n1,so good,,,,\n")
-    assert read(path, results)[0] == [Row("2", None, 1, "so good", 2)]
-
-
-def test_only_all_of_sentiment140_has_its_name(
-    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    part, whole = tmp_path / "sentiment140.csv", tmp_path / "any.csv"
-    part.write_text("".join(sentiment140_lines(200)))
-    whole.write_text("".join(sentiment140_lines(300)))
-    monkeypatch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 300)
-    assert prepare_corpus(DataConfig(source=str(part)), results).dataset == "table"
-    assert prepare_corpus(DataConfig(source=str(whole)), results).dataset == "sentiment140"
+    assert read(path, results) == [Row("2", None, 1, "so good", 2)]
 
 
 def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, results: Results) -> None:
-    rows, test = read(archive, results)
-    assert len(rows) == 50
-    assert [row.label for row in test if isinstance(row, Row)] == [1, None]
-    assert not (archive.parents[1] / "evil.csv").exists()
+    assert len(read(archive, results)) == 50
     for path in (str(archive), "sentiment140"):  # of which only the tweets labelled by hand test another run
-        (found,) = open_source(DataConfig(tests={"mine": LabelledTable(path=path)}), results).tests.values()
+        (found,) = opened("vader", results, tests={"mine": {"path": path}}).tests.values()
         assert found.form == f"sentiment140/{sources.MANUAL_TEST}"
-    opened = open_source(DataConfig(source=str(archive), tests={"sample": LabelledTable(path="sample")}), results)
-    assert (opened.dataset, list(opened.tests)) == ("sentiment140", ["manual", "sample"])
+    both = opened(archive, results, tests={"sample": {"path": "sample"}})
+    assert (both.dataset, list(both.tests)) == ("sentiment140", ["manual", "sample"])
+    assert [row.label for row in both.tests["manual"].read() if isinstance(row, Row)] == [1, None]
+    assert not (archive.parents[1] / "evil.csv").exists()
 
 
 def test_the_downloaded_archive_is_used_by_name(
@@ -134,7 +127,7 @@ def test_the_downloaded_archive_is_used_by_name(
     place = results.downloads / known.name
     place.write_bytes(content)
     fetch_tweets("sentiment140", results, silent)
-    assert len(read("sentiment140", results)[0]) == 50
+    assert len(read("sentiment140", results)) == 50
     place.write_bytes(content[:-1])
     with pytest.raises(DataError, match="is not the expected file; delete it"):
         read("sentiment140", results)
@@ -175,76 +168,66 @@ def packed(name: str, content: bytes) -> bytes:
 
 
 @pytest.fixture
-def sdist(monkeypatch: pytest.MonkeyPatch) -> bytes:
+def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An archive in an archive, as on PyPI, with four tweets."""
-    inner = packed("hutto_ICWSM_2014/tweets_GroundTruth.txt", RATED.encode())
+    path, inner = tmp_path / "v.tar.gz", packed("hutto_ICWSM_2014/tweets_GroundTruth.txt", RATED.encode())
     monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", hashlib.sha256(RATED.encode()).hexdigest())
-    return packed("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", inner)
+    path.write_bytes(packed("vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz", inner))
+    return path
 
 
-def test_ratings_become_labels_by_sign_and_band(tmp_path: Path, sdist: bytes) -> None:
-    path = tmp_path / "v.tar.gz"
-    path.write_bytes(sdist)
-    rows = list(sources.read_vader(path, 0.5))
+def test_ratings_become_labels_by_sign_and_band(sdist: Path) -> None:
+    rows = list(sources.read_vader(sdist, 0.5))
     assert rows[0] == Row("1", None, 1, 'So "good"', 1)
     assert [row.label for row in rows if isinstance(row, Row)] == [1, 0, None, None]
-    assert [row.label for row in sources.read_vader(path, 0.0) if isinstance(row, Row)] == [1, 0, 1, None]
-    assert not (tmp_path.parent / "evil").exists()
+    assert [row.label for row in sources.read_vader(sdist, 0.0) if isinstance(row, Row)] == [1, 0, 1, None]
+    assert not (sdist.parent.parent / "evil").exists()
 
 
 def test_pip_is_asked_for_the_archive_with_its_hash_unless_it_is_there(
-    results: Results, sdist: bytes, monkeypatch: pytest.MonkeyPatch
+    results: Results, sdist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
+    failed = subprocess.CompletedProcess([], 1, b"", b"ERROR: no network\n")
 
     def run(command: list[str], **options: object) -> "subprocess.CompletedProcess[bytes]":
         calls.append(command)
         assert command[:4] == [sys.executable, "-m", "pip", "download"]
         assert "--require-hashes" in command
         assert sources.VADER_SHA256 in Path(command[-1]).read_text()
-        (Path(command[command.index("--dest") + 1]) / sources.VADER_ARCHIVE).write_bytes(sdist)
+        (Path(command[command.index("--dest") + 1]) / sources.VADER_ARCHIVE).write_bytes(sdist.read_bytes())
         return subprocess.CompletedProcess(command, 0, b"", b"")
 
+    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: failed)
+    place = rf"(?s)ERROR: no network.*put the file at .*{sources.VADER_ARCHIVE}"
+    with pytest.raises(DownloadError, match=place):
+        sources.fetch_vader(results)
+    assert list(results.downloads.iterdir()) == []
     monkeypatch.setattr(subprocess, "run", run)
     for _ in range(2):
-        assert len(read("vader", results)[0]) == 4
+        assert len(read("vader", results)) == 4
     assert [file.name for file in results.downloads.iterdir()] == [sources.VADER_ARCHIVE]
     assert len(calls) == 1
 
 
-def test_without_network_the_error_says_what_pip_said_and_where_to_put_the_file(
-    results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failed = subprocess.CompletedProcess([], 1, b"", b"ERROR: no network\n")
-    monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: failed)
-    with pytest.raises(DownloadError) as caught:
-        sources.fetch_vader(results)
-    assert "ERROR: no network" in str(caught.value)
-    assert str(results.downloads / sources.VADER_ARCHIVE) in str(caught.value)
-    assert list(results.downloads.iterdir()) == []
-
-
 @pytest.mark.parametrize("damage", ["cut", "other", "not an archive", "other tweets"])
-def test_a_damaged_archive_of_vader_is_named(
-    tmp_path: Path, sdist: bytes, damage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "v.tar.gz"
-    path.write_bytes({"cut": sdist[:-60], "other": packed("x", b"y"), "not an archive": b"hello"}.get(damage, sdist))
+def test_a_damaged_archive_of_vader_is_named(sdist: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sdist.read_bytes()
+    sdist.write_bytes({"cut": whole[:-60], "other": packed("x", b"y"), "not an archive": b"hello"}.get(damage, whole))
     monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)
     with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
-        list(sources.read_vader(path, 0.5))
+        list(sources.read_vader(sdist, 0.5))
 
 
 # --- files that change ----------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_read_once_by_a_process_and_again_when_it_has_changed(
+def test_a_file_is_hashed_once_by_a_process_and_again_when_it_has_changed(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[Path] = []
     monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))
-    first = source_sha256(table)
-    before = table.stat()
+    first, before = source_sha256(table), table.stat()
     assert source_sha256(table) == first == sha256_of(table)
     assert len(reads) == 1
     table.write_bytes(table.read_bytes()[::-1])
@@ -252,12 +235,12 @@ def test_a_file_is_read_once_by_a_process_and_again_when_it_has_changed(
     assert source_sha256(table) == sha256_of(table) != first
 
 
-@pytest.mark.parametrize("kind", ["table", "sentiment140"])
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, results: Results, kind: str) -> None:
+@pytest.mark.parametrize("content", ["label,text\n1,a\n0,b\n", "".join(sentiment140_lines(200))])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, results: Results, content: str) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("label,text\n1,a\n0,b\n" if kind == "table" else "".join(sentiment140_lines(200)))
-    rows = open_source(DataConfig(source=str(path)), results).main.read()
+    path.write_text(content)
+    rows = opened(path, results).main.read()
     next(rows)
-    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[-1])
+    path.write_text(content + content.splitlines(keepends=True)[-1])
     with pytest.raises(DataError, match="was changed while it was read"):
         list(rows)

@@ -23,8 +23,19 @@ MOODS = ["sad", "happy"]
 
 
 def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any]], delimiter: str = ",") -> Path:
-    lines = [delimiter.join(str(one) for one in row) for row in ([header] if header is not None else []) + [*rows]]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if path.suffix == ".jsonl":
+        objects: list[dict[str, Any]] = []
+        for row in rows:
+            objects.append({})
+            for name, value in zip(header or (), row, strict=True):
+                outer, _, inner = name.partition(".")
+                objects[-1].update({outer: {**objects[-1].get(outer, {}), inner: value} if inner else value})
+        path.write_text("".join(json.dumps(one) + "\n" for one in objects))
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.table([*zip(*rows, strict=True)], list(header or ())), path)
+    else:
+        lines = [delimiter.join(str(one) for one in row) for row in ([header] if header is not None else []) + [*rows]]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
@@ -56,18 +67,15 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     assert third == "a.csv: label 'happy' is taken for positive and 'sad' for negative"
 
 
-def test_table_as_it_should_be_needs_no_guess(tmp_path: Path) -> None:
-    found = _understood(_table(tmp_path / "a.csv", ["label", "text"], TWEETS))
+def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_reader(tmp_path: Path) -> None:
+    path = _table(tmp_path / "a.csv", ["label", "text"], TWEETS)
+    found = _understood(path)
     assert (found.guessed, found.told()) == ({}, [])
-
-
-@pytest.mark.parametrize("source", ["vader", "nowhere.csv", "folder.csv"])
-def test_other_data_and_files_that_are_not_there_are_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+    wrong = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
+    assert understand(wrong, ["data.columns.text"]) is None
     (tmp_path / "folder.csv").mkdir()
-    assert understand(DataConfig(source=source), []) is None
+    for source in ("vader", str(tmp_path / "nowhere.csv"), str(tmp_path / "folder.csv")):
+        assert understand(DataConfig(source=source), []) is None
 
 
 def test_file_without_names_of_columns_is_read_by_position(tmp_path: Path) -> None:
@@ -86,12 +94,6 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     assert "several columns can hold the labels; name it with --label-column" in message
 
 
-def test_column_that_somebody_named_wrongly_is_left_to_the_reader(tmp_path: Path) -> None:
-    path = _table(tmp_path / "a.csv", ["label", "text"], TWEETS)
-    config = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
-    assert understand(config, ["data.columns.text"]) is None
-
-
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -100,65 +102,49 @@ def test_column_that_somebody_named_wrongly_is_left_to_the_reader(tmp_path: Path
         (["pos", "neg", "maybe"], "'maybe' (13)"),
     ],
 )
-def test_labels_of_unknown_meaning_are_asked_for(tmp_path: Path, values: list[str], said: str) -> None:
+def test_labels_of_unknown_meaning_are_asked_for_unless_somebody_named_them(
+    tmp_path: Path, values: list[str], said: str
+) -> None:
     rows = [(text, values[n % len(values)]) for n, (_, text) in enumerate(TWEETS)]
-    assert said in _refused(_table(tmp_path / "a.csv", ["text", "label"], rows))
-
-
-def test_labels_that_somebody_named_are_taken(tmp_path: Path) -> None:
-    path = _table(tmp_path / "a.csv", ["text", "label"], [(text, ("nein", "ja")[label]) for label, text in TWEETS])
-    labels = {"positive": "ja", "negative": "nein"}
+    path = _table(tmp_path / "a.csv", ["text", "label"], rows)
+    assert said in _refused(path)
+    labels = {"positive": values[0], "negative": values[1]}
     assert _understood(path, "data.labels.positive", "data.labels.negative", labels=labels).guessed == {}
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
-def test_other_forms_are_understood_alike(tmp_path: Path, name: str) -> None:
-    rows = [{"tweet": text, "class": MOODS[label], "n": label} for label, text in TWEETS]
-    path = tmp_path / name
-    if name.endswith("jsonl"):
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        pq.write_table(pa.Table.from_pylist(rows), path)
-    found = _understood(path)
-    assert (found.text.key, found.label.key, found.labels.positive) == ("tweet", "class", ("happy",))
-
-
-def test_preview_shows_rows_and_the_lines_to_keep(tmp_path: Path) -> None:
+def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
     assert lines[0] == f"{path}: columns 'how', 'said'"
     assert f"negative  sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
-    assert "    columns: {text: said, label: how}" in lines
-    assert '    labels: {"negative": ["sad"], "positive": ["happy"], "ignored": ["2", "neutral"]}' in lines
+    assert "labels in the first 40 rows: " in "\n".join(lines)
 
 
 @pytest.mark.parametrize(
     ("name", "header", "values", "labels"),
     [
-        ("a.csv", ["how", "said"], ["sad", "happy"], {}),
-        ("b c.tsv", ["1", "2"], ["x", "y"], {"positive": ["x"], "negative": ["y"]}),
+        ("a: b.csv", ["how is: it", "#said"], ["sad", "happy"], {}),
+        ("b.tsv", ["mood", "it's"], ["nein", "ja"], {"negative": ["nein"], "positive": ["ja"]}),
+        ("c.csv", ["1", "2"], ["sad", "happy"], {}),
         ("d.csv", ["n", "text"], ["0", "1", "5"], {"positive": ["0"], "negative": ["1"], "ignored": ["5"]}),
         ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
         ("f.jsonl", ["how", "said"], ["neg", "pos"], {}),
+        ("g.jsonl", ["user.mood", "user.said", "id"], ["sad", "happy"], {}),
+        ("h.parquet", ["class", "tweet"], ["sad", "happy"], {}),
     ],
 )
 def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     tmp_path: Path, name: str, header: list[str] | None, values: list[str], labels: dict[str, list[str]]
 ) -> None:
-    rows = [(values[n % len(values)], text) for n, (_, text) in enumerate(TWEETS)]
-    path = tmp_path / name
-    if name.endswith("jsonl"):
-        path.write_text("".join(json.dumps({"how": label, "said": text}) + "\n" for label, text in rows))
-    else:
-        _table(path, header, rows, "\t" if name.endswith("tsv") else ",")
-    given = [f"data.labels.{one}" for one in labels]
-    found = _understood(path, *given, labels=labels)
+    rows = [(values[n % len(values)], text, str(n))[: len(header or "ab")] for n, (_, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / name, header, rows, "\t" if name.endswith("tsv") else ",")
+    found = _understood(path, *(f"data.labels.{one}" for one in labels), labels=labels)
     lines = found.preview()
     kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
-    again = understand(resolve(kept, {}, "kept").data, dotted(kept))
+    data = resolve(kept, {}, "kept").data
+    again = understand(data, dotted(kept))
     assert again is not None
     assert again.guessed == {}
     assert (again.text.key, again.label.key, again.labels) == (found.text.key, found.label.key, found.labels)
-    columns = resolve(kept, {}, "kept").data
-    read = list(open_source(columns, Results(tmp_path / "results")).main.read())
-    assert [row.text for row in read if isinstance(row, Row)] == [text for _, text in rows]
+    read = list(open_source(data, Results(tmp_path / "results")).main.read())
+    assert [row.text for row in read if isinstance(row, Row)] == [text for _, text in TWEETS]
