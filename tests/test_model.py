@@ -175,7 +175,7 @@ from sentiment.data import preparation
 from sentiment.data.corpus import prepare_corpus
 from sentiment.runs.run_dir import Results
 
-preparation._BATCHES_WORTH_WORKERS = 1
+preparation._LOTS_WORTH_WORKERS = 1
 corpus = prepare_corpus(DataConfig(source="tweets.csv"), Results(Path("results")), workers=2)
 print(len(corpus.labels), Path(sys.modules["__main__"].__file__).name)
 """
