@@ -80,12 +80,12 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
         SentimentError: the source of the tweets cannot be used.
     """
     from sentiment.data.corpus import find_corpus
-    from sentiment.models.baseline import has_baseline
+    from sentiment.models.baseline import has_baselines
 
     found = []
     for config in {config.data: config for config in configs}.values():
         corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
-        if corpus is None or not has_baseline(corpus):  # only a dry run gets as far as this without tweets
+        if corpus is None or not has_baselines(corpus):  # only a dry run gets as far as this without tweets
             found.append(config)
     return found
 

@@ -29,7 +29,7 @@ from sentiment.errors import SentimentError, TakenOverError, UsageError
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
-    from sentiment.inference.models import Choice
+    from sentiment.inference.stored import Choice
     from sentiment.runs.records import Result
     from sentiment.runs.run_dir import RunDir
 
@@ -78,7 +78,7 @@ def train(
         run = load_run(config, given_parameters(data, fields, text_column, label_column, positive, negative))
         stop.end = end_of_time(run.runtime.time_limit_seconds, START)
 
-        from sentiment.inference.terminal import show_result
+        from sentiment.inference.evaluate import show_result
         from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
         from sentiment.training.experiment import run_experiment
@@ -121,8 +121,9 @@ def evaluate(
     """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
     from sentiment.files import as_json, write_named
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
+    from sentiment.models.text_model import checked_threshold
     from sentiment.progress_bar import Terminal
-    from sentiment.runs.records import THRESHOLD, checked_threshold
+    from sentiment.runs.records import THRESHOLD
     from sentiment.runs.run_dir import Results, trained_run
 
     run_dir, chosen = trained_run(run), _named_choice(choice)
@@ -161,11 +162,12 @@ def predict(
         raise UsageError("--column names a column of --file, which is not there")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
-    from sentiment.inference.export import open_model
     from sentiment.inference.predict import predict_file
+    from sentiment.inference.stored import open_model
     from sentiment.inference.terminal import lines_at_once, show_answers
+    from sentiment.models.text_model import checked_threshold
     from sentiment.progress_bar import ERR, OUT, Terminal, say
-    from sentiment.runs.records import THRESHOLD, checked_threshold
+    from sentiment.runs.records import THRESHOLD
     from sentiment.runs.run_dir import Results
 
     positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
@@ -187,7 +189,7 @@ def predict(
 
 def _named_choice(name: str | None) -> "Choice | None":
     """The model that `--with` names."""
-    from sentiment.inference.models import CHOICES
+    from sentiment.inference.stored import CHOICES
 
     for choice in CHOICES:
         if name == choice:
@@ -208,7 +210,7 @@ def export(
     `sentiment.load` read it; nothing in it is executed.
     """
     from sentiment.inference.export import write_archive
-    from sentiment.inference.model_card import result_of
+    from sentiment.inference.stored import result_of
     from sentiment.runs.run_dir import trained_run
 
     if file.suffix.lower() != ".zip":
@@ -246,8 +248,8 @@ def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") ->
 @app.command()
 def card(model: ModelPlace) -> None:
     """Print the model card of a run or of an exported file, in Hugging Face's format."""
-    from sentiment.inference.export import CARD, read_archive
-    from sentiment.inference.model_card import model_card
+    from sentiment.inference.export import model_card
+    from sentiment.inference.stored import CARD, read_archive
     from sentiment.runs.run_dir import trained_run
 
     text = read_archive(model)[CARD].decode("utf-8", "replace") if model.is_file() else model_card(trained_run(model))
@@ -258,7 +260,7 @@ def card(model: ModelPlace) -> None:
 def digest(run: RunDirectory) -> None:
     """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
     from sentiment.files import sha256_of
-    from sentiment.inference.model_card import result_of
+    from sentiment.inference.stored import result_of
     from sentiment.runs.run_dir import trained_run
     from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Never, Self
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.errors import SentimentError, UsageError
-from sentiment.inference.explain import Explanation, explain
-from sentiment.inference.export import open_model
-from sentiment.inference.models import CHOICES, Choice
-from sentiment.inference.predict import CHUNK
+from sentiment.inference.predict import CHUNK, Explanation, explain
+from sentiment.inference.stored import CHOICES, Choice, open_model
 from sentiment.install_paths import config_file
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.runs.records import THRESHOLD, checked_threshold
+from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results
 
 _LONGEST_QUOTE = 60
@@ -41,15 +39,6 @@ class Labels(np.ndarray[Any, np.dtype[Any]]):
 
     probabilities: npt.NDArray[np.float64]
     """Of the label that is predicted, shape (n,)."""
-
-    @classmethod
-    def of(cls, reading: Reading, classes: npt.NDArray[Any], threshold: float) -> Self:
-        """The labels of a reading, positive from a threshold on."""
-        positive = reading.probabilities >= threshold
-        labels = np.where(reading.usable, classes[positive.astype(int)], "").view(cls)
-        sure = np.where(positive, reading.probabilities, 1 - reading.probabilities)
-        labels.probabilities = np.where(reading.usable, sure, np.nan)
-        return labels
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
@@ -84,7 +73,10 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: `texts` is one text, or holds something that is none; names its place.
             UsageError: the threshold is no probability.
         """
-        return Labels.of(self._read(texts, "predict"), self.classes_, checked_threshold(threshold))
+        found, shares = self._read(texts, "predict").labels(self.classes_, threshold)
+        labels = found.view(Labels)
+        labels.probabilities = shares
+        return labels
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float64]:
         """The probability of each label, shape (n, 2), in the order of `classes_`; NaN where no word is known.
@@ -126,7 +118,7 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         readings = [Reading(np.empty(0), np.empty(0, bool))]
         while chunk := list(islice(checked, CHUNK)):
             readings.append(self.trained.read_texts(chunk))
-        return Reading(*map(np.concatenate, zip(*readings, strict=True)))
+        return Reading.joined(readings)
 
 
 def load(path: str | PathLike[str], choice: Choice | None = None, results: str | PathLike[str] = "results") -> Model:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentiment.models.check_list import CheckScore, check, checks, total
 from sentiment.models.lexicon import lexicon_scores
-from sentiment.models.text_model import Reading, TextModel
+from sentiment.models.text_model import CheckScore, Reading, TextModel, check, checks, total
 
 POSITIVE = {one.text: one.positive for one in checks()}
 

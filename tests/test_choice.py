@@ -14,10 +14,9 @@ import pytest
 
 from report.compare.findings import analyse
 from report.read import load_study
-from sentiment.inference.models import load_model, load_network, seeds_of, stored_run
+from sentiment.inference.stored import load_model, seeds_of, stored_run
 from sentiment.models.baseline import BaselineModel
-from sentiment.models.calibration import calibrated
-from sentiment.models.text_model import MeanModel
+from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.runs.records import Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
@@ -55,7 +54,7 @@ def test_the_mean_is_the_calibrated_mean_of_its_members(seeds: list[RunDir]) -> 
     temperature = _result(seeds[0]).temperatures["both"]
     assert temperature != 1
     np.testing.assert_allclose(of["both"], calibrated((of["network"] + of["baseline"]) / 2, temperature))
-    networks = [load_network(seed).read_texts(TEXTS).probabilities for seed in seeds[:3]]
+    networks = [load_model(seed, "network").read_texts(TEXTS).probabilities for seed in seeds[:3]]
     np.testing.assert_allclose(load_model(seeds[1], "seeds").read_texts(TEXTS).probabilities, np.mean(networks, axis=0))
 
 
@@ -65,7 +64,7 @@ def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], 
         import sys
         from pathlib import Path
         from sentiment.console import silent
-        from sentiment.inference.export import open_model
+        from sentiment.inference.stored import open_model
         from sentiment.inference.predict import predict_file
         from sentiment.inference.terminal import show_answers
         model = open_model(Path({str(seeds[0].path)!r}), "baseline")

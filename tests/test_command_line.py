@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sentiment.__main__ import app
-from sentiment.inference.models import load_model, models_beside, stored_run
-from sentiment.models.check_list import check, checks, total
+from sentiment.inference.stored import load_model, models_beside, stored_run
+from sentiment.models.text_model import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sentiment.data.corpus import open_corpus
-from sentiment.inference.export import open_model
 from sentiment.inference.predict import NO_WORDS
+from sentiment.inference.stored import open_model
 from sentiment.runs.records import LEXICON, PARTS
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import Experiment, invented_tweets, small_config

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.config_file import load_config
-from sentiment.inference.models import Choice, load_model
-from sentiment.inference.terminal import EXAMPLE
+from sentiment.inference.evaluate import EXAMPLE
+from sentiment.inference.stored import Choice, load_model
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext

@@ -20,9 +20,8 @@ import pytest
 
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
-from sentiment.inference.models import load_network
-from sentiment.inference.output import sheet_value
-from sentiment.inference.predict import PredictedFile, predict_file
+from sentiment.inference.predict import PredictedFile, predict_file, sheet_value
+from sentiment.inference.stored import load_model
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.conftest import MakeExperiment
@@ -34,7 +33,7 @@ LABELS = ["positive", "negative", None, None, "positive"]
 
 @pytest.fixture(scope="module")
 def network(trained: RunDir) -> TextModel:
-    return load_network(trained)
+    return load_model(trained, "network")
 
 
 Write = Callable[[str, str], Path]
@@ -148,7 +147,7 @@ def test_run_that_was_trained_on_a_file_without_header_reads_one(
         csv.writer(file).writerows(invented_tweets(400))
     run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
     run.complete()
-    rows = _rows(load_network(run.run_dir), write("a.csv", "0,lovely\n1,awful\n"))
+    rows = _rows(load_model(run.run_dir, "network"), write("a.csv", "0,lovely\n1,awful\n"))
     assert [row[:2] for row in rows] == [["0", "1"], ["0", "lovely"], ["1", "awful"]]
 
 
@@ -337,7 +336,7 @@ def test_predictions_do_not_depend_on_what_else_is_asked(network: TextModel) -> 
 
 
 def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> None:
-    model = load_network(trained_with_attention)
+    model = load_model(trained_with_attention, "network")
     weights = model.attention(["what", "a", "lovely", "day"])
     assert weights is not None
     assert len(weights) == 4
@@ -349,4 +348,4 @@ def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> No
 def test_unfinished_run_predicts_with_its_best_weights_so_far(experiment: MakeExperiment) -> None:
     run = experiment()
     assert run.attempt(StopWhen(lambda asked: asked == 25)) is not None
-    assert 0 < load_network(run.run_dir).read_texts(["lovely"]).probabilities[0] < 1
+    assert 0 < load_model(run.run_dir, "network").read_texts(["lovely"]).probabilities[0] < 1

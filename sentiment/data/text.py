@@ -164,6 +164,9 @@ class Tokenizer:
         self._stop_words = stop_words(config.stop_words)
         self._words = WordCache(self.tokenize_whole)
 
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
+        return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
+
     def __call__(self, text: str) -> list[str]:
         """The tokens of `text`, in order; none if nothing is left of it."""
         return self.split(self.prepare(text))

@@ -1,49 +1,41 @@
-"""Scores of a run, and of its model on labelled files that it knows nothing of."""
+"""Scores of a run, and of its model on labelled files that it knows nothing of. Loads torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rich.markup import escape
-from rich.table import Table
 
 from sentiment.config import DataConfig
-from sentiment.console import Progress, visible
+from sentiment.console import Progress
 from sentiment.data.corpus import open_corpus
 from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
-from sentiment.inference.model_card import result_of, scores_of
-from sentiment.inference.models import Choice, mean_of_seeds, models_beside, seeds_of, stored_run
 from sentiment.inference.predict import NO_WORDS
-from sentiment.models.calibration import Probabilities
-from sentiment.models.check_list import total
-from sentiment.models.text_model import Reading, TextModel
+from sentiment.inference.stored import Choice, mean_of_seeds, models_beside, result_of, scores_of, seeds_of, stored_run
+from sentiment.inference.terminal import check_table, score_table
+from sentiment.install_paths import ROOT, shipped_folder
+from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.progress_bar import OUT, say
-from sentiment.runs.records import (
-    BASELINE,
-    BOTH,
-    LEXICON,
-    MEASURED_MODELS,
-    MODEL_NAMES,
-    NETWORK,
-    THRESHOLD,
-    CheckScore,
-    Metrics,
-    Part,
-)
+from sentiment.runs.records import LEXICON, MODEL_NAMES, NETWORK, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
-from sentiment.training.task import Flags, Labels, measure, paired_differences
+from sentiment.training.task import Labels, measure, paired_differences
 
-_COLUMNS = {"score": NETWORK, "baseline": BASELINE, "both": BOTH, "lexicon": LEXICON}
+_COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
 # Data sets of the lexicon's authors, on which it is no fair reference.
 _LEXICON_AUTHORS = ("vader", "sample")
 _FEW_TWEETS = 100  # fewer validation tweets cannot tell good models from others
+_CHUNK = 4096
+EXAMPLE = "what a lovely day"
+"""A tweet that is shown how to use a model with; those that `make run` trains have it right."""
+_FEW_TESTED = 1_000  # fewer test tweets leave the accuracy uncertain by more than two points
 
 
 @dataclass(frozen=True)
@@ -62,23 +54,22 @@ class Scored:
     def _threshold(self, name: str) -> float:
         return THRESHOLD if name == LEXICON else self.threshold
 
+    def _positive(self, name: str) -> Flags:
+        return self.models[name] >= self._threshold(name)
+
     def metrics(self) -> dict[str, Metrics]:
         """The scores of each model."""
         return {name: measure(self.labels, said, self._threshold(name)) for name, said in self.models.items()}
 
     def difference_lines(self, chosen: str) -> list[str]:
         """By how much one model is more accurate than each of the others."""
-
-        def right(name: str) -> Flags:
-            flags: Flags = (self.models[name] >= self._threshold(name)) == (self.labels == 1)
-            return flags
-
-        others = [name for name in self.models if name != chosen]
+        right = {name: self._positive(name) == (self.labels == 1) for name in self.models}
+        first = right.pop(chosen)
         lines = [
             f"{chosen} less the others, on {len(self.labels):,} tweets: points of accuracy of these trained models, "
             "exact McNemar tests, corrected for their number"
         ]
-        for name, gap in zip(others, paired_differences(right(chosen), [*map(right, others)]), strict=True):
+        for name, gap in zip(right, paired_differences(first, [*right.values()]), strict=True):
             interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
             lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  (95 % interval {interval}, adjusted p = {gap.p:.2g})")
         return lines
@@ -89,7 +80,7 @@ class Scored:
         Args:
             names: of the negative and the positive label.
         """
-        said = {name: np.unique(values >= self._threshold(name)) for name, values in self.models.items()}
+        said = {name: np.unique(self._positive(name)) for name in self.models}
         return [
             f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} {what}"
             for name, labels in said.items()
@@ -101,59 +92,25 @@ def own_scores(run_dir: RunDir, part: Part) -> Scored:
     """What a completed run said of a part of its own data but the training part.
 
     Raises:
+        UsageError: the run is not completed.
         RunDirError: its predictions are missing or damaged.
     """
     import pyarrow.parquet as pq
 
-    result = run_dir.read_result()
-    check_file(run_dir.predictions_file, result)
+    result, file = result_of(run_dir), run_dir.predictions_file
+    check_file(file, result)
     try:
-        table = pq.read_table(run_dir.predictions_file)
+        table = pq.read_table(file)
         rows = np.array(table["part"].to_pylist()) == part
         models = {name: table[column].to_numpy().astype(np.float64)[rows] for column, name in _COLUMNS.items()}
-        labels = table["label"].to_numpy()
+        labels = table["label"].to_numpy()[rows]
         if not np.isin(labels, (0, 1)).all():
             raise ValueError("a label is neither 0 nor 1")
     except (ValueError, KeyError, OSError) as error:
-        raise RunDirError(f"{run_dir.predictions_file}: holds no predictions: {error}") from None
-    scored = Scored(labels[rows].astype(np.int64), models)
-    if result and len(scored.labels) != result.metrics[part].n:
-        raise RunDirError(
-            f"{run_dir.predictions_file}: holds {len(scored.labels):,} {part} tweets, {result.run_id} was measured on "
-            f"{result.metrics[part].n:,}"
-        )
-    return scored
-
-
-def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
-    """The scores of models by part or file; those of the chosen model are emphasised."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for part, models in parts.items():
-        n = next(iter(models.values())).n
-        table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
-        for name, one in models.items():
-            loss = "-" if name == LEXICON else f"{one.loss:.3f}"  # its scores are no probabilities
-            interval = f"{one.accuracy_low:.3f}-{one.accuracy_high:.3f}"
-            others = (f"{score:.3f}" for score in (one.precision, one.recall, one.f1))
-            style = "bold" if name == chosen else ""
-            table.add_row(f"  {name}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
-    return table
-
-
-def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
-    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check list")
-    for name in MEASURED_MODELS:
-        table.add_column(name, justify="right", style="bold" if name == chosen else "")
-    tallies = [check_list[name] for name in MEASURED_MODELS]
-    for capability in tallies[0]:
-        table.add_row(f"  {capability}", *(f"{of[capability].right} of {of[capability].of}" for of in tallies))
-    table.add_row("  all", *(f"{one.right} of {one.of}" for one in map(total, tallies)), style="italic")
-    return table
+        raise RunDirError(f"{file}: holds no predictions: {error}") from None
+    if len(labels) != (n := result.metrics[part].n):
+        raise RunDirError(f"{file}: holds {len(labels):,} {part} tweets, {result.run_id} was measured on {n:,}")
+    return Scored(labels.astype(np.int64), models)
 
 
 def remarks(run_dir: RunDir) -> list[str]:
@@ -162,19 +119,53 @@ def remarks(run_dir: RunDir) -> list[str]:
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    config, result = run_dir.read_config(), run_dir.read_result()
-    validation = own_scores(run_dir, "validation")
-    lines = validation.warnings(config.data.label_names, "validation tweets")
+    config, result, validation = run_dir.read_config(), result_of(run_dir), own_scores(run_dir, "validation")
+    lines = ["", *validation.warnings(config.data.label_names, "validation tweets")]
     if config.data.source in _LEXICON_AUTHORS:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     if (n := len(validation.labels)) < _FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    if result:
-        lines.append(f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}")
-    return ["", *lines]
+    return [*lines, f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}"]
 
 
-_CHUNK = 4096
+def show_result(run_dir: RunDir) -> None:
+    """Print the result of a completed run, and how to use its model.
+
+    Raises:
+        RunDirError: a file of it is missing or damaged.
+    """
+    result = result_of(run_dir)
+    chosen = MODEL_NAMES[result.recommended]
+    scores, known = scores_of(result), remarks(run_dir)
+    OUT.print()
+    OUT.print(score_table(scores, chosen))
+    if result.encoder and result.encoder.random:
+        say(f"\nELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo")
+    say("\n".join(known))
+    test = scores["test"][chosen]
+    if test.n < _FEW_TESTED:
+        half = 50 * (test.accuracy_high - test.accuracy_low)
+        say(
+            f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
+            "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
+        )
+    place, checked = quote(str(run_dir.path)), result.check_list[chosen]
+    worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
+    python = Path(sys.executable)
+    here = str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
+    report = f"{here} -m report" if shipped_folder("report").parent == ROOT else "sentiment-report"
+    say(
+        f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
+        f"({checked[worst].right} of {checked[worst].of}); all: {here} -m sentiment evaluate {place}\n"
+        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
+        f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
+        f"\nrun directory  {run_dir.path}\n"
+        f'use the model  {here} -m sentiment predict {place} "{EXAMPLE}"\n'
+        f"hand it on     {here} -m sentiment export {place} model.zip\n"
+        f"all runs       {report} build --results {quote(str(run_dir.path.parents[2]))}\n"
+        f"\nof {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
+        f"({test.accuracy_low:.1%} to {test.accuracy_high:.1%})"
+    )
 
 
 def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
@@ -198,7 +189,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
         name = mean_of_seeds(seeds)
         for part in result.parts[1:]:
             scored = _with_seeds(own_scores(run_dir, part), part, seeds)
-            parts[part] = parts[part] | {name: scored.metrics()[name]}
+            parts[part] |= {name: scored.metrics()[name]}
             test = scored if part == "test" else test
     else:
         name = MODEL_NAMES[choice or result.recommended]
@@ -220,13 +211,12 @@ def _with_seeds(scored: Scored, part: str, seeds: Sequence[RunDir]) -> Scored:
     Raises:
         RunDirError: they were not tested on the same tweets.
     """
-    networks = []
-    for seed in seeds:
-        other = own_scores(seed, part)
+    others = [own_scores(seed, part) for seed in seeds]
+    for seed, other in zip(seeds, others, strict=True):
         if not np.array_equal(other.labels, scored.labels):
             raise RunDirError(f"{seed.path}: was tested on other tweets")
-        networks.append(other.models[NETWORK])
-    return Scored(scored.labels, scored.models | {mean_of_seeds(seeds): np.mean(networks, axis=0)})
+    mean = np.mean([other.models[NETWORK] for other in others], axis=0)
+    return Scored(scored.labels, scored.models | {mean_of_seeds(seeds): mean})
 
 
 def evaluate_on_file(
@@ -259,35 +249,25 @@ def evaluate_on_file(
     """
     run = stored_run(run_dir)
     choice = choice or run.recommended
-    models = models_beside(run, choice)
-    seeds = seeds_of(run) if choice == "seeds" else [run_dir]
+    models, seeds = models_beside(run, choice), seeds_of(run) if choice == "seeds" else [run_dir]
     name = mean_of_seeds(seeds) if choice == "seeds" else MODEL_NAMES[choice]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
     known, untold = _known_tweets(seeds)
-    said = _read_file(models, name, source, known or [], progress)
-    scored = Scored(said.labels, {one: reading.probabilities for one, reading in said.readings.items()}, threshold)
-    OUT.print(score_table({PurePath(table.source).name: scored.metrics()}, name))
+    labels, readings, left_out = _read_file(models, name, source, known or [], progress)
+    scored = Scored(labels, {one: reading.probabilities for one, reading in readings.items()}, threshold)
+    metrics = scored.metrics()
+    OUT.print(score_table({PurePath(table.source).name: metrics}, name))
     lines = [f"positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on"] if threshold != THRESHOLD else []
-    left_out = said.left_out.counted()
-    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.items()]
-    for one, reading in said.readings.items():
+    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
+    for one, reading in readings.items():
         if guessed := int((~reading.usable).sum()):
             lines.append(f"of {guessed:,} the {one} knows no word, and guesses")
-    for line in [*lines, *untold]:
-        say(f"  {line}")
+    say("\n".join(f"  {line}" for line in [*lines, *untold]))
     say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
-    metrics = {one: of_model.model_dump() for one, of_model in scored.metrics().items()}
-    counts = {reason: rows.count for reason, rows in left_out.items()}
+    dumped = {one: of_model.model_dump() for one, of_model in metrics.items()}
+    counts = {reason: rows.count for reason, rows in left_out.counted().items()}
     told = {"left_out": counts, "knows_training": known is not None, "threshold": threshold}
-    return metrics[name] | {"chosen": name, "models": metrics} | told
-
-
-class _Said(NamedTuple):
-    """What models say of the rows of a file that are scored, and which rows are not."""
-
-    labels: npt.NDArray[np.int64]
-    readings: dict[str, Reading]
-    left_out: RowCounter
+    return dumped[name] | {"chosen": name, "models": dumped} | told
 
 
 class _Known(NamedTuple):
@@ -320,8 +300,11 @@ def _known_tweets(run_dirs: Sequence[RunDir]) -> tuple[list[_Known] | None, list
 
 def _read_file(
     models: Sequence[TextModel], chosen: str, source: TweetFile, known: Sequence[_Known], progress: Progress
-) -> _Said:
-    """Read the rows that the chosen model answers and none knows; of rows with the same tweet each is scored."""
+) -> tuple[Labels, dict[str, Reading], RowCounter]:
+    """Labels, what models say, and what is left out: rows that the chosen model does not answer, or one knows.
+
+    Of rows with the same tweet each is scored.
+    """
     left_out, forms = RowCounter(), TweetForms()
     labels: list[int] = []
     parts: dict[str, list[Reading]] = {model.name: [] for model in models}
@@ -338,10 +321,9 @@ def _read_file(
         for name, reading in said.items():
             parts[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
     if not labels:
-        reasons_told = f"; left out were {left_out.most_common()}" if left_out.total() else ""
-        raise DataError(f"{source.name}: has no row with a positive or negative label to score{reasons_told}")
-    readings = {name: Reading(*map(np.concatenate, zip(*of, strict=True))) for name, of in parts.items()}
-    return _Said(np.array(labels), readings, left_out)
+        told = f"; left out were {left_out.most_common()}" if left_out.total() else ""
+        raise DataError(f"{source.name}: has no row with a positive or negative label to score{told}")
+    return np.array(labels), {name: Reading.joined(of) for name, of in parts.items()}, left_out
 
 
 def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[list[Row]]:

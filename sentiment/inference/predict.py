@@ -1,35 +1,45 @@
-"""Predictions for texts and for files of any size, in the order of their rows."""
+"""Predictions for texts and for files of any size, in the order of their rows, and what each token adds to one."""
 
+import csv
+import gzip
+import io
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import numpy as np
 
 from sentiment.config import ColumnConfig
+from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
+    NO_EXCEL,
     TEXT_NAMES,
     OpenedTable,
     Refusal,
     RowCounter,
     TableRecord,
     flat_fields,
+    form_of,
     has_header,
+    has_openpyxl,
+    is_packed,
     open_table,
     why_no_text,
 )
 from sentiment.data.text import TokenRows, start_tokenizing, tokenize_in_worker
-from sentiment.errors import UsageError
+from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
-from sentiment.inference.output import row_writer, written_form
-from sentiment.models.text_model import Reading, TextModel
+from sentiment.models.text_model import Answer, Reading, TextModel
 from sentiment.processes import WorkerProcesses, available_cores, in_order
-from sentiment.runs.records import THRESHOLD, Answer, answer
+from sentiment.runs.records import THRESHOLD
 
 CHUNK = 16_384
 """Texts that are best read together: sorted by length, they make batches that are full."""
@@ -42,19 +52,15 @@ _CHUNKS_WORTH_PROCESSES = 4
 _MOST_THREADS = 4
 _MOST_PROCESSES = 3
 
-_Chunk = TypeVar("_Chunk")
+
+class _Row(NamedTuple):
+    record: TableRecord
+    text: str
+    refused: str | None
+    """Why there can be no prediction; None if there can be one."""
 
 
-def answers(model: TextModel, reading: Reading, threshold: float) -> Iterator[Answer | None]:
-    """The label of each text and how probable it is; None where the model knows nothing of a text."""
-    names = model.config.data.label_names
-    for score, usable in zip(reading.probabilities.tolist(), reading.usable.tolist(), strict=True):
-        yield answer(score, names, threshold) if usable else None
-
-
-def read_in_parallel(
-    model: TextModel, chunks: Iterator[_Chunk], texts_of: Callable[[_Chunk], list[str]]
-) -> Iterator[tuple[_Chunk, Reading]]:
+def _read_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Reading]]:
     """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read.
 
     Raises:
@@ -69,13 +75,15 @@ def read_in_parallel(
         stack.callback(pool.shutdown, cancel_futures=True)
         tokenizing = None
         if processes:
-            purpose, config = "texts were tokenised", model.config.data.text
-            tokenizing = stack.enter_context(WorkerProcesses(processes, purpose, start_tokenizing, config))
+            workers = WorkerProcesses(processes, "texts were tokenised", start_tokenizing, model.config.data.text)
+            tokenizing = stack.enter_context(workers)
 
-        def submit(chunk: _Chunk) -> "Future[Reading]":
+        def submit(chunk: list[_Row]) -> "Future[Reading]":
+            texts = [row.text for row in chunk if not row.refused]
             if tokenizing is None:
-                return pool.submit(model.read_texts, texts_of(chunk))
-            return pool.submit(_read_rows, model, tokenizing.submit(tokenize_in_worker, texts_of(chunk)))
+                return pool.submit(model.read_texts, texts)
+            rows = tokenizing.submit(tokenize_in_worker, texts)
+            return pool.submit(lambda: model.read(rows.result()))
 
         yield from in_order(chain(head, chunks), submit, threads + 1 + 2 * processes)
 
@@ -84,17 +92,6 @@ def _use_one_core() -> None:
     """Let this thread compute by itself, if a model has loaded torch."""
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-
-
-def _read_rows(model: TextModel, rows: "Future[TokenRows]") -> Reading:
-    return model.read(rows.result())
-
-
-class _Row(NamedTuple):
-    record: TableRecord
-    text: str
-    refused: str | None
-    """Why there can be no prediction; None if there can be one."""
 
 
 @dataclass
@@ -161,8 +158,8 @@ def predict_file(
 
     def write(file: BinaryIO) -> None:
         with row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
-            for chunk, reading in read_in_parallel(model, _chunks(table, place), _texts):
-                predictions = answers(model, reading, threshold)
+            for chunk, reading in _read_in_parallel(model, _chunks(table, place)):
+                predictions = reading.answers(model.config.data.label_names, threshold)
                 for row in chunk:
                     said = None if row.refused else next(predictions)
                     write_row(row.record, said)
@@ -193,10 +190,6 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
     return _Row(record._replace(fields=fields), "", "wrong number of fields")
 
 
-def _texts(chunk: Sequence[_Row]) -> list[str]:
-    return [row.text for row in chunk if not row.refused]
-
-
 def _names_columns(first: Sequence[str], column: str | None, trained: ColumnConfig) -> bool:
     """Whether a table's first row names its columns; a single column may be a list of tweets without a name."""
     if column is None and len(first) == 1 and has_header(trained):
@@ -217,3 +210,208 @@ def _text_place(table: OpenedTable, column: str | None, trained: str | int, sour
     if wanted in header:
         raise UsageError(f"{source}: several columns are called {wanted!r}; rename all but one: {found}")
     raise UsageError(f"{source}: has no column {wanted!r}; --column names the one with the tweets: {found}")
+
+
+WriteRow = Callable[[TableRecord, Answer | None], object]
+ADDED = ("label", "probability")
+"""The columns that are added to those of the input, the second of them the label's probability; see `added_names`."""
+
+_VALID = (
+    "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
+)
+_DIGITS = 6
+_LONGEST_CELL = 32_767
+
+
+def written_form(target: Path) -> str:
+    """How a file is written: as its name says, and as CSV if the name has no ending.
+
+    Raises:
+        UsageError: the name says a form that is not written.
+    """
+    try:
+        form = form_of(target) if target.suffix else "csv"
+    except DataError:
+        form = "zip"
+    if form in ("zip", "txt"):
+        raise UsageError(f"{target}: {_VALID}")
+    if form == "xlsx" and not has_openpyxl():
+        raise UsageError(f"{target}: {NO_EXCEL}")
+    return form
+
+
+def added_names(header: Sequence[str]) -> list[str]:
+    """What the added columns are called in a table that may have columns of these names."""
+    names = []
+    for name in ADDED:
+        while name in header:
+            name = f"predicted_{name}"
+        names.append(name)
+    return names
+
+
+def answer_fields(said: Answer | None) -> list[str]:
+    """The added columns as text; both are empty where there is no prediction."""
+    return [said[0], f"{said[1]:.{_DIGITS}f}"] if said else ["", ""]
+
+
+def answer_values(said: Answer | None) -> tuple[str | None, float | None]:
+    """The same for forms that have numbers and nothing."""
+    return (said[0], round(said[1], _DIGITS)) if said else (None, None)
+
+
+@contextmanager
+def row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None) -> Iterator[WriteRow]:
+    """What writes rows, with the added columns last, to an open file; it is complete after the context.
+
+    Args:
+        target: its name says the form.
+        header: the names of the columns of the input.
+        parquet: the input, if it is such a file: as Parquet its columns are written as they are.
+
+    Raises:
+        DataError: a value cannot be written in this form; also from within the context.
+    """
+    form, names = written_form(target), [*header, *added_names(header)]
+    if form in ("parquet", "xlsx"):
+        rows: list[list[Any]] = []
+        yield lambda record, said: rows.append([*record.fields, *answer_values(said)])
+        _write_workbook(target, file, names, rows) if form == "xlsx" else _write_parquet(file, names, rows, parquet)
+        return
+    with gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_packed(target) else nullcontext(file) as opened:
+        text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
+        if form == "jsonl":
+            yield lambda record, said: text.write(_object(target, names, record, said))
+        else:
+            write = _delimited(target, text, form)
+            write(names)
+            yield lambda record, said: write([*map(_cell, record.fields), *answer_fields(said)])
+        text.detach()
+
+
+def _delimited(target: Path, file: io.TextIOWrapper, form: str) -> Callable[[Sequence[str]], None]:
+    """What writes rows that any reader reads back; TSV has no quotes, so that not every text has a place in it."""
+    minimal, always = (
+        csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
+    bare = csv.writer(file, "excel-tab", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+
+    def write(fields: Sequence[str]) -> None:
+        quoted = always if any("\r" in field for field in fields) else minimal  # which Python's writer does not quote
+        try:
+            (bare if form == "tsv" else quoted).writerow(fields)
+        except csv.Error:
+            text = next(field for field in fields if "\t" in field or "\n" in field)
+            raise DataError(f"{target}: a line of TSV cannot hold {shortened(text)!r}; write .csv") from None
+
+    return write
+
+
+def _cell(value: Any) -> str:
+    """A value as text, in JSON's words."""
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:  # only NaN differs from itself
+        return ""
+    if isinstance(value, bool | dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answer | None) -> str:
+    """A JSON object, whose values stay what they were; NaN is not JSON."""
+    values = record.whole
+    if values is None:
+        values = {name: None if value != value else value for name, value in zip(names, record.fields, strict=False)}
+    if taken := [name for name in names[-2:] if name in values]:
+        raise DataError(
+            f"{target}: line {record.line} of the input has a field {taken[0]!r}, which the first one lacks"
+        )
+    added = dict(zip(names[-2:], answer_values(said), strict=True))
+    return json.dumps(values | added, ensure_ascii=False, default=str) + "\n"
+
+
+def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], source: Path | None) -> None:
+    """Columns of text, or those of the source, and the probability as a number."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    *columns, labels, shares = zip(*rows, strict=True) if rows else [()] * len(names)
+    table = pq.read_table(source) if source else pa.table([[*map(_cell, one)] for one in columns], names[:-2])
+    for name, values, kind in ((names[-2], labels, pa.string()), (names[-1], shares, pa.float64())):
+        table = table.append_column(name, pa.array(values, kind))
+    pq.write_table(table, file)
+
+
+def _write_workbook(target: Path, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
+    """One sheet; texts that begin as formulas do stay texts."""
+    import pandas as pd
+    from openpyxl.utils.exceptions import IllegalCharacterError  # type: ignore[import-untyped]
+
+    cells = [list(map(sheet_value, row)) for row in rows]
+    if any(isinstance(value, str) and len(value) > _LONGEST_CELL for row in cells for value in row):
+        raise DataError(f"{target}: a text is longer than a workbook can hold; write .csv or .parquet")
+    try:
+        with pd.ExcelWriter(file, engine="openpyxl") as writer:
+            pd.DataFrame(cells, columns=[*names], dtype=object).to_excel(writer, index=False)
+            for cell in (cell for row in writer.book.active.iter_rows() for cell in row if cell.data_type == "f"):
+                cell.data_type = "s"
+    except (ValueError, IllegalCharacterError) as error:  # too many rows, or control characters
+        raise DataError(f"{target}: a workbook cannot hold these rows ({error}); write .csv or .parquet") from None
+
+
+def sheet_value(value: Any) -> Any:
+    """What a cell holds: a number, unless it is an integer beyond the 15 digits that spreadsheets keep; else text."""
+    exact = value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**15)
+    return value if exact else _cell(value)
+
+
+_SMALLEST = 1e-12
+# Leaving out each of n tokens reads n texts of n - 1 tokens; no tweet has as many.
+_MOST_TOKENS = 1_000
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction and the weight of each token; iterating gives pairs of the two, in the order of the text.
+
+    Attributes:
+        label: empty if the model knows no word of the text.
+        probability: of the label; NaN if there is none.
+        kind: `attention`: how much the network looks at each token, averaged over its hops (Lin et al. 2017), with sum
+            1. It says where the network looked, not for what. `left out`: by how much the log-odds of the positive
+            label fall if the token is left out, so that positive numbers speak for the positive label.
+    """
+
+    label: str
+    probability: float
+    tokens: list[str]
+    weights: list[float]
+    kind: Literal["attention", "left out"]
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        return iter(zip(self.tokens, self.weights, strict=True))
+
+    def strongest(self, count: int = 5) -> list[tuple[str, float]]:
+        """The tokens with the largest weights of either sign, the largest first."""
+        return sorted(self, key=lambda pair: -abs(pair[1]))[:count]
+
+
+def explain(model: TextModel, text: str) -> Explanation:
+    """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out.
+
+    Raises:
+        UsageError: the model has no attention, and the text has more than 1,000 tokens.
+    """
+    from scipy.special import logit
+
+    labels, shares = model.read_texts([text]).labels(model.config.data.label_names)
+    label, probability, tokens = str(labels[0]), float(shares[0]), model.tokenize(text)
+    if (attention := model.attention(tokens)) is not None:
+        return Explanation(label, probability, tokens, attention, "attention")
+    if len(tokens) > _MOST_TOKENS:
+        raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MOST_TOKENS:,} can be left out one by one")
+    without = [[*tokens[:place], *tokens[place + 1 :]] for place in range(len(tokens))]
+    said = model.read(TokenRows.of_tweets([tokens, *without])).probabilities
+    odds = logit(np.clip(said, _SMALLEST, 1 - _SMALLEST))
+    return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")

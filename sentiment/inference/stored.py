@@ -1,16 +1,53 @@
-"""What the models of a run are made of, in its directory or in a file of `export`."""
+"""The models of a trained run, in its directory or in a file of `export`: all are made in one way, and asked alike."""
 
-from collections.abc import Callable
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from sentiment.config import RunConfig
-from sentiment.models.baseline import LinearModel
-from sentiment.runs.records import EncoderRecord, Recommendation, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.console import visible
+from sentiment.data.vocabulary import Vocabulary
+from sentiment.errors import CheckpointError, RunDirError, UsageError
+from sentiment.files import open_named, read_named
+from sentiment.models.baseline import BaselineModel, LinearModel
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
+from sentiment.runs.records import (
+    BASELINE,
+    BOTH,
+    LEXICON,
+    NETWORK,
+    EncoderRecord,
+    FileRecord,
+    Metrics,
+    Part,
+    Recommendation,
+    Result,
+)
+from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, refuse_incomplete, trained_run
 
 if TYPE_CHECKING:
-    from sentiment.data.vocabulary import Vocabulary
+    import torch
+
+Choice = Recommendation | Literal["seeds"]
+CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
+
+CARD, CONFIG, NETWORK_FILE = "README.md", "config.json", "network.safetensors"
+BASELINE_FILE, VOCABULARY_FILE = "baseline.safetensors", "vocabulary.txt"  # called so in a run's directory too
+_NAMES = (CARD, BASELINE_FILE, CONFIG, NETWORK_FILE, VOCABULARY_FILE)
+_MOST_BYTES = 1_000_000_000
+_LONGEST_REASON = 200
+_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+class Exported(FileRecord):
+    """`config.json`: what belongs to an exported model besides weights and vocabulary."""
+
+    config: RunConfig
+    result: Result
 
 
 @dataclass(frozen=True)
@@ -22,9 +59,7 @@ class StoredRun:
         result: None unless the run is completed.
         encoder: whose vectors the run was trained with.
         results: where that is looked for.
-        network: reads the vocabulary and the weights.
-        baseline: reads the linear baseline.
-        run_dir: None for a file of `export`.
+        source: the run's directory, or the files in an exported one.
     """
 
     place: str
@@ -32,9 +67,7 @@ class StoredRun:
     result: Result | None
     encoder: EncoderRecord | None
     results: Results
-    network: "Callable[[], tuple[Vocabulary, dict[str, Any]]]"
-    baseline: Callable[[], LinearModel]
-    run_dir: RunDir | None = None
+    source: RunDir | Mapping[str, bytes]
 
     @property
     def recommended(self) -> Recommendation:
@@ -44,3 +77,229 @@ class StoredRun:
     def temperature(self, model: Recommendation) -> float:
         """That calibrates what a model says; 1 if the run is not completed."""
         return self.result.temperatures[model] if self.result else 1.0
+
+    def content(self, name: str) -> tuple[bytes, str]:
+        """What is in a file, and where it is, for messages.
+
+        Raises:
+            RunDirError: it is missing, cannot be read, or is not that of the result.
+        """
+        if not isinstance(self.source, RunDir):
+            return self.source[name], f"{self.place}:{name}"
+        path = self.source.path / name
+        check_file(path, self.result)
+        try:
+            return read_named(path, _MOST_BYTES), str(path)
+        except OSError as error:
+            raise RunDirError(f"{path}: cannot be read: {error}") from None
+
+    def weights(self) -> "dict[str, torch.Tensor]":
+        """The network's weights at the best epoch so far.
+
+        Raises:
+            RunDirError: files of the run are missing.
+            CheckpointError: no epoch is saved yet, or the weights are damaged.
+        """
+        if isinstance(self.source, RunDir):
+            return _trained_weights(self.source, self.result)
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        content, place = self.content(NETWORK_FILE)
+        try:
+            return load(content)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{place}: holds no weights: {error}") from None
+
+
+def _trained_weights(run_dir: RunDir, result: Result | None) -> "dict[str, torch.Tensor]":
+    from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
+
+    if result:
+        refuse_incomplete(run_dir)
+    if run_dir.best_weights.exists():
+        place, weights = run_dir.best_weights, read_checkpoint(run_dir.best_weights).get("weights")
+    else:
+        state, damaged = Checkpoints(run_dir.checkpoints).newest()
+        if state is None:
+            raise CheckpointError("\n".join(damaged) or f"{run_dir.path}: no epoch is saved yet; train it first")
+        stopping = state.get("early_stopping")
+        so_far = stopping.get("best_weights") if isinstance(stopping, dict) else None
+        place, weights = run_dir.checkpoints, so_far or state.get("model")
+    # A checksum says only that it was written so.
+    if not isinstance(weights, dict) or not all(hasattr(one, "dtype") for one in weights.values()):
+        raise CheckpointError(f"{place}: holds no weights of a model")
+    if result and weights_sha256(weights) != result.weights_sha256:
+        raise CheckpointError(f"{place}: holds other weights than those of the result")
+    return weights
+
+
+def result_of(run_dir: RunDir) -> Result:
+    """The result of a completed run.
+
+    Raises:
+        UsageError: it is not completed.
+        RunDirError: its records are damaged, or of different runs.
+    """
+    if (result := read_whole(run_dir).result) is None:
+        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
+    return result
+
+
+def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
+    """What a run was measured with, by part and by the model's name."""
+    models = {NETWORK: result.metrics, BASELINE: result.baseline, BOTH: result.combination, LEXICON: result.lexicon}
+    return {part: {name: metrics[part] for name, metrics in models.items()} for part in result.parts}
+
+
+def stored_run(run_dir: RunDir) -> StoredRun:
+    """A run in its directory, which need not be completed.
+
+    Raises:
+        RunDirError: its records are damaged, or not all of one run.
+    """
+    run = read_whole(run_dir)
+    encoder = run.record.encoder if run.record else None
+    return StoredRun(str(run_dir.path), run.config, run.result, encoder, run_dir.results, run_dir)
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The files in what `export` wrote; nothing is unpacked, so that it takes no more memory than it is large.
+
+    Raises:
+        RunDirError: it cannot be read, or holds other files.
+    """
+    try:
+        with open_named(path) as file, zipfile.ZipFile(file) as archive:
+            _check_entries(archive.infolist(), path)
+            return {name: archive.read(name) for name in _NAMES}
+    except _UNREADABLE as error:
+        why = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
+        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {why}") from None
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
+    found = Counter(entry.filename for entry in entries)
+    if missing := [name for name in _NAMES if name not in found]:
+        raise RunDirError(
+            f"{path}: lacks {', '.join(missing)}; `sentiment export RUN FILE.zip` writes a model to hand on"
+        )
+    for entry in entries:
+        if entry.filename not in _NAMES or found[entry.filename] > 1:
+            raise RunDirError(f"{path}: {visible(entry.filename)!r} does not belong into it; ask for the file again")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise RunDirError(f"{path}: {entry.filename} is compressed, as in no exported file; ask for it again")
+
+
+def open_model(path: Path, choice: Choice | None = None, results: Results | None = None) -> TextModel:
+    """The model of a run's directory, or of a file that `sentiment export` wrote.
+
+    Args:
+        choice: which of a run's models; None is the one that was the most accurate on validation tweets.
+        results: where an exported model's encoder is looked for, if it reads one; None is the folder `results`.
+
+    Raises:
+        UsageError: there is nothing at the path, it is neither of the two, or it has no such model.
+        SentimentError: what is there is damaged.
+    """
+    if not path.is_file() and path.suffix != ".zip":
+        return load_model(trained_run(path), choice)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
+    files = read_archive(path)
+    one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
+    folder = results or Results(Path("results"))
+    return load_model(StoredRun(str(path), one.config, one.result, one.result.encoder, folder, files), choice)
+
+
+def load_model(
+    run: StoredRun | RunDir, choice: Choice | None = None, device: "torch.device | None" = None
+) -> TextModel:
+    """A model of a run.
+
+    Args:
+        choice: which; None takes what the run recommends.
+        device: that computes the network; None is a GPU where there is one, else the CPU.
+
+    Raises:
+        UsageError: the run has no such model.
+        SentimentError: what is stored is missing or damaged, or does not belong together.
+    """
+    run = stored_run(run) if isinstance(run, RunDir) else run
+    choice = choice or run.recommended
+    if choice == "seeds":
+        seeds = seeds_of(run)
+        return MeanModel(mean_of_seeds(seeds), [load_model(seed, "network") for seed in seeds])
+    if choice == "both":
+        members = [load_model(run, one) for one in ("network", "baseline")]
+        return MeanModel(BOTH, members, run.temperature("both"))
+    if choice == "network":
+        return _network(run, device)
+    if run.result is None:
+        raise UsageError(f"{run.place}: is not completed yet, and its baseline is saved at the end")
+    return BaselineModel(run.config, LinearModel.from_bytes(*run.content(BASELINE_FILE)), run.temperature("baseline"))
+
+
+def _network(run: StoredRun, device: "torch.device | None") -> TextModel:
+    """The network, put together; its weights are checked before any are made."""
+    from sentiment.models.classifier import NetworkModel, build_classifier, encoder_of, sketch_classifier
+    from sentiment.training.device import choose_device
+
+    weights, vocabulary = run.weights(), Vocabulary.from_bytes(*run.content(VOCABULARY_FILE))
+    chosen = device or choose_device("auto")
+    encoder = encoder_of(run.config, run.encoder, run.results, chosen)
+    size = encoder.vector_size if encoder else None
+    try:
+        sketch = sketch_classifier(run.config, len(vocabulary), size).state_dict()
+    except RuntimeError:
+        raise RunDirError(f"{run.place}: its configuration asks for more weights than torch can count") from None
+    check_arrays(run.place, weights, {name: described(one) for name, one in sketch.items()})
+    model = build_classifier(run.config, len(vocabulary), elmo_size=size)
+    model.load_state_dict(weights)
+    return NetworkModel(run.config, vocabulary, model, encoder, chosen, run.temperature("network"))
+
+
+def models_beside(run: StoredRun, choice: Choice) -> list[TextModel]:
+    """What a run is measured with, in the order of tables: network, baseline, their mean, that of seeds if it is
+    chosen, and the lexicon; of an unfinished run the first and the last.
+
+    Raises:
+        SentimentError: as `load_model`.
+    """
+    network, lexicon = load_model(run, "network"), LexiconModel(run.config)
+    if choice == "network" and run.result is None:
+        return [network, lexicon]
+    baseline = load_model(run, "baseline")
+    both = MeanModel(BOTH, [network, baseline], run.temperature("both"))
+    return [network, baseline, both, *([load_model(run, "seeds")] if choice == "seeds" else []), lexicon]
+
+
+def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
+    """What the mean over seeds is called."""
+    return f"mean of {len(seeds)} seeds"
+
+
+def seeds_of(run: StoredRun) -> list[RunDir]:
+    """The completed runs in the same folder that differ from a run by nothing but the seed; it is among them.
+
+    Raises:
+        UsageError: there is no other one.
+    """
+    if not isinstance(run.source, RunDir):
+        raise UsageError(f"{run.place}: holds one run, and no other seeds; valid are network, baseline and both")
+    found, question = [], _without_seed(run.config)
+    pattern = f"{run.config.title.rpartition('-s')[0]}-s*/config.json"
+    for file in sorted(run.source.path.resolve().parent.glob(pattern)):
+        other = RunDir(file.parent)
+        try:
+            if other.completed and _without_seed(other.read_config()) == question:
+                found.append(other)
+        except RunDirError:  # which is told where it is asked for
+            continue
+    if len(found) < 2:
+        raise UsageError(f"{run.place}: no other seed of its configuration is completed in its folder")
+    return found
+
+
+def _without_seed(config: RunConfig) -> str:
+    return config.model_copy(update={"seed": 0}).canonical().fingerprint()

@@ -1,72 +1,51 @@
-"""What `train` and `predict` print of a model."""
+"""How scores and answers look on a terminal; loads no torch, which predicting may do without."""
 
 import csv
 import io
 import json
-import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from shlex import quote
+from collections.abc import Iterable, Iterator, Mapping
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from sentiment.console import printable, visible
-from sentiment.inference.model_card import result_of, scores_of
-from sentiment.inference.output import ADDED, answer_fields, answer_values
-from sentiment.inference.predict import NO_WORDS, answers
-from sentiment.install_paths import ROOT, shipped_folder
-from sentiment.models.check_list import total
-from sentiment.models.text_model import TextModel
+from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values
+from sentiment.models.text_model import Answer, TextModel, total
 from sentiment.progress_bar import OUT, say
-from sentiment.runs.records import MODEL_NAMES, POSITIVE, Answer
-from sentiment.runs.run_dir import RunDir
-
-EXAMPLE = "what a lovely day"
-"""A tweet that is shown how to use a model with; those that `make run` trains have it right."""
-_FEW_TESTED = 1_000  # fewer test tweets leave the accuracy uncertain by more than two points
+from sentiment.runs.records import LEXICON, MEASURED_MODELS, POSITIVE, CheckScore, Metrics
 
 
-def show_result(run_dir: RunDir) -> None:
-    """Print the result of a completed run, and how to use its model.
+def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
+    """The scores of models by part or file; those of the chosen model are emphasised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part, models in parts.items():
+        n = next(iter(models.values())).n
+        table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
+        for name, one in models.items():
+            loss = "-" if name == LEXICON else f"{one.loss:.3f}"  # its scores are no probabilities
+            interval = f"{one.accuracy_low:.3f}-{one.accuracy_high:.3f}"
+            others = (f"{score:.3f}" for score in (one.precision, one.recall, one.f1))
+            style = "bold" if name == chosen else ""
+            table.add_row(f"  {name}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
+    return table
 
-    Raises:
-        RunDirError: a file of it is missing or damaged.
-    """
-    from sentiment.inference.evaluate import remarks, score_table  # loads torch, which predicting may do without
 
-    result = result_of(run_dir)
-    chosen = MODEL_NAMES[result.recommended]
-    scores, known = scores_of(result), remarks(run_dir)
-    OUT.print()
-    OUT.print(score_table(scores, chosen))
-    if result.encoder and result.encoder.random:
-        say(f"\nELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo")
-    say("\n".join(known))
-    test = scores["test"][chosen]
-    if test.n < _FEW_TESTED:
-        half = 50 * (test.accuracy_high - test.accuracy_low)
-        say(
-            f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
-            "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
-        )
-    place, checked = quote(str(run_dir.path)), result.check_list[chosen]
-    worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
-    python = Path(sys.executable)
-    here = str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
-    report = f"{here} -m report" if shipped_folder("report").parent == ROOT else "sentiment-report"
-    say(
-        f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
-        f"({checked[worst].right} of {checked[worst].of}); all: {here} -m sentiment evaluate {place}\n"
-        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
-        f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
-        f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {here} -m sentiment predict {place} "{EXAMPLE}"\n'
-        f"hand it on     {here} -m sentiment export {place} model.zip\n"
-        f"all runs       {report} build --results {quote(str(run_dir.path.parents[2]))}\n"
-        f"\nof {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
-        f"({test.accuracy_low:.1%} to {test.accuracy_high:.1%})"
-    )
+def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
+    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("check list")
+    for name in MEASURED_MODELS:
+        table.add_column(name, justify="right", style="bold" if name == chosen else "")
+    tallies = [check_list[name] for name in MEASURED_MODELS]
+    for capability in tallies[0]:
+        table.add_row(f"  {capability}", *(f"{of[capability].right} of {of[capability].of}" for of in tallies))
+    table.add_row("  all", *(f"{one.right} of {one.of}" for one in map(total, tallies)), style="italic")
+    return table
 
 
 _BLOCK = 1 << 16
@@ -102,7 +81,8 @@ def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: 
     elif form == "text":
         say(f"by the {model.name} ({why})\n{'label':<{width}}  probability  tweet")
     for chunk in chunks:
-        for text, said in zip(chunk, answers(model, model.read_texts(chunk), threshold), strict=True):
+        reading = model.read_texts(chunk)
+        for text, said in zip(chunk, reading.answers(model.config.data.label_names, threshold), strict=True):
             if form == "csv":
                 line = io.StringIO()
                 csv.writer(line, lineterminator="").writerow([*answer_fields(said), text])
@@ -118,8 +98,8 @@ def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) 
     if said is None:
         say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
         return
-    line = f"{visible(said.label):<{width}}  {100 * said.probability:>9.1f} %  {visible(text)}"
-    colour = _COLOURS[said.label == model.config.data.label_names[POSITIVE]]
+    line = f"{visible(said[0]):<{width}}  {100 * said[1]:>9.1f} %  {visible(text)}"
+    colour = _COLOURS[said[0] == model.config.data.label_names[POSITIVE]]
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
     tokens = model.tokenize(text)
     if (weights := model.attention(tokens)) is not None:

@@ -7,32 +7,29 @@ vectorizers, which look at each tweet, take four to seven times as long.
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
-from sentiment.files import read_named, sha256_of, write_atomically, write_json
-from sentiment.models.calibration import Probabilities, calibrated
-from sentiment.models.lexicon import FEATURES, lexicon_fingerprint, polarity
-from sentiment.models.text_model import Reading, TextModel, check_arrays
-from sentiment.runs.attempts import patient_lock
-from sentiment.runs.records import BASELINE, Record
-from sentiment.runs.run_dir import in_a_line
+from sentiment.files import write_atomically
+from sentiment.models.lexicon import FEATURES, corpus_lexicon, lexicon_fingerprint, polarity
+from sentiment.models.text_model import Reading, TextModel, calibrated, check_arrays
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import BASELINE
 
 Keys = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 # Odd numbers of splitmix64, which mixes well (Steele, Lea & Flood 2014).
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -163,24 +160,12 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
     return counts
 
 
-def beside(ngrams: Any, dense: Numbers) -> Any:
-    """Further columns of a sparse matrix, (rows, all columns); zeros in them are not stored."""
+def _features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
+    """TF-IDF of the counts of `keys`, which are overwritten, then `polarity`: sparse float32, (rows, features)."""
     from scipy import sparse
 
-    return sparse.hstack([ngrams, sparse.csr_matrix(dense)], format="csr")
-
-
-_MOST_BYTES = 1_000_000_000
-
-
-class _Header(Record):
-    """What of a model is no array."""
-
-    format: Literal["linear baseline, 3"] = "linear baseline, 3"
-    lexicon: str
-    """Fingerprint of the rated words."""
-    intercept: float
-    settings: dict[str, Any]
+    ngrams = tfidf(counts, idf, first_of_characters(keys))
+    return sparse.hstack([ngrams, sparse.csr_matrix(polarity(rows))], format="csr")  # which stores no zeros
 
 
 @dataclass(frozen=True)
@@ -191,49 +176,29 @@ class LinearModel:
     idf: Numbers  # (n-grams,), how much the mere rarity of each weighs
     weights: Numbers  # (features,): those of n-grams, then those of `polarity`
     intercept: float
-    settings: dict[str, Any]
-    """How it was made, for the record: its penalty and how that was chosen."""
 
     def features(self, counter: NGramCounter, rows: TokenRows) -> Any:
         """TF-IDF of tweets with logarithmic counts, see `tfidf`, then `polarity`: sparse float32, (rows, features)."""
-        return _features(self.keys, self.idf, counter, rows)
+        return _features(self.keys, self.idf, counter.counts(rows, self.keys), rows)
 
     def read(self, rows: TokenRows) -> Reading:
         """Probabilities whatever the tweets around; usable is where it knows an n-gram, or the lexicon a word."""
         from scipy.special import expit
 
-        counter = NGramCounter(rows.types)
-        found = []
-        for block in _blocks(rows):
-            values = self.features(counter, block)
-            logits = values @ self.weights.astype(np.float64) + self.intercept
-            found.append((expit(logits), np.diff(values.indptr) > 0))
-        return Reading(*map(np.concatenate, zip(*found, strict=True)))
+        values = self.features(NGramCounter(rows.types), rows)
+        logits = values @ self.weights.astype(np.float64) + self.intercept
+        return Reading(expit(logits), np.diff(values.indptr) > 0)
 
-    def write(self, file: BinaryIO) -> None:
-        """Write it in the format of safetensors: plain numbers, and the settings as JSON in the header."""
+    def to_bytes(self) -> bytes:
+        """It as plain numbers in the format of safetensors, with the fingerprint of the rated words."""
         from safetensors.numpy import save
 
-        header = _Header(lexicon=lexicon_fingerprint(), intercept=self.intercept, settings=self.settings)
         arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
-        # One entry, since several would stand in another order each time.
-        file.write(save(arrays, {"model": header.model_dump_json()}))
-
-    @classmethod
-    def load(cls, path: Path) -> "LinearModel":
-        """The model in a file.
-
-        Raises:
-            RunDirError: it is missing, cannot be read, or is no such model.
-        """
-        try:
-            return cls.from_bytes(read_named(path, _MOST_BYTES), str(path))
-        except OSError as error:
-            raise RunDirError(f"{path}: holds no linear baseline: {error}") from None
+        return save(arrays | {"intercept": np.array([self.intercept]), "lexicon": _fingerprint_of_lexicon()})
 
     @classmethod
     def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
-        """The model that `write` wrote, its content checked: it may have been made by hand.
+        """The model that `to_bytes` gave, its content checked: it may have been made by hand.
 
         Args:
             place: where it was, for messages.
@@ -246,23 +211,20 @@ class LinearModel:
 
         try:
             arrays = load(content)
-            length = int.from_bytes(content[:8], "little")  # of the header, which holds what is no array
-            header = _Header.model_validate_json(json.loads(content[8 : 8 + length])["__metadata__"]["model"])
-        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-            why = in_a_line(error) if isinstance(error, ValidationError) else visible(str(error))
-            raise RunDirError(f"{place}: holds no linear baseline: {why}") from None
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise RunDirError(f"{place}: holds no linear baseline: {visible(str(error))}") from None
         n = arrays["keys"].size if "keys" in arrays else 0
-        weights = f"float32 ({n + len(FEATURES)},)"
-        check_arrays(place, arrays, {"keys": f"uint64 ({n},)", "idf": f"float32 ({n},)", "weights": weights})
+        wanted = {"keys": f"uint64 ({n},)", "idf": f"float32 ({n},)", "weights": f"float32 ({n + len(FEATURES)},)"}
+        check_arrays(place, arrays, wanted | {"intercept": "float64 (1,)", "lexicon": "uint8 (32,)"})
         if not bool((arrays["keys"][:-1] < arrays["keys"][1:]).all()):
             raise RunDirError(f"{place}: holds no linear baseline: keys are no ascending hashes")
-        if header.lexicon != lexicon_fingerprint():
+        if not np.array_equal(arrays["lexicon"], _fingerprint_of_lexicon()):
             raise RunDirError(f"{place}: was fitted with another list of rated words than the package afinn holds here")
-        return cls(**arrays, intercept=header.intercept, settings=header.settings)
+        return cls(arrays["keys"], arrays["idf"], arrays["weights"], float(arrays["intercept"][0]))
 
 
-def _features(keys: Keys, idf: Numbers, counter: NGramCounter, rows: TokenRows) -> Any:
-    return beside(tfidf(counter.counts(rows, keys), idf, first_of_characters(keys)), polarity(rows))
+def _fingerprint_of_lexicon() -> npt.NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex(lexicon_fingerprint()), np.uint8)
 
 
 class BaselineModel(TextModel):
@@ -296,44 +258,33 @@ _STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C, the inv
 _STRENGTH_UNSEARCHED = 1.0
 
 
-def fit_linear_model(corpus: Corpus, progress: Progress) -> LinearModel:
+def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
     """The linear baseline of a corpus, fitted on its training part alone; the same corpus gives the same numbers.
 
     Its penalty is chosen by cross-validation on the training part where tweets are few, since a few hundred validation
     tweets cannot tell one from another, else on the validation part. A row's weight counts wherever its label does.
 
-    Args:
-        progress: told what is done.
+    Returns:
+        The model; and for the record how it was made: its penalty, how that was chosen, and from which n-grams.
     """
     from threadpoolctl import threadpool_limits
 
-    train, tweets = corpus.rows("train"), _Tweets.of(corpus)
+    train, counter = corpus.rows("train"), NGramCounter(corpus.types)
     progress(_WHAT, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
-        design = _Design(tweets, train)
+        design = _Design(corpus, counter, train)
         if len(train) >= _LARGE:
             chosen, how = _STRENGTH_UNSEARCHED, "fixed"
         elif len(train) < _FEW:
-            chosen, how = _by_cross_validation(tweets, train, progress), "cross-validation"
+            chosen, how = _by_cross_validation(corpus, counter, progress), "cross-validation"
         else:
             chosen, how = _best(design.scores(corpus.rows("validation"), until_worse=True)), "validation"
-        (model,) = design.fits((chosen,), {"C": chosen, "C_chosen_by": how})
-    return model
+        (model,) = design.fits((chosen,))
+    return model, {"C": chosen, "C_chosen_by": how, "min_df": design.least, "features": len(model.keys)}
 
 
-@dataclass(frozen=True)
-class _Tweets:
-    """Labelled tweets and what counts their n-grams."""
-
-    counter: NGramCounter
-    rows: TokenRows
-    labels: npt.NDArray[Any]
-    weights: Numbers
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> "_Tweets":
-        rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-        return cls(NGramCounter(corpus.types), rows, np.asarray(corpus.labels), np.asarray(corpus.weights))
+def _texts(corpus: Corpus) -> TokenRows:
+    return TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
 
 
 class _Design:
@@ -344,33 +295,29 @@ class _Design:
     w^2 + v^2, is the same as one of the single feature sqrt(1 + r^2) x with one weight, so that nothing is doubled.
     """
 
-    def __init__(self, tweets: _Tweets, rows: Rows) -> None:
-        self._tweets = tweets
-        self._labels, self._weights = tweets.labels[rows], tweets.weights[rows]
-        chosen = tweets.rows.take(rows)
-        self._least = 2 if len(rows) >= _TINY else 1
-        keys = tweets.counter.frequent(chosen, self._least, _MOST_FEATURES)
-        counts = tweets.counter.counts(chosen, keys)
+    def __init__(self, corpus: Corpus, counter: NGramCounter, rows: Rows) -> None:
+        self._corpus, self._counter = corpus, counter
+        self._labels, self._weights = corpus.labels[rows], corpus.weights[rows]
+        texts, self.least = _texts(corpus).take(rows), 2 if len(rows) >= _TINY else 1
+        keys = counter.frequent(texts, self.least, _MOST_FEATURES)
+        counts = counter.counts(texts, keys)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
-        if not (known := frequencies >= self._least).all():  # an n-gram that is twice in one tweet and in no other
-            keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
-        self._keys, self._idf = keys, (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
-        self._scale = self._naive_bayes(counts)
-        ngrams = tfidf(counts, self._idf, first_of_characters(keys))
-        ngrams.data *= self._scale[ngrams.indices]
-        self._values = beside(ngrams, polarity(chosen))
+        known = frequencies >= self.least  # not an n-gram that is twice in one tweet and in no other
+        self._keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
+        self._idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
+        self._scale = np.append(self._naive_bayes(counts), np.ones(len(FEATURES), np.float32))
+        self._values = _features(self._keys, self._idf, counts, texts)
+        self._values.data *= self._scale[self._values.indices]
 
-    def fits(self, strengths: tuple[float, ...], settings: dict[str, Any]) -> Iterator[LinearModel]:
+    def fits(self, strengths: Sequence[float]) -> Iterator[LinearModel]:
         """A fit for each strength, each begun where the one before ended."""
         from sklearn.linear_model import LogisticRegression
 
-        made = settings | {"min_df": self._least, "features": len(self._keys)}
         model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
         for strength in strengths:
             model.set_params(C=strength).fit(self._values, self._labels, self._weights)
-            weights = model.coef_[0].astype(np.float32)
-            weights[: len(self._scale)] *= self._scale
-            yield LinearModel(self._keys, self._idf, weights, float(model.intercept_[0]), made)
+            weights = model.coef_[0].astype(np.float32) * self._scale
+            yield LinearModel(self._keys, self._idf, weights, float(model.intercept_[0]))
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
         """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
@@ -382,10 +329,10 @@ class _Design:
         """
         from scipy.special import expit
 
-        values = _features(self._keys, self._idf, self._tweets.counter, self._tweets.rows.take(rows))
-        labels, weights = self._tweets.labels[rows], self._tweets.weights[rows]
+        texts, labels, weights = _texts(self._corpus).take(rows), self._corpus.labels[rows], self._corpus.weights[rows]
+        values = _features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
         scores: list[float] = []
-        for fit in self.fits(_STRENGTHS, {}):
+        for fit in self.fits(_STRENGTHS):
             said = expit(values @ fit.weights + fit.intercept)
             of_label = np.maximum(np.where(labels == 1, said, 1 - said), 1e-12)
             scores.append(float(np.average(np.log(of_label), weights=weights)))
@@ -403,9 +350,10 @@ class _Design:
         return scale
 
 
-def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> float:
+def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progress) -> float:
     """The strength that is best on folds of the training rows, each predicted by a fit on the others."""
-    labels = tweets.labels[train]
+    train = corpus.rows("train")
+    labels = corpus.labels[train]
     number = min(_FOLDS, int(np.bincount(labels, minlength=2).min()))
     if number < 2:
         return _STRENGTH_UNSEARCHED
@@ -417,8 +365,8 @@ def _by_cross_validation(tweets: _Tweets, train: Rows, progress: Progress) -> fl
     scores = np.zeros(len(_STRENGTHS))
     for fold in range(number):
         progress(f"{_WHAT}: choosing its penalty", fold, number)
-        design = _Design(tweets, train[folds != fold])
-        scores += np.array(design.scores(train[folds == fold])) * tweets.weights[train[folds == fold]].sum()
+        design, left = _Design(corpus, counter, train[folds != fold]), train[folds == fold]
+        scores += np.array(design.scores(left)) * corpus.weights[left].sum()
     return _best(scores)
 
 
@@ -427,56 +375,69 @@ def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
     return _STRENGTHS[int(np.argmax(scores))]
 
 
-# Raise it when the recipe changes, so that a cached baseline of the old recipe is not used.
-_VERSION = 4
+# Raise it when the recipe changes, so that what is cached of the old recipe is not used.
+_VERSION = 5
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The linear baseline of a corpus: what it says of all rows, and the model itself."""
+class Baselines:
+    """What the runs on a corpus are compared with.
 
-    probabilities: Numbers  # (rows,) of positive sentiment
-    model: LinearModel
-
-
-def has_baseline(corpus: Corpus) -> bool:
-    """Whether the baseline of a corpus has been fitted."""
-    return _cached_as(corpus, "json").exists()
-
-
-def linear_baseline(corpus: Corpus, progress: Progress = silent) -> Baseline:
-    """The baseline, fitted on the training part and evaluated on all rows; it is cached in the corpus's folder.
-
-    If several processes ask at once, one fits and the others wait. A damaged one is fitted again.
+    Attributes:
+        linear: (rows,) probabilities of the linear baseline, not calibrated.
+        lexicon: (rows,) as VADER's lexicon sees them; NaN for rows that are not measured.
+        model: the linear baseline itself.
+        settings: how that was made.
     """
-    if (baseline := _cached(corpus)) is not None:
-        return baseline
-    with patient_lock(_cached_as(corpus, "lock"), "fits the linear baseline", lambda who: progress(who, 0, None)):
-        return _cached(corpus) or _fit(corpus, progress)
+
+    linear: Numbers
+    lexicon: Numbers
+    model: LinearModel
+    settings: dict[str, Any]
 
 
-def _cached_as(corpus: Corpus, ending: str) -> Path:
-    """A file in the folder of the corpus; the JSON, with the checksums of the others, is written last."""
-    return corpus.path / f"baseline-{_VERSION}.{ending}"
+def has_baselines(corpus: Corpus) -> bool:
+    """Whether the baselines of a corpus are there."""
+    return _cache_of(corpus).exists()
 
 
-def _cached(corpus: Corpus) -> Baseline | None:
-    """None if it is not there or damaged."""
+def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
+    """The baselines of a corpus; they are cached in its folder.
+
+    If several processes ask at once, one makes them and the others wait. Damaged ones are made again.
+
+    Args:
+        measured: the rows that the lexicon rates, which takes long; always the same for a corpus.
+
+    Raises:
+        DataError: the tweets of the corpus cannot be read.
+    """
+    path = _cache_of(corpus)
+    if (found := _cached(path)) is None:
+        with ProcessLock(path.with_suffix(".lock"), "fits the linear baseline", lambda who: progress(who, 0, None)):
+            found = _cached(path) or _made(corpus, measured, progress)
+    return found
+
+
+def _cache_of(corpus: Corpus) -> Path:
+    return corpus.path / f"baselines-{_VERSION}.npz"
+
+
+def _cached(path: Path) -> Baselines | None:
+    """None if it is not there or damaged, which the checksums in a zip tell."""
     try:
-        checksums = json.loads(_cached_as(corpus, "json").read_bytes())
-        if any(sha256_of(corpus.path / name) != checksum for name, checksum in checksums.items()):
-            return None
-        return Baseline(np.load(_cached_as(corpus, "npy")), LinearModel.load(_cached_as(corpus, "safetensors")))
-    except (OSError, ValueError, AttributeError, RunDirError):
+        with np.load(path) as arrays:
+            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))
+            return Baselines(arrays["linear"], arrays["lexicon"], model, json.loads(str(arrays["settings"])))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RunDirError):
         return None
 
 
-def _fit(corpus: Corpus, progress: Progress) -> Baseline:
-    model = fit_linear_model(corpus, progress)
-    said: Probabilities = model.read(TokenRows(corpus.types, corpus.token_ids, corpus.offsets)).probabilities
-    baseline = Baseline(said.astype(np.float32), model)
-    scores, file = _cached_as(corpus, "npy"), _cached_as(corpus, "safetensors")
-    write_atomically(file, model.write)
-    write_atomically(scores, lambda opened: np.save(opened, baseline.probabilities))
-    write_json(_cached_as(corpus, "json"), {path.name: sha256_of(path) for path in (file, scores)})
-    return baseline
+def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
+    model, settings = fit_linear_model(corpus, progress)
+    linear = model.read(_texts(corpus)).probabilities.astype(np.float32)
+    found = Baselines(linear, corpus_lexicon(corpus, measured, progress), model, settings)
+    arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
+    arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)
+    write_atomically(_cache_of(corpus), lambda file: np.savez(file, **arrays))
+    return found

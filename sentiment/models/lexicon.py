@@ -1,6 +1,5 @@
 """Lexicons: AFINN's values with negation as features of the baseline, and VADER's as an untrained model."""
 
-import contextlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -17,14 +16,10 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import FROWN, SMILE, TokenRows
 from sentiment.errors import DataError
-from sentiment.files import fingerprint, write_atomically
-from sentiment.models.text_model import Reading, TextModel
-from sentiment.runs.attempts import patient_lock
+from sentiment.files import fingerprint
+from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel
 from sentiment.runs.records import LEXICON
 from sentiment.runs.run_dir import TWEETS_FILE
-
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 FEATURES = ("all", "positive", "negative", "negation")
 """Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation."""
@@ -63,7 +58,7 @@ def _owners(rows: TokenRows) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(rows.size), np.diff(rows.offsets))
 
 
-def _in_context(rows: TokenRows) -> tuple[Numbers, Flags]:
+def _in_context(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags]:
     """The value of each token in its tweet, and whether it is a negation; both of shape (tokens,)."""
     ids, owners = np.asarray(rows.token_ids), _owners(rows)
 
@@ -116,10 +111,6 @@ def _word_values() -> dict[str, float]:
     return {word: float(value) for word, value in pairs}
 
 
-_VERSION = 1
-_CHUNK = 1000
-
-
 class LexiconModel(TextModel):
     """Classifies texts by VADER's lexicon, which no run has trained, as they are, uncleaned."""
 
@@ -139,7 +130,7 @@ class LexiconModel(TextModel):
         return Reading(lexicon_scores(texts), np.array(texts, object) != "")
 
 
-def lexicon_scores(texts: Iterable[str]) -> Numbers:
+def lexicon_scores(texts: Iterable[str]) -> Probabilities:
     """The compound score of each text, from [-1, 1] to [0, 1]: at least the threshold where it is not negative.
 
     They are on the scale of probabilities, but none. Shape (texts,).
@@ -155,36 +146,21 @@ def _analyzer() -> Any:
     return SentimentIntensityAnalyzer()
 
 
-def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """The scores of those rows of a corpus, NaN elsewhere; they are cached in its folder. Shape (rows of the corpus,).
+_CHUNK = 1000
 
-    If several processes ask at once, one computes them and the others wait.
+
+def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
+    """The scores of those rows of a corpus, NaN elsewhere. Shape (rows of the corpus,).
 
     Raises:
         DataError: the tweets of the corpus cannot be read.
     """
-    path = corpus.path / f"lexicon-{_VERSION}.npy"
-    if not np.isnan((scores := _cached(path, len(corpus.labels)))[rows]).any():
-        return scores
-    with patient_lock(path.with_suffix(".lock"), "rates the same tweets", lambda who: progress(who, 0, None)):
-        scores = _cached(path, len(corpus.labels))
-        missing = rows[np.isnan(scores[rows])]
-        texts = corpus_texts(corpus)
-        for first in range(0, len(missing), _CHUNK):
-            progress("rating tweets by VADER's lexicon", first, len(missing))
-            some = missing[first : first + _CHUNK]
-            scores[some] = lexicon_scores(texts[row].as_py() for row in some)
-        write_atomically(path, lambda file: np.save(file, scores))
+    scores, texts = np.full(len(corpus.labels), np.nan, np.float32), corpus_texts(corpus)
+    for first in range(0, len(rows), _CHUNK):
+        progress("rating tweets by VADER's lexicon", first, len(rows))
+        some = rows[first : first + _CHUNK]
+        scores[some] = lexicon_scores(texts[row].as_py() for row in some)
     return scores
-
-
-def _cached(path: Path, rows: int) -> npt.NDArray[np.float32]:
-    """The scores in a file; NaN where there are none."""
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        scores: npt.NDArray[np.float32] = np.load(path)
-        if scores.shape == (rows,) and scores.dtype == np.float32:
-            return scores
-    return np.full(rows, np.nan, np.float32)
 
 
 def corpus_texts(corpus: Corpus) -> Any:

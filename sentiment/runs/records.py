@@ -8,7 +8,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sentiment.config import PARTS as PARTS
 from sentiment.config import PartName, Section
 from sentiment.config_file import yaml_text
-from sentiment.errors import UsageError
 
 
 class Halving(Section):
@@ -79,40 +78,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # ISO 8601, UTC.
 Moment = Annotated[str, AfterValidator(_moment)]
 FolderName = Annotated[str, AfterValidator(_file_name)]
-
-
-class Answer(NamedTuple):
-    """What is said of a text.
-
-    Attributes:
-        probability: of the label.
-    """
-
-    label: str
-    probability: float
-
-
-def answer(probability: float, names: tuple[str, str], threshold: float = THRESHOLD) -> Answer:
-    """The label that a probability of positive sentiment predicts, and the probability of this label.
-
-    Args:
-        names: of the negative and the positive label, as `DataConfig.label_names` gives them.
-        threshold: the label is positive from this probability on.
-    """
-    if probability >= threshold:
-        return Answer(names[POSITIVE], probability)
-    return Answer(names[NEGATIVE], 1 - probability)
-
-
-def checked_threshold(value: float) -> float:
-    """A threshold that somebody chose.
-
-    Raises:
-        UsageError: it is no probability.
-    """
-    if not 0 <= value <= 1:  # NaN is neither
-        raise UsageError(f"threshold {value}: is compared with probabilities; valid is 0 to 1")
-    return value
 
 
 def timestamp() -> str:

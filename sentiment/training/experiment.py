@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from sentiment.config import RunConfig
@@ -17,13 +16,27 @@ from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors,
 from sentiment.encoders.models import encoder_record, find_model, has_pretrained
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
-from sentiment.models.baseline import Baseline, BaselineModel, linear_baseline
-from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
-from sentiment.models.check_list import check
-from sentiment.models.classifier import Classifier, ElmoEmbedding, build_classifier, count_weights
-from sentiment.models.lexicon import LexiconModel, corpus_lexicon
-from sentiment.models.network import NetworkModel, attention_of, encoder_of, predict
-from sentiment.models.text_model import MeanModel, TextModel
+from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
+from sentiment.models.classifier import (
+    Classifier,
+    ElmoEmbedding,
+    NetworkModel,
+    attention_of,
+    build_classifier,
+    count_weights,
+    encoder_of,
+    predict,
+)
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.text_model import (
+    MeanModel,
+    Probabilities,
+    TextModel,
+    as_used,
+    calibrated,
+    check,
+    fit_temperatures,
+)
 from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import (
@@ -51,13 +64,6 @@ _ATTENTION_SAMPLES = 40
 Scores = dict[Part, dict[Recommendation, Probabilities]]
 
 
-class Baselines(NamedTuple):
-    """What a run is compared with; the lexicon's scores, (rows,), are NaN for training rows that are not measured."""
-
-    linear: Baseline
-    lexicon: npt.NDArray[np.float32]
-
-
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines; all come from their caches if they are there.
 
@@ -66,9 +72,7 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
         StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
     """
     corpus = prepare_corpus(config.data, results, progress)
-    linear = linear_baseline(corpus, progress)
-    rows = np.concatenate([*measured_rows(corpus).values()])
-    return corpus, Baselines(linear, corpus_lexicon(corpus, rows, progress))
+    return corpus, corpus_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
@@ -243,7 +247,7 @@ def _publish(
     _write_attention(run_dir, trainer.task, temperatures["network"])
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
-    run_dir.write(run_dir.baseline_file, baselines.linear.model.write)
+    run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, encoder))
     trainer.checkpoints.delete_all()
 
@@ -256,14 +260,14 @@ def _result(
     baselines: Baselines,
     encoder: EncoderRecord | None,
 ) -> Result:
-    run_dir, task, stopping, linear = run.run_dir, trainer.task, trainer.early_stopping, baselines.linear.model
+    run_dir, task, stopping = run.run_dir, trainer.task, trainer.early_stopping
     labels = {part: task.store.labels_of(rows) for part, rows in task.measured.items()}
     measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
     lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
     metrics, embedding = measured["network"], trainer.model.embedding
     computing = encoder_of(run.config, encoder, run.results, task.device)
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
-    baseline = BaselineModel(run.config, linear, temperatures["baseline"])
+    baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
     both = MeanModel(BOTH, [network, baseline], temperatures["both"])
     models: list[TextModel] = [network, baseline, both, LexiconModel(run.config)]
     hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file
@@ -281,7 +285,7 @@ def _result(
         recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
         temperatures=temperatures,
         check_list={model.name: check(model) for model in models},
-        baseline_settings=linear.settings,
+        baseline_settings=baselines.settings,
         overfit=judge_overfit(
             metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
         ),
@@ -298,13 +302,11 @@ def _result(
 def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[Recommendation, float]]:
     """What each model says of each part, and the temperatures that its log-odds were divided by."""
     rows, validation = task.measured, task.rows["validation"]
-    labels, linear = task.store.labels_of(validation), baselines.linear.probabilities.astype(np.float64)
-    of_baseline = fit_temperature(labels, linear[validation])
-    linear = calibrated(linear, of_baseline)
+    labels, linear = task.store.labels_of(validation), baselines.linear.astype(np.float64)
     raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
     temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
     scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
-    return scores, temperatures | {"baseline": of_baseline}
+    return scores, temperatures
 
 
 def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:

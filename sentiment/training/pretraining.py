@@ -40,7 +40,7 @@ from sentiment.encoders.elmo_files import (
 from sentiment.encoders.models import PretrainedCard, PretrainedDir, PretrainingRequest, pretraining_request
 from sentiment.errors import DataError
 from sentiment.files import as_json, fingerprint, sha256_of
-from sentiment.models.network import evaluation_mode
+from sentiment.models.classifier import evaluation_mode
 from sentiment.runs.attempts import AttemptFolder, patient_lock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.run_dir import Results

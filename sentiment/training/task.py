@@ -13,10 +13,9 @@ from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVect
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.models.calibration import Probabilities
-from sentiment.models.classifier import Classifier
+from sentiment.models.classifier import Classifier, predict
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.network import predict
+from sentiment.models.text_model import Probabilities
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
 from sentiment.training.trainer import Evaluation
 

@@ -92,10 +92,10 @@ def baselines_on_test_tweets(config: RunConfig, results: Results) -> None:
     rows = corpus.rows("test")
     said: dict[str, np.ndarray] = {"lexicon": corpus_lexicon(corpus, rows)[rows]}
     start = time.perf_counter()
-    model = fit_linear_model(corpus, silent)
+    model, settings = fit_linear_model(corpus, silent)
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     said["linear"] = model.read(TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(rows)).probabilities
-    print(f"linear: {model.settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
+    print(f"linear: {settings}, {len(corpus.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB")
     print_comparison(np.asarray(corpus.labels)[rows], said)
 
 
@@ -126,7 +126,7 @@ def baselines_in_folds(config: RunConfig, results: Results) -> None:
     for fold in range(FOLDS):
         parts = np.where(slices // 2 == fold, PARTS.index("test"), PARTS.index("train"))
         parts[slices == (2 * fold + 2) % (2 * FOLDS)] = PARTS.index("validation")
-        model = fit_linear_model(replace(corpus, parts=parts), silent)
+        model, _ = fit_linear_model(replace(corpus, parts=parts), silent)
         tested = rows[slices // 2 == fold]
         tweets = TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(tested)
         said["linear"][tested] = model.read(tweets).probabilities

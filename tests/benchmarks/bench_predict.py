@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from sentiment.config_file import read_yaml, resolve
-from sentiment.inference.models import CHOICES, load_model
+from sentiment.inference.stored import CHOICES, load_model
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment

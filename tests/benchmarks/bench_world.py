@@ -15,7 +15,7 @@ import gzip
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,12 +32,12 @@ from sentiment.console import Console, silent
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.files import write_atomically
-from sentiment.inference.export import open_model
+from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models import baseline as linear_model
-from sentiment.models.baseline import LinearModel, linear_baseline
-from sentiment.models.check_list import checks
+from sentiment.models.baseline import LinearModel
 from sentiment.models.lexicon import FEATURES, corpus_texts, lexicon_scores
+from sentiment.models.text_model import checks
 from sentiment.runs.records import THRESHOLD, Part
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
@@ -206,20 +206,20 @@ class Trained:
         name = f"{corpus.path.name}-{'rated' if rated else 'plain'}"
 
         def say() -> Probabilities:
-            model = linear_baseline(corpus).model if rated else self._without_rated_words(corpus)
-            self._world.console.say(f"{name}: {model.settings}")
+            model = self._fitted(corpus, name, nullcontext() if rated else without_rated_words())
             tokenizer = Tokenizer(DataConfig().text)
             return model.read(TokenRows.of_tweets([tokenizer(text) for text in tests.texts])).probabilities
 
         return self._kept(f"{name}-{tests.name}", say)
 
-    def _without_rated_words(self, corpus: Corpus) -> LinearModel:
-        path = self._world.results.root / f"{corpus.path.name}.safetensors"
+    def _fitted(self, corpus: Corpus, name: str, context: AbstractContextManager[None]) -> LinearModel:
+        path = self._world.results.root / f"{name}.safetensors"
         if not path.exists():
-            with without_rated_words():
-                model = fitting.fit_linear_model(corpus, silent)
-            write_atomically(path, model.write)
-        return LinearModel.load(path)
+            with context:
+                model, settings = fitting.fit_linear_model(corpus, silent)
+            self._world.console.say(f"{name}: {settings}")
+            path.write_bytes(model.to_bytes())
+        return LinearModel.from_bytes(path.read_bytes(), str(path))
 
     def _kept(self, name: str, say: Callable[[], Probabilities]) -> Probabilities:
         path = self._world.results.root / "said" / f"{name.replace(' ', '_')}.npy"

@@ -16,7 +16,7 @@ from sentiment.encoders.cache import VectorCache
 from sentiment.encoders.elmo_files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.encoders.models import find_elmo
 from sentiment.errors import CheckpointError, ElmoError, RunDirError
-from sentiment.inference.models import load_network
+from sentiment.inference.stored import load_model
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
@@ -168,7 +168,7 @@ def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_pa
     with pytest.raises(RunDirError, match="was completed with other weights than"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other weights than"):
-        load_network(run.run_dir)
+        load_model(run.run_dir, "network")
 
 
 def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp
     run.complete()
     tweets = pd.read_parquet(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")
     predictions = pd.read_parquet(run.run_dir.predictions_file).head(50)
-    predictor = load_network(run.run_dir)
+    predictor = load_model(run.run_dir, "network")
     found = predictor.read_texts(tweets["text"].to_numpy()[predictions["row"]].tolist()).probabilities
     np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
     assert 0 < predictor.read_texts([""]).probabilities[0] < 1

@@ -16,9 +16,8 @@ from sentiment.encoders import transformer
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder, cache_requests
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.export import open_model, write_archive
-from sentiment.inference.model_card import model_card
-from sentiment.inference.models import load_model
+from sentiment.inference.export import model_card, write_archive
+from sentiment.inference.stored import load_model, open_model
 from sentiment.runs.run_dir import Results, RunDir
 from tests.encoders.tiny import tiny_bert
 from tests.small_runs import Experiment, StopWhen, small_config

@@ -10,8 +10,8 @@ from jobs.services import JOB_KINDS, JobKind, KindName, services_needed, unprepa
 from jobs.slurm.resources import ClusterFile, Resources
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
-from sentiment.models.baseline import linear_baseline
 from sentiment.runs.run_dir import Results
+from sentiment.training.experiment import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
 
@@ -43,9 +43,9 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
 
     plain, cased = configs(), configs(data__text__lowercase=False)
     assert [config.data for config in unprepared([*plain, *cased], results)] == [plain[0].data, cased[0].data]
-    corpus = prepare_corpus(plain[0].data, results)
+    prepare_corpus(plain[0].data, results)
     assert len(unprepared(plain, results)) == 1
-    linear_baseline(corpus)
+    prepare_data(plain[0], results, silent)
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]
 
 

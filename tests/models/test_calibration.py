@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit
 
-from sentiment.models.calibration import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
+from sentiment.models.text_model import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
 from sentiment.runs.records import PREDICTION_COLUMNS
 from sentiment.runs.run_dir import RunDir
 
@@ -37,13 +37,15 @@ def test_calibration_changes_no_label_and_no_order() -> None:
 
 
 def test_mean_of_two_models_is_calibrated_after_them() -> None:
-    network, baseline = expit(3 * LOG_ODDS), expit(LOG_ODDS)
+    network, baseline = expit(3 * LOG_ODDS), expit(0.5 * LOG_ODDS)
     temperatures = fit_temperatures(LABELS, network, baseline)
     said = as_used(network, baseline, temperatures)
-    assert said["network"] == pytest.approx(calibrated(network, temperatures["network"]))
-    assert said["baseline"] is baseline
+    for name, raw in (("network", network), ("baseline", baseline)):
+        assert temperatures[name] == fit_temperature(LABELS, raw)
+        assert said[name] == pytest.approx(calibrated(raw, temperatures[name]))
     assert fit_temperature(LABELS, said["both"]) == pytest.approx(1, abs=0.01)
-    assert said["both"] == pytest.approx(calibrated((said["network"] + baseline) / 2, temperatures["both"]))
+    mean = (said["network"] + said["baseline"]) / 2
+    assert said["both"] == pytest.approx(calibrated(mean, temperatures["both"]))
 
 
 def _validation(run_dir: RunDir) -> tuple[np.ndarray, dict[str, Probabilities]]:

@@ -10,8 +10,7 @@ from torch import nn
 from sentiment.config import EmbeddingConfig
 from sentiment.data.batches import Batch, TokenStore
 from sentiment.data.vocabulary import PADDING
-from sentiment.models.classifier import Classifier, HiddenLayers, LearnedEmbedding
-from sentiment.models.network import predict
+from sentiment.models.classifier import Classifier, HiddenLayers, LearnedEmbedding, predict
 from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
 
 

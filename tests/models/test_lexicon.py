@@ -1,4 +1,4 @@
-"""VADER's lexicon beside the baselines: on the scale of probabilities, computed once for each corpus."""
+"""VADER's lexicon beside the baselines: on the scale of probabilities, of the rows that are measured."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from sentiment.config import DataConfig
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.errors import DataError
-from sentiment.models import lexicon
 from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
@@ -26,28 +25,12 @@ def test_scores_are_compound_scores_with_their_zero_at_the_threshold() -> None:
     assert [score >= 0.5 for score in lexicon_scores(texts)] == [True, False, True, True]
 
 
-def test_only_rows_that_are_asked_for_are_rated_and_each_once(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rows_that_are_asked_for_are_rated(corpus: Corpus) -> None:
     rows = corpus.rows("test")
     scores = corpus_lexicon(corpus, rows)
     assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
     texts = corpus_texts(corpus).take(rows).to_pylist()
     np.testing.assert_array_equal(scores[rows], lexicon_scores(texts).astype(np.float32))
-    rated: list[str] = []
-    monkeypatch.setattr(lexicon, "lexicon_scores", lambda texts: [rated.append(text) or 0.25 for text in texts])
-    np.testing.assert_array_equal(corpus_lexicon(corpus, rows), scores)
-    assert rated == []
-    more = corpus_lexicon(corpus, np.arange(len(corpus.labels)))
-    assert len(rated) == len(corpus.labels) - len(rows)
-    np.testing.assert_array_equal(more[rows], scores[rows])
-
-
-def test_a_damaged_cache_is_made_anew_and_missing_tweets_are_named(corpus: Corpus) -> None:
-    rows = corpus.rows("test")
-    scores = corpus_lexicon(corpus, rows)
-    (cache,) = corpus.path.glob("lexicon-*.npy")
-    cache.write_bytes(b"nonsense")
-    np.testing.assert_array_equal(corpus_lexicon(corpus, rows), scores)
-    cache.unlink()
     (corpus.path / TWEETS_FILE).unlink()
     with pytest.raises(DataError, match=r"tweets\.parquet: cannot be read"):
         corpus_lexicon(corpus, rows)

@@ -1,6 +1,5 @@
 """The linear baseline, of which there is one for each corpus."""
 
-import io
 import subprocess
 import sys
 import textwrap
@@ -19,28 +18,25 @@ from sentiment.config import DataConfig
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
-from sentiment.errors import RunDirError
 from sentiment.models import baseline as fitting
-from sentiment.models.baseline import LinearModel, NGramCounter, first_of_characters, linear_baseline, tfidf
+from sentiment.models.baseline import LinearModel, NGramCounter, corpus_baselines, first_of_characters, tfidf
 from sentiment.runs.run_dir import Results
 
 FIT = """
     import sys
     from pathlib import Path
     from sentiment.data.corpus import open_corpus
-    from sentiment.models.baseline import linear_baseline
+    from sentiment.models.baseline import corpus_baselines
 
     said = []
     corpus = open_corpus(Path(sys.argv[1]))
-    baseline = linear_baseline(corpus, lambda what, done, total: said.append(what))
-    print(baseline.probabilities.tobytes().hex(), "fitting the linear baseline" in said)
+    baselines = corpus_baselines(corpus, corpus.rows("test"), lambda what, done, total: said.append(what))
+    print(baselines.linear.tobytes().hex(), "fitting the linear baseline" in said)
 """
 
 
-def _written(model: LinearModel) -> bytes:
-    """All that decides its predictions."""
-    model.write(file := io.BytesIO())
-    return file.getvalue()
+def _fitted(corpus: Corpus) -> LinearModel:
+    return fitting.fit_linear_model(corpus, silent)[0]
 
 
 def _prepare(tweets_file: Path, folder: Path) -> Corpus:
@@ -63,12 +59,19 @@ def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_fil
     assert sorted(fits) == ["False", "True"]
 
 
-def test_a_damaged_cache_is_fitted_again(tweets_file: Path, tmp_path: Path) -> None:
+def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets_file: Path, tmp_path: Path) -> None:
     corpus = _prepare(tweets_file, tmp_path)
-    before = linear_baseline(corpus)
-    for file in corpus.path.glob("baseline-*.np?"):
-        file.write_bytes(file.read_bytes()[:-1] + b"\7")
-    np.testing.assert_array_equal(linear_baseline(corpus).probabilities, before.probabilities)
+    before = corpus_baselines(corpus, corpus.rows("test"))
+    again = corpus_baselines(replace(corpus, labels=1 - corpus.labels), corpus.rows("test"))
+    assert again.settings == before.settings
+    (cache,) = corpus.path.glob("baselines-*.npz")
+    content = bytearray(cache.read_bytes())
+    content[len(content) // 2] ^= 1
+    cache.write_bytes(content)
+    for one in (again, corpus_baselines(corpus, corpus.rows("test"))):
+        np.testing.assert_array_equal(one.linear, before.linear)
+        np.testing.assert_array_equal(one.lexicon, before.lexicon)
+        assert one.model.to_bytes() == before.model.to_bytes()
 
 
 def test_tfidf_is_scikit_learns() -> None:
@@ -114,7 +117,7 @@ def test_only_the_most_frequent_ngrams_are_kept() -> None:
 
 
 def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(corpus: Corpus) -> None:
-    model, train = fitting.fit_linear_model(corpus, silent), corpus.rows("train")
+    (model, settings), train = fitting.fit_linear_model(corpus, silent), corpus.rows("train")
     counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(train)
     labels, present = corpus.labels[train], counter.counts(rows, model.keys) > 0
     frequencies = np.asarray(present.sum(axis=0)).ravel()
@@ -123,16 +126,15 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
     values = model.features(counter, rows)  # what a lexicon says stands there once
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
-    fit = LogisticRegression(C=model.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
+    fit = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
     np.testing.assert_allclose(model.read(rows).probabilities, fit.predict_proba(both)[:, 1], atol=1e-3)
 
 
 def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpus) -> None:
     """The n-grams and how rare they are come from the tweets as they are; here all rows have labels of training."""
     weights = np.where(np.arange(len(corpus.labels)) % 3, 1, 2)
-    plain, weighted = (
-        fitting.fit_linear_model(one, silent) for one in (corpus, replace(corpus, weights=weights.astype(np.float32)))
-    )
+    plain = _fitted(corpus)
+    weighted, settings = fitting.fit_linear_model(replace(corpus, weights=weights.astype(np.float32)), silent)
     np.testing.assert_array_equal(weighted.idf, plain.idf)
     train = corpus.rows("train")
     twice = np.repeat(train, weights[train])
@@ -142,7 +144,7 @@ def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpu
     having = [np.asarray((values[labels == label, :size] > 0).sum(axis=0)).ravel() + 1.0 for label in (1, 0)]
     ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
     both = sparse.hstack([values, values[:, :size].multiply(ratio)]).tocsr()
-    fit = LogisticRegression(C=weighted.settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
+    fit = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
     expected = fit.predict_proba(both)[:, 1]
     np.testing.assert_allclose(weighted.read(rows.take(twice)).probabilities, expected, atol=1e-3)
     assert np.abs(plain.read(rows.take(twice)).probabilities - expected).max() > 1e-2
@@ -155,52 +157,26 @@ def test_penalty_is_the_one_that_is_best_on_tweets_which_no_fit_has_seen(
     """Of labels that mean nothing the strongest penalty is best there, and on tweets that were seen the weakest."""
     monkeypatch.setattr(fitting, "_FEW", few)
     meaningless = replace(corpus, labels=np.random.default_rng(0).permutation(corpus.labels))
-    settings = [fitting.fit_linear_model(one, silent).settings for one in (meaningless, corpus)]
+    settings = [fitting.fit_linear_model(one, silent)[1] for one in (meaningless, corpus)]
     assert settings[0]["C"] == min(fitting._STRENGTHS) < settings[1]["C"]
     assert {one["C_chosen_by"] for one in settings} == {"cross-validation" if few > 10 else "validation"}
 
 
-def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus, tmp_path: Path) -> None:
-    baseline = linear_baseline(corpus)
-    path = tmp_path / "model.safetensors"
-    with open(path, "wb") as file:
-        baseline.model.write(file)
-    model = LinearModel.load(path)
-    assert _written(model) == _written(baseline.model)
+def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> None:
+    baselines = corpus_baselines(corpus, corpus.rows("test"))
+    content = baselines.model.to_bytes()
+    model = LinearModel.from_bytes(content, "a test")
+    assert {model.to_bytes() for _ in range(20)} == {content}  # a run that was killed while it ends has equal checksums
     tweets = [corpus.tokens(row) for row in range(50)]
     alone = [model.read(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
     np.testing.assert_array_equal(model.read(TokenRows.of_tweets(tweets)).probabilities, alone)
-    np.testing.assert_array_equal(np.float32(alone), baseline.probabilities[:50])
+    np.testing.assert_array_equal(np.float32(alone), baselines.linear[:50])
     assert model.read(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).probabilities.tolist() == [expit(model.intercept)] * 2
-
-
-def test_file_of_a_model_is_always_the_same(corpus: Corpus) -> None:
-    """A run killed while it ends and one that was not have equal checksums."""
-    model = linear_baseline(corpus).model
-    written = set()
-    for _ in range(20):
-        model.write(file := io.BytesIO())
-        written.add(file.getvalue())
-    assert len(written) == 1
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda _: b"nonsense", lambda _: b""])
-def test_a_damaged_model_is_refused(corpus: Corpus, tmp_path: Path, damage: object) -> None:
-    path = tmp_path / "model.safetensors"
-    with open(path, "wb") as file:
-        linear_baseline(corpus).model.write(file)
-    assert callable(damage)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(RunDirError, match=r"model\.safetensors: holds no linear baseline"):
-        LinearModel.load(path)
-    path.write_bytes(b"")
-    with pytest.raises(RunDirError):
-        LinearModel.load(tmp_path / "nowhere")
 
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:
     other = np.where(corpus.parts == 0, corpus.labels, 1 - corpus.labels).astype(np.int8)
-    before, after = (_written(fitting.fit_linear_model(one, silent)) for one in (corpus, replace(corpus, labels=other)))
+    before, after = (_fitted(one).to_bytes() for one in (corpus, replace(corpus, labels=other)))
     assert before == after
 
 
@@ -210,6 +186,6 @@ def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:
     positive, negative = (train[corpus.labels[train] == label] for label in (1, 0))
     parts = np.full(len(corpus.parts), 2, np.int8)
     parts[[*positive[:3], negative[0]]] = 0
-    model = fitting.fit_linear_model(replace(corpus, parts=parts), silent)
-    assert model.settings["C"] == 1.0
+    model, settings = fitting.fit_linear_model(replace(corpus, parts=parts), silent)
+    assert settings["C"] == 1.0
     assert np.isfinite(model.weights).all()

@@ -17,7 +17,7 @@ from report.read import load_study
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, write_json
-from sentiment.models.calibration import calibrated
+from sentiment.models.text_model import calibrated
 from sentiment.runs.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,

@@ -7,9 +7,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from sentiment.config_file import load_config
-from sentiment.data.corpus import prepare_corpus
-from sentiment.models.baseline import linear_baseline
+from sentiment.console import silent
 from sentiment.runs.run_dir import Results
+from sentiment.training.experiment import prepare_data
 from tests.small_runs import SMALL_RUN
 from tests.training.processes import RunFile
 
@@ -27,7 +27,6 @@ def run_file(tweets_file: Path, shared_results: Results, tmp_path_factory: pytes
     with open(path, "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(values, file)
     config = load_config(path)
-    corpus = prepare_corpus(config.data, shared_results)
-    linear_baseline(corpus)
+    corpus, _ = prepare_data(config, shared_results, silent)
     steps_per_epoch = math.ceil(len(corpus.rows("train")) / config.training.batch_size)
     return RunFile(path, config.run_id, shared_results, steps_per_epoch)

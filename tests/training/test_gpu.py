@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sentiment.inference.models import load_network
+from sentiment.inference.stored import load_model
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets
 from tests.training.test_exact_resume import MODELS, complete_with_stops
@@ -39,9 +39,11 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run = experiment(runtime__device="cpu")
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
-    gpu, cpu = (load_network(run.run_dir, torch.device(name)).read(texts).probabilities for name in ("cuda", "cpu"))
+    gpu, cpu = (
+        load_model(run.run_dir, "network", torch.device(name)).read(texts).probabilities for name in ("cuda", "cpu")
+    )
     assert gpu == pytest.approx(cpu, abs=1e-4)
-    assert load_network(run.run_dir).read(texts).probabilities == pytest.approx(gpu, abs=1e-6)
+    assert load_model(run.run_dir, "network").read_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
 
 
 def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:

@@ -25,8 +25,7 @@ from sentiment.encoders.models import (
 )
 from sentiment.errors import ConfigError, DataError, DivergedError, ElmoError
 from sentiment.files import sha256_of
-from sentiment.inference.export import open_model
-from sentiment.inference.models import load_network
+from sentiment.inference.stored import load_model, open_model
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
 from sentiment.training.experiment import run_experiment
@@ -142,14 +141,14 @@ def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: P
     _train(config, results)
     run_dir = results.run_dir(config.run_id)
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    before = load_network(run_dir).read_texts(["a lovely day"]).probabilities[0]
+    before = load_model(run_dir, "network").read_texts(["a lovely day"]).probabilities[0]
     own = _dir(config, results).path
     for name, damaged in (("a-first", "card.json"), ("b-second", "weights.hdf5")):
         shutil.copytree(own, own.with_name(name))
         (own.with_name(name) / damaged).write_bytes(b"{")
     card = own.with_name("b-second") / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"files_fingerprint": "0" * 64}))
-    assert load_network(run_dir).read_texts(["a lovely day"]).probabilities[0] == before
+    assert load_model(run_dir, "network").read_texts(["a lovely day"]).probabilities[0] == before
 
 
 def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_missing(
@@ -169,7 +168,7 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
         open_model(file, "network", there)
     shutil.copytree(folder, there.pretrained / folder.name)
     texts = ["a lovely day"]
-    wanted = load_network(run_dir).read_texts(texts).probabilities
+    wanted = load_model(run_dir, "network").read_texts(texts).probabilities
     assert open_model(file, "network", there).read_texts(texts).probabilities.tolist() == wanted.tolist()
     (there.pretrained / folder.name / "card.json").write_bytes(b"{")
     with pytest.raises(ElmoError, match="is not whole in"):

@@ -7,7 +7,7 @@ import pytest
 from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
-from sentiment.inference.models import load_model
+from sentiment.inference.stored import load_model
 from sentiment.models import baseline as fitting
 from sentiment.models.lexicon import corpus_texts
 from sentiment.runs.records import Part, Result

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sentiment.errors import ConfigError, DivergedError, UsageError
-from sentiment.models.calibration import calibrated
+from sentiment.models.text_model import calibrated
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 
