@@ -1,162 +1,117 @@
-# The front door: each target is a line or two that calls a module. `make` lists them.
+# The front door: each target is a line or two that calls a program. `make` lists them.
 
 RUN     ?= rnn
 RESULTS ?= results
-DATA    ?=
-SET     ?=
-GRID    ?=
-MODELS  ?= small original-5.5b
-PYTEST  ?=
 BENCH   ?= data training checkpoints elmo_cache report
-DRY_RUN ?=
-LOCAL   ?=
-RERUN   ?=
-MINUTES ?= 5
-TEXT_COLUMN  ?=
-LABEL_COLUMN ?=
-POSITIVE ?=
-NEGATIVE ?=
-# Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
-TORCH_INDEX ?=
-
-VENV   := .venv
-BIN    := $(VENV)/bin
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
-	&& echo $$p && break; done)
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts \
-	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
 # and dollar signs, and nothing in them is run.
-GIVEN := RUN RESULTS DATA TEXT_COLUMN LABEL_COLUMN POSITIVE NEGATIVE SET GRID MODELS PYTEST BENCH DRY_RUN LOCAL RERUN \
-	MINUTES
+GIVEN := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
-of_table = $${TEXT_COLUMN:+--text-column "$$TEXT_COLUMN"} $${LABEL_COLUMN:+--label-column "$$LABEL_COLUMN"} \
-	$${POSITIVE:+--positive "$$POSITIVE"} $${NEGATIVE:+--negative "$$NEGATIVE"}
 with_set = set -f; set --; for one in $$SET; do set -- "$$@" --set "$$one"; done;
 
-from_command_line = $(filter command,$(firstword $(origin $(1))))
 KNOWN := $(GIVEN) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
-$(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(call from_command_line,$(name)),$(error \
+$(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(error \
 	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(GIVEN) PYTHON TORCH_INDEX)))
 
+BIN    := .venv/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+# TORCH_INDEX: where pip also looks for torch; https://download.pytorch.org/whl/cpu has small builds without CUDA.
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-warn-conflicts \
+	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+ON_PATH = echo '`. $(BIN)/activate` puts `sentiment` on the path, and `sentiment --help` lists its commands.'
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run data vectors pretrain elmo-weights submit submit-rnn submit-sweep submit-attention submit-elmo submit-all \
-	status logs rerun cancel doctor sync report test test-fast test-more mutants check fuzz bench clean
+.PHONY: help setup run data submit submit-rnn submit-sweep submit-attention submit-elmo status rerun cancel report \
+	doctor test test-fast test-more mutants check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'with DATA=vader|sentiment140|FILE, SET="model.hidden_size=32 seed=2",'
-	@echo '     TEXT_COLUMN, LABEL_COLUMN, POSITIVE and NEGATIVE of a FILE,'
-	@echo '     RESULTS=DIR, PYTHON=python3.12, DRY_RUN=1, LOCAL=1 (without Slurm), and'
+	@echo '     RESULTS=DIR, DRY_RUN=1, LOCAL=1 (without Slurm), PYTHON=python3.12, and'
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
-	@echo 'In scripts call .venv/bin/sentiment-jobs: make ends with 2 whatever went wrong'
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
+	@echo 'In scripts call $(BIN)/sentiment: make ends with 2 whatever went wrong'
 
-setup: $(VENV)/installed ## create .venv and install what training needs
+setup: .venv/installed ## create .venv and install all that the program needs
+	@$(ON_PATH)
 
-run: $(VENV)/installed ## train RUN here and now, and show what came out
-	@$(with_set) $(BIN)/python -m sentiment train "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
-		$${DATA:+--data "$$DATA"} $(of_table) "$$@"
+run: .venv/installed ## train RUN here and now, and show what came out
+	@$(with_set) $(BIN)/sentiment train "$$RUN" --results "$$RESULTS" $${DATA:+--data "$$DATA"} "$$@"
+	@$(ON_PATH)
 
-data: $(VENV)/installed ## fetch and prepare DATA (sentiment140: 81 MB), show it
-	@$(with_set) $(BIN)/python -m sentiment data $${DATA:+"$$DATA"} --config "configs/runs/$$RUN.yaml" \
-		--results "$$RESULTS" $(of_table) "$$@"
-
-vectors: $(VENV)/installed ## learn word vectors from the training text of RUN
-	@$(with_set) $(BIN)/python -m sentiment vectors "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
-		$${DATA:+--data "$$DATA"} "$$@"
-
-pretrain: $(VENV)/installed ## train an ELMo of the text of RUN's training tweets
-	@$(with_set) $(BIN)/python -m sentiment pretrain "configs/runs/$$RUN.yaml" --results "$$RESULTS" \
-		$${DATA:+--data "$$DATA"} "$$@"
-
-elmo-weights: $(VENV)/installed ## download the ELMo models MODELS (430 MB)
-	@set -f; $(BIN)/python -m sentiment elmo-weights $$MODELS --results "$$RESULTS"
+data: .venv/installed ## fetch and prepare DATA (sentiment140: 81 MB), show it
+	@$(with_set) $(BIN)/sentiment data $${DATA:+"$$DATA"} --config "$$RUN" --results "$$RESULTS" "$$@"
 
 submit-rnn: GRID = rnn
 submit-sweep: GRID = random_sweep
 submit-attention: GRID = attention
 submit-elmo: GRID = elmo
-submit-all: GRID = rnn random_sweep attention elmo stop_words
-submit submit-rnn submit-sweep submit-attention submit-elmo submit-all: $(VENV)/installed
 submit: ## submit the grids GRID to Slurm; DRY_RUN=1 only shows it
 submit-rnn: ## cells, directions, depths and widths
 submit-sweep: ## random search: size, dropout, clipping, learning rate
 submit-attention: ## self-attention against none
 submit-elmo: ## ELMo's models, layers, dropout and penalty
-submit-all: ## all grids that need no other grid's results
-submit submit-rnn submit-sweep submit-attention submit-elmo submit-all:
+submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
 	@$(with_set) for grid in $${GRID:-smoke}; do \
-		$(BIN)/python -m jobs submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} \
-			$${LOCAL:+--local} "$$@" || exit; done
+		$(BIN)/sentiment submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@" || exit; done
 
-status: $(VENV)/installed ## show all runs, or those of GRID
-	@set -f; $(BIN)/python -m jobs status $$GRID --results "$$RESULTS" || test $$? -eq 3
+status: .venv/installed ## show all runs, or those of GRID
+	@set -f; $(BIN)/sentiment status $$GRID --results "$$RESULTS" || test $$? -eq 3
 
-logs: $(VENV)/installed ## show what the run GRID has printed
-	@$(BIN)/python -m jobs logs "$$GRID" --results "$$RESULTS"
+rerun: .venv/installed ## submit again what failed, all or GRID
+	@set -f; $(BIN)/sentiment rerun $$GRID --results "$$RESULTS" $${LOCAL:+--local}
 
-rerun: $(VENV)/installed ## submit again what failed (RERUN="--only oom")
-	@set -f; $(BIN)/python -m jobs rerun $$GRID $$RERUN --results "$$RESULTS"
+cancel: .venv/installed ## cancel the grids or runs GRID
+	@set -f; $(BIN)/sentiment cancel $$GRID --results "$$RESULTS"
 
-cancel: $(VENV)/installed ## cancel the grids or runs GRID
-	@set -f; $(BIN)/python -m jobs cancel $$GRID --results "$$RESULTS"
+report: .venv/installed ## say what came out, all or GRID: RESULTS/report
+	@set -f; $(BIN)/sentiment report $$GRID --results "$$RESULTS"
 
-sync: $(VENV)/installed ## upload what is new to Weights & Biases, all or GRID
-	@set -f; $(BIN)/python -m jobs sync $$GRID --results "$$RESULTS"
+doctor: .venv/installed ## say what is here: Slurm, disk, tweets, ELMo, W&B
+	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
-doctor: $(VENV)/installed ## say what is here: Slurm, disk, tweets, ELMo, W&B
-	@$(BIN)/python -m jobs doctor --results "$$RESULTS"
-
-report: $(VENV)/installed ## say what came out, all or GRID: RESULTS/report
-	@set -f; set --; for grid in $$GRID; do set -- "$$@" --grid "$$grid"; done; \
-		$(BIN)/python -m report build --results "$$RESULTS" "$$@"
-
-test: $(VENV)/installed-dev ## run all tests of what the product does
+test: .venv/installed-dev ## run all tests of what the product does
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
-test-fast: $(VENV)/installed-dev ## run the tests that take moments
+test-fast: .venv/installed-dev ## run the tests that take moments
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not slow and not more" $$PYTEST
 
-test-more: $(VENV)/installed-dev ## run what takes long: packaging, many kills
+test-more: .venv/installed-dev ## run what takes long: packaging, many kills
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-mutants: $(VENV)/installed-dev ## plant bugs in a copy: which do no tests notice?
+mutants: .venv/installed-dev ## plant bugs in a copy: which do no tests notice?
 	@$(BIN)/python -m tests.mutants
 
-check: $(VENV)/installed-dev ## style and types: ruff, ruff format, mypy
+check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fuzz: $(VENV)/installed-dev ## read invented and damaged files for MINUTES
-	@$(BIN)/python -m tests.fuzz "$$MINUTES"
-
-bench: $(VENV)/installed-dev ## measure BENCH against the plain way, as ratios
+bench: .venv/installed-dev ## measure BENCH against the plain way, as ratios
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find sentiment jobs report tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/bin/python:
+$(BIN)/python:
 	@test -n "$(PYTHON)" || { echo 'No Python 3.11 to 3.13 with venv here. Install one (Debian: python3-venv),' \
 		'or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
-	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@echo "Creating .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
 
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
-$(VENV)/installed: pyproject.toml .ci/constraints.txt | $(VENV)/bin/python
-	@echo 'Installing; torch is large and takes some minutes, the other packages moments'
+.venv/installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	@echo 'Installing torch, which is large, and the other packages: some minutes'
 	@$(PIP) --editable '.[all]'
-	@$(PIP) --quiet --no-deps allennlp==2.10.1
-	@echo 'Installed. `make run` trains a first model; `make` lists the rest.'
+	@$(PIP) --no-deps allennlp==2.10.1
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
-	@$(PIP) --quiet --editable '.[dev]'
+.venv/installed-dev: .venv/installed
+	@$(PIP) --editable '.[dev]'
 	@touch $@

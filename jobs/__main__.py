@@ -1,8 +1,8 @@
-"""The command line: submit, rerun, cancel, doctor, sync, and the commands that only look."""
+"""The commands on grids: submit, status, rerun, cancel, sync, doctor."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs import policy
-from jobs.policy import EXIT_FAILED, EXIT_RUNNING, may_go_on
-from sentiment.command_line import Version, command_line, echo
+from sentiment.command_line import (
+    EXIT_FAILED,
+    EXIT_UNFINISHED,
+    RESULTS,
+    AtOnce,
+    ClusterFile,
+    Local,
+    NewCode,
+    Overrides,
+    ResultsRoot,
+    Targets,
+    Watch,
+    command_line,
+    echo,
+)
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
-from sentiment.install_paths import CONFIGS, as_typed_here, config_file, shipped_file
+from sentiment.install_paths import CONFIGS, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.session import LaunchOptions
@@ -23,38 +35,15 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS = 15.0
 
-
-GridFile = Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
-ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
-ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder that everything is written to.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field of all runs: section.field=value.")]
-Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
-AtOnce = Annotated[
-    int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
-]
-NewCode = Annotated[
-    bool,
-    typer.Option(
-        "--new-code",
-        help="Train runs that other code has begun anew with that of now, instead of going on with theirs.",
-    ),
-]
 CLUSTER = CONFIGS / "cluster.yaml"
-RESULTS = Path("results")
-NO_GRIDS = "{}: no grid was submitted to this folder of results yet; python -m jobs submit GRID, or --results DIR"
+NO_GRIDS = "{}: no grid was submitted to this folder of results yet; sentiment submit GRID, or --results DIR"
 
-app = command_line()
-
-
-@app.callback()
-def main(version: Version = False) -> None:
-    """Run grids on Slurm or on this machine: nothing is lost, and only what failed is run again."""
+app = command_line("Run grids on Slurm or on this machine: nothing is lost, and only what failed is run again.")
 
 
 @app.command()
 def submit(
-    grid: GridFile,
+    grid: Annotated[Path, typer.Argument(metavar="GRID", help="A grid's file, or its name in configs/grids.")],
     overrides: Overrides = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
@@ -83,12 +72,64 @@ def submit(
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        options = _options(local, at_once, cluster, new_code)
-        with _shown(options) as shown:
-            code = submit_grid(Results(results), loaded, shown)
+        with _launching(local, at_once, cluster, new_code) as options:
+            code = submit_grid(Results(results), loaded, options)
         raise typer.Exit(code)
     for line in show_plan(Results(results), loaded, cluster, verbose):
         echo(line)
+
+
+@app.command()
+def status(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="What one run (RUN, GRID/RUN) or another job (GRID/data ...) has printed.")
+    ] = False,
+    watch: Watch = False,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Show the state of all runs, those outside of grids last, as the grid `single`.
+
+    Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
+    is held or was cancelled; and with 3 if all others are still to be submitted. With --log --watch it goes on until
+    the run has ended: with 0 if it is completed, else with 1.
+    """
+    from jobs.policy import may_go_on
+    from jobs.status import read_status, show
+    from sentiment.runs.run_dir import Results
+
+    if log:
+        _show_log(names or [], watch, results)
+        return
+    while True:
+        found = read_status(Results(results), names or [])
+        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        echo(shown or NO_GRIDS.format(results))
+        if not watch or not any(may_go_on(row) for grid in found for row in grid.rows):
+            raise typer.Exit(verdict(found))
+        time.sleep(_WATCH_SECONDS)
+
+
+def verdict(found: "list[GridStatus]") -> int:
+    """The exit code of `status`."""
+    from jobs.policy import exit_code
+
+    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
+    code = exit_code([row for grid in counted for row in grid.rows])
+    return EXIT_FAILED if code != EXIT_UNFINISHED and any(grid.final_failed for grid in found) else code
+
+
+def _show_log(names: list[str], follow: bool, results: Path) -> None:
+    from jobs.status import find_output, show_log
+    from sentiment.runs.run_dir import Results
+
+    if len(names) != 1:
+        raise UsageError("--log takes one name: a run's id; or GRID/RUN, GRID/data and the like")
+    if not show_log(find_output(names[0], Results(results)), follow, partial(typer.echo, err=True)):
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -97,7 +138,9 @@ def rerun(
     only: Annotated[
         str | None,
         typer.Option(
-            "--only", metavar="CAUSE,...", help=f"Of {', '.join(policy.CAUSES)}; all but the last two by default."
+            "--only",
+            metavar="CAUSE,...",
+            help="Of timeout, lost, oom, failed, held, cancelled, pruned; all but the last two by default.",
         ),
     ] = None,
     local: Local = False,
@@ -111,31 +154,30 @@ def rerun(
     They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
     that Slurm holds are in its queue already: they are released instead.
     """
+    from jobs.policy import CAUSES
     from jobs.session import rerun_grid
     from jobs.status import find_targets
     from sentiment.runs.run_dir import Results
 
     causes = only.split(",") if only else []
-    if unknown := {*causes} - {*policy.CAUSES}:
-        raise UsageError(f"--only {','.join(sorted(unknown))}: is no cause; valid: {', '.join(policy.CAUSES)}")
+    if unknown := {*causes} - {*CAUSES}:
+        raise UsageError(f"--only {','.join(sorted(unknown))}: is no cause; valid: {', '.join(CAUSES)}")
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(NO_GRIDS.format(results))
-    options = _options(local, at_once, cluster, new_code)
     codes = []
-    with _shown(options) as shown:
+    with _launching(local, at_once, cluster, new_code) as options:
         for plan, run_ids in found:
             try:
-                codes.append(rerun_grid(Results(results), plan, causes, run_ids, shown))
+                codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
             except (LockedError, ConfigError, RunDirError) as error:  # of this grid; what Slurm refuses ends it all
                 if len(found) == 1:
                     raise
                 echo(f"grid {plan.name}: {error}")
                 codes.append(error.exit_code)
-            if local and codes[-1] == EXIT_RUNNING:  # by Ctrl+C
+            if local and codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
                 break
-    if any(codes):
-        raise typer.Exit(max(codes))
+    raise typer.Exit(max(codes, default=0))
 
 
 @app.command()
@@ -146,7 +188,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     from sentiment.runs.run_dir import Results
 
     if not targets:
-        raise UsageError("cancel takes names of grids, or run ids; `status` shows them")
+        raise UsageError("cancel takes names of grids, or run ids; `sentiment status` shows them")
     alone = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
     for run_dir in alone:
         cancel_single(run_dir, echo)
@@ -156,32 +198,9 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 
 
 @app.command()
-def doctor(
-    need_slurm: Annotated[bool, typer.Option("--slurm", help="End with 4 where there is no Slurm.")] = False,
-    cluster: ClusterFile = CLUSTER,
-    results: ResultsRoot = RESULTS,
-) -> None:
-    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models, W&B.
-
-    Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
-    """
-    from jobs.doctor import examine, render
-    from jobs.slurm.commands import read_settings
-    from sentiment.runs.run_dir import Results
-
-    findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
-    for line in render(findings):
-        echo(line)
-    if need_slurm:
-        read_settings()
-    if any(finding.level == "problem" for finding in findings):
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command()
 def sync(
     targets: Targets = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")] = False,
+    watch: Watch = False,
     every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
     results: ResultsRoot = RESULTS,
@@ -209,77 +228,38 @@ def sync(
 
 
 @app.command()
-def status(
-    grids: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
-    all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")] = False,
-    results: ResultsRoot = RESULTS,
-) -> None:
-    """Show the state of all runs, those outside of grids last, as the grid `single`.
+def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
+    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models, W&B.
 
-    Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
-    is held or was cancelled; and with 3 if all others are still to be submitted.
+    Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
     """
-    from jobs.status import read_status, show
+    from jobs.doctor import examine, render
     from sentiment.runs.run_dir import Results
 
-    while True:
-        found = read_status(Results(results), grids or [])
-        code = verdict(found)
-        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        echo(shown or NO_GRIDS.format(results))
-        if not watch or not any(policy.may_go_on(row) for grid in found for row in grid.rows):
-            raise typer.Exit(code)
-        time.sleep(_WATCH_SECONDS)
-
-
-@app.command()
-def logs(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run id; or GRID/RUN, GRID/data and the like.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    results: ResultsRoot = RESULTS,
-) -> None:
-    """Print what a run has printed, or one of a grid's other jobs: the file that was written to last.
-
-    The file's name and how the run ended go to the standard error. With --follow the command ends with 0 if the run is
-    completed then, else with 1.
-    """
-    from jobs.status import find_output, show_log
-    from sentiment.runs.run_dir import Results
-
-    if not show_log(find_output(name, Results(results)), follow, partial(typer.echo, err=True)):
+    findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
+    for line in render(findings):
+        echo(line)
+    if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
 
-def verdict(found: "list[GridStatus]") -> int:
-    """The exit code of `status`."""
-    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
-    code = policy.exit_code([row for grid in counted for row in grid.rows])
-    return EXIT_FAILED if code != EXIT_RUNNING and any(grid.final_failed for grid in found) else code
-
-
-def _options(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> "LaunchOptions":
+@contextmanager
+def _launching(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> Iterator["LaunchOptions"]:
+    """How runs are started, with a bar below the lines where a terminal waits for a grid on this machine."""
     from jobs.session import LaunchOptions
 
-    return LaunchOptions(cluster, local, at_once, echo, new_code)
-
-
-@contextmanager
-def _shown(options: "LaunchOptions") -> Iterator["LaunchOptions"]:
-    """The options with a bar below the lines, where a terminal waits for a grid on this machine."""
-    if not options.local or not sys.stdout.isatty():  # elsewhere, each run's line says how far the grid is
+    options = LaunchOptions(cluster, local, at_once, echo, new_code)
+    if not local or not sys.stdout.isatty():  # elsewhere, each run's line says how far the grid is
         yield options
         return
     from sentiment.progress_bar import Terminal
 
     with Terminal() as terminal:
-        say: Callable[[str], None] = lambda line: terminal.say(as_typed_here(line))  # noqa: E731
-        yield replace(options, say=say, progress=terminal.progress)
+        yield replace(options, say=terminal.say, progress=terminal.progress)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:
+    from jobs.policy import may_go_on
     from jobs.status import is_meant, read_status
     from sentiment.runs.run_dir import Results
 

@@ -1,4 +1,4 @@
-"""What `jobs doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models, W&B."""
+"""What `sentiment doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models, W&B."""
 
 import importlib.util
 import os
@@ -26,7 +26,7 @@ _FILES_PER_RUN = 15
 
 @dataclass(frozen=True)
 class Finding:
-    """A line of `jobs doctor`."""
+    """A line of `sentiment doctor`."""
 
     level: Literal["ok", "note", "problem"]
     topic: str
@@ -64,7 +64,7 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         facts, refusals = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()], True
     except NoSlurmError as error:
         facts, refusals = [], False
-        yield Finding("note", "no Slurm", f"{error}; `python -m jobs submit GRID --local` runs a grid on this machine")
+        yield Finding("note", "no Slurm", f"{error}; `sentiment submit GRID --local` runs a grid on this machine")
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return

@@ -69,7 +69,7 @@ class GridJobs:
 
     @property
     def cancelled_runs(self) -> set[str]:
-        """Ids of the runs that `jobs cancel` has ended, and that were not submitted again since."""
+        """Ids of the runs that `sentiment cancel` has ended, and that were not submitted again since."""
         return {run_id for run_id, (folder, _) in self.places.items() if run_id in self._cancelled[folder]}
 
     @property

@@ -2,8 +2,8 @@
 
 A training task of a local grid works off all runs, several at a time. It is started as Slurm would start it, from the
 frozen copy of the code, prints into the same log, and is found by other commands in the same way: as long as this
-process holds the lock in a job's folder, the job counts as running. `jobs cancel` marks runs as cancelled there, which
-the task heeds.
+process holds the lock in a job's folder, the job counts as running. `sentiment cancel` marks runs as cancelled there,
+which the task heeds.
 """
 
 import os

@@ -10,14 +10,14 @@ what is asked:
 | 3 | the queue does not answer; it failed in the array that it was last given to | as it failed | submits | submits | | | if begun |
 | 4 | the queue does not answer | UNKNOWN | | | cancels | | |
 | 5 | a process trains it: of its task, of another job in the queue, or of none | RUNNING | | | cancels | | |
-| 6 | its task is in the queue; `jobs cancel` ended this run | CANCELLED | submits | if named | | | |
+| 6 | its task is in the queue; `sentiment cancel` ended this run | CANCELLED | submits | if named | | | |
 | 7 | its task is in the queue; it failed in this array | as it failed | submits | submits | | | if begun |
 | 8 | its task, or the job that this waits for, begins only when somebody releases it | HELD | | releases | cancels | | |
 | 9 | its task runs, with another run at the moment | PENDING | | | cancels | trains | |
 | 10 | its task is in the queue | as the queue says | | | cancels | | |
 | 11 | a file of its directory is damaged | FAILED | submits | submits | | | if begun |
 | 12 | it is at the end of a rung whose ranking decided that it does not go on | PRUNED | | if named | | | |
-| 13 | `jobs cancel` ended it | CANCELLED | submits | if named | | | |
+| 13 | `sentiment cancel` ended it | CANCELLED | submits | if named | | | |
 | 14 | it failed, and wrote down why | as it failed | submits | submits | | | if begun |
 | 15 | it is at the end of its rung, and tasks that rank it are in the queue | PENDING | | | cancels | | |
 | 16 | it is at the end of its rung, and nothing is there to rank it | PAUSED | ranks | | | | |
@@ -93,7 +93,7 @@ class Queued:
         state, reason: of a task in the queue, in the queue's words; or why there is no answer.
         job: the task's name, as in `Attempt.job`.
         trains: whether the task runs, and has begun this run and not said its end.
-        cancelled: whether `jobs cancel` ended this run.
+        cancelled: whether `sentiment cancel` ended this run.
         ended: how the task ended, by the queue and its log, which is read only if it is asked.
         lives: whether a job is in the queue.
         begun_by: whether what a job (None: no job) has begun was begun since the run was last submitted.

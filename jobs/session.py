@@ -132,7 +132,7 @@ class GridSession:
         if late:
             self.say(
                 f"{len(late)} of {len(rows)} runs missed the ranking of their rung; to train them to its end "
-                f"anyway: `python -m jobs rerun {self.plan.name}`"
+                f"anyway: `sentiment rerun {self.plan.name}`"
             )
         self._forget_tries(missing)
         self._launch([one for one in missing if one not in late], False, trials)
@@ -340,8 +340,7 @@ def open_session(
         try:
             jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
         except NoSlurmError as error:
-            local = f"`python -m jobs submit {plan.name} --local`, or `make submit GRID={plan.name} LOCAL=1`,"
-            raise NoSlurmError(f"{error}; {local} runs the grid here and now") from None
+            raise NoSlurmError(f"{error}; `sentiment submit {plan.name} --local` runs the grid here and now") from None
         yield GridSession(results, plan, jobs, options, here)
 
 
@@ -388,7 +387,7 @@ def _conclude(session: GridSession, here: Here) -> int:
             built = build_report(session.results, here.stop.reason, output)
         session.say(f"report: {session.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
     if any(map(policy.needs_somebody, rows)):
-        session.say(f"next: `python -m jobs rerun {session.plan.name} --local` repeats what failed")
+        session.say(f"next: `sentiment rerun {session.plan.name} --local` repeats what failed")
     if any(row.state == CANCELLED for row in rows):
         return policy.EXIT_RUNNING
     return policy.EXIT_FAILED if any(policy.helps(row) for row in rows) else 0
@@ -404,7 +403,7 @@ def build_report(results: Results, stopped: Callable[[], object], output: IO[byt
         output: where it prints; None is the output of this process.
     """
     process = subprocess.Popen(  # noqa: S603
-        [*start_command("report"), "build", "--results", str(results.root)],
+        [*start_command("report"), "--results", str(results.root)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -44,7 +44,7 @@ _QUIET = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus(Verdict):
-    """One run, as `jobs status` shows it.
+    """One run, as `sentiment status` shows it.
 
     Attributes:
         job: the task that has it or may take it, as the queue's commands take it.
@@ -172,7 +172,7 @@ def _iso(moment: datetime) -> str:
 def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
     """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
     if number := sum(row.state == HELD for row in rows):
-        yield f"{number} of {len(rows)} runs are held in the queue; `python -m jobs rerun {grid}` frees them"
+        yield f"{number} of {len(rows)} runs are held in the queue; `sentiment rerun {grid}` frees them"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
         yield f"and {hidden:,} that are completed, pruned or wait (--all shows them)"
     for command, number in Counter(map(helps, grid.rows if grid.name != SINGLE else ())).items():
         if command:
-            yield f"`python -m jobs {command} {grid.name}` goes on with {number:,}"
+            yield f"`sentiment {command} {grid.name}` goes on with {number:,}"
     yield ""
 
 
@@ -325,7 +325,7 @@ def run_configs(
         else:
             mistakes[run_id] = (
                 f"{run_dir.config_file if begun else plan.base}: gives run {config.run_id}, not {run_id} of grid "
-                f"{plan.name}; bring back its own file, or `python -m jobs submit {plan.name}` says what changed"
+                f"{plan.name}; bring back its own file, or `sentiment submit {plan.name}` says what changed"
             )
     return {run_id: found[run_id] for run_id in wanted if run_id in found}, mistakes
 
@@ -400,7 +400,7 @@ def find_output(name: str, results: Results) -> TaskOutput:
         return TaskOutput(results, grid, rest, is_run=False)
     if not grid and any(plan.name == rest for plan in plans):
         jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
-        raise UsageError(f"{rest}: is a grid; name one of its runs (`jobs status {rest}` shows them), or {jobs}")
+        raise UsageError(f"{rest}: is a grid; name one of its runs (`sentiment status {rest}` shows them), or {jobs}")
     found = [plan for plan in plans if any(run.run_id == rest for run in plan.runs)]
     if not found and rest in (run_dir.path.name for run_dir in single_runs(results)):
         raise UsageError(f"{rest}: is a run outside of grids, which prints where it was started")

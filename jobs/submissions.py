@@ -158,7 +158,7 @@ class SubmissionDir:
 
     @property
     def cancelled(self) -> set[str]:
-        """What `jobs cancel` ended: ids of runs, and of a job that has none its own id."""
+        """What `sentiment cancel` ended: ids of runs, and of a job that has none its own id."""
         return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
 
     @property

@@ -1,31 +1,25 @@
-"""The command line: build."""
+"""The command `report`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sentiment.command_line import Version, command_line, echo
+from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
 
-app = command_line()
-
-
-@app.callback()
-def main(version: Version = False) -> None:
-    """Report what came out of the runs, and how sure that is."""
+app = command_line("Report what came out of the runs, and how sure that is.")
 
 
 @app.command()
-def build(
+def report(
     grids: Annotated[
         list[str] | None,
-        typer.Option("--grid", help="Only this grid (`single`: runs outside of grids); can be given again."),
+        typer.Argument(metavar="[GRID]...", help="Only these (`single`: runs outside of grids); else all."),
     ] = None,
-    results: Annotated[Path, typer.Option("--results", help="The folder that the runs are in.")] = Path("results"),
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write; by default RESULTS/report.")] = None,
+    out: Out = None,
     title: Annotated[str | None, typer.Option("--title", help="What stands at the top of the page.")] = None,
+    results: ResultsRoot = RESULTS,
 ) -> None:
-    """Write report.md, report.html, figures and tables of all runs, whether they are completed or not."""
+    """Write report.md, report.html, figures and tables of all runs, completed or not, to --out or RESULTS/report."""
     from report.build import TITLE, build_report
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
@@ -41,4 +35,6 @@ def build(
 
 
 if __name__ == "__main__":
-    app()
+    import sys
+
+    app(["report", *sys.argv[1:]])

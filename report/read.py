@@ -88,7 +88,7 @@ class Run:
 
     Attributes:
         grid: None for a single run.
-        state: as `jobs status` judges it where no queue is asked.
+        state: as `sentiment status` judges it where no queue is asked.
         damage: what of its directory cannot be read, in a line; None if all can.
         planned: its row in the grid's plan; None if no plan names it.
     """

@@ -1,66 +1,65 @@
-"""The command line: train a model, use it, and what comes before (`commands`)."""
+"""The program: its commands on tweets, runs and models; those on grids and reports come from `jobs` and `report`."""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentiment.command_line import Version, command_line
-from sentiment.commands import (
+from sentiment.command_line import (
     EXIT_UNFINISHED,
-    START,
+    RESULTS,
     ConfigFile,
-    Data,
     LabelColumn,
+    ModelPlace,
     NegativeLabels,
+    Out,
     Overrides,
     PositiveLabels,
     ResultsRoot,
+    RunDirectory,
     TextColumn,
-    given_parameters,
-    load_run,
-    preparing,
-    show,
-    with_guesses,
+    Threshold,
+    With,
+    command_line,
+    echo,
 )
-from sentiment.console import Console, printable
+from sentiment.console import Console
+from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import SentimentError, TakenOverError, UsageError
+from sentiment.install_paths import config_file, import_program
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
     from sentiment.inference.stored import Choice
     from sentiment.runs.records import Result
     from sentiment.runs.run_dir import RunDir
+    from sentiment.training.stop import Stop, StopRequest
 
-app = command_line()
-app.add_typer(preparing)
-
-Changes = Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")]
-With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
-Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
-RunDirectory = Annotated[Path, typer.Argument(help="The directory of a run; `train` prints it.")]
-ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
+Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
+_START = time.time()  # when the command began
 STDIN = "-"
 FORMATS = ("text", "csv", "jsonl")
 
-
-@app.callback()
-def main(version: Version = False) -> None:
-    """Train sentiment classifiers on tweets, and use them."""
+app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
+preparing = typer.Typer(no_args_is_help=True, help="What a run reads: word vectors, ELMo models, encoders, and theirs.")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def train(
     config: ConfigFile,
-    changes: Changes = None,
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")
+    ] = None,
     data: Data = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
     negative: NegativeLabels = None,
     overrides: Overrides = None,
-    results: ResultsRoot = Path("results"),
+    results: ResultsRoot = RESULTS,
 ) -> None:
     """Train a run, or resume it where it stopped, and print its scores beside those of the linear baseline.
 
@@ -70,36 +69,31 @@ def train(
     """
     for change in changes or []:
         if change.startswith("-") and not (change.startswith("--") and "=" in change):
-            raise UsageError(f"{change}: no such option; `python -m sentiment train --help` lists them")
+            raise UsageError(f"{change}: no such option; `sentiment train --help` lists them")
     fields = [*(change.removeprefix("--") for change in changes or []), *(overrides or [])]
-    from sentiment.training.stop import StopRequest, end_of_time
 
-    with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
-        run = load_run(config, given_parameters(data, fields, text_column, label_column, positive, negative))
-        stop.end = end_of_time(run.runtime.time_limit_seconds, START)
-
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
-        from sentiment.progress_bar import Terminal
         from sentiment.runs.run_dir import Results
         from sentiment.training.experiment import run_experiment
         from sentiment.training.stop import RunContext
 
         run_dir = Results(results).run_dir(run.run_id)
-        show(f"run {run_dir.path.name}   {run.description}".rstrip())
+        console.say(f"run {run_dir.path.name}   {run.description}".rstrip())
         try:
-            with Terminal() as terminal:
-                console = Console(terminal.say, terminal.progress)
-                reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
+            reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
         except TakenOverError as error:
-            show(str(error))
-            return
+            console.say(str(error))
+            return None
         except SentimentError:
             run_dir.discard_unbegun()  # if the tweets cannot be used, for example
             raise
-    if reason:
-        show(f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same command goes on")
-        raise typer.Exit(EXIT_UNFINISHED)
-    show_result(run_dir)
+        if reason is None:
+            show_result(run_dir)
+        return reason
+
+    given = _given_parameters(data, fields, text_column, label_column, positive, negative)
+    _resumable(lambda: _load_run(config, given), work, "all is saved: the same command goes on")
 
 
 @app.command()
@@ -112,13 +106,16 @@ def evaluate(
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
     negative: NegativeLabels = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="As in data.columns.text=tweet.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the metrics to this file as well.")] = None,
+    overrides: Overrides = None,
+    out: Out = None,
     choice: With = None,
     threshold: Threshold = None,
-    results: ResultsRoot = Path("results"),
+    results: ResultsRoot = RESULTS,
 ) -> None:
-    """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table."""
+    """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table.
+
+    --out is a JSON file of all metrics.
+    """
     from sentiment.files import as_json, write_named
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.models.text_model import checked_threshold
@@ -133,12 +130,12 @@ def evaluate(
             raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
         metrics = evaluate_on_own(run_dir, chosen)
     else:
-        given = given_parameters(str(data), overrides, text_column, label_column, positive, negative)
-        table = with_guesses(run_dir.read_config().model_dump(), {}, given, str(run_dir.config_file)).data
+        given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
+        table = _with_guesses(run_dir.read_config().model_dump(), {}, given, str(run_dir.config_file)).data
         with Terminal() as terminal:
             metrics = evaluate_on_file(run_dir, chosen, table, Results(results), terminal.progress, positive_from)
-    if json_file:
-        write_named(json_file, as_json(metrics))
+    if out:
+        write_named(out, as_json(metrics))
 
 
 @app.command()
@@ -146,20 +143,23 @@ def predict(
     model: ModelPlace,
     texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes; - reads a line each.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or .xlsx.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="With --file: .csv, .jsonl, .parquet ... to write.")] = None,
-    column: Annotated[str | None, typer.Option("--column", help="The column with the tweets.")] = None,
+    out: Out = None,
+    text_column: TextColumn = None,
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
-    results: Annotated[Path, typer.Option("--results", help="Where ELMo models and encoders are.")] = Path("results"),
+    results: ResultsRoot = RESULTS,
 ) -> None:
-    """Print the label of each tweet and how probable it is; for attention models also the weight of each token."""
+    """Print the label of each tweet and how probable it is; for attention models also the weight of each token.
+
+    With --file, --out is the table to write: .csv, .jsonl, .parquet and others.
+    """
     if form not in FORMATS:
         raise UsageError(f"--format {form}: valid are {', '.join(FORMATS)}; a file's ending says what --out is")
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError("predict takes either tweets in quotes, or - for one a line, or --file IN with --out OUT")
-    if column and not file:
-        raise UsageError("--column names a column of --file, which is not there")
+    if text_column and not file:
+        raise UsageError("--text-column names a column of --file, which is not there")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     from sentiment.inference.predict import predict_file
@@ -176,13 +176,13 @@ def predict(
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
         with Terminal() as terminal:
-            outcome = predict_file(opened, file, out, column, terminal.progress, positive_from)
+            outcome = predict_file(opened, file, out, text_column, terminal.progress, positive_from)
         lines = [f"{outcome.rows:,} rows written to {out}, by the {opened.name} ({why})", *outcome.render_lines()]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
         return
     if texts == [STDIN] and sys.stdin.isatty():
-        typer.echo("one tweet a line; Ctrl+D ends", err=True)
+        echo("one tweet a line; Ctrl+D ends", err=True)
     chunks = lines_at_once(sys.stdin.buffer) if texts == [STDIN] else [texts or []]  # type: ignore[arg-type]
     show_answers(opened, chunks, form, why, positive_from)
 
@@ -218,19 +218,19 @@ def export(
     run_dir = trained_run(run)
     config, result = run_dir.read_config(), result_of(run_dir)
     sizes = write_archive(run_dir, file)
-    show(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    _show(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     if config.data.text.mentions == "keep":
-        show("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    show(_encoder_beside(config, result, run_dir))
-    show(f'use it    sentiment predict {file} "what a lovely day"')
+        _show("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
+    _show(_encoder_beside(config, result, run_dir))
+    _show(f'use it    sentiment predict {file} "what a lovely day"')
 
 
 def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
     """The encoder that a file does not hold, and where its recipient gets it; nothing if it reads none."""
     place = "from the folder in which it is used"
     if config.encoder:
-        fetch = f"`sentiment fetch {config.encoder.model} --revision {config.encoder.revision}` fetches it"
-        place = place if config.encoder.is_folder else fetch
+        command = f"`sentiment prepare encoder {config.encoder.model} --revision {config.encoder.revision}`"
+        place = place if config.encoder.is_folder else f"{command} fetches it"
         return f"it reads the encoder {config.encoder.model!r}, which is not in it; {place}"
     if config.elmo is None or result.encoder is None:
         return ""
@@ -241,35 +241,267 @@ def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") ->
         folder = own_model_dir(result.encoder.fingerprint, config.elmo.model, run_dir.results).path
         place = f"from {folder}: copy that to results/data/pretrained"
     elif config.elmo.model in ELMO_MODELS:
-        place = "`sentiment elmo-weights` fetches it"
+        place = f"`sentiment prepare elmo {config.elmo.model}` fetches it"
     return f"it reads the ELMo model {config.elmo.model!r}, which is not in it; {place}"
 
 
 @app.command()
-def card(model: ModelPlace) -> None:
-    """Print the model card of a run or of an exported file, in Hugging Face's format."""
+def show(
+    model: ModelPlace,
+    card: Annotated[bool, typer.Option("--card", help="The model card, in Hugging Face's format.")] = False,
+) -> None:
+    """Print the SHA-256 of a run's best weights, last weights and metric log; of an exported file its model card.
+
+    Equal runs have equal digests.
+    """
+    from sentiment.files import sha256_of
     from sentiment.inference.export import model_card
-    from sentiment.inference.stored import CARD, read_archive
+    from sentiment.inference.stored import CARD, read_archive, result_of
     from sentiment.runs.run_dir import trained_run
 
-    text = read_archive(model)[CARD].decode("utf-8", "replace") if model.is_file() else model_card(trained_run(model))
-    typer.echo(printable(text), nl=False)
+    if model.is_file():
+        echo(read_archive(model)[CARD].decode("utf-8", "replace").removesuffix("\n"))
+        return
+    run_dir = trained_run(model)
+    if card:
+        echo(model_card(run_dir).removesuffix("\n"))
+        return
+    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+
+    result_of(run_dir)
+    for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
+        echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
+    echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
 
 
 @app.command()
-def digest(run: RunDirectory) -> None:
-    """Print the SHA-256 of a run's best weights, last weights and metric log; equal runs have equal digests."""
-    from sentiment.files import sha256_of
-    from sentiment.inference.stored import result_of
-    from sentiment.runs.run_dir import trained_run
-    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+def data(
+    source: Annotated[str | None, typer.Argument(help=f"{SOURCE_CHOICES}.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Prepare the data as this run needs them.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    positive: PositiveLabels = None,
+    negative: NegativeLabels = None,
+    overrides: Overrides = None,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Fetch a data set or look at a table, clean, tokenise and split it, and print a summary.
 
-    run_dir = trained_run(run)
-    result_of(run_dir)
-    for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
-        typer.echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
-    typer.echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
+    Of a table the first rows are shown as they are understood, with the lines that keep this in a run's file.
+    """
+    from sentiment.data.corpus import prepare_corpus
+    from sentiment.data.sources import fetch_tweets
+    from sentiment.progress_bar import Terminal
+    from sentiment.runs.run_dir import Results
 
+    parameters = _given_parameters(source, overrides, text_column, label_column, positive, negative)
+    run = _load_run(config, parameters, preview=True)
+    with Terminal() as terminal:
+        for path in (run.data.source, *(table.path for table in run.data.tests.values())):
+            fetch_tweets(path, Results(results), terminal.progress)
+        corpus = prepare_corpus(run.data, Results(results), terminal.progress)
+    _show("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
+
+
+@preparing.command()
+def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
+    """Learn the word vectors that a run starts from, of its training text and unlabelled files.
+
+    A run without embedding.pretrained counts as one with word2vec. Ends with 3 when a signal or the time limit stopped
+    it; the same command then begins again. `train` learns them as well if needed.
+    """
+
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+        from sentiment.config import WORD2VEC
+        from sentiment.runs.run_dir import Results
+        from sentiment.training.experiment import run_vectors
+
+        if (name := run.embedding.pretrained) != WORD2VEC:
+            raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
+        return run_vectors([run], Results(results), stop, console)
+
+    def load() -> "RunConfig":
+        changes = _given_parameters(data, overrides)
+        run = _load_run(config, changes)
+        return run if run.embedding.pretrained else _load_run(config, changes | {"embedding.pretrained": "word2vec"})
+
+    _resumable(load, work, "the same command begins again")
+
+
+@preparing.command()
+def pretrain(
+    config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS
+) -> None:
+    """Train an ELMo of a run's own text: the bidirectional language model of Peters et al. (2018), which the run then
+    reads as `elmo.model: pretrained/tweet` or another size.
+
+    A run without such a model counts as one with pretrained/tweet. It reads the text of the training part and of
+    pretraining.unlabelled, and nothing of validation or test tweets. Ends with 0 when the model is complete, and with 3
+    when a signal or the time limit stopped it; everything is saved then, and the same command resumes.
+    """
+
+    def load() -> "RunConfig":
+        changes = _given_parameters(data, overrides)
+        run = _load_run(config, changes)
+        own = run.elmo is not None and run.elmo.pretrained
+        return run if own else _load_run(config, changes | {"elmo.model": "pretrained/tweet"})
+
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+        from sentiment.runs.run_dir import Results
+        from sentiment.training.pretraining import run_pretraining
+
+        return run_pretraining([run], Results(results), stop, console)
+
+    _resumable(load, work, "all is saved: the same command goes on")
+
+
+@preparing.command()
+def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
+    """Compute the vectors of ELMo or another encoder that a run reads, for all runs on the same tweets.
+
+    `train` does it as well if needed. Vectors that are there are checked, and damaged ones computed again. Several of
+    these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are complete, and
+    with 3 when a signal or the time limit stopped it; the same command then continues.
+    """
+
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+        from sentiment.runs.run_dir import Results
+        from sentiment.training.encoding import run_encoding
+
+        if run.frozen is None or not run.frozen.cached:
+            raise UsageError(
+                f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on', or encoder.model"
+            )
+        return run_encoding([run], Results(results), stop, console)
+
+    changes = _given_parameters(data, overrides)
+    _resumable(lambda: _load_run(config, changes), work, "complete shards are kept: the same command goes on")
+
+
+@preparing.command()
+def elmo(
+    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
+    mirrors: Annotated[
+        list[str] | None,
+        typer.Option("--mirror", help="A folder or address to try before the publishers'; repeatable."),
+    ] = None,
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
+    from sentiment.encoders.models import fetch_elmo
+    from sentiment.progress_bar import Terminal
+    from sentiment.runs.run_dir import Results
+
+    for name in names or ["small", "original-5.5b"]:
+        with Terminal() as terminal:
+            folder = Results(results).elmo_models
+            model = fetch_elmo(name, folder, terminal.progress, mirrors=mirrors or ())
+        _show(f"{name}: {model.weights_path}")
+
+
+@preparing.command()
+def encoder(
+    name: Annotated[str, typer.Argument(help="Such as sentence-transformers/all-MiniLM-L6-v2.")],
+    revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
+    results: ResultsRoot = RESULTS,
+) -> None:
+    """Fetch a pretrained encoder of the Hugging Face Hub, once, and record its commit and licence.
+
+    Only its configuration, tokeniser and *.safetensors are fetched; no code of the model is ever run.
+    """
+    from sentiment.encoders.models import fetch_encoder
+    from sentiment.runs.run_dir import Results
+
+    model = fetch_encoder(name, revision, Results(results).encoders, _show)
+    _show(f"{name}: {model.folder}")
+
+
+def _show(text: str) -> None:
+    """Print lines of plain text, if there are any."""
+    from sentiment.progress_bar import say
+
+    if text:
+        say(text)
+
+
+def _given_parameters(
+    data: str | None,
+    overrides: list[str] | None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    positive: list[str] | None = None,
+    negative: list[str] | None = None,
+) -> dict[str, Any]:
+    """What the options of a command change, by dotted name; a number is a column's position, counted from 0."""
+    from sentiment.config_file import parse_override
+
+    parameters = dict(parse_override(override) for override in overrides or [])
+    columns = {"data.columns.text": text_column, "data.columns.label": label_column}
+    found: dict[str, Any] = {
+        name: int(column) if column and column.isdigit() else column for name, column in columns.items()
+    }
+    found |= {"data.source": data, "data.labels.positive": positive, "data.labels.negative": negative}
+    return parameters | {name: value for name, value in found.items() if value not in (None, [])}
+
+
+def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
+    """The run that a file (None: the defaults) and the options of a command describe; guesses on columns are told.
+
+    Args:
+        preview: show the first rows of a table of the user's own as they are understood.
+    """
+    from sentiment.config_file import dotted, read_yaml
+
+    file = config_file(config, "runs") if config else None
+    values = read_yaml(file) if file else {}
+    return _with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
+
+
+def _with_guesses(
+    values: dict[str, Any], given: dict[str, Any], parameters: dict[str, Any], origin: str, preview: bool = False
+) -> "RunConfig":
+    """A configuration with parameters laid over it, and what was not said of its table and could be guessed.
+
+    Args:
+        given: values that somebody has set, by dotted name.
+        origin: of the values, for messages.
+    """
+    from sentiment.config_file import resolve
+    from sentiment.data.guess_columns import understand
+
+    run = resolve(values, parameters, origin)
+    found = understand(run.data, (given | parameters).keys())
+    if found is None:
+        return run
+    _show("\n".join([*found.preview(), ""] if preview else found.told() if found.guessed else []))
+    return resolve(values, found.guessed | parameters, origin)
+
+
+def _resumable(
+    load: "Callable[[], RunConfig]", work: "Callable[[RunConfig, StopRequest, Console], Stop | None]", outlook: str
+) -> None:
+    """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then.
+
+    Args:
+        outlook: what is kept, and what the same command does then.
+    """
+    from sentiment.training.stop import StopRequest, end_of_time
+
+    with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
+        run = load()
+        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
+        from sentiment.progress_bar import Terminal
+
+        with Terminal() as terminal:
+            reason = work(run, stop, Console(terminal.say, terminal.progress))
+    if reason:
+        _show(f"stopped ({reason.detail}); {outlook}")
+        raise typer.Exit(EXIT_UNFINISHED)
+
+
+app.add_typer(preparing, name="prepare")
+for program in ("jobs", "report"):
+    app.registered_commands += import_program(program).app.registered_commands
 
 if __name__ == "__main__":
     app()

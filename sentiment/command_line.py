@@ -1,10 +1,11 @@
-"""The common behaviour of the command lines of `sentiment`, `jobs` and `report`."""
+"""What all commands share: how they end, what they print, and the options that several of them take."""
 
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,12 @@ from typer.core import TyperGroup
 from sentiment import __version__
 from sentiment.console import printable
 from sentiment.errors import SentimentError
-from sentiment.install_paths import as_typed_here
+
+EXIT_FAILED = 1
+EXIT_UNFINISHED = 3
+"""Something runs still, or was stopped with everything saved: the same command resumes it."""
+NOBODY_READS = 141
+"""The reader of the standard output has closed it: the exit code of programs which SIGPIPE ends."""
 
 # The extra of this program that brings a package, and what it is for.
 _EXTRAS = {
@@ -28,12 +34,31 @@ _EXTRAS = {
     "gensim": ("vectors", "learning word vectors"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
+_LONGEST_MESSAGE = 10_000  # one that quotes a whole file helps nobody
 
-NOBODY_READS = 141
-"""The exit code where the reader of the standard output has closed it: that of programs which SIGPIPE ends."""
-
-# A message that quotes a whole file helps nobody.
-_LONGEST_MESSAGE = 10_000
+RESULTS = Path("results")
+ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
+ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="The table's column with the tweets.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="The table's column with the labels.")]
+PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A label that means positive.")]
+NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run; `train` prints it.")]
+ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
+With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
+Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")]
+Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
+AtOnce = Annotated[
+    int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
+]
+NewCode = Annotated[
+    bool, typer.Option("--new-code", help="Train runs that other code has begun anew with that of now.")
+]
+ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
 
 
 class Commands(TyperGroup):
@@ -52,17 +77,14 @@ class Commands(TyperGroup):
         try:
             with _ending_with_its_reader():
                 return super().invoke(ctx)
-        except SentimentError as error:
-            message, code = str(error), error.exit_code
-        except OSError as error:
-            message, code = str(error), 1
+        except (SentimentError, OSError) as error:
+            message, code = str(error), getattr(error, "exit_code", EXIT_FAILED)
         except ModuleNotFoundError as error:
             if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
                 raise
             extra, purpose = _EXTRAS[package]
             install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, brings it"
-            message = f"{package} is not installed, which {purpose} needs; {install}"
-            code = 1
+            message, code = f"{package} is not installed, which {purpose} needs; {install}", EXIT_FAILED
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
@@ -88,14 +110,16 @@ def _ending_with_its_reader() -> Iterator[None]:
     raise typer.Exit(NOBODY_READS)
 
 
-def command_line() -> typer.Typer:
+def command_line(summary: str) -> typer.Typer:
     """A command line without commands yet; called without one, it shows its help."""
-    return typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(cls=Commands, help=summary, no_args_is_help=True, pretty_exceptions_enable=False)
+    show_version = typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 
+    @app.callback()
+    def main(version: Annotated[bool, show_version] = False) -> None:
+        pass
 
-def echo(text: str, err: bool = False) -> None:
-    """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
-    typer.echo(printable(as_typed_here(text)), err=err)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -104,7 +128,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-]
-"""An option of each program."""
+def echo(text: str, err: bool = False) -> None:
+    """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
+    typer.echo(printable(text), err=err)

@@ -1,30 +1,20 @@
 """What comes with the program besides this package: `jobs`, `report` and `configs`, in a clone or installed elsewhere.
 
 A clone has them beside this package. An installed wheel has them in `sentiment/programs`, where they are no top-level
-names: `jobs` and `report` are words that other people's modules have as well. The commands `sentiment-jobs` and
-`sentiment-report` put that folder in front of the places that Python imports from, for their own processes alone.
+names: `jobs` and `report` are words that other people's modules have as well. The program puts that folder in front of
+the places that Python imports from, for its own processes alone.
 """
 
 import importlib
 import os
-import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 """The folder that this program was imported from."""
 
 CONFIGS = Path("configs")
-
-# Commands of a clone, and what they are without one.
-_COMMANDS = (
-    (r"python -m (jobs|report)(?= |`)", r"sentiment-\1"),
-    (r"python -m sentiment(?= |`)", "sentiment"),
-    (r"make data DATA=", "sentiment data "),
-    (r"make elmo-weights MODELS=", "sentiment elmo-weights "),
-    (r"make (data|elmo-weights)(?= |`)", r"sentiment \1"),
-    (r", or `make submit GRID=\w+ LOCAL=1`,", ""),
-)
 
 
 def shipped_folder(name: str, root: Path = ROOT) -> Path:
@@ -50,32 +40,13 @@ def config_file(name: Path, folder: str) -> Path:
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 
 
-def as_typed_here(text: str, root: Path = ROOT) -> str:
-    """A message with the commands in it as they are typed where the program was installed without a clone.
-
-    There, no `Makefile` is at hand, and Python does not find `jobs` and `report` by itself.
-    """
-    if shipped_folder("jobs", root).parent == root:
-        return text
-    for clones, installed in _COMMANDS:
-        text = re.sub(clones, installed, text)
-    return text
-
-
-def jobs() -> None:
-    """The command `sentiment-jobs`."""
-    _start("jobs")
-
-
-def report() -> None:
-    """The command `sentiment-report`."""
-    _start("report")
-
-
-def _start(program: str) -> None:
-    folder = str(shipped_folder(program).parent)
-    sys.path.insert(0, folder)
+def import_program(name: str) -> ModuleType:
+    """The command line of `jobs` or `report`, whatever else has that name where Python looks for modules."""
+    folder = str(shipped_folder(name).parent)
+    if sys.path[0] != folder:
+        sys.path.insert(0, folder)
     if Path(folder) != ROOT:  # processes that it starts, such as that of the report at the end of a grid, need it too
-        former = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{former}" if former else folder
-    importlib.import_module(f"{program}.__main__").app()
+        before = os.environ.get("PYTHONPATH")
+        if folder not in (before or "").split(os.pathsep):
+            os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{before}" if before else folder
+    return importlib.import_module(f"{name}.__main__")

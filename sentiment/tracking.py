@@ -126,7 +126,7 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
         if process:
             problem = _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
         if problem:
-            say(f"W&B: {problem}; training is not affected, and `python -m jobs sync` uploads what is missing")
+            say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
 
 
 _LEFT: list["subprocess.Popen[str]"] = []

@@ -15,8 +15,6 @@ READMES = sorted(
     for folder in ("configs", "jobs", "sentiment", "report", "tests")
     for path in (ROOT / folder).rglob("README.md")
 )
-_PROGRAMS = {"sentiment": "sentiment", "sentiment-jobs": "jobs", "sentiment-report": "report"}
-_MODULES = {"sentiment", "jobs", "report"}
 
 
 class ReadmeCommand(NamedTuple):
@@ -27,12 +25,10 @@ class ReadmeCommand(NamedTuple):
 
     @property
     def program(self) -> str | None:
-        """`sentiment`, `jobs`, `report` or `make`; None for others."""
-        if self.words[0] == "make":
-            return "make"
-        if self.words[:2] == ["python", "-m"] and self.words[2].split(".")[0] in (*_MODULES, "tests"):
+        """`sentiment`, `make` or a module of `tests`; None for others."""
+        if self.words[:2] == ["python", "-m"] and self.words[2].startswith("tests"):
             return self.words[2]
-        return _PROGRAMS.get(self.words[0])
+        return self.words[0] if self.words[0] in ("sentiment", "make") else None
 
     @property
     def arguments(self) -> list[str]:
@@ -60,7 +56,7 @@ def _commands(path: Path) -> Iterator[ReadmeCommand]:
     lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", prose)
     for line in lines:
         command = re.sub(r"\s+<\s+\S+$", "", re.sub(r"\s{2,}#.*$|\s+#\s.*$", "", line)).strip()
-        if not re.match(r"(make|python -m|sentiment|sentiment-jobs|sentiment-report)\b(?![./-])", command):
+        if not re.match(r"(make|python -m|sentiment)\b(?![./-])", command):
             continue
         try:
             found = ReadmeCommand(place, shlex.split(command.split(" && ")[0]))

@@ -30,7 +30,7 @@ def test_lines_stay_lines_and_letters_stay_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "{run}", "lovely {bad}"], ["predict", "{bad}", "x"], ["digest", "{bad}"]]
+    "arguments", [["predict", "{run}", "lovely {bad}"], ["predict", "{bad}", "x"], ["show", "{bad}"]]
 )
 def test_commands_print_what_they_were_given_without_its_control_characters(
     trained: RunDir, arguments: list[str]

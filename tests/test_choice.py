@@ -118,7 +118,7 @@ def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperimen
 @pytest.mark.parametrize("choice", ["network", "baseline", "both", "seeds"])
 def test_evaluation_compares_the_chosen_model_with_the_others(seeds: list[RunDir], tmp_path: Path, choice: str) -> None:
     table = write_tweets(tmp_path / "t.csv", invented_tweets(200, seed=3))
-    options = ("--with", choice, "--json", tmp_path / "scores.json")
+    options = ("--with", choice, "--out", tmp_path / "scores.json")
     for data in ((), ("--data", table, "--results", tmp_path)):
         done = invoke("evaluate", seeds[0].path, *options, *data)
         assert done.exit_code == 0, done.output
@@ -189,10 +189,10 @@ def test_all_models_are_measured_on_further_test_sets(tweets_file: Path, tmp_pat
         assert "ours, 40 tweets" in shown
         assert "theirs, 30 tweets" in shown
     asked = tmp_path / "scores.json"
-    assert invoke("evaluate", paths[0], "--data", tables["ours"], "--json", asked).exit_code == 0
+    assert invoke("evaluate", paths[0], "--data", tables["ours"], "--out", asked).exit_code == 0
     again = json.loads(asked.read_text())["models"]
     assert again["linear baseline"]["accuracy"] == pytest.approx(_result(RunDir(paths[0])).baseline["ours"].accuracy)
-    assert "split: theirs" in invoke("card", paths[0]).output
+    assert "split: theirs" in invoke("show", "--card", paths[0]).output
     found = analyse(load_study(results, []))
     assert {(one.tests, len(one.labels)) for one in found.elsewhere} == {("ours", 40), ("theirs", 30)}
     assert found.problems == []

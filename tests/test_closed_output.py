@@ -1,4 +1,4 @@
-"""A reader that has seen enough, as in `sentiment-jobs status | head -3`, ends each program without a word."""
+"""A reader that has seen enough, as in `sentiment status | head -3`, ends each program without a word."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ def with_closed_reader(*command: object) -> "subprocess.CompletedProcess[str]":
         ("jobs", "--help"),
         ("sentiment", "--version"),
         ("sentiment", "train", "--help"),
-        ("report", "build", "--help"),
+        ("report", "--help"),
     ],
     ids=" ".join,
 )
@@ -54,11 +54,7 @@ def test_closed_reader_ends_training_and_the_same_command_goes_on(small_run_file
 
 
 def test_broken_pipe_elsewhere_is_an_error_as_any_other() -> None:
-    app = command_line()
-
-    @app.callback()
-    def main() -> None:
-        """Where commands are, as in each program."""
+    app = command_line("a program")
 
     @app.command()
     def write_to_another_pipe() -> None:

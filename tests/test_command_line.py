@@ -14,7 +14,10 @@ from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
-COMMANDS = ("data", "vectors", "pretrain", "elmo-weights", "train", "evaluate", "predict", "digest")
+COMMANDS = (
+    *("data", "prepare", "train", "evaluate", "predict", "export", "show"),
+    *("submit", "status", "rerun", "cancel", "sync", "doctor", "report"),
+)
 
 
 def invoke(*arguments: object) -> Result:
@@ -54,7 +57,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
         "overfit",
         f"check list: {total(check(load_model(run_dir))).right} of {len(checks())} short sentences right",
         str(run_dir.path),
-        "-m sentiment predict",
+        "sentiment predict",
     ):
         assert expected in first.output
     before = run_dir.metrics_file.stat().st_mtime_ns
@@ -97,7 +100,7 @@ def test_option_that_does_not_exist_is_no_change_of_a_field(small_run_file: Path
 
 
 def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_path: Path) -> None:
-    done = invoke("evaluate", trained.path, "--json", tmp_path / "scores.json")
+    done = invoke("evaluate", trained.path, "--out", tmp_path / "scores.json")
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "scores.json").read_text())
     result = trained.read_result()
@@ -121,7 +124,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
 def test_evaluation_of_a_file_counts_each_of_its_rows(trained: RunDir, tmp_path: Path) -> None:
     tweets = invented_tweets(300, seed=9)
     table = write_tweets(tmp_path / "new.csv", [*tweets, *tweets[:50]])
-    options = ("--data", table, "--json", tmp_path / "scores.json", "--results", tmp_path)
+    options = ("--data", table, "--out", tmp_path / "scores.json", "--results", tmp_path)
     done = invoke("evaluate", trained.path, *options)
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -151,7 +154,7 @@ def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_a
 
 
 def test_digest_is_that_of_the_result(trained: RunDir) -> None:
-    done = invoke("digest", trained.path)
+    done = invoke("show", trained.path)
     result = trained.read_result()
     assert result is not None
     best, last, metrics = (line.split() for line in done.output.splitlines())
@@ -192,7 +195,7 @@ def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where
 ) -> None:
     results = tmp_path / "results"
     changes = ("elmo.model=pretrained/tiny", "pretraining.epochs=2", "pretraining.min_count=1", "runtime.device=cpu")
-    arguments = ["pretrain", small_run_file, "--results", results]
+    arguments = ["prepare", "pretrain", small_run_file, "--results", results]
     arguments += [word for change in changes for word in ("--set", change)]
     stopped = invoke(*arguments, "--set", "runtime.time_limit_seconds=0.1")
     assert stopped.exit_code == 3, stopped.output
@@ -203,17 +206,17 @@ def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where
     assert re.search(r"perplexity of \d+ training tweets that were held out: [\d.]+ forward", done.output)
     (folder,) = (results / "data" / "pretrained").iterdir()
     assert {"options.json", "weights.hdf5", "card.json"} <= {file.name for file in folder.iterdir()}
-    assert invoke("train", small_run_file, "--results", results, *arguments[4:]).exit_code == 0
+    assert invoke("train", small_run_file, "--results", results, *arguments[5:]).exit_code == 0
 
 
 def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    arguments = ("vectors", small_run_file, "--results", results, "--set", "vectors.epochs=2")
+    arguments = ("prepare", "vectors", small_run_file, "--results", results, "--set", "vectors.epochs=2")
     output = invoke(*arguments).output
     assert "word2vec: " in output  # although the run itself starts from random vectors
     assert "training tweets of" in output
     (file,) = results.rglob("vectors.txt")
     assert file.parent.name in "".join(output.split())
     assert "vectors are in" in invoke(*arguments).output  # they are learned once
-    message = refused(2, "vectors", small_run_file, "--results", results, "--set", "embedding.pretrained=my.txt")
+    message = refused(2, *arguments[:-1], "embedding.pretrained=my.txt")
     assert "'my.txt': is a file; `word2vec` is learned" in message

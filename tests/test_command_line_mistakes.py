@@ -48,7 +48,7 @@ def test_unfinished_run_is_told_apart(experiment: MakeExperiment, tmp_path: Path
     run = experiment()
     assert run.attempt(StopWhen(lambda asked: True)) is not None
     assert "is not completed yet" in refused(2, "evaluate", run.run_dir.path)
-    assert "is not completed yet" in refused(2, "digest", run.run_dir.path)
+    assert "is not completed yet" in refused(2, "show", run.run_dir.path)
     for path in run.run_dir.checkpoints.iterdir():
         path.unlink()
     assert "no epoch is saved yet" in refused(1, "predict", run.run_dir.path, "nice")
@@ -90,7 +90,7 @@ def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> 
 
     good = call("evaluate", trained.path)
     assert (good.returncode, good.stderr) == (0, "")
-    bad = call("digest", tmp_path)
+    bad = call("show", tmp_path)
     assert bad.returncode == 2
     assert bad.stdout == ""
     assert bad.stderr.startswith(f"error: {tmp_path}: is not a run's directory")

@@ -46,7 +46,7 @@ def _write(path: Path, rows: list[tuple[Any, ...]]) -> Path:
 def _evaluate(run_dir: RunDir, table: Path, *options: str) -> tuple[dict[str, Any], str]:
     target = table.with_suffix(".json")
     done = invoke(
-        "evaluate", run_dir.path, "--data", table, "--results", run_dir.results.root, "--json", target, *options
+        "evaluate", run_dir.path, "--data", table, "--results", run_dir.results.root, "--out", target, *options
     )
     assert done.exit_code == 0, done.output
     return json.loads(target.read_text()), done.output

@@ -1,4 +1,4 @@
-"""A short run of `make fuzz`, the same each time."""
+"""A short run of `tests.fuzz`, the same each time."""
 
 import pytest
 

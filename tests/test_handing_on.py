@@ -305,8 +305,8 @@ def test_exported_model_has_no_other_seeds(file: Path) -> None:
 
 
 def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, file: Path) -> None:
-    printed = invoke("card", trained.path).output
-    assert printed == invoke("card", file).output
+    printed = invoke("show", trained.path, "--card").output
+    assert printed == invoke("show", file).output
     _, header, text = printed.split("---\n", 2)
     values = YAML(typ="safe").load(header)
     result = trained.read_result()

@@ -132,7 +132,7 @@ def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_
     source = tmp_path / "t.csv"
     source.write_text("text\nlovely\n")
     out = tmp_path / place
-    for command in (["predict", "--file", str(source), "--out", str(out)], ["evaluate", "--json", str(out)]):
+    for command in (["predict", "--file", str(source), "--out", str(out)], ["evaluate", "--out", str(out)]):
         outcome = CliRunner().invoke(app, [command[0], str(trained.path), *command[1:]])
         assert outcome.exit_code == 1
         (line,) = [line for line in outcome.output.splitlines() if line.startswith("error: ")]

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from sentiment import __version__
-from sentiment.install_paths import ROOT, as_typed_here, config_file, shipped_file
+from sentiment.install_paths import ROOT, config_file, shipped_file
 
 EXTRAS = (
     "submitit",
@@ -28,11 +28,6 @@ EXTRAS = (
     "wandb",
     "allennlp",
 )
-PROGRAMS = {
-    "sentiment": "sentiment.__main__:app",
-    "jobs": "sentiment.install_paths:jobs",
-    "report": "sentiment.install_paths:report",
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +49,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def _run(program: str, *arguments: str, site: Path, here: Path, without: tuple[str, ...] = ()) -> str:
+def _run(*arguments: str, site: Path, here: Path, without: tuple[str, ...] = ()) -> str:
     """What an installed command prints, started in a folder that is no clone."""
-    module, name = PROGRAMS[program].split(":")
-    script = f"import sys; sys.modules.update(dict.fromkeys({without!r})); from {module} import {name}; {name}()"
+    script = f"import sys; sys.modules.update(dict.fromkeys({without!r})); from sentiment.__main__ import app; app()"
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=here, env=environment, capture_output=True, text=True
@@ -69,19 +63,19 @@ def _run(program: str, *arguments: str, site: Path, here: Path, without: tuple[s
 @pytest.mark.more
 def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
     assert {path.name for path in installed.iterdir()} == {"sentiment", f"sentiment_grids-{__version__}.dist-info"}
-    assert _run("sentiment", "--version", site=installed, here=installed.parent) == f"sentiment-grids {__version__}\n"
+    assert _run("--version", site=installed, here=installed.parent) == f"sentiment-grids {__version__}\n"
 
 
 @pytest.mark.more
 def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
-    trained = _run("sentiment", "train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
+    trained = _run("train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
     assert "run directory  results/runs/single/" in trained
-    assert "smoke" in _run("jobs", "submit", "smoke", "--dry-run", site=installed, here=tmp_path)
+    assert "smoke" in _run("submit", "smoke", "--dry-run", site=installed, here=tmp_path)
     changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
-    _run("jobs", "submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)
+    _run("submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)
     assert (tmp_path / "results" / "report" / "report.html").exists()
-    assert "runs are completed" in _run("report", "build", site=installed, here=tmp_path)
+    assert "runs are completed" in _run("report", site=installed, here=tmp_path)
     (copy,) = (tmp_path / "results" / "code").glob("*/code.json")
     assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
     assert not (copy.parent / "sentiment" / "programs").exists()
@@ -90,7 +84,7 @@ def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: P
 @pytest.mark.more
 def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
-        return _run("sentiment", *arguments, site=ROOT, here=tmp_path, without=EXTRAS)
+        return _run(*arguments, site=ROOT, here=tmp_path, without=EXTRAS)
 
     run("train", "smoke", "--set", "training.epochs=1")
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
@@ -114,25 +108,18 @@ def test_lock_file_of_uv_is_that_of_the_packages_that_are_asked_for() -> None:
     assert own["metadata"]["provides-extras"] == [*asked["optional-dependencies"]]
 
 
-@pytest.mark.parametrize(("program", "extra"), [("jobs", "jobs"), ("report", "report")])
-def test_missing_extra_is_named_with_what_installs_it(program: str, extra: str, tmp_path: Path) -> None:
-    arguments = {"jobs": ["submit", "smoke", "--dry-run"], "report": ["build"]}[program]
+@pytest.mark.parametrize(
+    ("extra", "arguments"), [("jobs", ["submit", "smoke", "--dry-run"]), ("report", ["report"])], ids=["jobs", "report"]
+)
+def test_missing_extra_is_named_with_what_installs_it(extra: str, arguments: list[str], tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
     without = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))"
-    script = f"{without}; import sentiment.install_paths as i; i.{program}()"
+    script = f"{without}; from sentiment.__main__ import app; app()"
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`" in done.stderr.replace("\n", " ")
-
-
-def test_messages_name_the_commands_that_there_are(tmp_path: Path) -> None:
-    (tmp_path / "sentiment" / "programs" / "jobs").mkdir(parents=True)
-    message = "`python -m jobs submit rnn --local`, or `make submit GRID=rnn LOCAL=1`, runs it; `make data DATA=vader`"
-    assert as_typed_here(message, tmp_path) == "`sentiment-jobs submit rnn --local` runs it; `sentiment data vader`"
-    assert as_typed_here("/a/bin/python -m sentiment.tracking", tmp_path) == "/a/bin/python -m sentiment.tracking"
-    assert as_typed_here(message) == message
 
 
 def test_files_that_came_with_the_program_are_found_from_any_folder(

@@ -133,7 +133,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
     assert float(_rows(network, write("only.csv", "Tweet\nawful\n"))[1][2]) == awful
     listed = write("a.csv", "such a lovely day\nawful\n")  # without a name
     assert [row[0] for row in _rows(network, listed)] == ["0", "such a lovely day", "awful"]
-    with pytest.raises(UsageError, match="has no column 'txt'; --column names the one with the tweets: 'tweet', 'te"):
+    with pytest.raises(UsageError, match="has no column 'txt'; --text-column names the one with the tweets: 'tweet'"):
         _rows(network, two, "txt")
     with pytest.raises(UsageError, match="several columns are called 'text'"):
         _rows(network, write("twice.csv", "text,text\nlovely,sad\n"))

@@ -12,9 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import jobs.__main__
-import report.__main__
-import sentiment.__main__
+from sentiment.__main__ import app
 from sentiment.config_file import load_config
 from sentiment.install_paths import ROOT
 from sentiment.model import load
@@ -22,8 +20,8 @@ from sentiment.runs.run_dir import RunDir
 from tests.readme_commands import READMES, ReadmeCommand, python_blocks, readme_commands
 from tests.small_runs import invented_tweets
 
-APPS = {"sentiment": sentiment.__main__.app, "jobs": jobs.__main__.app, "report": report.__main__.app}
 COMMANDS = readme_commands()
+COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
 PLACEHOLDERS = {"RUN_DIR", "RUN_ID", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
 
@@ -32,30 +30,28 @@ def _id(command: ReadmeCommand) -> str:
     return f"{command.place}: {' '.join(command.words)}"[:120]
 
 
-def _check(program: str, arguments: list[str]) -> None:
+def _check(arguments: list[str]) -> None:
     """Refuse what the program's parser would refuse, without running anything."""
-    group = typer.main.get_command(APPS[program])
-    context = group.make_context(program, list(arguments), resilient_parsing=False)  # type: ignore[attr-defined]
-    words = [*context._protected_args, *context.args]
-    if words:
-        name, command, rest = group.resolve_command(context, words)  # type: ignore[attr-defined]
-        command.make_context(name, rest, parent=context)
+    command = typer.main.get_command(app)
+    context = command.make_context("sentiment", list(arguments))
+    while words := [*getattr(context, "_protected_args", ()), *context.args] if hasattr(command, "commands") else []:
+        name, command, rest = command.resolve_command(context, words)
+        context = command.make_context(name, rest, parent=context)
 
 
 def test_readmes_hold_commands_of_all_programs() -> None:
-    assert {command.program.split(".")[0] for command in COMMANDS if command.program} >= {*APPS, "make", "tests"}
+    assert {command.program.split(".")[0] for command in COMMANDS if command.program} >= {"sentiment", "make", "tests"}
     assert len(COMMANDS) > 80
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 @pytest.mark.parametrize(
-    "command", [one for one in COMMANDS if one.program in APPS and one.arguments[0] not in ACT_AT_ONCE], ids=_id
+    "command", [one for one in COMMANDS if one.program == "sentiment" and one.arguments[0] not in ACT_AT_ONCE], ids=_id
 )
 def test_command_takes_the_options_that_the_readme_gives_it(command: ReadmeCommand) -> None:
-    assert command.program is not None
-    _check(command.program, ["--help"] if command.arguments == ["..."] else command.arguments)
+    _check(["--help"] if command.arguments[-1] in ("...", "COMMAND") else command.arguments)
     for word in command.arguments[1:]:
-        if command.program == "jobs" and command.arguments[0] == "submit" and not word.startswith("-"):
+        if command.arguments[0] == "submit" and not word.startswith("-"):
             assert word in PLACEHOLDERS or word.isdigit() or (ROOT / "configs" / "grids" / f"{word}.yaml").exists()
         if word.startswith("configs/"):
             assert (ROOT / word).exists()
@@ -73,7 +69,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nfor word; do printf "%s\\036" "$word"; done >> said; echo >> said\n')
     python.chmod(0o755)
-    for tool in ("ruff", "mypy"):
+    for tool in ("sentiment", "ruff", "mypy"):
         shutil.copy(python, python.with_name(tool))
     for name in ("installed", "installed-dev"):
         (folder / ".venv" / name).touch()
@@ -89,15 +85,14 @@ def test_make_starts_commands_that_exist(clone: Path, command: ReadmeCommand) ->
     done = subprocess.run(["make", *command.arguments], cwd=clone, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = clone / "said"
-    started = [line.split("\036")[:-1] for line in said.read_text().splitlines()] if said.exists() else []
+    started = [line.split("\036")[:-1] for line in said.read_text().split("\n")[:-1]] if said.exists() else []
     said.unlink(missing_ok=True)
     for words in started:
-        if words[:1] == ["-m"] and words[1] in APPS:
-            _check(words[1], words[2:])
+        if words[0] in COMMAND_NAMES:
+            _check(words)
         for word in words:
-            if word.startswith("configs/runs/"):
-                overrides = [after for before, after in pairwise(words) if before == "--set"]
-                load_config(ROOT / word, overrides)
+            if (file := ROOT / "configs" / "runs" / f"{word}.yaml").is_file():
+                load_config(file, [after for before, after in pairwise(words) if before == "--set"])
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if str(one.program).startswith("tests.")], ids=_id)
@@ -106,12 +101,12 @@ def test_benchmark_that_gives_a_figure_exists(command: ReadmeCommand) -> None:
     assert module.with_suffix(".py").exists() or (module / "__main__.py").exists()
 
 
-RUN_HERE = ("predict", "evaluate", "export", "card", "digest", "data", "status", "build")
-NOT_HERE = {"sentiment140"}
+RUN_HERE = ("predict", "evaluate", "export", "show", "data", "status", "report")
+NOT_HERE = {"sentiment140", "--log"}
 
 
 def _here(command: ReadmeCommand) -> bool:
-    return command.program in APPS and command.arguments[0] in RUN_HERE and not NOT_HERE & {*command.arguments}
+    return command.program == "sentiment" and command.arguments[0] in RUN_HERE and not NOT_HERE & {*command.arguments}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +120,7 @@ def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tweets.csv").write_text(f"tweet,mood\n{rows}", encoding="utf-8")
     plain = "".join(f'"{text}",{label}\n' for label, text in invented_tweets(60, seed=8))
     (folder / "other.csv").write_text(f"text,label\n{plain}", encoding="utf-8")
-    done = CliRunner().invoke(APPS["sentiment"], ["export", str(trained.path), str(folder / "model.zip")])
+    done = CliRunner().invoke(app, ["export", str(trained.path), str(folder / "model.zip")])
     assert done.exit_code == 0, done.output
     return folder
 
@@ -138,9 +133,8 @@ def test_command_does_here_what_the_readme_says(
     run_dir = f"results/runs/single/{trained.path.name}"
     words = [re.sub("^(RUN_DIR|MODEL|RUN)$", run_dir, word) for word in command.arguments]
     if "--file" in words:
-        words += ["--column", "tweet"]
-    assert command.program is not None
-    done = CliRunner().invoke(APPS[command.program], words, input="what a lovely day\n")
+        words += ["--text-column", "tweet"]
+    done = CliRunner().invoke(app, words, input="what a lovely day\n")
     assert done.exit_code == 0, done.output
 
 

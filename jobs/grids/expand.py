@@ -107,7 +107,7 @@ def _ended(what: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
         few = ", ".join(unfinished[:3]) + (", …" if len(unfinished) > 3 else "")
         raise UsageError(
             f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet ({few}); "
-            f"see `python -m jobs status {plan.name}`"
+            f"see `sentiment status {plan.name}`"
         )
     return finished, failed
 

@@ -25,7 +25,7 @@ from sentiment.runs.run_dir import SINGLE
 MOST_RUNS = 50_000
 _SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 _MACROS = ("${args_no_hyphens}", "${args}")
-_COMMAND = "[${env}, python, -m, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
+_COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 _LARGEST = 1e15

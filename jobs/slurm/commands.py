@@ -103,7 +103,7 @@ class Job:
         if self.held and self.reason == _HELD_BY_ADMINISTRATOR:
             return f"{self.reason}; an administrator has to let it go on (scontrol release {self.address})"
         if self.held:
-            return f"{self.reason}; `jobs rerun` lets it go on (scontrol release {self.address})"
+            return f"{self.reason}; `sentiment rerun` lets it go on (scontrol release {self.address})"
         if self.state in _WAITING and self.reason == "JobHeldUser":
             return f"held by its user; `scontrol release {self.address}` lets it begin"
         return "" if self.reason == "None" else self.reason
@@ -338,7 +338,7 @@ def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 _PREEMPTED = {
     "OFF": "no other job takes a task's place",
     "REQUEUE": "a preempted task saves and is requeued",
-    "CANCEL": "a preempted task saves, but is cancelled: `jobs rerun` resumes it",
+    "CANCEL": "a preempted task saves, but is cancelled: `sentiment rerun` resumes it",
     "SUSPEND": "a preempted task is suspended, keeps its memory and goes on later",
 }
 

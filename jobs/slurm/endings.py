@@ -23,7 +23,9 @@ _TERMINATION_MESSAGES = (
 # A task that finds no room on the disk can write nothing down, but ends with this code.
 DISK_FULL_EXIT_CODE = errno.ENOSPC
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
-ROOM_ADVICE = "found no room on the disk, or its quota is exhausted: make room (`jobs doctor` says how much there is)"
+ROOM_ADVICE = (
+    "found no room on the disk, or its quota is exhausted: make room (`sentiment doctor` says how much there is)"
+)
 _TAIL_BYTES = 1 << 14
 _TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
@@ -61,7 +63,7 @@ def read_termination(log: Path | None) -> RunState | None:
     for state, pattern in _TERMINATION_MESSAGES:
         for line in said:
             if state == FAILED and _DISK_FULL.search(line):
-                return RunState(FAILED, f"{ROOM_ADVICE}, then `jobs rerun`")
+                return RunState(FAILED, f"{ROOM_ADVICE}, then `sentiment rerun`")
             if pattern.search(line):
                 return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
     return None

@@ -224,7 +224,7 @@ class Worker:
         return True
 
     def _collect(self, side_by_side: SideBySide) -> Iterable[Outcome]:
-        """The outcomes of runs that have ended; that of a run which `jobs cancel` ended doesn't count for the task."""
+        """The outcomes of runs that have ended; that of a run which was cancelled doesn't count for the task."""
         for run_id, code in side_by_side.collect().items():
             seconds = self.clock() - self._began[run_id]
             self._longest = max(self._longest, seconds)

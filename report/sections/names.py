@@ -31,7 +31,7 @@ def run_name(run: Run | CompletedRun) -> str:
 
 
 def state_name(state: str) -> str:
-    """The state of a run, which `jobs status` writes in capitals: `cancelled`, `timed out`, `out of memory`."""
+    """The state of a run, which `sentiment status` writes in capitals: `cancelled`, `timed out`, `out of memory`."""
     return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
 
 
@@ -90,4 +90,4 @@ def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> 
         shown = run_dir.relative_to(results.root.parent)
     except ValueError:
         shown = run_dir
-    return shlex.join(["python", "-m", "sentiment", command, str(shown), *arguments])
+    return shlex.join(["sentiment", command, str(shown), *arguments])

@@ -81,7 +81,7 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
 
 
 _HASH = 12
-_TRAIN = ("python", "-m", "sentiment", "train")
+_TRAIN = ("sentiment", "train")
 
 
 def provenance(findings: Findings) -> ReportSection:

@@ -26,7 +26,7 @@ def runs(findings: Findings) -> ReportSection:
     if unfinished:
         content.append(
             Text(
-                f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201cpython -m jobs "
+                f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201csentiment "
                 "rerun GRID\u201d goes on with those of a grid, the command that began it with a single one."
             )
         )

@@ -349,8 +349,8 @@ class EmbeddingConfig(Section):
         initial_std: standard deviation of the initial random vectors; the larger it is, the slower they change
             relatively.
         pretrained: initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the
-            section `vectors` says (`make vectors`, or by the first run); or the path of a text file in the format of
-            GloVe or word2vec. None, also written `none`, starts from random ones.
+            section `vectors` says (`sentiment prepare vectors`, or by the first run); or the path of a text file in
+            the format of GloVe or word2vec. None, also written `none`, starts from random ones.
         trainable: whether training changes the vectors.
         dropout: fraction of each token vector's numbers that is set to zero in training.
         token_dropout: fraction of the tokens that is read as unknown in training, which reduces overfitting on small
@@ -378,10 +378,10 @@ class ElmoConfig(Section):
     """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read.
 
     Attributes:
-        model: `small`, `medium`, `original` or `original-5.5b` (`make elmo-weights` downloads them), `tiny` (random
+        model: `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random
             weights for tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`,
             `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own text as the section
-            `pretraining` says (`make pretrain`). `none` is no ELMo.
+            `pretraining` says (`sentiment prepare pretrain`). `none` is no ELMo.
         layers: the context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all
             three.
         combine: whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of
@@ -439,8 +439,8 @@ class EncoderConfig(Section):
     """Vectors of a frozen, pretrained transformer, computed once per corpus and then read in place of learned ones.
 
     Attributes:
-        model: a name on the Hugging Face Hub that `sentiment fetch` has fetched, or a folder, written with `./`, `/` or
-            `~` first. `none` is no encoder.
+        model: a name on the Hugging Face Hub that `sentiment prepare encoder` has fetched, or a folder, written with
+            `./`, `/` or `~` first. `none` is no encoder.
         revision: the branch, tag or commit that was fetched.
         use: a vector for each token, the mean of its pieces; or one for the whole tweet, for `model.kind: linear` and
             `feed_forward`.

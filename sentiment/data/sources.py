@@ -257,7 +257,7 @@ def missing_tweets(source: str, results: Results) -> str | None:
         return None if path.exists() and not path.is_dir() else missing
     if source == "sample" or (results.downloads / _ARCHIVES[source]).exists():
         return None
-    return f"its tweets are not in {results.downloads}; fetch them with `make data DATA={source}`"
+    return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
@@ -368,9 +368,9 @@ def is_sentiment140(path: Path) -> bool:
 def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
     def read(member: str) -> Rows:
         if not path.exists():
-            raise DataError(f"{path}: no such file; `make data DATA={SENTIMENT140}` fetches it")
+            raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
         if source_sha256(path) != sha256:
-            raise DataError(f"{path}: is not the expected file; delete it and run `make data DATA={SENTIMENT140}`")
+            raise DataError(f"{path}: is not the expected file; delete it and run `sentiment data {SENTIMENT140}`")
         count = 0
         for row in read_rows(open_table(path, lambda _: False, member), *_FORMAT, f"{path}:{member}"):
             count += 1

@@ -161,8 +161,8 @@ def find_model(config: RunConfig, results: Results, fingerprint: str | None = No
         run_dir = request.run_dir(results)
     else:
         raise ElmoError(
-            f"ELMo model {config.elmo.model!r}: is not trained on the text of these tweets yet; `python -m sentiment "
-            "pretrain` with the run's file trains it (`make pretrain`)"
+            f"ELMo model {config.elmo.model!r}: is not trained on the text of these tweets yet; `sentiment "
+            "prepare pretrain` with the run's file trains it"
         )
     found, card = _checked(run_dir.options_file, run_dir.weights_file), run_dir.read_card()
     if card is None or found.fingerprint != card.files_fingerprint:
@@ -246,7 +246,7 @@ def _find_published(name: str, folder: Path) -> ElmoFiles:
     paths = [folder / file for file in published_files(name)]
     if missing := [path for path in paths if not path.is_file()]:
         raise ElmoError(
-            f"ELMo model {name!r} is not here: {missing[0]} is missing. `make elmo-weights MODELS={name}` fetches it, "
+            f"ELMo model {name!r} is not here: {missing[0]} is missing. `sentiment prepare elmo {name}` fetches it, "
             "on a machine with access to the internet"
         )
     found, recorded = _checked(*paths), _recorded(name, folder)
@@ -254,7 +254,7 @@ def _find_published(name: str, folder: Path) -> ElmoFiles:
         if recorded.get(path.name, sha256) != sha256:
             raise ElmoError(
                 f"{path}: is not the file that was fetched first (its SHA-256 differs); delete it and fetch it again "
-                "with `make elmo-weights`"
+                "with `sentiment prepare elmo`"
             )
     return found
 
@@ -309,8 +309,8 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     folder = named_path(config.model) if config.is_folder else _folder(config, models)
     if not (folder / "config.json").is_file():
         raise EncoderError(
-            f"{name}: {folder} holds no model. `sentiment fetch NAME` fetches one of the Hugging Face Hub, on a "
-            "machine with access to the internet; a folder with one is written ./FOLDER"
+            f"{name}: {folder} holds no model. `sentiment prepare encoder NAME` fetches one of the Hugging Face Hub, "
+            "on a machine with access to the internet; a folder with one is written ./FOLDER"
         )
     names = sorted(path.name for path in folder.iterdir() if _is_read(path.name))
     if not any(file.endswith(_SAFE) for file in names):

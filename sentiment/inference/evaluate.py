@@ -1,9 +1,8 @@
 """Scores of a run, and of its model on labelled files that it knows nothing of. Loads torch."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import Choice, mean_of_seeds, models_beside, result_of, scores_of, seeds_of, stored_run
 from sentiment.inference.terminal import check_table, score_table
-from sentiment.install_paths import ROOT, shipped_folder
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.progress_bar import OUT, say
 from sentiment.runs.records import LEXICON, MODEL_NAMES, NETWORK, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part
@@ -151,18 +149,15 @@ def show_result(run_dir: RunDir) -> None:
         )
     place, checked = quote(str(run_dir.path)), result.check_list[chosen]
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
-    python = Path(sys.executable)
-    here = str(python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python)
-    report = f"{here} -m report" if shipped_folder("report").parent == ROOT else "sentiment-report"
     say(
         f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
-        f"({checked[worst].right} of {checked[worst].of}); all: {here} -m sentiment evaluate {place}\n"
+        f"({checked[worst].right} of {checked[worst].of}); all: sentiment evaluate {place}\n"
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
         f"\nrun directory  {run_dir.path}\n"
-        f'use the model  {here} -m sentiment predict {place} "{EXAMPLE}"\n'
-        f"hand it on     {here} -m sentiment export {place} model.zip\n"
-        f"all runs       {report} build --results {quote(str(run_dir.path.parents[2]))}\n"
+        f'use the model  sentiment predict {place} "{EXAMPLE}"\n'
+        f"hand it on     sentiment export {place} model.zip\n"
+        f"all runs       sentiment report --results {quote(str(run_dir.path.parents[2]))}\n"
         f"\nof {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
         f"({test.accuracy_low:.1%} to {test.accuracy_high:.1%})"
     )

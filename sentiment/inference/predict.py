@@ -209,7 +209,7 @@ def _text_place(table: OpenedTable, column: str | None, trained: str | int, sour
     found = ", ".join(map(repr, header))
     if wanted in header:
         raise UsageError(f"{source}: several columns are called {wanted!r}; rename all but one: {found}")
-    raise UsageError(f"{source}: has no column {wanted!r}; --column names the one with the tweets: {found}")
+    raise UsageError(f"{source}: has no column {wanted!r}; --text-column names the one with the tweets: {found}")
 
 
 WriteRow = Callable[[TableRecord, Answer | None], object]

@@ -27,7 +27,6 @@ _NO_CODE = {".pyc", ".md"}
 _WITHOUT_INFLUENCE = (
     "sentiment/__main__.py",
     "sentiment/command_line.py",
-    "sentiment/commands.py",
     "sentiment/console.py",
     "sentiment/inference/",
     "sentiment/model.py",

@@ -330,7 +330,7 @@ class PlannedRun(Record):
     parameters: dict[str, Any]
 
     def overrides(self, *sections: str) -> list[str]:
-        """The parameters as options of `python -m sentiment`; of some sections only (`data.`), if any is named."""
+        """The parameters as options of `sentiment`; of some sections only (`data.`), if any is named."""
         chosen = (pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections))
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
@@ -369,4 +369,4 @@ class GridPlan(FileRecord):
 
     def command(self, run: PlannedRun) -> list[str]:
         """What trains one of the runs by itself: the same configuration, so the same run id."""
-        return ["python", "-m", "sentiment", "train", self.base, *run.overrides()]
+        return ["sentiment", "train", self.base, *run.overrides()]

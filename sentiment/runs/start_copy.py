@@ -44,7 +44,7 @@ def main() -> None:
     if fault := find_fault(folder):
         sys.exit(
             f"refused: the code in {folder} was to be run, but {fault}; "
-            "`python -m jobs rerun GRID --new-code` trains with that of now"
+            "`sentiment rerun GRID --new-code` trains with that of now"
         )
     sys.argv[:] = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -25,7 +25,7 @@ PAUSED = "PAUSED"  # at the end of a rung of a search, whose ranking decides whe
 PRUNED = "PRUNED"  # its rung's ranking has decided that it does not go on; it is whole, and can be continued by name
 
 # The reason of a run that a user cancelled.
-BY_COMMAND = "by `jobs cancel`"
+BY_COMMAND = "by `sentiment cancel`"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def judge(
 
     Args:
         standing: in its grid's search; None if it is in none.
-        cancelled: whether `jobs cancel` ended it.
+        cancelled: whether `sentiment cancel` ended it.
         ended: what the queue that it was given to says of its end; asked only if its directory does not say it.
     """
     paused = standing is not None and progress.has_paused(standing.epochs)

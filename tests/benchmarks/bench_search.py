@@ -92,7 +92,7 @@ def write_searches(folder: Path, seed: int, source: Path, options: argparse.Name
     base["training"] |= {"epochs": EPOCHS, "early_stopping": {"patience": None}}
     base |= {"tracking": {"wandb": "disabled"}, "runtime": {"device": "cpu", "threads": 1}}
     sweep = read_yaml(GRIDS / "random_sweep_full.yaml")
-    command = ["${env}", "python", "-m", "sentiment", "train", str(folder / "base.yaml"), "${args_no_hyphens}"]
+    command = ["${env}", "sentiment", "train", str(folder / "base.yaml"), "${args_no_hyphens}"]
     controller = {"type": "cloud", "seed": seed}
     sweep |= {"name": f"full-{seed}", "command": command, "controller": controller, "run_cap": options.trials}
     bayes = sweep | {"name": f"bayes-{seed}", "method": "bayes", "controller": controller | BAYES}

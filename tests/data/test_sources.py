@@ -38,7 +38,7 @@ def read(source: Path | str, results: Results) -> list[Row | Refusal]:
 
 def test_each_name_is_a_source_and_says_what_it_lacks(results: Results) -> None:
     assert {name: opened(name, results).dataset for name in SOURCES} == {name: name for name in SOURCES}
-    lacking = f"its tweets are not in {results.downloads}; fetch them with `make data DATA=vader`"
+    lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
     assert missing_tweets("sample", results) is None
@@ -121,7 +121,7 @@ def test_the_downloaded_archive_is_used_by_name(
     content = archive.read_bytes()
     known = replace(sources.ARCHIVE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(sources, "ARCHIVE", known)
-    with pytest.raises(DataError, match=r"trainingandtestdata\.zip: no such file; `make data DATA=sentiment140`"):
+    with pytest.raises(DataError, match=r"trainingandtestdata\.zip: no such file; `sentiment data sentiment140`"):
         read("sentiment140", results)
     results.downloads.mkdir(parents=True)
     place = results.downloads / known.name

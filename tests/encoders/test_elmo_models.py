@@ -99,7 +99,7 @@ def test_a_file_that_changed_since_is_refused_here_and_from_a_server(server: Ser
 
 def test_a_missing_or_unknown_model_is_told_with_what_helps(models: Path) -> None:
     for name in PUBLISHED:
-        command = f"`make elmo-weights MODELS={name}`"
+        command = f"`sentiment prepare elmo {name}`"
         with pytest.raises(ElmoError, match=rf"'{name}' is not here: .*{published_files(name)[0]} .*{command}"):
             find_elmo(name, models)
     with pytest.raises(ElmoError, match=r"'large': published are small, medium, original, original-5\.5b"):

@@ -21,7 +21,7 @@ TWEETS = 6_000
 
 
 def _start(config: Path, results: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sentiment", "encode", str(config), "--results", str(results)]
+    command = [sys.executable, "-m", "sentiment", "prepare", "encode", str(config), "--results", str(results)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

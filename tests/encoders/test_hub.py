@@ -90,7 +90,7 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: 
     (files.folder / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match="is not what was fetched; delete it"):
         find_encoder(MODEL, tmp_path)
-    with pytest.raises(EncoderError, match="`sentiment fetch NAME` fetches one"):
+    with pytest.raises(EncoderError, match="`sentiment prepare encoder NAME` fetches one"):
         find_encoder(EncoderConfig(model="other/model"), tmp_path)
     with pytest.raises(DownloadError, match="'other/model' at 'main': cannot be fetched"):
         fetch_encoder("other/model", "main", tmp_path, pytest.fail)
@@ -100,7 +100,7 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: 
 
 
 def test_the_command_fetches_and_says_where(hub: Hub, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["fetch", NAME, "--results", str(tmp_path)])
+    done = CliRunner().invoke(app, ["prepare", "encoder", NAME, "--results", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "licence: apache-2.0" in done.output
     assert find_encoder(MODEL, Results(tmp_path).encoders).fetched

@@ -34,7 +34,7 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
         "description": "Which is best?",
         "method": "grid",
         "metric": {"name": "validation/accuracy", "goal": "maximize"},
-        "command": ["${env}", "python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
+        "command": ["${env}", "sentiment", "train", str(base), "${args_no_hyphens}"],
         "parameters": {
             key: value if isinstance(value, dict) else {"values" if isinstance(value, list) else "value": value}
             for key, value in parameters.items()

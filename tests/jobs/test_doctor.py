@@ -31,7 +31,7 @@ def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
         ("JobRequeue 0", {"JobRequeue": "0"}, "unless they ask for it, which those of a grid do"),
         ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
         ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "TERM comes first"),
-        ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`jobs rerun` resumes it"),
+        ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`sentiment rerun` resumes it"),
         ("KillWait 30 s", {}, "between TERM and KILL"),
         ("MaxArraySize 75000", {"MaxArraySize": "75000"}, "worked off by as many tasks"),
         ("cred_expire 5 s", {"AuthInfo": "socket=/run/x,cred_expire=5"}, "a requeued task waits"),
@@ -46,10 +46,9 @@ def test_without_slurm_it_says_how_to_go_on(results: Results, tmp_path: Path) ->
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
     code, text = _run("--cluster", cluster, "--results", results.root, path=str(tmp_path))
     assert code == 0
-    assert "`python -m jobs submit GRID --local` runs a grid on this machine" in text
+    assert "`sentiment submit GRID --local` runs a grid on this machine" in text
     assert "there is no grid of this name" in text
     assert "cluster.yaml data" in text
-    assert _run("--cluster", cluster, "--results", results.root, "--slurm", path=str(tmp_path))[0] == 4
 
 
 def test_slip_in_the_file_of_the_cluster_is_a_problem(results: Results, tmp_path: Path) -> None:
@@ -68,7 +67,7 @@ def test_each_grid_is_told_with_what_it_lacks(results: Results, tmp_path: Path, 
     assert found["grid good"] == Finding("ok", "grid good", "2 runs; all that they need is here")
     assert found["grid lacking"].level == "note"
     assert "nowhere.csv': no such file" in found["grid lacking"].text
-    assert "`make data DATA=vader`" in found["grid lacking"].text
+    assert "`sentiment data vader`" in found["grid lacking"].text
     assert (found["grid slip"].level, "did you mean 'seed'?" in found["grid slip"].text) == ("problem", True)
     assert (found["grid later"].level, "was never run" in found["grid later"].text) == ("note", True)
 
@@ -107,7 +106,7 @@ def test_real_cluster_is_described_and_asked_whether_it_would_take_the_jobs(
     monkeypatch.setenv("SLURM_CONF", slurm_conf)
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}})
-    code, text = _run("--cluster", cluster, "--results", results.root, "--slurm")
+    code, text = _run("--cluster", cluster, "--results", results.root)
     assert code == 0, text
     for expected in ("cluster test", "PreemptMode REQUEUE", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
         assert expected in text

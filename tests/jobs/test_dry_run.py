@@ -71,7 +71,7 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, tmp_path: Path) -> N
     done = CliRunner().invoke(app, ["submit", grid, "--dry-run", "--results", str(tmp_path / "results")])
     assert done.exit_code == 0, done.output
     assert "not here yet, so that `submit` would refuse" in done.output
-    assert "fetch them with `make data DATA=sentiment140`" in done.output
+    assert "fetch them with `sentiment data sentiment140`" in done.output
     assert len(done.output.splitlines()) <= 25
     refused = CliRunner().invoke(app, ["submit", grid, "--local", "--results", str(tmp_path / "results")])
     assert (refused.exit_code, f"grid {grid!r} cannot be run" in refused.output) == (2, True)

@@ -161,9 +161,9 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(
     assert "model: pooling 'last' needs model.kind 'rnn'" in lines[2]
     assert "[in 6 of 24 runs, first with data.source=" in lines[2]
     assert "nothing.csv': no such file; valid: sample, sentiment140, vader or the path of a table" in lines[3]
-    assert "fetch them with `make data DATA=sentiment140`" in lines[4]
+    assert "fetch them with `sentiment data sentiment140`" in lines[4]
     assert "elmo.model: ELMo model 'small' is not here: " in lines[5]
-    assert "`make elmo-weights MODELS=small` fetches it" in lines[5]
+    assert "`sentiment prepare elmo small` fetches it" in lines[5]
     assert len(lines) == 6
 
 

@@ -179,7 +179,7 @@ def test_unfinished_grid_says_how_many_runs_have_no_result(base: Path, results: 
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
     message = _refusal(path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
-    assert "see `python -m jobs status first`" in message
+    assert "see `sentiment status first`" in message
 
 
 def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:

@@ -127,7 +127,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(here: MakeHere, tmp_p
     assert len(lines) == 7
     assert lines[-2:] == [
         f"report: {grid.results.report / 'report.html'}",
-        "next: `python -m jobs rerun some --local` repeats what failed",
+        "next: `sentiment rerun some --local` repeats what failed",
     ]
     assert grid.results.report.joinpath("report.html").exists()
     failed = [line for line in lines if "FAILED" in line]

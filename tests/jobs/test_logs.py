@@ -49,7 +49,7 @@ def _write_log(results: Results, run_id: str, text: str) -> Path:
 
 def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
     """Exit code, output, and what is said besides."""
-    done = CliRunner().invoke(app, ["logs", *arguments, "--results", str(results.root)])
+    done = CliRunner().invoke(app, ["status", "--log", *arguments, "--results", str(results.root)])
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -67,7 +67,9 @@ def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Resu
     code, _, said = _logs(results, "nothing")
     assert (code, said) == (2, f"error: nothing: neither a grid nor a run in {results.runs}; grids here: some\n")
     code, _, said = _logs(results, "some")
-    assert said.startswith("error: some: is a grid; name one of its runs (`jobs status some` shows them), or some/data")
+    assert said.startswith(
+        "error: some: is a grid; name one of its runs (`sentiment status some` shows them), or some/data"
+    )
     assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
     _write_log(results, "report", "written\n")
     assert _logs(results, "some/report")[:2] == (0, "written\n")
@@ -80,7 +82,7 @@ def test_run_of_several_grids_is_asked_back(results: Results, plan: GridPlan) ->
 
 
 def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "jobs", "logs", run_id, "-f", "--results", str(results.root)]
+    command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
     return subprocess.Popen(command, env=os.environ | {"PATH": str(tmp_path)}, **streams)
 
 

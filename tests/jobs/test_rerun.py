@@ -95,7 +95,7 @@ def _given(results: Results, configs: list[RunConfig], resources: Resources) -> 
 def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
     where = f"{tmp_path / 'nothing'}: no grid was submitted to this folder of results yet"
-    assert (done.exit_code, done.output) == (0, f"{where}; python -m jobs submit GRID, or --results DIR\n")
+    assert (done.exit_code, done.output) == (0, f"{where}; sentiment submit GRID, or --results DIR\n")
 
 
 def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) 
     grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
     states = ("HELD", "FAILED", "COMPLETED")
     rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
-    told = "1 of 3 runs are held in the queue; `python -m jobs rerun some` frees them"
+    told = "1 of 3 runs are held in the queue; `sentiment rerun some` frees them"
     assert list(describe_held("some", rows)) == [told]
     assert list(describe_held("some", rows[1:])) == []
 
@@ -259,6 +259,6 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path:
     said: list[str] = []
     assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
     assert said == [
-        "1 of 1 runs are held in the queue; `python -m jobs rerun g` frees them",
+        "1 of 1 runs are held in the queue; `sentiment rerun g` frees them",
         "nothing to do",
     ]

@@ -64,7 +64,7 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(tmp_path: Path) ->
 
 
 def test_logs_say_where_a_single_run_prints(single: RunDir, tmp_path: Path) -> None:
-    done = _jobs(tmp_path, "logs", single.path.name)
+    done = _jobs(tmp_path, "status", "--log", single.path.name)
     assert done.exit_code == 2
     assert "is a run outside of grids, which prints where it was started" in done.output
     unknown = _jobs(tmp_path, "cancel", single.path.name, "nothing")
@@ -75,5 +75,4 @@ def test_submitting_without_slurm_says_how_to_do_it_here(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     done = _jobs(tmp_path, "submit", "smoke")
     assert done.exit_code == 4
-    assert "python -m jobs submit smoke --local" in done.output
-    assert "make submit GRID=smoke LOCAL=1" in done.output
+    assert "sentiment submit smoke --local" in done.output

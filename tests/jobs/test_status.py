@@ -19,7 +19,7 @@ from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, attempt_of, que
 
 NEVER_BEGAN = "task 7_3 never began to train"
 REQUEUED = "job requeued in held state"
-RERUN = "`jobs rerun` lets it go on (scontrol release"
+RERUN = "`sentiment rerun` lets it go on (scontrol release"
 
 
 def _job(state: str, reason: str = "None") -> Job:

@@ -1,4 +1,4 @@
-"""The table of `jobs status`, as wide as the terminal is."""
+"""The table of `sentiment status`, as wide as the terminal is."""
 
 from datetime import UTC, datetime
 
@@ -24,7 +24,7 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         "run-b  FAILED     1    -      -      -       -     3 h ago",
         "run-c  FAILED     1    -      -      2       -     -",
         "run-b and 1 more FAILED: DivergedError: the loss is nan",
-        "`python -m jobs rerun g` goes on with 2",
+        "`sentiment rerun g` goes on with 2",
     ]
 
 

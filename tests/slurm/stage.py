@@ -100,7 +100,7 @@ class Stage:
             "method": "grid",
             "metric": {"name": "validation/f1", "goal": "maximize"},
             "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
-            "command": ["python", "-m", "sentiment", "train", str(base), "${args_no_hyphens}"],
+            "command": ["sentiment", "train", str(base), "${args_no_hyphens}"],
         }
         self.write(f"{self.name}.yaml", grid | self.more)
 

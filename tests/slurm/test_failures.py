@@ -87,7 +87,7 @@ def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> 
         stage.cluster.run("scontrol", "requeuehold", run.job)
     stage.wait(lambda: set(stage.states().values()) == {"HELD"}, "the holds")
     shown = " ".join(stage.run("status", "--failed", expect=1).split())
-    assert f"job requeued in held state; `jobs rerun` lets it go on (scontrol release {freed.job})" in shown
+    assert f"job requeued in held state; `sentiment rerun` lets it go on (scontrol release {freed.job})" in shown
     assert "2 of 2 runs are held in the queue" in stage.submit()
     assert "1 run cancelled" in stage.run("cancel", given_up.run_id)
     before = freed.job
@@ -113,7 +113,7 @@ def test_cancelled_run_saves_and_stays_cancelled_until_it_is_submitted(stage: St
     assert "1 run cancelled" in stage.run("cancel", ours.run_id)
     stage.cluster.run("scancel", by_hand.job)
     stage.wait(lambda: set(stage.states().values()) == {"CANCELLED"}, "the ends")
-    assert {row["run_id"]: row["reason"] for row in stage.rows()}[ours.run_id] == "by `jobs cancel`"
+    assert {row["run_id"]: row["reason"] for row in stage.rows()}[ours.run_id] == "by `sentiment cancel`"
     assert [run.attempts[-1].detail for run in (ours, by_hand)] == ["SIGTERM", "SIGTERM"]
     stage.run("status", expect=1)  # nothing goes on, and not all is done
     assert "nothing to submit" in stage.rerun()

@@ -11,7 +11,7 @@ def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage)
     stage.write_grid(seed=[1])
     stage.submit()
     (run,) = stage.runs
-    following = stage.start("logs", run.run_id, "--follow")
+    following = stage.start("status", "--log", run.run_id, "--watch")
     run.wait_for_step(40)
     run.send("USR2")
     output, _ = following.communicate(timeout=200)
@@ -20,7 +20,7 @@ def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage)
     begins = [f"run {run.run_id}, process {one.pid} on {one.host}" for one in (first, second)]
     assert [line for line in output.splitlines() if line.startswith("run ")] == begins
     assert f"{run.run_id}: COMPLETED" in output
-    newest = stage.run("logs", run.run_id)
+    newest = stage.run("status", "--log", run.run_id)
     assert begins[0] in newest.partition(begins[1])[0]
     assert "saved, and requeued" in run.log
     assert f"==> {run.task[0].run_log(run.run_id)} <==" in newest
@@ -33,7 +33,7 @@ def test_each_run_of_a_task_has_a_log_of_its_own(stage: Stage) -> None:
     stage.submit()
     stage.wait_completed(stage.runs)
     for run in stage.runs:
-        assert [line for line in stage.run("logs", run.run_id).splitlines() if line.startswith("run ")] == [
+        assert [line for line in stage.run("status", "--log", run.run_id).splitlines() if line.startswith("run ")] == [
             f"run {run.run_id}, process {run.attempts[0].pid} on {run.attempts[0].host}"
         ]
 

@@ -103,7 +103,7 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     unlucky = run(tracking__wandb="online")
     assert unlucky.complete() == expected
     assert len(unlucky.told) == 1
-    assert "python -m jobs sync" in unlucky.told[0]
+    assert "sentiment sync" in unlucky.told[0]
 
 
 @pytest.mark.usefixtures("impatient")

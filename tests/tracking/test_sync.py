@@ -1,4 +1,4 @@
-"""`python -m jobs sync`: its output and exit code, in whatever state W&B is."""
+"""`sentiment sync`: its output and exit code, in whatever state W&B is."""
 
 import json
 import shutil

@@ -51,7 +51,7 @@ class TrackedRun(Experiment):
         return copying_processes(self.run_dir.path)
 
     def sync(self, *arguments: str) -> tuple[int, str]:
-        """`python -m jobs sync` for all runs in these results; exit code and all that it printed."""
+        """`sentiment sync` for all runs in these results; exit code and all that it printed."""
         with self.start_sync(*arguments) as command:
             output, _ = command.communicate()
         return command.returncode, output

@@ -43,7 +43,7 @@ def start(config: Path, results: Path) -> "subprocess.Popen[str]":
 
 def digest(run_dir: RunDir) -> str:
     """What the command of this name prints."""
-    command = [sys.executable, "-m", "sentiment", "digest", str(run_dir.path)]
+    command = [sys.executable, "-m", "sentiment", "show", str(run_dir.path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -135,7 +135,7 @@ def copy(program: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(copy: Path, tmp_path: Path) -> Start:
-    """Starts `python -m jobs` from the copy, in another folder that has a `sentiment` as well."""
+    """Starts `sentiment` from the copy, in another folder that has a `sentiment` as well."""
     (tmp_path / "here" / "sentiment").mkdir(parents=True)
     (tmp_path / "here" / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
@@ -166,7 +166,7 @@ def test_copy_that_lacks_a_package_is_refused(start: Start, copy: Path, lost: st
     done = start()
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but ")
-    assert "`python -m jobs rerun GRID --new-code`" in done.stderr
+    assert "`sentiment rerun GRID --new-code`" in done.stderr
 
 
 def _told(run: Experiment, choice: str) -> Experiment:

@@ -81,7 +81,7 @@ def _digests(run_dir: PretrainedDir) -> tuple[str, str, str]:
 def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, results: Results) -> None:
     config = _config(table)
     assert not has_pretrained(config, results)
-    with pytest.raises(ElmoError, match=r"'pretrained/tiny': is not trained .* `python -m sentiment pretrain`"):
+    with pytest.raises(ElmoError, match=r"'pretrained/tiny': is not trained .* `sentiment prepare pretrain`"):
         find_model(config, results)
     said: list[str] = []
     assert run_pretraining([config, config], results, StopRequest(), Console(said.append, silent)) is None
