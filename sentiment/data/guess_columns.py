@@ -21,7 +21,6 @@ _LONGEST_NAME, _MOST_WORDS_OF_A_NAME = 40, 3
 _FEW_VALUES = 10
 _SHOWN_VALUES, _SHOWN_ROWS, _SHOWN_WIDTH = 6, 5, 60
 _LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
-_INDEX_NAMES = ("", "index", "id", "unnamed: 0", "row", "no", "nr")
 # Pairs of words of which nobody doubts which is which: negative, positive.
 _PAIRS = (("sad", "happy"), ("bad", "good"), ("unhappy", "happy"), ("negativ", "positiv"), ("n", "p"), ("-", "+"),
           ("-1.0", "1.0"), ("neg.", "pos."), ("angry", "happy"), ("dislike", "like"), ("hate", "love"))  # fmt: skip
@@ -48,14 +47,11 @@ class TableColumn:
 
     def can_hold(self, role: str) -> bool:
         """Whether it can be the column of the texts (`text`) or of the labels (`label`)."""
-        different, rows = len(self.counts), len(self.values)
-        numbers_rows = different == rows > 1 and all(value.lstrip("-").isdigit() for value in self.counts)
-        if numbers_rows or str(self.key).strip().lower() in _INDEX_NAMES:
-            return False
-        sentences = 2 * sum(" " in value for value in self.counts) > different > rows / 2
-        if role == "text":
-            return sentences
-        return not sentences and 0 < different <= _FEW_VALUES and (different <= rows / 2 or rows < 5)
+        different = len(self.counts)
+        sentences = 2 * sum(" " in value for value in self.counts) > different > len(self.values) / 2
+        return (
+            sentences if role == "text" else not sentences and 0 < different <= min(_FEW_VALUES, len(self.values) / 2)
+        )
 
 
 @dataclass(frozen=True)

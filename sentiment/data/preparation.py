@@ -105,7 +105,6 @@ class CorpusReport(Record):
         left_out: rows by the reason, such as DUPLICATE.
         refused: rows that cannot be used, by the reason.
         spanning: rows that span several lines, whatever became of them.
-        tested_twice: validation and test rows that a further test set has as well.
     """
 
     source: str
@@ -116,7 +115,6 @@ class CorpusReport(Record):
     left_out: dict[str, int]
     refused: dict[str, CountedLines]
     spanning: dict[str, CountedLines]
-    tested_twice: int
     parts: dict[Part, PartCount]
     tokens: int
     types: int
@@ -135,8 +133,6 @@ class CorpusReport(Record):
                     f"    {extra.unknown_authors:,} of the kept rows may be by authors of validation or test: one of "
                     "the tables does not name authors (columns.user)"
                 )
-        if self.tested_twice:
-            lines.append(f"  {self.tested_twice:,} tweets of validation or test are in a further test set as well")
         for part, count in self.parts.items():
             of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
             lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
@@ -277,7 +273,7 @@ class Preparation:
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
         self._index: dict[str, int] = {}  # number of each type
         self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
-        self._rows_written = self._tested_twice = 0
+        self._rows_written = 0
         self._of: dict[str | int | None, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused, self._spanning = RowCounter(), RowCounter()
@@ -443,13 +439,10 @@ class Preparation:
         self._of[of]["kept"] += 1
         if isinstance(of, int):
             self._of[of]["unknown_authors"] += author == UNKNOWN or self._held_out_by_unknown
-        elif part != TRAIN:
-            tested = (seen for name, seen in self._seen.items() if name is not None)
-            self._tested_twice += of is None and any(key in seen for seen in tested)
-            if of is not None or self._source.extra_train:
-                self._held_out.add(key)
-                self._held_out_by_unknown |= author == UNKNOWN
-                self._held_out_authors |= {author} - {UNKNOWN}
+        elif of is not None or (part != TRAIN and self._source.extra_train):
+            self._held_out.add(key)
+            self._held_out_by_unknown |= author == UNKNOWN
+            self._held_out_authors |= {author} - {UNKNOWN}
 
     def _report(self, arrays: dict[str, npt.NDArray[Any]], read: int) -> CorpusReport:
         parts = {}
@@ -477,7 +470,6 @@ class Preparation:
             left_out=dict(self._left_out),
             refused=self._refused.counted(),
             spanning=self._spanning.counted(),
-            tested_twice=self._tested_twice,
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=len(self._index),

@@ -13,7 +13,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -567,22 +567,21 @@ class RowCounter:
     """Counts rows by reason."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, list[int]] = {}
-        self._counts: Counter[str] = Counter()
+        self._lines: dict[str, list[int]] = defaultdict(list)
 
     def add(self, reason: str, line: int) -> None:
         """Count a row."""
-        self._counts[reason] += 1
-        if self._counts[reason] <= _EXAMPLES:
-            self._lines.setdefault(reason, []).append(line)
+        self._lines[reason].append(line)
 
     def total(self, apart_from: Iterable[str] = ()) -> int:
         """The number of rows that were counted for other reasons than these."""
-        return sum(count for reason, count in self._counts.items() if reason not in apart_from)
+        return sum(len(lines) for reason, lines in self._lines.items() if reason not in apart_from)
 
     def counted(self) -> dict[str, CountedLines]:
         """The rows by reason, in the order in which the reasons were first met."""
-        return {reason: CountedLines(count=self._counts[reason], lines=lines) for reason, lines in self._lines.items()}
+        return {
+            reason: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for reason, lines in self._lines.items()
+        }
 
     def most_common(self, apart_from: Iterable[str] = ()) -> str:
         """All reasons but these, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

@@ -5,6 +5,7 @@ language models learn from.
 import codecs
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,7 +30,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Refusal, form_of, opened_bytes
+from sentiment.data.tables import Refusal, Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
@@ -228,6 +229,7 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 # --- text to learn from ---------------------------------------------------------------------------------------------
 
 _EVERY = 10_000
+_COUNTED = ("used", "held_out", "repeated", "refused")
 
 
 class TextCount(Record):
@@ -306,60 +308,44 @@ def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], 
     Raises:
         DataError: a file cannot be read, or nothing of it can be used.
     """
-    rows = corpus.rows("train")
-    lengths = [corpus.lengths()[rows]]
-    pieces = [corpus.token_ids[np.repeat(corpus.parts == TRAIN, corpus.lengths())]]
+    trained = corpus.parts == TRAIN
+    held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
+    authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
+    seen = set(corpus.keys[trained].tolist())
     index = {token: number for number, token in enumerate(corpus.types)}
+    tokenizer = Tokenizer(config)
+    forms = TweetForms(beside=tokenizer)
+    lengths: list[int] = []
+    token_ids = array("i")  # a list of Python's integers would take ten times as much memory
     counts: dict[str, TextCount] = {}
-    if files:
-        reader = _Reader(corpus, index, config)
-        for file in files:
-            counts[file.name], more_lengths, token_ids = reader.read(file, progress)
-            lengths.append(np.array(more_lengths, np.int64))
-            pieces.append(np.array(token_ids, np.int32))
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
-    return TrainingText(list(index), np.concatenate(pieces), offsets, counts)
-
-
-class _Reader:
-    def __init__(self, corpus: Corpus, index: dict[str, int], config: TextConfig) -> None:
-        trained = corpus.parts == TRAIN
-        self._held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
-        self._authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
-        self._seen = set(corpus.keys[trained].tolist())
-        self._index, self._tokenizer = index, Tokenizer(config)
-        self._forms = TweetForms(beside=self._tokenizer)
-
-    def read(self, file: TweetFile, progress: Progress) -> tuple[TextCount, list[int], "array[int]"]:
-        """What became of the tweets of a file, the lengths of those that are used, and their token numbers."""
-        lengths: list[int] = []
-        token_ids = array("i")  # a list of Python's integers would take ten times as much memory
-        read = held_out = repeated = refused = 0
-        for read, row in enumerate(file.read(), start=1):
-            if read % _EVERY == 0:
-                progress(f"reading {Path(file.name).name}", read, file.total)
+    for file in files:
+        count: Counter[str] = Counter()
+        for number, row in enumerate(file.read(), start=1):
+            if number % _EVERY == 0:
+                progress(f"reading {Path(file.name).name}", number, file.total)
+            tokens = tokenizer(row.text) if isinstance(row, Row) else []
+            key = key_of(forms.of(row.text, tokens)) if isinstance(row, Row) else 0
             if isinstance(row, Refusal):
-                refused += 1
-                continue
-            tokens = self._tokenizer(row.text)
-            key = key_of(self._forms.of(row.text, tokens))
-            if key in self._held_out or author_key(author_form(row.user)) in self._authors:
-                held_out += 1
-            elif key in self._seen:
-                repeated += 1
+                what = "refused"
+            elif key in held_out or author_key(author_form(row.user)) in authors:
+                what = "held_out"
+            elif key in seen:
+                what = "repeated"
             elif not tokens:
-                refused += 1
+                what = "refused"
             else:
-                self._seen.add(key)
+                what = "used"
+                seen.add(key)
                 lengths.append(len(tokens))
-                token_ids.extend([self._index.setdefault(token, len(self._index)) for token in tokens])
-        if not lengths:
-            raise DataError(
-                f"{file.name}: no text of it can be used: of {read:,} rows {held_out:,} are of validation or test or "
-                f"of their authors, {repeated:,} are repeated and {refused:,} cannot be read"
-            )
-        count = TextCount(read=read, used=len(lengths), held_out=held_out, repeated=repeated, refused=refused)
-        return count, lengths, token_ids
+                token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
+            count[what] += 1
+        counts[file.name] = TextCount(read=count.total(), **{name: count[name] for name in _COUNTED})
+        if not count["used"]:
+            raise DataError(f"{file.name}: no text of it can be used: {counts[file.name].render()}")
+    of_corpus = corpus.token_ids[np.repeat(trained, corpus.lengths())]
+    all_lengths = np.concatenate([corpus.lengths()[trained], np.array(lengths, np.int64)])
+    offsets = np.concatenate([[0], np.cumsum(all_lengths)])
+    return TrainingText(list(index), np.concatenate([of_corpus, np.array(token_ids, np.int32)]), offsets, counts)
 
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------

@@ -200,7 +200,7 @@ def test_unlabelled_file_that_cannot_be_used_is_refused_by_name(
     other.write_text("id,tweet\n1,some text\n")
     for config, message in (
         (_with_text(own_words, tmp_path / "gone.txt"), r"gone\.txt: no such file"),
-        (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: of 1 rows"),
+        (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: 0 of 1 tweets"),
         (_with_text(own_words, other), r"other\.csv: vectors\.unlabelled\.columns\.text: no column 'text'"),
         (
             _config(own_words, vectors__min_count=1000),
