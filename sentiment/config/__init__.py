@@ -127,7 +127,6 @@ class RunConfig(Section):
         return self.encoder is not None and self.encoder.use == "tweet"
 
     def fingerprint(self) -> str:
-        """SHA-256 of the identity."""
         return fingerprint(self.identity())
 
     def identity(self) -> dict[str, Any]:

@@ -221,7 +221,6 @@ class DataConfig(Section):
 
     @property
     def source_is_path(self) -> bool:
-        """Whether `source` names a file."""
         return is_path(self.source)
 
     @property
@@ -407,7 +406,6 @@ class ElmoConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_models_begin_with_zeros(cls, values: Any) -> Any:
-        """Unless the configuration says otherwise."""
         own = isinstance(values, dict) and str(values.get("model", "")).startswith(PRETRAINED)
         return {"state": "zero", **values} if own else values
 
@@ -420,7 +418,6 @@ class ElmoConfig(Section):
 
     @property
     def pretrained(self) -> bool:
-        """Whether it is a model that is trained on the run's own text."""
         return self.model in PRETRAINED_MODELS
 
     @property
@@ -464,7 +461,6 @@ class EncoderConfig(Section):
 
     @property
     def layers(self) -> str:
-        """What a classifier reads."""
         return {"tokens": "pieces", "tweet": "tweet"}[self.use]
 
 

@@ -79,7 +79,6 @@ class Corpus:
         return np.diff(self.offsets)
 
     def tokens(self, row: int) -> list[str]:
-        """The tokens of the tweet in one row."""
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]]]
 
 

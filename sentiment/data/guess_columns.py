@@ -37,7 +37,6 @@ class TableColumn:
 
     @property
     def name(self) -> str:
-        """As messages call it."""
         return repr(self.key) if isinstance(self.key, str) else f"number {self.key}"
 
     @cached_property

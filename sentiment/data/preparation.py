@@ -120,7 +120,6 @@ class CorpusReport(Record):
     types: int
 
     def render_lines(self) -> list[str]:
-        """The report as lines of text for a terminal."""
         lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
         lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]

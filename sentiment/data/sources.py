@@ -64,7 +64,6 @@ class Remote:
     sha256: str
 
     def is_at(self, path: Path) -> bool:
-        """Whether a file is this one."""
         return path.stat().st_size == self.size and (not self.sha256 or sha256_of(path) == self.sha256)
 
 
@@ -93,10 +92,9 @@ def download(remote: Remote, folder: Path, progress: Progress | None = None) -> 
             except _NETWORK_ERRORS as error:
                 failures.append(f"{url}: {error}")
                 continue
-            size = part.stat().st_size
             if remote.is_at(part):
-                part.replace(target)
-                return target
+                return part.replace(target)
+            size = part.stat().st_size
             if size < remote.size:
                 failures.append(f"{url}: ended after {size:,} of {remote.size:,} bytes")
             else:

@@ -570,7 +570,6 @@ class RowCounter:
         self._lines: dict[str, list[int]] = defaultdict(list)
 
     def add(self, reason: str, line: int) -> None:
-        """Count a row."""
         self._lines[reason].append(line)
 
     def total(self, apart_from: Iterable[str] = ()) -> int:

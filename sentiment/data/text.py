@@ -18,8 +18,6 @@ import numpy.typing as npt
 
 from sentiment.config import TextConfig
 
-_MODULE = "nltk.tokenize.casual"
-
 
 def tweet_patterns() -> tuple[Any, Any]:
     """What NLTK's TweetTokenizer takes for a token, and a character that occurs four times or more in a row.
@@ -27,20 +25,20 @@ def tweet_patterns() -> tuple[Any, Any]:
     Its module is imported without its packages, which import scikit-learn, SciPy and pandas; afterwards they are as if
     never imported.
     """
-    # Not the tokenizer's method `tokenize`, which always unescapes HTML.
-    if "nltk" in sys.modules:
-        casual = importlib.import_module(_MODULE)
-        return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
-    spec = importlib.util.find_spec("nltk")
-    folders = list(spec.submodule_search_locations or []) if spec else []
+    added: set[str] = set()
+    if "nltk" not in sys.modules:
+        spec = importlib.util.find_spec("nltk")
+        for folder in (spec and spec.submodule_search_locations) or ():
+            for name, place in (("nltk", folder), ("nltk.tokenize", f"{folder}/tokenize")):
+                sys.modules[name] = ModuleType(name)
+                sys.modules[name].__path__ = [place]
+        added = {"nltk"}
     try:
-        for name, places in (("nltk", folders), ("nltk.tokenize", [f"{folder}/tokenize" for folder in folders])):
-            sys.modules[name] = ModuleType(name)
-            sys.modules[name].__path__ = places
-        casual = importlib.import_module(_MODULE)
+        # Not the tokenizer's method `tokenize`, which always unescapes HTML.
+        casual = importlib.import_module("nltk.tokenize.casual")
         return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
     finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in added]:
             del sys.modules[name]
 
 
@@ -235,7 +233,6 @@ class TokenRows(NamedTuple):
 
     @classmethod
     def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
-        """Those of tokenised texts."""
         index: dict[str, int] = {}
         token_ids: list[int] = []
         ends = [0]
@@ -246,15 +243,12 @@ class TokenRows(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of tweets."""
         return len(self.offsets) - 1
 
     def tokens(self, row: int) -> list[str]:
-        """The tokens of one tweet."""
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
 
     def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
-        """The chosen rows, in their order."""
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)

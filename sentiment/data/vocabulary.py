@@ -104,7 +104,6 @@ class Vocabulary:
         return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
 
     def write(self, path: Path, write_file: WriteFile = write_atomically) -> None:
-        """Write one type per line, atomically."""
         content = "".join(f"{token}\n" for token in self.types).encode()
         write_file(path, lambda file: file.write(content))
 
@@ -248,7 +247,6 @@ class TextCount(Record):
     refused: Count
 
     def render(self) -> str:
-        """For a terminal."""
         return (
             f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test or of their "
             f"authors, {self.repeated:,} repeated and {self.refused:,} empty ones"
