@@ -22,7 +22,7 @@ from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, read_rungs
+from sentiment.runs.state import Rungs, read_rungs
 
 _MOST = 8
 """Of the values and parameters that vary, and of what is missing."""

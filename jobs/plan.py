@@ -18,9 +18,8 @@ from sentiment.console import Say
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs
 from sentiment.runs.start_copy import find_damage
-from sentiment.runs.state import PRUNED
+from sentiment.runs.state import PRUNED, Rungs
 
 T = TypeVar("T")
 

@@ -41,7 +41,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sentiment.runs.records import Failure
-from sentiment.runs.rungs import Standing
 from sentiment.runs.state import (
     BY_COMMAND,
     CANCELLED,
@@ -58,6 +57,7 @@ from sentiment.runs.state import (
     UNKNOWN,
     RunProgress,
     RunState,
+    Standing,
 )
 from sentiment.runs.state import judge as judge_directory
 

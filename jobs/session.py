@@ -29,8 +29,7 @@ from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
-from sentiment.runs.state import CANCELLED, PAUSED, PLANNED, RUNNING, UNKNOWN
+from sentiment.runs.state import CANCELLED, PAUSED, PLANNED, RUNNING, UNKNOWN, read_rungs
 
 Run = tuple[RunStatus, RunConfig]
 

@@ -30,8 +30,19 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
-from sentiment.runs.rungs import Standing, read_rungs
-from sentiment.runs.state import COMPLETED, HELD, PAUSED, PENDING, PLANNED, PRUNED, RUNNING, UNKNOWN, read_progress
+from sentiment.runs.state import (
+    COMPLETED,
+    HELD,
+    PAUSED,
+    PENDING,
+    PLANNED,
+    PRUNED,
+    RUNNING,
+    UNKNOWN,
+    Standing,
+    read_progress,
+    read_rungs,
+)
 
 NARROW = 80
 _UNLIMITED = 10_000

@@ -23,7 +23,7 @@ from sentiment.files import FolderEntry, write_atomically, write_json
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import Failure, FileRecord, Record, timestamp
 from sentiment.runs.run_dir import Results, read_record
-from sentiment.runs.rungs import read_chosen
+from sentiment.runs.state import read_chosen
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 

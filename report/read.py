@@ -42,8 +42,7 @@ from sentiment.runs.run_dir import (
     read_rows,
     read_whole,
 )
-from sentiment.runs.rungs import Rungs, Standing, read_rungs
-from sentiment.runs.state import LOST, RUNNING, RunProgress, RunState, judge, read_progress
+from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
 
 T = TypeVar("T")
 

@@ -37,8 +37,7 @@ from sentiment.runs.state import read_pruned
 # How long training waits at its end for the rest to be copied. After a warning by Slurm there is little time.
 SECONDS_AFTER_COMPLETION = 10.0
 SECONDS_AFTER_STOP = 2.0
-_POLL_SECONDS = 1.0
-_READING_SHARE = 0.05  # of one core, at most
+_POLL_SECONDS = 2.0
 _CONFIRM_SECONDS = 5.0
 _SECONDS_TO_END = 90  # after the end of training, in case W&B hangs
 # Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
@@ -183,13 +182,11 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
     """
     run = _open(run_dir, identity, action)
     before = sent = run.starting_step
-    pause, training = _POLL_SECONDS, action != "upload"
+    training = action != "upload"
     while True:
-        training = training and not _training_has_ended(pause)
+        training = training and not _training_has_ended()
         completed = run_dir.completed  # asked first, since the result is written after the last row
-        begin = time.monotonic()
         rows = run_dir.read_metrics()
-        pause = max(_POLL_SECONDS, (time.monotonic() - begin) / _READING_SHARE)
         for number, row in enumerate(rows[sent:], start=sent):
             run.log(dotted(row, "/"), step=number, commit=True)
         sent = max(sent, len(rows))
@@ -269,9 +266,9 @@ def _tags(config: RunConfig) -> list[str]:
     return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *frozen)]
 
 
-def _training_has_ended(seconds: float) -> bool:
-    """Whether training has closed its end of the pipe; it is given so many seconds to do so."""
-    if not select.select([sys.stdin], [], [], seconds)[0]:
+def _training_has_ended() -> bool:
+    """Whether training closes its end of the pipe within a while."""
+    if not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
         return False
     signal.alarm(_SECONDS_TO_END)
     return True

@@ -12,8 +12,7 @@ import pytest
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, Standing, read_rungs, read_standing
-from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RunProgress, judge
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, Rungs, RunProgress, Standing, judge, read_rungs, read_standing
 from tests.jobs.submitted import a_plan, attempt_of
 
 PAUSE = attempt_of(None, reason="paused")
@@ -161,7 +160,7 @@ import os, sys
 from pathlib import Path
 from sentiment import files
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 
 results = Results(Path(sys.argv[1]))
 rungs = read_rungs(results, results.read_grid("g"))

@@ -14,7 +14,7 @@ from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 
 # Errors that follow from the configuration alone, so that every attempt meets them. All others may go away without
 # changing the run: with more memory or time, on another node, after a file was put back.

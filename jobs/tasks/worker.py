@@ -29,8 +29,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.processes import is_of_this_array, slurm_job
 from sentiment.runs.attempts import seems_held
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.rungs import Standing, read_rungs
-from sentiment.runs.state import RUNNING, read_progress
+from sentiment.runs.state import RUNNING, Standing, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.5

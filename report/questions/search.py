@@ -18,7 +18,7 @@ from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.rungs import RungRanking, Rungs
+from sentiment.runs.state import RungRanking, Rungs
 
 # With fewer, a forest over a handful of parameters says more of chance than of them.
 ENOUGH_TRIALS = 30

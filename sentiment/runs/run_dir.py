@@ -166,7 +166,6 @@ class Results:
 
     @property
     def path(self) -> Path:
-        """The folder itself."""
         return self.root
 
     def corpus_dir(self, fingerprint: str) -> Path:
@@ -186,7 +185,6 @@ class Results:
         return self.runs / grid / "grid.json"
 
     def ranking_file(self, grid: str, rung: int) -> Path:
-        """The ranking of a search's trials at the end of a rung."""
         return self.runs / grid / f"rung-{rung}.json"
 
     def read_grid(self, grid: str) -> GridPlan | None:
@@ -201,7 +199,6 @@ class Results:
         return plan
 
     def write_grid(self, plan: GridPlan) -> None:
-        """Write the plan of a grid."""
         self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
         write_json(self.grid_file(plan.name), plan.model_dump(mode="json"))
 
@@ -257,7 +254,6 @@ class RunDir:
 
     @property
     def results(self) -> Results:
-        """The results that the run belongs to."""
         return Results(self.path.resolve().parents[2])
 
     @property
@@ -267,7 +263,6 @@ class RunDir:
 
     @property
     def completed(self) -> bool:
-        """Whether the run has its result."""
         return self.result_file.exists()
 
     def create(self, config: RunConfig) -> RunConfig:
@@ -310,7 +305,6 @@ class RunDir:
         self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
 
     def read_config(self) -> RunConfig:
-        """The configuration, as it was written."""
         try:
             return RunConfig.model_validate_json(read_named(self.config_file, _MOST_BYTES))
         except ValidationError as error:
@@ -320,11 +314,9 @@ class RunDir:
             raise RunDirError(f"{self.config_file}: cannot be read: {error}") from None
 
     def read_record(self) -> RunRecord | None:
-        """Provenance and attempts; None before the first attempt."""
         return read_record(self.record_file, RunRecord)
 
     def read_result(self) -> Result | None:
-        """The result; None unless the run is completed."""
         return read_record(self.result_file, Result)
 
     def read_failure(self) -> Failure | None:

@@ -5,17 +5,16 @@ each checkpoint as well, so that two runs can be compared byte for byte, whateve
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import math
-import os
 import statistics
+import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -135,7 +134,6 @@ class Checkpoints:
         return None, damaged
 
     def delete_all(self) -> None:
-        """Delete all states, once the run is completed."""
         for path in self._paths():
             path.unlink(missing_ok=True)
 
@@ -200,26 +198,22 @@ class SaveSchedule:
         self._costs: deque[float] = deque(maxlen=_SAVES_TO_LEARN_FROM)
 
     def due(self, step: int, now: float) -> bool:
-        """Whether to save after this step."""
         if self._every_steps is not None:
             return step % self._every_steps == 0
         return now - self._last >= self.interval
 
     def due_at_epoch_end(self, now: float) -> bool:
-        """Whether to save after this epoch's evaluation."""
         if self._every_steps is not None:
             return False
         return not self._costs or now - self._last >= min(self._cost / _LARGEST_SHARE, self.interval)
 
     @property
     def interval(self) -> float:
-        """Seconds between saves."""
         if not self._costs:
             return _FIRST_SAVE_SECONDS
         return min(math.sqrt(2 * self._cost * _SECONDS_BETWEEN_FAILURES), _LONGEST_INTERVAL_SECONDS)
 
     def saved(self, now: float, seconds: float) -> None:
-        """Learn from a save that ended at `now` and took `seconds`."""
         self._last = now
         self._costs.append(seconds)
 
@@ -229,89 +223,53 @@ class SaveSchedule:
         return statistics.median_low(self._costs)
 
 
-_CLOSED = -1
+_LOG_SHARE = 0.01  # of the time
 
 
 class MetricLog:
-    """`metrics.jsonl`. Its rows are also kept in memory: checkpoints contain them, and the file can be rewritten.
+    """`metrics.jsonl`. Its rows are kept in memory, since checkpoints contain them, and written now and then.
 
-    The file is replaced as a whole once, and then appended to through the open file, never by its name: if a later
-    attempt begins, it puts a file of its own in this one's place, which nothing of this attempt gets into.
+    The file is replaced as a whole, so that it never mixes rows of two attempts.
 
     Args:
         say: called once when the disk is full or fails; rows are then kept and written later.
     """
 
     def __init__(self, run_dir: RunDir, say: Say) -> None:
-        self._run_dir = run_dir
-        self._path = run_dir.metrics_file
-        self._say = say
-        self._descriptor = _CLOSED
+        self._run_dir, self._say = run_dir, say
+        self._next = 0.0
         self._told = False
         self.lines: list[str] = []
 
-    def restore(self, lines: list[str]) -> None:
-        """Reset the log to the lines of a checkpoint; later rows are deleted, since training repeats them."""
-        self.lines = list(lines)
-        self.close()
-        self._write_or_tell()
-
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row. If the disk is full, that is reported and does not end training."""
         self.lines.append(json.dumps(row, allow_nan=False) + "\n")
-        self._write_or_tell()
+        if time.monotonic() >= self._next:
+            self.flush()
 
-    def sync(self) -> None:
-        """Write all rows to the disk.
+    def flush(self) -> None:
+        """Write all rows; if the disk is full, that is reported and does not end training.
 
         Raises:
-            OSError: the disk is full or fails.
+            TakenOverError: a later attempt has begun.
         """
-        if self._descriptor == _CLOSED:
-            self.rewrite()
-        os.fsync(self._descriptor)
+        start = time.monotonic()
+        try:
+            self.write()
+        except OSError as error:
+            if not self._told:
+                self._say(f"{self._run_dir.metrics_file}: cannot be written ({error}); its rows are written later")
+            self._told = True
+        end = time.monotonic()
+        self._next = end + (end - start) / _LOG_SHARE
 
-    def rewrite(self) -> None:
-        """Write the whole file anew, whatever became of it.
+    def write(self) -> None:
+        """Write all rows to the disk.
 
         Raises:
             OSError: the disk is full or fails; the former file is unchanged.
             TakenOverError: a later attempt has begun; likewise.
         """
-        self.close()
-
-        def write(file: BinaryIO) -> None:
-            file.write(self._content())
-            file.flush()
-            self._descriptor = os.dup(file.fileno())
-
-        try:
-            self._run_dir.write(self._path, write)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Add nothing more."""
-        if self._descriptor != _CLOSED:
-            os.close(self._descriptor)
-            self._descriptor = _CLOSED
-
-    def _write_or_tell(self) -> None:
-        """Append the last row, or write all of them where the file is closed."""
-        try:
-            if self._descriptor == _CLOSED:
-                self.rewrite()
-            elif os.write(self._descriptor, line := self.lines[-1].encode()) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        except OSError as error:
-            self.close()  # it may end in a part of the line
-            if not self._told:
-                self._say(f"{self._path}: cannot be written ({error}); its rows are kept and written later")
-            self._told = True
-
-    def _content(self) -> bytes:
-        return "".join(self.lines).encode()
+        self._run_dir.write(self._run_dir.metrics_file, lambda file: file.write("".join(self.lines).encode()))
 
 
 def add_timing(run_dir: RunDir, **row: Any) -> None:

@@ -59,8 +59,9 @@ class StopRequest:
         self._clock = clock
         self._signal: signal.Signals | None = None
         self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-        self._steps: deque[float] = deque(maxlen=_RECENT)
-        self._saves: deque[float] = deque(maxlen=_RECENT)
+        # Seconds that recent steps and saves took.
+        self.steps: deque[float] = deque(maxlen=_RECENT)
+        self.saves: deque[float] = deque(maxlen=_RECENT)
 
     def __enter__(self) -> Self:
         in_main = threading.current_thread() is threading.main_thread()
@@ -72,14 +73,6 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def learn_step(self, seconds: float) -> None:
-        """Learn how long a step took."""
-        self._steps.append(seconds)
-
-    def learn_save(self, seconds: float) -> None:
-        """Learn how long a save took."""
-        self._saves.append(seconds)
-
     def reason(self) -> Stop | None:
         """The reason to stop now; None if there is none.
 
@@ -89,7 +82,7 @@ class StopRequest:
         if self._signal is not None:
             return Stop("signal", self._signal.name)
         if self.end is not None:
-            needed = max(self._steps, default=0.0) + 2 * max(self._saves, default=1.0) + MARGIN_SECONDS
+            needed = max(self.steps, default=0.0) + 2 * max(self.saves, default=1.0) + MARGIN_SECONDS
             left = self.end - self._clock()
             if left < needed:
                 return Stop("deadline", f"{max(left, 0):.0f} s left, a step and a save may need {needed:.0f} s")

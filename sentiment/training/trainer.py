@@ -106,12 +106,10 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
-        """Whether there was no improvement for as many epochs as `patience` allows."""
         patience = self._config.patience
         return patience is not None and self._epochs_since_best >= patience
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state, as tensors and plain values."""
         return {
             "best_value": self._best_value,
             "best_epoch": self.best_epoch,
@@ -120,7 +118,6 @@ class EarlyStopping:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
         self._best_value, self._epochs_since_best = state["best_value"], state["epochs_since_best"]
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
 
@@ -175,7 +172,6 @@ class Updater:
         self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
 
     def precision(self) -> AbstractContextManager[Any]:
-        """The context for the forward pass."""
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
 
     @without_compiler()
@@ -191,12 +187,10 @@ class Updater:
 
     @without_compiler()
     def state_dict(self) -> dict[str, Any]:
-        """The state of optimiser and gradient scaler, as tensors and plain values."""
         return {"optimizer": self._optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
     @without_compiler()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
@@ -229,10 +223,7 @@ class Trainer(Generic[T]):
         self.seconds = 0.0  # trained, over all attempts
         self.save_seconds = 0.0
         self.hardware = [hardware_kind(self.device)]  # that computed the steps, in its order
-        self._run_dir = run.run_dir
-        self._config = run.config
-        self._stop = run.stop
-        self._console = run.console
+        self._run = run
         self.identity = identity
         self._updater = Updater(task.model, run.config.training, self.device)
         self.log = MetricLog(run.run_dir, run.console.say)
@@ -244,8 +235,7 @@ class Trainer(Generic[T]):
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or early stopping has ended training."""
-        return self.epoch >= self._config.training.epochs or self.early_stopping.should_stop
+        return self.epoch >= self._run.config.training.epochs or self.early_stopping.should_stop
 
     def train(self) -> Stop | None:
         """Train to the end, or save and return the reason to stop.
@@ -258,11 +248,11 @@ class Trainer(Generic[T]):
         """
         self._clock = time.monotonic()
         while not self.finished:
-            if stop := self._stop.after_epoch(self.epoch) or self._train_epoch():
+            if stop := self._run.stop.after_epoch(self.epoch) or self._train_epoch():
                 self.save(last_chance=True)
                 return stop
         self.save()
-        self.log.rewrite()
+        self.log.write()
         return None
 
     def state_dict(self) -> dict[str, Any]:
@@ -285,14 +275,14 @@ class Trainer(Generic[T]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set everything to a state that `state_dict` returned."""
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.seconds, self.save_seconds = state["seconds"], state["save_seconds"]
         self.model.load_state_dict(state["model"])
         self._updater.load_state_dict(state["updater"])
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
-        self.log.restore(state["log"])
+        self.log.lines = list(state["log"])
+        self.log.flush()  # later rows go, since training repeats them
         present = self.hardware[-1]
         self.hardware = state["hardware"] if state["hardware"][-1] == present else [*state["hardware"], present]
         self._loss_sum = state["loss_sum"].to(self.device)
@@ -310,18 +300,18 @@ class Trainer(Generic[T]):
         self._count_time()
         start = time.monotonic()
         try:
-            self.log.sync()
+            self.log.write()
             self.checkpoints.save(self.step, self.state_dict())
         except OSError as error:
             message = f"the checkpoint at step {self.step} could not be saved: {error}"
             if last_chance:
                 raise RunDirError(f"{message}; the same command goes on from the one before, if any") from None
-            self._console.say(message)
+            self._run.console.say(message)
         seconds = time.monotonic() - start
         self.save_seconds += seconds
-        self._stop.learn_save(seconds)
+        self._run.stop.saves.append(seconds)
         self._schedule.saved(time.monotonic(), seconds)
-        add_timing(self._run_dir, kind="save", step=self.step, seconds=round(seconds, 4))
+        add_timing(self._run.run_dir, kind="save", step=self.step, seconds=round(seconds, 4))
 
     def _train_epoch(self) -> Stop | None:
         """Train to the end of the current epoch, or return a reason to stop."""
@@ -336,27 +326,27 @@ class Trainer(Generic[T]):
             return stopped.stop
         now = time.monotonic()
         seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
-        add_timing(self._run_dir, kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
+        add_timing(self._run.run_dir, kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
         if self._schedule.due_at_epoch_end(now) and not self.finished:
             self.save()
         return None
 
     def _train_batches(self, plan: EpochPlan) -> Stop | None:
-        label = f"epoch {self.epoch + 1}/{self._config.training.epochs}"
+        label = f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
         self.model.train()
         while self.batch < len(plan):
-            if stop := self._stop.reason():
+            if stop := self._run.stop.reason():
                 return stop
             start = time.monotonic()
             self._take_step(plan[self.batch])
             self.batch += 1
-            self._stop.learn_step(time.monotonic() - start)
-            self._console.progress(label, self.batch, len(plan))
+            self._run.stop.steps.append(time.monotonic() - start)
+            self._run.console.progress(label, self.batch, len(plan))
             if self._schedule.due(self.step, time.monotonic()):
                 self.save()
         if self._loss_steps:
             self._log_loss()
-        return self._stop.reason()
+        return self._run.stop.reason()
 
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
@@ -365,7 +355,7 @@ class Trainer(Generic[T]):
         self.step += 1
         self._loss_sum += loss.detach()
         self._loss_steps += 1
-        if self._loss_steps == self._config.training.log_every:
+        if self._loss_steps == self._run.config.training.log_every:
             self._log_loss()
 
     def _log_loss(self) -> None:
@@ -379,18 +369,19 @@ class Trainer(Generic[T]):
     def _evaluate_epoch(self) -> None:
         """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
         try:
-            found = self.task.evaluate(self._stop.check)
+            found = self.task.evaluate(self._run.stop.check)
         except FloatingPointError as error:
             raise self._diverged(str(error)) from None
         self.epoch += 1
         self.batch = 0
         best = self.early_stopping.update(self.epoch, found.validation, self.model)
         self.log.add({"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best} | found.row)
+        self.log.flush()
         self._count_time()
-        self._console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
+        self._run.console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
 
     def _diverged(self, what: str) -> DivergedError:
-        rate = f"{self.task.section}.learning_rate = {self._config.training.learning_rate:g}"
+        rate = f"{self.task.section}.learning_rate = {self._run.config.training.learning_rate:g}"
         return DivergedError(
             f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
         )
@@ -432,7 +423,7 @@ def resumed_trainer(
         trainer.load_state_dict(state)
         run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
     else:
-        trainer.log.restore([])  # rows of an attempt that saved nothing are trained again
+        trainer.log.flush()  # rows of an attempt that saved nothing are trained again
     return trainer
 
 
@@ -503,7 +494,7 @@ def begin_attempt(
 def finish_attempt(
     run: RunContext, record: RunRecord, trainer: Trainer[Any], work: Callable[[], Stop | None]
 ) -> Stop | None:
-    """Do the work of an attempt and record how it ended; the metric log is then closed.
+    """Do the work of an attempt and record how it ended.
 
     Args:
         record: from `begin_attempt`.
@@ -533,6 +524,6 @@ def finish_attempt(
             raise MemoryExhaustedError(detail) from error
         raise
     finally:
-        trainer.log.close()
+        trainer.log.flush()
     end(stop.reason if stop else "completed", stop.detail if stop else None)
     return stop

@@ -29,7 +29,7 @@ from jobs.status import RunStatus
 from sentiment.config_file import read_yaml
 from sentiment.runs.records import THRESHOLD, GridPlan, Halving
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import Rungs, read_rungs
+from sentiment.runs.state import Rungs, read_rungs
 from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
 
 GRIDS = ROOT / "configs" / "grids"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 from tests.jobs.test_local import Here, grid_here, trainers
 from tests.small_runs import Experiment, digest_of
 from tests.training.processes import wait_until

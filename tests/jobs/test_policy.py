@@ -13,8 +13,7 @@ from jobs import policy
 from jobs.policy import CAUSES, Queued, Verdict
 from jobs.slurm.commands import ENDED
 from sentiment.runs.records import Tries
-from sentiment.runs.rungs import Standing
-from sentiment.runs.state import RunProgress, RunState
+from sentiment.runs.state import RunProgress, RunState, Standing
 from tests.jobs.submitted import a_failure, attempt_of
 
 OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"

@@ -28,7 +28,7 @@ from jobs.tasks.worker import SideBySide, Worker
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import Rungs, read_rungs
+from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import a_session, attempt_of, write_attempts

@@ -7,7 +7,7 @@ from typing import Any
 from sentiment.config import RunConfig
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
 LABELS: list[int | None] = [100, 200, None]

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.runs.records import GridPlan
-from sentiment.runs.rungs import RungRanking, Rungs, read_rungs
+from sentiment.runs.state import RungRanking, Rungs, read_rungs
 from tests.slurm.scenario import scenario
 from tests.slurm.stage import DIVERGES, Stage, StagedRun
 

@@ -10,7 +10,7 @@ import pytest
 
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, PlannedRun
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirrored
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer

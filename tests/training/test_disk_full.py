@@ -48,17 +48,18 @@ def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experi
 def test_metric_log_catches_up_when_there_is_room_again(tmp_path: Path) -> None:
     said: list[str] = []
     log = MetricLog(RunDir(tmp_path), said.append)
-    log.restore([])
     log.add({"row": 1})
     with limited_file_size(15):
         log.add({"row": 2})
-        log.add({"row": 3})
+        log.flush()
+        log.flush()
         with pytest.raises(OSError, match=r"metrics\.jsonl"):
-            log.sync()
+            log.write()
     assert len(said) == 1
     assert "metrics.jsonl: cannot be written" in said[0]
-    log.add({"row": 4})
-    assert (tmp_path / "metrics.jsonl").read_text() == "".join(f'{{"row": {n}}}\n' for n in (1, 2, 3, 4))
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"row": 1}\n'
+    log.flush()
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"row": 1}\n{"row": 2}\n'
 
 
 def test_result_is_not_written_beside_an_incomplete_metric_log(experiment: MakeExperiment) -> None:

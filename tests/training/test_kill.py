@@ -49,18 +49,6 @@ def mid_epoch(life: Life) -> Callable[[], bool]:
     return lambda: count_rows(life.run_dir) >= wanted
 
 
-def during_evaluation(life: Life) -> Callable[[], bool]:
-    """Just after the last step of an epoch."""
-    before = life.run_dir.metrics_file.read_bytes() if life.run_dir.metrics_file.exists() else b""
-
-    def reached() -> bool:
-        rows = list(life.run_dir.read_metrics())
-        ends_an_epoch = bool(rows) and rows[-1]["kind"] == "step" and rows[-1]["step"] % life.steps_per_epoch == 0
-        return ends_an_epoch and life.run_dir.metrics_file.read_bytes() not in before
-
-    return reached
-
-
 def mid_save(life: Life) -> Callable[[], bool]:
     """While a checkpoint is being written, some saves later."""
     saved = max((int(path.stem[5:]) for path in life.run_dir.checkpoints.glob("step-*.ckpt")), default=0)
@@ -85,7 +73,7 @@ def _being_written(life: Life) -> set[str]:
     return {path.name for path, _ in files_in(life.run_dir.path) if path.name.endswith(f".{life.pid}.tmp")}
 
 
-_BEGIN: list[Moment] = [during_start_up, mid_epoch, mid_save, mid_epoch, after_save, during_evaluation]
+_BEGIN: list[Moment] = [during_start_up, mid_epoch, mid_save, mid_epoch, after_save, mid_epoch]
 _GO_ON: list[Moment] = [mid_save, mid_epoch, during_start_up]
 _END: list[Moment] = [writing_outcome, writing_outcome]
 LIVES: dict[int, list[list[Moment]]] = {

@@ -52,9 +52,9 @@ def test_deadline_counts_what_a_step_and_two_saves_cost() -> None:
     clock = FakeClock()
     stop = StopRequest(end=clock.now + 1000, clock=clock)
     for seconds in (0.5, 3.0, 0.1):
-        stop.learn_step(seconds)
+        stop.steps.append(seconds)
     for seconds in (2.0, 10.0, 1.0):
-        stop.learn_save(seconds)
+        stop.saves.append(seconds)
     needed = 3.0 + 2 * 10.0 + MARGIN_SECONDS
     clock.now += 1000 - needed - 0.01
     assert stop.reason() is None
@@ -68,11 +68,11 @@ def test_deadline_counts_what_a_step_and_two_saves_cost() -> None:
 def test_only_recent_steps_count() -> None:
     clock = FakeClock()
     stop = StopRequest(end=clock.now + 30, clock=clock)
-    stop.learn_save(1.0)
-    stop.learn_step(60.0)  # the first step of all, say, which warms everything up
+    stop.saves.append(1.0)
+    stop.steps.append(60.0)  # the first step of all, say, which warms everything up
     assert stop.reason() is not None
     for _ in range(100):
-        stop.learn_step(0.01)
+        stop.steps.append(0.01)
     assert stop.reason() is None
 
 
