@@ -1,6 +1,5 @@
 """What the tests of training processes share."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,5 @@ def run_file(tweets_file: Path, shared_results: Results, tmp_path_factory: pytes
     with open(path, "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(values, file)
     config = load_config(path)
-    corpus, _ = prepare_data(config, shared_results, silent)
-    steps_per_epoch = math.ceil(len(corpus.rows("train")) / config.training.batch_size)
-    return RunFile(path, config.run_id, shared_results, steps_per_epoch)
+    prepare_data(config, shared_results, silent)
+    return RunFile(path, config.run_id, shared_results)

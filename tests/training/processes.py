@@ -20,7 +20,6 @@ class RunFile:
     path: Path
     run_id: str
     prepared: Results
-    steps_per_epoch: int
 
     def share_corpus_with(self, results: Path) -> None:
         """Let a new results folder begin with the prepared corpus."""

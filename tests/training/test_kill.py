@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,76 +19,60 @@ from tests.training.processes import RunFile, count_rows, digest, start, wait_un
 
 pytestmark = pytest.mark.slow
 
-# Three kills at the worst moments always, and twenty with `make test-more`.
-FEW, MANY = 3, 20
+# Given a run's directory, the process that trains it and random numbers: whether the moment of its death has come.
+Moment = Callable[[RunDir, int, random.Random], Callable[[], bool]]
 
 
-@dataclass(frozen=True)
-class Life:
-    """A process that trains, and what chooses the moment of its death."""
-
-    run_dir: RunDir
-    pid: int
-    rng: random.Random
-    steps_per_epoch: int
-
-
-Moment = Callable[[Life], Callable[[], bool]]
-
-
-def during_start_up(life: Life) -> Callable[[], bool]:
+def during_start_up(_run_dir: RunDir, _pid: int, rng: random.Random) -> Callable[[], bool]:
     """While torch is imported, or the corpus prepared, or the state read."""
-    end = time.monotonic() + life.rng.uniform(0.02, 2)
+    end = time.monotonic() + rng.uniform(0.02, 2)
     return lambda: time.monotonic() > end
 
 
-def mid_epoch(life: Life) -> Callable[[], bool]:
+def mid_epoch(run_dir: RunDir, _pid: int, rng: random.Random) -> Callable[[], bool]:
     """Some steps further than before."""
-    wanted = count_rows(life.run_dir) + life.rng.randint(3, 14)
-    return lambda: count_rows(life.run_dir) >= wanted
+    wanted = count_rows(run_dir) + rng.randint(3, 14)
+    return lambda: count_rows(run_dir) >= wanted
 
 
-def mid_save(life: Life) -> Callable[[], bool]:
+def mid_save(run_dir: RunDir, pid: int, rng: random.Random) -> Callable[[], bool]:
     """While a checkpoint is being written, some saves later."""
-    saved = max((int(path.stem[5:]) for path in life.run_dir.checkpoints.glob("step-*.ckpt")), default=0)
-    wanted = saved + life.rng.randint(1, 16)
-    return lambda: any(int(name[6:16]) >= wanted for name in _being_written(life) if name.startswith(".step-"))
+    saved = max((int(path.stem[5:]) for path in run_dir.checkpoints.glob("step-*.ckpt")), default=0)
+    wanted = saved + rng.randint(1, 16)
+    return lambda: any(int(name[6:16]) >= wanted for name in _written_by(run_dir, pid) if name.startswith(".step-"))
 
 
-def after_save(life: Life) -> Callable[[], bool]:
+def after_save(run_dir: RunDir, _pid: int, _rng: random.Random) -> Callable[[], bool]:
     """When a checkpoint has just got its name, and old ones are about to be deleted."""
-    before = set(life.run_dir.checkpoints.glob("step-*.ckpt"))
-    return lambda: not set(life.run_dir.checkpoints.glob("step-*.ckpt")) <= before
+    before = set(run_dir.checkpoints.glob("step-*.ckpt"))
+    return lambda: not set(run_dir.checkpoints.glob("step-*.ckpt")) <= before
 
 
-def writing_outcome(life: Life) -> Callable[[], bool]:
+def writing_outcome(run_dir: RunDir, pid: int, rng: random.Random) -> Callable[[], bool]:
     """While predictions or weights are written, when training is finished."""
-    name = life.rng.choice(["predictions.parquet", "best.ckpt", "last.ckpt"])
-    return lambda: f".{name}.{life.pid}.tmp" in _being_written(life)
+    name = rng.choice(["predictions.parquet", "best.ckpt", "last.ckpt"])
+    return lambda: f".{name}.{pid}.tmp" in _written_by(run_dir, pid)
 
 
-def _being_written(life: Life) -> set[str]:
-    """Names of the files that the process is writing."""
-    return {path.name for path, _ in files_in(life.run_dir.path) if path.name.endswith(f".{life.pid}.tmp")}
+def _written_by(run_dir: RunDir, pid: int) -> set[str]:
+    """Names of the files that a process is writing."""
+    return {path.name for path, _ in files_in(run_dir.path) if path.name.endswith(f".{pid}.tmp")}
 
 
+# Three kills at the worst moments always, and twenty with `make test-more`.
 _BEGIN: list[Moment] = [during_start_up, mid_epoch, mid_save, mid_epoch, after_save, mid_epoch]
 _GO_ON: list[Moment] = [mid_save, mid_epoch, during_start_up]
 _END: list[Moment] = [writing_outcome, writing_outcome]
-LIVES: dict[int, list[list[Moment]]] = {
-    FEW: [[mid_epoch, mid_save, writing_outcome]],
-    MANY: [[*_BEGIN, *_GO_ON, *_END], [*_GO_ON, *_BEGIN, *_END]],
-}
+FEW: list[list[Moment]] = [[mid_epoch, mid_save, writing_outcome]]
+MANY = [[*_BEGIN, *_GO_ON, *_END], [*_GO_ON, *_BEGIN, *_END]]
 
 
 def _live(run_file: RunFile, results: Path, moments: list[Moment], seed: int) -> tuple[int, str]:
     """Start the run again and again, kill it at these moments, then let it end: how many kills hit, and the digest."""
-    rng = random.Random(seed)
-    run_dir = run_file.run_dir(results)
-    kills = 0
+    rng, run_dir, kills = random.Random(seed), run_file.run_dir(results), 0
     for moment in moments:
         process = start(run_file.path, results)
-        if wait_until(moment(Life(run_dir, process.pid, rng, run_file.steps_per_epoch)), process):
+        if wait_until(moment(run_dir, process.pid, rng), process):
             end = time.perf_counter() + rng.uniform(0, 0.004)
             while time.perf_counter() < end:
                 pass
@@ -98,10 +81,15 @@ def _live(run_file: RunFile, results: Path, moments: list[Moment], seed: int) ->
         kills += process.returncode == -signal.SIGKILL
         assert process.returncode in (0, -signal.SIGKILL), output
         assert "Traceback" not in output
+    _end(run_file, results)
+    return kills, digest(run_dir)
+
+
+def _end(run_file: RunFile, results: Path, code: int = 0) -> str:
     process = start(run_file.path, results)
     output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return kills, digest(run_dir)
+    assert process.returncode == code, output
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -109,21 +97,18 @@ def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -
     """Digest of a run that nothing happened to."""
     results = tmp_path_factory.mktemp("uninterrupted")
     run_file.share_corpus_with(results)
-    process = start(run_file.path, results)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    _end(run_file, results)
     result = run_file.run_dir(results).read_result()
     assert result is not None
-    assert result.steps % run_file.steps_per_epoch == 0
     assert result.steps >= 150
     return digest(run_file.run_dir(results))
 
 
-@pytest.mark.parametrize("wanted", [FEW, pytest.param(MANY, marks=pytest.mark.more)])
+@pytest.mark.parametrize("lives", [FEW, pytest.param(MANY, marks=pytest.mark.more)], ids=["few", "many"])
 def test_run_killed_at_random_moments_matches_an_uninterrupted_one(
-    run_file: RunFile, uninterrupted: str, tmp_path: Path, wanted: int
+    run_file: RunFile, uninterrupted: str, tmp_path: Path, lives: list[list[Moment]]
 ) -> None:
-    kills, lives = 0, LIVES[wanted]
+    kills, wanted = 0, sum(map(len, lives)) - (lives is MANY) * 2
     for attempt in range(3):  # where a moment was missed the run ended earlier, and another one has to make up for it
         folders = [tmp_path / f"{attempt}-{number}" for number in range(len(lives))]
         seeds = [attempt * len(lives) + number for number in range(len(lives))]
@@ -140,20 +125,16 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice_in_a_row(
     run_file: RunFile, uninterrupted: str, tmp_path: Path
 ) -> None:
     run_file.share_corpus_with(tmp_path)
-    run_dir = run_file.run_dir(tmp_path)
-    rng = random.Random(0)
+    run_dir, rng = run_file.run_dir(tmp_path), random.Random(0)
     for _ in range(2):
         process = start(run_file.path, tmp_path)
-        assert wait_until(mid_epoch(Life(run_dir, process.pid, rng, run_file.steps_per_epoch)), process)
+        assert wait_until(mid_epoch(run_dir, process.pid, rng), process)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
         assert process.returncode == 3, output
         assert "stopped (SIGTERM); all is saved in" in output
         assert "the same command goes on" in output
-    process = start(run_file.path, tmp_path)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    assert "goes on after step" in output
+    assert "goes on after step" in _end(run_file, tmp_path)
     assert digest(run_dir) == uninterrupted
     record = run_dir.read_record()
     assert record is not None
