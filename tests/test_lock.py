@@ -15,7 +15,7 @@ import pytest
 
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import AttemptFolder, ProcessLock, live_owner, patient_lock, seems_held
+from sentiment.runs.attempts import AttemptFolder, ProcessLock, live_owner, seems_held
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -62,12 +62,12 @@ def test_second_process_is_refused_with_the_first_ones_name(path: Path, other_pr
 def test_patient_process_waits_until_the_lock_is_free(path: Path, other_process: "subprocess.Popen[str]") -> None:
     told = []
 
-    def waiting(whom: str) -> None:
+    def waiting(whom: str, _done: int, _total: int | None) -> None:
         told.append(whom)
         other_process.kill()
         other_process.wait()
 
-    with patient_lock(path, "computes", waiting), pytest.raises(LockedError, match=f"process {os.getpid()} "):
+    with ProcessLock(path, "computes", waiting), pytest.raises(LockedError, match=f"process {os.getpid()} "):
         ProcessLock(path).__enter__()
     assert [f"process {other_process.pid} " in whom and "computes" in whom for whom in told] == [True]
 

@@ -22,7 +22,7 @@ from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.text import thinning_of
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sync_folder, write_json
-from sentiment.runs.attempts import patient_lock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import PARTS, Part
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
@@ -106,7 +106,7 @@ def prepare_corpus(
         return _open_from(final, source)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with patient_lock(lock_file, "prepares the same tweets", lambda who: progress(who, 0, None)):
+        with ProcessLock(lock_file, "prepares the same tweets", progress):
             if not final.exists():  # another process may have prepared it meanwhile
                 bound = _train_bound(config, results, progress)
                 with building_place(final) as folder:

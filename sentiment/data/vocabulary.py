@@ -35,7 +35,7 @@ from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, read_named, write_atomically, write_json
-from sentiment.runs.attempts import patient_lock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Count, Record
 from sentiment.runs.run_dir import Results
 
@@ -419,7 +419,7 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
         return []
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with patient_lock(file.parent / "lock", "learns the same vectors", lambda who: progress(who, 0, None)):
+        with ProcessLock(file.parent / "lock", "learns the same vectors", progress):
             return [] if file.exists() else _learn_into(file, config, results, progress)
     except OSError as error:
         raise DataError(f"{file}: the vectors cannot be written: {error}") from error

@@ -414,7 +414,7 @@ def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent
     """
     path = _cache_of(corpus)
     if (found := _cached(path)) is None:
-        with ProcessLock(path.with_suffix(".lock"), "fits the linear baseline", lambda who: progress(who, 0, None)):
+        with ProcessLock(path.with_suffix(".lock"), "fits the linear baseline", progress):
             found = _cached(path) or _made(corpus, measured, progress)
     return found
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
+from sentiment.console import Progress
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import write_atomically
 from sentiment.processes import slurm_job, slurm_restarts
@@ -62,15 +63,13 @@ class ProcessLock:
         RunDirError: the file cannot be written.
     """
 
-    def __init__(
-        self, path: Path, activity: str = "trains this run", waiting: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, path: Path, activity: str = "trains this run", waiting: Progress | None = None) -> None:
         """Take no lock yet.
 
         Args:
             activity: what the owner does while it holds the lock, for the message to others.
-            waiting: waits until the lock is free, and calls this twice a second with the name of the owner; an error
-                that it raises ends the waiting.
+            waiting: waits until the lock is free, and tells this twice a second who holds it; an error that it raises
+                ends the waiting. None does not wait.
         """
         self._path, self._activity, self._waiting = path, activity, waiting
         self._descriptor = -1
@@ -87,7 +86,7 @@ class ProcessLock:
             if self._waiting is None:
                 message = f"{held}; if it is gone for good, delete {self._path}"
                 raise LockedError(message, owner.job if owner else None)
-            self._waiting(held)
+            self._waiting(held, 0, None)
             time.sleep(_POLL_SECONDS)
         return self
 
@@ -121,9 +120,6 @@ def _lock(descriptor: int, kind: int) -> bool:
     except OSError:  # the file system knows no such locks
         return True
     return True
-
-
-patient_lock = ProcessLock
 
 
 def live_owner(path: Path) -> Owner | None:

@@ -11,10 +11,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from sentiment.console import silent
 from sentiment.errors import RunDirError
 from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
 from sentiment.install_paths import ROOT, shipped_folder
-from sentiment.runs.attempts import patient_lock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage
@@ -84,7 +85,7 @@ def freeze_code(results: Results) -> str:
     folder = results.code / version.id
     try:
         results.code.mkdir(parents=True, exist_ok=True)
-        with patient_lock(results.code / "lock", "copies the program's code", lambda _owner: None):
+        with ProcessLock(results.code / "lock", "copies the program's code", silent):
             if find_damage(folder):
                 _write_copy(folder, version, contents)
     except OSError as error:

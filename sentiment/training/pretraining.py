@@ -41,7 +41,7 @@ from sentiment.encoders.models import PretrainedCard, PretrainedDir, Pretraining
 from sentiment.errors import DataError
 from sentiment.files import as_json, fingerprint, sha256_of
 from sentiment.models.classifier import evaluation_mode
-from sentiment.runs.attempts import AttemptFolder, patient_lock
+from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
@@ -383,7 +383,7 @@ def _run_one(run: RunContext, run_dir: PretrainedDir, request: PretrainingReques
     # The folder is named after all that decides the weights: files may have been moved since it was made.
     config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
     run = replace(run, config=run_dir.create(config))
-    with patient_lock(run_dir.lock_file, "trains the same language model", lambda who: run.progress(who, 0, None)):
+    with ProcessLock(run_dir.lock_file, "trains the same language model", run.progress):
         run_dir = replace(run_dir, attempt=AttemptFolder(run_dir.path))
         run = replace(run, run_dir=run_dir)
         if run_dir.completed:
