@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from sentiment.files import files_in, fingerprint, sha256_of, write_atomically, write_json
+from sentiment.files import files_in, fingerprint, sha256_of, write_atomically, write_json, write_once
 from tests.small_runs import limited_file_size
 
 
@@ -38,6 +38,25 @@ def test_old_file_stands_when_writing_breaks_off_or_finds_no_room(tmp_path: Path
     path = tmp_path / "nowhere" / "file"
     with pytest.raises(FileNotFoundError, match=str(path)):
         write_atomically(path, lambda file: file.write(b""))
+
+
+def test_of_several_that_write_a_file_once_the_first_wins_and_one_that_dies_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ranking"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_once(path, lambda file: file.write(b"half"))
+    assert list(tmp_path.iterdir()) == []
+    assert write_once(path, lambda file: file.write(b"first"))
+    assert not write_once(path, lambda file: file.write(b"second"))
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_json_is_sorted_and_refuses_what_is_no_json(tmp_path: Path) -> None:

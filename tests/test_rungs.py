@@ -1,8 +1,6 @@
 """Rungs of a search: their sizes, who goes on, and that what was decided stays decided."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,57 +153,6 @@ def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -
     assert not [path for path in results.ranking_file("g", 0).parent.iterdir() if path.suffix == ".tmp"]
 
 
-_RANKERS = """
-import os, sys
-from pathlib import Path
-from sentiment import files
-from sentiment.runs.run_dir import Results
-from sentiment.runs.state import read_rungs
-
-results = Results(Path(sys.argv[1]))
-rungs = read_rungs(results, results.read_grid("g"))
-link = os.link
-
-def rank(die):
-    if os.fork() == 0:
-        if die == "before the file": files.write_atomically = lambda *_: os._exit(9)
-        if die == "before the link": os.link = lambda *_: os._exit(9)
-        if die == "after the link": os.link = lambda *names: (link(*names), os._exit(9))
-        rungs.settle()
-        os._exit(0)
-
-for die in sys.argv[2].split(","):
-    rank(die)
-codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in sys.argv[2].split(",")]
-print(*sorted(codes))
-"""
-
-
-@pytest.mark.parametrize(
-    ("rankers", "codes"),
-    [
-        ("before the file,before the link", "9 9"),
-        ("after the link", "9"),
-        ("before the link,after the link,lives,lives,lives,lives", None),
-    ],
-)
-def test_rankers_that_die_and_rankers_that_race_leave_one_ranking(
-    results: Results, rankers: str, codes: str | None
-) -> None:
-    """A slot that is requeued, or loses its node, while it ranks; and all slots of a rung at once."""
-    plan = _plan(3)
-    results.write_grid(plan)
-    for run, score in enumerate([0.6, 0.7, 0.8]):
-        _log(results, run, [score])
-    command = [sys.executable, "-c", _RANKERS, str(results.root), rankers]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    assert codes in (None, done)
-    before = results.ranking_file("g", 0).read_bytes() if "after" in rankers else None
-    rungs = _rungs(results, plan)
-    assert _order(rungs if before else rungs.settle()) == [2, 1, 0]
-    assert before in (None, results.ranking_file("g", 0).read_bytes())
-
-
 def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> None:
     plan = _plan(2)
     _log(results, 0, [0.6])
@@ -308,8 +255,3 @@ def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, 
     verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), standing)
     assert verdict.state == state
     assert verdict.reason.startswith(reason)
-
-
-def test_trial_that_went_on_after_it_was_pruned_is_judged_like_any_run() -> None:
-    killed = PAUSE.model_copy(update={"reason": None})
-    assert judge(RunProgress(attempts=2, last_attempt=killed, epoch=2), Standing(0, 1, 4, 6)).state == "LOST"

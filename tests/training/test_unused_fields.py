@@ -45,21 +45,23 @@ def vectors(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
-        ({}, ["model.attention.d_a", "model.attention.r", "model.attention.penalty"]),
-        ({}, ["data.columns.text", "data.columns.id", "data.labels.negative", "data.neutral_band"]),
-        (TABLE, ["data.neutral_band"]),
-        (FEED_FORWARD, ["model.cell", "model.bidirectional"]),
+        (
+            {},
+            [
+                *["model.attention.d_a", "model.attention.r", "model.attention.penalty", "data.columns.text"],
+                *["data.labels.negative", "data.neutral_band"],
+            ],
+        ),
+        (TABLE | FEED_FORWARD, ["data.neutral_band", "model.cell", "model.bidirectional"]),
         ({"embedding.pretrained": "a file"}, ["embedding.initial_std"]),
         (
             ALONE | {"elmo.layers": "top"},
             [
-                *["data.vocabulary.min_count", "data.vocabulary.max_size", "embedding.size"],
-                *["embedding.initial_std", "embedding.trainable", "embedding.dropout", "embedding.token_dropout"],
-                "embedding.polarity",
+                *["data.vocabulary.min_count", "data.vocabulary.max_size", "embedding.size", "embedding.initial_std"],
+                *["embedding.trainable", "embedding.dropout", "embedding.token_dropout", "embedding.polarity"],
             ],
         ),
         (TOKEN_LAYER, ["elmo.state"]),
-        ({"elmo.backend": "allennlp"}, ["elmo.cache"]),
     ],
     ids=str,
 )
