@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.training.device import hardware_kind
+from sentiment.training.trainer import hardware_kind
 from tests.benchmarks import bench_data
 
 

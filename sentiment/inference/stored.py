@@ -243,7 +243,7 @@ def load_model(
 def _network(run: StoredRun, device: "torch.device | None") -> TextModel:
     """The network, put together; its weights are checked before any are made."""
     from sentiment.models.classifier import NetworkModel, build_classifier, encoder_of, sketch_classifier
-    from sentiment.training.device import choose_device
+    from sentiment.training.trainer import choose_device
 
     weights, vocabulary = run.weights(), Vocabulary.from_bytes(*run.content(VOCABULARY_FILE))
     chosen = device or choose_device("auto")

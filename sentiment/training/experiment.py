@@ -52,8 +52,7 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
 from sentiment.tracking import mirror_again, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
-from sentiment.training.device import available_ram
-from sentiment.training.encoding import tweet_vectors
+from sentiment.training.encoding import available_ram, tweet_vectors
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
 from sentiment.training.trainer import VECTORS, Trainer, begin_attempt, finish_attempt, resumed_trainer

@@ -46,7 +46,8 @@ from sentiment.runs.code_version import running_code
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
-from sentiment.training.trainer import Evaluation, Trainer, begin_attempt, finish_attempt, resumed_trainer
+from sentiment.training.task import Evaluation
+from sentiment.training.trainer import Trainer, begin_attempt, finish_attempt, resumed_trainer
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _MARKS, _UNKNOWN, _SPECIAL = (0, 1), 2, 3

@@ -1,7 +1,8 @@
-"""The task of training a classifier, and the metrics of what it predicts."""
+"""What is trained: the contract of a `Task`, that of classifying tweets, and the metrics of what it predicts."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,51 @@ from sentiment.models.classifier import Classifier, predict
 from sentiment.models.lexicon import token_polarity
 from sentiment.models.text_model import Probabilities
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
-from sentiment.training.trainer import Evaluation
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an epoch's evaluation found.
+
+    Attributes:
+        row: for the metric log: scores by part, and whatever else belongs to the epoch.
+        validation: what early stopping looks at: `loss`, and of a classifier `accuracy` and `f1`.
+        summary: for the terminal, in a few words.
+    """
+
+    row: dict[str, Any]
+    validation: Any
+    summary: str
+
+
+class Task(Protocol):
+    """What is trained. Apart from the model's weights it has no memory, so that a run can resume.
+
+    Attributes:
+        model: a module on the task's device that names its `trainable_parameters()`.
+        section: of the configuration: where a user sets learning rate and batch size; for messages.
+    """
+
+    model: Any
+    device: torch.device
+    section: str
+
+    def batches(self, epoch: int) -> EpochPlan:
+        """The batches of an epoch, counted from 0; a function of the epoch alone."""
+
+    def loss(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The loss of the model on a batch, (), which is logged, and a penalty, (), that is minimised besides."""
+
+    def evaluate(self, check: Callable[[], None]) -> Evaluation:
+        """Measure the model.
+
+        Args:
+            check: called between batches; an error that it raises ends the evaluation, which changes no weights.
+
+        Raises:
+            FloatingPointError: what the model says is not a number; the message says of what.
+        """
+
 
 Labels = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]

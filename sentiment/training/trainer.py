@@ -2,85 +2,34 @@
 
 import math
 import os
+import platform
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
-from sentiment.config import EarlyStoppingConfig, TrainingConfig
+from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from sentiment.data.batches import EpochPlan
-from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError
-from sentiment.processes import slurm_job, slurm_restarts
+from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
+from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import Attempt, EncoderRecord, Reason, RunRecord, timestamp
 from sentiment.training.checkpoint import Checkpoints, MetricLog, SaveSchedule, add_timing, newest_state
-from sentiment.training.device import (
-    available_threads,
-    choose_device,
-    hardware_kind,
-    make_reproducible,
-    random_states,
-    restore_random_states,
-)
 from sentiment.training.stop import RunContext, Stop, StoppedError
+from sentiment.training.task import Task
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
 # The name, in an identity, of the file or text that vectors came from.
 VECTORS = "file of pretrained vectors"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an epoch's evaluation found.
-
-    Attributes:
-        row: for the metric log: scores by part, and whatever else belongs to the epoch.
-        validation: what early stopping looks at: `loss`, and of a classifier `accuracy` and `f1`.
-        summary: for the terminal, in a few words.
-    """
-
-    row: dict[str, Any]
-    validation: Any
-    summary: str
-
-
-class Task(Protocol):
-    """What is trained. Apart from the model's weights it has no memory, so that a run can resume.
-
-    Attributes:
-        model: a module on the task's device that names its `trainable_parameters()`.
-        section: of the configuration: where a user sets learning rate and batch size; for messages.
-    """
-
-    model: Any
-    device: torch.device
-    section: str
-
-    def batches(self, epoch: int) -> EpochPlan:
-        """The batches of an epoch, counted from 0; a function of the epoch alone."""
-
-    def loss(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The loss of the model on a batch, (), which is logged, and a penalty, (), that is minimised besides."""
-
-    def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """Measure the model.
-
-        Args:
-            check: called between batches; an error that it raises ends the evaluation, which changes no weights.
-
-        Raises:
-            FloatingPointError: what the model says is not a number; the message says of what.
-        """
 
 
 class EarlyStopping:
@@ -390,6 +339,84 @@ class Trainer(Generic[T]):
         now = time.monotonic()
         self.seconds += now - self._clock
         self._clock = now
+
+
+_MOST_THREADS = 8
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a value of `runtime.device` means.
+
+    Raises:
+        UsageError: this machine does not have the GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UsageError(f"runtime.device = {name!r}: this machine shows {count} CUDA GPUs; valid are 'auto' and 'cpu'")
+    return device
+
+
+def available_threads(config: RuntimeConfig) -> int:
+    """The number of CPU threads: as configured, else the number of cores that this process may use, at most 8."""
+    if config.threads is not None:
+        return config.threads
+    return min(available_cores(), _MOST_THREADS)
+
+
+def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
+    """Make torch's results repeatable: seed it, fix the number of threads, and refuse nondeterministic operations.
+
+    Args:
+        threads: sums depend on it, since each thread adds up a part.
+    """
+    if config.deterministic:
+        # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        # The same as use_deterministic_algorithms(True), which however imports torch's compiler, for a second.
+        torch.set_deterministic_debug_mode("error")
+        # Filling new memory with NaN takes time, and only helps to find reads of uninitialised memory.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+
+
+def random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of the random generators that dropout uses on a device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Restore what `random_states` returned; from a CPU to a GPU, dropout goes on with other random numbers."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def hardware_kind(device: torch.device) -> str:
+    """What the digits of results depend on: the GPU with its compute capability, or the processor's vector unit."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
+    return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _processor() -> str:
+    try:
+        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def resumed_trainer(

@@ -11,7 +11,7 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.config import RuntimeConfig
 from sentiment.models.classifier import build_classifier, count_weights
-from sentiment.training.device import make_reproducible
+from sentiment.training.trainer import make_reproducible
 from sentiment.training.trainer import Updater, OPTIMIZERS
 
 make_reproducible(RuntimeConfig(), 1, 1)

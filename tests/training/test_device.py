@@ -7,8 +7,8 @@ import torch
 
 from sentiment.errors import RunDirError
 from sentiment.runs.records import RunRecord
-from sentiment.training import device
-from sentiment.training.device import available_ram, choose_place
+from sentiment.training import encoding
+from sentiment.training.encoding import available_ram, choose_place
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 
@@ -101,6 +101,6 @@ def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, content: str) -> Non
 
 
 def test_half_of_the_memory_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "available_ram", lambda: 1000)
+    monkeypatch.setattr(encoding, "available_ram", lambda: 1000)
     assert choose_place(500, torch.device("cpu")) == "RAM"
     assert choose_place(501, torch.device("cpu")) == "disk"
