@@ -9,9 +9,8 @@ from report.compare.advice import Recommended, recommend
 from report.compare.datasets import Answers, Dataset, Matcher, datasets_of
 from report.compare.elsewhere import OnTestSet, on_test_sets
 from report.compare.matching import with_folds_pooled
-from report.compare.tweets import negated_gap, packed_curves, tweet_answers, tweet_table
+from report.compare.tweets import packed_curves, tweet_answers, tweet_table
 from report.read import Scores, Study, read_counts, read_curve, read_each, read_scores, read_tweets
-from report.statistics import Difference
 from sentiment.runs.run_dir import Results
 
 
@@ -22,13 +21,11 @@ class BestRun:
     Attributes:
         scores: of the test part.
         tweets: as `tweet_table` gives them; None where their corpus is not on this machine.
-        negated: as `negated_gap` gives it.
     """
 
     curve: list[dict[str, Any]] | None
     scores: Scores | None
     tweets: pd.DataFrame | None
-    negated: Difference | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,5 @@ def _best_run(dataset: Dataset, recommended: Recommended, results: Results) -> t
     found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = found.get(run.run_id)
     tweets = read_tweets(scores.corpus, scores.rows, results) if scores else None
-    texts = [] if tweets is None else [str(text) for text in tweets["text"]]
     table = None if scores is None or tweets is None else tweet_table(dataset, scores, tweets, results)
-    negated = negated_gap(dataset, recommended.configuration, texts)
-    return BestRun(curves.get(run.run_id), scores, table, negated), [*of_curve, *of_scores]
+    return BestRun(curves.get(run.run_id), scores, table), [*of_curve, *of_scores]

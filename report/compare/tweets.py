@@ -6,7 +6,6 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -14,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from report.compare.datasets import Configuration, Dataset, Matcher, compared, spread_between
+from report.compare.datasets import Dataset, Matcher
 from report.read import CompletedRun, Places, Scores, read_curve, read_each, read_tweets
-from report.statistics import Difference, Flags, Values
+from report.statistics import Flags, Values
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results
 
@@ -72,24 +71,6 @@ def _share_right(dataset: Dataset, scores: Scores, results: Results) -> Values:
             right[common[0]] += answered.right()[common[1]]
             known[common[0]] += 1
     return np.asarray(np.where(known > 0, right / np.maximum(known, 1), np.nan), np.float64)
-
-
-def negated_gap(dataset: Dataset, best: Configuration, texts: Sequence[str]) -> Difference | None:
-    """A configuration's accuracy less the baseline's on test tweets with a negating word, where order matters most.
-
-    Args:
-        texts: of the test tweets of the configuration's best seed.
-
-    Returns:
-        None without two such tweets, or if they can't be matched.
-    """
-    runs = [best.best_seed, *(run for run in best.runs if run is not best.best_seed)]
-    pair = dataset.answers.with_baseline(runs, spread_between(one.runs for one in dataset.configurations))
-    negated = np.array([has_negation(text) for text in texts], bool)
-    if pair is None or negated.sum() < 2 or len(pair[0].by_tweet) != len(negated):
-        return None
-    sides = [replace(side, configurations=[one[:, negated] for one in side.configurations]) for side in pair[:2]]
-    return compared([(sides[0], sides[1], pair[2])])[0]
 
 
 # Of all runs and tweets together: 300 kB, and 400 kB as text, so that the page of 1,000 runs stays below 5 MB.

@@ -10,8 +10,9 @@ from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
 from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_scores
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Question, Text
+from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
+from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.statistics import Difference, Pair, Side, Values
 from sentiment.runs.records import THRESHOLD
@@ -38,7 +39,7 @@ class Speed:
     def sentence(self) -> str:
         gap = _said(self.gap, f"{wording.points(self.gap.value)} points", 100)
         epoch = _said(self.best_epoch, wording.signed(self.best_epoch.value), 1)
-        return f"against {wording.parameter_value(POOLING, self.other)}, best epoch {epoch}, overfitting gap {gap}."
+        return f"Against {wording.parameter_value(POOLING, self.other)}: best epoch {epoch}, overfitting gap {gap}."
 
 
 def _said(difference: Difference, value: str, scale: int) -> str:
@@ -66,8 +67,8 @@ def attention(findings: Findings) -> Question:
         speeds, unread = ([], []) if is_search(grid) else speeds_of(grid)
         problems += unread
         if speeds:
-            sentences = Bullets([f"{grid.name}: {one.sentence}" for one in speeds])
-            cards.append(Card("Does self-attention learn faster, and overfit more?", [sentences]))
+            sentences = [Text(joined([emphasis(f"{grid.name}:"), one.sentence])) for one in speeds]
+            cards.append(Card("Does self-attention learn faster, and overfit more?", sentences))
     methods = [_METHOD] if cards else []
     looks, unread = _looks(findings)
     cards += [Card("What does self-attention look at?", looks)] if looks else []

@@ -282,7 +282,7 @@ def _interval_row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     is_narrow = width <= HALF
     height = {"step": _NARROW_ROW if is_narrow else _ROW}
-    x = {"type": "quantitative", "scale": {"zero": False, "padding": 8}}
+    x = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 12}}
     labels = None if is_narrow else {"labelLimit": 380, "grid": False, "labelPadding": 12}
     y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
     colour = {"field": "colour", "type": "nominal", "scale": None}

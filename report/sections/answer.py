@@ -65,7 +65,7 @@ def _headline(best: Recommended) -> object:
 def _name(best: Recommended) -> str:
     """Of what validation tweets chose; of the net, where that is the baseline."""
     name = model_name(best.configuration.config)
-    return f"the mean of {name} and the linear baseline" if best.chosen == "both" else name
+    return f"{name}, averaged with the linear baseline" if best.chosen == "both" else name
 
 
 def _behind(best: Recommended, name: str) -> str:

@@ -9,7 +9,7 @@ from report.compare.findings import Findings
 from report.compare.tweets import ALL_WRONG, DISPUTED, NEGATED, OTHER
 from report.read import Scores
 from report.render import wording
-from report.render.blocks import Block, Fold, Heading, ReportSection, Row, Table, Text, column
+from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text, column
 from report.render.charts import Axis, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
@@ -45,16 +45,7 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
     net = f"the net (run {run.run_id})"
-    numbers = [_calibration_table(scores), _confusion(net, scores, findings)]
-    content: list[Block] = [_reliability(net, scores), Fold("Calibration and confusion in numbers", numbers)]
-    if best.negated:
-        verdict = "" if best.negated.is_shown else ": no difference shown"
-        content.append(
-            Text(
-                f"On the {best.negated.n:,} test tweets with a negating word, the best net less the baseline: "
-                f"{wording.claim(best.negated)}{verdict}."
-            )
-        )
+    content: list[Block] = [_reliability(net, scores), _numbers(scores, run.config.data.label_names)]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes can't be shown."))
@@ -80,22 +71,26 @@ def _log_loss(labels: Flags, said: Values) -> float:
     return float(-np.log(np.maximum(np.where(labels, said, 1 - said), _SUREST)).mean())
 
 
-def _calibration_table(scores: Scores) -> Table:
+def _numbers(scores: Scores, names: tuple[str, str]) -> Table:
+    """Confusion and calibration of each model."""
     rows: list[Row] = []
     for model, name in MODEL_NAMES.items():
         said = scores.said[model]
-        rows.append({"model": name, "error": _off_by(scores.labels, said), "loss": _log_loss(scores.labels, said)})
+        counts = np.bincount(2 * scores.labels + (said >= THRESHOLD), minlength=4)
+        row = {f"called_{place}": int(count) for place, count in enumerate(counts)} | {"model": name}
+        rows.append(row | {"error": _off_by(scores.labels, said), "loss": _log_loss(scores.labels, said)})
     caption = (
-        f"Calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are off on average "
-        "(expected calibration error, ten groups), and the log loss (nats). Log-odds were divided by a temperature "
-        "that was fitted on validation tweets, which changes no label."
+        f"Confusion and calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are "
+        "off on average (expected calibration error, ten groups), and the log loss (nats)."
     )
+    titles = [f"{label} called {called}" for label in names for called in names]
     columns = [
         column("Model", "model"),
+        *(column(wording.capital(title), f"called_{place}", "count") for place, title in enumerate(titles)),
         column("Off by, points", "error", "percent"),
         column("Log loss", "loss", ".3f"),
     ]
-    return Table("calibration", caption, columns, rows)
+    return Table("confusion", caption, columns, rows, folded=True)
 
 
 def _reliability(net: str, scores: Scores) -> Block:
@@ -110,26 +105,6 @@ def _reliability(net: str, scores: Scores) -> Block:
     )
     axes = Axis("mean probability of positive (%)"), Axis("positive tweets (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
-
-
-def _confusion(net: str, scores: Scores, findings: Findings) -> Table:
-    names = findings.recommended.run.config.data.label_names if findings.recommended else ("negative", "positive")
-    rows: list[Row] = []
-    for model, said in (("net", scores.model), ("linear baseline", scores.baseline)):
-        for is_positive, label in enumerate(names):
-            called = said[scores.labels == bool(is_positive)] >= THRESHOLD
-            n, positive = len(called), int(called.sum())
-            row = {"model": model, "label": label, "tweets": n, "negative": n - positive, "positive": positive}
-            rows.append(row | {"right": (positive if is_positive else n - positive) / max(n, 1)})
-    columns = [
-        column("Model", "model"),
-        column("Label", "label"),
-        column("Tweets", "tweets", "count"),
-        *(column(f"Called {name}", key, "count") for name, key in zip(names, ("negative", "positive"), strict=True)),
-        column("Right, %", "right", "percent"),
-    ]
-    caption = f"Confusion: {net} and the linear baseline on n = {len(scores.labels):,} test tweets."
-    return Table("confusion", caption, columns, rows)
 
 
 def _mistakes(tweets: pd.DataFrame, names: tuple[str, str]) -> list[Block]:

@@ -14,7 +14,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report.compare import tweets
 from report.compare.advice import recommend
 from report.compare.datasets import Answered, Answers, Dataset, Matcher, against_baseline, configurations_of
 from report.questions import attention
@@ -128,11 +127,6 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     yield "headline and tile: recommended against the baseline", _shown([best.gain])
     yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in best.rivals)
     yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
-    texts = [
-        "not good" if place % 4 == 0 else "good"
-        for place in range(len(dataset.answers.by_run[layout.runs[0].run_id].rows))
-    ]
-    yield "errors: tweets with a negating word", _shown([tweets.negated_gap(dataset, best.configuration, texts)])
 
 
 def _effects(kind: str, model: Recommendation = "network") -> "_Claims":

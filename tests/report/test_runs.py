@@ -115,7 +115,7 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     assert "of test tweets right" in text
     assert "grid.json" in text.split("What could not be read")[1]
     assert "so mistakes can't be shown" in text
-    assert "Confusion: the net" in text
+    assert "Confusion and calibration" in text
 
 
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
