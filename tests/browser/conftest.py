@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from report.build import build_report
 from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
@@ -28,20 +27,18 @@ def base_url() -> None:
 
 @pytest.fixture(scope="session")
 def report_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Runs with enough trials for every figure."""
-    results = Results(tmp_path_factory.mktemp("browser") / "results")
-    write_study(results, TRIALS)
-    return results
+    """Runs with enough trials for every figure, and their report beside them."""
+    study = write_study(Results(tmp_path_factory.mktemp("browser") / "results"), TRIALS)
+    study.report(study.results.root.parent / "report")
+    return study.results
 
 
 @pytest.fixture(scope="session")
 def report_address(report_results: Results) -> str:
-    """Of their report, alone in its folder."""
-    folder = report_results.root.parent
-    _, page = build_report(report_results, [], folder / "report")
-    alone = folder / "alone" / "report.html"
+    """Of a copy of the page, alone in its folder."""
+    alone = report_results.root.parent / "alone" / "report.html"
     alone.parent.mkdir()
-    shutil.copy(page, alone)
+    shutil.copy(report_results.root.parent / "report" / "report.html", alone)
     return alone.as_uri()
 
 

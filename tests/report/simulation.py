@@ -45,12 +45,6 @@ class World:
     gain: float = 0.0
     """By how much the first configuration is more accurate than all others and than the baseline."""
 
-    def __str__(self) -> str:
-        return (
-            f"{self.configurations:>2} configurations, {self.seeds} seeds that differ by {100 * self.deviation:.0f} "
-            f"points, {self.tweets:,} tweets"
-        )
-
 
 class Layout:
     """Runs by configuration and seed, made once; each world gives them other answers."""
@@ -196,19 +190,13 @@ def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a row for each kind of claim, a column for each sort of world."""
+    """Print a row for each kind of claim, for each sort of world."""
     worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    sorts = [
-        World(configurations, seeds, tweets, deviation)
-        for tweets in (400, 4000)
-        for deviation in (0.0, 0.01, 0.02)
-        for seeds, configurations in ((2, 2), (2, 10), (3, 6), (5, 3))
-    ]
-    sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in (400, 4000) for seeds in (2, 3, 5)]
+    sizes, deviations, shapes = (400, 4000), (0.0, 0.01, 0.02), ((2, 2), (10, 2), (6, 3), (3, 5))
+    sorts = [World(*shape, tweets, one) for tweets in sizes for one in deviations for shape in shapes]
+    sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in sizes for seeds in (2, 3, 5)]
     for world in sorts:
-        print(f"{world}{', the first better by 6 points' if world.gain else ''}", flush=True)
-        for kind, share in rates(world, worlds).items():
-            print(f"    {100 * share:5.1f} %  {kind}", flush=True)
+        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds).items()), sep="\n")
 
 
 if __name__ == "__main__":

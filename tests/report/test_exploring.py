@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report.compare.findings import Findings, analyse
-from report.read import load_study
-from sentiment.config_file import resolve
+from report.compare.findings import Findings
 from sentiment.runs.run_dir import Results
-from tests.report.made_up import BASE, Study
+from tests.report.made_up import Study
 from tests.report.written import Written, completed, written_runs
 
 
@@ -22,9 +20,8 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, dict[s
     study = Study(Results(tmp_path_factory.mktemp("results")))
     for seed, emptied in ((1, 0), (2, 7), (3, 0)):
         text = {"data.text.stop_words": "all"} if emptied else {}
-        study.complete(resolve(BASE, {"seed": seed} | text, "base"), skill=0.3 * seed, emptied=emptied)
-    runs = {run.path.name: run for run in completed(written_runs(study.results.root))}
-    return analyse(load_study(study.results, [])), runs
+        study.single({"seed": seed} | text, skill=0.3 * seed, emptied=emptied)
+    return study.findings(), {run.path.name: run for run in completed(written_runs(study.results.root))}
 
 
 def test_each_curve_is_what_its_run_logged_of_each_part(explored: tuple[Findings, dict[str, Written]]) -> None:

@@ -35,13 +35,9 @@ def test_mcnemar_on_agrestis_approval_ratings() -> None:
     assert (test.discordant, test.n) == ((86, 150), 1600)
 
 
-def test_mcnemar_without_any_disagreement_shows_nothing() -> None:
-    same = np.array([True, False, True])
-    test = statistics.mcnemar(same, same)
-    assert (test.value, test.low, test.high, test.p) == (0.0, None, None, 1.0)
-
-
 def test_interval_of_mcnemar_excludes_zero_just_where_the_test_rejects() -> None:
+    same = statistics.mcnemar(*_flags((True, True, 2), (False, False, 1)))  # no disagreement
+    assert (same.value, same.low, same.high, same.p) == (0.0, None, None, 1.0)
     for only_first in range(21):
         test = statistics.mcnemar(*_flags((True, False, only_first), (False, True, 20 - only_first), (True, True, 9)))
         assert test.p is not None
@@ -166,9 +162,7 @@ def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:
     assert statistics.score_of(Side([one]), None) == statistics.wilson(int(one.sum()), 200)
     found = statistics.score_of(Side([several]), statistics.Spread(0.01, 6))
     assert found.value == pytest.approx(several.mean())
-    assert found.high is not None
-    assert found.high == pytest.approx(min(1.0, found.high))
-    assert _width(found) > 0.2
+    assert 1.0 >= (found.high or 2) > found.value + 0.1
 
 
 def test_rank_correlation_of_intelligence_and_television() -> None:
