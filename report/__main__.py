@@ -7,6 +7,7 @@ import typer
 from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
 
 app = command_line("Report what came out of the runs, and how sure that is.")
+_MOST_PROBLEMS = 10
 
 
 @app.command()
@@ -17,18 +18,25 @@ def report(
     ] = None,
     out: Out = None,
     title: Annotated[str | None, typer.Option("--title", help="What stands at the top of the page.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write it again and again while runs are at work.")] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Write report.md, report.html, figures and tables of all runs, completed or not, to --out or RESULTS/report."""
-    from report.build import TITLE, build_report
+    from report.build import TITLE, build_report, watch_report
     from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
     with Terminal() as terminal:
-        findings, page = build_report(Results(results), grids or [], folder, title or TITLE, terminal.progress)
-    for problem in findings.problems:
+        if watch:
+            echo(f"{folder / 'report.html'} loads itself anew while runs are at work; Ctrl+C ends that", err=True)
+            findings, page = watch_report(Results(results), grids or [], folder, title or TITLE)
+        else:
+            findings, page = build_report(Results(results), grids or [], folder, title or TITLE, terminal.progress)
+    for problem in findings.problems[:_MOST_PROBLEMS]:
         echo(f"left out: {problem}", err=True)
+    if more := findings.problems[_MOST_PROBLEMS:]:
+        echo(f"left out: {len(more):,} more, which the report names", err=True)
     runs = findings.study.runs
     completed = sum(run.completed is not None for run in runs)
     echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")

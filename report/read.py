@@ -166,7 +166,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     """
     found = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
     if unknown := [name for name in names if name not in found]:
-        raise UsageError(f"--grid {unknown[0]}: {results.runs} has {', '.join(found) or 'no grid'}")
+        raise UsageError(f"{unknown[0]}: is no grid here; {results.runs} has {', '.join(found) or 'no grid'}")
     chosen, folders = names or found, []
     for place, name in enumerate(chosen):
         progress("reading grids", place, len(chosen))

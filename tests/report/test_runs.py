@@ -26,7 +26,7 @@ from tests.report.written import read_table
 def test_nothing_to_report_and_an_unknown_grid_are_clear_messages(study: Study, invented: Study) -> None:
     with pytest.raises(RunDirError, match="holds no run to report yet; `make run` trains one"):
         load_study(study.results, [])
-    with pytest.raises(UsageError, match=r"--grid nowhere: .* has attention, elmo, rnn, stop_words, sweep"):
+    with pytest.raises(UsageError, match=r"nowhere: is no grid here; .* has attention, elmo, rnn, stop_words, sweep"):
         load_study(invented.results, ["nowhere"])
 
 
