@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sentiment.config import WORD2VEC, EncoderConfig, RunConfig
-from sentiment.errors import ElmoError, EncoderError
+from sentiment.errors import EncoderError
 from sentiment.files import files_in, named_path
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -112,7 +112,7 @@ def _without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[
     found = {}
     for config in configs:
         request = pretraining_request(config, results)
-        if request and not request.run_dir(results).completed:
+        if request and not request.run_dir.completed:
             found[request.fingerprint] = config
     return list(found.values())
 
@@ -252,5 +252,5 @@ def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:
 
     try:
         find_elmo(model, results.elmo_models)
-    except ElmoError as error:
+    except EncoderError as error:
         yield f"{field}: {error}"

@@ -27,12 +27,8 @@ class DownloadError(SentimentError):
     """A file could not be fetched, or what arrived is not the file that was expected."""
 
 
-class ElmoError(SentimentError):
-    """An ELMo model is missing, damaged, or not what its options say; or it is asked for what it cannot do."""
-
-
 class EncoderError(SentimentError):
-    """A pretrained encoder is missing, damaged, or of a kind that is not read."""
+    """An encoder is missing, damaged, of a kind that is not read, or asked for what it cannot do."""
 
 
 class RunDirError(SentimentError):

@@ -21,7 +21,7 @@ from torch import nn
 
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, ScalarMix, StateMode
 from sentiment.encoders.elmo_files import CHARACTER_KINDS, CHARACTERS, character_ids, read_options, read_weights
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
 
@@ -30,7 +30,7 @@ class ReferenceElmo:
     """allennlp's ELMo as an `Encoder`, with the same choice of states.
 
     Raises:
-        ElmoError: allennlp is not installed.
+        EncoderError: allennlp is not installed.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ def allennlp_elmo() -> ModuleType:
     `ELMoCharacterMapper`.
 
     Raises:
-        ElmoError: allennlp is not installed.
+        EncoderError: allennlp is not installed.
     """
     if "allennlp" not in sys.modules:
         # Looking for a top-level package runs none of its code.
         spec = importlib.util.find_spec("allennlp")
         if spec is None or spec.origin is None:
-            raise ElmoError(
+            raise EncoderError(
                 "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
                 "or choose the default backend, which computes the same"
             )
@@ -120,7 +120,7 @@ _NOT_NEEDED = ("lazy_groups_of", "pad_sequence_to_length", "int_to_device", "is_
 # What ELMo's files import from the rest of allennlp, by module.
 _STAND_INS: dict[str, dict[str, Any]] = {
     "common": {"FromParams": _StandIn, "Registrable": _StandIn},
-    "common.checks": {"ConfigurationError": ElmoError},
+    "common.checks": {"ConfigurationError": EncoderError},
     "common.file_utils": {"cached_path": lambda path: path},
     "common.util": dict.fromkeys(_NOT_NEEDED),
     "data.instance": {"Instance": _StandIn},
@@ -170,7 +170,7 @@ class Elmo(nn.Module):
         state: `zero`: every sentence begins with zeros; `warm`: with the state after a fixed text.
 
     Raises:
-        ElmoError: a file is missing, damaged or of another model.
+        EncoderError: a file is missing, damaged or of another model.
 
     Example:
         >>> from sentiment.encoders.allennlp import Elmo, batch_to_ids  # instead of: from allennlp.modules.elmo import
@@ -214,10 +214,10 @@ class Elmo(nn.Module):
             (batch, time) of bool, true where there is one.
 
         Raises:
-            ElmoError: the inputs are no character ids.
+            EncoderError: the inputs are no character ids.
         """
         if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS or ((inputs < 0) | (inputs >= CHARACTER_KINDS)).any():
-            raise ElmoError(
+            raise EncoderError(
                 f"Elmo: inputs of shape {tuple(inputs.shape)} are no character ids: valid are those of batch_to_ids, "
                 f"(batch, time, {CHARACTERS}) from 0 to {CHARACTER_KINDS - 1}"
             )

@@ -16,9 +16,9 @@ import os
 import random
 import shutil
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -26,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
+from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
 from sentiment.data.corpus import TYPES, Corpus
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
-from sentiment.encoders.models import ElmoFiles, Files, HubFiles, find_model
-from sentiment.errors import EncoderError
+from sentiment.encoders.elmo_files import read_weights
+from sentiment.encoders.models import ElmoFiles, Files, HubFiles
+from sentiment.errors import EncoderError, MemoryExhaustedError
 from sentiment.files import as_json, fingerprint, sha256_of, write_once
 from sentiment.runs.run_dir import Results
 
@@ -56,7 +57,6 @@ Place = Literal["GPU memory", "RAM", "disk"]
 Span = tuple[int, int]
 
 Frozen = ElmoConfig | EncoderConfig
-_ORDER = [*LAYERS, "pieces", BY_TWEET]
 
 
 class Encoder(Protocol):
@@ -74,7 +74,7 @@ def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder
     """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer.
 
     Raises:
-        ElmoError: a part of the model's file is damaged, or allennlp is asked for and not installed.
+        EncoderError: a part of the model's file is damaged, or allennlp is asked for and not installed.
         EncoderError: a transformer cannot be loaded.
     """
     if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
@@ -84,8 +84,8 @@ def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder
     if not isinstance(config, ElmoConfig) or not isinstance(model, ElmoFiles):
         raise TypeError(f"{model} is not what {config} names")
     if config.backend == "own":
-        weights, options = model.read_weights(), model.options
-        return ElmoEncoder(options, weights, state=config.state, precision=config.precision, device=device)
+        weights = read_weights(model.weights_path, model.options)
+        return ElmoEncoder(model.options, weights, state=config.state, precision=config.precision, device=device)
     from sentiment.encoders.allennlp import ReferenceElmo  # loads allennlp
 
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
@@ -124,15 +124,11 @@ class CachePlan:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return cls(tweet_of_row, offsets, token_types.astype(np.int32, copy=False), len(corpus.types))
 
-    @property
-    def tokens(self) -> int:
-        return len(self.token_types)
-
     @cached_property
     def tweet_spans(self) -> list[Span]:
         """The range of tweets in each shard of a layer."""
-        per_shard = max(_LEAST_TOKENS, -(-self.tokens // _MOST_SHARDS))
-        cuts = np.searchsorted(self.offsets, np.arange(per_shard, self.tokens, per_shard))
+        per_shard = max(_LEAST_TOKENS, -(-len(self.token_types) // _MOST_SHARDS))
+        cuts = np.searchsorted(self.offsets, np.arange(per_shard, len(self.token_types), per_shard))
         return list(itertools.pairwise(np.unique([0, *cuts, len(self.offsets) - 1]).tolist()))
 
     @property
@@ -190,12 +186,12 @@ class VectorCache:
 
     def size(self, layers: Collection[str], missing: bool = False) -> int:
         """Bytes of these layers, or what is missing of them, with what they are computed from; nothing is written."""
-        found = 0
-        for layer in self._needed(layers):
-            spans = self.plan.rows(layer)
-            rows = sum(spans[n][1] - spans[n][0] for n in (self.missing(layer) if missing else range(len(spans))))
-            found += rows * self.vector_size * _stored(layer).itemsize
-        return found
+        return sum(
+            (end - start) * self.vector_size * _stored(layer).itemsize
+            for layer in self._needed(layers)
+            for (start, end), path in zip(self.plan.rows(layer), self._shard_files(layer), strict=True)
+            if not (missing and path.exists())
+        )
 
     def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> None:
         """Compute what is missing of these layers; any number of processes may do so at once and share the work.
@@ -205,8 +201,8 @@ class VectorCache:
             progress: called between batches; what it raises ends the work, and complete shards stay.
 
         Raises:
-            EncoderError: the disk has too little room or cannot be written.
-            ElmoError: the model's file is damaged.
+            EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
+            MemoryExhaustedError: the GPU's memory does not hold the model.
         """
         if self.is_complete(layers):
             return
@@ -217,6 +213,8 @@ class VectorCache:
                 raise EncoderError(f"{self.folder}: needs {needed:.3g} GB, but {free:.3g} GB are free there")
             write_once(self.folder / "cache.json", as_json(self._identity))  # for people
             self._compute(layers, build_encoder(self._config, self._model, device), progress)
+        except torch.OutOfMemoryError as error:
+            raise MemoryExhaustedError("the GPU's memory does not hold the encoder") from error
         except OSError as error:
             raise EncoderError(
                 f"{self.folder}: the vectors cannot be written: {error}; complete shards stay, and the same command "
@@ -239,11 +237,7 @@ class VectorCache:
         return found
 
     def shards(self, layer: str) -> list[np.memmap[Any, Any]]:
-        """Read-only memory maps of the shards of a complete layer, each (types or tokens, vector).
-
-        Raises:
-            EncoderError: a shard is missing or is no array.
-        """
+        """Read-only memory maps of the shards of a complete layer, each (types or tokens, vector)."""
         try:
             return [np.load(path, mmap_mode="r") for path in self._shard_files(layer)]
         except (OSError, ValueError) as error:
@@ -264,7 +258,7 @@ class VectorCache:
                 encoder.learn(self._corpus.types, self.shards(BY_TYPE))
         while missing := sorted({shard for layer in needed if layer != BY_TYPE for shard in self.missing(layer)}):
             spans = self.plan.token_spans
-            done = self.plan.tokens - sum(spans[shard][1] - spans[shard][0] for shard in missing)
+            done = len(self.plan.token_types) - sum(spans[shard][1] - spans[shard][0] for shard in missing)
             self._write_tweets(random.choice(missing), needed, encoder, done, progress)
         for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
             leftover.unlink(missing_ok=True)
@@ -292,7 +286,7 @@ class VectorCache:
             layer: np.empty((end - start, self.vector_size), _stored(layer)) for layer, (start, end) in spans.items()
         }
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
-            progress("vectors of tweets", done, self.plan.tokens)
+            progress("vectors of tweets", done, len(tokens))
             for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
                 starts, counts = self.plan.rows_of(layer, first + chosen)
                 found[layer][_tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
@@ -323,34 +317,6 @@ def _is_sealed(content: bytes) -> bool:
     return hashlib.sha256(whole[:-_SEAL_BYTES]).digest() == whole[-_SEAL_BYTES:]
 
 
-class MemoryRows:
-    """The vectors of one layer for all tokens of a cache, in RAM or in GPU memory.
-
-    Args:
-        values: (tokens, vector); or (types, vector), if tokens have the vectors of their types.
-        types: (tokens,): the row of each token's type in `values`.
-    """
-
-    def __init__(self, values: torch.Tensor, types: npt.NDArray[np.int32] | None = None) -> None:
-        self._values, self._types = values, types
-
-    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """The vectors of some tweets side by side, on the device of the values.
-
-        Args:
-            starts: (tweets,): index of the first token of each.
-            lengths: (tweets,): tokens of each.
-            longest: at least the largest length.
-            dtype: of the result; None: that of the stored values.
-
-        Returns:
-            (tweets, longest, vector), zeros after a tweet's end.
-        """
-        tokens = _tokens_of(starts, lengths)
-        rows = torch.from_numpy(tokens if self._types is None else self._types[tokens]).to(self._values.device)
-        return _side_by_side(self._values.index_select(0, rows), lengths, longest, dtype)
-
-
 class DiskRows:
     """A layer on disk: one read per tweet; all reads of a batch are announced to the system before the first one.
 
@@ -369,29 +335,27 @@ class DiskRows:
         self._first_tokens = np.cumsum([0, *map(len, shards)])[:-1]
         self._size, self._dtype = shards[0].shape[1], shards[0].dtype
 
-    def gather(self, starts: Rows, lengths: Rows, longest: int, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """As `MemoryRows.gather`, on the CPU.
+    def gather(self, starts: Rows, lengths: Rows) -> torch.Tensor:
+        """The vectors of some tweets one after another, (tokens, vector), on the CPU.
+
+        Args:
+            starts, lengths: (tweets,): index of the first token of each, and how many it has.
 
         Raises:
             EncoderError: a file was truncated since.
         """
-        ends = np.cumsum(lengths)
-        found = np.empty((int(ends[-1]), self._size), self._dtype)
         width = self._size * self._dtype.itemsize
         shards = np.searchsorted(self._first_tokens, starts, side="right") - 1
         places = self._headers[shards] + (starts - self._first_tokens[shards]) * width
         files = [self._files[shard] for shard in shards]
-        reads = list(zip(files, places.tolist(), (ends - lengths).tolist(), ends.tolist(), strict=True))
+        reads = list(zip(files, (lengths * width).tolist(), places.tolist(), strict=True))
         if hasattr(os, "posix_fadvise"):  # not on macOS
-            for file, place, start, end in reads:
-                os.posix_fadvise(file, place, (end - start) * width, os.POSIX_FADV_WILLNEED)
-        for file, place, start, end in reads:
-            left = found[start:end].reshape(-1).view(np.uint8).data
-            while left:
-                if not (count := os.preadv(file, [left], place)):
-                    raise EncoderError(f"{self._folder}: a shard was truncated after it had been opened")
-                left, place = left[count:], place + count
-        return _side_by_side(torch.from_numpy(found), lengths, longest, dtype)
+            for file, size, place in reads:
+                os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
+        content = bytearray().join(os.pread(file, size, place) for file, size, place in reads)
+        if len(content) < lengths.sum() * width:
+            raise EncoderError(f"{self._folder}: a shard was truncated after it had been opened")
+        return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 
 def _tokens_of(starts: Rows, lengths: Rows) -> Rows:
@@ -400,9 +364,8 @@ def _tokens_of(starts: Rows, lengths: Rows) -> Rows:
     return within + np.repeat(starts, lengths)
 
 
-def _side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int, dtype: torch.dtype | None) -> torch.Tensor:
+def side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Tensor:
     """From (tokens, vector) to (tweets, longest, vector), zeros after a tweet's end."""
-    vectors = vectors.to(dtype or vectors.dtype)
     tweets, size = len(lengths), vectors.shape[1]
     if len(vectors) == tweets * longest:
         return vectors.view(tweets, longest, size)
@@ -427,12 +390,13 @@ class CachedVectors:
         home = device if place == "GPU memory" else torch.device("cpu")
         self.ahead = home != device or place == "disk"
         # Vectors go to a GPU as they are stored, which is often in half the bytes.
-        self._dtype = torch.float32 if device.type == "cpu" else None
-        self._layers: dict[str, MemoryRows | DiskRows] = {}
-        for layer in layers:
-            shards, types = cache.shards(layer), self._plan.token_types if layer == BY_TYPE else None
-            on_disk = place == "disk" and layer != BY_TYPE
-            self._layers[layer] = DiskRows(shards) if on_disk else MemoryRows(_in_memory(shards, home), types)
+        self._on_cpu = device.type == "cpu"
+        self._layers = {
+            layer: DiskRows(cache.shards(layer))
+            if place == "disk" and layer != BY_TYPE
+            else _in_memory(cache.shards(layer), home)
+            for layer in layers
+        }
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """Each layer of these rows of the corpus, as `TweetVectors.gather`."""
@@ -440,8 +404,15 @@ class CachedVectors:
         found = {}
         for name, layer in self._layers.items():
             starts, counts = self._plan.rows_of(name, tweets)
-            vectors = layer.gather(starts, counts, 1 if name == BY_TWEET else longest, self._dtype)
-            found[name] = vectors.to(self._device, non_blocking=True).float()
+            if isinstance(layer, DiskRows):
+                vectors = layer.gather(starts, counts)
+            else:
+                tokens = _tokens_of(starts, counts)
+                places = self._plan.token_types[tokens] if name == BY_TYPE else tokens
+                vectors = layer.index_select(0, torch.from_numpy(places).to(layer.device))
+            vectors = vectors.float() if self._on_cpu else vectors
+            padded = side_by_side(vectors, counts, 1 if name == BY_TWEET else longest)
+            found[name] = padded.to(self._device, non_blocking=True).float()
         return found
 
 
@@ -479,43 +450,8 @@ class FreshVectors:
         """Each layer of the tweets in these rows, as `TweetVectors.gather`."""
         tweets = [self._tokens_of(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
-        starts = np.cumsum(lengths) - lengths
-        found = {}
-        for name, values in self._encoder.encode(tweets, self._layers).items():
-            if name == BY_TWEET:
-                found[name] = values[:, None].to(self._device)
-            else:
-                found[name] = MemoryRows(values).gather(starts, lengths, longest).to(self._device).float()
-        return found
-
-
-@dataclass(frozen=True)
-class CacheRequest:
-    """A cache and all layers that any run reads from it, with the configuration of the first such run."""
-
-    config: RunConfig
-    cache: VectorCache
-    layers: tuple[str, ...]
-
-
-def cache_requests(
-    configs: Iterable[RunConfig], results: Results, corpus_of: Callable[[DataConfig], Corpus]
-) -> list[CacheRequest]:
-    """The caches that runs read, each once; runs without such vectors, or without a cache, read none.
-
-    Args:
-        corpus_of: prepares or finds the corpus of a configuration; called once for each.
-
-    Raises:
-        SentimentError: a model is missing or damaged.
-    """
-    corpus_of = cache(corpus_of)
-    found: dict[Path, CacheRequest] = {}
-    for config in configs:
-        if config.frozen is None or not config.frozen.cached or (model := find_model(config, results)) is None:
-            continue
-        vectors = VectorCache(corpus_of(config.data), config.frozen, model, results)
-        request = found.get(vectors.folder) or CacheRequest(config, vectors, ())
-        layers = {*request.layers, *layers_of(config.frozen)}
-        found[vectors.folder] = replace(request, layers=tuple(sorted(layers, key=_ORDER.index)))
-    return list(found.values())
+        encoded = self._encoder.encode(tweets, self._layers)
+        return {
+            name: (values[:, None] if name == BY_TWEET else side_by_side(values, lengths, longest)).to(self._device)
+            for name, values in encoded.items()
+        }

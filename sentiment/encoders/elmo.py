@@ -27,7 +27,7 @@ from sentiment.encoders.elmo_files import (
     cell_group,
     character_ids,
 )
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 
 Indices = npt.NDArray[np.int64]
 # Of a layer, for each of some tweets: hidden states (tweets, vector) and cells (tweets, cells), float32.
@@ -377,7 +377,7 @@ class ElmoEncoder:
         device: for which the weights are laid out; they are not moved later.
 
     Raises:
-        ElmoError: the model has another number of layers than the published ones.
+        EncoderError: the model has another number of layers than the published ones.
     """
 
     def __init__(
@@ -391,7 +391,9 @@ class ElmoEncoder:
     ) -> None:
         lstm, self.vector_size, self.device = options.lstm, options.vector_size, torch.device(device)
         if lstm.n_layers != len(LAYERS) - 1:
-            raise ElmoError(f"n_layers = {lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid")
+            raise EncoderError(
+                f"n_layers = {lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid"
+            )
         dtype = PRECISIONS[precision]
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
         placed = {name: values.to(self.device, dtype) for name, values in tensors.items() if not name.startswith("RNN")}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 from sentiment.files import read_named, write_atomically
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
@@ -158,18 +158,18 @@ def read_options(path: Path) -> ElmoOptions:
     """Read and check the options of a model.
 
     Raises:
-        ElmoError: the file cannot be read, is no JSON, or has values that are not valid; the message lists all of them.
+        EncoderError: the file cannot be read, is no JSON, or has values that are not valid, of which all are listed.
     """
     try:
         return ElmoOptions.model_validate_json(read_named(path, _MOST_BYTES))
     except OSError as error:
-        raise ElmoError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
+        raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
         mistakes = [
             f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {reprlib.repr(one['input'])}: {one['msg']}"
             for one in error.errors()
         ]
-        raise ElmoError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
+        raise EncoderError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
 
 
 # Attribute of files that hold random numbers instead of a trained model.
@@ -186,7 +186,7 @@ def check_weights(path: Path, options: ElmoOptions) -> bool:
         Whether it holds random numbers instead of a trained model.
 
     Raises:
-        ElmoError: the file is missing or damaged, or a dataset is missing or differs; the message names the first one.
+        EncoderError: the file is missing or damaged, or a dataset is missing or differs, the first of which is named.
     """
     with _opened(path) as file:
         for name, shape in options.datasets().items():
@@ -198,7 +198,7 @@ def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
     """The weights of a model as they stand in its file, float32, by their names.
 
     Raises:
-        ElmoError: as of `check_weights`, or values are not finite; the message names the dataset.
+        EncoderError: as of `check_weights`, or values are not finite; the message names the dataset.
     """
     arrays = {}
     with _opened(path) as file:
@@ -206,9 +206,9 @@ def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
             try:
                 arrays[name] = np.asarray(_dataset(file, name, shape, path)[...], np.float32)
             except (OSError, RuntimeError) as error:
-                raise ElmoError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
+                raise EncoderError(f"{path}: dataset {name} cannot be read, the file is damaged: {error}") from None
             if not np.isfinite(arrays[name]).all():
-                raise ElmoError(f"{path}: dataset {name} holds infinities or NaN; the file is damaged")
+                raise EncoderError(f"{path}: dataset {name} holds infinities or NaN; the file is damaged")
     return arrays
 
 
@@ -218,7 +218,7 @@ def _opened(path: Path) -> "h5py.File":
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        raise ElmoError(
+        raise EncoderError(
             f"{path}: missing, truncated or no HDF5 file ({error}); if it was fetched, delete it and fetch it again"
         ) from None
 
@@ -230,7 +230,7 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     try:
         found = file.get(name)
     except (KeyError, OSError, RuntimeError) as error:
-        raise ElmoError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
+        raise EncoderError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
     wanted = f"the options say {shape}; do options and weights belong together?"
     if not isinstance(found, h5py.Dataset):
         problem = f"is missing, {wanted}"
@@ -242,7 +242,7 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
         problem = f"would fill {found.nbytes:,} bytes, but the file holds {stored:,} of them"
     else:
         return found
-    raise ElmoError(f"{path}: dataset {name} {problem}")
+    raise EncoderError(f"{path}: dataset {name} {problem}")
 
 
 _PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))

@@ -8,16 +8,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import ClassVar
-
-import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, ClassVar
 
 from sentiment.config import PRETRAINED, EncoderConfig, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import corpus_fingerprint
 from sentiment.data.sources import Remote, TweetFile, addresses, download, size_of, source_sha256
-from sentiment.data.vocabulary import TextCount, open_text, whole_training_part
+from sentiment.data.vocabulary import open_text, whole_training_part
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     SIZES,
@@ -25,12 +22,11 @@ from sentiment.encoders.elmo_files import (
     ElmoOptions,
     check_weights,
     read_options,
-    read_weights,
     write_random_model,
 )
-from sentiment.errors import DownloadError, ElmoError, EncoderError, RunDirError
+from sentiment.errors import DownloadError, EncoderError, RunDirError
 from sentiment.files import FolderEntry, fingerprint, named_path, write_json
-from sentiment.runs.records import Count, EncoderRecord, FileRecord, Record
+from sentiment.runs.records import EncoderRecord, FileRecord, Record
 from sentiment.runs.run_dir import Results, RunDir, read_record
 
 # Both serve the same files, for which no checksum was ever published.
@@ -50,55 +46,39 @@ PUBLISHED = {
 # A model of random numbers, for tests and demonstrations.
 TINY = "tiny"
 
+_CHECKSUMS = "elmo_{}_sha256.json"
+
 
 @dataclass(frozen=True)
 class ElmoFiles:
     """An ELMo model on this machine whose weights are complete and have the shapes that its options say.
 
     Attributes:
-        sha256: of the options' file and of that of the weights.
+        fingerprint: of the contents, whatever the names of the files.
         random: whether the weights are random numbers, so that results say nothing about ELMo.
+        vector_size: values per token and layer.
     """
 
     options_path: Path
     weights_path: Path
     options: ElmoOptions
-    sha256: tuple[str, str]
+    fingerprint: str
     random: bool
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the contents, whatever the names of the files."""
-        return fingerprint(self.sha256)
-
-    @property
-    def vector_size(self) -> int:
-        """Values per token and layer."""
-        return self.options.vector_size
-
-    def read_weights(self) -> dict[str, np.ndarray]:
-        """The weights, float32, by their names in the file.
-
-        Raises:
-            ElmoError: a part of the file is damaged.
-        """
-        return read_weights(self.weights_path, self.options)
+    vector_size: int
 
 
-class Fetched(Record):
-    """`fetched.json`, written last: what was fetched of the Hub, from which commit.
+class Checksums(Record):
+    """What was fetched: the SHA-256 of each file, by its name."""
 
-    Attributes:
-        papers: of arXiv, to be cited.
-        sha256: by file name.
-    """
+    sha256: dict[str, str]
 
-    name: str
-    revision: str
+
+class Fetched(Checksums):
+    """`fetched.json`, written last: the same of a model of the Hub; `papers` are those of arXiv."""
+
     commit: str
     licence: str
     papers: list[str]
-    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,32 +86,17 @@ class HubFiles:
     """A transformer whose files are here.
 
     Attributes:
+        fingerprint: of the contents of all files.
+        vector_size: values per token, or per tweet.
         fetched: None of a folder that nobody fetched.
     """
 
     name: str
     folder: Path
-    sha256: dict[str, str]
+    fingerprint: str
+    vector_size: int
     fetched: Fetched | None
     random: ClassVar[bool] = False
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the contents of all files."""
-        return fingerprint(self.sha256)
-
-    @property
-    def vector_size(self) -> int:
-        """Values of a vector, as `config.json` says under the names that transformers gives it.
-
-        Raises:
-            EncoderError: it says nothing of the kind.
-        """
-        try:
-            said = json.loads((self.folder / "config.json").read_bytes())
-            return int(next(said[name] for name in ("hidden_size", "dim", "d_model") if name in said))
-        except (OSError, ValueError, TypeError, StopIteration, RecursionError):
-            raise EncoderError(f"encoder {self.name!r}: its config.json names no hidden_size") from None
 
 
 Files = ElmoFiles | HubFiles
@@ -145,8 +110,7 @@ def find_model(config: RunConfig, results: Results, fingerprint: str | None = No
             whatever has become of its text and of other models.
 
     Raises:
-        ElmoError: it is missing or damaged, or not trained yet.
-        EncoderError: likewise of a model of the Hub.
+        EncoderError: it is missing or damaged, or not trained yet.
         DataError: the text of an own model cannot be read.
     """
     if config.encoder is not None:
@@ -157,16 +121,16 @@ def find_model(config: RunConfig, results: Results, fingerprint: str | None = No
         return find_elmo(config.elmo.model, results.elmo_models)
     if fingerprint:
         run_dir = own_model_dir(fingerprint, config.elmo.model, results)
-    elif (request := pretraining_request(config, results)) and request.run_dir(results).completed:
-        run_dir = request.run_dir(results)
+    elif (request := pretraining_request(config, results)) and request.run_dir.completed:
+        run_dir = request.run_dir
     else:
-        raise ElmoError(
+        raise EncoderError(
             f"ELMo model {config.elmo.model!r}: is not trained on the text of these tweets yet; `sentiment "
             "prepare pretrain` with the run's file trains it"
         )
     found, card = _checked(run_dir.options_file, run_dir.weights_file), run_dir.read_card()
     if card is None or found.fingerprint != card.files_fingerprint:
-        raise ElmoError(f"{run_dir.path}: its files are not those of its card; delete it and train it again")
+        raise EncoderError(f"{run_dir.path}: its files are not those of its card; delete it and train it again")
     return found
 
 
@@ -195,7 +159,7 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
         folder: where published models are kept.
 
     Raises:
-        ElmoError: the model is missing or damaged, or differs from what was first fetched.
+        EncoderError: the model is missing or damaged, or differs from what was first fetched.
     """
     if model == TINY:
         paths = folder / TINY / OPTIONS_FILE, folder / TINY / WEIGHTS_FILE
@@ -203,7 +167,7 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
     if model in PUBLISHED:
         return _find_published(model, folder)
     if not Path(model).is_dir():
-        raise ElmoError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
+        raise EncoderError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
     return _checked(_only_file(Path(model), OPTIONS_FILE), _only_file(Path(model), ".hdf5"))
 
 
@@ -225,10 +189,10 @@ def fetch_elmo(
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.
-        ElmoError: the name is unknown, or the files are no ELMo model whose weights fit its options.
+        EncoderError: the name is unknown, or the files are no ELMo model whose weights fit its options.
     """
     if name not in PUBLISHED:
-        raise ElmoError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
+        raise EncoderError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
     recorded = _recorded(name, folder)
     for file in published_files(name):
         if not (folder / file).exists():
@@ -238,53 +202,45 @@ def fetch_elmo(
             download(remote, folder, progress)
     found = _find_published(name, folder)
     if not recorded:
-        write_json(_record(name, folder), dict(zip(published_files(name), found.sha256, strict=True)))
+        sha256 = {file: source_sha256(folder / file) for file in published_files(name)}
+        write_json(folder / _CHECKSUMS.format(PUBLISHED[name]), {"sha256": sha256})
     return found
 
 
 def _find_published(name: str, folder: Path) -> ElmoFiles:
     paths = [folder / file for file in published_files(name)]
     if missing := [path for path in paths if not path.is_file()]:
-        raise ElmoError(
+        raise EncoderError(
             f"ELMo model {name!r} is not here: {missing[0]} is missing. `sentiment prepare elmo {name}` fetches it, "
             "on a machine with access to the internet"
         )
     found, recorded = _checked(*paths), _recorded(name, folder)
-    for path, sha256 in zip(paths, found.sha256, strict=True):
-        if recorded.get(path.name, sha256) != sha256:
-            raise ElmoError(
+    for path in paths:
+        if path.name in recorded and recorded[path.name] != source_sha256(path):
+            raise EncoderError(
                 f"{path}: is not the file that was fetched first (its SHA-256 differs); delete it and fetch it again "
                 "with `sentiment prepare elmo`"
             )
     return found
 
 
-def _record(name: str, folder: Path) -> Path:
-    """Where the SHA-256 of a published model's files stand since they were first fetched."""
-    return folder / f"elmo_{PUBLISHED[name]}_sha256.json"
-
-
 def _recorded(name: str, folder: Path) -> dict[str, str]:
-    """SHA-256 by file name; empty before the first fetch."""
-    path = _record(name, folder)
-    try:
-        return TypeAdapter(dict[str, str]).validate_json(path.read_bytes()) if path.exists() else {}
-    except ValidationError:
-        raise ElmoError(f"{path}: is damaged; delete it, and what is here is recorded anew") from None
+    found = read_record(folder / _CHECKSUMS.format(PUBLISHED[name]), Checksums)
+    return found.sha256 if found else {}
 
 
 def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:
     options = read_options(options_path)
     random = check_weights(weights_path, options)
-    sha256 = source_sha256(options_path), source_sha256(weights_path)
-    return ElmoFiles(options_path, weights_path, options, sha256, random)
+    known = fingerprint([source_sha256(options_path), source_sha256(weights_path)])
+    return ElmoFiles(options_path, weights_path, options, known, random, options.vector_size)
 
 
 def _only_file(folder: Path, ending: str) -> Path:
     found = sorted(path for path in folder.iterdir() if path.name.endswith(ending))
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
-        raise ElmoError(f"{folder}: an ELMo model has one file whose name ends in {ending}; there is {names}")
+        raise EncoderError(f"{folder}: an ELMo model has one file whose name ends in {ending}; there is {names}")
     return found[0]
 
 
@@ -316,10 +272,15 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     if not any(file.endswith(_SAFE) for file in names):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
     sha256 = {file: source_sha256(folder / file) for file in names}
-    fetched = _read_fetched(folder)
+    fetched = read_record(folder / _FETCHED, Fetched)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} is not what was fetched; delete it and fetch it again")
-    return HubFiles(config.model, folder, sha256, fetched)
+    try:
+        said = json.loads((folder / "config.json").read_bytes())
+        vector_size = int(next(said[size] for size in ("hidden_size", "dim", "d_model") if size in said))
+    except (OSError, ValueError, TypeError, StopIteration, RecursionError):
+        raise EncoderError(f"{name}: its config.json names no hidden_size") from None
+    return HubFiles(config.model, folder, fingerprint(sha256), vector_size, fetched)
 
 
 def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], None]) -> HubFiles:
@@ -337,7 +298,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     if config.is_folder:
         raise DownloadError(f"{name!r}: is a path; names on the Hub are as sentence-transformers/all-MiniLM-L6-v2")
     folder = _folder(config, models)
-    if _read_fetched(folder) is not None:
+    if (folder / _FETCHED).exists():
         return find_encoder(config, models)
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError
@@ -358,7 +319,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     if wrong := [file for file, one in wanted.items() if one.lfs and one.lfs.sha256 != sha256[file]]:
         raise DownloadError(f"{folder / wrong[0]}: is not what the Hub says; delete it and fetch the model again")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
-    record = Fetched(name=name, revision=revision, commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
+    record = Fetched(commit=str(info.sha), licence=licence, papers=papers, sha256=sha256)
     write_json(folder / _FETCHED, record.model_dump(mode="json"))
     return find_encoder(config, models)
 
@@ -373,58 +334,18 @@ def _is_read(name: str) -> bool:
     return len(path.parts) == 1 and path.suffix in (_SAFE, *_TEXTS) and name != _FETCHED
 
 
-def _read_fetched(folder: Path) -> Fetched | None:
-    try:
-        return Fetched.model_validate_json((folder / _FETCHED).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError):
-        raise EncoderError(
-            f"{folder / _FETCHED}: cannot be read; delete the folder and fetch the model again"
-        ) from None
-
-
 class PretrainedCard(FileRecord):
     """`card.json`: what a language model was trained on and how good it is; written last.
 
     Attributes:
         files_fingerprint: of the model's files, as runs record it (`ElmoFiles.fingerprint`).
-        training_tweets: of the corpus' training part, with those that perplexities were measured on.
-        unlabelled: by the path of each further file.
-        init: the model whose weights it began with; None: random ones.
-        words: that are predicted, with both marks and the unknown one.
-        unknown: share of the held-out tweets' words that are predicted as unknown, which makes perplexities lower.
-        parameters: without those that only predict words, which are not kept.
-        tokens: of an epoch.
-        forward, backward: perplexity of the held-out tweets, for each word and the mark at the end.
+        facts: text, tokens and perplexities.
+        lines: the same for a terminal.
     """
 
-    model: str
     files_fingerprint: str
-    source: str
-    training_tweets: Count
-    held_out_tweets: Count
-    unlabelled: dict[str, TextCount]
-    init: str | None
-    words: Count
-    unknown: float
-    parameters: Count
-    tokens: Count
-    epochs: Count
-    best_epoch: Count
-    forward: float
-    backward: float
-
-    def render_lines(self) -> list[str]:
-        """For a terminal."""
-        return [
-            f"{self.model}: {self.parameters:,} weights, {self.tokens * self.best_epoch:,} tokens read in "
-            f"{self.best_epoch} epochs",
-            f"  perplexity of {self.held_out_tweets:,} training tweets that were held out: {self.forward:.1f} forward, "
-            f"{self.backward:.1f} backward (vocabulary {self.words:,}, {100 * self.unknown:.1f} % unknown)",
-            f"  {self.training_tweets:,} training tweets of {self.source}: their text alone",
-            *(f"  {path}: {count.render()}" for path, count in self.unlabelled.items()),
-        ]
+    facts: dict[str, Any]
+    lines: list[str]
 
 
 @dataclass(frozen=True)
@@ -461,6 +382,7 @@ class PretrainingRequest:
         files: unlabelled ones.
         init: the model whose weights it begins with; None: random ones.
         fingerprint: SHA-256 of all that decides the weights.
+        run_dir: where it is trained, and then is.
     """
 
     model: str
@@ -469,10 +391,7 @@ class PretrainingRequest:
     files: list[TweetFile]
     init: ElmoFiles | None
     fingerprint: str
-
-    def run_dir(self, results: Results) -> PretrainedDir:
-        name = self.model.removeprefix(PRETRAINED)
-        return PretrainedDir(results.pretrained / f"{name}-{self.fingerprint[:16]}")
+    run_dir: PretrainedDir
 
 
 def pretraining_request(config: RunConfig, results: Results) -> PretrainingRequest | None:
@@ -480,17 +399,17 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
 
     Raises:
         DataError: the tweets, or an unlabelled file, cannot be read.
-        ElmoError: the model to begin with is missing or has other sizes.
+        EncoderError: the model to begin with is missing or has other sizes.
     """
     if config.elmo is None or not config.elmo.pretrained:
         return None
     model, settings = config.elmo.model, config.pretraining or PretrainingConfig()
-    options = SIZES[model.removeprefix(PRETRAINED)]
-    init = find_elmo(settings.init, results.elmo_models) if settings.init else None
+    size = model.removeprefix(PRETRAINED)
+    options, init = SIZES[size], find_elmo(settings.init, results.elmo_models) if settings.init else None
     if init:
         # In files of training runs the number of characters counts otherwise.
         if init.options.datasets() != options.datasets():
-            raise ElmoError(
+            raise EncoderError(
                 f"pretraining.init = {settings.init!r}: has other sizes than {model}; its LSTMs have "
                 f"{init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
             )
@@ -506,17 +425,9 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
         "unlabelled": [[one.form, one.sha256, column] for one, column in zip(files, columns, strict=True)],
         "init": init.fingerprint if init else None,
     }
-    return PretrainingRequest(model, settings, options, files, init, fingerprint(identity))
-
-
-def has_pretrained(config: RunConfig, results: Results) -> bool:
-    """Whether a run asks for no language model, or for one that is complete.
-
-    Raises:
-        SentimentError: as of `pretraining_request`.
-    """
-    request = pretraining_request(config, results)
-    return request is None or request.run_dir(results).completed
+    known = fingerprint(identity)
+    run_dir = PretrainedDir(results.pretrained / f"{size}-{known[:16]}")
+    return PretrainingRequest(model, settings, options, files, init, known, run_dir)
 
 
 def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDir:
@@ -527,13 +438,13 @@ def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDi
         name: the value of `elmo.model`, for messages.
 
     Raises:
-        ElmoError: it is nowhere.
+        EncoderError: it is nowhere.
     """
     for file in sorted(results.pretrained.glob("*/card.json")):
         with contextlib.suppress(RunDirError):  # of another model that is damaged
             if (card := PretrainedDir(file.parent).read_card()) and card.files_fingerprint == fingerprint:
                 return PretrainedDir(file.parent)
-    raise ElmoError(
+    raise EncoderError(
         f"ELMo model {name!r} ({fingerprint[:8]}): is not whole in {results.pretrained}; copy its folder there from "
         "where it was trained"
     )

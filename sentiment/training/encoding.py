@@ -1,27 +1,17 @@
 """Vectors of ELMo and transformers for runs: the cached ones are computed before training, then opened for it."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from sentiment.config import RunConfig
-from sentiment.console import Console
+from sentiment.config import DataConfig, RunConfig
+from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.encoders.cache import (
-    CachedVectors,
-    FreshVectors,
-    Place,
-    VectorCache,
-    build_encoder,
-    cache_requests,
-    layers_of,
-)
-from sentiment.encoders.models import Files
-from sentiment.errors import MemoryExhaustedError
+from sentiment.encoders.cache import CachedVectors, FreshVectors, Place, VectorCache, build_encoder, layers_of
+from sentiment.encoders.models import Files, find_model
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
 from sentiment.training.trainer import available_threads, choose_device
@@ -31,15 +21,6 @@ _SHARE_OF_GPU = 0.6
 _SHARE_OF_RAM = 0.5
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryExhaustedError("the GPU's memory does not hold the encoder") from error
-
-
-@_memory_errors()
 def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
 
@@ -51,15 +32,30 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
     """
     progress = stop.interrupting(console.progress)
     try:
-        for request in cache_requests(configs, results, lambda data: prepare_corpus(data, results, progress)):
-            _complete(request.config, request.cache, request.layers, Console(console.say, progress))
-            console.say(f"vectors of {', '.join(request.layers)} are complete in {request.cache.folder}")
+        for config, cache, layers in _caches(configs, results, progress):
+            _complete(config, cache, layers, Console(console.say, progress))
+            console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
     except StoppedError as stopped:
         return stopped.stop
     return None
 
 
-@_memory_errors()
+def _caches(
+    configs: Sequence[RunConfig], results: Results, progress: Progress
+) -> Iterable[tuple[RunConfig, VectorCache, list[str]]]:
+    """The caches that runs read, each once, with all layers that any of them reads from it."""
+    corpora: dict[DataConfig, Corpus] = {}
+    found: dict[Path, tuple[RunConfig, VectorCache, list[str]]] = {}
+    for config in configs:
+        if config.frozen and config.frozen.cached and (model := find_model(config, results)):
+            if config.data not in corpora:
+                corpora[config.data] = prepare_corpus(config.data, results, progress)
+            cache = VectorCache(corpora[config.data], config.frozen, model, results)
+            _, _, layers = found.setdefault(cache.folder, (config, cache, []))
+            layers += [layer for layer in layers_of(config.frozen) if layer not in layers]
+    return found.values()
+
+
 def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> TweetVectors | None:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
@@ -68,8 +64,7 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> Tweet
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
-        EncoderError: the disk is full or fails.
-        ElmoError: the model's file is damaged.
+        EncoderError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
     frozen = run.config.frozen

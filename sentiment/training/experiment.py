@@ -13,7 +13,7 @@ from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
-from sentiment.encoders.models import encoder_record, find_model, has_pretrained
+from sentiment.encoders.models import encoder_record, find_model, pretraining_request
 from sentiment.errors import MemoryExhaustedError, RunDirError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
@@ -161,7 +161,8 @@ def run_experiment(run: RunContext) -> Stop | None:
 
 def _train_language_model(run: RunContext) -> Stop | None:
     """Train the model that the run reads, unless it reads none or it is there; a completed run needs none any more."""
-    if run.run_dir.completed or has_pretrained(run.config, run.results):
+    request = None if run.run_dir.completed else pretraining_request(run.config, run.results)
+    if request is None or request.run_dir.completed:
         return None
     from sentiment.training.pretraining import run_pretraining  # few runs need the language model's code
 

@@ -4,6 +4,7 @@ tweets to the model's files, which `sentiment.encoders.elmo` then reads."""
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from sentiment.encoders.elmo_files import (
     cell_group,
     character_ids,
     options_bytes,
+    read_weights,
     weights_bytes,
 )
 from sentiment.encoders.models import PretrainedCard, PretrainedDir, PretrainingRequest, pretraining_request
@@ -127,32 +129,32 @@ class LanguageModel(nn.Module):
     predicted by one adaptive softmax for both directions (Edouard Grave et al. 2017, https://arxiv.org/abs/1609.04309),
     which is exact.
 
-    It begins with random weights from torch's generator.
+    What is not given begins with random weights from torch's generator.
 
     Args:
         words: in the vocabulary that is predicted, the most frequent ones first.
         dropout: share of the values that is set to zero in training, of each layer's input and the last output.
+        begin: the encoder's weights, from a file; what predicts words is in no file.
 
     Attributes:
         weights: those of the encoder, named and laid out as in the published files.
     """
 
-    def __init__(self, options: ElmoOptions, words: int, dropout: float) -> None:
+    def __init__(
+        self, options: ElmoOptions, words: int, dropout: float, begin: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         super().__init__()
         self.options, self._dropout = options, dropout
         self.weights = nn.ParameterDict(
-            {name: nn.Parameter(_initial(name, shape)) for name, shape in options.datasets().items()}
+            {
+                name: nn.Parameter(torch.from_numpy(begin[name]) if begin else _initial(name, shape))
+                for name, shape in options.datasets().items()
+            }
         )
         cutoffs = [end for end in _GROUPS if end < words] or [max(words - 1, 1)]
         self.next_word = nn.AdaptiveLogSoftmaxWithLoss(
             options.lstm.projection_dim, words, cutoffs, div_value=2.0, head_bias=True
         )
-
-    def load(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Set the weights of the encoder to those of a file; what predicts words is in no file and stays as it is."""
-        with torch.no_grad():
-            for name, values in weights.items():
-                self.weights[name].copy_(torch.from_numpy(values))
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         return list(self.parameters())
@@ -261,20 +263,6 @@ class LanguageText:
         self.unknown = float((self.words[text.token_ids[of_held_out]] == _UNKNOWN).mean())
 
 
-@dataclass(frozen=True)
-class HeldOutLoss:
-    """Mean negative logarithms of the probabilities of words, in nats; perplexities are e to the power of them."""
-
-    words: int
-    forward: float
-    backward: float
-
-    @property
-    def loss(self) -> float:
-        """The mean of both."""
-        return (self.forward + self.backward) / 2
-
-
 class LanguageTask:
     """A language model, on a device, and the text that it is trained on; see `Task`."""
 
@@ -307,16 +295,15 @@ class LanguageTask:
                 both = self.model(self._tweets.directed(batch))
                 words += len(both[0])
                 sums = [so_far + one.double().sum().item() for so_far, one in zip(sums, both, strict=True)]
-        found = HeldOutLoss(words, sums[0] / words, sums[1] / words)
-        if not math.isfinite(found.loss):
+        forward, backward = (so_far / words for so_far in sums)
+        loss, tokens = (forward + backward) / 2, self.text.tokens * (self._epoch + 1)
+        if not math.isfinite(loss):
             raise FloatingPointError("the perplexity of the held-out tweets is not a number")
-        tokens = self.text.tokens * (self._epoch + 1)
-        row = {"n": found.words, "loss": found.loss, "forward": found.forward, "backward": found.backward}
-        forward, backward = _perplexity(found.forward), _perplexity(found.backward)
-        summary = (
-            f"{tokens:,} tokens read   perplexity of held-out tweets {forward:.1f} forward, {backward:.1f} backward"
+        row = {"n": words, "loss": loss, "forward": forward, "backward": backward}
+        said = f"perplexity of held-out tweets {_perplexity(forward):.1f} forward, {_perplexity(backward):.1f} backward"
+        return Evaluation(
+            {"tokens": tokens, "held_out": row}, SimpleNamespace(loss=loss), f"{tokens:,} tokens read   {said}"
         )
-        return Evaluation({"tokens": tokens, "held_out": row}, found, summary)
 
 
 def _perplexity(loss: float) -> float:
@@ -335,25 +322,20 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the model cannot be written, on a full disk for example; likewise.
     """
-    told = set()
-    for config in configs:
-        request = pretraining_request(config, results)
-        if request is None or request.fingerprint in told:
-            continue
-        told.add(request.fingerprint)
-        run_dir = request.run_dir(results)
-        run = RunContext(_as_run(request, config), results, run_dir, stop, console)
+    wanted = {one.fingerprint: (config, one) for config in configs if (one := pretraining_request(config, results))}
+    for config, request in wanted.values():
+        run = RunContext(_as_run(request, config), results, request.run_dir, stop, console)
         epochs, stop.epochs = stop.epochs, None  # it is no trial of a search, and ends at no rung
         try:
-            reason = None if run_dir.completed else _run_one(run, run_dir, request)
+            reason = None if request.run_dir.completed else _run_one(run, request)
         except StoppedError as stopped:
             return stopped.stop
         finally:
             stop.epochs = epochs
         if reason:
             return reason
-        if card := run_dir.read_card():
-            console.say("\n".join([*card.render_lines(), f"  in {run_dir.path}"]))
+        if card := request.run_dir.read_card():
+            console.say("\n".join([*card.lines, f"  in {request.run_dir.path}"]))
     return None
 
 
@@ -380,7 +362,8 @@ def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
     ).canonical()
 
 
-def _run_one(run: RunContext, run_dir: PretrainedDir, request: PretrainingRequest) -> Stop | None:
+def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
+    run_dir = request.run_dir
     # The folder is named after all that decides the weights: files may have been moved since it was made.
     config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
     run = replace(run, config=run_dir.create(config))
@@ -392,7 +375,15 @@ def _run_one(run: RunContext, run_dir: PretrainedDir, request: PretrainingReques
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
         text = LanguageText(gathered, corpus, request.settings)
-        trainer = _prepare_trainer(run, request, corpus, text)
+        identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
+        identity |= {"text or size of the language model": request.fingerprint}
+
+        def build(device: torch.device, _choices: Mapping[str, Any]) -> LanguageTask:
+            begin = read_weights(request.init.weights_path, request.options) if request.init else None
+            model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, begin)
+            return LanguageTask(run.config, model.to(device), text, device)
+
+        trainer = resumed_trainer(run, identity, build)
 
         def work() -> Stop | None:
             reason = trainer.train()
@@ -401,21 +392,6 @@ def _run_one(run: RunContext, run_dir: PretrainedDir, request: PretrainingReques
             return reason
 
         return finish_attempt(run, begin_attempt(run, trainer, corpus.dataset), trainer, work)
-
-
-def _prepare_trainer(
-    run: RunContext, request: PretrainingRequest, corpus: Corpus, text: LanguageText
-) -> Trainer[LanguageTask]:
-    identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
-    identity |= {"text or size of the language model": request.fingerprint}
-
-    def build(device: torch.device, _choices: Mapping[str, Any]) -> LanguageTask:
-        model = LanguageModel(request.options, text.vocabulary, request.settings.dropout)
-        if request.init:
-            model.load(request.init.read_weights())
-        return LanguageTask(run.config, model.to(device), text, device)
-
-    return resumed_trainer(run, identity, build)
 
 
 def _write_model(
@@ -428,22 +404,33 @@ def _write_model(
     content = weights_bytes(weights)
     run_dir.write(run_dir.weights_file, lambda file: file.write(content))
     found = next(row["held_out"] for row in run_dir.read_epochs()[0] if row["epoch"] == stopping.best_epoch)
+    facts = {
+        "model": request.model,
+        "source": corpus.report.source,
+        "training_tweets": len(corpus.rows("train")),
+        "held_out_tweets": len(text.held_out),
+        "unlabelled": {path: count.model_dump() for path, count in text.text.counts.items()},
+        "init": request.settings.init,
+        "words": text.vocabulary,
+        "unknown": text.unknown,
+        "parameters": options.parameters,
+        "tokens": text.tokens,
+        "epochs": trainer.epoch,
+        "best_epoch": stopping.best_epoch,
+        "forward": _perplexity(found["forward"]),
+        "backward": _perplexity(found["backward"]),
+    }
+    lines = [
+        "{model}: {parameters:,} weights; best of {epochs} epochs of {tokens:,} tokens is {best_epoch}",
+        "  perplexity of {held_out_tweets:,} training tweets that were held out: {forward:.1f} forward, {backward:.1f} "
+        "backward (vocabulary {words:,}, {unknown:.1%} unknown)",
+        "  {training_tweets:,} training tweets of {source}: their text alone",
+    ]
     card = PretrainedCard(
-        model=request.model,
         files_fingerprint=fingerprint([sha256_of(file) for file in (run_dir.options_file, run_dir.weights_file)]),
-        source=corpus.report.source,
-        training_tweets=len(corpus.rows("train")),
-        held_out_tweets=len(text.held_out),
-        unlabelled=text.text.counts,
-        init=request.settings.init,
-        words=text.vocabulary,
-        unknown=text.unknown,
-        parameters=options.parameters,
-        tokens=text.tokens,
-        epochs=trainer.epoch,
-        best_epoch=stopping.best_epoch,
-        forward=_perplexity(found["forward"]),
-        backward=_perplexity(found["backward"]),
+        facts=facts,
+        lines=[line.format(**facts) for line in lines]
+        + [f"  {path}: {count.render()}" for path, count in text.text.counts.items()],
     )
     run_dir.write(run_dir.card_file, as_json(card.model_dump(mode="json")))
     Checkpoints(run_dir.checkpoints).delete_all()

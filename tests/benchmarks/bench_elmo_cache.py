@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import torch
 
-from sentiment.encoders.cache import DiskRows, MemoryRows
+from sentiment.encoders.cache import DiskRows, side_by_side
 from tests.benchmarks.timing import announce
 
 BATCH, SHARDS, REPEATS = 256, 8, 40
@@ -53,15 +53,20 @@ def bench(folder: Path, model: str, tweets: int) -> None:
     bounds = [*starts[:: -(-tweets // SHARDS)], lengths.sum()]
     for path, first, last in zip(shards, bounds, bounds[1:], strict=False):
         np.save(path, values[first:last].astype(np.float16))
-    memory = MemoryRows(torch.from_numpy(values.astype(np.float16)))
+    memory = torch.from_numpy(values.astype(np.float16))
     disk = DiskRows([np.load(path, mmap_mode="r") for path in shards])
 
     def rows() -> np.ndarray:
         return random.choice(np.flatnonzero(lengths == random.choice(lengths)), BATCH)
 
-    def gather(layer: MemoryRows | DiskRows) -> None:
+    def gather(layer: torch.Tensor | DiskRows) -> None:
         chosen = rows()
-        layer.gather(starts[chosen], lengths[chosen], int(lengths[chosen].max()), torch.float32)
+        if isinstance(layer, DiskRows):
+            found = layer.gather(starts[chosen], lengths[chosen])
+        else:
+            tokens = np.concatenate([np.arange(starts[row], starts[row] + lengths[row]) for row in chosen])
+            found = layer.index_select(0, torch.from_numpy(tokens))
+        side_by_side(found.float(), lengths[chosen], int(lengths[chosen].max()))
 
     def gather_hdf5() -> None:
         chosen = rows()

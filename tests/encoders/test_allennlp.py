@@ -9,7 +9,7 @@ import torch
 import sentiment.encoders.allennlp
 from sentiment.encoders.allennlp import Elmo, allennlp_elmo, batch_to_ids
 from sentiment.encoders.elmo import ScalarMix
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 from tests.encoders.oracle import needs_allennlp
 from tests.encoders.tweets import Model, random_tweets
 
@@ -117,7 +117,7 @@ def test_after_a_move_to_a_gpu_it_computes_the_same(tiny: Model) -> None:
 def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(tiny: Model) -> None:
     elmo = Elmo(tiny.options, tiny.weights, 1)
     for shape, value in (((2, 3), 0), ((2, 3, 40), 0), ((1, 1, 50), 262), ((1, 1, 50), -1)):
-        with pytest.raises(ElmoError, match=r"are no character ids: valid .* \(batch, time, 50\) from 0 to 261"):
+        with pytest.raises(EncoderError, match=r"are no character ids: valid .* \(batch, time, 50\) from 0 to 261"):
             elmo(torch.full(shape, value))
     for shape in ((0, 4), (2, 0)):
         output = elmo(torch.zeros(*shape, 50, dtype=torch.long))

@@ -15,6 +15,7 @@ from sentiment.data.corpus import Corpus
 from sentiment.encoders import cache as cache_module
 from sentiment.encoders.cache import CachePlan, Place, VectorCache
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.models import ElmoFiles
 from sentiment.errors import EncoderError
 from sentiment.training.stop import Stop, StoppedError
@@ -89,7 +90,10 @@ def test_cached_vectors_are_those_of_the_encoder(
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.plan.tweet_spans) > 2
     assert len(cache.plan.rows("token")) > 1
-    elmo, vectors = ElmoEncoder(model.options, model.read_weights(), state=state), opened(cache, config(), place)
+    elmo, vectors = (
+        ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state),
+        opened(cache, config(), place),
+    )
     rows = some_rows(corpus, 64)
     found = vectors.gather(rows, int(corpus.lengths()[rows].max()))
     tweets = [corpus.tokens(row) for row in rows]
@@ -212,7 +216,7 @@ def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
 
 
 def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cache: VectorCache) -> None:
-    half, told = cache.plan.tokens // 2, [0]
+    half, told = len(cache.plan.token_types) // 2, [0]
 
     def progress(what: str, done: int, total: int | None) -> None:
         if what == "vectors of tweets":
@@ -227,7 +231,7 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
     assert cache.discard_damaged(LAYERS) == []
     cache.fill(LAYERS, CPU, progress)
     assert told == sorted(told)
-    assert half < told[-1] < cache.plan.tokens
+    assert half < told[-1] < len(cache.plan.token_types)
 
 
 def test_size_is_told_without_writing_anything_and_what_is_there_is_not_missing(

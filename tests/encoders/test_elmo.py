@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sentiment.encoders.allennlp import batch_to_ids
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, batches_by_length, number_tweets, pack
 from sentiment.encoders.elmo_files import read_options, read_weights
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -102,7 +102,7 @@ def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str,
 def test_another_number_of_layers_is_refused(tiny: Model) -> None:
     options = read_options(tiny.options)
     deeper = options.model_copy(update={"lstm": options.lstm.model_copy(update={"n_layers": 3})})
-    with pytest.raises(ElmoError, match=r"n_layers = 3 .* 2 is valid"):
+    with pytest.raises(EncoderError, match=r"n_layers = 3 .* 2 is valid"):
         ElmoEncoder(deeper, read_weights(tiny.weights, options))
 
 

@@ -18,7 +18,7 @@ from sentiment.encoders.elmo_files import (
     read_weights,
     write_random_model,
 )
-from sentiment.errors import ElmoError
+from sentiment.errors import EncoderError
 from tests.encoders.tweets import Model
 
 CELL = "RNN_1/RNN/MultiRNNCell/Cell0/LSTMCell"
@@ -65,7 +65,7 @@ def test_a_dataset_of_another_shape_is_named_with_both_shapes(copy: Model, optio
         del file[name]
         file[name] = np.zeros((7, *wanted), np.float32)
     for check in (check_weights, read_weights):
-        with pytest.raises(ElmoError) as caught:
+        with pytest.raises(EncoderError) as caught:
             check(copy.weights, options)
         for part in (str(copy.weights), f"dataset {name} ", str((7, *wanted)), str(wanted)):
             assert part in str(caught.value)
@@ -75,7 +75,7 @@ def test_a_dataset_of_another_shape_is_named_with_both_shapes(copy: Model, optio
 def test_a_missing_dataset_is_named(copy: Model, options: ElmoOptions, name: str) -> None:
     with h5py.File(copy.weights, "r+") as file:
         del file[name]
-    with pytest.raises(ElmoError, match=rf"dataset {name}.* is missing, the options say"):
+    with pytest.raises(EncoderError, match=rf"dataset {name}.* is missing, the options say"):
         check_weights(copy.weights, options)
 
 
@@ -146,7 +146,7 @@ def test_weights_that_are_none_or_elsewhere_are_refused(
         shape = file[PROJECTION].shape
         del file[PROJECTION]
         change(file, shape, tmp_path)
-    with pytest.raises(ElmoError, match=rf"weights\.hdf5: dataset CNN_proj/.*{message}"):
+    with pytest.raises(EncoderError, match=rf"weights\.hdf5: dataset CNN_proj/.*{message}"):
         read_weights(copy.weights, options)
 
 
@@ -156,7 +156,7 @@ def test_a_truncated_file_or_one_that_is_no_hdf5_is_called_so(
 ) -> None:
     whole = copy.weights.read_bytes()
     copy.weights.write_bytes(content if isinstance(content, bytes) else whole[: int(len(whole) * content)])
-    with pytest.raises(ElmoError, match="missing, truncated or no HDF5 file"):
+    with pytest.raises(EncoderError, match="missing, truncated or no HDF5 file"):
         check_weights(copy.weights, options)
 
 
@@ -168,15 +168,15 @@ def test_damage_anywhere_gives_an_error_of_ours_or_none(copy: Model, options: El
         for read in (check_weights, read_weights):
             try:
                 read(copy.weights, options)
-            except ElmoError:
+            except EncoderError:
                 found += 1
     assert found > 30
 
 
 def test_a_missing_file_is_named(tmp_path: Path, options: ElmoOptions) -> None:
-    with pytest.raises(ElmoError, match=r"nowhere\.hdf5: missing, truncated or no HDF5"):
+    with pytest.raises(EncoderError, match=r"nowhere\.hdf5: missing, truncated or no HDF5"):
         check_weights(tmp_path / "nowhere.hdf5", options)
-    with pytest.raises(ElmoError, match=r"nowhere\.json: cannot be read"):
+    with pytest.raises(EncoderError, match=r"nowhere\.json: cannot be read"):
         read_options(tmp_path / "nowhere.json")
 
 
@@ -206,21 +206,21 @@ def test_options_that_are_not_known_here_are_named(copy: Model, key: str, value:
     part, name = key.split(".")
     values[part][name] = value
     copy.options.write_text(json.dumps(values))
-    with pytest.raises(ElmoError, match=rf"(?s)options\.json: not options of an ELMo model.*{key}") as caught:
+    with pytest.raises(EncoderError, match=rf"(?s)options\.json: not options of an ELMo model.*{key}") as caught:
         read_options(copy.options)
     assert len(str(caught.value)) < 600
 
 
 def test_all_mistakes_in_options_are_told_at_once(copy: Model) -> None:
     copy.options.write_text('{"lstm": {}, "char_cnn": 3}')
-    with pytest.raises(ElmoError, match=r"(?s)char_cnn = 3.*lstm\.dim.*lstm\.proj_clip"):
+    with pytest.raises(EncoderError, match=r"(?s)char_cnn = 3.*lstm\.dim.*lstm\.proj_clip"):
         read_options(copy.options)
     copy.options.write_text("<html>")
-    with pytest.raises(ElmoError, match=r"the file = .*Invalid JSON"):
+    with pytest.raises(EncoderError, match=r"the file = .*Invalid JSON"):
         read_options(copy.options)
     with open(copy.options, "wb") as file:
         file.truncate(2**30)
-    with pytest.raises(ElmoError, match="larger than 1,000,000 bytes"):
+    with pytest.raises(EncoderError, match="larger than 1,000,000 bytes"):
         read_options(copy.options)
 
 

@@ -15,7 +15,7 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
 from sentiment.encoders.elmo_files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.encoders.models import find_elmo
-from sentiment.errors import CheckpointError, ElmoError, RunDirError
+from sentiment.errors import CheckpointError, EncoderError, RunDirError
 from sentiment.inference.stored import load_model
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
@@ -141,7 +141,7 @@ def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: Mak
 
 def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, tmp_path: Path) -> None:
     run = _own_results(tweets_file, tmp_path, elmo__model="small")
-    with pytest.raises(ElmoError, match=r"'small' is not here: .* `sentiment prepare elmo small` fetches it"):
+    with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small` fetches it"):
         run.attempt()
     assert not list(tmp_path.iterdir())
 
@@ -200,7 +200,7 @@ def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, mon
     configs = [run.config for run in runs]
     assert encoding.run_encoding(configs, Results(tmp_path), StopWhen(lambda asked: False), console) is None
     assert len(said) == 1
-    assert "vectors of token, first, top are complete" in said[0]
+    assert "vectors of first, token, top are complete" in said[0]
     monkeypatch.setattr(VectorCache, "fill", lambda *_: pytest.fail("encoded again"))
     for run in runs:
         run.complete()

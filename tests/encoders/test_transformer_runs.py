@@ -13,7 +13,7 @@ from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders import transformer
-from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder, cache_requests
+from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.export import model_card, write_archive
@@ -130,15 +130,17 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
 
 
 def test_folds_of_the_same_tweets_share_their_vectors(tweets_file: Path, model: Path, results: Results) -> None:
-    folders = set()
-    for changes in ({"data__fold": 1}, {"data__fold": 2}, {"data__fold": 1, "data__text__lowercase": False}):
-        run = _run(tweets_file, model, results, **TWEET, data__folds=5, **changes)
-        (request,) = cache_requests([run.config], results, lambda data: prepare_corpus(data, results))
-        folders.add(request.cache.folder)
-    assert len(folders) == 1  # the tweets are in lower case anyway
-    longer = _run(tweets_file, model, results, **TWEET, data__train_rows=300)
-    (request,) = cache_requests([longer.config], results, lambda data: prepare_corpus(data, results))
-    assert request.cache.folder not in folders
+    def folder(**changes: Any) -> Path:
+        config = _run(tweets_file, model, results, **TWEET, **changes).config
+        files = find_model(config, results)
+        assert files is not None
+        assert config.encoder is not None
+        return VectorCache(prepare_corpus(config.data, results), config.encoder, files, results).folder
+
+    first = folder(data__folds=5, data__fold=1)
+    assert folder(data__folds=5, data__fold=2) == first
+    assert folder(data__folds=5, data__fold=1, data__text__lowercase=False) == first  # they are in lower case anyway
+    assert folder(data__train_rows=300) != first
 
 
 def test_another_model_in_the_same_folder_is_noticed(

@@ -78,8 +78,8 @@ def test_vectors_are_the_encoders_at_any_clip(clips: tuple[float | None, float |
 
 def test_loaded_weights_give_the_vectors_of_the_encoder(tmp_path: Path) -> None:
     options = SIZES["tiny"]
-    model, weights = LanguageModel(options, 10, 0.1), read_weights(write_random_model(tmp_path, options)[1], options)
-    model.load(weights)
+    weights = read_weights(write_random_model(tmp_path, options)[1], options)
+    model = LanguageModel(options, 10, 0.1, weights)
     assert _difference(model, _some_tweets(), ElmoEncoder(options, weights)) <= 1e-5
 
 

@@ -15,15 +15,14 @@ from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import ElmoEncoder
-from sentiment.encoders.elmo_files import SIZES, write_random_model
+from sentiment.encoders.elmo_files import SIZES, read_weights, write_random_model
 from sentiment.encoders.models import (
     PretrainedDir,
     find_elmo,
     find_model,
-    has_pretrained,
     pretraining_request,
 )
-from sentiment.errors import ConfigError, DataError, DivergedError, ElmoError
+from sentiment.errors import ConfigError, DataError, DivergedError, EncoderError
 from sentiment.files import sha256_of
 from sentiment.inference.stored import load_model, open_model
 from sentiment.runs.run_dir import Results
@@ -71,7 +70,7 @@ def _train(config: RunConfig, results: Results, stop: StopRequest | None = None)
 def _dir(config: RunConfig, results: Results) -> PretrainedDir:
     request = pretraining_request(config, results)
     assert request is not None
-    return request.run_dir(results)
+    return request.run_dir
 
 
 def _digests(run_dir: PretrainedDir) -> tuple[str, str, str]:
@@ -80,15 +79,15 @@ def _digests(run_dir: PretrainedDir) -> tuple[str, str, str]:
 
 def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, results: Results) -> None:
     config = _config(table)
-    assert not has_pretrained(config, results)
-    with pytest.raises(ElmoError, match=r"'pretrained/tiny': is not trained .* `sentiment prepare pretrain`"):
+    assert not _dir(config, results).completed
+    with pytest.raises(EncoderError, match=r"'pretrained/tiny': is not trained .* `sentiment prepare pretrain`"):
         find_model(config, results)
     said: list[str] = []
     assert run_pretraining([config, config], results, StopRequest(), Console(said.append, silent)) is None
-    assert has_pretrained(config, results)
+    assert _dir(config, results).completed
     card = _dir(config, results).read_card()
     assert card is not None
-    assert (card.epochs, card.held_out_tweets, card.init) == (2, 12, None)
+    assert [card.facts[name] for name in ("epochs", "held_out_tweets", "init")] == [2, 12, None]
     assert any("perplexity of 12 training tweets that were held out" in line for line in said[-1].splitlines())
     digests = _digests(_dir(config, results))
     run_dir = results.run_dir(config.run_id)
@@ -115,7 +114,7 @@ def test_a_run_trains_its_model_first_if_it_is_missing_whatever_rung_its_search_
     assert reason.reason == "paused"
     card, record = _dir(config, results).read_card(), run_dir.read_record()
     assert card is not None
-    assert card.epochs == 2
+    assert card.facts["epochs"] == 2
     assert record is not None
     assert record.attempts[-1].reason == "paused"
     before = Results(tmp_path / "before")
@@ -131,9 +130,9 @@ def test_a_run_that_is_told_to_stop_while_its_model_is_trained_goes_on_with_that
     run_dir = results.run_dir(config.run_id)
     reason = run_experiment(RunContext(config, results, run_dir, StopWhen(lambda asked: asked >= 8)))
     assert reason == Stop("signal", "SIGTERM")
-    assert not has_pretrained(config, results)
+    assert not _dir(config, results).completed
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    assert has_pretrained(config, results)
+    assert _dir(config, results).completed
 
 
 def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: Path, results: Results) -> None:
@@ -164,14 +163,14 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
     assert str(folder) in said
     table.unlink()
     there = Results(tmp_path / "elsewhere")
-    with pytest.raises(ElmoError, match=r"'pretrained/tiny' .*: is not whole in .*elsewhere.*; copy its folder"):
+    with pytest.raises(EncoderError, match=r"'pretrained/tiny' .*: is not whole in .*elsewhere.*; copy its folder"):
         open_model(file, "network", there)
     shutil.copytree(folder, there.pretrained / folder.name)
     texts = ["a lovely day"]
     wanted = load_model(run_dir, "network").read_texts(texts).probabilities
     assert open_model(file, "network", there).read_texts(texts).probabilities.tolist() == wanted.tolist()
     (there.pretrained / folder.name / "card.json").write_bytes(b"{")
-    with pytest.raises(ElmoError, match="is not whole in"):
+    with pytest.raises(EncoderError, match="is not whole in"):
         open_model(file, "network", there)
 
 
@@ -186,10 +185,10 @@ def test_perplexity_of_held_out_tweets_falls_and_is_logged_by_tokens(table: Path
     _train(config, results)
     card, (rows, _) = _dir(config, results).read_card(), _dir(config, results).read_epochs()
     assert card is not None
-    assert [row["tokens"] for row in rows] == [card.tokens * row["epoch"] for row in rows]
-    best, first = rows[card.best_epoch - 1]["held_out"], rows[0]["held_out"]
+    assert [row["tokens"] for row in rows] == [card.facts["tokens"] * row["epoch"] for row in rows]
+    best, first = rows[card.facts["best_epoch"] - 1]["held_out"], rows[0]["held_out"]
     for direction in ("forward", "backward"):
-        assert getattr(card, direction) == pytest.approx(math.exp(best[direction]))
+        assert card.facts[direction] == pytest.approx(math.exp(best[direction]))
         assert best[direction] < first[direction] - 0.3
 
 
@@ -232,7 +231,7 @@ def test_a_model_that_was_killed_while_it_wrote_gets_the_same_bits(
         patch.setattr(PretrainedDir, "write", fail)
         with pytest.raises(_KilledError):
             _train(config, killed)
-    assert not has_pretrained(config, killed)
+    assert not _dir(config, killed).completed
     assert _train(config, killed) is None
     assert _digests(_dir(config, killed)) == _digests(_dir(config, whole))
 
@@ -260,7 +259,7 @@ def test_text_of_validation_and_test_tweets_is_never_read(
     assert card is not None
     assert "a further tweet" in read
     assert not held_out & {text.lower() for text in read} | (held_out & set(read))
-    assert card.unlabelled[str(more)].held_out == len(corpus.parts) - len(corpus.rows("train"))
+    assert card.facts["unlabelled"][str(more)]["held_out"] == len(corpus.parts) - len(corpus.rows("train"))
 
 
 def test_labels_number_of_labels_and_seed_of_a_run_change_nothing_in_its_model(table: Path, results: Results) -> None:
@@ -279,8 +278,8 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
     found, init = find_model(config, results), find_elmo(str(tmp_path / "other"), results.elmo_models)
     assert found is not None
     assert found.fingerprint != init.fingerprint
-    weights = found.read_weights()
-    for name, values in init.read_weights().items():
+    weights = read_weights(found.weights_path, found.options)
+    for name, values in read_weights(init.weights_path, init.options).items():
         assert abs(weights[name] - values).max() < 1e-5
 
 
@@ -299,7 +298,7 @@ def test_a_model_whose_file_was_changed_is_refused(table: Path, results: Results
     run_dir = _dir(config, results)
     card = json.loads(run_dir.card_file.read_text())
     run_dir.card_file.write_text(json.dumps(card | {"files_fingerprint": "0" * 64}))
-    with pytest.raises(ElmoError, match="its files are not those of its card"):
+    with pytest.raises(EncoderError, match="its files are not those of its card"):
         find_model(config, results)
 
 
@@ -310,7 +309,7 @@ def test_a_trained_model_is_computed_alike_by_allennlp(table: Path, results: Res
     run_dir, text = _dir(config, results), list(_texts(table))
     model = find_model(config, results)
     assert model is not None
-    found = ElmoEncoder(model.options, model.read_weights()).encode(text)
+    found = ElmoEncoder(model.options, read_weights(model.weights_path, model.options)).encode(text)
     wanted = ReferenceElmo(run_dir.options_file, run_dir.weights_file, state="zero").encode(text)
     assert largest_difference(found, wanted) <= 1e-5
 
