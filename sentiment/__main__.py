@@ -33,8 +33,7 @@ from sentiment.install_paths import config_file, import_program
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
-    from sentiment.inference.stored import Choice
-    from sentiment.runs.records import Result
+    from sentiment.runs.records import Recommendation, Result
     from sentiment.runs.run_dir import RunDir
     from sentiment.training.stop import Stop, StopRequest
 
@@ -187,15 +186,15 @@ def predict(
     show_answers(opened, chunks, form, why, positive_from)
 
 
-def _named_choice(name: str | None) -> "Choice | None":
+def _named_choice(name: str | None) -> "Recommendation | None":
     """The model that `--with` names."""
-    from sentiment.inference.stored import CHOICES
+    from sentiment.runs.records import MODEL_NAMES
 
-    for choice in CHOICES:
+    for choice in MODEL_NAMES:
         if name == choice:
             return choice
     if name is not None:
-        raise UsageError(f"--with {name}: valid are {', '.join(CHOICES)}")
+        raise UsageError(f"--with {name}: valid are {', '.join(MODEL_NAMES)}")
     return None
 
 

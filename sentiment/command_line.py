@@ -46,7 +46,7 @@ PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A 
 NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run; `train` prints it.")]
 ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
-With = Annotated[str | None, typer.Option("--with", help="network, baseline, both or seeds (the mean over seeds).")]
+With = Annotated[str | None, typer.Option("--with", help="network, baseline or both (their mean).")]
 Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]

@@ -22,29 +22,13 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.errors import SentimentError, UsageError
 from sentiment.inference.predict import CHUNK, Explanation, explain
-from sentiment.inference.stored import CHOICES, Choice, open_model
+from sentiment.inference.stored import open_model
 from sentiment.install_paths import config_file
 from sentiment.models.text_model import Reading, TextModel
-from sentiment.runs.records import THRESHOLD
+from sentiment.runs.records import MODEL_NAMES, THRESHOLD, Recommendation
 from sentiment.runs.run_dir import Results
 
 _LONGEST_QUOTE = 60
-
-
-class Labels(np.ndarray[Any, np.dtype[Any]]):
-    """An array of predicted labels, shape (n,), that also knows how probable each is; pieces of it do too.
-
-    A text of which the model knows no word has the empty label and the probability NaN.
-    """
-
-    probabilities: npt.NDArray[np.float64]
-    """Of the label that is predicted, shape (n,)."""
-
-    def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
-        if isinstance(found, Labels) and hasattr(self, "probabilities"):  # a comparison has none
-            found.probabilities = self.probabilities[key]
-        return found
 
 
 class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -62,8 +46,8 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.array(trained.config.data.label_names)
         self.name, self.config = trained.name, trained.config
 
-    def predict(self, texts: Iterable[str], threshold: float = THRESHOLD) -> Labels:
-        """The label of each text, with `.probabilities` beside them.
+    def predict(self, texts: Iterable[str], threshold: float = THRESHOLD) -> npt.NDArray[np.str_]:
+        """The label of each text; the empty label where the model knows no word.
 
         Args:
             texts: a list, a pandas Series, an array or a generator of any length.
@@ -73,10 +57,7 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: `texts` is one text, or holds something that is none; names its place.
             UsageError: the threshold is no probability.
         """
-        found, shares = self._read(texts, "predict").labels(self.classes_, threshold)
-        labels = found.view(Labels)
-        labels.probabilities = shares
-        return labels
+        return self._read(texts, "predict").labels(self.classes_, threshold)[0]
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float64]:
         """The probability of each label, shape (n, 2), in the order of `classes_`; NaN where no word is known.
@@ -121,21 +102,22 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return Reading.joined(readings)
 
 
-def load(path: str | PathLike[str], choice: Choice | None = None, results: str | PathLike[str] = "results") -> Model:
+def load(
+    path: str | PathLike[str], choice: Recommendation | None = None, results: str | PathLike[str] = "results"
+) -> Model:
     """A trained model.
 
     Args:
         path: the directory of a run, or a file that `sentiment export` wrote.
-        choice: `network`, `baseline`, `both` (their mean) or `seeds` (the mean over all seeds of the configuration);
-            None is the one of the first three that was the most accurate on validation tweets.
+        choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
         results: where the ELMo model of a file is looked for, if it reads one.
 
     Raises:
         UsageError: there is no such run or choice.
         SentimentError: what is there is damaged.
     """
-    if choice is not None and choice not in CHOICES:
-        raise UsageError(f"choice={choice!r}: valid are {', '.join(CHOICES)}")
+    if choice is not None and choice not in MODEL_NAMES:
+        raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_NAMES)}")
     return Model(open_model(Path(path), choice, Results(Path(results))))
 
 

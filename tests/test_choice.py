@@ -1,4 +1,4 @@
-"""What of a run predicts: its network, its baseline, the mean of both, the mean over seeds; and by what names."""
+"""What of a run predicts: its network, its baseline, the mean of both; and by what names."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from report.compare.findings import analyse
 from report.read import load_study
-from sentiment.inference.stored import load_model, seeds_of, stored_run
+from sentiment.inference.stored import load_model
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.runs.records import Metrics, Result
@@ -27,60 +27,37 @@ from tests.test_command_line import invoke, refused
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 
 
-@pytest.fixture(scope="module")
-def seeds(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> list[RunDir]:
-    """Three completed seeds of a configuration in one folder, beside a run of another one whose id begins alike."""
-    results = Results(tmp_path_factory.mktemp("seeds"))
-    (results.root / "data").symlink_to(shared_results.root / "data")
-    configs = [small_config(tweets_file, seed=seed, training__epochs=1) for seed in (1, 2, 3)]
-    configs.append(small_config(tweets_file, training__epochs=1, training__l2=0.1))
-    runs = [Experiment(config, results, results.run_dir(config.run_id, "grid")) for config in configs]
-    for run in runs:
-        run.complete()
-    return [run.run_dir for run in runs]
-
-
 def _result(run_dir: RunDir) -> Result:
     result = run_dir.read_result()
     assert result is not None
     return result
 
 
-def test_the_mean_is_the_calibrated_mean_of_its_members(seeds: list[RunDir]) -> None:
-    of = {
-        choice: load_model(seeds[0], choice).read_texts(TEXTS).probabilities
-        for choice in ("network", "baseline", "both")
-    }
-    temperature = _result(seeds[0]).temperatures["both"]
+def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
+    network, baseline, both = (
+        load_model(trained, choice).read_texts(TEXTS).probabilities for choice in ("network", "baseline", "both")
+    )
+    temperature = _result(trained).temperatures["both"]
     assert temperature != 1
-    np.testing.assert_allclose(of["both"], calibrated((of["network"] + of["baseline"]) / 2, temperature))
-    networks = [load_model(seed, "network").read_texts(TEXTS).probabilities for seed in seeds[:3]]
-    np.testing.assert_allclose(load_model(seeds[1], "seeds").read_texts(TEXTS).probabilities, np.mean(networks, axis=0))
+    np.testing.assert_allclose(both, calibrated((network + baseline) / 2, temperature))
 
 
-def test_a_baseline_predicts_texts_and_files_without_torch(seeds: list[RunDir], tmp_path: Path) -> None:
+def test_a_baseline_predicts_texts_and_files_without_torch(trained: RunDir, tmp_path: Path) -> None:
     (tmp_path / "tweets.csv").write_text("text\nlovely\nawful\n")
     script = f"""
         import sys
         from pathlib import Path
         from sentiment.console import silent
-        from sentiment.inference.stored import open_model
         from sentiment.inference.predict import predict_file
+        from sentiment.inference.stored import open_model
         from sentiment.inference.terminal import show_answers
-        model = open_model(Path({str(seeds[0].path)!r}), "baseline")
+        model = open_model(Path({str(trained.path)!r}), "baseline")
         print(model.read_texts(["lovely"]).usable[0])
         print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)
         print(set(sys.modules) & {{"torch", "sklearn", "pandas"}})
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.split("\n") == ["True", "2", "set()", ""], done.stderr
-
-
-def test_seeds_are_those_of_the_same_configuration(seeds: list[RunDir]) -> None:
-    assert {one.path.name for one in seeds_of(stored_run(seeds[1]))} == {one.path.name for one in seeds[:3]}
-    assert "no other seed of its configuration is completed" in refused(
-        2, "predict", seeds[3].path, "lovely", "--with", "seeds"
-    )
 
 
 def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -> None:
@@ -115,21 +92,21 @@ def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperimen
     assert "baseline.safetensors: cannot be read" in refused(1, "predict", run.run_dir.path, "x", "--with", "both")
 
 
-@pytest.mark.parametrize("choice", ["network", "baseline", "both", "seeds"])
-def test_evaluation_compares_the_chosen_model_with_the_others(seeds: list[RunDir], tmp_path: Path, choice: str) -> None:
+@pytest.mark.parametrize("choice", ["network", "baseline", "both"])
+def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, tmp_path: Path, choice: str) -> None:
     table = write_tweets(tmp_path / "t.csv", invented_tweets(200, seed=3))
     options = ("--with", choice, "--out", tmp_path / "scores.json")
     for data in ((), ("--data", table, "--results", tmp_path)):
-        done = invoke("evaluate", seeds[0].path, *options, *data)
+        done = invoke("evaluate", trained.path, *options, *data)
         assert done.exit_code == 0, done.output
         scores = json.loads((tmp_path / "scores.json").read_text())
-        name = {"baseline": "linear baseline", "both": "mean of both", "seeds": "mean of 3 seeds"}.get(choice, choice)
+        name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
         assert re.search(rf"^{name} less the others, on \d+ tweets: .* exact McNemar", done.output, re.MULTILINE)
         others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
-        assert (own["test"]["n"] if not data else own["n"]) == (200 if data else _result(seeds[0]).metrics["test"].n)
+        assert (own["test"]["n"] if not data else own["n"]) == (200 if data else _result(trained).metrics["test"].n)
 
 
 def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:

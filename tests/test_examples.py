@@ -7,7 +7,8 @@ import pytest
 
 from sentiment.config_file import load_config
 from sentiment.inference.evaluate import EXAMPLE
-from sentiment.inference.stored import Choice, load_model
+from sentiment.inference.stored import load_model
+from sentiment.runs.records import Recommendation
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -35,7 +36,9 @@ def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 @pytest.mark.more
 @pytest.mark.parametrize("choice", [None, "baseline"])
-def test_examples_are_predicted_rightly_by_what_make_run_recommends(run_of_make: RunDir, choice: Choice | None) -> None:
+def test_examples_are_predicted_rightly_by_what_make_run_recommends(
+    run_of_make: RunDir, choice: Recommendation | None
+) -> None:
     """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""
     model = load_model(run_of_make, choice)
     tweets = [tweet for _, tweet in SHOWN]

@@ -28,16 +28,13 @@ def model(trained: RunDir) -> Model:
     return load(trained.path)
 
 
-def test_labels_come_with_their_probabilities(model: Model) -> None:
+def test_labels_are_those_of_the_larger_probability(model: Model) -> None:
     labels = model.predict(TEXTS)
     assert labels.tolist() == ["positive", "negative", "positive"]
-    assert labels.probabilities.shape == (3,)
-    assert (labels.probabilities >= 0.5).all()
-    assert labels[1:].probabilities.tolist() == labels.probabilities[1:].tolist()
     table = model.predict_proba(TEXTS)
     assert model.classes_.tolist() == ["negative", "positive"]
     assert np.allclose(table.sum(1), 1)
-    assert np.allclose(table.max(1), labels.probabilities)
+    assert (model.classes_[table.argmax(1)] == labels).all()
 
 
 def test_threshold_is_from_where_on_labels_are_positive(model: Model) -> None:
@@ -46,7 +43,6 @@ def test_threshold_is_from_where_on_labels_are_positive(model: Model) -> None:
     threshold = float(np.median(positive))
     labels = model.predict(texts, threshold=threshold)
     assert list(labels == "positive") == list(positive >= threshold)
-    assert labels.probabilities == pytest.approx(np.where(positive >= threshold, positive, 1 - positive))
     with pytest.raises(UsageError, match=r"threshold 2: is compared with probabilities; valid is 0 to 1"):
         model.predict(texts, threshold=2)
 
@@ -88,8 +84,7 @@ def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(model: Model
 def test_text_without_a_known_word_has_no_label(model: Model) -> None:
     labels = model.predict(["lovely", ""])
     assert labels.tolist() == ["positive", ""]
-    assert np.isnan(labels.probabilities).tolist() == [False, True]
-    assert np.isnan(model.predict_proba([""])).all()
+    assert np.isnan(model.predict_proba(["lovely", ""])).all(1).tolist() == [False, True]
 
 
 def test_model_is_the_last_step_of_a_pipeline_and_is_never_fitted_anew(model: Model) -> None:
@@ -118,7 +113,7 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
 
 
 def test_choices_and_places_that_do_not_exist_are_named(trained: RunDir, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both, seeds"):
+    with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both"):
         load(trained.path, "net")
     with pytest.raises(UsageError, match="no such directory"):
         load(tmp_path / "nowhere")
@@ -145,14 +140,6 @@ def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attrib
     script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["set()", "False"]
-
-
-def test_pieces_of_labels_keep_their_probabilities(model: Model) -> None:
-    labels = model.predict(TEXTS)
-    for other in (labels[:], labels[[2, 1, 0]][::-1]):
-        assert other.probabilities.tolist() == labels.probabilities.tolist()
-    assert labels[0] == "positive"
-    assert (labels == "positive")[:2].tolist() == [True, False]
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])

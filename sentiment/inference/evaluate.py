@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,11 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import Choice, mean_of_seeds, models_beside, result_of, scores_of, seeds_of, stored_run
+from sentiment.inference.stored import models_beside, result_of, scores_of, stored_run
 from sentiment.inference.terminal import check_table, score_table
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.progress_bar import OUT, say
-from sentiment.runs.records import LEXICON, MODEL_NAMES, NETWORK, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part
+from sentiment.runs.records import LEXICON, MODEL_NAMES, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part, Recommendation
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
 from sentiment.training.task import Labels, measure, paired_differences
 
@@ -163,7 +164,7 @@ def show_result(run_dir: RunDir) -> None:
     )
 
 
-def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
+def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str, Any]:
     """Show the scores of a completed run, and how much its chosen model differs from the others on test tweets.
 
     Args:
@@ -178,16 +179,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
         RunDirError: its files are missing or damaged.
     """
     result, known = result_of(run_dir), remarks(run_dir)  # all is read before anything is shown
-    parts, test = scores_of(result), own_scores(run_dir, "test")
-    if choice == "seeds":
-        seeds = seeds_of(stored_run(run_dir))
-        name = mean_of_seeds(seeds)
-        for part in result.parts[1:]:
-            scored = _with_seeds(own_scores(run_dir, part), part, seeds)
-            parts[part] |= {name: scored.metrics()[name]}
-            test = scored if part == "test" else test
-    else:
-        name = MODEL_NAMES[choice or result.recommended]
+    parts, test, name = scores_of(result), own_scores(run_dir, "test"), MODEL_NAMES[choice or result.recommended]
     OUT.print(score_table(parts, name))
     names = run_dir.read_config().data.label_names
     say("\n".join([*test.difference_lines(name), *test.warnings(names, "test tweets")]))
@@ -200,23 +192,9 @@ def evaluate_on_own(run_dir: RunDir, choice: Choice | None) -> dict[str, Any]:
     return models[name] | {"chosen": name, "models": models, "check_list": result.check_list}
 
 
-def _with_seeds(scored: Scored, part: str, seeds: Sequence[RunDir]) -> Scored:
-    """The same with the mean of the networks of several seeds beside the models.
-
-    Raises:
-        RunDirError: they were not tested on the same tweets.
-    """
-    others = [own_scores(seed, part) for seed in seeds]
-    for seed, other in zip(seeds, others, strict=True):
-        if not np.array_equal(other.labels, scored.labels):
-            raise RunDirError(f"{seed.path}: was tested on other tweets")
-    mean = np.mean([other.models[NETWORK] for other in others], axis=0)
-    return Scored(scored.labels, scored.models | {mean_of_seeds(seeds): mean})
-
-
 def evaluate_on_file(
     run_dir: RunDir,
-    choice: Choice | None,
+    choice: Recommendation | None,
     table: DataConfig,
     results: Results,
     progress: Progress,
@@ -244,10 +222,9 @@ def evaluate_on_file(
     """
     run = stored_run(run_dir)
     choice = choice or run.recommended
-    models, seeds = models_beside(run, choice), seeds_of(run) if choice == "seeds" else [run_dir]
-    name = mean_of_seeds(seeds) if choice == "seeds" else MODEL_NAMES[choice]
+    models, name = models_beside(run, choice), MODEL_NAMES[choice]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
-    known, untold = _known_tweets(seeds)
+    known, untold = _known_tweets(run_dir)
     labels, readings, left_out = _read_file(models, name, source, known or [], progress)
     scored = Scored(labels, {one: reading.probabilities for one, reading in readings.items()}, threshold)
     metrics = scored.metrics()
@@ -265,20 +242,16 @@ def evaluate_on_file(
     return dumped[name] | {"chosen": name, "models": dumped} | told
 
 
-class _Known(NamedTuple):
-    """Tweets, or authors of tweets, that are no test of a model."""
-
-    reason: str
-    column: str
-    values: npt.NDArray[np.int64]
+# Why tweets or authors are no test of a model, which column of a corpus tells them, and their values in it.
+_Known = tuple[str, str, npt.NDArray[np.int64]]
 
 
-def _known_tweets(run_dirs: Sequence[RunDir]) -> tuple[list[_Known] | None, list[str]]:
-    """What the models of runs know, the strongest reason last; and what is to be told if that is not known."""
-    records = [(run_dir.results, read_whole(run_dir).record) for run_dir in run_dirs]
+def _known_tweets(run_dir: RunDir) -> tuple[list[_Known] | None, list[str]]:
+    """What the models of a run know, the strongest reason last; and what is to be told if that is not known."""
     try:
-        folders = {results.corpus_dir(record.data_fingerprint) for results, record in records if record}
-        corpora = [open_corpus(folder) for folder in sorted(folders)]
+        if (record := read_whole(run_dir).record) is None:
+            return [], []
+        corpus = open_corpus(run_dir.results.corpus_dir(record.data_fingerprint))
     except DataError as error:
         return None, [f"warning: which of these tweets the model was trained on cannot be told: {error}"]
     found = []
@@ -288,8 +261,8 @@ def _known_tweets(run_dirs: Sequence[RunDir]) -> tuple[list[_Known] | None, list
         ("was a validation tweet, by which the model was chosen", "keys", VALIDATION),
         ("the model was trained on it", "keys", TRAIN),
     ):
-        values = np.concatenate([getattr(corpus, column)[corpus.parts == part] for corpus in corpora])
-        found.append(_Known(reason, column, np.setdiff1d(values, [UNKNOWN] if column == "authors" else [])))
+        values = getattr(corpus, column)[corpus.parts == part]
+        found.append((reason, column, np.setdiff1d(values, [UNKNOWN] if column == "authors" else [])))
     return found, []
 
 
@@ -303,7 +276,8 @@ def _read_file(
     left_out, forms = RowCounter(), TweetForms()
     labels: list[int] = []
     parts: dict[str, list[Reading]] = {model.name: [] for model in models}
-    for rows in _labelled(source, left_out, progress):
+    labelled = _labelled(source, left_out, progress)
+    while rows := list(islice(labelled, _CHUNK)):
         said = {model.name: model.read_texts([row.text for row in rows]) for model in models}
         reasons = _why_known(rows, known, forms)
         scored = []
@@ -321,22 +295,17 @@ def _read_file(
     return np.array(labels), {name: Reading.joined(of) for name, of in parts.items()}, left_out
 
 
-def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[list[Row]]:
-    """Lots of rows with a label; the others are counted."""
-    rows: list[Row] = []
-    for number, row in enumerate(source.read(), start=1):
+def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
+    """Rows with a label; the others are counted."""
+    for number, row in enumerate(source.read()):
+        if number % _CHUNK == 0:
+            progress(f"reading {source.name}", number, source.total)
         if isinstance(row, Refusal):
             left_out.add(row.reason, row.line)
         elif row.label is None:
             left_out.add("neutral or ignored label", row.line)
         else:
-            rows.append(row)
-        if len(rows) == _CHUNK:
-            progress(f"reading {source.name}", number, source.total)
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+            yield row
 
 
 def _why_known(rows: Sequence[Row], known: Sequence[_Known], forms: TweetForms) -> list[str | None]:
@@ -346,7 +315,7 @@ def _why_known(rows: Sequence[Row], known: Sequence[_Known], forms: TweetForms) 
         "authors": np.array([author_key(author_form(row.user)) for row in rows], np.int64),
     }
     found: list[str | None] = [None] * len(rows)
-    for one in known:
-        for place in np.flatnonzero(np.isin(columns[one.column], one.values)).tolist():
-            found[place] = one.reason
+    for reason, column, values in known:
+        for place in np.flatnonzero(np.isin(columns[column], values)).tolist():
+            found[place] = reason
     return found

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -20,7 +20,6 @@ from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
-    NO_EXCEL,
     TEXT_NAMES,
     OpenedTable,
     Refusal,
@@ -29,7 +28,6 @@ from sentiment.data.tables import (
     flat_fields,
     form_of,
     has_header,
-    has_openpyxl,
     is_packed,
     open_table,
     why_no_text,
@@ -216,11 +214,9 @@ WriteRow = Callable[[TableRecord, Answer | None], object]
 ADDED = ("label", "probability")
 """The columns that are added to those of the input, the second of them the label's probability; see `added_names`."""
 
-_VALID = (
-    "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
-)
+_FORMS = ("csv", "tsv", "jsonl", "parquet")
+_VALID = "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet"
 _DIGITS = 6
-_LONGEST_CELL = 32_767
 
 
 def written_form(target: Path) -> str:
@@ -229,15 +225,10 @@ def written_form(target: Path) -> str:
     Raises:
         UsageError: the name says a form that is not written.
     """
-    try:
-        form = form_of(target) if target.suffix else "csv"
-    except DataError:
-        form = "zip"
-    if form in ("zip", "txt"):
-        raise UsageError(f"{target}: {_VALID}")
-    if form == "xlsx" and not has_openpyxl():
-        raise UsageError(f"{target}: {NO_EXCEL}")
-    return form
+    with suppress(DataError):
+        if (form := form_of(target) if target.suffix else "csv") in _FORMS:
+            return form
+    raise UsageError(f"{target}: {_VALID}")
 
 
 def added_names(header: Sequence[str]) -> list[str]:
@@ -273,10 +264,10 @@ def row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Pat
         DataError: a value cannot be written in this form; also from within the context.
     """
     form, names = written_form(target), [*header, *added_names(header)]
-    if form in ("parquet", "xlsx"):
+    if form == "parquet":
         rows: list[list[Any]] = []
         yield lambda record, said: rows.append([*record.fields, *answer_values(said)])
-        _write_workbook(target, file, names, rows) if form == "xlsx" else _write_parquet(file, names, rows, parquet)
+        _write_parquet(file, names, rows, parquet)
         return
     with gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_packed(target) else nullcontext(file) as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
@@ -341,29 +332,6 @@ def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], 
     for name, values, kind in ((names[-2], labels, pa.string()), (names[-1], shares, pa.float64())):
         table = table.append_column(name, pa.array(values, kind))
     pq.write_table(table, file)
-
-
-def _write_workbook(target: Path, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
-    """One sheet; texts that begin as formulas do stay texts."""
-    import pandas as pd
-    from openpyxl.utils.exceptions import IllegalCharacterError  # type: ignore[import-untyped]
-
-    cells = [list(map(sheet_value, row)) for row in rows]
-    if any(isinstance(value, str) and len(value) > _LONGEST_CELL for row in cells for value in row):
-        raise DataError(f"{target}: a text is longer than a workbook can hold; write .csv or .parquet")
-    try:
-        with pd.ExcelWriter(file, engine="openpyxl") as writer:
-            pd.DataFrame(cells, columns=[*names], dtype=object).to_excel(writer, index=False)
-            for cell in (cell for row in writer.book.active.iter_rows() for cell in row if cell.data_type == "f"):
-                cell.data_type = "s"
-    except (ValueError, IllegalCharacterError) as error:  # too many rows, or control characters
-        raise DataError(f"{target}: a workbook cannot hold these rows ({error}); write .csv or .parquet") from None
-
-
-def sheet_value(value: Any) -> Any:
-    """What a cell holds: a number, unless it is an integer beyond the 15 digits that spreadsheets keep; else text."""
-    exact = value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**15)
-    return value if exact else _cell(value)
 
 
 _SMALLEST = 1e-12

@@ -1,11 +1,10 @@
 """The models of a trained run, in its directory or in a file of `export`: all are made in one way, and asked alike."""
 
 import zipfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
@@ -31,9 +30,6 @@ from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, re
 
 if TYPE_CHECKING:
     import torch
-
-Choice = Recommendation | Literal["seeds"]
-CHOICES: tuple[Choice, ...] = ("network", "baseline", "both", "seeds")
 
 CARD, CONFIG, NETWORK_FILE = "README.md", "config.json", "network.safetensors"
 BASELINE_FILE, VOCABULARY_FILE = "baseline.safetensors", "vocabulary.txt"  # called so in a run's directory too
@@ -171,27 +167,17 @@ def read_archive(path: Path) -> dict[str, bytes]:
     """
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
-            _check_entries(archive.infolist(), path)
-            return {name: archive.read(name) for name in _NAMES}
+            entries = {entry.filename: entry.compress_type for entry in archive.infolist()}
+            if len(entries) == len(archive.infolist()) and entries == dict.fromkeys(_NAMES, zipfile.ZIP_STORED):
+                return {name: archive.read(name) for name in _NAMES}
+            found = visible(", ".join(archive.namelist()))[:_LONGEST_REASON]
+            why = f"it holds {found}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
         why = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
-        raise RunDirError(f"{path}: cannot be read as a model that was handed on: {why}") from None
+    raise RunDirError(f"{path}: is no model that `sentiment export RUN FILE.zip` wrote: {why}")
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    found = Counter(entry.filename for entry in entries)
-    if missing := [name for name in _NAMES if name not in found]:
-        raise RunDirError(
-            f"{path}: lacks {', '.join(missing)}; `sentiment export RUN FILE.zip` writes a model to hand on"
-        )
-    for entry in entries:
-        if entry.filename not in _NAMES or found[entry.filename] > 1:
-            raise RunDirError(f"{path}: {visible(entry.filename)!r} does not belong into it; ask for the file again")
-        if entry.compress_type != zipfile.ZIP_STORED:
-            raise RunDirError(f"{path}: {entry.filename} is compressed, as in no exported file; ask for it again")
-
-
-def open_model(path: Path, choice: Choice | None = None, results: Results | None = None) -> TextModel:
+def open_model(path: Path, choice: Recommendation | None = None, results: Results | None = None) -> TextModel:
     """The model of a run's directory, or of a file that `sentiment export` wrote.
 
     Args:
@@ -213,7 +199,7 @@ def open_model(path: Path, choice: Choice | None = None, results: Results | None
 
 
 def load_model(
-    run: StoredRun | RunDir, choice: Choice | None = None, device: "torch.device | None" = None
+    run: StoredRun | RunDir, choice: Recommendation | None = None, device: "torch.device | None" = None
 ) -> TextModel:
     """A model of a run.
 
@@ -227,9 +213,6 @@ def load_model(
     """
     run = stored_run(run) if isinstance(run, RunDir) else run
     choice = choice or run.recommended
-    if choice == "seeds":
-        seeds = seeds_of(run)
-        return MeanModel(mean_of_seeds(seeds), [load_model(seed, "network") for seed in seeds])
     if choice == "both":
         members = [load_model(run, one) for one in ("network", "baseline")]
         return MeanModel(BOTH, members, run.temperature("both"))
@@ -259,47 +242,14 @@ def _network(run: StoredRun, device: "torch.device | None") -> TextModel:
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, run.temperature("network"))
 
 
-def models_beside(run: StoredRun, choice: Choice) -> list[TextModel]:
-    """What a run is measured with, in the order of tables: network, baseline, their mean, that of seeds if it is
-    chosen, and the lexicon; of an unfinished run the first and the last.
+def models_beside(run: StoredRun, choice: Recommendation) -> list[TextModel]:
+    """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon; of an
+    unfinished run the first and the last.
 
     Raises:
         SentimentError: as `load_model`.
     """
-    network, lexicon = load_model(run, "network"), LexiconModel(run.config)
     if choice == "network" and run.result is None:
-        return [network, lexicon]
-    baseline = load_model(run, "baseline")
-    both = MeanModel(BOTH, [network, baseline], run.temperature("both"))
-    return [network, baseline, both, *([load_model(run, "seeds")] if choice == "seeds" else []), lexicon]
-
-
-def mean_of_seeds(seeds: Sequence[RunDir]) -> str:
-    """What the mean over seeds is called."""
-    return f"mean of {len(seeds)} seeds"
-
-
-def seeds_of(run: StoredRun) -> list[RunDir]:
-    """The completed runs in the same folder that differ from a run by nothing but the seed; it is among them.
-
-    Raises:
-        UsageError: there is no other one.
-    """
-    if not isinstance(run.source, RunDir):
-        raise UsageError(f"{run.place}: holds one run, and no other seeds; valid are network, baseline and both")
-    found, question = [], _without_seed(run.config)
-    pattern = f"{run.config.title.rpartition('-s')[0]}-s*/config.json"
-    for file in sorted(run.source.path.resolve().parent.glob(pattern)):
-        other = RunDir(file.parent)
-        try:
-            if other.completed and _without_seed(other.read_config()) == question:
-                found.append(other)
-        except RunDirError:  # which is told where it is asked for
-            continue
-    if len(found) < 2:
-        raise UsageError(f"{run.place}: no other seed of its configuration is completed in its folder")
-    return found
-
-
-def _without_seed(config: RunConfig) -> str:
-    return config.model_copy(update={"seed": 0}).canonical().fingerprint()
+        return [load_model(run, choice), LexiconModel(run.config)]
+    both = MeanModel(BOTH, [load_model(run, one) for one in ("network", "baseline")], run.temperature("both"))
+    return [*both.members, both, LexiconModel(run.config)]

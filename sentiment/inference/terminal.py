@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 import typer
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from sentiment.console import printable, visible
 from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values
@@ -103,16 +102,10 @@ def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) 
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
     tokens = model.tokenize(text)
     if (weights := model.attention(tokens)) is not None:
-        OUT.print("  ", weighted_tokens(tokens, weights))
+        say(f"  {weighted_tokens(tokens, weights)}")
 
 
-def weighted_tokens(tokens: list[str], weights: list[float]) -> Text:
-    """A tweet's tokens, brighter with more attention; the strongest are followed by their weight in per cent."""
-    text = Text()
-    largest = max(weights)
-    for token, weight in zip(tokens, weights, strict=True):
-        share = weight / largest
-        style = f"on rgb({int(60 + 195 * share)},{int(60 + 80 * share)},40) " + ("black" if share > 0.5 else "white")
-        text.append(visible(token), style=style if OUT.is_terminal else "")
-        text.append(f" ({weight:.0%}) " if share > 0.5 or not OUT.is_terminal else " ")
-    return text
+def weighted_tokens(tokens: list[str], weights: list[float]) -> str:
+    """A tweet's tokens; those with at least half of the largest weight are followed by their own in per cent."""
+    shown = (f" ({weight:.0%})" if 2 * weight > max(weights) else "" for weight in weights)
+    return " ".join(visible(token) + share for token, share in zip(tokens, shown, strict=True))

@@ -234,12 +234,8 @@ class BaselineModel(TextModel):
 
     def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
         """Args: temperature: that calibrates what it says."""
-        self.config = config
-        self._model, self._temperature, self._tokenizer = model, temperature, Tokenizer(config.data.text)
-
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens that the run's network reads as well."""
-        return self._tokenizer(text)
+        self.config, self.tokenize = config, Tokenizer(config.data.text)
+        self._model, self._temperature = model, temperature
 
     def read(self, rows: TokenRows) -> Reading:
         """See `TextModel`."""

@@ -458,13 +458,9 @@ class NetworkModel(TextModel):
             temperature: that calibrates what it says.
         """
         self.config, self.sequential = config, encoder is not None
-        self._tokenizer, self._vocabulary = Tokenizer(config.data.text), vocabulary
+        self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
         self._model, self._encoder = model.eval().to(device), encoder
         self._device, self._temperature = device, temperature
-
-    def tokenize(self, text: str) -> list[str]:
-        """As in training."""
-        return self._tokenizer(text)
 
     def read(self, rows: TokenRows) -> Reading:
         """See `TextModel`; it knows tokens that have a vector of their own, and with ELMo all of them."""

@@ -14,7 +14,7 @@ to tell. They choose nothing: neither settings nor which model predicts.
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -81,9 +81,10 @@ def checked_threshold(value: float) -> float:
 
 
 class TextModel:
-    """Classifies texts: a network, a baseline, a lexicon, or a mean of several; each says `tokenize` and `read`.
+    """Classifies texts: a network, a baseline, a lexicon, or a mean of several.
 
     Attributes:
+        tokenize: gives the tokens that a text is read as.
         name: what it is, in words.
         config: that of its run.
         sequential: whether it uses all cores by itself, so that nothing is gained by reading several lots at once.
@@ -91,11 +92,8 @@ class TextModel:
 
     name: str
     config: RunConfig
+    tokenize: Callable[[str], list[str]]
     sequential = False
-
-    def tokenize(self, text: str) -> list[str]:
-        """The tokens that a text is read as."""
-        raise NotImplementedError
 
     def read(self, rows: TokenRows) -> Reading:
         """Classify tokenised texts; no prediction depends on the other texts."""
@@ -116,12 +114,8 @@ class MeanModel(TextModel):
     def __init__(self, name: str, members: Sequence[TextModel], temperature: float = 1.0) -> None:
         """Args: members: whose runs clean texts alike."""
         self.name, self.members, self.temperature = name, members, temperature
-        self.config = members[0].config
+        self.config, self.tokenize = members[0].config, members[0].tokenize
         self.sequential = any(member.sequential for member in members)
-
-    def tokenize(self, text: str) -> list[str]:
-        """Those of the first member."""
-        return self.members[0].tokenize(text)
 
     def read(self, rows: TokenRows) -> Reading:
         """See `TextModel`."""
