@@ -46,11 +46,11 @@ class TableColumn:
 
     def can_hold(self, role: str) -> bool:
         """Whether it can be the column of the texts (`text`) or of the labels (`label`)."""
-        different = len(self.counts)
-        sentences = 2 * sum(" " in value for value in self.counts) > different > len(self.values) / 2
-        return (
-            sentences if role == "text" else not sentences and 0 < different <= min(_FEW_VALUES, len(self.values) / 2)
-        )
+        different, rows = len(self.counts), len(self.values)
+        sentences = 2 * sum(" " in value for value in self.counts) > different > rows / 2
+        if role == "text":
+            return sentences
+        return not sentences and 1 < different <= min(_FEW_VALUES, rows / 2)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -371,21 +371,21 @@ def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
     Raises:
         DataError: the tweets, or an unlabelled file, cannot be read.
     """
-    if config.embedding.pretrained != WORD2VEC:
-        return None
+    return fingerprint(_identity(config, results)) if config.embedding.pretrained == WORD2VEC else None
+
+
+def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
+    """All that decides the vectors a run learns; unlabelled files are known by their content."""
     settings = config.vectors or VectorsConfig()
-    files = _files(settings)
-    identity = {
+    files = zip(_files(settings), settings.unlabelled, strict=True)
+    return {
         "version": _VERSION,
         "gensim": metadata.version("gensim"),
         "size": config.embedding.size,
-        "settings": _settings(settings),
+        "settings": settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"}),
         "corpus": corpus_fingerprint(whole_training_part(config.data), results),
-        "unlabelled": [
-            [one.form, one.sha256, file.column] for one, file in zip(files, settings.unlabelled, strict=True)
-        ],
+        "unlabelled": [[opened.form, opened.sha256, file.column] for opened, file in files],
     }
-    return fingerprint(identity)
 
 
 def has_vectors(config: RunConfig, results: Results) -> bool:
@@ -428,24 +428,14 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
     corpus = prepare_corpus(whole_training_part(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
-    files = _files(settings)
-    text = gather_text(corpus, config.data.text, files, progress)
+    text = gather_text(corpus, config.data.text, _files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    record = {
-        "fingerprint": vectors_fingerprint(config, results),
-        "settings": {**_settings(settings), "size": config.embedding.size, "gensim": metadata.version("gensim")},
-        "corpus": corpus.fingerprint,
-        "source": corpus.report.source,
-        "training_tweets": len(corpus.rows("train")),
-        "unlabelled": {file.name: text.counts[file.name].model_dump() | {"sha256": file.sha256} for file in files},
-        "tokens": len(text.token_ids),
-        "types": len(types),
-    }
-    write_json(path.with_name(RECORD), record)
+    counts = {name: count.model_dump() for name, count in text.counts.items()}
+    write_json(path.with_name(RECORD), _identity(config, results) | {"text": counts})
     write_vectors(path, types, vectors)  # last, since the file completes them
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
-        f"  {record['training_tweets']:,} training tweets of {corpus.report.source}: their text alone",
+        f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}: their text alone",
         *(f"  {name}: {count.render()}" for name, count in text.counts.items()),
         f"  in {path}",
     ]
@@ -487,11 +477,6 @@ def learn_vectors(
     model.build_vocab_from_freq(frequencies, corpus_count=len(text))
     model.train(text, total_examples=len(text), epochs=config.epochs, callbacks=[Epochs()])
     return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
-
-
-def _settings(settings: VectorsConfig) -> dict[str, object]:
-    """Those that change the vectors; the files are known by their content."""
-    return settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"})
 
 
 def _files(settings: VectorsConfig) -> list[TweetFile]:

@@ -129,14 +129,14 @@ def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
         ("d.csv", ["n", "text"], ["0", "1", "5"], {"positive": ["0"], "negative": ["1"], "ignored": ["5"]}),
         ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
         ("f.jsonl", ["how", "said"], ["neg", "pos"], {}),
-        ("g.jsonl", ["user.mood", "user.said", "id"], ["sad", "happy"], {}),
+        ("g.jsonl", ["user.mood", "user.said", "id", "of.one"], ["sad", "happy"], {}),
         ("h.parquet", ["class", "tweet"], ["sad", "happy"], {}),
     ],
 )
 def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     tmp_path: Path, name: str, header: list[str] | None, values: list[str], labels: dict[str, list[str]]
 ) -> None:
-    rows = [(values[n % len(values)], text, str(n))[: len(header or "ab")] for n, (_, text) in enumerate(TWEETS)]
+    rows = [(values[n % len(values)], text, str(n), "1")[: len(header or "ab")] for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / name, header, rows, "\t" if name.endswith("tsv") else ",")
     found = _understood(path, *(f"data.labels.{one}" for one in labels), labels=labels)
     lines = found.preview()
