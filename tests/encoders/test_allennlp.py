@@ -81,15 +81,6 @@ def test_training_goes_as_with_allennlp(tiny: Model, arguments: dict[str, Any]) 
     assert found == pytest.approx(wanted, abs=1e-5)
 
 
-@needs_allennlp
-def test_several_fields_of_a_sentence_may_be_given_at_once(tiny: Model) -> None:
-    def program(library: ModuleType) -> Any:
-        ids = library.batch_to_ids(random_tweets(6, longest=5)).view(3, 2, -1, 50)
-        return library.Elmo(tiny.options, tiny.weights, 1, dropout=0)(ids)
-
-    assert_same([program(sentiment.encoders.allennlp)], [program(allennlp_elmo())])
-
-
 def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Model) -> None:
     elmo = Elmo(tiny.options, tiny.weights, 2, dropout=0)
     assert [name for name, _ in elmo.named_parameters()] == [
@@ -101,17 +92,6 @@ def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Mode
     assert all(one.grad is not None and one.grad.any() for one in elmo.get_submodule("scalar_mix_1").parameters())
     fixed = Elmo(tiny.options, tiny.weights, 1, scalar_mix_parameters=[-9e10, 1, -9e10])
     assert not any(one.requires_grad for one in fixed.parameters())
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_after_a_move_to_a_gpu_it_computes_the_same(tiny: Model) -> None:
-    stays, moves = (Elmo(tiny.options, tiny.weights, 1, dropout=0) for _ in range(2))
-    for device in ("cpu", "cuda", "cpu"):
-        ids = batch_to_ids(random_tweets(8, longest=9))
-        found = moves.to(device)(ids.to(device))["elmo_representations"][0]
-        assert found.device.type == device
-        torch.testing.assert_close(found.cpu(), stays(ids)["elmo_representations"][0], atol=1e-4, rtol=0)
 
 
 def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(tiny: Model) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.encoders.allennlp import batch_to_ids
-from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, batches_by_length, number_tweets, pack
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
 from sentiment.encoders.elmo_files import read_options, read_weights
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
@@ -46,14 +46,6 @@ def test_only_the_layers_asked_for_come_and_do_not_change(elmo: ElmoEncoder, lay
     assert not any(vectors.requires_grad for vectors in everything.values())
     for nothing in ([], [[]], [[], []]):
         assert elmo.encode(nothing)["top"].shape == (0, elmo.vector_size)
-
-
-def test_both_halves_of_the_token_layer_are_the_type_vector_of_48_bytes(elmo: ElmoEncoder) -> None:
-    types = ["good", "u" * 48 + "one", "u" * 48 + "two", "u" * 47 + "w"]
-    vectors = elmo.type_vectors(types)
-    assert_same(elmo.encode([types], ["token"]), {"token": torch.cat([vectors, vectors], dim=1)})
-    torch.testing.assert_close(vectors[1], vectors[2], atol=1e-5, rtol=0)
-    assert not torch.allclose(vectors[1], vectors[3], atol=1e-3)
 
 
 def test_learnt_vectors_of_tokens_are_read_and_not_computed(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +117,3 @@ def test_a_packed_batch_has_each_row_once() -> None:
     assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
     for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
         assert inputs[rows].tolist() == [1, 2, 0, 2, 1]
-
-
-@given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 60))
-def test_batches_hold_each_tweet_once_and_the_longest_first(lengths: list[int], size: int) -> None:
-    order = [int(number) for batch in batches_by_length(np.array(lengths, np.int64), size) for number in batch]
-    assert sorted(order) == list(range(len(lengths)))
-    assert [lengths[number] for number in order] == sorted(lengths, reverse=True)

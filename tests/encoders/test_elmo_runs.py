@@ -13,16 +13,14 @@ import torch
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
-from sentiment.encoders.elmo_files import OPTIONS_FILE, SIZES, WEIGHTS_FILE, write_random_model
 from sentiment.encoders.models import find_elmo
-from sentiment.errors import CheckpointError, EncoderError, RunDirError
+from sentiment.errors import EncoderError
 from sentiment.inference.stored import load_model
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.encoders.oracle import needs_allennlp
 from tests.small_runs import Experiment, StopWhen, small_config
 
 ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
@@ -31,10 +29,6 @@ ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "
 @pytest.fixture
 def elmo_run(experiment: MakeExperiment) -> MakeExperiment:
     return lambda **changes: experiment(**(ELMO | changes))
-
-
-def _validation_losses(run: Experiment) -> list[float]:
-    return [row["validation"]["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
 
 
 def _cache(run: Experiment) -> VectorCache:
@@ -101,24 +95,6 @@ def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_betwe
     assert any("are read from disk" in line for line in moved.said)
 
 
-@pytest.mark.slow
-def test_vectors_computed_for_each_batch_train_alike(elmo_run: MakeExperiment) -> None:
-    cached, fresh = elmo_run(), elmo_run(elmo__cache="off")
-    cached.complete()
-    fresh.complete()
-    np.testing.assert_allclose(_validation_losses(fresh), _validation_losses(cached), atol=1e-4)
-
-
-@pytest.mark.slow
-@needs_allennlp
-def test_allennlp_as_backend_trains_alike(elmo_run: MakeExperiment) -> None:
-    own = elmo_run(elmo__cache="off")
-    reference = elmo_run(elmo__cache="off", elmo__backend="allennlp")
-    own.complete()
-    reference.complete()
-    np.testing.assert_allclose(_validation_losses(reference), _validation_losses(own), atol=1e-4)
-
-
 def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: MakeExperiment) -> None:
     mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
     mixed.complete()
@@ -144,42 +120,6 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
     with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small` fetches it"):
         run.attempt()
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_other_weights_under_the_same_path_are_refused(tweets_file: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    write_random_model(folder, SIZES["tiny"])
-    run = _own_results(tweets_file, tmp_path / "results", elmo__model=str(folder))
-    run.attempt(StopWhen(lambda asked: run.run_dir.metrics_file.exists() and len(run.run_dir.read_metrics()) > 2))
-    other = tmp_path / "other"
-    write_random_model(other, SIZES["tiny"], seed=1)
-    for name in (OPTIONS_FILE, WEIGHTS_FILE):
-        (other / name).replace(folder / name)
-    with pytest.raises(CheckpointError, match="the encoder of this run has changed since its last checkpoint"):
-        run.attempt()
-    write_random_model(tmp_path / "first again", SIZES["tiny"])
-    for name in (OPTIONS_FILE, WEIGHTS_FILE):
-        (folder / name).rename(other / name)
-        (tmp_path / "first again" / name).rename(folder / name)
-    run.complete()
-    for name in (OPTIONS_FILE, WEIGHTS_FILE):
-        (other / name).replace(folder / name)
-    with pytest.raises(RunDirError, match="was completed with other weights than"):
-        run.attempt()
-    with pytest.raises(RunDirError, match="was trained with other weights than"):
-        load_model(run.run_dir, "network")
-
-
-def test_reason_to_stop_while_vectors_are_computed_ends_the_attempt(tweets_file: Path, tmp_path: Path) -> None:
-    prepared = _own_results(tweets_file, tmp_path)
-    corpus = prepare_corpus(prepared.config.data, prepared.results)
-    caches = prepared.results.encoder_caches
-    assert prepared.attempt(StopWhen(lambda asked: caches.exists())) is not None
-    assert not prepared.run_dir.metrics_file.exists()
-    assert not _cache(prepared).is_complete(("top",))
-    assert len(corpus.labels)
-    prepared.complete()
 
 
 def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp_path: Path) -> None:

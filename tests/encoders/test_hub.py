@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 pytest.importorskip("transformers", reason="the extra hub is not installed")
 
-from sentiment.__main__ import app
 from sentiment.config import EncoderConfig
 from sentiment.encoders.models import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
-from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import COMMIT, Hub, tiny_bert
 from tests.serving import serving
 
@@ -97,10 +94,3 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: 
     folder = find_encoder(EncoderConfig(model=str(model)), tmp_path)
     assert folder.fetched is None
     assert folder.vector_size == 16
-
-
-def test_the_command_fetches_and_says_where(hub: Hub, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["prepare", "encoder", NAME, "--results", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert "licence: apache-2.0" in done.output
-    assert find_encoder(MODEL, Results(tmp_path).encoders).fetched

@@ -129,20 +129,6 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
     assert missing_for([tweet, tokens], results) == []
 
 
-def test_folds_of_the_same_tweets_share_their_vectors(tweets_file: Path, model: Path, results: Results) -> None:
-    def folder(**changes: Any) -> Path:
-        config = _run(tweets_file, model, results, **TWEET, **changes).config
-        files = find_model(config, results)
-        assert files is not None
-        assert config.encoder is not None
-        return VectorCache(prepare_corpus(config.data, results), config.encoder, files, results).folder
-
-    first = folder(data__folds=5, data__fold=1)
-    assert folder(data__folds=5, data__fold=2) == first
-    assert folder(data__folds=5, data__fold=1, data__text__lowercase=False) == first  # they are in lower case anyway
-    assert folder(data__train_rows=300) != first
-
-
 def test_another_model_in_the_same_folder_is_noticed(
     tweets_file: Path, model: Path, results: Results, tmp_path: Path
 ) -> None:
