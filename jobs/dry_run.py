@@ -112,7 +112,6 @@ def _rungs_told(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
 
 
 def _hours(configs: Sequence[RunConfig], results: Results) -> str:
-    """By the mean of completed runs of all grids of the same size on the same tweets."""
     known: dict[object, list[float]] = defaultdict(list)
     for file in results.runs.glob("*/*/result.json"):
         try:
@@ -130,7 +129,6 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
 
 
 def _likeness(config: RunConfig) -> object:
-    """What a run's time depends on most."""
     model, data = config.model, config.data
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
     return *size, config.training.batch_size, data.source, data.max_rows, config.frozen.model if config.frozen else None

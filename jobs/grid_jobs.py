@@ -104,7 +104,6 @@ class GridJobs:
         return folder, share if share in able or not able else able[0]
 
     def job(self, place: Place) -> Job | None:
-        """A task as the queue has it."""
         return _find(self._jobs, (place[0].submission.name, place[1]))
 
     def queued(self, run_id: str, place: Place | None, attempt: Attempt | None = None) -> Queued:
@@ -128,7 +127,6 @@ class GridJobs:
         )
 
     def _where(self, place: Place) -> tuple[Whereabouts, str, str]:
-        """Where a task is, and what the queue calls that and why."""
         folder, job = place[0], self.job(place)
         if folder.submission.here:
             return ("runs", RUNNING, "") if job else ("gone", "", "")
@@ -177,7 +175,6 @@ class GridJobs:
 
     @cached_property
     def waiting_slots(self) -> list[SubmissionDir]:
-        """The tasks of a search that are in the queue, and whose runs a ranking has still to decide."""
         return [one for one in self.submissions if one.waits_for_ranking and self._any_active([one])]
 
     @cached_property
@@ -229,7 +226,6 @@ class GridJobs:
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        """The numbers of submissions, by the ids of their jobs."""
         return {folder.job_id: folder.number for folder in self.submissions if folder.receipt}
 
     @cached_property
@@ -241,7 +237,6 @@ class GridJobs:
         return any(folder.submission.name in active for folder in folders)
 
     def _failure_before(self, waiting: SubmissionDir) -> str:
-        """Why a job that training waited for failed, as far as it or the queue said."""
         for folder in self._waited_for(waiting):
             kind = folder.submission.kind
             for number in range(len(folder.submission.tasks)):
@@ -252,7 +247,6 @@ class GridJobs:
         return f"the job that it waited for ({waiting.submission.after}) did not succeed"
 
     def _held_before(self, waiting: SubmissionDir) -> Job | None:
-        """The first held job that a training job waits for."""
         ids = {folder.job_id for folder in self._waited_for(waiting)}
         return next((job for job in self._jobs.values() if job.held and job.job_id in ids), None)
 
@@ -278,7 +272,6 @@ class QueueOwner(Record):
         return cls(user=_user_name(os.geteuid()), cluster=read_settings()["ClusterName"])
 
     def describe(self) -> str:
-        """For messages."""
         return f"submitted by {self.user} on cluster {self.cluster}; ask there"
 
 

@@ -67,7 +67,6 @@ class Here:
 
     @property
     def run_ids(self) -> set[str]:
-        """The runs that were or are worked off."""
         return {run_id for folder in self._every for share in folder.tasks for run_id in share}
 
     def _perform(self, folder: SubmissionDir) -> None:
@@ -89,7 +88,6 @@ class Here:
             process.kill()  # after a second Ctrl+C; without effect if it has ended
 
     def _follow(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        """Print what a task says until it ends; a reason to stop is passed on."""
         told, part, running = False, "", True
         with open(log, encoding="utf-8", errors="replace") as said:
             while running:

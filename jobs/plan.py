@@ -53,7 +53,6 @@ class CodeChoice:
 
     @cached_property
     def present(self) -> str:
-        """The copy of the code of now, which is made if it is not there."""
         return freeze_code(self.results)
 
     def choose(
@@ -94,15 +93,17 @@ def _beginning_anew(config: RunConfig) -> RunConfig:
 
 @dataclass(frozen=True)
 class LaterRungs:
-    """The rungs after the current one, whose trials its ranking decides."""
+    """The rungs after the current one, whose trials its ranking decides.
+
+    Attributes:
+        candidates: the trials of the current rung, whether or not anything of it is left to do.
+    """
 
     rungs: Rungs
     candidates: Sequence[WantedRun]
-    """The trials of the current rung, whether or not anything of it is left to do."""
 
     @property
     def numbers(self) -> range:
-        """Of the rungs that are to come."""
         return range(self.rungs.current + 1, self.rungs.last + 1)
 
 

@@ -47,18 +47,15 @@ class JobKind:
 
     @property
     def trains_runs(self) -> bool:
-        """Whether its tasks have runs."""
         return self.name == "train"
 
     @property
     def final(self) -> bool:
-        """Whether it ends every submission of a grid: a newer one replaces one that still waits."""
         return self.name == "report"
 
     def work(
         self, configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console"
     ) -> "Stop | None":
-        """Do the work that runs wait for."""
         module, function = self.function
         reason: Stop | None = getattr(importlib.import_module(module), function)(configs, results, stop, console)
         return reason
@@ -222,7 +219,6 @@ def _files_of(config: RunConfig) -> set[tuple[str, str]]:
 
 
 def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
-    """Where its tweets come from, with the fields that say so."""
     tests = config.data.tests.items()
     return {("data.source", config.data.source), *((f"data.tests.{name}.path", table.path) for name, table in tests)}
 

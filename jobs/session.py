@@ -57,7 +57,6 @@ class LaunchOptions:
 
     @property
     def file(self) -> ClusterFile:
-        """What the cluster's file says; on this machine there need not be one."""
         if isinstance(self.cluster, ClusterFile):
             return self.cluster
         return ClusterFile() if self.local and not self.cluster.is_file() else read_cluster(self.cluster)
@@ -83,12 +82,10 @@ class GridSession:
 
     @property
     def say(self) -> Say:
-        """Prints a line."""
         return self.options.say
 
     @property
     def rows(self) -> list[RunStatus]:
-        """The states of the grid's runs."""
         return read_grid_status(self.results, self.plan, self.jobs).rows
 
     @cached_property
@@ -180,7 +177,6 @@ class GridSession:
         self.left_out.extend(row.run_id for row in rows if row.state == UNKNOWN)
 
     def _forget_tries(self, runs: Sequence[Run]) -> None:
-        """Somebody wants them: what failed too often may be tried again as often."""
         for row, _ in runs:
             run_dir = self.results.run_dir(row.run_id, self.plan.name)
             if run_dir.tries_file.exists():

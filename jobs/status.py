@@ -234,7 +234,6 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
 
 
 def _table(grid: GridStatus, rows: Sequence[RunStatus], now: datetime, console: Console) -> Table:
-    """A column for each parameter that the grid varies, as far as there is room for them."""
     varied = list(dict.fromkeys(name for row in rows for name in row.parameters))
     while True:
         table = Table(box=None, pad_edge=False, header_style="")
@@ -373,7 +372,6 @@ class TaskOutput:
     is_run: bool
 
     def newest(self) -> Path | None:
-        """The file that was written to last; None if there is none yet."""
         there = [file for file in self._files() if file.exists()]
         return max(there, key=lambda file: file.stat().st_mtime_ns) if there else None
 
@@ -388,7 +386,6 @@ class TaskOutput:
                     yield log
 
     def state(self) -> tuple[str, bool]:
-        """Its state, and whether it waits or runs."""
         (jobs,) = read_jobs(self.results, [self.grid])
         if not self.is_run:
             active = any(folder.submission.kind == self.name for folder, _ in jobs.active_tasks)
@@ -455,7 +452,6 @@ def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
 
 
 def _print_from(path: Path, position: int) -> int:
-    """Print a file from a position on, without control characters to a terminal; where its end is."""
     with open(path, "rb") as file:
         file.seek(position)
         text, end = file.read(), file.tell()

@@ -65,7 +65,6 @@ class Submission(FileRecord):
 
     @property
     def job_kind(self) -> JobKind:
-        """What distinguishes this kind of job."""
         return JOB_KINDS[self.kind]
 
     @property
@@ -75,17 +74,14 @@ class Submission(FileRecord):
 
     @property
     def name(self) -> str:
-        """The job's name in the queue, which is unique, so that the job can be found again."""
         return f"{self.grid}-{self.id}"
 
     @property
     def folder(self) -> "SubmissionDir":
-        """The folder that it is written to."""
         return SubmissionDir(Results(Path(self.results)).slurm / self.grid / self.id)
 
     @property
     def command(self) -> list[str]:
-        """The words that start one of its tasks, with its own code."""
         copy = Results(Path(self.results)).code / self.code if self.code else None
         return [*start_command("jobs.tasks.task", copy, self.folder.start_file), str(self.folder.path)]
 
@@ -115,25 +111,20 @@ class SubmissionDir:
 
     @property
     def number(self) -> int:
-        """The submission's number within its grid, from 1; 0 for a folder of another kind."""
         match = _NAME.fullmatch(self.path.name)
         return int(match["number"]) if match else 0
 
     def run_log(self, run_id: str) -> Path:
-        """What a run prints."""
         return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
-        """What a task that has no runs of its own had done when it was last requeued."""
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:
-        """Why such a task failed."""
         return self.path / f"failure-{task}.json"
 
     @cached_property
     def submission(self) -> Submission:
-        """The intent; a RunDirError if it cannot be read."""
         found = read_record(self.submission_file, Submission)
         if found is None:
             raise RunDirError(f"{self.submission_file}: is gone")
@@ -141,12 +132,10 @@ class SubmissionDir:
 
     @cached_property
     def results(self) -> Results:
-        """The results that it is for."""
         return Results(Path(self.submission.results))
 
     @cached_property
     def receipt(self) -> Receipt | None:
-        """The queue's answer; None while it is not known."""
         return read_record(self.receipt_file, Receipt)
 
     @property
@@ -175,7 +164,6 @@ class SubmissionDir:
 
     @property
     def run_ids(self) -> list[str]:
-        """Ids of all of its runs, share by share."""
         return [run_id for share in self.tasks for run_id in share]
 
     @property
@@ -193,15 +181,12 @@ class SubmissionDir:
 
     @property
     def waits_for_ranking(self) -> bool:
-        """Whether it is not decided yet which runs it trains."""
         return self.submission.by_ranking and not self._chosen
 
     def job(self, task: int) -> str:
-        """A task's name for the queue's commands; needs the receipt, like `job_id`."""
         return self.job_id if self.submission.job_kind.final else f"{self.job_id}_{task}"
 
     def log_file(self, task: int) -> Path | None:
-        """A task's log; None while its job is not known, or if nothing was written."""
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None) if self.receipt else None
 
     @cached_property
@@ -212,17 +197,14 @@ class SubmissionDir:
             return {config.run_id: config for config in every}
 
     def read_failure(self, task: int) -> Failure | None:
-        """Why a task that has no runs of its own failed, if it did."""
         return read_record(self.failure_file(task), Failure)
 
     def accept(self, job_id: str) -> None:
-        """Write the receipt."""
         receipt = Receipt(job_id=job_id, accepted=timestamp())
         write_json(self.receipt_file, receipt.model_dump(mode="json"))
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
-        """The queue knows nothing of this intent, so it no longer counts."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
     def cancel(self, ids: Iterable[str]) -> None:

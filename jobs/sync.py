@@ -74,7 +74,6 @@ def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
 
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
-    """Run `sentiment.tracking`; its last line, and whether it failed."""
     command = [*start_command("sentiment.tracking"), *action]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command

@@ -220,7 +220,6 @@ def _sampled(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]
 
 
 def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
-    """All combinations, the last name varying fastest."""
     lists = {name: space[name] for name in sorted(space)}
     values = [choices for choices in lists.values() if not isinstance(choices, Distribution)]
     size = math.prod(map(len, values))
@@ -236,7 +235,6 @@ def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
 
 
 def _describe(line: str, combinations: list[dict[str, Any]], asked: int) -> str:
-    """A mistake, and in how many runs it is unless it is in all."""
     if len(combinations) == asked:
         return line
     example = ", ".join(f"{name}={value}" for name, value in combinations[0].items())

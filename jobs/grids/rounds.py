@@ -103,7 +103,6 @@ def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> 
 
 
 def _distribution(choices: Choices) -> Any:
-    """Of what the sampler is asked for: a value of a list, or the share of draws below a number."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if isinstance(choices, Distribution) and not choices.values:

@@ -90,7 +90,6 @@ class Distribution:
         return (value - of["min"]) / (of["max"] - of["min"])
 
     def as_parameter(self) -> dict[str, Any]:
-        """As it stands in a grid's file."""
         if self.values:
             return {"values": list(self.values), "probabilities": list(self.probabilities)}
         return {"distribution": self.name, **self.numbers}
@@ -153,7 +152,6 @@ class Parameter(Section):
         return self
 
     def flatten(self, name: str) -> dict[str, Choices]:
-        """The possible values by dotted name."""
         if self.parameters is not None:
             inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
             return {key: values for section in inner for key, values in section.items()}
@@ -167,13 +165,11 @@ class Parameter(Section):
 
     @property
     def _numbers(self) -> dict[str, float]:
-        """Those that are given."""
         found = {name: getattr(self, name) for name in _NUMBERS}
         return {name: number for name, number in found.items() if number is not None}
 
     @property
     def _drawn(self) -> str | None:
-        """The distribution of numbers; None for constants, lists and sections."""
         if self.distribution is not None:
             listed = _LISTS.get(self.distribution)
             return None if listed and listed in self.model_fields_set else self.distribution
@@ -365,11 +361,9 @@ class SweepFile(Section):
 
     @property
     def base_file(self) -> Path:
-        """The file of the base run."""
         return Path(self.command[-2])
 
     def space(self) -> dict[str, Choices]:
-        """The values that each parameter may take, by dotted name, in the order of the names."""
         sections = (parameter.flatten(name) for name, parameter in self.parameters.items())
         flat = {name: choices for section in sections for name, choices in section.items()}
         for name, choices in flat.items():

@@ -61,20 +61,23 @@ _FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
 
 @dataclass(frozen=True)
 class Job:
-    """A job, or one task of an array, as Slurm sees it."""
+    """A job, or one task of an array, as Slurm sees it.
+
+    Attributes:
+        job_id: of the array, for a task.
+        state: in Slurm's words.
+        start: when it began, or is expected to.
+        end: when its time is over.
+    """
 
     name: str
     job_id: str
-    """Of the array, for a task."""
     task: int | None
     state: str
-    """In Slurm's words."""
     reason: str = ""
     elapsed: str = ""
     start: datetime | None = None
-    """When it began, or is expected to."""
     end: datetime | None = None
-    """When its time is over."""
     node: str = ""
 
     @property
@@ -84,17 +87,14 @@ class Job:
 
     @property
     def held(self) -> bool:
-        """Whether it waits to be released, though its user does not hold it."""
         return self.state in _WAITING and self.reason in _HELD
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether it waits for other jobs to end."""
         return self.reason == "Dependency"
 
     @property
     def cannot_begin(self) -> bool:
-        """Whether a job that it waited for did not succeed."""
         return "Dependency" in self.reason
 
     @property
@@ -110,7 +110,6 @@ class Job:
 
     @property
     def address(self) -> str:
-        """As Slurm's commands take it."""
         return self.job_id if self.task is None else f"{self.job_id}_{self.task}"
 
 

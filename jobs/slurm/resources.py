@@ -51,45 +51,53 @@ class Container(Section):
 
 
 class Resources(Section):
-    """What each task of a job gets; None leaves the choice to the site."""
+    """What each task of a job gets; None leaves the choice to the site.
+
+    Attributes:
+        partition: one partition, or several separated by commas.
+        time_minutes: after which Slurm ends a task; a run that needs longer saves before and goes on in the next
+            attempt.
+        memory_gb: main memory of a task.
+        gpu_type: as the site names it, such as `a100`.
+        gres: generic resources instead of whole GPUs, as sbatch takes them: a share of a GPU (`shard:2`), a slice
+            of one (`gpu:1g.10gb:1`). A section that sets `gpus` or `gpu_type` takes this back, and the other way
+            round.
+        parallelism: the largest number of tasks that run at a time (sbatch's `%N`).
+        tasks: in how many tasks all runs are worked off, for many short runs: each takes the next run that nobody
+            has until its time is nearly over, and is then requeued. None is one for each run, or for each
+            `at_once`.
+        at_once: how many runs share the GPUs of one task at the same time, for small models.
+        setup: lines of shell to run before a task starts, such as `module load cuda`.
+        container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
+            a section of `image`, `python` and `options`. The report is written outside, and so are runs with
+            `--local`.
+        sbatch: other options of sbatch, by name: `qos: long`, `constraint: a100`, `reservation: course`, `exclude:
+            node7`.
+        attempts_without_progress: how often in a row a run may begin at the same step, or the time of another job
+            end without progress.
+        memory_factor: A rerun multiplies the memory of a run that had too little by this factor.
+        time_factor: A rerun multiplies the time of a run that timed out by this factor.
+    """
 
     partition: str | None = None
-    """One partition, or several separated by commas."""
     account: str | None = None
     time_minutes: PositiveInt = 240
-    """After which Slurm ends a task; a run that needs longer saves before and goes on in the next attempt."""
     memory_gb: PositiveFloat | None = None
-    """Main memory of a task."""
     gpus: Annotated[int, Field(ge=0)] = 1
     gpu_type: str | None = None
-    """As the site names it, such as `a100`."""
     gres: str | None = None
-    """Generic resources instead of whole GPUs, as sbatch takes them: a share of a GPU (`shard:2`), a slice of one
-    (`gpu:1g.10gb:1`). A section that sets `gpus` or `gpu_type` takes this back, and the other way round."""
     cpus: PositiveInt = 4
     parallelism: PositiveInt | None = None
-    """The largest number of tasks that run at a time (sbatch's `%N`)."""
     tasks: PositiveInt | None = None
-    """In how many tasks all runs are worked off, for many short runs: each takes the next run that nobody has until its
-    time is nearly over, and is then requeued. None is one for each run, or for each `at_once`."""
     at_once: PositiveInt = 1
-    """How many runs share the GPUs of one task at the same time, for small models."""
     setup: list[str] = Field(default_factory=list)
-    """Lines of shell to run before a task starts, such as `module load cuda`."""
     container: Container | None = None
-    """The Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or a section of
-    `image`, `python` and `options`. The report is written outside, and so are runs with `--local`."""
     sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
-    """Other options of sbatch, by name: `qos: long`, `constraint: a100`, `reservation: course`, `exclude: node7`."""
     attempts_without_progress: PositiveInt = 3
-    """How often in a row a run may begin at the same step, or the time of another job end without progress."""
     memory_factor: Factor = 2.0
-    """A rerun multiplies the memory of a run that had too little by this factor."""
     time_factor: Factor = 2.0
-    """A rerun multiplies the time of a run that timed out by this factor."""
 
     def describe(self) -> str:
-        """In a few words, with everything that is set apart from options of sbatch."""
         gpus = f"{self.gpus} {self.gpu_type or ''} GPU".replace("  ", " ") if self.gpus else "no GPU"
         parts = [self.gres or gpus, f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
         parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
@@ -99,7 +107,6 @@ class Resources(Section):
 
     @property
     def has_gpu(self) -> bool:
-        """Whether a task gets a GPU, or a part of one."""
         return self.gpus > 0 or any(part.startswith(_ON_A_GPU) for part in (self.gres or "").split(","))
 
     @model_validator(mode="before")
@@ -149,28 +156,28 @@ class ClusterFile(Section):
     Each field of a job is taken from the first of these that sets it: the section of its kind (for training tasks that
     of its grid), what its kind needs by itself (`jobs.services`: preparing tweets and writing the report need no GPU,
     the report one core for half an hour), `defaults`, the schema's default.
+
+    Attributes:
+        data: for the job that prepares tweets and fits the linear baseline.
+        vectors: for the job that learns word vectors.
+        pretrain: for the job that trains a language model where `elmo.model` is `pretrained/NAME`.
+        cache: for the jobs that compute ELMo vectors; `parallelism` says how many of them share the work.
+        report: for the job that writes the report.
+        grids: for the training tasks of a grid, by its name.
     """
 
     defaults: Resources = Resources()
     data: Resources = Resources()
-    """For the job that prepares tweets and fits the linear baseline."""
     vectors: Resources = Resources()
-    """For the job that learns word vectors."""
     pretrain: Resources = Resources()
-    """For the job that trains a language model where `elmo.model` is `pretrained/NAME`."""
     cache: Resources = Resources()
-    """For the jobs that compute ELMo vectors; `parallelism` says how many of them share the work."""
     report: Resources = Resources()
-    """For the job that writes the report."""
     grids: dict[str, Resources] = Field(default_factory=dict)
-    """For the training tasks of a grid, by its name."""
 
     def as_given(self) -> dict[str, Any]:
-        """Plain values, from which the same is made: only what is set."""
         return self.model_dump(mode="json", exclude_unset=True)
 
     def resources(self, grid: str, kind: KindName = "train") -> Resources:
-        """What a job of a grid gets."""
         job_kind = JOB_KINDS[kind]
         section: Resources = self.grids.get(grid, Resources()) if job_kind.trains_runs else getattr(self, kind)
         own = {name: getattr(section, name) for name in section.model_fields_set}

@@ -49,7 +49,6 @@ class _Sbatch(submitit.SlurmExecutor):
         return 2  # pretend that Slurm is here: the file can be shown without it, and sending finds out
 
     def text(self, command: str) -> str:
-        """The file for sbatch."""
         return self._make_submission_file_text(command, uid="")
 
 
@@ -108,7 +107,6 @@ def directives(submission: Submission) -> list[str]:
 
 
 def _asked(resources: Resources) -> dict[str, Any]:
-    """Resources as submitit's parameters."""
     gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else str(resources.gpus)
     return {
         "partition": resources.partition,
@@ -141,7 +139,6 @@ def _command(submission: Submission) -> str:
 
 
 def _container_options(container: Container, submission: Submission) -> list[str]:
-    """The code and the results are in the container under the same names as outside."""
     here = str(Path.cwd())
     places = dict.fromkeys((here, str(_CODE), submission.results))
     binds = [word for place in places for word in ("--bind", place)]

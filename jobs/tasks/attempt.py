@@ -72,18 +72,18 @@ _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
 class Outcome(IntEnum):
     """How an attempt ended; the value is its process's exit code."""
 
+    # Nothing is left to do: the run is completed or at the end of its rung, or left to the process that trains it.
     COMPLETED = 0
-    """Nothing is left to do: the run is completed or at the end of its rung, or left to the process that trains it."""
     FAILED = 1
+    # Everything is saved; whoever stopped it decides whether it goes on.
     STOPPED = 3
-    """Everything is saved; whoever stopped it decides whether it goes on."""
+    # Everything is saved; it goes on as soon as it is started again.
     OUT_OF_TIME = 4
-    """Everything is saved; it goes on as soon as it is started again."""
+    # It is to be started again, to look again: a process trains the run that the queue believes to be dead and may
+    # die, or what follows a grid waits for room in the queue.
     LOOK_AGAIN = 5
-    """It is to be started again, to look again: a process trains the run that the queue believes to be dead and may
-    die, or what follows a grid waits for room in the queue."""
+    # It failed for want of room on the disk, where nothing could be written down about it.
     DISK_FULL = DISK_FULL_EXIT_CODE
-    """It failed for want of room on the disk, where nothing could be written down about it."""
 
 
 def outcome_of(stop: Stop | None) -> Outcome:

@@ -37,7 +37,6 @@ class WhileParentsLive(StopRequest):
         self._parents = {os.getpid(): parent}
 
     def reason(self) -> Stop | None:
-        """A signal, the deadline, or the end of the parent process."""
         if os.getppid() != self._parents.setdefault(os.getpid(), os.getppid()):
             return Stop("signal", "SIGHUP")
         return super().reason()

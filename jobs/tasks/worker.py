@@ -66,7 +66,6 @@ class SideBySide:
 
     @property
     def number(self) -> int:
-        """How many are at work."""
         return len(self._children)
 
     def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
@@ -106,7 +105,6 @@ def core_shares(count: int) -> list[set[int]]:
 
 
 def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
-    """Do a work on its share of the cores, and on one of several GPUs."""
     os.sched_setaffinity(0, cores)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -141,13 +139,12 @@ class Worker:
     stop: StopRequest
     clock: Callable[[], float] = time.time
     _began: dict[str, float] = field(default_factory=dict, init=False)
+    # Seconds that the slowest of the runs that it has worked off took.
     _longest: float = field(default=0.0, init=False)
-    """Seconds that the slowest of the runs that it has worked off took."""
+    # How often it has begun each run of a rung before its own.
     _begun: Counter[str] = field(default_factory=Counter, init=False)
-    """How often it has begun each run of a rung before its own."""
 
     def work(self) -> Outcome:
-        """Train until no run is free or there is a reason to stop."""
         while self.folder.waits_for_ranking:
             if (outcome := self._end_rung()) is not None:
                 return outcome
@@ -163,7 +160,6 @@ class Worker:
                 record_failure(self._run_dir(run_id), error)
 
     def free_runs(self) -> Iterator[RunConfig]:
-        """The runs that nobody has when their turn comes: its own share first, then those of the tasks after it."""
         shares = self.folder.tasks
         for run_id in (run_id for share in (*shares[self.task :], *shares[: self.task]) for run_id in share):
             if self._is_free(run_id):
@@ -237,7 +233,6 @@ class Worker:
                 yield outcome
 
     def _told(self, run_id: str, outcome: Outcome, seconds: float) -> str:
-        """How a run has ended, in a line that begins with its name."""
         plan = self.folder.results.read_grid(self.folder.submission.grid)
         progress = read_progress(self._run_dir(run_id), plan)
         state = outcome.name.replace("_", " ")
@@ -253,7 +248,6 @@ class Worker:
         return f"{run_id} {state} in {seconds:.0f} s{score}"
 
     def _attempt(self, config: RunConfig) -> Outcome:
-        """In a process of its own: what the run prints goes into its own log."""
         with open(self.folder.run_log(config.run_id), "ab") as log:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()

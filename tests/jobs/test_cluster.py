@@ -33,32 +33,6 @@ def test_shipped_file_asks_for_no_gpu_to_write_a_report_and_knows_only_grids_tha
     assert set(read_cluster(SHIPPED).grids) <= {path.stem for path in GRIDS.glob("*.yaml")}
 
 
-def test_grid_and_kind_change_what_they_name_and_keep_the_rest(tmp_path: Path) -> None:
-    path = write_yaml(
-        tmp_path / "cluster.yaml",
-        {
-            "defaults": {"partition": "gpu", "time_minutes": 60, "sbatch": {"exclude": "n7"}},
-            "cache": {"memory_gb": 50},
-            "grids": {"elmo": {"time_minutes": 500, "at_once": 2, "gpus": 0}},
-        },
-    )
-    plain, elmo = read_cluster(path).resources("rnn"), read_cluster(path).resources("elmo")
-    assert plain == Resources(partition="gpu", time_minutes=60, sbatch={"exclude": "n7"})
-    assert elmo == plain.model_copy(update={"time_minutes": 500, "at_once": 2, "gpus": 0})
-    assert read_cluster(path).resources("elmo", "cache") == plain.model_copy(update={"memory_gb": 50})
-    report = {"gpus": 0, "cpus": 1, "time_minutes": 30}
-    assert read_cluster(path).resources("elmo", "report") == plain.model_copy(update=report)
-    assert list(read_cluster(path).sections()) == [
-        "defaults",
-        "data",
-        "vectors",
-        "pretrain",
-        "cache",
-        "report",
-        "grids.elmo",
-    ]
-
-
 def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparation(tmp_path: Path) -> None:
     text = (GRIDS.parents[1] / "jobs" / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^    defaults: .*\n    grids: .*\n", text, re.MULTILINE)
@@ -116,22 +90,6 @@ def test_gres_that_slurm_would_not_take_is_refused_with_what_would_be_right(tmp_
     assert "is not NAME:COUNT or NAME:TYPE:COUNT, as in shard:2, gpu:a100:2 or gpu:1g.10gb:1" in refusal
 
 
-def test_section_cannot_ask_for_whole_gpus_and_for_parts_of_one(tmp_path: Path) -> None:
-    refusal = _refusal(write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gres": "shard:2", "gpus": 1}}))
-    assert "defaults: gres and gpus cannot both be set; whole GPUs are gpus: 2, gpu_type: a100" in refusal
-
-
-def test_grid_can_set_back_to_none_what_the_defaults_name(tmp_path: Path) -> None:
-    values = {"defaults": {"partition": "gpu"}, "grids": {"smoke": {"partition": None}}}
-    assert read_cluster(write_yaml(tmp_path / "cluster.yaml", values)).resources("smoke").partition is None
-
-
-def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    path = tmp_path / "cluster.yaml"
-    path.write_text("", encoding="utf-8")
-    assert read_cluster(path).resources("rnn") == Resources()
-
-
 def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "defaults": {"partion": "gpu", "gpus": -1},
@@ -174,7 +132,3 @@ def test_options_of_sbatch_that_would_contradict_the_program_are_refused(
     refusal = _refusal(path)
     assert refusal.startswith("defaults.sbatch: ")
     assert message in refusal
-
-
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    assert f"{tmp_path / 'cluster.yaml'}: no such file" in _refusal(tmp_path / "cluster.yaml")

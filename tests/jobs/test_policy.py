@@ -241,6 +241,19 @@ def test_whatever_is_not_done_waits_runs_or_has_a_reason_and_a_command_that_help
             assert {"submit": policy.submit, "rerun": policy.rerun}[command](verdict), (verdict, case)
 
 
+def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
+    states = ["COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
+    verdicts = [*map(Verdict, states), Verdict("LOST", active=True)]
+
+    def chosen(*causes: str, named: bool = False) -> list[str]:
+        return [one.state for one in verdicts if policy.rerun(one, causes, named)]
+
+    assert chosen() == ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "HELD"]
+    assert chosen("oom", "lost") == ["LOST", "NODE_FAIL", "OUT_OF_MEMORY"]
+    assert chosen("cancelled") == ["CANCELLED"]
+    assert chosen(named=True) == ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
+
+
 def test_every_state_that_needs_somebody_is_meant_by_an_option_of_rerun() -> None:
     assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
 

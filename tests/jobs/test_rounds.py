@@ -7,12 +7,12 @@ import pytest
 
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.rounds import grow
-from jobs.grids.sweep_file import Distribution, read_sweep
+from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
 from sentiment.runs.records import Failure, PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import finish, write_grid
-from tests.jobs.test_local import grid_here
+from tests.jobs.test_here import grid_here
 
 SPACE: dict[str, Any] = {
     "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
@@ -150,14 +150,6 @@ def test_slip_in_a_search_in_rounds_is_told(base: Path, changes: dict[str, Any],
     with pytest.raises(ConfigError) as caught:
         read_sweep(write_grid(base, SPACE, **changes))
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.99])
-def test_share_of_draws_below_a_value_is_found_again(share: float) -> None:
-    distribution = Distribution("log_uniform_values", {"min": 0.0001, "max": 0.1})
-    value = distribution.quantile(share)
-    assert isinstance(value, float)
-    assert distribution.share(value) == pytest.approx(share, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -136,12 +136,6 @@ def test_slip_in_early_terminate_is_told(base: Path, changes: dict[str, Any], me
     assert message in str(caught.value)
 
 
-def test_rungs_that_come_after_the_end_of_all_runs_are_refused(base: Path, results: Results) -> None:
-    path = write_grid(base, TRIALS, early_terminate={"type": "hyperband", "min_iter": 5})
-    with pytest.raises(ConfigError, match="no band lies below the 5 epochs of the runs"):
-        load_grid(path, results)
-
-
 def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
     assert load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results).plan.halving
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)

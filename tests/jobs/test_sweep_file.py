@@ -230,9 +230,3 @@ def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
 def test_slip_is_told_with_what_would_be_valid(base: Path, changes: dict[str, Any], message: str) -> None:
     path = write_grid(base, {"seed": 1})
     assert message in _refusal(write_yaml(path, read_yaml(path) | changes))
-
-
-def test_file_that_is_missing_names_those_that_are_there(base: Path) -> None:
-    write_grid(base, {"seed": 1}, **draw())
-    assert "no such file" in _refusal(base.parent / "smoek.yaml")
-    assert f"{base.parent} has: base, some" in _refusal(base.parent / "smoek.yaml")

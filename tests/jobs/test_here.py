@@ -15,20 +15,19 @@ from typing import Any
 
 import pytest
 
-from jobs.grids.grid import load_grid
 from jobs.here import gpus_here
-from jobs.tasks.attempt import record_failure
 from jobs.tasks.worker import SideBySide
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.rungs import read_rungs
 from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_base, write_grid
-from tests.jobs.submitted import submitted
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
 from tests.terminals import on_terminal
 from tests.training.processes import wait_until
 
 pytestmark = pytest.mark.slow
+
 
 LONG = {"training.epochs": 400, "training.early_stopping.patience": 400}
 
@@ -238,41 +237,6 @@ def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted
     again.communicate(timeout=120)
 
 
-def test_one_run_of_a_local_grid_is_cancelled_and_the_others_complete(here: MakeHere) -> None:
-    grid = here({"training.epochs": [400, 20, 401], "training.early_stopping.patience": 400})
-    process = grid.start("--at-once", "1")
-    assert wait_until(lambda: grid.trains(0), process)
-    first, second, third = (run.run_id for run in grid.plan.runs)
-    assert grid.jobs("cancel", first, third) == (
-        0,
-        [f"grid some: 2 runs cancelled: {first} {third}"],
-    )
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 3, output
-    assert f"{first} STOPPED" in output
-    assert f"{second} COMPLETED" in output
-    assert "report: " in output
-    assert grid.states() == (1, ["CANCELLED", "COMPLETED", "CANCELLED"])
-    code, _ = grid.jobs("rerun", "--local", "--only", "failed")
-    assert code == 0
-
-
-def test_rerun_of_runs_of_which_one_never_began_takes_that_one_from_the_plan(here: MakeHere) -> None:
-    grid = here({"seed": [1, 2], "training.epochs": 1})
-    loaded = load_grid(grid.grid, grid.results)
-    grid.results.write_grid(loaded.plan)
-    submitted(grid.results, "train", "7", [loaded.plan.runs[1].run_id], grid="some", here=True).cancel(
-        [loaded.plan.runs[1].run_id]
-    )
-    begun, _ = grid.run_dirs()
-    begun.create(loaded.configs[0])
-    record_failure(begun, ValueError("no luck"))
-    assert grid.states() == (1, ["FAILED", "CANCELLED"])
-    code, lines = grid.jobs("rerun", "--local", "--only", "cancelled,failed")
-    assert (code, lines[0]) == (0, "2 of 2 runs to do")
-    assert grid.states() == (0, ["COMPLETED"] * 2)
-
-
 def test_terminal_shows_a_bar_below_the_lines_of_runs(here: MakeHere) -> None:
     grid = here({"seed": [1, 2]})
     command = ("submit", grid.grid, "--local", "--results", grid.results.root)
@@ -324,3 +288,109 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatc
     command.write_text("#!/bin/sh\necho 0\necho 1\n")
     command.chmod(0o755)
     assert gpus_here() == ["0", "1"]
+
+
+# Four trials: rung 0 to epoch 1, and two of them to their end, which is epoch 3.
+PARAMETERS: dict[str, Any] = {
+    "training.learning_rate": [0.0001, 0.002, 0.02, 0.04],
+    "training.epochs": 3,
+    "training.early_stopping.patience": 9,
+}
+
+
+HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 3}}
+
+
+def _decided(grid: Here) -> list[tuple[list[str], list[float | None], int]]:
+    """The order of the trials, their values, and how many went on."""
+    rungs = read_rungs(grid.results, grid.plan)
+    assert rungs is not None
+    return [
+        ([trial.run_id for trial in one.trials], [trial.value for trial in one.trials], one.promoted)
+        for one in rungs.rankings
+    ]
+
+
+def _epochs(grid: Here) -> list[int]:
+    """How many epochs were trained of each run."""
+    return [sum(row["kind"] == "epoch" for row in one.read_metrics()) for one in grid.run_dirs()]
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory, tweets_file: Path) -> Here:
+    """A search that nothing happened to."""
+    grid = grid_here(tmp_path_factory.mktemp("calm"), tweets_file, PARAMETERS, **HALVING)
+    code, lines = grid.run("--at-once", "2")
+    assert code == 0, lines
+    assert lines[0] == "4 of 4 runs to do"
+    assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
+    assert "rung 0: of 4 trials 2 go on" in "\n".join(lines)
+    assert sum("COMPLETED" in line for line in lines) == 2
+    return grid
+
+
+@pytest.fixture
+def search(tmp_path: Path, tweets_file: Path) -> Here:
+    return grid_here(tmp_path, tweets_file, PARAMETERS, **HALVING)
+
+
+def test_best_go_on_and_the_others_are_pruned_and_can_be_continued_by_name(
+    calm: Here, shared_results: Results, tmp_path: Path
+) -> None:
+    def whole(run_dir: RunDir) -> Any:
+        return Experiment(run_dir.read_config(), shared_results, RunDir(tmp_path / run_dir.path.name)).complete()
+
+    assert sorted(_epochs(calm)) == [1, 1, 3, 3]
+    ((order, values, promoted),) = decided = _decided(calm)
+    assert (promoted, values) == (2, sorted(values, key=lambda value: -(value or 0)))
+    winner, loser = (calm.results.run_dir(order[place], "some") for place in (0, -1))
+    assert digest_of(winner) == whole(winner)
+    code, states = calm.states()
+    assert (code, sorted(states)) == (0, ["COMPLETED"] * 2 + ["PRUNED"] * 2)
+    assert calm.run() == (0, ["nothing to do"])
+    assert calm.jobs("rerun", "--local") == (0, ["nothing to do"])
+
+    code, lines = calm.jobs("rerun", loser.path.name, "--local")
+    assert (code, lines[0]) == (0, "1 of 4 runs to do")
+    assert digest_of(loser) == whole(loser)
+    assert sorted(calm.states()[1]) == ["COMPLETED"] * 3 + ["PRUNED"]
+    assert _decided(calm) == decided
+
+
+def _assert_decided_the_same(calm: Here, search: Here) -> None:
+    assert _decided(search) == _decided(calm)
+    chosen = {*_decided(calm)[0][0][:2]}
+    for run_dir, calm_dir in zip(search.run_dirs(), calm.run_dirs(), strict=True):
+        if run_dir.path.name in chosen:
+            assert digest_of(run_dir) == digest_of(calm_dir)
+
+
+def test_search_of_which_a_process_is_killed_in_each_rung_decides_the_same(calm: Here, search: Here) -> None:
+    process = search.start("--at-once", "1")
+    for begun in (lambda: search.trains(0), lambda: bool(_decided(search))):
+        assert wait_until(lambda begun=begun: begun() and len(trainers(process)) == 1, process)  # type: ignore[misc]
+        os.kill(trainers(process)[0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+    assert output.count("FAILED: KilledError: its process was killed") == 2
+    _assert_decided_the_same(calm, search)
+
+
+def test_trial_that_fails_ranks_last_and_comes_too_late_when_it_is_rerun(tmp_path: Path, tweets_file: Path) -> None:
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("no vectors\n")
+    changes = {"training.learning_rate": 0.02, "seed": [1, 2], "embedding.pretrained": [None, str(vectors)]}
+    search = grid_here(tmp_path, tweets_file, PARAMETERS | changes, **HALVING)
+    code, lines = search.run("--at-once", "2")
+    assert code == 1, lines
+    ((_, values, promoted),) = decided = _decided(search)
+    assert (values[2:], promoted) == ([None, None], 2)
+    assert sorted(search.states()[1]) == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
+    code, lines = search.run()
+    assert lines[0].startswith("2 of 4 runs missed the ranking of their rung")
+    assert lines[1:] == ["nothing to do"]
+    vectors.write_text("1 8\nlovely" + " 0.1" * 8 + "\n")
+    code, lines = search.jobs("rerun", "--local", "--at-once", "2")
+    assert (code, lines[0]) == (0, "2 of 4 runs to do")
+    assert sorted(search.states()[1]) == ["COMPLETED", "COMPLETED", "PRUNED", "PRUNED"]
+    assert _decided(search) == decided

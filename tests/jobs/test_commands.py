@@ -1,0 +1,687 @@
+"""What commands do to grids beside a Slurm that works, is full, refuses or fails; intents, receipts and owners."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs import grid_jobs
+from jobs.__main__ import app
+from jobs.grid_jobs import GridJobs, reconcile
+from jobs.grids.grid import load_grid
+from jobs.plan import CodeChoice, WantedRun, plan_jobs
+from jobs.policy import rerun
+from jobs.session import GridSession, LaunchOptions, cancel_grid, rerun_grid
+from jobs.slurm import commands
+from jobs.slurm.commands import Job
+from jobs.slurm.resources import ClusterFile, Resources
+from jobs.status import describe_held, find_targets, read_plan, read_status, run_configs
+from jobs.submissions import SubmissionDir, new_submission, read_submissions, write_intent
+from jobs.tasks import grid_end
+from jobs.tasks.attempt import Outcome
+from jobs.tasks.grid_end import submit_next_part
+from sentiment.config import RunConfig
+from sentiment.config_file import read_yaml, resolve
+from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
+from sentiment.files import write_json
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import Failure, Result, Tries
+from sentiment.runs.run_dir import Results, RunDir
+from tests.jobs.fake_slurm import FakeSlurm
+from tests.jobs.grid_files import finish, write_grid, write_yaml
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_job, a_row, a_session, queued, submitted
+from tests.small_runs import Experiment
+
+FULL = (
+    "echo 'sbatch: error: AssocMaxSubmitJobLimit' >&2; "
+    "echo 'sbatch: error: Batch job submission failed: Job violates accounting/QOS policy' >&2; exit 1"
+)
+
+
+@pytest.fixture(autouse=True)
+def _code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of these tests never begin, so that they need no copy of the code."""
+    monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
+
+
+def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
+    """A command's exit code, and what it printed."""
+    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {}}))]
+    done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(results.root)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def _begin(results: Results, run_id: str, config: str) -> RunDir:
+    run_dir = results.run_dir(run_id, "some")
+    run_dir.path.mkdir(parents=True)
+    run_dir.config_file.write_text(config)
+    return run_dir
+
+
+def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    grid = write_grid(base, {"seed": [1, 2]})
+    slurm.fail("sbatch", "echo 'sbatch: error: invalid partition' >&2; exit 1")
+    code, output = _call("submit", grid, results, str(grid))
+    assert (code, output.splitlines()[-1]) == (1, "error: sbatch: invalid partition")
+    assert results.read_grid("some") is None
+    slurm.heal()
+    write_grid(base, {"seed": [3]})
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    before = read_plan(results, "some")
+    slurm.fail("sbatch", "exit 1")
+    write_grid(base, {"seed": [3, 4]})
+    assert _call("submit", grid, results, str(grid))[0] == 1
+    assert read_plan(results, "some") == before
+
+
+def test_grid_without_room_is_refused_at_the_first_answer_and_told_what_fits(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    """The job for the tweets is accepted, training is not."""
+    grid = write_grid(base, {"seed": [1, 2, 3]})
+    slurm.fail("sbatch", f'grep -q array=0-2 "$file" && {{ {FULL}; }}')
+    code, output = _call("submit", grid, results, str(grid))
+    assert code == 3
+    assert "AssocMaxSubmitJobLimit" in output
+    assert output.endswith("; `tasks: N` in the cluster's file does with N tasks what takes 3 here\n")
+    assert sum(order.startswith("sbatch") for order in slurm.orders) == 2
+    assert "scancel 101" in slurm.orders
+    assert read_submissions(results) == []
+
+
+@pytest.mark.parametrize("command", ["submit", "rerun"])
+def test_run_whose_configuration_is_torn_is_named_and_gets_no_task(
+    slurm: FakeSlurm, base: Path, results: Results, command: str
+) -> None:
+    grid = write_grid(base, {"seed": [1, 2]})
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    torn, whole = (run.run_id for run in read_plan(results, "some").runs)
+    _begin(results, torn, '{"seed": 1, "da')
+    (slurm.folder / "jobs").write_text("")
+    code, output = _call(command, grid, results, *([str(grid)] if command == "submit" else []))
+    assert code == 1
+    assert f"left out: {results.run_dir(torn, 'some').config_file}: is not a configuration" in output
+    assert slurm.tasks(results) == {whole: 1}
+
+
+def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    for name in ("some", "third"):
+        grid = write_grid(base, {"seed": [1 if name == "some" else 2]}, name=name)
+        assert _call("submit", grid, results, str(grid))[0] == 0
+    (slurm.folder / "jobs").write_text("")
+    with ProcessLock(results.slurm / "some" / "lock", "submits or cancels"):
+        code, output = _call("rerun", grid, results)
+    assert code == 1
+    assert "grid some: " in output
+    assert "already submits or cancels" in output
+    assert sum(slurm.tasks(results).values()) == 1
+
+
+@pytest.mark.slow
+def test_tweets_that_were_replaced_are_told_for_runs_of_the_same_grid(
+    slurm: FakeSlurm, base: Path, results: Results, tweets_file: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(tweets_file.read_bytes())
+    grid = write_grid(base, {"seed": [1], "data.source": str(table)})
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    (run,) = read_plan(results, "some").runs
+    folder = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
+    Experiment(next(iter(folder.configs.values())), results, results.run_dir(run.run_id, "some")).complete()
+    assert "trained on other" not in _call("submit", grid, results, str(grid))[1]
+    table.write_bytes(table.read_bytes() + b'1,"one more, a good one"\n')
+    assert "1 completed runs were trained on other tweets" in _call("submit", grid, results, str(grid))[1]
+
+
+def test_submission_of_this_moment_is_not_lost(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm gets the job just before the submissions are read: it must be asked after that."""
+    grid = write_grid(base, {"seed": [1]})
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    jobs = (slurm.folder / "jobs").read_text()
+    (slurm.folder / "jobs").write_text("")
+
+    def read_just_then(*arguments: str) -> list[SubmissionDir]:
+        (slurm.folder / "jobs").write_text(jobs)
+        return read_submissions(results, "some")
+
+    monkeypatch.setattr(grid_jobs, "read_submissions", read_just_then)
+    assert [row.state for row in read_status(results)[0].rows] == ["PENDING"]
+
+
+def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
+    """The job that ends a grid, whose only run was killed."""
+    grid = write_grid(base, {"seed": [1]})
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    *_, training, ending = read_submissions(results)
+    jobs = slurm.folder / "jobs"
+    jobs.write_text(jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@"))
+    run_dir = results.run_dir(training.tasks[0][0], "some")
+    run_dir.path.mkdir(parents=True)
+    run_dir.write_record(Tries(step=0, number=1, job=training.job(0)))
+    return ending
+
+
+@pytest.mark.parametrize("program", ["squeue", "scontrol"])
+def test_one_refusal_does_not_end_the_tries(
+    slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
+    ending = _ended(slurm, base, results)
+    slurm.fail(program, "[ -e refused ] || { touch refused; kill -9 $$; }")
+    said: list[str] = []
+    assert submit_next_part(ending, said.append) is Outcome.COMPLETED
+    (run,) = read_plan(results, "some").runs
+    assert any(line.startswith(f"{run.run_id} has not ended, and is tried again: FAILED") for line in said)
+    assert slurm.tasks(results) == {run.run_id: 1}
+
+
+def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_end, "_PATIENCE_SECONDS", 0.0)
+    ending = _ended(slurm, base, results)
+    slurm.fail("squeue", "exit 1")
+    said: list[str] = []
+    assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
+    assert said == ["squeue: ended with 1"]
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "24")
+    assert submit_next_part(ending, said.append) is None
+
+
+def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
+    ending = _ended(slurm, base, results)
+    slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
+    slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
+    assert submit_next_part(ending, print) is Outcome.COMPLETED
+    (run,) = read_plan(results, "some").runs
+    assert slurm.tasks(results) == {run.run_id: 1}
+
+
+def test_killed_run_whose_configuration_is_torn_does_not_keep_its_grid_from_ending(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    ending = _ended(slurm, base, results)
+    (run,) = read_plan(results, "some").runs
+    results.run_dir(run.run_id, "some").config_file.write_text('{"seed": 1, "da')
+    said: list[str] = []
+    assert submit_next_part(ending, said.append) is None
+    (line,) = said
+    assert line.startswith(f"left out: {results.run_dir(run.run_id, 'some').config_file}: is not a configuration")
+
+
+def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
+    slurm: FakeSlurm, base: Path, results: Results, trained: RunDir
+) -> None:
+    controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
+    grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    result = trained.read_result()
+    assert isinstance(result, Result)
+    finish(results, load_grid(grid, results), result, lambda _run: (0.5, False))
+    (slurm.folder / "jobs").write_text("")
+    *_, ending = read_submissions(results)
+    slurm.fail("sbatch", FULL)
+    assert submit_next_part(ending, print) is Outcome.LOOK_AGAIN
+    slurm.heal()
+    assert submit_next_part(ending, print) is Outcome.COMPLETED
+    *_, third, fourth = (run.run_id for run in read_plan(results, "some").runs)
+    assert slurm.tasks(results) == {third: 1, fourth: 1}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    results = Results(tmp_path / "results")
+    results.write_grid(PLAN)
+    results.write_grid(PLAN.model_copy(update={"name": "other", "runs": []}))
+    return results
+
+
+def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
+    found = {plan.name: runs for plan, runs in find_targets(["run-1", "other"], results)}
+    assert found == {"g": {"run-1"}, "other": set()}
+    assert [plan.name for plan, _ in find_targets([], results)] == ["g", "other"]
+    assert find_targets(["g", "run-1"], results) == [(PLAN, set())]
+
+
+def test_name_that_is_neither_is_refused(results: Results) -> None:
+    with pytest.raises(UsageError, match=r"run-9: neither a grid nor a run in .*; grids here: g, other"):
+        find_targets(["g", "run-9"], results)
+
+
+def _cluster(**defaults: object) -> ClusterFile:
+    return ClusterFile.model_validate({"defaults": {"time_minutes": 60, **defaults}})
+
+
+def _given(results: Results, configs: list[RunConfig], resources: Resources) -> GridJobs:
+    job = a_job("train", [[config.run_id] for config in configs], configs, resources, 1)
+    folder = write_intent(new_submission(results, "g", job, None))
+    return GridJobs([folder], [])
+
+
+@pytest.mark.parametrize("command", ["rerun", "status"])
+def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
+    where = f"{tmp_path / 'nothing'}: no grid was submitted to this folder of results yet"
+    assert (done.exit_code, done.output) == (0, f"{where}; sentiment submit GRID, or --results DIR\n")
+
+
+def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
+    configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
+    states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
+    runs = [WantedRun(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
+    jobs = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
+    cluster = _cluster(memory_gb=4, memory_factor=1.5, time_factor=2.0)
+    parts = plan_jobs(runs, results, cluster, "g", jobs)
+    given = {run: part.resources for part in parts for task in part.tasks for run in task}
+    assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
+    assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
+    assert [len(part.tasks) for part in parts if part.kind == "train"] == [1, 1, 2]
+
+
+def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    submitted, begun, planned = grid.configs
+    jobs = _given(results, [submitted.model_copy(update={"description": "as submitted"})], Resources())
+    results.run_dir(submitted.run_id, "some").create(submitted)
+    results.run_dir(begun.run_id, "some").create(begun.model_copy(update={"description": "as begun"}))
+    run_ids = [run.run_id for run in grid.plan.runs]
+    found, mistakes = run_configs(results, grid.plan, run_ids, jobs.places)
+    assert mistakes == {}
+    assert [found[run_id].run_id for run_id in run_ids] == run_ids
+    assert [found[run_id].description for run_id in run_ids[:2]] == ["as submitted", "as begun"]
+    assert found[planned.run_id] == planned
+
+
+def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1]}), results)
+    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
+    (run_id,) = (run.run_id for run in grid.plan.runs)
+    found, mistakes = run_configs(results, grid.plan, [run_id], {})
+    assert (found, f"not {run_id} of grid some; bring back its own file" in mistakes[run_id]) == ({}, True)
+
+
+@pytest.fixture
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What scontrol and scancel were told, one line each; they refuse job 9."""
+    log, programs = tmp_path / "orders", tmp_path / "programs"
+    programs.mkdir()
+    for name in ("scontrol", "scancel"):
+        (programs / name).write_text(
+            f"#!/bin/sh\necho {name} $* >> {log}\n"
+            'case "$*" in *" 9"*) echo "9_0: Access/permission denied" >&2; exit 1;; esac\n'
+        )
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+def _session(results: Results, queue: list[Job], submissions: list[SubmissionDir]) -> GridSession:
+    return a_session(results, GridJobs(submissions, queue))
+
+
+def _release(session: GridSession) -> None:
+    session._release([row for row in session.rows if rerun(row) == "releases"], False)
+
+
+def _with_held_jobs(results: Results) -> GridSession:
+    """Of three runs, one is held, one waits, and one waits for vectors whose job is held."""
+    cache = submitted(results, "cache", "6", [])
+    first = submitted(results, "train", "7", ["run-0", "run-1"])
+    second = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    report = submitted(results, "report", "10", [])
+    jobs = [
+        queued(cache, 0, LAUNCH_FAILED),
+        queued(first, 0, LAUNCH_FAILED),
+        queued(first, 1, "Priority"),
+        queued(second, 0, "Dependency"),
+        queued(report, None, "JobHeldUser"),
+    ]
+    return _session(results, jobs, [cache, first, second, report])
+
+
+def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
+    training = submitted(results, "train", "7", ["run-0"])
+    running = queued(training, 0, "None", "RUNNING")
+    assert not GridJobs([], []).lacks_final_job
+    assert GridJobs([training], [running]).lacks_final_job
+    assert GridJobs([training], []).lacks_final_job  # the next command came when training had ended
+    report = submitted(results, "report", "8", [])
+    waiting = queued(report, None, "Dependency")
+    assert not GridJobs([training, report], [running, waiting]).lacks_final_job
+    assert not GridJobs([training, report], []).lacks_final_job
+    assert GridJobs([training, report], [running]).lacks_final_job
+    again = submitted(results, "train", "9", ["run-0"])
+    assert GridJobs([training, report, again], []).lacks_final_job
+
+
+def test_held_jobs_are_released_and_none_that_their_user_holds(
+    results: Results, orders: Callable[[], list[str]]
+) -> None:
+    session = _with_held_jobs(results)
+    _release(session)
+    assert orders() == ["scontrol release 6_0 7_0"]
+
+
+def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Callable[[], list[str]]) -> None:
+    first = submitted(results, "train", "9", ["run-0"])
+    session = _session(results, [queued(first, 0, "JobHeldAdmin")], [first])
+    with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
+        _release(session)
+
+
+def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Callable[[], list[str]]) -> None:
+    session = _with_held_jobs(results)
+    assert session.cancel({"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
+    assert orders() == ["scancel 7_0 7_1 8_0"]
+
+
+def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
+    results: Results, orders: Callable[[], list[str]]
+) -> None:
+    job = a_job("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
+    folder = write_intent(new_submission(results, "g", job, None))
+    folder.accept("7")
+    session = _session(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
+    assert session.cancel({"run-1"}) == ["run-1"]
+    assert orders() == []
+    assert folder.cancelled == {"run-1"}
+    session.jobs = GridJobs(session.jobs.submissions, session.jobs.queue)
+    assert [(row.state, row.active) for row in session.rows[:2]] == [("PENDING", True), ("CANCELLED", False)]
+    assert {*session.cancel({"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
+    assert orders() == ["scancel 7_0 7_1"]
+    assert folder.cancelled == {"run-0", "run-1", "run-2"}
+
+
+def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[str] = []
+    cancel_grid(results, PLAN, set(), said.append)
+    assert said == ["grid g: 0 runs cancelled"]
+    submitted(results, "train", "7", ["run-0"])
+    with pytest.raises(NoSlurmError):
+        cancel_grid(results, PLAN, set(), said.append)
+
+
+def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    states = ("HELD", "FAILED", "COMPLETED")
+    rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
+    told = "1 of 3 runs are held in the queue; `sentiment rerun some` frees them"
+    assert list(describe_held("some", rows)) == [told]
+    assert list(describe_held("some", rows[1:])) == []
+
+
+def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path: Path, slurm: FakeSlurm) -> None:
+    first = submitted(results, "train", "7", ["run-0"])
+    slurm.add(first.submission.name, "7", 0, "PENDING", LAUNCH_FAILED)
+    said: list[str] = []
+    assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
+    assert said == [
+        "1 of 1 runs are held in the queue; `sentiment rerun g` frees them",
+        "nothing to do",
+    ]
+
+
+ANNA = {"user": "anna", "cluster": "big"}
+
+
+ASK_THERE = "submitted by anna on cluster big; ask there"
+
+
+def _of_anna(results: Results) -> SubmissionDir:
+    results.write_grid(PLAN)
+    folder = submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
+    write_json(results.slurm / "owner.json", ANNA)
+    return folder
+
+
+@pytest.mark.parametrize("has_slurm", [True, False])
+def test_what_somebody_else_submitted_is_unknown_and_goes_on_as_far_as_is_known(
+    results: Results, slurm: FakeSlurm, has_slurm: bool
+) -> None:
+    _of_anna(results)
+    if not has_slurm:
+        (slurm.folder / "scontrol").write_text("#!/bin/sh\necho Could not establish a configuration source >&2; exit 1")
+    done = CliRunner().invoke(app, ["status", "--json", "--results", str(results.root)])
+    (grid,) = json.loads(done.output)
+    assert {row["state"] for row in grid["rows"]} == {"UNKNOWN"}
+    assert ({row["reason"] for row in grid["rows"]} == {ASK_THERE}) is has_slurm
+    assert done.exit_code == 3
+
+
+def test_failure_that_the_job_itself_wrote_down_is_known_to_everybody(results: Results, slurm: FakeSlurm) -> None:
+    _of_anna(results)
+    run_dir = results.run_dir("run-1", "g")
+    run_dir.path.mkdir(parents=True)
+    run_dir.write_record(Failure(job="7_1", time="", error="DivergedError", reason="the loss is nan", traceback=""))
+    (grid,) = read_status(results)
+    assert [row.state for row in grid.rows] == ["UNKNOWN", "FAILED", "UNKNOWN"]
+
+
+def test_somebody_else_neither_submits_nor_cancels(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
+    _of_anna(results)
+    expected = "these are the jobs of anna on cluster big, not of root on test: give this command there, or use another"
+    with pytest.raises(UsageError, match=expected):
+        rerun_grid(results, PLAN, ["lost"], set(), LaunchOptions(tmp_path / "cluster.yaml"))
+    with pytest.raises(UsageError, match=expected):
+        cancel_grid(results, PLAN, set(), print)
+    assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
+
+
+def test_first_to_submit_owns_the_folder(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
+    results.write_grid(PLAN)
+    submitted(results, "train", "7", ["run-0"])
+    cancel_grid(results, PLAN, set(), print)
+    assert json.loads((results.slurm / "owner.json").read_text()) == {"user": "root", "cluster": "test"}
+
+
+def _configs(count: int) -> list[RunConfig]:
+    return [resolve({}, {"seed": seed}, "a test") for seed in range(count)]
+
+
+def _write(results: Results, runs_of_a_task: int = 1, grid: str = "g") -> SubmissionDir:
+    configs = _configs(4)
+    run_ids = [config.run_id for config in configs]
+    tasks = [run_ids[first : first + runs_of_a_task] for first in range(0, 4, runs_of_a_task)]
+    job = a_job("train", tasks, configs, Resources(), 2)
+    return write_intent(new_submission(results, grid, job, None))
+
+
+def _job(folder: SubmissionDir, job_id: str) -> Job:
+    return Job(name=folder.submission.name, job_id=job_id, task=0, state="PENDING")
+
+
+def test_intent_holds_all_that_later_commands_need(results: Results) -> None:
+    written = _write(results)
+    (found,) = read_submissions(results)
+    assert found.submission == written.submission
+    assert found.submission.schema_version == 1
+    assert found.submission.results == str(results.root.resolve())
+    assert found.receipt is None
+    assert list(found.configs.values()) == _configs(4)
+
+
+def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
+    accepted, refused = _write(results), _write(results)
+    assert reconcile(read_submissions(results), [_job(accepted, "17")]) == [accepted]
+    (found,) = read_submissions(results)
+    assert found.job(2) == "17_2"
+    assert not refused.submission_file.exists()
+    assert refused.configs_file.exists()  # what happened can still be seen
+
+
+def test_cancelled_tasks_add_up(results: Results) -> None:
+    folder = _write(results)
+    assert folder.cancelled == set()
+    folder.cancel(["b"])
+    folder.cancel(["a", "b"])
+    assert folder.cancelled == {"a", "b"}
+
+
+def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = iter(range(9, 0, -1))
+    monkeypatch.setattr("jobs.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
+    written = [_write(results) for _ in range(6)]
+    _write(results, grid="other")
+    assert read_submissions(results, "g") == written
+    assert len(read_submissions(results)) == 7
+    newest = GridJobs(read_submissions(results, "g"), None).places
+    assert {folder for folder, _ in newest.values()} == {written[-1]}
+
+
+def test_damaged_intent_is_named(results: Results) -> None:
+    folder = _write(results)
+    folder.submission_file.write_text("{")
+    with pytest.raises(RunDirError, match=r"submission\.json: is not a valid record"):
+        _ = SubmissionDir(folder.path).submission
+
+
+PROGRAMS = ("squeue", "sbatch", "scontrol", "scancel")
+
+
+COMMANDS = ("status", "rerun", "submit", "cancel")
+
+
+# What a program does before it answers, or to its answer.
+FAILURES = {
+    "exit 1": "echo 'error: no' >&2; exit 1",
+    "away": "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
+    "KILL": "kill -9 $$",
+    "TERM": "kill -15 $$",
+    "KILL after": "alter='cat; kill -9 $$'",
+    "exit 1 after": "alter='cat'; answer \"$@\"; exit 1",
+    "empty": "alter='cat >/dev/null'",
+    "late": "exec sleep 30",
+    "half a line": "alter='head -c -4'",
+    "other columns": "echo 'JOBID PARTITION NAME USER'; echo '101 main grid root'; exit 0",
+    "bytes": r"printf '\377\376\000\201\n'; exit 0",
+    "a warning first": "echo 'warning: maintenance from Monday'",
+    "odd names": r"printf '@900@N/A@RUNNING@None@0:10@N/A@N/A@n1@a|b\n101|0|FAILED@\n' >> jobs",
+}
+
+
+HARMLESS = {"a warning first", "odd names"}
+
+
+_NOTHING_TO_ALTER = {"scancel": {"empty", "half a line", "other columns", "bytes"}}  # its answer is its exit code
+
+
+TRUTH = ("PENDING", "PENDING", "FAILED", "TIMEOUT")
+
+
+@dataclass
+class Scene:
+    """A grid of four runs: one runs, one waits, one failed, and one ran out of time."""
+
+    results: Results
+    slurm: FakeSlurm
+    grid: Path
+    snapshot: Path
+
+    def call(self, command: str) -> tuple[int, list[str]]:
+        """A command's exit code, and its lines."""
+        more: list[str] = {"submit": [str(self.grid)], "cancel": ["some"]}.get(command, [])
+        cluster = [] if command in ("status", "cancel") else ["--cluster", str(self.grid.with_name("cluster.yaml"))]
+        done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(self.results.root)])
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output.splitlines()
+
+    @property
+    def states(self) -> list[str]:
+        """What `status` says."""
+        (grid,) = read_status(self.results)
+        return [row.state for row in grid.rows]
+
+    @property
+    def tasks(self) -> list[int]:
+        """How many tasks each run has that wait or run."""
+        found, plan = self.slurm.tasks(self.results), read_plan(self.results, "some")
+        return [found.get(run.run_id, 0) for run in plan.runs]
+
+    def restore(self) -> None:
+        """As at the beginning."""
+        for folder in (self.results.root, self.slurm.folder):
+            shutil.rmtree(folder)
+            shutil.copytree(self.snapshot / folder.name, folder)
+
+
+@pytest.fixture
+def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
+    grid = write_grid(base, {"seed": [1, 2, 3, 4]})
+    write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}})
+    scene = Scene(results, slurm, grid, tmp_path / "snapshot")
+    assert scene.call("submit")[0] == 0
+    training = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
+    jobs = slurm.folder / "jobs"
+    text = jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@RUNNING@")
+    text = text.replace(f"@{training.job_id}@2@PENDING@", f"@{training.job_id}@2@FAILED@")
+    jobs.write_text(text.replace(f"@{training.job_id}@3@PENDING@", f"@{training.job_id}@3@TIMEOUT@"))
+    (slurm.folder / "orders").unlink()
+    for folder in (results.root, slurm.folder):
+        shutil.copytree(folder, scene.snapshot / folder.name)
+    return scene
+
+
+def _called_by(scene: Scene, command: str) -> list[str]:
+    scene.call(command)
+    called = {order.split()[0] for order in scene.slurm.orders}
+    scene.restore()
+    return [program for program in PROGRAMS if program in called]
+
+
+def _play(scene: Scene, command: str, program: str, failure: str) -> str:
+    """A command under a failure, and once more when Slurm answers again; what became of it, for the matrix."""
+    scene.slurm.fail(program, FAILURES[failure])
+    with patch.object(commands, "_SECONDS", 1.0 if failure == "late" else commands._SECONDS):
+        code, lines = scene.call(command)
+        states = scene.states
+    case = (command, program, failure, code, lines, states, scene.tasks)
+    assert "LOST" not in states, case
+    assert max(scene.tasks) <= 1, case
+    named = [line for line in lines if f"{program}: " in line]
+    if command == "status":
+        assert code == 3, case
+        assert states == list(TRUTH) if failure in HARMLESS else "UNKNOWN" in states, case
+        assert all(state in ("UNKNOWN", true) for state, true in zip(states, TRUTH, strict=True)), case
+    elif failure in HARMLESS:
+        assert code == 0, case
+    elif code:
+        assert len(named) == 1, case
+    else:  # sbatch had accepted the job
+        assert program == "sbatch", case
+    scene.slurm.heal()
+    assert "LOST" not in scene.states, case
+    assert command == "status" or scene.call(command)[0] == 0, case
+    expected = {"status": [1, 1, 0, 0], "cancel": [0, 0, 0, 0]}.get(command, [1, 1, 1, 1])
+    assert scene.tasks == expected, case
+    return ("UNKNOWN" if "UNKNOWN" in states else "done") if command == "status" else f"{'refused' if code else 'done'}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_matrix_of_commands_and_faults_has_no_lost_and_no_doubled_run(scene: Scene, command: str) -> None:
+    assert scene.states == list(TRUTH)
+    assert scene.tasks == [1, 1, 0, 0]
+    table = []
+    for program in _called_by(scene, command):
+        for failure in FAILURES:
+            if failure not in _NOTHING_TO_ALTER.get(program, ()):
+                table.append(f"{command:8}{program:10}{failure:18}{_play(scene, command, program, failure)}")
+                scene.restore()
+    print("", *table, sep="\n")

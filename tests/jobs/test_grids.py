@@ -1,0 +1,551 @@
+"""From files to runs: order, draws, bases of other grids, runs that are taken over, rounds."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs.grids.expand import Base, Draw, expand
+from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
+from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
+from sentiment.config_file import read_yaml, resolve
+from sentiment.errors import ConfigError, DataError, DivergedError, MemoryExhaustedError, UsageError
+from sentiment.runs.records import PlannedRun, Result
+from sentiment.runs.run_dir import Results, RunDir
+from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid, write_yaml
+from tests.small_runs import Experiment, digest_of
+
+LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
+
+
+WIDE: dict[str, Any] = {
+    "model.hidden_size": [2, 3, 4, 5, 6],
+    "model.dropout": [0.0, 0.1, 0.2],
+    "training.clip": [0.5, 1.0],
+    "seed": [1, 2, 3],
+}
+
+
+def _ids(grid: ExpandedGrid) -> list[str]:
+    return [run.run_id for run in grid.plan.runs]
+
+
+def _refusal(path: Path, results: Results, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_grid(path, results, overrides)
+    return str(caught.value)
+
+
+def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, LAYERS), results)
+    parameters = [tuple(run.parameters.values()) for run in grid.plan.runs]
+    assert [list(run.parameters) for run in grid.plan.runs] == [["model.cell", "model.layers", "seed"]] * 8
+    assert parameters[:3] == [("gru", 1, 2), ("gru", 1, 1), ("gru", 2, 2)]
+    assert [run.index for run in grid.plan.runs] == list(range(8))
+
+
+def test_sections_of_parameters_mean_the_same_as_dotted_names(base: Path, results: Results) -> None:
+    dotted = load_grid(write_grid(base, LAYERS), results)
+    path = write_grid(base, {"seed": [2, 1]})
+    values = read_yaml(path)
+    values["parameters"]["model"] = {"parameters": {"layers": {"values": [1, 2]}, "cell": {"values": ["gru", "lstm"]}}}
+    assert load_grid(write_yaml(path, values), results) == dotted
+
+
+def test_random_search_draws_as_many_different_runs_as_are_wanted(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, WIDE, **draw(trials=40)), results)
+    assert len(set(_ids(grid))) == 40
+    assert all(value in WIDE[name] for run in grid.plan.runs for name, value in run.parameters.items())
+    everything = load_grid(write_grid(base, WIDE), results)
+    assert _ids(grid) != _ids(everything)[:40]
+
+
+def test_random_search_is_decided_by_its_seed(base: Path, results: Results) -> None:
+    once = _ids(load_grid(write_grid(base, WIDE, **draw()), results))
+    assert once != _ids(load_grid(write_grid(base, WIDE, **draw(seed=2)), results))
+
+
+@pytest.mark.parametrize("more", [6, 50, 88])
+def test_more_trials_continue_fewer(base: Path, results: Results, more: int) -> None:
+    few = load_grid(write_grid(base, WIDE, **draw(trials=5)), results)
+    many = load_grid(write_grid(base, WIDE, **draw(trials=more)), results)
+    assert _ids(many)[:5] == _ids(few)
+
+
+def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
+    values = {"seed": list(range(1000)), "model.hidden_size": list(range(1, 1001))}
+    path = write_grid(base, values)
+    refusal = _refusal(path, results)
+    assert "1,000,000 combinations (1,000 of seed x 1,000 of model.hidden_size), and 50,000 are the most" in refusal
+    path = write_grid(base, {"seed": {"min": 0, "max": 1_000_000_000}})
+    assert "1,000,000,001 combinations (1,000,000,001 of seed), and 50,000 are the most" in _refusal(path, results)
+    path = write_grid(base, {f"p{number}": list(range(10)) for number in range(400)})
+    assert "more than 10^15 combinations (10 of p99 x " in _refusal(path, results)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    space=st.fixed_dictionaries(
+        {
+            "seed": st.lists(st.integers(1, 9), min_size=1, max_size=4, unique=True),
+            "model.pooling": st.lists(st.sampled_from(["last", "mean", "attention"]), min_size=1, unique=True),
+            "model.attention.r": st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True),
+        }
+    ),
+    trials=st.none() | st.integers(1, 5),
+)
+def test_expansion_has_each_run_once_and_none_is_missing_in_whatever_order_parameters_stand(
+    space: dict[str, list[Any]], trials: int | None
+) -> None:
+    without = len([pooling for pooling in space["model.pooling"] if pooling != "attention"])
+    hops = len(space["model.attention.r"]) if "attention" in space["model.pooling"] else 0
+    all_runs = len(space["seed"]) * (without + hops)
+    if trials and trials > all_runs:
+        trials = None
+    base: dict[str, Any] = {}
+    trying = Draw(3, trials) if trials else None
+    ids, turned = (
+        [run.config.run_id for run in expand([Base("nowhere", base, base, {})], one, trying)[0]]
+        for one in (space, dict(reversed(space.items())))
+    )
+    assert ids == turned, "the order of parameters in a file is nobody's intention"
+    assert len(set(ids)) == len(ids)
+    assert len(ids) == (all_runs if trials is None else trials)
+
+
+def test_parameters_that_do_nothing_in_a_run_make_no_runs(base: Path, results: Results) -> None:
+    """So that attention is compared with its absence in one grid, which is trained once."""
+    parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
+    grid = load_grid(write_grid(base, parameters), results)
+    assert len(grid.configs) == 1 + 4
+    (without,) = [run for run in grid.plan.runs if run.parameters["model.pooling"] == "mean"]
+    assert without.parameters == {"model.pooling": "mean"}
+
+
+def test_overrides_are_for_all_runs_and_narrow_a_parameter(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, LAYERS), results, ["model.layers=2", "training.epochs=1"])
+    assert {(config.model.layers, config.training.epochs) for config in grid.configs} == {(2, 1)}
+    assert len(grid.configs) == 4
+    assert grid.plan.parameters["training.epochs"] == [1]
+
+
+def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(
+    base: Path, results: Results, tmp_path: Path
+) -> None:
+    parameters = {
+        "model.layers": [1, 99],
+        "model.kind": ["rnn", "feed_forward"],
+        "model.pooling": "last",
+        "training.epohcs": 3,
+        "data.source": [str(tmp_path / "nothing.csv"), "sentiment140", "sample"],
+        "elmo.model": ["small", "tiny"],
+    }
+    lines = _refusal(write_grid(base, parameters), results).splitlines()
+    assert lines[0] == "grid 'some' cannot be run:"
+    assert len(lines) == 4
+    assert "training.epohcs: unknown key (an override); did you mean 'epochs'? Valid: optimizer, learning_r" in lines[1]
+    assert "model.layers = 99 (an override): input should be less than or equal to 8 [in 12 of 24 runs," in lines[2]
+    assert "model: pooling 'last' needs model.kind 'rnn'" in lines[3]
+    assert not results.root.exists()
+
+    del parameters["training.epohcs"]
+    lines = _refusal(write_grid(base, parameters), results).splitlines()
+    assert "model.layers = 99" in lines[1]
+    assert "model: pooling 'last' needs model.kind 'rnn'" in lines[2]
+    assert "[in 6 of 24 runs, first with data.source=" in lines[2]
+    assert "nothing.csv': no such file; valid: sample, sentiment140, vader or the path of a table" in lines[3]
+    assert "fetch them with `sentiment data sentiment140`" in lines[4]
+    assert "elmo.model: ELMo model 'small' is not here: " in lines[5]
+    assert "`sentiment prepare elmo small` fetches it" in lines[5]
+    assert len(lines) == 6
+
+
+def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Results) -> None:
+    parameters = {
+        "embedding.pretrained": "vectors.txt",
+        "data.tests.mine.path": "mine.csv",
+        "data.tests.manual.path": "sentiment140",
+    }
+    message = _refusal(write_grid(base, parameters), results)
+    assert "embedding.pretrained = 'vectors.txt': no such file" in message
+    assert "data.tests.mine.path = 'mine.csv': no such file" in message
+    assert "data.tests.manual.path = 'sentiment140': its tweets are not in" in message
+    assert len(expand_grid(write_grid(base, parameters), results).configs) == 1
+    message = _refusal(write_grid(base, {"encoder.model": "./nowhere"}), results)
+    assert "encoder.model: encoder './nowhere': nowhere holds no model" in message
+
+
+def test_planned_runs_keep_their_index_and_new_ones_come_behind_them(base: Path, results: Results) -> None:
+    planned = load_grid(write_grid(base, LAYERS), results)
+    results.write_grid(planned.plan)
+    grown = {"seed": [3, 1, 2], "model.cell": ["lstm", "gru"], "model.layers": [2, 1]}
+    grid = load_grid(write_grid(base, grown, description="Asked better?"), results)
+    assert grid.plan.runs[:8] == planned.plan.runs
+    assert [run.parameters["seed"] for run in grid.plan.runs[8:]] == [3] * 4
+    assert [run.index for run in grid.plan.runs] == list(range(12))
+    assert [config.run_id for config in grid.configs] == _ids(grid)
+    assert grid.plan.description == "Asked better?"
+
+
+def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Path, results: Results) -> None:
+    planned = load_grid(write_grid(base, LAYERS), results)
+    results.write_grid(planned.plan)
+    message = _refusal(write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
+    assert "no longer contains 8 of the 8 runs that are planned in" in message
+    assert "  seed: was [2, 1], is [1]" in message
+    assert "  training.epochs: was that of the base run, is [2]" in message
+    assert "model.cell" not in message
+    assert f"move {results.runs / 'some'} away" in message
+    assert results.read_grid("some") == planned.plan
+
+
+def test_changed_base_run_is_noticed(base: Path, results: Results) -> None:
+    path = write_grid(base, LAYERS)
+    results.write_grid(load_grid(path, results).plan)
+    write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
+    assert f"no parameter, but {base}, a default of this program" in _refusal(path, results)
+
+
+def test_values_without_effect_and_spellings_of_a_path_make_no_runs(
+    base: Path, results: Results, tweets_file: Path
+) -> None:
+    spellings = [
+        str(tweets_file),
+        str(tweets_file.parent / "." / "x" / ".." / tweets_file.name).replace("/x/", "/./x/"),
+    ]
+    grid = expand_grid(write_grid(base, {"data.source": spellings, "data.neutral_band": [0.1, 0.2]}), results)
+    assert len(grid.configs) == 1
+
+
+Judge = Callable[[PlannedRun], tuple[float, bool] | None]
+
+
+# Validation accuracy by hidden size and seed, and whether the run overfits.
+FOUND = {
+    (4, 1): (0.70, False),
+    (4, 2): (0.72, False),
+    (5, 1): (0.90, False),
+    (5, 2): (0.80, True),
+    (6, 1): (0.75, False),
+    (6, 2): (0.77, False),
+    (7, 1): (0.79, False),
+    (7, 2): (0.60, False),
+}
+
+
+FIRST: dict[str, Any] = {"model.hidden_size": [4, 5, 6, 7], "model.layers": 1, "seed": [1, 2]}
+
+
+def _as_found(run: PlannedRun) -> tuple[float, bool]:
+    return FOUND[run.parameters["model.hidden_size"], run.parameters["seed"]]
+
+
+@pytest.fixture
+def like(trained: RunDir) -> Result:
+    result = trained.read_result()
+    assert result is not None
+    return result
+
+
+def _run_first(base: Path, results: Results, like: Result, judge: Judge = _as_found) -> None:
+    finish(results, load_grid(write_grid(base, FIRST, name="first"), results), like, judge)
+
+
+def _fail_one(
+    base: Path, results: Results, like: Result, error: Exception, size: int = 4, seed: int = 2
+) -> tuple[str, Path]:
+    """One run fails, all others get their results; its id, and a grid that starts from the best of the others."""
+    failing = {"model.hidden_size": size, "model.layers": 1, "seed": seed}
+    _run_first(base, results, like, lambda run: None if run.parameters == failing else _as_found(run))
+    run_id = _run_id(results, size, seed)
+    record_failure(results.run_dir(run_id, "first"), error)
+    return run_id, write_grid(base, {"training.epochs": 9}, name="second", **starts_from("first", "best"))
+
+
+def _run_id(results: Results, size: int, seed: int) -> str:
+    plan = results.read_grid("first")
+    assert plan is not None
+    found = {(run.parameters["model.hidden_size"], run.parameters["seed"]): run.run_id for run in plan.runs}
+    return found[size, seed]
+
+
+def _refusal_grid(path: Path, results: Results) -> str:
+    with pytest.raises(UsageError) as caught:
+        load_grid(path, results)
+    return str(caught.value)
+
+
+def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results: Results, like: Result) -> None:
+    _run_first(base, results, like)
+    varied = {"model.dropout": [0.0, 0.5], "training.clip": [1.0, 0.1]}
+    grid = load_grid(write_grid(base, varied, name="second", **starts_from("first", "overfitting")), results)
+    assert len(grid.configs) == 4
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        assert (config.model.hidden_size, config.seed) == (5, 2)
+        assert run.parameters["model.hidden_size"] == 5
+        assert run.parameters["model.dropout"] == config.model.dropout
+    assert grid.plan.parameters["model.hidden_size"] == [5]
+    assert grid.plan.parameters["training.clip"] == [1.0, 0.1]
+
+
+def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, results: Results, like: Result) -> None:
+    _run_first(base, results, like)
+    drawn = draw(trials=6)
+    drawn["controller"] |= starts_from("first", "best")["controller"]
+    grid = load_grid(write_grid(base, {"training.epochs": list(range(1, 11))}, name="second", **drawn), results)
+    assert {config.model.hidden_size for config in grid.configs} == {6}
+    assert len(grid.configs) == 6
+    two = starts_from("first", "best", count=2)
+    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="third", **two), results)
+    assert [config.model.hidden_size for config in grid.configs] == [6, 4]
+
+
+def test_best_by_loss_is_the_lowest(base: Path, results: Results, like: Result) -> None:
+    _run_first(base, results, like)
+    for size, loss in ((4, 0.4), (6, 0.5), (7, 0.6)):
+        for run_dir in (RunDir(file.parent) for file in (results.runs / "first").glob("*/result.json")):
+            result = run_dir.read_result()
+            assert result is not None
+            if run_dir.read_config().model.hidden_size == size:
+                validation = result.metrics["validation"].model_copy(update={"loss": loss})
+                metrics = result.metrics | {"validation": validation}
+                run_dir.write_record(result.model_copy(update={"metrics": metrics}))
+    by_loss = {"metric": {"name": "validation/loss", "goal": "minimize"}} | starts_from("first", "best")
+    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="second", **by_loss), results)
+    assert [config.model.hidden_size for config in grid.configs] == [4]
+
+
+def test_base_is_the_run_as_it_was_though_its_file_has_changed(base: Path, results: Results, like: Result) -> None:
+    _run_first(base, results, like)
+    path = write_grid(base, {"model.dropout": [0.2]}, name="second", **starts_from("first", "overfitting"))
+    before = load_grid(path, results)
+    base.write_text("embedding: {size: 50}\n", encoding="utf-8")
+    assert load_grid(path, results).configs == before.configs
+    assert before.configs[0].embedding.size == 8
+
+
+def _perform(command: list[str], results: Results) -> Path:
+    """Give a command as it is printed; the directory of the run that it trained."""
+    python, *words = shlex.split(shlex.join(command))
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *words, "--results", str(results.root)], capture_output=True, text=True, cwd=results.root
+    )
+    assert done.returncode == 0, done.stderr
+    (result,) = (results.runs / "single").glob("*/result.json")
+    return result.parent
+
+
+@pytest.mark.slow
+def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
+    base: Path, results: Results, like: Result
+) -> None:
+    """Though the grid's own `command` names another file, which differs in what is varied and in what is not."""
+    first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
+    finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
+    values = read_yaml(base)
+    other = values | {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
+    other_file = write_yaml(base.parent / "other" / "base.yaml", other)
+    varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
+    path = write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2))
+    grid = load_grid(path, results)
+    assert grid.plan.base == str(other_file)
+    last = grid.plan.runs[-1]
+    assert grid.configs[-1].embedding.size == 8
+    assert _perform(grid.plan.command(last), results).name == last.run_id
+    assert grid.plan.parameters["embedding.size"] == [8]
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        assert resolve(read_yaml(other_file), run.parameters, "the test").run_id == run.run_id == config.run_id
+
+
+def test_grid_that_was_never_run_is_named(base: Path, results: Results) -> None:
+    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
+    message = _refusal_grid(path, results)
+    assert "grid 'second' starts from runs of grid 'first', which was never run with these results" in message
+    assert str(results.grid_file("first")) in message
+
+
+def test_unfinished_grid_says_how_many_runs_have_no_result(base: Path, results: Results, like: Result) -> None:
+    _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
+    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
+    message = _refusal_grid(path, results)
+    assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
+    assert "see `sentiment status first`" in message
+
+
+def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:
+    diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan at step 3"))
+    grid = load_grid(best, results)
+    assert [config.model.hidden_size for config in grid.configs] == [6]
+    assert grid.left_out == [
+        f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3",
+        f"{_run_id(results, 4, 1)} of grid first: with another seed it fails whenever it is run",
+    ]
+    overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
+    grid = load_grid(overfitting, results)
+    assert [(config.model.hidden_size, config.seed) for config in grid.configs] == [(5, 2)]
+    assert grid.left_out == [
+        f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3"
+    ]
+
+
+def test_configuration_that_diverges_with_a_seed_does_not_win_by_the_others(
+    base: Path, results: Results, like: Result
+) -> None:
+    """6 is the best by its mean, and by each of its seeds better than 4, which is next."""
+    for seed in (1, 2):
+        _, best = _fail_one(base, results, like, DivergedError("the loss is nan"), 6, seed)
+        assert [config.model.hidden_size for config in load_grid(best, results).configs] == [4]
+        shutil.rmtree(results.runs)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KilledError("its process was killed by signal 9"),
+        NoProgressError("cut 3 times in a row"),
+        MemoryExhaustedError("the GPU's memory is full"),
+        DataError("some.csv: no such file"),
+        OSError("No space left on device"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_run_that_another_attempt_may_complete_is_waited_for(
+    base: Path, results: Results, like: Result, error: Exception
+) -> None:
+    failed, best = _fail_one(base, results, like, error)
+    assert f"is not finished: 1 of 8 runs have no result yet ({failed})" in _refusal_grid(best, results)
+
+
+def test_too_few_sound_configurations_are_told_with_those_left_out(base: Path, results: Results, like: Result) -> None:
+    diverged, _ = _fail_one(base, results, like, DivergedError("the loss is nan"))
+    three = write_grid(base, {"training.epochs": 9}, name="third", **starts_from("first", "best", count=3))
+    message = _refusal_grid(three, results)
+    assert "wanted are 3 configurations, there are 2" in message
+    assert (
+        f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan" in message
+    )
+
+
+@pytest.mark.parametrize(
+    ("overfits", "wanted", "message"),
+    [
+        (False, starts_from("first", "overfitting"), "runs of grid 'first' that overfit: none of its 8 does"),
+        (True, starts_from("first", "best"), "wanted are 1 configurations, there are 0"),
+        (
+            False,
+            starts_from("first", "best", count=5),
+            "wanted are 5 configurations, there are 4",
+        ),
+    ],
+    ids=["none overfits", "all overfit", "too many"],
+)
+def test_grid_without_such_runs_is_no_base(
+    base: Path, results: Results, like: Result, overfits: bool, wanted: dict[str, Any], message: str
+) -> None:
+    _run_first(base, results, like, lambda run: (0.8, overfits))
+    assert message in _refusal_grid(write_grid(base, {"model.dropout": 0.5}, name="second", **wanted), results)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")
+
+
+@pytest.fixture
+def grid(tmp_path: Path, tweets_file: Path, results: Results) -> ExpandedGrid:
+    grid = load_grid(write_grid(write_base(tmp_path, tweets_file), {"seed": [1, 2, 3]}), results)
+    results.write_grid(grid.plan)
+    return grid
+
+
+def _put(trained: RunDir, run_dir: RunDir) -> RunDir:
+    shutil.copytree(trained.path, run_dir.path)
+    return run_dir
+
+
+def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
+    results: Results, grid: ExpandedGrid, trained: RunDir
+) -> None:
+    source = _put(trained, results.run_dir(grid.plan.runs[0].run_id, "single"))
+    reuse_completed(results, grid)
+    target = results.run_dir(grid.plan.runs[0].run_id, "some")
+    assert target.completed
+    assert target.read_config() == grid.configs[0]
+    assert digest_of(target) == digest_of(source)
+    assert not results.run_dir(grid.plan.runs[1].run_id, "some").path.exists()
+    assert completed_elsewhere(results, grid) == {}
+
+
+def test_run_that_has_begun_here_or_has_no_result_there_is_left_alone(
+    results: Results, grid: ExpandedGrid, trained: RunDir
+) -> None:
+    begun, unfinished, _ = (run.run_id for run in grid.plan.runs)
+    _put(trained, results.run_dir(begun, "other"))
+    results.run_dir(begun, "some").create(grid.configs[0])
+    results.run_dir(unfinished, "other").create(grid.configs[1])
+    reuse_completed(results, grid)
+    assert not results.run_dir(begun, "some").completed
+
+
+def test_run_that_was_trained_on_other_tweets_or_asks_something_else_is_not_taken_over(
+    results: Results, tmp_path: Path, tweets_file: Path
+) -> None:
+    """Under the same id: the table has changed since, or the digits of a hash are the same by chance."""
+    table = tmp_path / "table.csv"
+    shutil.copy(tweets_file, table)
+    grid = load_grid(write_grid(write_base(tmp_path, table), {"seed": [1]}), results)
+    config, run_id = grid.configs[0], grid.plan.runs[0].run_id
+    source = Experiment(config, results, results.run_dir(run_id, "other"))
+    source.complete()
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    before = table.read_bytes()
+    table.write_bytes(before + b'1,"one more, a good one"\n')
+    assert completed_elsewhere(results, grid) == {}
+    table.write_bytes(before)
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    other = config.model_copy(update={"seed": 2})
+    source.run_dir.config_file.write_text(other.model_dump_json())
+    assert completed_elsewhere(results, grid) == {}
+
+
+def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
+    results: Results, grid: ExpandedGrid, trained: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = grid.plan.runs[0].run_id
+    _put(trained, results.run_dir(run_id, "other"))
+    folder = results.grid_file("some").parent
+    killed = folder / f".{run_id}.4242.tmp"
+    killed.mkdir()
+
+    def fail(source: Path, target: Path) -> None:
+        target.mkdir()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", fail)
+        with pytest.raises(OSError, match="No space left"):
+            reuse_completed(results, grid)
+    assert [path.name for path in folder.iterdir()] == ["grid.json"]
+    reuse_completed(results, grid)
+    assert results.run_dir(run_id, "some").completed
+
+
+@pytest.mark.slow
+def test_run_with_an_own_model_is_taken_over_as_long_as_that_is_here(
+    results: Results, tmp_path: Path, tweets_file: Path
+) -> None:
+    own = {"elmo.model": "pretrained/tiny", "pretraining.epochs": 1, "pretraining.min_count": 1, "training.epochs": 1}
+    grid = load_grid(write_grid(write_base(tmp_path, tweets_file), own), results)
+    config, run_id = grid.configs[0], grid.plan.runs[0].run_id
+    Experiment(config, results, results.run_dir(run_id, "other")).complete()
+    assert list(completed_elsewhere(results, grid)) == [run_id]
+    shutil.rmtree(results.pretrained)
+    assert completed_elsewhere(results, grid) == {}

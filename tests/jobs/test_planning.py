@@ -1,0 +1,478 @@
+"""What a submission asks of Slurm: jobs, resources, code; and what a dry run tells of it."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.__main__ import app
+from jobs.doctor import examine_slurm
+from jobs.dry_run import show_plan
+from jobs.grid_jobs import GridJobs, Place
+from jobs.grids.grid import load_grid
+from jobs.plan import CodeChoice, WantedRun, plan_jobs
+from jobs.services import OTHER_KINDS, KindName
+from jobs.slurm.commands import Job
+from jobs.slurm.resources import ClusterFile, Resources
+from jobs.slurm.sbatch import directives
+from jobs.status import RunStatus, read_grid_status
+from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from sentiment.config import RunConfig
+from sentiment.config_file import resolve
+from sentiment.files import write_json
+from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
+from sentiment.runs.records import Failure
+from sentiment.runs.run_dir import Results, RunDir
+from tests.jobs.grid_files import GRIDS, draw, write_grid, write_yaml
+from tests.jobs.submitted import GRID, PLAN, a_job, a_row, attempt_of, queued, submitted, write_attempts
+from tests.small_runs import small_config
+
+
+@pytest.fixture(autouse=True)
+def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def _planned(results: Results, configs: list[RunConfig], file: ClusterFile | None = None) -> list[Submission]:
+    runs = [WantedRun(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
+    return plan_jobs(runs, results, file or ClusterFile(), GRID, GridJobs((), ()))
+
+
+def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
+    configs = [small_config(tweets, seed=seed) for seed in range(runs)]
+    file = ClusterFile(defaults=Resources.model_validate(resources))
+    return next(job for job in _planned(results, configs, file) if job.kind == "train")
+
+
+def _options(results: Results, part: Submission, after: str | None = None) -> tuple[dict[str, str], str]:
+    """What the file for sbatch asks for, by name, and the command."""
+    *lines, _, command = directives(new_submission(results, GRID, part, after))
+    pairs = [line.removeprefix("#SBATCH --").partition("=") for line in lines if line.startswith("#SBATCH")]
+    return {name: value for name, _, value in pairs}, command
+
+
+def test_training_waits_for_what_it_reads_and_is_followed_by_the_report(results: Results, tweets_file: Path) -> None:
+    plain, cached = small_config(tweets_file), small_config(tweets_file, elmo__model="tiny")
+    file = ClusterFile(cache=Resources(parallelism=3))
+    data, cache, training, report = _planned(results, [plain, cached], file)
+    assert (data.kind, data.tasks, data.resources.gpus) == ("data", [[]], 0)
+    assert [config.data for config in data.configs] == [plain.data]  # one run for all on the same tweets
+    assert (cache.kind, cache.tasks, cache.configs) == ("cache", [[], [], []], [cached])
+    assert (training.kind, training.configs, training.parallelism) == ("train", [plain, cached], 2)
+    assert (report.kind, report.resources.gpus, report.cluster) == ("report", 0, {"cache": {"parallelism": 3}})
+    assert training.cluster == {}  # only the job at the end submits more
+    assert "array" not in _options(results, report)[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs", "shares"),
+    [
+        ({"tasks": 2}, 5, [3, 2]),
+        ({"tasks": 9}, 4, [1] * 4),
+        ({"at_once": 4}, 9, [3, 3, 3]),
+        ({"at_once": 4, "tasks": 2}, 9, [5, 4]),
+        ({}, 7, [1] * 7),
+        ({}, 9, [2, 2, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_runs_are_dealt_out_to_no_more_tasks_than_asked_for_or_the_site_allows(
+    results: Results,
+    tweets_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, int],
+    runs: int,
+    shares: list[int],
+) -> None:
+    monkeypatch.setattr("jobs.plan.most_tasks", lambda: 7)
+    training = _training(results, tweets_file, runs, **asked)
+    assert [len(share) for share in training.tasks] == shares
+    assert [config.run_id for config in training.configs] == [run for share in training.tasks for run in share]
+    assert (len({*(config.run_id for config in training.configs)}), training.parallelism) == (runs, len(shares))
+
+
+def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
+    part = _training(
+        results,
+        tweets_file,
+        5,
+        partition="gpu",
+        time_minutes=90,
+        memory_gb=1.5,
+        gpus=2,
+        gpu_type="a100",
+        cpus=3,
+        parallelism=2,
+        sbatch={"reservation": "course"},
+        setup=["module load cuda"],
+    )
+    options, command = _options(results, part, "afterok:9")
+    assert (options["array"], options["dependency"]) == ("0-4%2", "afterok:9")
+    assert (options["time"], options["mem"], options["gpus-per-node"]) == ("90", "1536M", "a100:2")
+    assert (options["partition"], options["reservation"], options["cpus-per-task"]) == ("gpu", "course", "3")
+    assert {"requeue", "kill-on-invalid-dep", "open-mode", "output"} <= set(options)
+    assert "error" not in options  # one log for all
+    words = shlex.split(command)
+    assert words[0] == "srun"
+    assert "--cpus-per-task=3" in words
+    assert [words[-6], words[-2]] == [sys.executable, "jobs.tasks.task"]
+
+
+@pytest.mark.parametrize("gres", [None, "shard:2", "gpu:1g.10gb:1"])
+def test_what_is_not_configured_is_left_to_the_site(results: Results, tweets_file: Path, gres: str | None) -> None:
+    asked = {"gres": gres} if gres else {"gpus": 0}
+    options, _ = _options(results, _training(results, tweets_file, **asked))
+    assert options.get("gres") == gres
+    assert not {"partition", "account", "qos", "mem", "gpus-per-node", "wckey", "dependency"} & set(options)
+
+
+def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path, tweets_file: Path) -> None:
+    results = Results(tmp_path / "my $HOME's `results`")
+    _, command = _options(results, _training(results, tweets_file))
+    assert shlex.split(command)[-1].startswith(str(results.slurm / GRID))
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(240, 120), (4, 60)])
+def test_warning_comes_early_and_never_in_the_first_three_quarters_of_the_time(
+    results: Results, tweets_file: Path, minutes: int, seconds: int
+) -> None:
+    options, _ = _options(results, _training(results, tweets_file, time_minutes=minutes))
+    assert options["signal"] == f"USR2@{seconds}"
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a shell finds its programs, and a test puts others."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return programs
+
+
+def test_warning_ends_no_task_that_has_not_set_its_handlers_yet(
+    results: Results, tweets_file: Path, shell: Path
+) -> None:
+    words = shlex.split(_options(results, _training(results, tweets_file))[1])
+    guard = words[words.index("sh") : words.index("-u") - 1]
+    done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
+    assert done.stdout == b"lives\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 4, 5, 137])
+def test_task_in_a_container_is_requeued_outside_of_it(
+    results: Results, tweets_file: Path, shell: Path, code: int, tmp_path: Path
+) -> None:
+    container = {"image": "my torch.sif", "python": "/opt/python", "options": ["--bind", "/scratch"]}
+    _, command = _options(results, _training(results, tweets_file, container=container))
+    (shell / "singularity").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/inside"; exit {code}\n')
+    (shell / "outside").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/outside"; exit 0\n')
+    for program in shell.iterdir():
+        program.chmod(0o755)
+    task = command[command.index("sh -c") :].replace(sys.executable, "outside")
+    done = subprocess.run(["sh", "-c", task], capture_output=True, text=True)
+    inside = (tmp_path / "inside").read_text().splitlines()
+    assert inside[:2] == ["exec", "--nv"]
+    assert "--bind" in inside
+    assert inside[inside.index("/scratch") + 1 : inside.index("/scratch") + 4] == ["my torch.sif", "/opt/python", "-u"]
+    assert (inside[-1], inside[-2].startswith(str(results.slurm))) == ("--inside", True)
+    again = (tmp_path / "outside").read_text().splitlines() if (tmp_path / "outside").exists() else []
+    assert (done.returncode, again[-2:]) == ((0, ["--requeue", str(code)]) if code in (4, 5) else (code, []))
+
+
+def test_doctor_tells_that_an_image_is_missing(tmp_path: Path) -> None:
+    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"container": str(tmp_path / "torch.sif")}})
+    found = [one for one in examine_slurm(cluster, tmp_path) if one.level == "problem"]
+    assert {one.topic for one in found} == {f"cluster.yaml {name}" for name in ClusterFile().sections()} - {
+        "cluster.yaml report"  # which runs outside of it
+    }
+    assert "there is no image" in found[0].text
+
+
+HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
+
+
+_NEEDS: dict[KindName, dict[str, object]] = {
+    "vectors": {"embedding.pretrained": "word2vec"},
+    "pretrain": {"elmo.model": "pretrained/tiny"},
+    "cache": {"elmo.model": "tiny"},
+}
+
+
+OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
+
+
+def _service(results: Results, kind: KindName) -> SubmissionDir:
+    folder = write_intent(new_submission(results, "g", a_job(kind, [[]], [], HAD, 1), None))
+    folder.accept("6")
+    return folder
+
+
+def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Resources:
+    """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs need such a job."""
+    config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
+    values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
+    cluster = ClusterFile.model_validate(values)
+    run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
+    planned = plan_jobs([run], results, cluster, "g", jobs)
+    return next(job.resources for job in planned if job.kind == kind)
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in OTHER_KINDS])
+@pytest.mark.parametrize(
+    ("state", "minutes", "memory"),
+    [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2), ("COMPLETED", 20, 2), ("RUNNING", 20, 2)],
+)
+def test_job_that_had_too_little_gets_more_of_it(
+    results: Results, tweets_file: Path, kind: KindName, state: str, minutes: int, memory: float
+) -> None:
+    folder = _service(results, kind)
+    job = queued(folder, None if folder.submission.job_kind.final else 0, "None", state)
+    given = _next(results, tweets_file, GridJobs([folder], [job]), kind)
+    assert (given.time_minutes, given.memory_gb) == (minutes, memory)
+
+
+def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wrote(
+    results: Results, tweets_file: Path
+) -> None:
+    folder = _service(results, "data")
+    jobs = GridJobs([folder], [])
+    assert _next(results, tweets_file, jobs, "data").memory_gb == 2
+    (folder.logs / "6_0_0_log.out").write_text(OUT_OF_MEMORY)
+    assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 6
+    failure = Failure(job="6_0", time="", error="NoProgressError", reason="its time ended 3 times", traceback="")
+    write_json(folder.failure_file(0), failure.model_dump(mode="json"))
+    assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "failed"),
+    [
+        ("FAILED", "", True),
+        ("TIMEOUT", "", True),
+        ("COMPLETED", "", False),
+        ("PENDING", "", False),
+        ("CANCELLED", "", False),
+        (None, "", False),
+        (None, "srun: error: n1: task 0: Exited with exit code 1\n", True),
+        (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***\n", True),
+        (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
+    ],
+)
+def test_report_that_failed_is_missing_and_told(results: Results, state: str | None, log: str, failed: bool) -> None:
+    training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
+    (report.logs / "10_0_log.out").write_text(log)
+    queue: list[Job] = [queued(report, None, "None", state)] if state else []
+    jobs = GridJobs([training, report], queue)
+    assert jobs.lacks_final_job is failed
+    assert read_grid_status(results, PLAN, jobs).final_failed is failed
+
+
+def test_report_is_not_missed_that_a_command_cancelled(results: Results) -> None:
+    training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
+    report.cancel([0])
+    jobs = GridJobs([training, report], [queued(report, None, "None", "FAILED")])
+    assert not jobs.lacks_final_job
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [(["FAILED"], "OUT_OF_MEMORY"), (["FAILED", "RUNNING"], "FAILED, RUNNING"), ([], "OUT_OF_MEMORY")],
+)
+def test_job_that_lacked_memory_is_shown_so_though_the_queue_calls_it_failed(
+    results: Results, states: list[str], shown: str
+) -> None:
+    """Where no cgroup kills it, Slurm knows only that a process was killed."""
+    job = a_job("cache", [[], []], [], HAD, 1)
+    folder = write_intent(new_submission(results, "g", job, None))
+    folder.accept("6")
+    (folder.logs / "6_0_0_log.out").write_text("slurmstepd-n1: error: StepId=6.0 exceeded memory limit (9 > 8)\n")
+    queue = [queued(folder, number, "None", state) for number, state in enumerate(states)]
+    jobs = GridJobs([folder], queue)
+    assert jobs.service_states() == {"cache": shown}
+    assert ("cache" in jobs.failed_services) is (shown == "OUT_OF_MEMORY")
+
+
+CLUSTER = GRIDS.parent / "cluster.yaml"
+
+
+def _told(results: Results, base: Path, parameters: dict[str, Any], verbose: bool = False, **changes: Any) -> list[str]:
+    return list(show_plan(results, load_grid(write_grid(base, parameters, **changes), results), CLUSTER, verbose))
+
+
+def test_plan_shows_what_varies_and_the_tasks_and_writes_nothing(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"model.layers": [1, 2], "training.epochs": 2}), results)
+    assert list(show_plan(results, grid, CLUSTER)) == [
+        "grid some: Which is best?",
+        "2 of 2 runs would be submitted (2 PLANNED)",
+        "  model.layers: 1, 2",
+        f"  all runs: {base}, training.epochs=2",
+        f"the first by itself: {shlex.join(grid.plan.command(grid.plan.runs[0]))}",
+        "hours: not known, since no run like these is completed here",
+        "data: 1 task, no GPU, 4 cores, 16 GB, 60 min",
+        "train: 2 tasks, 1 GPU, 4 cores, 16 GB, 240 min",
+        "report: 1 task, no GPU, 1 core, 8 GB, 30 min",
+    ]
+    told = "\n".join(show_plan(results, grid, CLUSTER, verbose=True))
+    for line in (grid.plan.runs[1].run_id, "--array=0-1", "--gpus-per-node=1", "--mem=16384M", "--requeue"):
+        assert line in told
+    assert not [path for path in results.root.rglob("*") if path.is_file()]
+
+
+def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results: Results, trained: RunDir) -> None:
+    parameters = {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}
+    grid = load_grid(write_grid(base, parameters), results)
+    results.write_grid(grid.plan)
+    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "some").path)
+    told = _told(results, base, parameters)
+    assert told[1] == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
+    (hours,) = (line for line in told if line.startswith("hours: "))
+    assert " for 2 of them, by completed ones like them; of the other 3 runs not known" in hours
+    result = trained.read_result()
+    assert result is not None
+    assert float(hours.split()[2]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
+
+
+def test_what_is_completed_in_other_grids_is_not_submitted(base: Path, results: Results, trained: RunDir) -> None:
+    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "other").path)
+    expected = "2 of 3 runs would be submitted (3 PLANNED); 1 are completed in other grids and would be taken over"
+    assert _told(results, base, {"seed": [1, 2, 3]})[1] == expected
+
+
+@pytest.mark.parametrize("grid", ["rnn", "elmo", "random_sweep"])
+def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["submit", grid, "--dry-run", "--results", str(tmp_path / "results")])
+    assert done.exit_code == 0, done.output
+    assert "not here yet, so that `submit` would refuse" in done.output
+    assert "fetch them with `sentiment data sentiment140`" in done.output
+    assert len(done.output.splitlines()) <= 25
+    refused = CliRunner().invoke(app, ["submit", grid, "--local", "--results", str(tmp_path / "results")])
+    assert (refused.exit_code, f"grid {grid!r} cannot be run" in refused.output) == (2, True)
+
+
+def test_rungs_are_told_with_what_they_take(base: Path, results: Results) -> None:
+    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+    told = _told(results, base, {"seed": [1, 2, 3, 4], "training.epochs": 5}, **halving)
+    rungs = "rungs: trials 4 to epoch 1, 2 to epoch 2, 1 to epoch 4, 1 to epoch 5; 9 of the 20 epochs of all trials"
+    assert any(line.startswith(rungs) for line in told)
+    assert any(line.startswith("train of rung 1: 2 tasks") for line in told)
+
+
+@pytest.mark.slow
+def test_a_thousand_trials_are_planned_in_seconds(base: Path, results: Results) -> None:
+    drawn = {"training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1}}
+    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+    start = time.process_time()
+    told = _told(results, base, drawn | {"training.epochs": 5}, **halving, **draw(1, 1000))
+    seconds = time.process_time() - start
+    assert told[1].startswith("1,000 of 1,000 runs would be submitted")
+    assert len(told) <= 25
+    assert seconds < 5  # 1.5 on a quiet machine
+
+
+CONFIG = resolve({}, {}, "a test")
+
+
+TRAINER = "sentiment/training/trainer.py"
+
+
+TEXTS = {hashlib.sha256(text).hexdigest(): text for text in (b"an older one", b"the first")}
+
+
+OLD, OLDER = (CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: digest}) for digest in TEXTS)
+
+
+def _keep(results: Results, version: CodeVersion, age: float = 0) -> str:
+    """Put a copy of some code into the results."""
+    folder = results.code / version.id
+    (folder / TRAINER).parent.mkdir(parents=True)
+    (folder / TRAINER).write_bytes(TEXTS.get(version.files.get(TRAINER, ""), b""))
+    write_json(folder / "code.json", version.model_dump(mode="json"))
+    os.utime(folder, (folder.stat().st_mtime - age,) * 2)
+    return version.id
+
+
+def _begin(results: Results) -> None:
+    """A run that has saved steps."""
+    run_dir = results.run_dir(CONFIG.run_id, GRID)
+    run_dir.create(CONFIG)
+    write_attempts(run_dir, attempt_of(None, last_step=7))
+
+
+def _submitted(results: Results, code: str | None) -> dict[str, Place]:
+    job = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
+    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, None)), 0)}
+
+
+def _row() -> RunStatus:
+    return a_row("FAILED", run_id=CONFIG.run_id)
+
+
+def _chosen(choice: CodeChoice, places: dict[str, Place], again: bool = False) -> tuple[WantedRun, list[str]]:
+    said: list[str] = []
+    (run,) = choice.choose([(_row(), CONFIG)], places, again, said.append)
+    return run, said
+
+
+def test_run_that_never_began_is_computed_by_the_code_of_now_which_is_copied(results: Results) -> None:
+    run, said = _chosen(CodeChoice(results), _submitted(results, _keep(results, OLD)))
+    assert run.code == running_code().id
+    assert (results.code / run.code / "sentiment" / "training" / "trainer.py").is_file()
+    assert said == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_run_that_has_begun_and_any_that_is_rerun_keep_the_code_that_they_were_submitted_with(
+    results: Results, again: bool
+) -> None:
+    if not again:
+        _begin(results)
+    old = _keep(results, OLD)
+    run, said = _chosen(CodeChoice(results), _submitted(results, old), again)
+    assert run.code == old
+    assert said == [f"1 of them with the code of before, {results.code / old}; --new-code takes that of now"]
+
+
+@pytest.mark.parametrize("code", [None, "0123456789abcdef"])
+def test_submission_whose_code_is_gone_or_unknown_is_repeated_with_that_of_now(
+    results: Results, code: str | None
+) -> None:
+    assert _chosen(CodeChoice(results), _submitted(results, code), again=True)[0].code == running_code().id
+
+
+def test_new_code_is_taken_on_request_and_the_task_begins_anew(results: Results) -> None:
+    _begin(results)
+    run, said = _chosen(CodeChoice(results, new_code=True), _submitted(results, _keep(results, OLD)))
+    assert (run.code, run.config.runtime.other_code, said) == (running_code().id, "restart", [])
+    assert run.config.run_id == CONFIG.run_id
+
+
+def test_damaged_record_of_a_run_is_left_to_its_task(results: Results) -> None:
+    _begin(results)
+    results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
+    assert _chosen(CodeChoice(results), _submitted(results, _keep(results, OLD)))[0].code == running_code().id
+
+
+@pytest.mark.parametrize("kind", ["train", "report"])
+def test_jobs_are_started_from_their_copy(results: Results, kind: str) -> None:
+    code = freeze_code(results)
+    job = a_job(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
+    folder = write_intent(new_submission(results, GRID, job, None))
+    words = shlex.split(directives(folder.submission)[-1])
+    at = words.index(sys.executable)
+    copy = results.code.resolve() / code
+    assert words[at:] == [
+        sys.executable,
+        "-u",
+        f"{folder.path}/start.py",
+        str(copy),
+        "jobs.tasks.task",
+        str(folder.path),
+    ]
+    assert folder.start_file.read_bytes() == START.read_bytes()

@@ -1,0 +1,561 @@
+"""What a run's state is by everything that is known about it, and how states and logs are shown."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from jobs.__main__ import app
+from jobs.grid_jobs import GridJobs
+from jobs.grids.grid import load_grid
+from jobs.policy import judge
+from jobs.slurm.commands import Job
+from jobs.slurm.endings import read_termination
+from jobs.status import GridStatus, read_grid_status, render, show, visible
+from jobs.submissions import read_submissions
+from jobs.tasks.attempt import record_failure
+from report.build import build_report
+from sentiment.config import RunConfig
+from sentiment.config_file import load_config
+from sentiment.errors import DataError
+from sentiment.files import write_json
+from sentiment.install_paths import ROOT
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import GridPlan
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import RunProgress, read_progress
+from tests.jobs.grid_files import write_grid
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted
+from tests.report.made_up import Study, attempt, new_record
+from tests.training.processes import wait_until
+
+NEVER_BEGAN = "task 7_3 never began to train"
+
+
+REQUEUED = "job requeued in held state"
+
+
+RERUN = "`sentiment rerun` lets it go on (scontrol release"
+
+
+def _job(state: str, reason: str = "None") -> Job:
+    return Job(name="g-x", job_id="7", task=3, state=state, reason=reason)
+
+
+SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
+
+
+def _verdict(
+    results: Results,
+    job: Job | None,
+    progress: RunProgress,
+    log: str = "",
+    cancelled: bool = False,
+) -> tuple[str, str]:
+    """The state of a run whose task is 7_3, and the reason."""
+    folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
+    (folder.logs / "7_3_0_log.out").write_text(log)
+    if cancelled:
+        folder.cancel(["run-3"])
+    jobs = GridJobs([folder], [replace(job, name=folder.submission.name)] if job else [])
+    verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3", progress.last_attempt), progress.last_attempt))
+    return verdict.state, verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("job", "progress", "state", "reason"),
+    [
+        (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
+        (_job("RUNNING"), RunProgress(), "PENDING", "waits for its turn"),
+        (_job("RUNNING"), RunProgress(last_attempt=attempt_of("7_3")), "RUNNING", ""),
+        (_job("COMPLETING", REQUEUED), RunProgress(), "COMPLETING", REQUEUED),
+        (_job("PENDING", "Dependency"), RunProgress(), "PENDING", "Dependency"),
+        (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)"),
+        (_job("SPECIAL_EXIT", REQUEUED), RunProgress(), "HELD", f"{REQUEUED}; {RERUN} 7_3)"),
+        (
+            _job("PENDING", "JobHeldAdmin"),
+            RunProgress(),
+            "HELD",
+            "JobHeldAdmin; an administrator has to let it go on (scontrol release 7_3)",
+        ),
+        (
+            _job("PENDING", "JobHeldUser"),
+            RunProgress(),
+            "PENDING",
+            "held by its user; `scontrol release 7_3` lets it begin",
+        ),
+        (_job("CANCELLED", "JobHeldUser"), RunProgress(), "CANCELLED", NEVER_BEGAN),
+        (_job("TIMEOUT"), RunProgress(last_attempt=SAVED), "TIMEOUT", "saved at step 40 (SIGTERM)"),
+        (_job("NODE_FAIL"), RunProgress(), "NODE_FAIL", NEVER_BEGAN),
+        (
+            _job("NODE_FAIL"),
+            RunProgress(last_attempt=attempt_of("7_3"), locked=True, owner_job="7_3"),
+            "NODE_FAIL",
+            "task 7_3 ended without a word",
+        ),
+        (
+            _job("PENDING", "DependencyNeverSatisfied"),
+            RunProgress(),
+            "FAILED",
+            "the job that it waited for (None) did not succeed",
+        ),
+        (
+            None,
+            RunProgress(last_attempt=attempt_of("7_3")),
+            "LOST",
+            "is not in the queue; task 7_3 ended without a word",
+        ),
+    ],
+)
+def test_state_in_the_queue_has_the_queues_reason(
+    results: Results, job: Job | None, progress: RunProgress, state: str, reason: str
+) -> None:
+    assert _verdict(results, job, progress) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some have been OOM Killed.", "OUT_OF_MEMORY"),
+        ("slurmstepd-n1: error: StepId=3.0 exceeded memory limit (9 > 8)\nsrun: error: 0: Killed", "OUT_OF_MEMORY"),
+        ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO NODE FAILURE ***", "NODE_FAIL"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO PREEMPTION ***", "PREEMPTED"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***", "CANCELLED"),
+        ("srun: error: n1: task 0: Killed", "FAILED"),
+        ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026 ***\nsrun: error: n1: task 0: Killed", "FAILED"),
+        ("slurmstepd: error: no such words", None),
+        ("a tweet says: srun: error: n1: task 0: Killed, out of memory", None),
+    ],
+)  # fmt: skip
+def test_slurms_own_words_in_the_log_are_understood(lines: str, state: str | None, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"task 3 of g-x, start 1 on n1\n{lines}\n")
+    found = read_termination(log)
+    assert (found.state if found else None) == state
+
+
+@pytest.mark.parametrize(
+    ("job", "changes", "state"),
+    [
+        (None, {}, "FAILED"),
+        (_job("CANCELLED"), {}, "CANCELLED"),
+        (None, {"cancelled": True}, "CANCELLED"),
+        (_job("FAILED"), {}, "FAILED"),
+    ],
+    ids=["nobody knows", "queue", "by command", "queue says otherwise"],
+)
+def test_killed_run_is_cancelled_only_if_somebody_says_so(
+    results: Results, job: Job | None, changes: dict[str, Any], state: str
+) -> None:
+    log = (
+        "task 3 of g-x, start 1 on n1\n"
+        "slurmstepd-n5: error: *** STEP 25.0 ON n5 CANCELLED AT 2026-03-04T11:00:00 ***\n"
+        "srun: error: n5: task 0: Killed\n"
+    )
+    assert _verdict(results, job, RunProgress(last_attempt=attempt_of("7_3")), log=log, **changes)[0] == state
+
+
+def test_words_about_earlier_attempts_do_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "task 3 of g-x, start 1 on n1\nsrun: error: n1: task 0: Killed\ntask 3 of g-x, start 2 on n2\nfine\n"
+    )
+    assert read_termination(log) is None
+
+
+def _write_metrics(run_dir: RunDir, scores: list[float]) -> None:
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for epoch, score in enumerate(scores, start=1):
+        rows += [{"kind": "step", "step": 10 * epoch - number, "loss": 0.5} for number in range(9, -1, -1)]
+        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "validation": {"f1": score}})
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "st')
+
+
+def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / "run")
+    _write_metrics(run_dir, [0.7, 0.8, 0.75])
+    found = read_progress(run_dir, PLAN)
+    assert (found.epoch, found.step, found.score) == (3, 30, 0.8)
+    assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == 0.7
+    _write_metrics(run_dir, [0.9] + [0.5] * 900)
+    found = read_progress(run_dir, PLAN)
+    assert (found.epoch, found.score) == (901, 0.9)
+
+
+def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> None:
+    assert read_progress(RunDir(tmp_path / "none"), PLAN) == RunProgress()
+    run_dir = RunDir(tmp_path / "run")
+    run_dir.path.mkdir()
+    run_dir.record_file.write_text("{")
+    assert "run.json: is not a valid record" in (read_progress(run_dir, PLAN).damage or "")
+    run_dir.record_file.unlink()
+    for row in ("{", "[]", '{"kind": "epoch"}', '{"kind": "epoch", "epoch": 1, "step": 1, "validation": 3}'):
+        run_dir.metrics_file.write_text(row + "\n")
+        assert "metrics.jsonl: is not a metric log" in (read_progress(run_dir, PLAN).damage or ""), row
+
+
+def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
+    status = read_grid_status(Results(tmp_path), PLAN, GridJobs([], []))
+    assert [(row.run_id, row.state) for row in status.rows] == [(run.run_id, "PLANNED") for run in PLAN.runs]
+
+
+def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_job(results: Results) -> None:
+    cache = submitted(results, "cache", "6", [])
+    first, second = (
+        submitted(results, "train", "7", ["run-0", "run-1"]),
+        submitted(results, "train", "8", ["run-2"], "afterok:6"),
+    )
+    jobs = [
+        queued(cache, 0, LAUNCH_FAILED),
+        queued(first, 0, REQUEUED),
+        queued(first, 1, "Priority"),
+        queued(second, 0, "Dependency"),
+    ]
+    status = read_grid_status(results, PLAN, GridJobs([cache, first, second], jobs))
+    assert [(row.state, row.job, row.active) for row in status.rows] == [
+        ("HELD", "7_0", False),
+        ("PENDING", "7_1", True),
+        ("HELD", "8_0", False),
+    ]
+    assert status.others == {"cache": "HELD"}
+
+
+def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) -> None:
+    data = submitted(results, "data", "6", [])
+    waiting = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    jobs = [queued(waiting, 0, "DependencyNeverSatisfied")]
+
+    def reason() -> str:
+        return read_grid_status(results, PLAN, GridJobs([data, waiting], jobs)).rows[-1].reason
+
+    assert reason() == "the job that it waited for (afterok:6) did not succeed"
+    (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
+    assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
+    write_json(data.failure_file(0), a_failure().model_dump(mode="json"))
+    assert reason() == "its data job failed: DivergedError: the loss is nan"
+
+
+def test_job_that_its_user_holds_waits_as_any_other(results: Results) -> None:
+    cache = submitted(results, "cache", "6", [])
+    training = submitted(results, "train", "7", ["run-0", "run-1"], "afterok:6")
+    jobs = [
+        queued(cache, 0, "JobHeldUser"),
+        queued(training, 0, "Dependency"),
+        queued(training, 1, "JobHeldUser"),
+    ]
+    status = read_grid_status(results, PLAN, GridJobs([cache, training], jobs))
+    assert [(row.state, row.active) for row in status.rows[:2]] == [("PENDING", True)] * 2
+    assert status.others == {"cache": "PENDING"}
+
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+
+REASON = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
+
+
+def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
+    rows = [
+        a_row(run_id="run-a", score=0.81234, epoch=3, parameters={"model.layers": 1, "seed": 1}),
+        a_row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
+        a_row("FAILED", run_id="run-c", reason="DivergedError: the loss is nan", parameters={"model.layers": 2}),
+    ]
+    assert render([GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], False, NOW).splitlines() == [
+        "grid g: 2 FAILED, 1 COMPLETED; report: PENDING",
+        "run    state      try  epoch  f1     layers  seed  seen",
+        "run-a  COMPLETED  1    3      0.812  1       1     -",
+        "run-b  FAILED     1    -      -      -       -     3 h ago",
+        "run-c  FAILED     1    -      -      2       -     -",
+        "run-b and 1 more FAILED: DivergedError: the loss is nan",
+        "`sentiment rerun g` goes on with 2",
+    ]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_table_fits_a_terminal_and_no_run_and_no_reason_is_cut(columns: int) -> None:
+    long = "elmo_small-bilstm512-attention-d0.05-s1-2686fd7f"
+    varied = {f"model.a_rather_long_name_{number}": number for number in range(5)}
+    rows = [a_row(run_id=long, parameters=varied), a_row("OUT_OF_MEMORY", run_id="bilstm64-0a1b2c3d", reason=REASON)]
+    text = render([GridStatus("g", "validation/accuracy", rows)], False, NOW, columns)
+    assert max(map(len, text.splitlines())) <= columns
+    joined = "".join(text.split())
+    assert "".join(REASON.split()) in joined
+    assert all(part in text for part in ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "COMPLETED", "accuracy"))
+
+
+def test_grid_without_failed_runs_says_so_where_only_those_are_asked_for() -> None:
+    text = show([GridStatus("g", "validation/f1", [a_row()])], only_failed=True, every_row=True, as_json=False)
+    assert text == "grid g: no run has failed or is held"
+
+
+def test_table_of_many_runs_shows_those_that_matter() -> None:
+    rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
+    grids = [GridStatus("g", "validation/f1", rows)]
+    few, every = render(grids, False, NOW).splitlines(), render(grids, True, NOW).splitlines()
+    assert (len(few), len(every)) == (5, 104)
+    assert "and 100 that are completed, pruned or wait (--all shows them)" in few
+
+
+STEP = {"kind": "step", "step": 5, "epoch": 1, "loss": 0.5}
+
+
+EPOCH = STEP | {"kind": "epoch", "best": True, "train": {"f1": 0.5}, "validation": {"f1": 0.5}}
+
+
+FILES = ("run.json", "metrics.jsonl", "timings.jsonl", "config.json", "failure.json", "lock")
+
+
+Damage = Callable[[Path], object]
+
+
+def _rows(*rows: object) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+DAMAGES: dict[str, Damage] = {
+    "a line of NUL": lambda path: path.write_bytes(_rows(STEP, EPOCH) + b"\0" * 40 + b"\n"),
+    "NUL without an end": lambda path: path.write_bytes(_rows(STEP, EPOCH) + b"\0" * 40),
+    "nothing but NUL": lambda path: path.write_bytes(b"\0" * 4096),
+    "half a row": lambda path: path.write_bytes(_rows(STEP, EPOCH)[:-30]),
+    "half a row within": lambda path: path.write_bytes(_rows(STEP)[:-20] + b"\n" + _rows(EPOCH)),
+    "emptiness": lambda path: path.write_bytes(b""),
+    "another text": lambda path: path.write_bytes(b"\xff\xfe no text\n"),
+    "numbers": lambda path: path.write_bytes(b"7\n8\n"),
+    "a list": lambda path: path.write_bytes(b"[]\n"),
+    "a word for a step": lambda path: path.write_bytes(_rows(EPOCH, STEP | {"step": "five"})),
+    "a word for an epoch": lambda path: path.write_bytes(_rows(EPOCH | {"epoch": "one"}, STEP)),
+    "a word for a score": lambda path: path.write_bytes(_rows(EPOCH | {"validation": {"f1": "good"}}, STEP)),
+    "no numbers": lambda path: path.write_bytes(_rows(EPOCH | {"validation": None}, STEP | {"step": None})),
+    "other rows": lambda path: path.write_bytes(_rows({"kind": "epoch"})),
+    "NaN": lambda path: path.write_bytes(b'{"kind": "epoch", "step": NaN, "epoch": NaN, "validation": {"f1": NaN}}\n'),
+    "a folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """A grid of two runs that have begun."""
+    study = Study(Results(tmp_path / "results"))
+    for config in study.write_grid("g", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}]):
+        _begin(study, config)
+    return study
+
+
+def _begin(study: Study, config: RunConfig) -> RunDir:
+    run_dir = study.run_dir(config, "g")
+    run_dir.create(config)
+    run_dir.write_record(new_record(config, attempts=[attempt(reason="signal", detail="SIGTERM")]))
+    run_dir.metrics_file.write_bytes(_rows(STEP, EPOCH))
+    return run_dir
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damage_of_one_run_is_its_own_line(study: Study, tmp_path: Path, damage: Damage, file: str) -> None:
+    plan = study.results.read_grid("g")
+    assert plan is not None
+    damaged, whole = (study.results.run_dir(run.run_id, "g") for run in plan.runs)
+    (damaged.path / file).unlink(missing_ok=True)
+    damage(damaged.path / file)
+    status = read_grid_status(study.results, plan, GridJobs([], []))
+    bad, good = status.rows
+    assert (good.state, good.epoch, good.step, good.score) == ("CANCELLED", 1, 5, 0.5)
+    if bad.state == "FAILED":
+        assert f"{damaged.path.name}/{file}: " in bad.reason
+        assert "\n" not in bad.reason
+    else:
+        assert bad.state in ("CANCELLED", "PLANNED")
+    assert whole.path.name in render([status], every_row=True, now=datetime.now(UTC))
+    json.dumps(asdict(status), allow_nan=False)
+    build_report(study.results, [], tmp_path / "report")
+    assert "2 of 2 runs have no result" in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("file", FILES[:-1])
+def test_active_task_is_judged_by_the_queue_whatever_its_files_say(study: Study, file: str) -> None:
+    plan = study.results.read_grid("g")
+    assert plan is not None
+    folder = submitted(study.results, "train", "7", [run.run_id for run in plan.runs])
+    for run in plan.runs:
+        (study.results.run_dir(run.run_id, "g").path / file).write_bytes(b"\0" * 64)
+    jobs = [queued(folder, task, "None", state) for task, state in enumerate(("RUNNING", "PENDING"))]
+    rows = read_grid_status(study.results, plan, GridJobs([folder], jobs)).rows
+    assert [(row.state, row.active) for row in rows] == [("PENDING", True)] * 2
+
+
+@pytest.fixture
+def plan(base: Path, results: Results) -> GridPlan:
+    """A grid of two runs, none of which has begun."""
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    results.write_grid(grid.plan)
+    return grid.plan
+
+
+def _begins(run_id: str, process: int) -> str:
+    return f"run {run_id}, process {process} on h\n"
+
+
+def _write_log(results: Results, run_id: str, text: str) -> Path:
+    log = results.slurm / "some" / f"{run_id}.log"
+    if folders := [one for one in read_submissions(results, "some") if one.submission.here]:
+        log = folders[-1].run_log(run_id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a") as file:
+        file.write(text)
+    return log
+
+
+def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output, and what is said besides."""
+    done = CliRunner().invoke(app, ["status", "--log", *arguments, "--results", str(results.root)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_run_is_shown_by_its_name_with_or_without_its_grid(results: Results, plan: GridPlan) -> None:
+    run_id = plan.runs[0].run_id
+    text = f"{_begins(run_id, 7)}loss 2\n{_begins(run_id, 8)}loss 1\n"
+    log = _write_log(results, run_id, text)
+    assert _logs(results, run_id) == (0, text, f"==> {log} <==\n")
+    assert _logs(results, f"some/{run_id}") == (0, text, f"==> {log} <==\n")
+
+
+def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Results, plan: GridPlan) -> None:
+    run_id = plan.runs[0].run_id
+    assert _logs(results, run_id) == (2, "", f"error: {run_id}: has no log yet; it is PLANNED\n")
+    code, _, said = _logs(results, "nothing")
+    assert (code, said) == (2, f"error: nothing: neither a grid nor a run in {results.runs}; grids here: some\n")
+    code, _, said = _logs(results, "some")
+    assert said.startswith(
+        "error: some: is a grid; name one of its runs (`sentiment status some` shows them), or some/data"
+    )
+    assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
+    _write_log(results, "report", "written\n")
+    assert _logs(results, "some/report")[:2] == (0, "written\n")
+
+
+def test_run_of_several_grids_is_asked_back(results: Results, plan: GridPlan) -> None:
+    results.write_grid(plan.model_copy(update={"name": "other"}))
+    run_id = plan.runs[0].run_id
+    assert f"is a run of several grids; write other/{run_id} or some/{run_id}" in _logs(results, run_id)[2]
+
+
+def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
+    return subprocess.Popen(command, env=os.environ | {"PATH": str(tmp_path)}, **streams)
+
+
+def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
+    results: Results, plan: GridPlan, tmp_path: Path
+) -> None:
+    run_id = plan.runs[0].run_id
+    folder = submitted(results, "train", "here1", [run_id], grid="some", here=True)
+    seen = tmp_path / "seen"
+    with open(seen, "wb") as output:
+        with ProcessLock(folder.lock_file):
+            process = _follow(results, run_id, tmp_path, stdout=output.fileno(), stderr=subprocess.PIPE)
+            log = _write_log(results, run_id, _begins(run_id, 7))
+            assert wait_until(lambda: seen.read_bytes().endswith(b"on h\n"), process)
+            _write_log(results, run_id, "loss 1 \x1b[31m\n")
+            assert wait_until(lambda: b"loss 1" in seen.read_bytes(), process)
+            record_failure(results.run_dir(run_id, "some"), DataError("no tweets"))
+        _, said = process.communicate(timeout=60)
+    assert seen.read_text() == f"{_begins(run_id, 7)}loss 1 \x1b[31m\n"
+    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DataError: no tweets\n"
+    assert process.returncode == 1
+
+
+def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan, tmp_path: Path) -> None:
+    run_id = plan.runs[0].run_id
+    _write_log(results, run_id, f"{_begins(run_id, 7)}evil \x1b]0;title\x07\x9b2J naïve 😀\n")
+    ours, theirs = pty.openpty()
+    process = _follow(results, run_id, tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
+    os.close(theirs)
+    assert process.wait(timeout=60) == 1
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "evil ⟨U+001B⟩]0;title⟨U+0007⟩⟨U+009B⟩2J naïve 😀" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("10 %\r20 %\r\n", "10 %\n20 %\n"), ("a\u202eb", "a⟨U+202E⟩b"), ("\x00\x7f", "⟨U+0000⟩⟨U+007F⟩")],
+)
+def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@pytest.fixture
+def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A completed run in results of its own, where there is no Slurm."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    run_dir = Results(tmp_path).run_dir(trained.read_config().run_id)
+    shutil.copytree(trained.path, run_dir.path)
+    return run_dir
+
+
+def _jobs(results: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--results", str(results)])
+
+
+def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:
+    result = single.read_result()
+    assert result is not None
+    for arguments in (["status"], ["status", "single"]):
+        done = _jobs(tmp_path, *arguments)
+        assert done.exit_code == 0, done.output
+        assert "grid single: 1 COMPLETED" in done.output
+        assert f"{result.metrics['validation'].f1:.3f}" in done.output
+    (one,) = json.loads(_jobs(tmp_path, "status", "--json").output)
+    assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
+    single.result_file.unlink()
+    assert _jobs(tmp_path, "status").exit_code == 1  # was completed, but its result is missing
+
+
+def test_cancel_tells_the_process_that_trains_to_save_and_end(tmp_path: Path) -> None:
+    config = load_config(ROOT / "configs" / "runs" / "smoke.yaml")
+    run_dir = Results(tmp_path).run_dir(config.run_id)
+    run_dir.create(config)
+    script = (
+        "import signal, sys, time; from pathlib import Path; from sentiment.runs.attempts import ProcessLock\n"
+        "def end(*_): sys.exit(7)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "with ProcessLock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(run_dir.lock_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert "1 RUNNING" in _jobs(tmp_path, "status").output
+        done = _jobs(tmp_path, "cancel", config.run_id)
+        assert process.wait(timeout=30) == 7
+    assert f"process {process.pid} was told to save and end" in done.output.replace("\n", " ")
+    assert "no process trains it" in _jobs(tmp_path, "cancel", config.run_id).output
+
+
+def test_logs_say_where_a_single_run_prints(single: RunDir, tmp_path: Path) -> None:
+    done = _jobs(tmp_path, "status", "--log", single.path.name)
+    assert done.exit_code == 2
+    assert "is a run outside of grids, which prints where it was started" in done.output
+    unknown = _jobs(tmp_path, "cancel", single.path.name, "nothing")
+    assert (unknown.exit_code, "nothing: neither a grid nor a run" in unknown.output) == (2, True)
+
+
+def test_submitting_without_slurm_says_how_to_do_it_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = _jobs(tmp_path, "submit", "smoke")
+    assert done.exit_code == 4
+    assert "sentiment submit smoke --local" in done.output

@@ -1,0 +1,603 @@
+"""What tasks do: each run is trained once, whoever takes it, and as if it had been alone; and begun only so often."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+
+from jobs.grid_jobs import GridJobs
+from jobs.here import Here
+from jobs.services import steps_saved, unprepared
+from jobs.session import LaunchOptions, open_session
+from jobs.slurm.commands import Job
+from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
+from jobs.slurm.resources import Resources
+from jobs.status import read_grid_status
+from jobs.submissions import SubmissionDir
+from jobs.tasks.attempt import (
+    KilledError,
+    NoProgressError,
+    Outcome,
+    attempt_run,
+    is_disk_full,
+    outcome_of,
+    record_failure,
+)
+from jobs.tasks.task import insist_on_progress
+from jobs.tasks.worker import SideBySide, Worker, core_shares
+from sentiment.config import RunConfig
+from sentiment.console import Console, silent
+from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError, SlurmError
+from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.records import Attempt, Tries
+from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training import experiment
+from sentiment.training.stop import RunContext, Stop, StopRequest
+from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts, write_job, write_submission
+from tests.small_runs import Experiment, digest_of, small_config
+from tests.training.processes import wait_until
+
+Shares = list[list[RunConfig]]
+
+
+@pytest.fixture
+def shares(tweets_file: Path) -> Shares:
+    """Six runs of moments, dealt out to two tasks."""
+    runs = [small_config(tweets_file, seed=200 + seed, training__epochs=1) for seed in range(6)]
+    return [runs[0::2], runs[1::2]]
+
+
+def _start(folder: SubmissionDir, task: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
+    environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _attempts(run_dir: RunDir) -> list[Attempt]:
+    record = run_dir.read_record()
+    return record.attempts if record else []
+
+
+@pytest.fixture
+def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
+    """Of the runs, share by share."""
+    return [results.run_dir(config.run_id, GRID) for share in shares for config in share]
+
+
+@pytest.mark.slow
+def test_every_run_is_trained_once_however_many_tasks_there_are(
+    results: Results, shares: Shares, run_dirs: list[RunDir], shared_results: Results, tmp_path: Path
+) -> None:
+    folder = write_submission(results, shares)
+    outputs = [(task.communicate()[0], task.returncode) for task in [_start(folder, 0), _start(folder, 1)]]
+    assert [code for _, code in outputs] == [0, 0], outputs
+    assert all(run_dir.completed for run_dir in run_dirs)
+    assert [len(_attempts(run_dir)) for run_dir in run_dirs] == [1] * 6
+    assert len({_attempts(run_dir)[0].pid for run_dir in run_dirs}) == 6
+    alone = Experiment(shares[0][0], shared_results, RunDir(tmp_path / "alone")).complete()
+    assert digest_of(run_dirs[0]) == alone
+    before = [run_dir.record_file.read_bytes() for run_dir in run_dirs]
+    again = _start(folder, 1)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert [run_dir.record_file.read_bytes() for run_dir in run_dirs] == before
+
+
+@pytest.mark.slow
+def test_one_task_does_the_work_of_all_and_a_failure_does_not_hold_up_the_others(
+    results: Results, shares: Shares, run_dirs: list[RunDir], tweets_file: Path
+) -> None:
+    diverges = small_config(tweets_file, seed=230, training__learning_rate=1e38)
+    folder = write_submission(results, [[diverges, *shares[0]], shares[1]])
+    folder.cancel([shares[1][0].run_id])
+    task = _start(folder, 0)
+    output, _ = task.communicate()
+    assert task.returncode == 1, output
+    assert [run_dir.completed for run_dir in run_dirs] == [True] * 3 + [False, True, True]
+    failure = results.run_dir(diverges.run_id, GRID).read_failure()
+    assert failure is not None
+    assert (failure.error, failure.job) == ("DivergedError", "7_0")
+    again = _start(folder, 1)  # what failed is left alone: it would fail again
+    assert again.communicate()[0].count("DivergedError") == 0
+    assert again.returncode == 0
+
+
+@pytest.fixture
+def tried() -> list[str]:
+    """Runs that were attempted."""
+    return []
+
+
+@dataclass
+class _Processes(SideBySide):
+    """Processes that are none: the first to begin is the first to end, after some seconds of a clock of its own."""
+
+    tried: list[str] = field(default_factory=list)
+    codes: Iterator[int] = field(default_factory=lambda: repeat(0))
+    seconds: float = 10.0
+    now: float = 1000.0
+    most: int = 0
+    at_work: list[str] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        return len(self.at_work)
+
+    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+        self.at_work.append(name)
+        self.tried.append(name)
+        self.most = max(self.most, self.number)
+
+    def collect(self) -> dict[str, int]:
+        self.now += self.seconds
+        return {self.at_work.pop(0): next(self.codes)}
+
+
+made: list[_Processes] = []
+
+
+@pytest.fixture
+def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
+    """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
+    made.clear()
+
+    def make(
+        stop: StopRequest | None = None, seconds: float = 10.0, codes: Iterator[int] | None = None, at_once: int = 1
+    ) -> Worker:
+        stop = stop or StopRequest()
+        fake = _Processes(at_once, stop, set, tried, codes or repeat(0), seconds)
+        folder = write_submission(results, shares, at_once=at_once)
+        made.append(fake)
+        monkeypatch.setattr("jobs.tasks.worker.SideBySide", lambda *_: fake)
+        return Worker(folder, 0, stop, clock=lambda: fake.now)
+
+    return make
+
+
+def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
+    pool: Callable[..., Worker], tried: list[str]
+) -> None:
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0)).work() is Outcome.OUT_OF_TIME
+    assert len(tried) == 2  # after 20 of 25 s a third would not end
+    tried.clear()
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=100.0).work() is Outcome.OUT_OF_TIME
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.OUT_OF_TIME])
+def test_task_ends_with_a_run_that_was_stopped(pool: Callable[..., Worker], tried: list[str], outcome: Outcome) -> None:
+    assert pool(codes=iter([Outcome.FAILED, outcome])).work() is outcome
+    assert len(tried) == 2
+
+
+def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
+    pool: Callable[..., Worker], tried: list[str]
+) -> None:
+    stop = StopRequest()
+    stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
+    assert pool(stop).work() is Outcome.STOPPED
+    assert len(tried) == 1
+
+
+def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_for_the_next(
+    pool: Callable[..., Worker], tried: list[str], shares: Shares
+) -> None:
+    task = pool(at_once=4, codes=iter([Outcome.COMPLETED, Outcome.FAILED, *[Outcome.COMPLETED] * 4]))
+    assert task.work() is Outcome.FAILED
+    assert made[-1].most == 4
+    assert tried == [config.run_id for share in shares for config in share]
+
+
+@pytest.mark.parametrize(
+    ("codes", "outcome"),
+    [
+        ([Outcome.DISK_FULL, 0, Outcome.FAILED, 0, 0, 0], Outcome.DISK_FULL),
+        ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
+    ],
+)
+def test_task_ends_with_the_worst_that_happened_to_its_runs(
+    pool: Callable[..., Worker], codes: list[int], outcome: Outcome
+) -> None:
+    assert pool(codes=iter(codes)).work() is outcome
+
+
+def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
+    pool: Callable[..., Worker], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = pool()
+    died_elsewhere, own, saved_elsewhere, failed, other_job, locked = run_dirs
+    write_attempts(died_elsewhere, attempt_of("7_1"))
+    write_attempts(own, attempt_of("7_0"))
+    write_attempts(saved_elsewhere, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
+    write_attempts(other_job, attempt_of("6_1"))
+    record_failure(failed, KilledError("no memory"))
+    locked.path.mkdir(parents=True)
+    with ProcessLock(locked.lock_file):
+        assert [config.run_id for config in task.free_runs()] == [own.path.name, other_job.path.name]
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again: the lock's process is gone
+        assert len(list(task.free_runs())) == 6
+
+
+def test_failure_of_a_whole_task_is_that_of_the_runs_which_it_has_begun(
+    pool: Callable[..., Worker], run_dirs: list[RunDir]
+) -> None:
+    begun, _, elsewhere, *_ = run_dirs
+    write_attempts(begun, attempt_of("7_0"))
+    write_attempts(elsewhere, attempt_of("7_1"))
+    pool().fail(SlurmError("no slurmctld"))
+    assert [one.failure_file.exists() for one in run_dirs] == [one is begun for one in run_dirs]
+
+
+def test_run_that_another_process_has_taken_is_left_to_it(results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=231)
+    run_dir = results.run_dir(config.run_id, GRID)
+    run_dir.create(config)
+    with ProcessLock(run_dir.lock_file):
+        assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
+    assert not run_dir.failure_file.exists()
+    assert _attempts(run_dir) == []
+
+
+def test_state_of_a_run_is_that_of_the_task_which_has_it(
+    results: Results, shares: Shares, run_dirs: list[RunDir]
+) -> None:
+    """Task 0 trains one of its own, task 1 was killed with one of task 0's share."""
+    folder = write_submission(results, shares)
+    folder.accept("7")
+    plan = a_plan(one.path.name for one in run_dirs)
+    running, died, _, failed, cancelled, _ = run_dirs
+    write_attempts(running, attempt_of("7_0"))
+    write_attempts(died, attempt_of("7_1"))
+    write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00+00:00", reason="failed"))
+    failed.write_record(a_failure("7_0"))
+    folder.cancel([cancelled.path.name])
+    name = folder.submission.name
+    queue = [Job(name, "7", 0, "RUNNING"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
+    with ProcessLock(running.lock_file):
+        rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows
+    assert [row.state for row in rows] == ["RUNNING", "FAILED", "PENDING", "FAILED", "CANCELLED", "PENDING"]
+    assert [row.active for row in rows] == [True, False, True, False, False, True]
+    assert rows[2].reason == "waits for its turn"
+
+
+def test_task_that_may_take_a_run_is_its_own_if_that_is_in_the_queue(results: Results, shares: Shares) -> None:
+    folder = write_submission(results, shares)
+    folder.accept("7")
+    name = folder.submission.name
+    held = Job(name, "7", 0, "PENDING", reason="launch failed requeued held")
+    both = GridJobs([folder], [held, Job(name, "7", 1, "RUNNING")])
+    assert both.place(shares[0][0].run_id) == (folder, 0)
+    ended = GridJobs([folder], [replace(held, state="FAILED"), Job(name, "7", 1, "RUNNING")])
+    assert ended.place(shares[0][0].run_id) == (folder, 1)
+    assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)
+
+
+def _command(folder: SubmissionDir) -> list[str]:
+    return [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
+
+
+def _environ(task: int) -> dict[str, str]:
+    return os.environ | {"SLURM_ARRAY_TASK_ID": str(task)}
+
+
+def _perform(folder: SubmissionDir, task: int = 0) -> tuple[int, str]:
+    """The exit code, and what was printed."""
+    done = subprocess.run(_command(folder), env=_environ(task), capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stop", "outcome"),
+    [
+        (None, Outcome.COMPLETED),
+        (Stop("deadline", "5 s left"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGUSR1"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGUSR2"), Outcome.OUT_OF_TIME),
+        (Stop("signal", "SIGTERM"), Outcome.STOPPED),
+        (Stop("signal", "SIGINT"), Outcome.STOPPED),
+    ],
+    ids=str,
+)
+def test_only_what_is_about_time_leads_to_a_requeue(stop: Stop | None, outcome: Outcome) -> None:
+    assert outcome_of(stop) is outcome
+
+
+def _data(results: Results, config: RunConfig) -> SubmissionDir:
+    return write_job(results, "data", [[]], [config], Resources())
+
+
+@pytest.mark.slow
+def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file)
+    code, output = _perform(_data(results, config))
+    assert code == 0, output
+    assert "900 tweets of" in output
+    assert unprepared([config], results) == []
+
+
+@pytest.mark.slow
+def test_task_for_tweets_that_cannot_be_used_says_why_to_all_that_wait(results: Results, tmp_path: Path) -> None:
+    table = tmp_path / "tweets.csv"
+    table.write_text("label,text\nperhaps,so so\n")
+    folder = _data(results, small_config(table))
+    assert _perform(folder)[0] == 1
+    failure = folder.read_failure(0)
+    assert failure is not None
+    assert "'perhaps'" in failure.reason
+
+
+@pytest.mark.slow
+def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=103, training__epochs=1)
+    folder = write_submission(shared_results, [[config]])
+    assert _perform(folder)[0] == 0
+    script = (
+        f"import sys\nfrom jobs.tasks.task import main\ncode = main([{str(folder.path)!r}])\n"
+        "assert not {'torch', 'numpy', 'submitit'} & set(sys.modules)\nraise SystemExit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=_environ(0), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
+    shared_results: Results, tweets_file: Path
+) -> None:
+    config = small_config(tweets_file, seed=104, training__learning_rate=1e38)
+    folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    code, output = _perform(folder)
+    assert code == 1
+    assert f"{config.run_id} FAILED: DivergedError: " in output
+    assert "Traceback" in folder.run_log(config.run_id).read_text()
+    failure, record = run_dir.read_failure(), run_dir.read_record()
+    assert failure is not None
+    assert failure.error == "DivergedError"
+    assert "training.learning_rate = 1e+38 is too high" in failure.reason
+    assert "run_experiment" in failure.traceback
+    assert record is not None
+    assert record.attempts[-1].reason == "failed"
+    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    assert wait_until(lambda: not run_dir.failure_file.exists(), process)
+    process.communicate()
+    assert run_dir.failure_file.exists()  # it failed again
+
+
+@pytest.mark.slow
+def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=105)
+    folder = write_submission(shared_results, [[config]])
+    folder.cancel([config.run_id])
+    code, output = _perform(folder)
+    assert code == Outcome.STOPPED
+    assert "was cancelled" in output
+    assert not shared_results.run_dir(config.run_id, GRID).path.exists()
+
+
+@pytest.mark.slow
+def test_term_saves_and_ends_with_3(shared_results: Results, tweets_file: Path) -> None:
+    config = small_config(tweets_file, seed=106, training__epochs=200, training__early_stopping__patience=200)
+    folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
+    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    assert wait_until(lambda: len(run_dir.read_metrics()) > 3, process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+    assert process.returncode == Outcome.STOPPED, output
+    assert steps_saved(run_dir) > 0
+    assert not run_dir.failure_file.exists()
+
+
+def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_path: Path) -> None:
+    """Also if the task's own process is the only one that it was sent to."""
+
+    def work(number: int) -> int:
+        (tmp_path / str(number)).touch()
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        while (reason := stop.reason()) is None:
+            signal.pause()
+        return 10 + number if reason.detail == "SIGUSR1" else 1
+
+    def signal_when_all_run() -> int:
+        while len(list(tmp_path.iterdir())) < 3:
+            os.sched_yield()
+        os.kill(os.getppid(), signal.SIGUSR1)
+        return 0
+
+    with StopRequest() as stop:
+        processes, codes = SideBySide(4, stop, set), {}
+        for number in range(3):
+            processes.begin(str(number), partial(work, number))
+        processes.begin("signals", signal_when_all_run)
+        while processes.number:
+            codes |= processes.collect()
+        assert codes == {"0": 10, "1": 11, "2": -signal.SIGKILL, "signals": 0}
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
+    cores = os.sched_getaffinity(0)
+    shares = core_shares(count)
+    assert len(shares) == count
+    assert set().union(*shares) == cores
+    assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
+
+
+def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
+    tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm's own part in it is played in tests/slurm."""
+    resources = Resources(attempts_without_progress=2)
+    folder = write_job(Results(tmp_path), "pretrain", [[]], [small_config(tweets_file)], resources)
+    steps = iter([0, 0, 5, 5, 5])
+    monkeypatch.setattr("jobs.services.pretrained_dirs", lambda _results: [None])
+    monkeypatch.setattr("jobs.services.steps_saved", lambda _run_dir: next(steps))
+    for _ in range(4):  # at first, without gain, with gain, without gain
+        insist_on_progress(folder, 0)
+    with pytest.raises(NoProgressError, match="its time ended 2 times in a row without progress"):
+        insist_on_progress(folder, 0)
+    assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}
+
+
+Ending = BaseException | Stop | None
+
+
+class _DiedError(BaseException):
+    """The process was killed."""
+
+
+@pytest.fixture
+def run_dir(results: Results, config: RunConfig) -> RunDir:
+    return results.run_dir(config.run_id, GRID)
+
+
+@pytest.fixture
+def config(tweets_file: Path) -> RunConfig:
+    return small_config(tweets_file)
+
+
+@pytest.fixture
+def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], Outcome | None]:
+    """Attempts at a run that end as given; None for one that dies."""
+
+    def attempt(ending: Ending) -> Outcome | None:
+        def train(run: RunContext) -> Stop | None:
+            run.begin()
+            if isinstance(ending, BaseException):
+                raise ending
+            return ending
+
+        monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
+        try:
+            return attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest())
+        except _DiedError:
+            return None
+
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("ending", "ended"),
+    [
+        (_DiedError(), False),
+        (MemoryExhaustedError("the GPU's memory is full"), False),
+        (MemoryError(), False),
+        (OSError("Stale file handle"), False),
+        (Stop("deadline", "5 s left"), False),
+        (Stop("signal", "SIGUSR1"), False),
+        (Stop("signal", "SIGTERM"), True),
+        (Stop("paused", "1 epochs are done"), True),
+        (ConfigError("is wrong"), True),
+        (ValueError("a defect"), True),
+        (None, True),
+    ],
+    ids=repr,
+)
+def test_run_has_ended_unless_it_was_killed_or_ran_out_of_something(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, ending: Ending, ended: bool
+) -> None:
+    attempt(ending)
+    assert run_dir.tries_file.exists() is not ended
+    assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
+
+
+def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
+) -> None:
+    for number in (1, 2, 3):
+        assert attempt(_DiedError()) is None
+        assert run_dir.read_tries() == Tries(step=0, number=number, job=None)
+    assert attempt(None) is Outcome.FAILED
+    assert run_dir.own_failure().startswith("NoProgressError: 3 attempts in a row ended without a saved step")
+    assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
+
+
+def test_reason_of_the_last_try_is_told(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
+    for _ in range(4):
+        attempt(MemoryExhaustedError("the GPU's memory is full"))
+    assert run_dir.own_failure().endswith("the last one: MemoryExhaustedError: the GPU's memory is full")
+
+
+def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
+    for step in (0, 40, 80):
+        for _ in range(3):
+            assert attempt(_DiedError()) is None
+        write_attempts(run_dir, attempt_of(None, first_step=step + 40))
+    assert attempt(None) is Outcome.COMPLETED
+
+
+def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
+    run_dir: RunDir, config: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir.create(config)
+    with ProcessLock(run_dir.lock_file):
+        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
+        assert not run_dir.tries_file.exists()
+        run_dir.write_record(a_failure(None))
+        run_dir.write_record(Tries(step=0, number=1, job=None))
+        monkeypatch.setattr(RunDir, "write_record", lambda *_: pytest.fail("only its owner counts"))
+        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
+    assert run_dir.read_tries() == Tries(step=0, number=1, job=None)
+    assert run_dir.read_failure() == a_failure(None)
+
+
+def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, config: RunConfig, results: Results
+) -> None:
+    for _ in range(3):
+        attempt(_DiedError())
+    plan = a_plan([run_dir.path.name])
+    run_dir.create(config)
+    write_attempts(run_dir, attempt_of(None))
+    options = LaunchOptions(local=True)
+    with Here(results, GRID, Console(print, silent)) as here, open_session(results, plan, options, here) as session:
+        session.rerun([], {run_dir.path.name})
+    assert run_dir.read_tries() == Tries(step=0, number=0, job=None)
+    assert not run_dir.own_failure()
+
+
+def _no_room(*_: object) -> None:
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
+    except OSError as error:
+        raise RunDirError(f"the state could not be saved: {error}") from None
+
+
+def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
+    small_run: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "run_experiment", _no_room)
+    assert attempt_run(small_run, results.run_dir(small_run.run_id, "some"), StopRequest()) is Outcome.DISK_FULL
+    failure = results.run_dir(small_run.run_id, "some").read_failure()
+    assert failure is not None
+    assert "No space left on device" in failure.reason
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_and_exhausted_quota_are_told_from_other_errors(number: int) -> None:
+    assert is_disk_full(OSError(number, ""))
+    assert not is_disk_full(OSError(errno.EACCES, ""))
+    assert not is_disk_full(RunDirError("No space left on device"))
+
+
+def test_code_is_explained_in_words(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(f"srun: error: n1: task 0: Exited with exit code {DISK_FULL_EXIT_CODE}\n")
+    found = read_termination(log)
+    assert found is not None
+    assert (found.state, "found no room on the disk" in found.reason) == ("FAILED", True)
+    log.write_text("srun: error: n1: task 0: Exited with exit code 2\n")
+    found = read_termination(log)
+    assert found is not None
+    assert "exit code 2" in found.reason
