@@ -229,7 +229,7 @@ def sync(
 
 @app.command()
 def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models, W&B.
+    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models.
 
     Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
     """

@@ -1,7 +1,7 @@
-"""What `sentiment doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models, W&B."""
+"""What `sentiment doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models."""
 
-import importlib.util
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,6 @@ from sentiment.runs.run_dir import Results
 
 _GIGABYTE = 1e9
 _FEW_GIGABYTES = 10.0
-_FEW_FILES = 100_000
-_FILES_PER_RUN = 15
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,10 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(cluster, grids)
-    gpus = len(gpus_here())
-    at_once = f"{gpus} runs" if gpus > 1 else "one run"
-    cores = len(os.sched_getaffinity(0))
-    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; --local does {at_once} at a time")
-    yield from examine_disk(results)
+    gpus, cores = len(gpus_here()), len(os.sched_getaffinity(0))
+    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; --local does {max(gpus, 1)} at a time")
+    yield examine_disk(results)
     yield from examine_grids(results, grids)
-    yield examine_wandb()
 
 
 def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
@@ -73,14 +68,11 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         topic, refusal = f"{cluster.name} {section}", find_refusal(resources) if refusals else None
         told = f"{resources.describe()}: Slurm says {refusal}" if refusal else resources.describe()
         yield Finding("problem" if refusal else "ok", topic, told)
-        image = resources.container.image if resources.container else ""
-        if image and "://" not in image and not Path(image).exists():
-            yield Finding("problem", topic, f"there is no image {image} here; compute nodes must see it, too")
     if refusals:
         yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
 
 
-def examine_disk(results: Results) -> Iterator[Finding]:
+def examine_disk(results: Results) -> Finding:
     """Whether results can be written, and how much."""
     folder = next(one for one in (results.root.resolve(), *results.root.resolve().parents) if one.exists())
     try:
@@ -89,14 +81,9 @@ def examine_disk(results: Results) -> Iterator[Finding]:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        yield Finding("problem", "results", f"{folder}: cannot be written: {error.strerror}")
-        return
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize / _GIGABYTE
-    yield Finding("ok" if free >= _FEW_GIGABYTES else "note", "disk", f"{free:,.1f} GB are free for {results.root}")
-    if room.f_files:  # some file systems make inodes as they are needed
-        text = f"{room.f_favail:,} are free: room for about {room.f_favail // _FILES_PER_RUN:,} runs"
-        yield Finding("ok" if room.f_favail >= _FEW_FILES else "note", "inodes", text)
+        return Finding("problem", "results", f"{folder}: cannot be written: {error.strerror}")
+    free = shutil.disk_usage(folder).free / _GIGABYTE
+    return Finding("ok" if free >= _FEW_GIGABYTES else "note", "disk", f"{free:,.1f} GB are free for {results.root}")
 
 
 def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
@@ -109,19 +96,8 @@ def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
             yield Finding("problem" if isinstance(error, ConfigError) else "note", topic, str(error))
             continue
         missing = missing_for(grid.configs, results)
-        told = ["missing:", *missing] if missing else ["all that they need is here"]
-        yield Finding(
-            "note" if missing else "ok", topic, "\n".join([f"{len(grid.configs)} runs; {told[0]}", *told[1:]])
-        )
-
-
-def examine_wandb() -> Finding:
-    """Whether metrics can be copied to Weights & Biases; its own files with keys are none of our business."""
-    if importlib.util.find_spec("wandb") is None:
-        return Finding("note", "W&B", "the package wandb is not installed; metrics.jsonl and the report do without")
-    if os.environ.get("WANDB_API_KEY"):
-        return Finding("ok", "W&B", "is installed, and WANDB_API_KEY is set")
-    return Finding("note", "W&B", "is installed; logs are kept here until they are synced, after `wandb login`")
+        lines = [f"{len(grid.configs)} runs; {'missing:' if missing else 'all that they need is here'}", *missing]
+        yield Finding("note" if missing else "ok", topic, "\n".join(lines))
 
 
 def render(findings: Sequence[Finding]) -> Iterator[str]:

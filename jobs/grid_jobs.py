@@ -264,11 +264,7 @@ class QueueOwner(Record):
 
     @classmethod
     def here(cls) -> Self:
-        """This process's user; the environment, which anybody can set, has no say in it.
-
-        Raises:
-            SlurmError: there is no Slurm here, or it does not answer.
-        """
+        """This process's user; the environment, which anybody can set, has no say in it."""
         return cls(user=_user_name(os.geteuid()), cluster=read_settings()["ClusterName"])
 
     def describe(self) -> str:

@@ -93,11 +93,7 @@ class GridSession:
         return CodeChoice(self.results, self.options.new_code)
 
     def submit(self, grid: ExpandedGrid) -> None:
-        """Submit runs that are neither completed nor wait nor run; those completed in other grids are copied.
-
-        Raises:
-            SentimentError: the queue refuses. The grid is as it was before, so that its file may be changed.
-        """
+        """Submit runs that are neither completed nor wait nor run; those completed in other grids are copied."""
         before = self.results.read_grid(self.plan.name)
         self.results.write_grid(grid.plan)
         try:
@@ -271,11 +267,7 @@ class GridSession:
         return None if begun or (there and not wanted) else later
 
     def _release(self, rows: Sequence[RunStatus], named: bool) -> None:
-        """Release all held jobs of the grid or, if runs are named, those of arrays that have them and of services.
-
-        Raises:
-            SlurmError: the queue refuses any of them; the others go on.
-        """
+        """Release all held jobs of the grid or, if runs are named, those of arrays that have them and of services."""
         if self.here:  # what the queue holds is left to it
             for line in describe_held(self.plan.name, rows):
                 self.say(line)

@@ -88,11 +88,7 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
 
 
 def _ended(what: str, plan: GridPlan, results: Results) -> tuple[list[Finished], list[tuple[PlannedRun, Failure]]]:
-    """Runs with a result, and those that will never have one; those that a search has left behind are neither.
-
-    Raises:
-        UsageError: other runs may still get a result.
-    """
+    """Runs with a result, and those that will never have one; those that a search has left behind are neither."""
     finished: list[Finished] = []
     failed, unfinished, rungs = [], [], read_rungs(results, plan)
     for run in plan.runs:

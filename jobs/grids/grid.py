@@ -108,11 +108,7 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
 
 
 def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """The rounds that are planned, and the next one if these have ended; there may be more rounds than before.
-
-    Raises:
-        ConfigError: what trials are suggested from has changed.
-    """
+    """The rounds that are planned, and the next one if these have ended; there may be more rounds than before."""
     was, now = planned.rounds, grid.plan.rounds
     first = [run.run_id for run in grid.plan.runs]
     same = was and now and was.model_copy(update={"rounds": now.rounds}) == now
@@ -129,11 +125,7 @@ def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Res
 
 
 def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """Put the planned runs first, as they were numbered, and the new ones after them.
-
-    Raises:
-        ConfigError: planned runs are not among those of the file, or it is another search than one that has decided.
-    """
+    """Put the planned runs first, as they were numbered, and the new ones after them."""
     expanded = {config.run_id: config for config in grid.configs}
     if lost := [run for run in planned.runs if run.run_id not in expanded]:
         raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))

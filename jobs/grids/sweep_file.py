@@ -179,11 +179,7 @@ class Parameter(Section):
 
 
 def _check(name: str, numbers: Mapping[str, float]) -> None:
-    """Refuse numbers that make no such distribution, or a distribution that is none of these.
-
-    Raises:
-        ValueError: says what is wrong.
-    """
+    """Refuse numbers that make no such distribution, or a distribution that is none of these."""
     if name in _LISTS:
         raise ValueError(f"distribution {name!r} goes with {_LISTS[name]}")
     if name not in KEYS:

@@ -216,12 +216,7 @@ def _submit(submission: Submission) -> SubmissionDir:
 
 
 def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
-    """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent.
-
-    Raises:
-        UnansweredError: it does not say, and the intent stays.
-        SlurmError: it did not accept the job.
-    """
+    """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent."""
     try:
         found = [job.job_id for job in slurm.read_queue() if job.name == folder.submission.name]
     except SlurmError as silence:

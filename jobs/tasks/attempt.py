@@ -138,11 +138,7 @@ def announce(run_dir: RunDir) -> None:
 
 
 def _begin(run_dir: RunDir, tries: int) -> None:
-    """Count the attempts in a row that began at the same step, and forget how the last one failed.
-
-    Raises:
-        NoProgressError: there were as many as there may be.
-    """
+    """Count the attempts in a row that began at the same step, and forget how the last one failed."""
     former, step = run_dir.read_tries(), steps_saved(run_dir)
     number = former.number + 1 if former and former.step == step else 1
     if number > tries:

@@ -155,11 +155,7 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
 
 
 def _requeue_when_possible(job: str) -> None:
-    """Requeue, and wait for a slurmctld that is away: all is saved, and nobody else would requeue the task.
-
-    Raises:
-        SlurmError: Slurm refuses, or stays away.
-    """
+    """Requeue, and wait for a slurmctld that is away: all is saved, and nobody else would requeue the task."""
     from jobs.slurm.commands import requeue as ask
     from sentiment.errors import UnansweredError
 

@@ -14,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.doctor import examine_slurm
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs, Place
 from jobs.grids.grid import load_grid
@@ -31,7 +30,7 @@ from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import Results, RunDir
-from tests.jobs.grid_files import GRIDS, draw, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, draw, write_grid
 from tests.jobs.submitted import GRID, PLAN, a_job, a_row, attempt_of, queued, submitted, write_attempts
 from tests.small_runs import small_config
 
@@ -184,15 +183,6 @@ def test_task_in_a_container_is_requeued_outside_of_it(
     assert (inside[-1], inside[-2].startswith(str(results.slurm))) == ("--inside", True)
     again = (tmp_path / "outside").read_text().splitlines() if (tmp_path / "outside").exists() else []
     assert (done.returncode, again[-2:]) == ((0, ["--requeue", str(code)]) if code in (4, 5) else (code, []))
-
-
-def test_doctor_tells_that_an_image_is_missing(tmp_path: Path) -> None:
-    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"container": str(tmp_path / "torch.sif")}})
-    found = [one for one in examine_slurm(cluster, tmp_path) if one.level == "problem"]
-    assert {one.topic for one in found} == {f"cluster.yaml {name}" for name in ClusterFile().sections()} - {
-        "cluster.yaml report"  # which runs outside of it
-    }
-    assert "there is no image" in found[0].text
 
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
