@@ -8,10 +8,11 @@ from what they saved, and are given up when nothing more is saved. What ends a g
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sentiment.config import WORD2VEC, EncoderConfig, RunConfig
+from sentiment.config import WORD2VEC, RunConfig
 from sentiment.errors import EncoderError
 from sentiment.files import files_in, named_path
 from sentiment.runs.run_dir import Results, RunDir
@@ -188,23 +189,25 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
     Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
     """
-    sources: set[tuple[str, str]] = set()
-    files: set[tuple[str, str]] = set()
+    from sentiment.encoders.models import find_elmo, find_encoder
+
+    every = list(configs)
+    sources = {one for config in every for one in _sources_of(config)}
+    files = {one for config in every for one in _files_of(config)}
+    encoders = {(one.encoder.model, one.encoder.revision): one.encoder for one in every if one.encoder}
     models: set[tuple[str, str]] = set()
-    encoders: dict[tuple[str, str], EncoderConfig] = {}
-    for config in configs:
-        sources |= _sources_of(config)
-        files |= _files_of(config)
-        if config.encoder is not None:
-            encoders[config.encoder.model, config.encoder.revision] = config.encoder
+    for config in every:
         if config.elmo is not None and not config.elmo.pretrained:
             models.add(("elmo.model", config.elmo.model))
         elif config.elmo is not None and config.pretraining and config.pretraining.init:
             models.add(("pretraining.init", config.pretraining.init))
     lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
     lines += [f"{field} = {file!r}: no such file" for field, file in sorted(files) if not named_path(file).is_file()]
-    lines += [line for _, encoder in sorted(encoders.items()) for line in _missing_encoder(encoder, results)]
-    return lines + [line for field, model in sorted(models) for line in _missing_elmo(field, model, results)]
+    for _, encoder in sorted(encoders.items()):
+        lines += _missing_model("encoder.model", partial(find_encoder, encoder, results.encoders))
+    for name, model in sorted(models):
+        lines += _missing_model(name, partial(find_elmo, model, results.elmo_models))
+    return lines
 
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
@@ -234,19 +237,8 @@ def _lacks_tweets(config: RunConfig, results: Results) -> bool:
     return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
 
 
-def _missing_encoder(encoder: EncoderConfig, results: Results) -> Iterator[str]:
-    from sentiment.encoders.models import find_encoder
-
+def _missing_model(field: str, find: Callable[[], object]) -> Iterator[str]:
     try:
-        find_encoder(encoder, results.encoders)
-    except EncoderError as error:
-        yield f"encoder.model: {error}"
-
-
-def _missing_elmo(field: str, model: str, results: Results) -> Iterator[str]:
-    from sentiment.encoders.models import find_elmo
-
-    try:
-        find_elmo(model, results.elmo_models)
+        find()
     except EncoderError as error:
         yield f"{field}: {error}"

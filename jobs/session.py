@@ -243,15 +243,15 @@ class GridSession:
             self.say("nothing to submit")
             return
         planned = plan_jobs(wanted, self.results, self.options.file, self.plan.name, self.jobs, later)
-        chain = submit_chain(self.results, self.plan.name, planned, self.jobs)
+        accepted, refused = submit_chain(self.results, self.plan.name, planned, self.jobs)
         self.say(f"{len(wanted)} of {len(self.plan.runs)} runs submitted")
-        for folder in chain.accepted:
+        for folder in accepted:
             tasks = len(folder.submission.tasks)
             rung = f" of rung {folder.submission.rung}" if folder.submission.rung is not None else ""
             self.say(f"  {folder.submission.kind:6} job {folder.job_id}, {tasks} tasks{rung}   {folder.path}")
-        if chain.refused_report:
-            self.exit_code = chain.refused_report.exit_code
-            self.say(f"training goes on, but its report was refused: {chain.refused_report}")
+        if refused:
+            self.exit_code = refused.exit_code
+            self.say(f"training goes on, but its report was refused: {refused}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
 
     def _if_needed(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> LaterRungs | None:

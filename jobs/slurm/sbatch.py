@@ -8,7 +8,6 @@ time-outs instead of progress.
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -146,22 +145,16 @@ def _container_options(container: Container, submission: Submission) -> list[str
     return [*nv, *binds, "--pwd", here, *container.options, container.image]
 
 
-@dataclass
-class SubmittedChain:
-    """What became of a chain of jobs."""
-
-    accepted: list[SubmissionDir] = field(default_factory=list)
-    refused_report: SlurmError | None = None
-    """Why the job that ends a grid was refused; training goes on without it."""
-
-
-def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
+def submit_chain(
+    results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs
+) -> tuple[list[SubmissionDir], SlurmError | None]:
     """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
-
-    Training stays without its report, if that alone is refused.
 
     Args:
         before: the grid's earlier jobs; a final one that still waits is replaced, and so are tasks of later rungs.
+
+    Returns:
+        What was accepted; and why the job that ends a grid was refused, without which training goes on.
 
     Raises:
         QueueFullError: there is no room for all training and what it waits for; nothing of the chain is left.
@@ -172,29 +165,29 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     every = [folder for folder in before.submissions if folder.submission.name in active]
     replaced = [one for one in every if one.submission.by_ranking and one.submission.rung in rungs]
     waiting = [folder for folder in every if folder not in replaced]
-    chain = SubmittedChain()
+    accepted: list[SubmissionDir] = []
 
     def submit(final: bool) -> None:
         for job in jobs:
             if JOB_KINDS[job.kind].final == final:
-                after = _dependency(job, [*waiting, *chain.accepted])
-                chain.accepted.append(_submit(new_submission(results, grid, job, after)))
+                after = _dependency(job, [*waiting, *accepted])
+                accepted.append(_submit(new_submission(results, grid, job, after)))
 
     try:
         submit(final=False)
     except SlurmError:
-        slurm.cancel(folder.job_id for folder in chain.accepted)
-        for folder in chain.accepted:
+        slurm.cancel(folder.job_id for folder in accepted)
+        for folder in accepted:
             folder.withdraw()
         raise
-    if any(folder.submission.by_ranking for folder in chain.accepted):
+    if any(folder.submission.by_ranking for folder in accepted):
         slurm.cancel(folder.job_id for folder in replaced)
     try:
         submit(final=True)
         slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
     except SlurmError as error:
-        chain.refused_report = error
-    return chain
+        return accepted, error
+    return accepted, None
 
 
 def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:

@@ -1,7 +1,6 @@
 """What the job does that ends a grid: it submits what is to follow, with a job that ends the grid in its place; else it
 builds the report."""
 
-import time
 from dataclasses import replace
 
 from jobs.session import LaunchOptions, build_report, open_session
@@ -14,10 +13,8 @@ from sentiment.processes import slurm_restarts
 from sentiment.runs.records import GridPlan
 from sentiment.training.stop import StopRequest
 
-_PATIENCE_SECONDS = 300.0
 # After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
-_MOST_LOOKS = 24
-_POLL_SECONDS = 2.0
+_MOST_LOOKS = 100
 
 
 def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
@@ -43,21 +40,17 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
     if not plan.rounds and not any(file.exists() for file in tries):
         return None  # as for most grids; nobody is asked
     options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            with open_session(results, plan, options) as session:
-                earlier = [folder for folder in session.jobs.submissions if folder.path != ending.path]
-                session.jobs = replace(session.jobs, submissions=earlier)  # else it would replace the job that it is
-                return Outcome.COMPLETED if session.go_on() else None
-        except (LockedError, UnansweredError, QueueFullError) as error:
-            if isinstance(error, QueueFullError) or time.monotonic() >= end:
-                say(str(error))
-                return Outcome.LOOK_AGAIN if slurm_restarts() < _MOST_LOOKS else None
-        except SentimentError as error:
-            say(f"nothing more is submitted: {error}")
-            return None
-        time.sleep(_POLL_SECONDS)
+    try:
+        with open_session(results, plan, options) as session:
+            earlier = [folder for folder in session.jobs.submissions if folder.path != ending.path]
+            session.jobs = replace(session.jobs, submissions=earlier)  # else it would replace the job that it is
+            return Outcome.COMPLETED if session.go_on() else None
+    except (LockedError, UnansweredError, QueueFullError) as error:
+        say(str(error))
+        return Outcome.LOOK_AGAIN if slurm_restarts() < _MOST_LOOKS else None
+    except SentimentError as error:
+        say(f"nothing more is submitted: {error}")
+        return None
 
 
 def _plan(folder: SubmissionDir) -> GridPlan:

@@ -22,7 +22,6 @@ from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import describe_held, find_targets, read_plan, read_status, run_configs
 from jobs.submissions import SubmissionDir, new_submission, read_submissions, write_intent
-from jobs.tasks import grid_end
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.grid_end import submit_next_part
 from sentiment.config import RunConfig
@@ -173,10 +172,10 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
 def test_one_refusal_does_not_end_the_tries(
     slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail(program, "[ -e refused ] || { touch refused; kill -9 $$; }")
     said: list[str] = []
+    assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
     assert submit_next_part(ending, said.append) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
     assert any(line.startswith(f"{run.run_id} has not ended, and is tried again: FAILED") for line in said)
@@ -186,23 +185,22 @@ def test_one_refusal_does_not_end_the_tries(
 def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid_end, "_PATIENCE_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
     said: list[str] = []
     assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
     assert said == ["squeue: ended with 1"]
-    monkeypatch.setenv("SLURM_RESTART_COUNT", "24")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
     assert submit_next_part(ending, said.append) is None
 
 
 def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid_end, "_POLL_SECONDS", 0.0)
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
+    assert submit_next_part(ending, print) is Outcome.LOOK_AGAIN
     assert submit_next_part(ending, print) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
     assert slurm.tasks(results) == {run.run_id: 1}
