@@ -237,22 +237,13 @@ def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
     assert slurm.tasks(results) == {third: 1, fourth: 1}
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    results = Results(tmp_path / "results")
+def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     results.write_grid(PLAN)
     results.write_grid(PLAN.model_copy(update={"name": "other", "runs": []}))
-    return results
-
-
-def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     found = {plan.name: runs for plan, runs in find_targets(["run-1", "other"], results)}
     assert found == {"g": {"run-1"}, "other": set()}
     assert [plan.name for plan, _ in find_targets([], results)] == ["g", "other"]
     assert find_targets(["g", "run-1"], results) == [(PLAN, set())]
-
-
-def test_name_that_is_neither_is_refused(results: Results) -> None:
     with pytest.raises(UsageError, match=r"run-9: neither a grid nor a run in .*; grids here: g, other"):
         find_targets(["g", "run-9"], results)
 
