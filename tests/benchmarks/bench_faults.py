@@ -138,7 +138,7 @@ def _kill_submitter(lottery: Lottery, run: StagedRun) -> None:
 
 def _edit(lottery: Lottery, _run: StagedRun) -> None:
     """The clone is edited while its grid is queued and runs: from now on its loss is another one."""
-    trainer = lottery.clone / "sentiment" / "training" / "classifying.py"
+    trainer = lottery.clone / "sentiment" / "training" / "task.py"
     trainer.write_text(trainer.read_text().replace("binary_cross_entropy_with_logits(", "mse_loss(") + "\n")
 
 

@@ -19,7 +19,7 @@ from jobs.here import gpus_here
 from jobs.tasks.worker import SideBySide
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.rungs import read_rungs
+from sentiment.runs.state import read_rungs
 from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_base, write_grid
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets

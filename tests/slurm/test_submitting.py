@@ -113,7 +113,7 @@ def test_edits_of_the_clone_while_a_grid_waits_change_nothing(stage: Stage) -> N
     stage.write_grid(seed=[1], **SHORT)
     stage.submit()
     (run,) = stage.runs
-    trainer = clone / "sentiment" / "training" / "classifying.py"
+    trainer = clone / "sentiment" / "training" / "task.py"
     trainer.write_text(trainer.read_text().replace("binary_cross_entropy_with_logits(", "mse_loss("))
     stage.cluster.run("scontrol", "release", run.job.partition("_")[0])
     stage.wait_completed([run])
