@@ -441,7 +441,7 @@ def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     resources = Resources(attempts_without_progress=2)
     folder = write_job(Results(tmp_path), "pretrain", [[]], [small_config(tweets_file)], resources)
     steps = iter([0, 0, 5, 5, 5])
-    monkeypatch.setattr("jobs.services.pretrained_dirs", lambda _results: [None])
+    (Results(tmp_path).pretrained / "one").mkdir(parents=True)
     monkeypatch.setattr("jobs.services.steps_saved", lambda _run_dir: next(steps))
     for _ in range(4):  # at first, without gain, with gain, without gain
         insist_on_progress(folder, 0)
