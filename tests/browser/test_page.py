@@ -118,27 +118,6 @@ def test_nothing_scrolls_sideways_runs_out_or_is_cut_off(report: Page, width: in
     assert width < 1280 or box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
-# Of each text of several lines, how many of its characters fit into one.
-_CHARACTERS_A_LINE = """[...document.querySelectorAll("main :is(p, li, dd, figcaption, summary)")].flatMap(element => {
-  const range = document.createRange();
-  range.selectNodeContents(element);
-  const boxes = [...range.getClientRects()].filter((box) => box.width && box.height);
-  const width = boxes.reduce((sum, box) => sum + box.width, 0), longest = element.clientWidth;
-  const lines = new Set(boxes.map((box) => Math.round(box.bottom / 8))).size, text = element.textContent;
-  const fits = Math.round(longest / (width / text.length));
-  return element.querySelector("ul, p, div, strong") || lines < 3 ? [] : [[fits, text]];
-})"""
-
-
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_lines_of_text_are_short_enough_to_read(report: Page, width: int) -> None:
-    report.set_viewport_size({"width": width, "height": 1080})
-    report.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    found = report.evaluate(_CHARACTERS_A_LINE)
-    assert len(found) > 5
-    assert [one for one in found if one[0] > 85] == []
-
-
 def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
     def brightness(script: str) -> float:
         colours = report.evaluate(f"({script}).match(/[0-9.]+/g).slice(0, 3).map(Number)")

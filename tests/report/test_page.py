@@ -51,24 +51,15 @@ def _report(block: Block) -> Report:
 
 
 @given(_SYNTAX)
-def test_escaped_text_is_shown_as_it_is(anything: str) -> None:
-    page = _Page(_GITHUB.render(f"before {escape(anything)} after"))
-    assert page.tags == ["p"]
-    assert page.text.strip() == f"before {visible(anything)} after"
-
-
-@given(_SYNTAX.filter(lambda value: visible(value) != ""))
-def test_escaped_text_begins_no_block_of_its_own(anything: str) -> None:
-    page = _Page(_GITHUB.render(str(escape(anything))))
-    assert page.tags == ["p"]
-    assert page.text.strip() == visible(anything)
-
-
-@given(_SYNTAX)
-def test_code_is_shown_as_it_is(anything: str) -> None:
-    page = _Page(_GITHUB.render(f"before {code(anything)} after"))
-    assert page.tags == ["p", "code"]
-    assert page.text.strip() == f"before {visible(anything) or ' '} after"
+def test_escaped_text_and_code_are_shown_as_they_are_and_begin_no_block(anything: str) -> None:
+    for text, tags, shown in (
+        (f"before {escape(anything)} after", ["p"], f"before {visible(anything)} after"),
+        (f"{escape(anything)} after", ["p"], f"{visible(anything)} after".strip()),
+        (f"before {code(anything)} after", ["p", "code"], f"before {visible(anything) or ' '} after"),
+    ):
+        page = _Page(_GITHUB.render(text))
+        assert page.tags == tags
+        assert page.text.strip() == shown
 
 
 @given(st.lists(_SYNTAX, min_size=1, max_size=4))

@@ -56,17 +56,6 @@ def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     assert effect.sentence == "Best on validation tweets: GRU; no difference from LSTM is shown."
 
 
-def test_without_predictions_a_difference_is_not_compared(study: Study) -> None:
-    _effects(study, _CELLS, [0.5, 0.5, 2.0, 2.0])
-    for run in load_study(study.results, []).grids[0].completed:
-        if run.config.model.cell == "gru":
-            run.run_dir.predictions_file.unlink()
-    findings = study.findings()
-    (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)
-    assert [one.score for one in effect.contrasts] == [None]
-    assert "it can\u2019t be compared with LSTM on the same tweets" in effect.sentence
-
-
 def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
     runs = [{"elmo.model": model, "seed": seed} for model in ("none", "small") for seed in (1, 2)]
     (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
