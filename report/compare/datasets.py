@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import PurePath
 from statistics import fmean
@@ -74,12 +74,6 @@ class Answered:
     def right(self, model: Recommendation = "network") -> Flags:
         """Which tweets one of the three has right, of shape (n,)."""
         return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
-
-
-def answered(scores: Scores) -> Answered:
-    """Which tweets a run has right by its scores."""
-    packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
-    return Answered(scores.corpus, scores.rows, packed)
 
 
 @dataclass(frozen=True)
@@ -328,7 +322,8 @@ def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> An
     if scores is None:
         return None
     rows = shared.setdefault(scores.corpus, scores.rows)
-    return answered(replace(scores, rows=rows) if np.array_equal(rows, scores.rows) else scores)
+    packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
+    return Answered(scores.corpus, rows if np.array_equal(rows, scores.rows) else scores.rows, packed)
 
 
 def _tweets(config: RunConfig) -> str:

@@ -38,11 +38,6 @@ ALL_WRONG, DISPUTED, NEGATED, OTHER = (
 )
 
 
-def has_negation(text: str) -> bool:
-    """Whether a tweet has a negating word."""
-    return bool(_NEGATION.search(text))
-
-
 def tweet_table(dataset: Dataset, scores: Scores, tweets: pd.DataFrame, results: Results) -> pd.DataFrame:
     """A row for each test tweet of a run, those that it is most sure of first.
 
@@ -52,7 +47,7 @@ def tweet_table(dataset: Dataset, scores: Scores, tweets: pd.DataFrame, results:
         were tested on it; NaN where none was), and `group`, for mistakes the first that it belongs to.
     """
     table = pd.DataFrame({"text": tweets["text"], "label": scores.labels.astype(int)})
-    table["negated"] = [has_negation(str(text)) for text in tweets["text"]]
+    table["negated"] = [bool(_NEGATION.search(str(text))) for text in tweets["text"]]
     for name, said in (("network", scores.model), ("baseline", scores.baseline)):
         table[name], table[f"{name}_right"] = said, scores.right(said)
     share = _share_right(dataset, scores, results)

@@ -148,11 +148,6 @@ def percent(share: float | None) -> str:
     return DASH if share is None else f"{100 * share:.1f}"
 
 
-def percent_range(low: float, high: float) -> str:
-    """`78.4-83.9`, with an en dash."""
-    return f"{percent(low)}{DASH}{percent(high)}"
-
-
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, a true minus among them; what rounds to zero has none."""
     text = f"{abs(value):.{digits}f}"
@@ -177,7 +172,7 @@ def share(estimate: Estimate) -> str:
     shown = f"{percent(estimate.value)} %"
     if estimate.low is None or estimate.high is None:
         return shown
-    return f"{shown} ({percent_range(estimate.low, estimate.high)})"
+    return f"{shown} ({percent(estimate.low)}{DASH}{percent(estimate.high)})"
 
 
 def p_value(p: float) -> str:

@@ -205,8 +205,8 @@ def elsewhere(findings: Findings) -> ReportSection:
     rest: list[OnTestSet] = []
     for one in found:
         seen[one.tests, one.dataset.name] += one.model == "network"
-        is_among_first = one.model != "network" or seen[one.tests, one.dataset.name] <= _SHOWN_ELSEWHERE
-        (first if is_among_first else rest).append(one)
+        is_late = one.model == "network" and seen[one.tests, one.dataset.name] > _SHOWN_ELSEWHERE
+        (rest if is_late else first).append(one)
     caption = (
         "Test sets that no model was trained on or chosen by: per cent. A difference is shown if its 95 % interval, "
         "corrected for all in the table, leaves zero out."
