@@ -321,13 +321,6 @@ def test_progress_knows_about_how_many_rows_there_are(network: TextModel, write:
     assert told[-1] in ((300, 300), (300, 301))
 
 
-def test_predictions_do_not_depend_on_what_else_is_asked(network: TextModel) -> None:
-    texts = [text for _, text in invented_tweets(60)]
-    alone = [network.read_texts([text]).probabilities[0] for text in texts]
-    assert network.read_texts(texts).probabilities == pytest.approx(alone, abs=1e-6)
-    assert len(network.read_texts([]).probabilities) == 0
-
-
 def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> None:
     model = load_model(trained_with_attention, "network")
     weights = model.attention(["what", "a", "lovely", "day"])

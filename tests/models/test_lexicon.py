@@ -1,5 +1,6 @@
-"""VADER's lexicon beside the baselines: on the scale of probabilities, of the rows that are measured."""
+"""AFINN's values as features, and VADER's lexicon as a model."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,76 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from sentiment.config import DataConfig
 from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.text import TokenRows
 from sentiment.errors import DataError
-from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores
+from sentiment.models import lexicon as module
+from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores, polarity, token_polarity, value_of
 from sentiment.runs.run_dir import TWEETS_FILE, Results
+
+
+def _of(*tweets: str) -> list[list[float]]:
+    return polarity(TokenRows.of_tweets([tweet.split() for tweet in tweets])).tolist()
+
+
+def _bounded(total: float) -> float:
+    return pytest.approx(total / math.sqrt(total**2 + 15), abs=1e-6)  # type: ignore[no-any-return]
+
+
+def test_values_of_words_are_summed_by_their_sign() -> None:
+    assert value_of("good") == 3
+    assert value_of("sad") == -2
+    assert _of("a good but sad day", "plain words", "") == [
+        [_bounded(3 / 2 - 2), _bounded(3 / 2), _bounded(-2), 0],  # what stands before `but` counts half
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tweet", "total"),
+    [
+        ("not good", -0.74 * 3),
+        ("it isn't bad", 0.74 * 3),
+        ("not a very good", -0.74 * 3),
+        ("not one of the good", 3),  # out of reach
+        ("no , good", 3),  # another clause
+        ("no but good", 3),
+        ("good not", 3),  # before the negation
+        ("never not good", -0.74 * 3),  # turned once
+    ],
+)
+def test_negation_turns_the_values_that_follow_it_in_its_clause(tweet: str, total: float) -> None:
+    ((found, _, _, negation),) = _of(tweet)
+    assert found == _bounded(total)
+    assert negation == 1
+
+
+def test_tokens_have_half_their_value_turned_after_a_negation() -> None:
+    rows = TokenRows.of_tweets([["not", "good"], [], ["good", "but", "sad"]])
+    assert token_polarity(rows).tolist() == pytest.approx([0, -0.74 * 1.5, 0.75, 0, -1])
+
+
+def test_negation_does_not_reach_into_the_next_tweet() -> None:
+    assert _of("i do not", "good")[1] == _of("good")[0]
+
+
+def test_tweet_has_the_same_features_whatever_stands_around_it() -> None:
+    tweets = ["not good at all", "bad", "", "so happy , not sad :)", "but good"]
+    assert _of(*tweets) == [_of(tweet)[0] for tweet in tweets]
+
+
+def test_stretched_words_masks_and_emoji_are_rated() -> None:
+    assert value_of("gooood") == value_of("good")
+    assert value_of("haaate") == value_of("hate")
+    assert value_of("<smile>") == value_of(":)") > 0 > value_of("<frown>") == value_of(":(")
+    assert value_of("\N{LOUDLY CRYING FACE}") < 0 < value_of("\N{SMILING FACE WITH HEART-SHAPED EYES}")
+    assert value_of("\N{SNOWMAN}") == 0
+
+
+def test_fingerprint_is_of_the_rated_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = module.lexicon_fingerprint()
+    monkeypatch.setattr(module, "_word_values", lambda: {"good": 1.0})
+    assert module.lexicon_fingerprint() != before
 
 
 @pytest.fixture

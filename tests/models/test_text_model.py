@@ -1,11 +1,28 @@
-"""Temperatures: what they are fitted to, and what they leave as it is."""
+"""What models say, calibrated: what temperatures are fitted to and leave as it is; and the check list."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit
 
-from sentiment.models.text_model import Probabilities, as_used, calibrated, fit_temperature, fit_temperatures
+from sentiment.models.lexicon import lexicon_scores
+from sentiment.models.text_model import (
+    CheckScore,
+    Probabilities,
+    Reading,
+    TextModel,
+    as_used,
+    calibrated,
+    check,
+    checks,
+    fit_temperature,
+    fit_temperatures,
+    total,
+)
 from sentiment.runs.records import PREDICTION_COLUMNS
 from sentiment.runs.run_dir import RunDir
 
@@ -63,3 +80,43 @@ def test_what_a_run_says_of_validation_tweets_is_calibrated(trained: RunDir) -> 
     assert result is not None
     assert result.temperatures.keys() == {*PREDICTION_COLUMNS.values()}
     assert max(abs(one - 1) for one in result.temperatures.values()) > 0.02
+
+
+POSITIVE = {one.text: one.positive for one in checks()}
+
+
+class _Says(TextModel):
+    def __init__(self, probability: Any, usable: bool = True) -> None:
+        self.probability, self.usable = probability, usable
+
+    def read_texts(self, texts: Sequence[str]) -> Reading:
+        found = np.array([self.probability(text) for text in texts], float)
+        return Reading(found, np.full(len(texts), self.usable))
+
+
+def _check(probability: Any, usable: bool = True) -> dict[str, CheckScore]:
+    return check(_Says(probability, usable))
+
+
+def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both() -> None:
+    assert len(POSITIVE) == len(checks()) >= 100
+    labels = Counter((one.capability, one.positive) for one in checks())
+    assert min(labels.values()) >= 6
+    one_sided = {name for name, positive in labels if labels[name, not positive] == 0}
+    assert one_sided == {"not good", "not bad"}
+
+
+@pytest.mark.parametrize(("certain", "right"), [(True, 1.0), (False, 0.0)])
+def test_check_counts_what_is_right_by_capability(certain: bool, right: float) -> None:
+    tallies = _check(lambda text: float(POSITIVE[text] == certain))
+    assert {tally.right / tally.of for tally in tallies.values()} == {right}
+    assert sum(tally.of for tally in tallies.values()) == len(checks())
+
+
+def test_check_does_not_count_a_sentence_of_which_a_model_knows_no_word() -> None:
+    assert total(_check(lambda text: float(POSITIVE[text]), usable=False)).right == 0
+
+
+def test_check_list_can_be_answered_by_an_untrained_lexicon_in_most_parts() -> None:
+    tallies = _check(lambda text: float(lexicon_scores([text])[0]))
+    assert total(tallies).right / total(tallies).of > 0.8

@@ -1,0 +1,222 @@
+"""Parts of classifiers: each name builds what it says; layers are those of torch, or their formulas."""
+
+import itertools
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from sentiment.config import AttentionConfig, ModelConfig
+from sentiment.config.sections import POOLING_NAMES
+from sentiment.config_file import resolve
+from sentiment.data.batches import Batch
+from sentiment.errors import ConfigError
+from sentiment.models.classifier import (
+    CELLS,
+    FIXED_POOLINGS,
+    Dropout,
+    FixedPooling,
+    RecurrentEncoder,
+    SelfAttention,
+    hop_overlap,
+    turn_around,
+)
+from tests.models.batches import config, model, store
+
+
+def _names(field: str) -> tuple[str, ...]:
+    return get_args(ModelConfig.model_fields[field].annotation)
+
+
+def test_schema_and_registries_have_the_same_names() -> None:
+    assert set(_names("pooling")) == set(POOLING_NAMES) == {*FIXED_POOLINGS, "attention"}
+    assert set(_names("cell")) == set(CELLS)
+    assert len(set(FIXED_POOLINGS.values())) == len(FIXED_POOLINGS)
+    assert len(set(CELLS.values())) == len(CELLS)
+
+
+@pytest.mark.parametrize(("kind", "pooling", "cell"), [*itertools.product(_names("kind"), POOLING_NAMES, CELLS)])
+def test_model_is_built_as_its_configuration_says(kind: str, pooling: str, cell: str) -> None:
+    changes: dict[str, Any] = {"model.kind": kind, "model.pooling": pooling, "model.cell": cell}
+    if kind != "rnn" and pooling == "last":
+        with pytest.raises(ConfigError, match=f"valid with '{kind}': mean, max, mean\\+max, attention"):
+            model(changes)
+        return
+    classifier = model(changes)
+    if pooling == "attention":
+        assert isinstance(classifier.pooling, SelfAttention)
+    else:
+        assert isinstance(classifier.pooling, FixedPooling)
+        assert classifier.pooling.functions == FIXED_POOLINGS[pooling]
+    nets = [type(module) for module in classifier.modules() if isinstance(module, nn.RNNBase)]
+    assert nets == ([CELLS[cell]] * 2 if kind == "rnn" else [])
+
+
+@pytest.mark.parametrize("pooling", ["last+max", "max+mean", "mean+max+last", "MEAN", ""])
+def test_unknown_pooling_is_refused_and_not_read_as_a_similar_one(pooling: str) -> None:
+    with pytest.raises(ConfigError, match=r"model\.pooling = .*'last', 'mean', 'max', 'mean\+max' or 'attention'"):
+        resolve({}, {"model.pooling": pooling}, "file")
+    assert pooling not in FIXED_POOLINGS
+
+
+SHAPES = [(0,), (1,), (7,), (15,), (16,), (17,), (33,), (256, 3), (5, 40, 31), (64, 15, 100)]
+
+
+def _drop(kind: type[nn.Dropout], share: float, values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(5)
+    values = values.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+    dropped = kind(share)(values)
+    weights = torch.linspace(-1, 1, dropped.numel(), dtype=dropped.dtype).reshape(dropped.shape)
+    (dropped * weights).sum().backward()
+    assert values.grad is not None
+    return dropped.detach(), values.grad, torch.get_rng_state()
+
+
+def _assert_same(share: float, values: torch.Tensor) -> None:
+    for mine, theirs in zip(_drop(Dropout, share, values), _drop(nn.Dropout, share, values), strict=True):
+        assert mine.dtype == theirs.dtype
+        assert torch.equal(mine.reshape(-1).view(torch.uint8), theirs.reshape(-1).view(torch.uint8))  # zeros' signs too
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.5, 0.9, 0.999999, 0.0, 1.0])
+def test_values_gradients_and_the_state_of_the_generator_are_those_of_torch(share: float) -> None:
+    for shape in SHAPES:
+        _assert_same(share, torch.randn(shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_other_types_and_orders_in_memory_too(dtype: torch.dtype) -> None:
+    values = torch.randn(6, 9, 50).to(dtype)
+    for one in (values, values.transpose(1, 2), values.permute(2, 0, 1), values[:, ::2]):
+        _assert_same(0.3, one)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_any_number_of_threads_gives_the_same(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        _assert_same(0.2, torch.randn(256, 40, 100))
+    finally:
+        torch.set_num_threads(before)
+
+
+SIZE = 6
+
+
+def _copy_weights(encoder: RecurrentEncoder, reference: nn.RNNBase) -> None:
+    for layer in range(reference.num_layers):
+        for nets, suffix in ((encoder.forward_nets, ""), (encoder.backward_nets, "_reverse")):
+            if len(nets):
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    target = getattr(reference, f"{kind}_l{layer}{suffix}")
+                    target.data.copy_(getattr(nets[layer], f"{kind}_l0"))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("equal_lengths", [False, True])
+def test_encoder_equals_torchs_own_on_packed_sequences(
+    cell: str, layers: int, bidirectional: bool, equal_lengths: bool
+) -> None:
+    tweets = store((4, 4, 4) if equal_lengths else (3, 7, 1, 7, 12, 5))
+    batch = tweets.in_order_of_length(np.arange(len(tweets)))[0]
+    changes = {"model.cell": cell, "model.layers": layers, "model.bidirectional": bidirectional}
+    torch.manual_seed(3)
+    encoder = RecurrentEncoder(SIZE, config(changes).model)
+    reference = CELLS[cell](SIZE, 5, num_layers=layers, bidirectional=bidirectional, batch_first=True)
+    _copy_weights(encoder, reference)
+    vectors = torch.randn(*batch.token_ids.shape, SIZE)
+    packed = pack_padded_sequence(vectors, batch.lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(reference(packed)[0], batch_first=True)
+    states = encoder(vectors, batch)
+    assert states.shape[2] == encoder.size
+    mask = batch.mask[..., None]
+    torch.testing.assert_close(states * mask, expected * mask, atol=1e-6, rtol=1e-5)
+
+
+def test_turning_around_twice_changes_nothing() -> None:
+    states = torch.randn(3, 5, 2)
+    positions = torch.tensor([2, 1, 0, 3, 4, 9, 8, 7, 6, 5, 10, 11, 12, 13, 14])
+    for where in (positions, None):
+        assert torch.equal(turn_around(turn_around(states, where), where), states)
+    assert torch.equal(turn_around(states, positions)[0], states[0, [2, 1, 0, 3, 4]])
+    assert torch.equal(turn_around(states, None), states.flip(1))
+
+
+def test_gradient_of_turning_around_is_right() -> None:
+    positions = torch.tensor([2, 1, 0, 3, 7, 6, 5, 4])
+    states = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    for where in (positions, None):
+        assert torch.autograd.gradcheck(lambda inputs, w=where: turn_around(inputs, w), (states,))
+
+
+def _batch(lengths: tuple[int, ...]) -> Batch:
+    tweets = store(lengths)
+    return tweets.in_order_of_length(np.arange(len(tweets)))[0]
+
+
+STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0]]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "directions", "expected"),
+    [
+        ("mean", 1, [[-1, 8], [-1 / 3, 4 / 3]]),
+        ("max", 1, [[-1, 8], [3, 6]]),
+        ("mean+max", 1, [[-1, 8, -1, 8], [-1 / 3, 4 / 3, 3, 6]]),
+        ("last", 1, [[-1, 8], [-5, 6]]),
+        ("last", 2, [[-1, 8], [-5, 2]]),  # forward from the last token, backward from the first one
+    ],
+)
+def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(
+    kind: str, directions: int, expected: list[list[float]]
+) -> None:
+    pooling = FixedPooling(2, resolve({}, {"model.pooling": kind, "model.bidirectional": directions == 2}, "").model)
+    pooled = pooling(STATES, _batch((1, 3))).vectors
+    torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float32))
+    assert pooled.shape[1] == pooling.size
+
+
+def _attention(state_size: int, **settings: Any) -> SelfAttention:
+    return SelfAttention(state_size, ModelConfig(pooling="attention", attention=AttentionConfig(**settings)))
+
+
+def test_attention_weights_sum_to_one_and_leave_padding_out() -> None:
+    batch = _batch((1, 3, 6))
+    torch.manual_seed(0)
+    pooled = _attention(4, d_a=3, r=2)(torch.randn(3, 6, 4) * 5, batch)
+    assert pooled.attention is not None
+    assert pooled.attention.shape == (3, 2, 6)
+    torch.testing.assert_close(pooled.attention.sum(2), torch.ones(3, 2))
+    assert (pooled.attention.transpose(1, 2)[~batch.mask] == 0).all()
+
+
+def test_attention_is_the_formula_of_lin_et_al() -> None:
+    batch = _batch((4, 4))
+    torch.manual_seed(0)
+    layer = _attention(5, d_a=3, r=2, penalty=0.7).train()
+    states = torch.randn(2, 4, 5)
+    pooled = layer(states, batch)
+    penalties = []
+    for row, h in enumerate(states):
+        a = torch.softmax(layer.hops.weight @ torch.tanh(layer.hidden.weight @ h.T), dim=1)
+        torch.testing.assert_close(pooled.attention[row], a)
+        torch.testing.assert_close(pooled.vectors[row], (a @ h).flatten())
+        penalties.append(torch.linalg.matrix_norm(a @ a.T - torch.eye(2)) ** 2)
+    torch.testing.assert_close(pooled.penalty, 0.7 * torch.stack(penalties).mean())
+
+
+@pytest.mark.parametrize(("penalty", "training"), [(0.0, True), (0.7, False)])
+def test_penalty_is_for_training_and_only_where_it_is_asked_for(penalty: float, training: bool) -> None:
+    layer = _attention(5, penalty=penalty).train(training)
+    assert layer(torch.randn(2, 4, 5), _batch((4, 4))).penalty is None
+
+
+def test_penalty_is_zero_where_each_hop_sees_one_token_of_its_own() -> None:
+    assert hop_overlap(torch.eye(3)[None]).item() == 0
+    assert hop_overlap(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])).item() == pytest.approx(2)
