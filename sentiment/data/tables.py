@@ -1,5 +1,5 @@
-"""The one reader of tables, for training and for predicting: CSV, TSV, JSON Lines, Parquet and Excel; and what of a
-row is a tweet.
+"""The one reader of tables, for training and for predicting: CSV, TSV, JSON Lines and Parquet; and what of a row is a
+tweet.
 
 Every line of a file belongs to a record, is refused with its number, or is blank. CSV is that of RFC 4180: a record
 with wrong quotes is refused. A quoted field may span lines, but a file is refused where the lines that one joins look
@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from itertools import dropwhile, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
@@ -36,7 +35,7 @@ class TableRecord(NamedTuple):
     """A row of a table as it stands there.
 
     Attributes:
-        line: where it begins, counted from 1; in Parquet and workbooks the number of the row.
+        line: where it begins, counted from 1; in Parquet the number of the row.
         lines: how many lines it spans.
         whole: the JSON object that it was.
     """
@@ -79,12 +78,13 @@ LINE_LIMIT = 1 << 20
 # Stands for a line that is longer; no form of table takes it for a row.
 TOO_LONG = "x" * (csv.field_size_limit() + 1)
 _FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
-          ".xlsx": "xlsx", ".zip": "zip", ".txt": "txt"}  # fmt: skip
+          ".zip": "zip", ".txt": "txt"}  # fmt: skip
 DELIMITERS = {"csv": ",", "tsv": "\t"}
+_ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet"
 
 
 def form_of(path: Path) -> str:
-    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, txt or zip.
 
     Raises:
         DataError: the name says nothing known.
@@ -92,7 +92,7 @@ def form_of(path: Path) -> str:
     packed = is_packed(path)
     form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
     if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
-        valid = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx, or Sentiment140's .zip"
+        valid = f"{_ENDINGS}, or Sentiment140's .zip; save a workbook as CSV"
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
     return form
 
@@ -278,7 +278,7 @@ class OpenedTable:
     """A table, whose rows can be read any number of times.
 
     Attributes:
-        form: csv, tsv, jsonl, parquet or xlsx.
+        form: csv, tsv, jsonl or parquet.
         names: of the columns, in JSON Lines of the first object's fields; positions if it has none.
         read: reads the records, except for the header, with the values at these places; others may be None.
     """
@@ -294,7 +294,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
 
     Args:
         path: its name says the format.
-        names_columns: whether the first record of a delimited file, or row of a sheet, names the columns.
+        names_columns: whether the first record of a delimited file names the columns.
         member: the CSV file in a zip archive that is meant.
 
     Raises:
@@ -309,14 +309,12 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
         return OpenedTable(form, names, lambda _places: read(names))
     if form == "txt":  # a line is a tweet
         return OpenedTable(form, ["text"], lambda _places: _tsv_records(lines, "\n"))
-    if form == "xlsx":
-        return _with_header(path, form, partial(iter, _sheet(path)), names_columns)
     if form == "tsv":
         return _with_header(path, form, partial(_tsv_records, lines), names_columns, "\t")
     if form == "csv":
         delimiter = "," if member else _delimiter_of(path)
         return _with_header(path, form, partial(csv_records, lines, delimiter, str(path)), names_columns, delimiter)
-    raise DataError(f"{path}: is no table; tables end in .csv, .tsv, .jsonl (each also with .gz), .parquet or .xlsx")
+    raise DataError(f"{path}: is no table; tables end in {_ENDINGS}")
 
 
 def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
@@ -328,14 +326,10 @@ def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
 
 
 def _with_header(
-    path: Path,
-    form: str,
-    read: Callable[[], Records],
-    names_columns: Callable[[Sequence[str]], bool],
-    delimiter: str = ",",
+    path: Path, form: str, read: Callable[[], Records], names_columns: Callable[[Sequence[str]], bool], delimiter: str
 ) -> OpenedTable:
     first = _first_row(path, read)
-    header = ["" if field is None else str(field).strip() for field in first.fields]
+    header = [field.strip() for field in first.fields]
     named = names_columns(header)
     names = header if named else [str(place) for place in range(len(header))]
     blank = [""] if len(names) == 1 else []  # in a single column a blank line is an empty text
@@ -418,33 +412,6 @@ def _open_parquet(path: Path) -> OpenedTable:
                 line += len(batch)
 
     return OpenedTable("parquet", names, read)
-
-
-# Why a name that ends in `.xlsx` is refused.
-NO_EXCEL = (
-    "workbooks are read and written by openpyxl, which is not installed: `pip install openpyxl`, or save it as CSV"
-)
-
-
-def has_openpyxl() -> bool:
-    """Whether workbooks can be read and written."""
-    with suppress(ValueError):  # a module that is set to None
-        return find_spec("openpyxl") is not None
-    return False
-
-
-def _sheet(path: Path) -> list[TableRecord]:
-    import pandas as pd
-
-    if not has_openpyxl():
-        raise DataError(f"{path}: {NO_EXCEL}")
-    with translated_errors(path), open_named(path) as opened:
-        try:
-            sheet = pd.read_excel(opened, header=None, dtype=object, keep_default_na=False, engine="openpyxl")
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path}: is not a valid workbook: {error}") from None
-    rows = enumerate(sheet.itertuples(index=False), start=1)
-    return [TableRecord(line, [None if value == "" else value for value in row]) for line, row in rows]
 
 
 # --- tweets ---------------------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def predict_file(
 
     Args:
         model: a trained model.
-        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), Parquet, or a workbook.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
         target: the file to write, in the form that its name says; without an ending it is CSV. From JSON Lines to JSON
             Lines and from Parquet to Parquet values keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
