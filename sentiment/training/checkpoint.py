@@ -223,7 +223,8 @@ class SaveSchedule:
         return statistics.median_low(self._costs)
 
 
-_LOG_SHARE = 0.01  # of the time
+# How much of the time writing the log may take, and how long a row may wait however long it takes.
+_LOG_SHARE, _LOG_SECONDS = 0.01, 2.0
 
 
 class MetricLog:
@@ -260,7 +261,7 @@ class MetricLog:
                 self._say(f"{self._run_dir.metrics_file}: cannot be written ({error}); its rows are written later")
             self._told = True
         end = time.monotonic()
-        self._next = end + (end - start) / _LOG_SHARE
+        self._next = end + min((end - start) / _LOG_SHARE, _LOG_SECONDS)
 
     def write(self) -> None:
         """Write all rows to the disk.
