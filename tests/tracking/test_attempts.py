@@ -57,13 +57,19 @@ def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file:
         stderr=subprocess.STDOUT,
     )
     with training:
-        wait_until(lambda: training.poll() is not None or any(shared_results.runs.glob("*/*/wandb/offline-run-*")))
+        wait_until(lambda: training.poll() is not None or _is_copied(shared_results))
         training.kill()
     (run_dir,) = [RunDir(file.parents[1]) for file in shared_results.runs.glob("*/*/wandb/offline-run-*")]
     killed = TrackedRun(run_dir.read_config(), shared_results, run_dir)
     wait_until(lambda: not killed.copying_processes)
     assert killed.offline_rows == killed.rows
     assert len(killed.offline_rows) > 0
+
+
+def _is_copied(results: Results) -> bool:
+    """Whether a run has begun to be copied, and has a row."""
+    logs = [file.parents[1] / "metrics.jsonl" for file in results.runs.glob("*/*/wandb/offline-run-*")]
+    return any(log.stat().st_size for log in logs if log.exists())
 
 
 def test_copying_process_that_cannot_be_started_is_told(replayed: ReplayedRun, monkeypatch: pytest.MonkeyPatch) -> None:
