@@ -30,7 +30,7 @@ from sentiment.data.vocabulary import (
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import prepare, tweets, write_table
+from tests.data.made_up import parts_of, prepare, tweets, write_table
 
 
 def test_types_of_the_training_part_come_most_frequent_first(table: Path, results: Results) -> None:
@@ -182,6 +182,24 @@ def test_unlabelled_tweets_that_stand_in_validation_or_test_are_left_out_however
     words = {token for row in range(len(corpus.parts)) if corpus.parts[row] for token in corpus.tokens(row)}
     own = {word for word in words if word.startswith("own")}
     assert (len(own), own & types) == (held, set())
+
+
+def test_text_that_was_kept_from_training_for_its_author_is_not_learned_from_elsewhere(
+    results: Results, tmp_path: Path
+) -> None:
+    header, columns = ("label", "text", "user"), {"user": "user"}
+    rows = [(label, text, f"user{n}") for n, (label, text) in enumerate(tweets(300))]
+    main = write_table(tmp_path / "main.csv", rows, header)
+    parts = parts_of(prepare(main, results, columns=columns))
+    author = next(user for _, text, user in rows if parts[text] == "test")
+    others = [("positive", "a withheldword of theirs", author), ("negative", "another usedword", "somebody")]
+    extra = {"path": str(write_table(tmp_path / "extra.csv", others, header)), "columns": columns}
+    (tmp_path / "more.txt").write_text("a withheldword of theirs\nand a furtherword\n")
+    unlabelled = [{"path": str(tmp_path / "more.txt")}]
+    config = _config(main, data__columns=columns, data__extra_train=[extra], vectors__unlabelled=unlabelled)
+    types = set(read_types(_file(config, results)))
+    assert {"usedword", "furtherword"} <= types
+    assert "withheldword" not in types
 
 
 def test_unlabelled_text_comes_from_lines_or_from_a_column(own_words: Path, results: Results, tmp_path: Path) -> None:
