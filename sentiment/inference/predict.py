@@ -146,7 +146,7 @@ def predict_file(
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
-    columns, form = model.config.data.columns, written_form(target)
+    columns, form = model.config.data.columns, _written_form(target)
     table = open_table(source, lambda first: _names_columns(first, column, columns))
     place = _text_place(table, column, columns.text, source)
     header = table.names
@@ -155,7 +155,7 @@ def predict_file(
     outcome, total = PredictedFile(), about_rows(source)
 
     def write(file: BinaryIO) -> None:
-        with row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
+        with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
             for chunk, reading in _read_in_parallel(model, _chunks(table, place)):
                 predictions = reading.answers(model.config.data.label_names, threshold)
                 for row in chunk:
@@ -212,26 +212,22 @@ def _text_place(table: OpenedTable, column: str | None, trained: str | int, sour
 
 WriteRow = Callable[[TableRecord, Answer | None], object]
 ADDED = ("label", "probability")
-"""The columns that are added to those of the input, the second of them the label's probability; see `added_names`."""
+"""The columns that are added to those of the input, the second of them the label's probability; see `_added_names`."""
 
 _FORMS = ("csv", "tsv", "jsonl", "parquet")
 _VALID = "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet"
 _DIGITS = 6
 
 
-def written_form(target: Path) -> str:
-    """How a file is written: as its name says, and as CSV if the name has no ending.
-
-    Raises:
-        UsageError: the name says a form that is not written.
-    """
+def _written_form(target: Path) -> str:
+    """How a file is written: as its name says, and as CSV if the name has no ending."""
     with suppress(DataError):
         if (form := form_of(target) if target.suffix else "csv") in _FORMS:
             return form
     raise UsageError(f"{target}: {_VALID}")
 
 
-def added_names(header: Sequence[str]) -> list[str]:
+def _added_names(header: Sequence[str]) -> list[str]:
     """What the added columns are called in a table that may have columns of these names."""
     names = []
     for name in ADDED:
@@ -252,7 +248,7 @@ def answer_values(said: Answer | None) -> tuple[str | None, float | None]:
 
 
 @contextmanager
-def row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None) -> Iterator[WriteRow]:
+def _row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None) -> Iterator[WriteRow]:
     """What writes rows, with the added columns last, to an open file; it is complete after the context.
 
     Args:
@@ -263,7 +259,7 @@ def row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Pat
     Raises:
         DataError: a value cannot be written in this form; also from within the context.
     """
-    form, names = written_form(target), [*header, *added_names(header)]
+    form, names = _written_form(target), [*header, *_added_names(header)]
     if form == "parquet":
         rows: list[list[Any]] = []
         yield lambda record, said: rows.append([*record.fields, *answer_values(said)])

@@ -102,10 +102,6 @@ def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) 
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
     tokens = model.tokenize(text)
     if (weights := model.attention(tokens)) is not None:
-        say(f"  {weighted_tokens(tokens, weights)}")
-
-
-def weighted_tokens(tokens: list[str], weights: list[float]) -> str:
-    """A tweet's tokens; those with at least half of the largest weight are followed by their own in per cent."""
-    shown = (f" ({weight:.0%})" if 2 * weight > max(weights) else "" for weight in weights)
-    return " ".join(visible(token) + share for token, share in zip(tokens, shown, strict=True))
+        # The strongest are followed by their weight.
+        shares = (f" ({weight:.0%})" if 2 * weight > max(weights) else "" for weight in weights)
+        say("  " + " ".join(visible(token) + share for token, share in zip(tokens, shares, strict=True)))
