@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithPrograms(build_py):
-    """In a wheel `jobs`, `report` and `configs` lie in `sentiment/programs`; `sentiment.install_paths` finds them."""
+    """In a wheel `jobs`, `report` and `configs` lie in `sentiment/programs`; `sentiment.files` finds them."""
 
     def run(self) -> None:
         """Build the packages, and move them; an editable installation uses the clone as it is."""

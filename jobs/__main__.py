@@ -26,8 +26,9 @@ from sentiment.command_line import (
     command_line,
     echo,
 )
+from sentiment.console import Terminal
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
-from sentiment.install_paths import CONFIGS, config_file, shipped_file
+from sentiment.files import CONFIGS, config_file, shipped_file
 
 if TYPE_CHECKING:
     from jobs.session import LaunchOptions
@@ -252,8 +253,6 @@ def _launching(local: bool, at_once: int | None, cluster: Path, new_code: bool) 
     if not local or not sys.stdout.isatty():  # elsewhere, each run's line says how far the grid is
         yield options
         return
-    from sentiment.progress_bar import Terminal
-
     with Terminal() as terminal:
         yield replace(options, say=terminal.say, progress=terminal.progress)
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
+from sentiment.console import Terminal
 
 app = command_line("Report what came out of the runs, and how sure that is.")
 _MOST_PROBLEMS = 10
@@ -23,7 +24,6 @@ def report(
 ) -> None:
     """Write report.md, report.html, figures and tables of all runs, completed or not, to --out or RESULTS/report."""
     from report.build import TITLE, build_report, watch_report
-    from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report

@@ -26,10 +26,10 @@ from sentiment.command_line import (
     command_line,
     echo,
 )
-from sentiment.console import Console
+from sentiment.console import ERR, OUT, Console, Terminal, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import SentimentError, TakenOverError, UsageError
-from sentiment.install_paths import config_file, import_program
+from sentiment.files import as_json, config_file, import_program, sha256_of, write_named
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
@@ -115,10 +115,8 @@ def evaluate(
 
     --out is a JSON file of all metrics.
     """
-    from sentiment.files import as_json, write_named
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.models.text_model import checked_threshold
-    from sentiment.progress_bar import Terminal
     from sentiment.runs.records import THRESHOLD
     from sentiment.runs.run_dir import Results, trained_run
 
@@ -165,7 +163,6 @@ def predict(
     from sentiment.inference.stored import open_model
     from sentiment.inference.terminal import lines_at_once, show_answers
     from sentiment.models.text_model import checked_threshold
-    from sentiment.progress_bar import ERR, OUT, Terminal, say
     from sentiment.runs.records import THRESHOLD
     from sentiment.runs.run_dir import Results
 
@@ -217,11 +214,12 @@ def export(
     run_dir = trained_run(run)
     config, result = run_dir.read_config(), result_of(run_dir)
     sizes = write_archive(run_dir, file)
-    _show(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+    say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     if config.data.text.mentions == "keep":
-        _show("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    _show(_encoder_beside(config, result, run_dir))
-    _show(f'use it    sentiment predict {file} "what a lovely day"')
+        say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
+    if beside := _encoder_beside(config, result, run_dir):
+        say(beside)
+    say(f'use it    sentiment predict {file} "what a lovely day"')
 
 
 def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
@@ -253,7 +251,6 @@ def show(
 
     Equal runs have equal digests.
     """
-    from sentiment.files import sha256_of
     from sentiment.inference.export import model_card
     from sentiment.inference.stored import CARD, read_archive, result_of
     from sentiment.runs.run_dir import trained_run
@@ -290,7 +287,6 @@ def data(
     """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
-    from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
     parameters = _given_parameters(source, overrides, text_column, label_column, positive, negative)
@@ -299,7 +295,7 @@ def data(
         for path in (run.data.source, *(table.path for table in run.data.tests.values())):
             fetch_tweets(path, Results(results), terminal.progress)
         corpus = prepare_corpus(run.data, Results(results), terminal.progress)
-    _show("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
+    say("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
 
 @preparing.command()
@@ -388,14 +384,13 @@ def elmo(
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
     from sentiment.encoders.models import fetch_elmo
-    from sentiment.progress_bar import Terminal
     from sentiment.runs.run_dir import Results
 
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
             folder = Results(results).elmo_models
             model = fetch_elmo(name, folder, terminal.progress, mirrors=mirrors or ())
-        _show(f"{name}: {model.weights_path}")
+        say(f"{name}: {model.weights_path}")
 
 
 @preparing.command()
@@ -411,16 +406,8 @@ def encoder(
     from sentiment.encoders.models import fetch_encoder
     from sentiment.runs.run_dir import Results
 
-    model = fetch_encoder(name, revision, Results(results).encoders, _show)
-    _show(f"{name}: {model.folder}")
-
-
-def _show(text: str) -> None:
-    """Print lines of plain text, if there are any."""
-    from sentiment.progress_bar import say
-
-    if text:
-        say(text)
+    model = fetch_encoder(name, revision, Results(results).encoders, say)
+    say(f"{name}: {model.folder}")
 
 
 def _given_parameters(
@@ -472,7 +459,8 @@ def _with_guesses(
     found = understand(run.data, (given | parameters).keys())
     if found is None:
         return run
-    _show("\n".join([*found.preview(), ""] if preview else found.told() if found.guessed else []))
+    if lines := [*found.preview(), ""] if preview else found.told() if found.guessed else []:
+        say("\n".join(lines))
     return resolve(values, found.guessed | parameters, origin)
 
 
@@ -489,12 +477,11 @@ def _resumable(
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
         run = load()
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
-        from sentiment.progress_bar import Terminal
 
         with Terminal() as terminal:
             reason = work(run, stop, Console(terminal.say, terminal.progress))
     if reason:
-        _show(f"stopped ({reason.detail}); {outlook}")
+        say(f"stopped ({reason.detail}); {outlook}")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

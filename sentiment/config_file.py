@@ -15,8 +15,7 @@ from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError
-from sentiment.files import read_named
-from sentiment.install_paths import shipped_file
+from sentiment.files import read_named, shipped_file
 
 _MOST_BYTES = 100_000
 _MOST_NODES = 100_000

@@ -1,4 +1,5 @@
-"""Atomic writes, after which a file is either wholly old or wholly new; files that users name; fingerprints of content.
+"""Atomic writes, after which a file is either wholly old or wholly new; files that users name, and those that come with
+the program; fingerprints of content.
 
 A user may name anything: a device, a FIFO, a link to either. Reading from one could wait for ever, and replacing one
 would destroy it, so whatever a user names is opened by `open_named` and written by `write_named`.
@@ -7,11 +8,14 @@ would destroy it, so whatever a user names is opened by `open_named` and written
 import contextlib
 import errno
 import hashlib
+import importlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 _BLOCK = 1 << 20
@@ -179,3 +183,47 @@ class FolderEntry:
     def __get__(self, folder: Any, owner: type[Any]) -> Path:
         place: Path = folder.path.joinpath(*self._names)
         return place
+
+
+# A clone has `jobs`, `report` and `configs` beside this package. An installed wheel has them in `sentiment/programs`,
+# where they are no top-level names, since other people's modules are called so as well.
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder that this program was imported from."""
+
+CONFIGS = Path("configs")
+
+
+def shipped_folder(name: str, root: Path = ROOT) -> Path:
+    """The folder of `jobs`, `report` or `configs` in a clone, a copy of the code or an installed wheel."""
+    beside = root / name
+    return beside if beside.is_dir() else root / "sentiment" / "programs" / name
+
+
+def shipped_file(path: Path) -> Path:
+    """The path itself if there is something, or if it is not in `configs`; else what came with the program instead."""
+    if path.is_absolute() or path.parts[:1] != CONFIGS.parts or path.exists():
+        return path
+    shipped = shipped_folder(CONFIGS.name) / path.relative_to(CONFIGS)
+    return shipped if shipped.exists() else path
+
+
+def config_file(name: Path, folder: str) -> Path:
+    """The file that a user names by its path, or by its stem in `configs/runs` or `configs/grids`.
+
+    Args:
+        folder: `runs` or `grids`.
+    """
+    return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
+
+
+def import_program(name: str) -> ModuleType:
+    """The command line of `jobs` or `report`, whatever else has that name where Python looks for modules."""
+    folder = str(shipped_folder(name).parent)
+    if sys.path[0] != folder:
+        sys.path.insert(0, folder)
+    if Path(folder) != ROOT:  # processes that it starts, such as that of the report at the end of a grid, need it too
+        before = os.environ.get("PYTHONPATH")
+        if folder not in (before or "").split(os.pathsep):
+            os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{before}" if before else folder
+    return importlib.import_module(f"{name}.__main__")

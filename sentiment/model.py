@@ -21,9 +21,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.errors import SentimentError, UsageError
+from sentiment.files import config_file
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
-from sentiment.install_paths import config_file
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD, Recommendation
 from sentiment.runs.run_dir import Results

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT
 
 READMES = sorted(
     path for path in [ROOT / "README.md", *(ROOT / "results").glob("README.md")] if path.exists()

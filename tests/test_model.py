@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sentiment.errors import ConfigError, UsageError
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT
 from sentiment.model import Model, load, train
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from sentiment import __version__
-from sentiment.install_paths import ROOT, config_file, shipped_file
+from sentiment.files import ROOT, config_file, shipped_file
 
 EXTRAS = (
     "submitit",

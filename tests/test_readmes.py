@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sentiment.__main__ import app
 from sentiment.config_file import load_config
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT
 from sentiment.model import load
 from sentiment.runs.run_dir import RunDir
 from tests.readme_commands import READMES, ReadmeCommand, python_blocks, readme_commands

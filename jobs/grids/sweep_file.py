@@ -18,7 +18,7 @@ from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 from sentiment.config import Section
 from sentiment.config_file import explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
-from sentiment.install_paths import shipped_file
+from sentiment.files import shipped_file
 from sentiment.runs.records import PARTS, Halving, Metrics, Part
 from sentiment.runs.run_dir import SINGLE
 

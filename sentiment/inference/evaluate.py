@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import DataConfig
-from sentiment.console import Progress
+from sentiment.console import OUT, Progress, say
 from sentiment.data.corpus import open_corpus
 from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
@@ -22,7 +22,6 @@ from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import models_beside, result_of, scores_of, stored_run
 from sentiment.inference.terminal import check_table, score_table
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
-from sentiment.progress_bar import OUT, say
 from sentiment.runs.records import LEXICON, MODEL_NAMES, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part, Recommendation
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
 from sentiment.training.task import Labels, measure, paired_differences

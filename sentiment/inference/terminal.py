@@ -9,10 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sentiment.console import printable, visible
+from sentiment.console import OUT, printable, say, visible
 from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values
 from sentiment.models.text_model import Answer, TextModel, total
-from sentiment.progress_bar import OUT, say
 from sentiment.runs.records import LEXICON, MEASURED_MODELS, POSITIVE, CheckScore, Metrics
 
 

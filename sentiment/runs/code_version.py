@@ -13,8 +13,7 @@ from pathlib import Path
 
 from sentiment.console import silent
 from sentiment.errors import RunDirError
-from sentiment.files import fingerprint, sync_folder, write_atomically, write_json
-from sentiment.install_paths import ROOT, shipped_folder
+from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
@@ -31,8 +30,6 @@ _WITHOUT_INFLUENCE = (
     "sentiment/console.py",
     "sentiment/inference/",
     "sentiment/model.py",
-    "sentiment/progress_bar.py",
-    "sentiment/install_paths.py",
     "sentiment/runs/start_copy.py",
     "sentiment/tracking.py",
 )

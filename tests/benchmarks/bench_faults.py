@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sentiment.config_file import resolve
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT
 from sentiment.runs.run_dir import Results
 from tests.slurm.cluster import Cluster, what_is_missing
 from tests.slurm.stage import BASE, Prepared, Stage, StagedRun

@@ -28,8 +28,7 @@ from report.build import build_report
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config
 from sentiment.errors import DataError
-from sentiment.files import write_json
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT, write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results, RunDir

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from jobs.submissions import read_submissions
-from sentiment.install_paths import ROOT
+from sentiment.files import ROOT
 from sentiment.runs.code_version import running_code
 from tests.slurm.cluster import Cluster
 from tests.slurm.scenario import scenario
