@@ -21,7 +21,7 @@ from jobs.grids.grid import load_grid
 from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import read_termination
-from jobs.status import GridStatus, read_grid_status, render, show, visible
+from jobs.status import GridStatus, read_grid_status, render, show
 from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
 from report.build import build_report
@@ -77,6 +77,7 @@ def _verdict(
         (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
         (_job("RUNNING"), RunProgress(), "PENDING", "waits for its turn"),
         (_job("RUNNING"), RunProgress(last_attempt=attempt_of("7_3")), "RUNNING", ""),
+        (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "waits for its turn"),
         (_job("COMPLETING", REQUEUED), RunProgress(), "COMPLETING", REQUEUED),
         (_job("PENDING", "Dependency"), RunProgress(), "PENDING", "Dependency"),
         (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN} 7_3)"),
@@ -203,11 +204,6 @@ def test_directory_that_is_not_there_or_damaged_is_no_error(tmp_path: Path) -> N
     for row in ("{", "[]", '{"kind": "epoch"}', '{"kind": "epoch", "epoch": 1, "step": 1, "validation": 3}'):
         run_dir.metrics_file.write_text(row + "\n")
         assert "metrics.jsonl: is not a metric log" in (read_progress(run_dir, PLAN).damage or ""), row
-
-
-def test_grid_that_nothing_has_happened_to_is_planned(tmp_path: Path) -> None:
-    status = read_grid_status(Results(tmp_path), PLAN, GridJobs([], []))
-    assert [(row.run_id, row.state) for row in status.rows] == [(run.run_id, "PLANNED") for run in PLAN.runs]
 
 
 def test_held_runs_do_not_go_on_by_themselves_nor_do_those_that_wait_for_a_held_job(results: Results) -> None:
@@ -487,14 +483,6 @@ def test_terminal_is_sent_no_control_characters(results: Results, plan: GridPlan
     os.close(ours)
     assert "evil ⟨U+001B⟩]0;title⟨U+0007⟩⟨U+009B⟩2J naïve 😀" in shown
     assert "\x1b" not in shown
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [("10 %\r20 %\r\n", "10 %\n20 %\n"), ("a\u202eb", "a⟨U+202E⟩b"), ("\x00\x7f", "⟨U+0000⟩⟨U+007F⟩")],
-)
-def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
-    assert visible(text) == shown
 
 
 @pytest.fixture
