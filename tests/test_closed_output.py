@@ -28,11 +28,9 @@ def with_closed_reader(*command: object) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "command",
     [
-        ("jobs", "submit", "vader", "--dry-run"),
-        ("jobs", "status"),
+        ("sentiment", "submit", "vader", "--dry-run"),
+        ("sentiment", "status"),
         ("jobs", "--help"),
-        ("sentiment", "--version"),
-        ("sentiment", "train", "--help"),
         ("report", "--help"),
     ],
     ids=" ".join,
