@@ -158,9 +158,8 @@ def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
 class Elmo(nn.Module):
     """Learned mixtures of ELMo's layers (Peters et al. 2018), constructed and called as `Elmo` of allennlp 2.10.1.
 
-    It computes what allennlp computes in its first call, to about 1e-6. What differs: a sentence's vectors do not
-    depend on the sentences before it; the weights of the language model cannot be trained, and they are not part of
-    `state_dict`, which holds the mixtures only. Arguments of allennlp's that are not named here are not supported.
+    It computes what allennlp computes in its first call, to about 1e-6. A sentence's vectors do not depend on the
+    sentences before it, and only the mixtures are trained and in `state_dict`.
 
     Args:
         num_output_representations: number of mixtures, each with weights of its own.

@@ -180,7 +180,7 @@ def fetch_elmo(
 ) -> ElmoFiles:
     """Download the files of a published model that are missing, check them, and record their SHA-256.
 
-    The next call continues an interrupted download. Files that a user has put into `folder` are accepted as well.
+    Files that a user has put into `folder` are accepted as well.
 
     Args:
         folder: where published models are kept.

@@ -215,21 +215,6 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
     assert half < told[-1] < len(cache.plan.token_types)
 
 
-def test_size_is_told_without_writing_anything_and_what_is_there_is_not_missing(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles
-) -> None:
-    size = cache.size(LAYERS)
-    assert cache.size(LAYERS, missing=True) == size
-    assert not cache.folder.exists()
-    filled(cache)
-    assert size == sum(array.nbytes for layer in LAYERS for array in cache.shards(layer))
-    again = _again(cache, corpus, model)
-    assert (again.size(LAYERS), again.size(LAYERS, missing=True)) == (size, 0)
-    cache.shard_file("first", 0).unlink()
-    assert cache.size(["first"], missing=True) == cache.plan.rows("first")[0][1] * cache.vector_size * 2
-    assert cache.size(["top"], missing=True) == 0
-
-
 def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache: VectorCache) -> None:
     filled(cache)
     vectors = opened(cache, config(layers="top"), "disk")

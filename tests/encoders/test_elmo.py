@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sentiment.encoders.allennlp import batch_to_ids
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
 from sentiment.encoders.elmo_files import read_options, read_weights
-from sentiment.errors import EncoderError
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -89,13 +88,6 @@ def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str,
     for layer, vectors in elmo.encode(tweets).items():
         assert found[layer].dtype == torch.float32
         assert 0 < (found[layer] - vectors).abs().max() < near
-
-
-def test_another_number_of_layers_is_refused(tiny: Model) -> None:
-    options = read_options(tiny.options)
-    deeper = options.model_copy(update={"lstm": options.lstm.model_copy(update={"n_layers": 3})})
-    with pytest.raises(EncoderError, match=r"n_layers = 3 .* 2 is valid"):
-        ElmoEncoder(deeper, read_weights(tiny.weights, options))
 
 
 @pytest.mark.parametrize("change", [{"cell_clip": None}, {"proj_clip": None}, {"cell_clip": 0.05}], ids=str)

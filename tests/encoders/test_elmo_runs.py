@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -15,7 +13,6 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
 from sentiment.encoders.models import find_elmo
 from sentiment.errors import EncoderError
-from sentiment.inference.stored import load_model
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
@@ -120,17 +117,6 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
     with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small` fetches it"):
         run.attempt()
     assert not list(tmp_path.iterdir())
-
-
-def test_predictor_agrees_with_the_predictions_of_the_run(tweets_file: Path, tmp_path: Path) -> None:
-    run = _own_results(tweets_file, tmp_path)
-    run.complete()
-    tweets = pd.read_parquet(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")
-    predictions = pd.read_parquet(run.run_dir.predictions_file).head(50)
-    predictor = load_model(run.run_dir, "network")
-    found = predictor.read_texts(tweets["text"].to_numpy()[predictions["row"]].tolist()).probabilities
-    np.testing.assert_allclose(found, predictions["score"], atol=2e-3)
-    assert 0 < predictor.read_texts([""]).probabilities[0] < 1
 
 
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

