@@ -289,7 +289,7 @@ class VectorCache:
             progress("vectors of tweets", done, len(tokens))
             for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
                 starts, counts = self.plan.rows_of(layer, first + chosen)
-                found[layer][_tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
+                found[layer][tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
             done += int(lengths[chosen].sum())
         for layer, values in found.items():
             self._write_shard(self.shard_file(layer, shard), values)
@@ -358,7 +358,7 @@ class DiskRows:
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 
-def _tokens_of(starts: Rows, lengths: Rows) -> Rows:
+def tokens_of(starts: Rows, lengths: Rows) -> Rows:
     """The indices of all tokens of some tweets: arange(start, start + length) of each, one after the other."""
     within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return within + np.repeat(starts, lengths)
@@ -370,7 +370,7 @@ def side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Te
     if len(vectors) == tweets * longest:
         return vectors.view(tweets, longest, size)
     padded = vectors.new_zeros(tweets * longest, size)
-    places = torch.from_numpy(_tokens_of(np.arange(tweets) * longest, lengths)).to(vectors.device)
+    places = torch.from_numpy(tokens_of(np.arange(tweets) * longest, lengths)).to(vectors.device)
     return padded.index_copy_(0, places, vectors).view(tweets, longest, size)
 
 
@@ -407,7 +407,7 @@ class CachedVectors:
             if isinstance(layer, DiskRows):
                 vectors = layer.gather(starts, counts)
             else:
-                tokens = _tokens_of(starts, counts)
+                tokens = tokens_of(starts, counts)
                 places = self._plan.token_types[tokens] if name == BY_TYPE else tokens
                 vectors = layer.index_select(0, torch.from_numpy(places).to(layer.device))
             vectors = vectors.float() if self._on_cpu else vectors
@@ -444,11 +444,11 @@ class FreshVectors:
         layers: Sequence[str],
         device: torch.device,
     ) -> None:
-        self._encoder, self._tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
+        self._encoder, self.tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """Each layer of the tweets in these rows, as `TweetVectors.gather`."""
-        tweets = [self._tokens_of(row) for row in rows.tolist()]
+        tweets = [self.tokens_of(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
         encoded = self._encoder.encode(tweets, self._layers)
         return {

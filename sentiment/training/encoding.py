@@ -87,8 +87,9 @@ def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], cons
     """Compute what is missing or has changed since it was written."""
     for path in cache.discard_damaged(layers, console.progress):
         console.say(f"{path}: has changed since it was written; it is computed again")
-    torch.set_num_threads(available_threads(config.runtime))
-    cache.fill(layers, choose_device(config.runtime.device), console.progress)
+    if not cache.is_complete(layers):
+        torch.set_num_threads(available_threads(config.runtime))
+        cache.fill(layers, choose_device(config.runtime.device), console.progress)
 
 
 def choose_place(needed: int, device: torch.device) -> Place:

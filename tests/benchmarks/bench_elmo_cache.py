@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import torch
 
-from sentiment.encoders.cache import DiskRows, side_by_side
+from sentiment.encoders.cache import DiskRows, side_by_side, tokens_of
 from tests.benchmarks.timing import announce
 
 BATCH, SHARDS, REPEATS = 256, 8, 40
@@ -64,8 +64,7 @@ def bench(folder: Path, model: str, tweets: int) -> None:
         if isinstance(layer, DiskRows):
             found = layer.gather(starts[chosen], lengths[chosen])
         else:
-            tokens = np.concatenate([np.arange(starts[row], starts[row] + lengths[row]) for row in chosen])
-            found = layer.index_select(0, torch.from_numpy(tokens))
+            found = layer.index_select(0, torch.from_numpy(tokens_of(starts[chosen], lengths[chosen])))
         side_by_side(found.float(), lengths[chosen], int(lengths[chosen].max()))
 
     def gather_hdf5() -> None:
