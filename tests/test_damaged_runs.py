@@ -264,8 +264,8 @@ def test_checkpoint_with_the_right_checksum_and_other_content_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("column", "values"),
-    [("score", ["x"]), ("baseline", [float("nan")]), ("label", [-1]), ("row", None), ("part", ["x"])],
+    ("column", "value"),
+    [("score", "x"), ("baseline", float("nan")), ("label", -1), ("row", None), ("part", "x")],
 )
 def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, value: Any) -> None:
     run_dir = mended.completed
