@@ -1,4 +1,8 @@
-"""Under xdist all tests on the Slurm cluster run in one process, which has one cluster, beside all other tests."""
+"""How xdist deals out the tests: what takes long first, so that all workers end together.
+
+All tests on the Slurm cluster run in one process, which has one cluster, and all in the browser in another, which has
+one page.
+"""
 
 import os
 from typing import Any
@@ -8,14 +12,19 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.processes import server
 
-_LANE = "tests/slurm/"
+_LANES = ("tests/slurm/", "tests/browser/")
 
 
 class _Scheduling(LoadScopeScheduling):
-    """Every test by itself, but the lane as a whole; it comes first, since it takes longest."""
+    """Every test by itself, but each lane as a whole; lanes come first, since they take longest."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return _LANE if nodeid.startswith(_LANE) else nodeid
+        return next((lane for lane in _LANES if nodeid.startswith(lane)), nodeid)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests come first that take seconds."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,7 +1,7 @@
 """Python processes that need not import torch, pandas and the rest first: they are forked from a server that has.
 
-    done = run("-m", "sentiment", "show", str(run_dir.path))        # done.returncode, done.stdout, done.stderr
-    with start("-m", "sentiment", "train", str(config)) as process: # a subprocess.Popen: pid, communicate, send_signal
+    done = run_python("-m", "sentiment", "show", str(run_dir.path))  # done.returncode, .stdout, .stderr
+    with start_python("-m", "sentiment", "train", str(config)) as process: # a subprocess.Popen
 
 A process has its own folder, environment and streams, and ends as an interpreter does. It takes .1 s of processor in
 place of 2 to 5. What the interpreter itself reads from the environment before the first line (PYTHONUTF8, LC_ALL,
@@ -29,8 +29,9 @@ import threading
 import traceback
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 from tests.limits import limit
@@ -110,7 +111,7 @@ class Forked(subprocess.Popen[str]):
         self._line.close()
 
 
-def start(*arguments: object, environ: Mapping[str, str] | None = None, **options: Any) -> Forked:
+def start_python(*arguments: object, environ: Mapping[str, str] | None = None, **options: Any) -> Forked:
     """Start a process: `-m MODULE ...`, `-c CODE ...` or `SCRIPT ...`. Its output is one stream, if not said otherwise.
 
     Args:
@@ -121,18 +122,24 @@ def start(*arguments: object, environ: Mapping[str, str] | None = None, **option
     return Forked([sys.executable, *map(str, arguments)], text=True, env=environ, **streams | options)
 
 
-def run(
-    *arguments: object, input: str | None = None, seconds: float = 120.0, **options: Any
-) -> "subprocess.CompletedProcess[str]":
-    """Run a process to its end, and keep stdout and stderr apart; further arguments as of `start`."""
-    options = {"stderr": subprocess.PIPE, "stdin": subprocess.PIPE if input else subprocess.DEVNULL} | options
-    with start(*arguments, **options) as process:
+def run_python(*arguments: object, environ: Mapping[str, str] | None = None, **options: Any) -> "CompletedProcess[str]":
+    """Run a process to its end, and keep stdout and stderr apart; arguments as of `start_python` and `run_command`."""
+    return run_command([sys.executable, *map(str, arguments)], env=environ, **options)
+
+
+def run_command(
+    command: Sequence[str], input: str | None = None, seconds: float = 120.0, **options: Any
+) -> "CompletedProcess[str]":
+    """In place of `subprocess.run`: run a command that begins with `sys.executable`, and keep what it prints."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    streams["stdin"] = subprocess.PIPE if input else subprocess.DEVNULL
+    with Forked(command, text=True, **streams | options) as process:
         try:
             stdout, stderr = process.communicate(input, timeout=limit(seconds))
         except BaseException:
             process.kill()
             raise
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    return CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def ask(address: str, arguments: list[str], cwd: object, environ: Mapping[str, str], streams: list[int]) -> Any:
@@ -146,6 +153,22 @@ def ask(address: str, arguments: list[str], cwd: object, environ: Mapping[str, s
     file = line.makefile("r", buffering=1)
     line.close()
     return file
+
+
+def stand_in() -> None:
+    """Let a forked process do the work of this one, an interpreter that has just begun; signals go on to it.
+
+    If this process is killed, so is the forked one.
+    """
+    line = ask(os.environ[ADDRESS], sys.orig_argv[1:], Path.cwd(), os.environ, [0, 1, 2])
+    pid = int(line.readline())
+    for number in (*_IGNORED, signal.SIGINT, signal.SIGCONT):
+        signal.signal(number, lambda number, _: os.kill(pid, number))
+    code = int(line.readline() or -signal.SIGKILL)
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        os.kill(os.getpid(), -code)
+    os._exit(code)
 
 
 def _serve(listener: socket.socket) -> None:
@@ -203,6 +226,7 @@ def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")  # noqa: SIM115
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
     sys.stdout.reconfigure(line_buffering=os.isatty(1), write_through=unbuffered)
     sys.stderr.reconfigure(line_buffering=True)
     arguments = arguments[arguments[0] == "-u" :]

@@ -26,9 +26,11 @@ def test_made_up_tweets_have_both_labels_whichever_of_them_are_taken(step: int) 
 def test_what_needs_real_tweets_says_so_where_there_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["world", "--tweets", str(tmp_path / "nowhere"), "--results", str(tmp_path / "r")])
-    import_module("tests.benchmarks.bench_world").main()
-    assert "world: no real tweets at" in capsys.readouterr().out
+    monkeypatch.setattr(
+        sys, "argv", ["models", "--tweets", str(tmp_path / "nowhere"), "--results", str(tmp_path / "r")]
+    )
+    import_module("tests.benchmarks.bench_models").main()
+    assert "models: no real tweets at" in capsys.readouterr().out
     assert not (tmp_path / "r").exists()
 
 

@@ -1,8 +1,7 @@
 """Mistakes on the command line: each is one message with its own exit code, never a traceback."""
 
 import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from sentiment.config_file import load_config
 from sentiment.runs.run_dir import Results, RunDir
 from tests.conftest import MakeExperiment
+from tests.processes import run_python
 from tests.small_runs import StopWhen, invented_tweets, write_tweets
 from tests.test_command_line import refused
 
@@ -84,9 +84,7 @@ def test_run_directory_of_another_configuration_is_refused(
 
 @pytest.mark.slow
 def test_a_process_ends_with_the_same_codes(trained: RunDir, tmp_path: Path) -> None:
-    def call(*arguments: object) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "sentiment", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    call = partial(run_python, "-m", "sentiment", cwd=tmp_path)
 
     good = call("evaluate", trained.path)
     assert (good.returncode, good.stderr) == (0, "")

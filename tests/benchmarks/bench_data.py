@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
-from sentiment.config import DataConfig
-from sentiment.data.corpus import building_place, prepare_corpus, write_corpus
+from sentiment.config import DataConfig, VocabularyConfig
+from sentiment.data.corpus import building_place, open_corpus, prepare_corpus, write_corpus
 from sentiment.data.preparation import CorpusReport, PartCount
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
@@ -136,9 +136,6 @@ def open_large_corpus(results: Results, rows: int) -> None:
 
 def measure_opening(place: Path) -> None:
     """Time what a run does with a prepared corpus before it trains."""
-    from sentiment.config import VocabularyConfig
-    from sentiment.data.corpus import open_corpus
-
     opened = spent(lambda: open_corpus(place))
     corpus = open_corpus(place)
     print(f"open {len(corpus.labels):,} tweets of {len(corpus.token_ids):,} tokens: {opened}")

@@ -32,7 +32,6 @@ EPOCHS = 100
 # About 25 ms a step on a free core, 13 steps an epoch; saved every 50.
 WORK = {"model__hidden_size": [64], "runtime__checkpoint__every_steps": [50]}
 _GROWTH = (1, 40)
-_PATIENCE_SECONDS = 1800.0
 
 
 @dataclass
@@ -58,21 +57,21 @@ class Lottery:
 
     def finish(self) -> None:
         """What a user does until all runs are completed."""
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while not all(run.dir.completed for run in self.stage.runs):
-            if time.monotonic() > end:
-                raise SystemExit(f"not completed in {_PATIENCE_SECONDS:.0f} s: {self.stage.states()}")
+
+        def completed() -> bool:
             self._care()
-            time.sleep(1)
+            return all(run.dir.completed for run in self.stage.runs)
+
+        self.stage.wait(completed, "all results", 1800)
 
     def _trains(self, run: StagedRun) -> bool:
         """Wait until the run gets some steps further; False if it waits in the queue, or ends."""
-        if run.state != "RUNNING":
+        if run.asked("%T") != "RUNNING":
             return False
         wanted = run.step + self.rng.randint(*_GROWTH)
-        while run.step < wanted and run.state == "RUNNING":
+        while run.step < wanted and run.asked("%T") == "RUNNING":
             time.sleep(0.05)
-        return run.state == "RUNNING" and not run.dir.completed
+        return run.asked("%T") == "RUNNING" and not run.dir.completed
 
     def _care(self) -> None:
         """Give the commands that `status` asks for."""
@@ -83,22 +82,14 @@ class Lottery:
             self.stage.rerun()
 
 
-def _warn(_lottery: Lottery, run: StagedRun) -> None:
-    run.send("USR2")
-
-
-def _requeue(_lottery: Lottery, run: StagedRun) -> None:
-    run.stage.cluster.run("scontrol", "requeue", run.job, check=False)
-
-
-def _kill(_lottery: Lottery, run: StagedRun) -> None:
-    run.kill()
+def _scontrol(run: StagedRun, *order: str) -> None:
+    run.stage.cluster.run("scontrol", *order, check=False)
 
 
 def _tear(lottery: Lottery, run: StagedRun) -> None:
     """The run is killed, and a random part of its newest checkpoint is gone."""
     run.kill()
-    run.stage.wait(lambda: run.state != "RUNNING", "the end")
+    run.stage.wait(lambda: run.asked("%T") != "RUNNING", "the end")
     if files := list(run.dir.checkpoints.glob("step-*.ckpt")):
         newest = max(files)
         newest.write_bytes(newest.read_bytes()[: lottery.rng.randrange(newest.stat().st_size)])
@@ -112,9 +103,9 @@ def _let_node_die(lottery: Lottery, run: StagedRun) -> None:
 
 
 def _suspend(lottery: Lottery, run: StagedRun) -> None:
-    run.stage.cluster.run("scontrol", "suspend", run.job, check=False)
+    _scontrol(run, "suspend", run.job)
     time.sleep(lottery.rng.uniform(0, 3))
-    run.stage.cluster.run("scontrol", "resume", run.job, check=False)
+    _scontrol(run, "resume", run.job)
 
 
 def _restart_controller(_lottery: Lottery, run: StagedRun) -> None:
@@ -122,14 +113,10 @@ def _restart_controller(_lottery: Lottery, run: StagedRun) -> None:
     run.stage.cluster.start_controller()
 
 
-def _cancel(_lottery: Lottery, run: StagedRun) -> None:
-    run.stage.run("cancel", run.run_id, expect=None)
-
-
 def _kill_submitter(lottery: Lottery, run: StagedRun) -> None:
     """The run is killed, and so is the command that would submit it again, at a random moment."""
     run.kill()
-    run.stage.wait(lambda: run.state != "RUNNING", "the end")
+    run.stage.wait(lambda: run.asked("%T") != "RUNNING", "the end")
     process = run.stage.start("rerun", "--cluster", "cluster.yaml")
     time.sleep(lottery.rng.uniform(0, 2))
     process.kill()
@@ -143,14 +130,14 @@ def _edit(lottery: Lottery, _run: StagedRun) -> None:
 
 
 HAPPENINGS: dict[str, Callable[[Lottery, StagedRun], None]] = {
-    "warned of its end (USR2)": _warn,
-    "scontrol requeue": _requeue,
-    "kill -9": _kill,
+    "warned of its end (USR2)": lambda _, run: run.send("USR2"),
+    "scontrol requeue": lambda _, run: _scontrol(run, "requeue", run.job),
+    "kill -9": lambda _, run: run.kill(),
     "kill -9 and a torn checkpoint": _tear,
     "node dies": _let_node_die,
     "suspended and resumed": _suspend,
     "slurmctld restarted": _restart_controller,
-    "cancelled and submitted again": _cancel,
+    "cancelled and submitted again": lambda _, run: run.stage.run("cancel", run.run_id, expect=None),
     "kill -9, and of the rerun as well": _kill_submitter,
     "clone edited": _edit,
 }

@@ -72,7 +72,7 @@ def startup(cluster: Cluster, folder: Path) -> None:
     for _ in range(5):
         stage.submit()
         (run,) = stage.runs
-        _spin(lambda run=run: run.state == "RUNNING")
+        _spin(lambda run=run: run.asked("%T") == "RUNNING")
         start = time.monotonic()
         _spin(lambda run=run: run.step >= 1)
         seconds.append(time.monotonic() - start)

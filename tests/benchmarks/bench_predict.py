@@ -21,8 +21,8 @@ from sentiment.runs.records import MODEL_NAMES, THRESHOLD
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
-from tests.benchmarks.bench_accuracy import ROOT
 from tests.benchmarks.bench_data import some_tweets, write_source
+from tests.benchmarks.bench_models import ROOT
 from tests.benchmarks.timing import announce, spent
 
 CHUNK = 16_384

@@ -11,33 +11,26 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-from jobs.grid_jobs import GridJobs
-from jobs.grids.grid import expand_grid
-from jobs.plan import WantedRun, later_rungs, plan_jobs
-from jobs.slurm.resources import ClusterFile
-from jobs.status import RunStatus
 from sentiment.config_file import read_yaml
 from sentiment.runs.records import THRESHOLD, GridPlan, Halving
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, read_rungs
-from tests.benchmarks.bench_accuracy import REAL_TWEETS, ROOT, combine
+from sentiment.runs.rungs import Rungs, read_rungs
+from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
 
 GRIDS = ROOT / "configs" / "grids"
 EPOCHS = 9
 KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3, strict=True), "one epoch": Halving(epochs=[1], eta=9, strict=True)}
 BAYES = {"rounds": 7, "per_round": 1}
 """As many trials as can be trained to the end with the epochs that 27 trials spend in rungs."""
-MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -48,18 +41,13 @@ class Chosen:
     epochs: int
     run_dir: RunDir
 
-    @property
-    def validation(self) -> float:
-        """Accuracy of the best epoch, by which it was chosen."""
-        return accuracy(self.run_dir, "validation")
-
     def describe(self, best: "Chosen") -> str:
         """In a line, beside the full search."""
-        test, low, high = paired_difference(self.run_dir, best.run_dir)
+        gap = difference(_right(self.run_dir), _right(best.run_dir))
         return (
             f"  {self.kind:10} {self.epochs:4} epochs ({self.epochs / best.epochs:4.0%})  validation "
-            f"{self.validation:.4f}  test {accuracy(self.run_dir, 'test'):.4f}, {100 * test:+.2f} points "
-            f"({100 * low:+.2f} to {100 * high:+.2f}) from the full search's"
+            f"{accuracy(self.run_dir, 'validation'):.4f}  test {accuracy(self.run_dir, 'test'):.4f}, {gap} points from "
+            "the full search's"
         )
 
 
@@ -71,18 +59,10 @@ def accuracy(run_dir: RunDir, part: str) -> float:
     return result.metrics[part].accuracy  # type: ignore[index]
 
 
-def paired_difference(run: RunDir, other: RunDir) -> tuple[float, float, float]:
-    """Test accuracy of a run less that of another on the same tweets, with its 95 % interval (normal, paired)."""
-    first, second = (_right(one) for one in (run, other))
-    gaps = first.astype(float) - second.astype(float)
-    mean, half = float(gaps.mean()), 1.96 * float(gaps.std()) / len(gaps) ** 0.5
-    return mean, mean - half, mean + half
-
-
-def _right(run_dir: RunDir) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _right(run_dir: RunDir) -> npt.NDArray[np.float64]:
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
-    return np.asarray((table["score"] >= THRESHOLD) == (table["label"] == 1))
+    return ((table["score"] >= THRESHOLD) == (table["label"] == 1)).to_numpy(float)
 
 
 def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:
@@ -131,11 +111,13 @@ def _best(results: Results, plan: GridPlan, run_ids: Sequence[str]) -> RunDir:
 def measure_searches(results: Results, folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """Train each seed's trials, and say what each kind of search would have chosen."""
     source = folder / "combined.csv"
-    if not source.exists():
-        combine(options.tweets, source)
+    combine(options.tweets, source)
     for seed in range(1, options.seeds + 1):
         plan, by_bayes = (train(results, file, options) for file in write_searches(folder, seed, source, options))
-        full, bayes = (in_full(kind, results, one) for kind, one in (("in full", plan), ("by Bayes", by_bayes)))
+        full, bayes = (
+            Chosen(kind, EPOCHS * len(one.runs), _best(results, one, [run.run_id for run in one.runs]))
+            for kind, one in (("in full", plan), ("by Bayes", by_bayes))
+        )
         yield f"seed {seed}, {len(plan.runs)} trials of {options.most_tweets:,} tweets"
         for chosen in (full, *(in_rungs(results, plan, kind) for kind in KINDS), bayes):
             yield chosen.describe(full)
@@ -150,34 +132,6 @@ def train(results: Results, file: Path, options: argparse.Namespace) -> GridPlan
     return plan
 
 
-def in_full(kind: str, results: Results, plan: GridPlan) -> Chosen:
-    """What a search chose of trials that were all trained to the end."""
-    return Chosen(kind, EPOCHS * len(plan.runs), _best(results, plan, [run.run_id for run in plan.runs]))
-
-
-def measure_planning() -> str:
-    """Expand a search of many trials, and plan its chain of jobs."""
-    with tempfile.TemporaryDirectory() as folder:
-        sweep = read_yaml(GRIDS / "random_sweep.yaml")
-        sweep["name"], sweep["run_cap"] = "many", MANY
-        sweep["parameters"]["training.learning_rate"] = {
-            "distribution": "log_uniform_values",
-            "min": 0.0001,
-            "max": 0.001,
-        }
-        path = Path(folder) / "many.yaml"
-        with open(path, "w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(sweep, file)
-        results, start = Results(Path(folder)), time.monotonic()
-        grid = expand_grid(path, results)
-        rungs = read_rungs(results, grid.plan)
-        assert rungs is not None
-        runs = [WantedRun(RunStatus("PLANNED", grid="many", run_id=one.run_id), one, None) for one in grid.configs]
-        jobs = plan_jobs(runs, results, ClusterFile(), "many", GridJobs((), ()), later_rungs(rungs, runs))
-        seconds = time.monotonic() - start
-    return f"{MANY:,} trials, rates from a continuum: expanded and planned as {len(jobs)} arrays in {seconds:.1f} s"
-
-
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,7 +142,6 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--results", type=Path, help="keep the runs here")
     options = parser.parse_args()
-    print(measure_planning(), flush=True)
     if not options.tweets.is_dir():
         print(f"search: no real tweets at {options.tweets}; name their folder with --tweets")
         return

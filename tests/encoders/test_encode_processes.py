@@ -1,14 +1,13 @@
 """The real command `encode`: killed, suspended and several at once; always the same vectors."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results
+from tests.processes import Forked, start_python
 from tests.small_runs import invented_tweets, write_tweets
 from tests.training.processes import wait_until
 
@@ -16,12 +15,11 @@ from tests.training.processes import wait_until
 TWEETS = 6_000
 
 
-def _start(config: Path, results: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "sentiment", "prepare", "encode", str(config), "--results", str(results)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def _start(config: Path, results: Path) -> Forked:
+    return start_python("-m", "sentiment", "prepare", "encode", config, "--results", results)
 
 
-def _finish(process: "subprocess.Popen[str]") -> None:
+def _finish(process: Forked, code: int = 0) -> str:
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert "are complete in" in output

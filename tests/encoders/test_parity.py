@@ -51,7 +51,7 @@ def test_trained_weights_agree(trained_tiny: Model) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "tweets"), [("small", 20), ("medium", 8), ("original", 4)])
+@pytest.mark.parametrize(("size", "tweets"), [("small", 20), pytest.param("original", 4, marks=pytest.mark.more)])
 @pytest.mark.usefixtures("library")
 def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
     model = strong_model(tmp_path, size, strength=2)

@@ -1,7 +1,6 @@
 """A run whose process was suspended, or only seemed to be dead, is trained by one process at a time all the same."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
 from tests.hosts.hosts import Hosts
+from tests.limits import limit
+from tests.processes import Forked
 from tests.small_runs import Digest, digest_of
 from tests.training.conftest import run_file as run_file
 from tests.training.processes import RunFile
 
-PATIENCE_SECONDS = 120
 GRID = "grid"
 
 # Trains a run of a grid as a task does. It pauses once: between two steps, or when a file is about to get its name.
@@ -74,14 +74,14 @@ class Stage:
         """The run's directory."""
         return self.results.run_dir(self.run_file.run_id, GRID)
 
-    def start(self, host: str, pause_at: str = "never", restarts: int = 0, job: str = "7") -> "subprocess.Popen[str]":
+    def start(self, host: str, pause_at: str = "never", restarts: int = 0, job: str = "7") -> Forked:
         """Start a process that trains."""
         environ = {"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": str(restarts)}
         arguments = (str(self.run_file.path), str(self.results.root), pause_at)
         return self.hosts.start(host, TRAIN, *arguments, environ=environ)
 
     @contextmanager
-    def paused(self, host: str, pause_at: str) -> "Iterator[subprocess.Popen[str]]":
+    def paused(self, host: str, pause_at: str) -> Iterator[Forked]:
         """A process that has come so far, and waits for a word to go on."""
         process = self.start(host, pause_at)
         assert process.stdout is not None
@@ -99,17 +99,17 @@ class Stage:
             process.communicate()
 
 
-def _end(process: "subprocess.Popen[str]", word: str = "") -> str:
+def _end(process: Forked, word: str = "") -> str:
     """Wait for the end of a process; what it said."""
-    output, _ = process.communicate(word, timeout=PATIENCE_SECONDS)
+    output, _ = process.communicate(word, timeout=limit())
     return f"{output}exit {process.returncode}\n"
 
 
 @pytest.fixture
-def stage(hosts: Hosts, run_file: RunFile, tmp_path: Path) -> Stage:
+def stage(run_file: RunFile, tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
     """Prepared tweets, and a run that has not begun."""
     run_file.share_corpus_with(tmp_path)
-    return Stage(hosts, run_file, Results(tmp_path))
+    return Stage(Hosts(tmp_path, request.param), run_file, Results(tmp_path))
 
 
 @dataclass(frozen=True)
@@ -147,15 +147,9 @@ def _attempts(run_dir: RunDir) -> list[tuple[str, str | None]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("hosts", "moment"),
-    [
-        ("local", "a step"),
-        ("local", "step-"),
-        ("local", "result.json"),
-        ("shared", "metrics.jsonl"),
-        ("shared", "best.ckpt"),
-    ],
-    indirect=["hosts"],
+    ("stage", "moment"),
+    [("local", "a step"), ("local", "step-"), ("local", "result.json"), ("shared", "metrics.jsonl")],
+    indirect=["stage"],
 )
 def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well(
     stage: Stage, moment: str, uninterrupted: Outcome
@@ -179,7 +173,7 @@ def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hosts", ["shared"], indirect=True)
+@pytest.mark.parametrize("stage", ["shared"], indirect=True)
 def test_run_that_another_job_trains_is_left_to_it(stage: Stage, uninterrupted: Outcome) -> None:
     with stage.paused("a", "a step") as first:
         said = _end(stage.start("b", job="8"))

@@ -5,18 +5,17 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.limits import limit, wait_for
 from tests.slurm.cluster import Cluster, free_ports
 
 PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacctmgr")
-_PATIENCE_SECONDS = 120.0
 
 
 def missing_for_accounting() -> str | None:
@@ -27,20 +26,17 @@ def missing_for_accounting() -> str | None:
 
 
 @contextmanager
-def cluster_with_accounting(
-    root: Path, settings: Mapping[str, str] = {}, orders: Iterable[Sequence[str]] = ()
-) -> Iterator[Cluster]:
+def cluster_with_accounting(root: Path, orders: Iterable[Sequence[str]]) -> Iterator[Cluster]:
     """A cluster with slurmdbd as long as the block lasts; the test that asks is skipped where programs are missing.
 
     Args:
         root: the cluster's folder, which must not exist.
-        settings: further ones of slurm.conf.
         orders: arguments of sacctmgr, for accounts and limits that are there before Slurm starts.
     """
     if missing := missing_for_accounting():
         pytest.skip(missing)
     accounting = Accounting(root)
-    cluster = Cluster(root, accounting.settings | dict(settings))
+    cluster = Cluster(root, accounting.settings)
     try:
         cluster.start_munge()
         accounting.start(cluster)
@@ -71,6 +67,7 @@ class Accounting:
             "AccountingStoragePort": str(self.port),
             "AccountingStoragePass": f"{self.root}/munge/munge.socket",
             "AccountingStorageTRES": "gres/gpu",
+            "AccountingStorageEnforce": "associations,limits,qos",
         }
 
     def start(self, cluster: Cluster) -> None:
@@ -100,7 +97,7 @@ class Accounting:
         """End both."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=_PATIENCE_SECONDS)
+            process.wait(timeout=limit())
 
     def _slurmdbd(self) -> dict[str, str]:
         return {
@@ -125,8 +122,4 @@ class Accounting:
 
 
 def _wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("waited in vain for slurmdbd or its database")
-        time.sleep(0.1)
+    wait_for(condition, "slurmdbd or its database")

@@ -6,6 +6,7 @@
 Needs root (the fake GPUs are device files) and Debian's packages slurmctld, slurmd, slurm-client and munge.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,24 +14,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from tests.slurm.processes import Process, processes
+from tests.limits import limit, wait_for
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "scancel")
-PATIENCE_SECONDS = 120.0
 
-# Partitions by the nodes that belong to them: what a scenario does to its nodes is no other scenario's business.
+# Nodes by what happens to them, which is no business of scenarios on others; each is in the partition of its name.
 PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
-    "mortal": (("n4", "n5"), "PriorityTier=1"),
-    "doomed": (("n7", "n8"), "PriorityTier=1"),
-    "low": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE"),
-    "grace": (("n6",), "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"),
-    "high": (("n6",), "PriorityTier=10 PreemptMode=OFF"),
+    "mortal": (("mortal1", "mortal2"), "PriorityTier=1"),
+    "lost": (("lost1", "lost2"), "PriorityTier=1"),
+    "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
+    "grace": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"),
+    "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
 }
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
 
@@ -78,6 +79,50 @@ def what_is_missing() -> str | None:
     return None if os.geteuid() == 0 else "fake GPUs are device files, which only root can make"
 
 
+@dataclass(frozen=True)
+class Process:
+    """One that was there a moment ago."""
+
+    pid: int
+    name: str
+    parent: int
+
+    @cached_property
+    def environ(self) -> dict[str, str]:
+        """As it was at its start; empty if it has gone or wiped it."""
+        with contextlib.suppress(OSError):
+            pairs = Path(f"/proc/{self.pid}/environ").read_bytes().decode(errors="replace").split("\0")
+            return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        return {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; one that only waits to be reaped does not."""
+        return any(one.pid == self.pid and one.name == self.name for one in processes())
+
+    def has_open(self, folder: Path) -> bool:
+        """Whether it has a file in this folder open."""
+        with contextlib.suppress(OSError):
+            return any(link.readlink().is_relative_to(folder) for link in Path(f"/proc/{self.pid}/fd").iterdir())
+        return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; one that has gone does not mind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+def processes() -> Iterator[Process]:
+    """All that run now."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                head, _, rest = (folder / "stat").read_text().rpartition(")")
+                state, parent = rest.split()[:2]
+                if state != "Z":
+                    yield Process(int(folder.name), head.partition("(")[2], int(parent))
+
+
 @dataclass
 class Cluster:
     """Its folder is all that is needed to find it again.
@@ -122,7 +167,7 @@ class Cluster:
 
     def stop_slurm(self) -> None:
         """The same, but for what other daemons need."""
-        subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=30)
+        subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=limit())
         _end(self._daemons("slurmctld", "slurmd"))
         _end([*self._members(), *self._keepers()], signal.SIGKILL)
 
@@ -167,25 +212,14 @@ class Cluster:
 
     def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """One of Slurm's commands, or any that is to find this cluster."""
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=limit())
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Ask until it is true; the longer an answer takes, the more rarely, for other scenarios need the processor.
-
-        Raises:
-            AssertionError: it did not become true.
-        """
-        begin = time.monotonic()
-        asked = begin
-        while not condition():
-            answered = time.monotonic()
-            if answered > begin + seconds:
-                raise AssertionError(f"waited {seconds:.0f} s in vain for {what}\n{self._last_words()}")
-            time.sleep(max(0.1, 2 * (answered - asked)))
-            asked = time.monotonic()
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
+        """Ask until it is true; else what Slurm says of itself is told."""
+        wait_for(condition, what, seconds, self._last_words)
 
     def _lay_out(self) -> None:
         for name in ("etc", "state", "log", "run", "munge", "dev", *(f"spool/{node}" for node in NODES)):
@@ -237,7 +271,7 @@ class Cluster:
     def _launch(self, *command: str) -> None:
         log = self.root / "log" / "start.log"
         with open(log, "ab") as file:  # a daemon that inherits a pipe would keep its reader waiting
-            subprocess.run(command, env=self.environ, stdout=file, stderr=file, check=True, timeout=60)
+            subprocess.run(command, env=self.environ, stdout=file, stderr=file, check=True, timeout=limit())
 
     def _pid(self, file: str) -> int | None:
         text = next((path.read_text() for path in self.root.glob(f"*/{file}")), "").strip()

@@ -9,11 +9,10 @@ import pytest
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
 from tests.slurm.cluster import Cluster, what_is_missing
-from tests.slurm.scenario import Scenario, scenario_of
-from tests.slurm.stage import BASE, Prepared, Stage
+from tests.slurm.stage import BASE, Prepared, Scenario, Stage, scenario_of
 
 # Most of a scenario is waiting for Slurm; more of them at once would only make trainings slow.
-_AT_ONCE = 4
+_AT_ONCE = 6
 
 
 @pytest.fixture(scope="session")
@@ -26,19 +25,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Tweets, prepared once for all scenarios."""
-    prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
-    prepared.digest(resolve(BASE, {"training.epochs": 2}, "the base run"))
-    return prepared
-
-
-@pytest.fixture(scope="session")
 def played(
-    request: pytest.FixtureRequest, cluster: Cluster, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Scenario], None]]:
     """Waits for a scenario's end; the first call starts all that were collected, in their order."""
     folder = tmp_path_factory.mktemp("stages")
+    prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
+    prepared.digest(resolve(BASE, {"training.epochs": 2}, "the base run"))
     scenarios = [one for item in request.session.items if (one := scenario_of(item)) is not None]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 

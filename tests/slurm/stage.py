@@ -1,16 +1,18 @@
-"""Where a scenario plays: a results folder of its own, grids of real trainings, and the commands that a user types."""
+"""Where a scenario plays: a results folder of its own, grids of real trainings, and the commands that a user types.
+
+Scenarios wait rather than work: all of them play at the same time, on the same cluster.
+"""
 
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from ruamel.yaml import YAML
 
 from jobs.grid_jobs import GridJobs
@@ -20,11 +22,10 @@ from sentiment.runs.records import Attempt
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
-from tests.slurm.cluster import Cluster
-from tests.slurm.processes import processes
+from tests.limits import limit
+from tests.processes import Forked, start_python
+from tests.slurm.cluster import Cluster, processes
 from tests.small_runs import Digest, digest_of
-
-PATIENCE_SECONDS = 300.0
 
 # Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
 BASE: dict[str, Any] = {
@@ -42,10 +43,45 @@ BASE: dict[str, Any] = {
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
 LONG = {"training__epochs": [60]}
+ENDLESS = {"training__epochs": [100_000]}
 SHORT = {"training__epochs": [2]}
 DIVERGES = 10**38  # as a learning rate
 
+_FORKING = f"export PYTHONPATH={Path(__file__).with_name('forking')}:$PYTHONPATH"
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
+
+
+_TRIVIAL = """
+folder={results}/slurm/{grid}/${{SLURM_JOB_NAME#{grid}-}}
+run=$(awk '/"tasks"/ {{on = 1}} on && /^      "/ {{gsub(/[ ",]/, ""); print}}' "$folder/submission.json" |
+  sed -n "$((${{SLURM_ARRAY_TASK_ID:-0}} + 1))p")
+if [ -n "$run" ]; then
+  mkdir -p "{results}/runs/{grid}/$run"
+  sed "s/{like}/$run/" {result} > "{results}/runs/{grid}/$run/.result" &&
+    mv "{results}/runs/{grid}/$run/.result" "{results}/runs/{grid}/$run/result.json"
+fi
+exit 0
+"""
+
+Scenario = Callable[["Stage"], None]
+_OF_TEST = "scenario"
+
+
+def scenario(play: Scenario) -> Callable[..., None]:
+    """Make a test of what happens on a stage. It must not use fixtures: it runs in a thread beside the others."""
+
+    @pytest.mark.slurm
+    def test(played: Callable[[Scenario], None]) -> None:
+        played(play)
+
+    test.__name__, test.__doc__, test.__module__ = play.__name__, play.__doc__, play.__module__
+    setattr(test, _OF_TEST, play)
+    return test
+
+
+def scenario_of(item: pytest.Item) -> Scenario | None:
+    """What a collected test plays; None for one of another kind."""
+    return getattr(getattr(item, "function", None), _OF_TEST, None)
 
 
 @dataclass
@@ -62,6 +98,9 @@ class Stage:
     """Whether report jobs run, which takes long beside other scenarios; else they are held."""
     environ: dict[str, str] = field(default_factory=dict)
     """What is in the shell besides."""
+    forked: bool = True
+    """Whether tasks are forked, which saves most of their work. One that is suspended, measured or hit while it starts
+    must be real."""
     more: dict[str, Any] = field(default_factory=dict)
     """Further keys of the grid's file."""
 
@@ -89,7 +128,18 @@ class Stage:
             "sbatch": {} if self.reports else {"hold": True},
         }
         sections = {"cache": {}, "report": report} | (services or {})
+        if self.forked:
+            changes["setup"] = [_FORKING, *changes.get("setup", [])]
         self.write("cluster.yaml", {"defaults": _RESOURCES | changes} | sections)
+
+    def write_trivial_cluster(self, report: dict[str, Any] | None = None, **changes: Any) -> None:
+        """All jobs, the report too, do next to nothing: a few lines of shell write a run's result."""
+        done = next(self.prepared.results.runs.glob("single/*/result.json"))
+        script = self.folder / "trivial.sh"
+        names = {"results": self.results.root, "grid": self.name, "like": done.parent.name, "result": done}
+        script.write_text(_TRIVIAL.format(**names))
+        defaults = {"time_minutes": 10, "memory_gb": 0.1, "gpus": 0, "cpus": 1, "setup": [f". {script}"], **changes}
+        self.write("cluster.yaml", {"defaults": defaults, "report": report or {}})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
         """The grid: values by the parameter's name, with `__` for dots."""
@@ -107,22 +157,16 @@ class Stage:
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         """`python -m jobs ...`; what it printed."""
         done = self.start(*arguments)
-        output, _ = done.communicate(timeout=120)
+        output, _ = done.communicate(timeout=limit())
         assert expect is None or done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{output}"
         return output
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> Forked:
         """The same, not waited for."""
         environ = self.cluster.environ | self.environ
         environ["PATH"] = f"{self.path}:{environ['PATH']}"
-        return subprocess.Popen(
-            [sys.executable, "-m", "jobs", *arguments, "--results", str(self.results.root)],
-            env=environ,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        words = ("-m", "jobs", *arguments, "--results", self.results.root)
+        return start_python(*words, environ=environ, cwd=self.folder)
 
     def submit(self, *arguments: str, expect: int | None = 0) -> str:
         """Submit the grid."""
@@ -149,17 +193,34 @@ class Stage:
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
-    def wait(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
         """Ask until it is true."""
         self.cluster.wait(condition, what, seconds)
 
-    def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_for_states(self, *states: str) -> None:
+        """Wait until these, and no others, are the states of runs."""
+        self.wait(lambda: {*self.states().values()} == {*states}, f"{states} in {self.folder}")
+
+    def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = 300.0) -> None:
         """Wait until runs have their results, and `run.json` says so."""
         self.wait(
             lambda: all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs),
             f"results in {self.folder}",
             seconds,
         )
+
+    def newest(self, kind: str) -> SubmissionDir:
+        """The newest job of a kind."""
+        return [one for one in read_submissions(self.results) if one.submission.kind == kind][-1]
+
+    def warn(self, kind: str) -> None:
+        """Send USR2, past Slurm, to the processes of the newest job of a kind."""
+        job, conf = self.newest(kind).job_id, self.cluster.environ["SLURM_CONF"]
+        for process in processes():
+            found = process.environ
+            of_job = job in (found.get("SLURM_ARRAY_JOB_ID"), found.get("SLURM_JOB_ID"))
+            if of_job and found.get("SLURM_CONF") == conf and process.name.startswith("python"):
+                process.signal(signal.SIGUSR2)
 
     def write(self, name: str, value: Any) -> Path:
         """A YAML file in its folder."""
@@ -213,11 +274,11 @@ class StagedRun:
         record = self.dir.read_record()
         return record.attempts if record else []
 
-    @property
-    def state(self) -> str:
-        """In squeue's words."""
-        done = self.stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%T", "-j", self.job, check=False)
-        return done.stdout.strip()
+    def asked(self, what: str) -> str:
+        """What squeue says of its task, by squeue's letter; nothing if it has forgotten it."""
+        return self.stage.cluster.run(
+            "squeue", "-h", "-t", "all", "-o", what, "-j", self.job, check=False
+        ).stdout.strip()
 
     def wait_for_step(self, step: int) -> None:
         """Wait until it has got so far."""
@@ -234,7 +295,7 @@ class StagedRun:
     @property
     def node(self) -> str:
         """Where its task runs."""
-        return self.stage.cluster.run("squeue", "-h", "-o", "%N", "-j", self.job).stdout.strip()
+        return self.asked("%N")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal its process, past Slurm; by default as the kernel does for want of memory: no handler, no word."""

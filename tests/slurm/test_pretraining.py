@@ -1,8 +1,7 @@
 """A language model is trained by a job of its own, and the runs that read it wait for that."""
 
 from sentiment.encoders.models import PretrainedDir
-from tests.slurm.scenario import scenario
-from tests.slurm.stage import Stage
+from tests.slurm.stage import Stage, scenario
 
 
 @scenario

@@ -1,13 +1,11 @@
 """Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
 
-import math
 from typing import Any
 
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.runs.records import GridPlan
-from sentiment.runs.state import RungRanking, Rungs, read_rungs
-from tests.slurm.scenario import scenario
-from tests.slurm.stage import DIVERGES, Stage, StagedRun
+from sentiment.runs.rungs import RungRanking, Rungs, read_rungs
+from tests.slurm.stage import Stage, StagedRun, scenario
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to epoch 18 and its end.
 _HALVING = {
@@ -40,12 +38,13 @@ def _decided(ranking: RungRanking) -> list[tuple[str, float | None]]:
     return [(trial.run_id, trial.value) for trial in ranking.trials]
 
 
-def _expected(stage: Stage, failed: tuple[str, ...] = ()) -> list[list[tuple[str, float | None]]]:
-    """The rankings of an undisturbed search, by runs that were never paused; `failed` never get to a rung's end."""
-    trials, found = [run.run_id for run in stage.runs], []
+def _expected(stage: Stage) -> list[list[tuple[str, float | None]]]:
+    """The rankings of an undisturbed search, by runs that were never paused."""
+    trials = [run.run_id for run in stage.runs]
+    found: list[list[tuple[str, float | None]]] = []
     for epochs, promoted in ((2, 2), (6, 1)):
-        values = {run_id: None if run_id in failed else _score(stage, run_id, epochs) for run_id in trials}
-        order = sorted(values, key=lambda run_id: values[run_id] or math.inf)
+        values = {run_id: _score(stage, run_id, epochs) for run_id in trials}
+        order = sorted(values, key=values.__getitem__)
         found.append([(run_id, values[run_id]) for run_id in order])
         chosen = {*order[:promoted]}
         trials = [run.run_id for run in stage.runs if run.run_id in chosen]
@@ -74,13 +73,12 @@ def _wait_for_winner(stage: Stage) -> StagedRun:
     return winner
 
 
-def _assert_undisturbed(stage: Stage, failed: tuple[str, ...] = ()) -> None:
+def _assert_undisturbed(stage: Stage) -> None:
     winner = _wait_for_winner(stage)
-    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == _expected(stage, failed)
+    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == _expected(stage)
     assert winner.matches_uninterrupted()
     states = stage.states()
     assert states.pop(winner.run_id) == "COMPLETED"
-    assert {states.pop(run_id) for run_id in failed} <= {"FAILED"}
     assert set(states.values()) == {"PRUNED"}
 
 
@@ -130,55 +128,6 @@ def test_search_of_which_a_task_is_killed_in_each_rung_decides_as_undisturbed(st
 
 
 @scenario
-def test_trial_that_diverges_ranks_last_and_what_was_decided_stays(stage: Stage) -> None:
-    _begin(stage, training__learning_rate=[0.0005, 0.002, 0.004, DIVERGES])
-    diverged = stage.runs[3]
-    _wait_for_winner(stage)
-    first = _rungs(stage).rankings[0]
-    assert first.trials[-1].run_id == diverged.run_id
-    assert "DivergedError" in first.trials[-1].why
-    before = [_decided(ranking) for ranking in _rungs(stage).rankings]
-    assert "1 of 4 runs missed the ranking of their rung" in stage.submit()
-    assert "1 of 4 runs submitted" in stage.rerun(diverged.run_id)
-    stage.wait(lambda: stage.states()[diverged.run_id] == "FAILED", "its second end")
-    assert [_decided(ranking) for ranking in _rungs(stage).rankings] == before
-
-
-@scenario
-def test_trial_that_is_rerun_before_the_ranking_counts_like_any_other(stage: Stage) -> None:
-    """The slots wait for it as well: they are submitted anew, in one chain with it."""
-    stage.write_cluster(parallelism=1)
-    _begin(stage)
-    first = stage.runs[0]
-    first.wait_for_step(5)
-    first.kill()
-    stage.wait(lambda: stage.states()[first.run_id] == "FAILED", "its end")
-    waiting = [folder.job_id for folder in _slots(stage)]
-    assert "1 of 4 runs submitted" in stage.rerun()
-    queued = stage.cluster.run("squeue", "-h", "-o", "%A").stdout.split()
-    assert not {*waiting} & {*queued}
-    _assert_undisturbed(stage)
-
-
-@scenario
-def test_search_that_loses_nodes_before_and_after_a_ranking_decides_the_same(stage: Stage) -> None:
-    stage.write_cluster(partition="doomed")
-    _begin(stage)
-    first = stage.runs[0]
-    first.wait_for_step(20)
-    node = first.node
-    stage.cluster.kill_node(node)
-    stage.wait(lambda: _rungs(stage).current >= 1, "the first ranking")
-    stage.cluster.start_node(node)
-    promoted = _run(stage, _rungs(stage).rankings[0].chosen[0])
-    stage.wait(lambda: len(promoted.attempts) >= 2 and promoted.attempts[-1].first_step > 0, "its slot")
-    promoted.wait_for_step(promoted.attempts[-1].first_step + 5)
-    if promoted.attempts[-1].end is None:
-        stage.cluster.kill_node(promoted.node)
-    _assert_undisturbed(stage)
-
-
-@scenario
 def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitted(stage: Stage) -> None:
     _begin(stage, training__batch_size=[4])  # so many steps that a rung outlasts the command
     first = stage.runs[0]
@@ -214,30 +163,6 @@ def test_slot_that_begins_before_the_others_and_is_requeued_while_it_ranks_decid
     assert len(_run(stage, _rungs(stage).rankings[0].chosen[0]).attempts) == 1
     stage.cluster.run("scontrol", "release", slots.job(0))
     _assert_undisturbed(stage)
-
-
-@scenario
-def test_search_whose_submitter_is_killed_between_rungs_is_submitted_whole_by_the_next(stage: Stage) -> None:
-    """Before the call for a rung's slots, and then right after it."""
-    stage.more = _HALVING
-    stage.write_grid(**_TRIALS)
-    for number, script in ((2, "kill -9 $PPID"), (3, '/usr/bin/sbatch "$@"; kill -9 $PPID')):
-        folder = stage.folder / f"call {number}"
-        folder.mkdir()
-        calls = folder / "calls"
-        counting = f'echo >> "{calls}"; [ "$(wc -l < "{calls}")" -lt {number} ] && exec /usr/bin/sbatch "$@"'
-        (folder / "sbatch").write_text(f"#!/bin/sh\n{counting}\n{script}\n")
-        (folder / "sbatch").chmod(0o755)
-        stage.path = str(folder)
-        stage.submit(expect=-9)
-    stage.path = ""
-    stage.submit()
-    queued = stage.cluster.run("squeue", "-h", "-o", "%A", "-t", "pending,running", "--me").stdout.split()
-    mine = [one for one in _slots(stage) if one.job_id in queued]
-    assert sorted(one.submission.rung or 0 for one in mine) == [1, 2]  # and none twice
-    _assert_undisturbed(stage)
-    assert [len(run.attempts) for run in stage.runs].count(3) == 1  # the winner's: one for each rung
-    assert sum(len(run.attempts) for run in stage.runs) == 4 + 2 + 1
 
 
 @scenario

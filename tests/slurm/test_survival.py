@@ -1,20 +1,19 @@
 """What clusters do to running tasks: nothing is lost by it, and no step is done twice where there was a warning."""
 
+import os
 import signal
+import sys
 
-from tests.serving import serving
-from tests.slurm.cluster import Cluster
-from tests.slurm.scenario import scenario
-from tests.slurm.stage import LONG, SHORT, Stage
-from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import TrackedRun
+from tests.hosts import hosts
+from tests.slurm.cluster import Cluster, processes
+from tests.slurm.stage import ENDLESS, LONG, SHORT, Stage, scenario
 
 
 @scenario
 def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
     """The limit is Slurm's own minute, in which the run must start, train and save; it would take many."""
     stage.write_cluster(time_minutes=1, attempts_without_progress=10)
-    stage.write_grid(seed=[1], training__epochs=[100_000])
+    stage.write_grid(seed=[1], **ENDLESS)
     stage.submit()
     (run,) = stage.runs
     run.wait_for_attempt(2)
@@ -28,44 +27,30 @@ def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
 
 
 @scenario
-def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> None:
-    """The last task carries the array's own id: by it a requeue would restart all tasks, completed ones too."""
-    stage.write_grid(seed=[1, 2, 3, 4], **LONG)
-    stage.submit()
-    assert "nothing to submit" in stage.submit()
-    first, *_, last = stage.runs
-    for cut in range(1, 4):
-        for run in stage.runs[1:]:
-            run.wait_for_attempt(cut)
-            run.wait_for_step(run.attempts[-1].first_step + 30)
-            run.send("USR2")
-        for run in stage.runs[1:]:
-            stage.wait(lambda run=run, cut=cut: run.attempts[cut - 1].end is not None, "the cut")
-        stage.wait_completed([first])
-    stage.wait_completed(stage.runs)
-    for run in stage.runs:
-        *cuts, end = run.attempts
-        assert [cut.detail for cut in cuts] == [] if run == first else ["SIGUSR2"] * 3
-        assert end.reason == "completed"
-        assert [cut.last_step for cut in cuts] == [later.first_step for later in run.attempts[1:]]
-        assert run.matches_uninterrupted()
-    assert last.job.endswith("_3")
-    assert "nothing to submit" in stage.submit()
-
-
-@scenario
-def test_requeue_by_an_administrator_loses_nothing(stage: Stage) -> None:
-    stage.write_grid(seed=[1])
+def test_run_whose_node_only_seems_dead_is_taken_over_and_the_former_process_writes_nothing_more(stage: Stage) -> None:
+    """Slurm starts its task elsewhere, and two processes have the same run; the file system passes no locks."""
+    stage.forked = False
+    host = f"PYTHONPATH={hosts.PRETENDED} HOST_NAME=$SLURMD_NODENAME HOST_LOCKS=local HOST_FOLDER={stage.folder}"
+    stage.write_cluster(partition="lost", setup=[f"export {host}"])
+    stage.write_grid(seed=[1], **LONG)
     stage.submit()
     (run,) = stage.runs
-    run.wait_for_step(60)
-    stage.cluster.run("scontrol", "requeue", run.job)
+    run.wait_for_step(40)
+    node = run.node
+    first = [one for one in processes() if one.environ.get("HOST_NAME") == node and one.name.startswith("python")]
+    assert first
+    for process in first:
+        process.signal(signal.SIGSTOP)  # what is left of the run would not outlast Slurm's patience
+    stage.cluster.lose_node(node)
+    run.wait_for_attempt(2)
+    run.wait_for_step(run.attempts[1].first_step + 1)
+    for process in first:
+        process.signal(signal.SIGCONT)
     stage.wait_completed([run])
-    first, second = run.attempts
-    assert (first.reason, first.detail) == ("signal", "SIGTERM")
-    assert second.first_step == first.last_step
-    assert second.restart_count == 1
+    (completed,) = [attempt.host for attempt in run.attempts if attempt.reason == "completed"]
+    assert completed != node
     assert run.matches_uninterrupted()
+    stage.wait(lambda: not any(one.alive for one in first), "the end of the former process")
 
 
 @scenario
@@ -75,14 +60,57 @@ def test_run_whose_node_dies_goes_on_elsewhere_from_its_checkpoint(stage: Stage)
     stage.submit()
     (run,) = stage.runs
     run.wait_for_step(90)
-    node = run.node
-    stage.cluster.kill_node(node)
+    stage.cluster.kill_node(run.node)
     stage.wait_completed([run])
     first, second = run.attempts
     assert first.end is None
     assert second.first_step >= 80  # it saves every 40 steps
     assert run.matches_uninterrupted()
-    stage.cluster.start_node(node)
+
+
+@scenario
+def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> None:
+    """The last task carries the array's own id: by it a requeue would restart all tasks, completed ones too."""
+    stage.write_grid(seed=[1, 2, 3], **LONG)
+    stage.submit()
+    assert "nothing to submit" in stage.submit()
+    first, *others = stage.runs
+    for cut in (1, 2):
+        for run in others:
+            run.wait_for_attempt(cut)
+            run.wait_for_step(run.attempts[-1].first_step + 30)
+            run.send("USR2")
+        for run in others:
+            stage.wait(lambda run=run, cut=cut: run.attempts[cut - 1].end is not None, "the cut")
+        stage.wait_completed([first])
+    stage.wait_completed(stage.runs)
+    for run in stage.runs:
+        *cuts, end = run.attempts
+        assert [cut.detail for cut in cuts] == [] if run == first else ["SIGUSR2"] * 2
+        assert end.reason == "completed"
+        assert [cut.last_step for cut in cuts] == [later.first_step for later in run.attempts[1:]]
+        assert run.matches_uninterrupted()
+    assert others[-1].job.endswith("_2")
+    assert "nothing to submit" in stage.submit()
+
+
+@scenario
+def test_requeue_by_an_administrator_loses_nothing(stage: Stage) -> None:
+    """And jobs do not inherit what another job left in the shell."""
+    stage.environ = {"SLURM_JOB_ID": "1", "SLURM_MEM_PER_CPU": "1", "SBATCH_PARTITION": "high"}
+    stage.write_grid(seed=[1])
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(60)
+    assert run.asked("%P") == "main"
+    stage.cluster.run("scontrol", "requeue", run.job)
+    stage.wait_completed([run])
+    first, second = run.attempts
+    assert (first.reason, first.detail) == ("signal", "SIGTERM")
+    assert second.first_step == first.last_step
+    assert (second.job, second.restart_count) == (first.job, 1)
+    assert second.job == run.job
+    assert run.matches_uninterrupted()
 
 
 @scenario
@@ -98,7 +126,7 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
     urgent = ("--partition=high", "--exclusive", "--parsable", "--output=/dev/null", "--wrap=sleep 600")
     job = stage.cluster.run("sbatch", *urgent).stdout.strip()
     for run in runs:
-        stage.wait(lambda run=run: run.state == "PENDING", "preemption")
+        stage.wait(lambda run=run: run.asked("%T") == "PENDING", "preemption")
         assert run.stage.states() == {run.run_id: "PENDING"}
     stage.cluster.run("scancel", job)
     stage.wait_completed(runs)
@@ -110,13 +138,23 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
 
 
 @scenario
-def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage: Stage) -> None:
-    """On a cluster of its own: Slurm's commands fail for everybody meanwhile."""
-    with Cluster(stage.cluster.root.with_name("slurm-away")) as stage.cluster:
+def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -> None:
+    """A cluster of its own: few tasks in an array, none requeued by default, and no commands for a while."""
+    settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal", "MaxArraySize": "4"}
+    with Cluster(stage.cluster.root.with_name("slurm-other"), settings) as stage.cluster:
+        many = stage.beside("many")
+        many.write_trivial_cluster(sbatch={"hold": True})
+        many.write_grid(seed=list(range(10)))
+        assert ", 4 tasks " in many.submit()
+        assert len({run.job for run in many.runs}) == 4
+        assert "10 runs cancelled" in many.run("cancel", many.name)
         stage.write_grid(seed=[1], **LONG)
         stage.submit()
         (run,) = stage.runs
-        run.wait_for_step(40)
+        run.wait_for_step(30)
+        run.send("USR2")
+        run.wait_for_attempt(2)
+        run.wait_for_step(run.attempts[1].first_step + 10)
         stage.cluster.stop_controller()
         run.wait_for_step(run.step + 5)  # training does not mind
         run.kill(signal.SIGUSR2)
@@ -124,7 +162,7 @@ def test_run_whose_time_is_over_while_slurmctld_is_away_is_requeued_later(stage:
         stage.cluster.start_controller()
         assert stage.states()[run.run_id] in ("RUNNING", "COMPLETING", "PENDING")  # and neither failed nor lost
         stage.wait_completed([run])
-        assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
+        assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", "SIGUSR2", None]
         assert run.matches_uninterrupted()
 
 
@@ -134,6 +172,8 @@ def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None
 
     It is not sent through scancel: one that comes while a task is on its way out makes Slurm forget to requeue it.
     """
+    stage.forked = False
+    stage.write_cluster()
     stage.write_grid(seed=[1], **SHORT)
     stage.submit()
     (run,) = stage.runs
@@ -147,55 +187,48 @@ def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None
     assert run.step == 0
     stage.wait_completed([run])
     assert run.attempts[-1].restart_count == 1
-    stage.wait(lambda: stage.states() == {run.run_id: "COMPLETED"}, "completion")
+    stage.wait_for_states("COMPLETED")
 
 
 @scenario
-def test_several_runs_in_one_task_are_cut_and_go_on_together(stage: Stage) -> None:
-    stage.write_cluster(at_once=2)
-    stage.write_grid(seed=[1, 2], **LONG)
-    assert "1 tasks" in stage.submit()
-    first, second = stage.runs
-    first.wait_for_step(30)
-    second.wait_for_step(30)
-    assert first.job == second.job
-    first.send("USR1")
-    stage.wait_completed([first, second])
-    for run in (first, second):
-        assert [attempt.detail for attempt in run.attempts] == ["SIGUSR1", None]
-        assert run.matches_uninterrupted()
-
-
-@scenario
-def test_site_that_does_not_requeue_by_default_requeues_ours(stage: Stage) -> None:
-    settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal"}
-    with Cluster(stage.cluster.root.with_name("slurm-no-requeue"), settings) as stage.cluster:
-        stage.write_grid(seed=[1])
-        stage.submit()
-        (run,) = stage.runs
-        run.wait_for_step(30)
-        run.send("USR2")
-        stage.wait_completed([run])
-        assert [attempt.reason for attempt in run.attempts] == ["signal", "completed"]
-        assert run.matches_uninterrupted()
-
-
-@scenario
-def test_run_that_was_cut_is_one_run_at_wandb_with_each_row_once(stage: Stage) -> None:
-    """Where nothing else is said, tasks write W&B's files, and a machine with a network uploads the run."""
-    stage.write_grid(seed=[1])
-    stage.submit("--set", "tracking.wandb=auto")
+def test_suspended_run_is_neither_lost_nor_submitted_again_and_goes_on_when_it_is_resumed(stage: Stage) -> None:
+    stage.forked = False
+    stage.write_cluster()
+    stage.write_grid(seed=[1], **LONG)
+    stage.submit()
     (run,) = stage.runs
-    run.wait_for_step(30)
-    run.send("USR2")
+    run.wait_for_step(40)
+    stage.cluster.run("scontrol", "suspend", run.job)
+    stage.wait(lambda: run.asked("%T") == "SUSPENDED", "the suspension")
+    os.utime(run.dir.lock_file, (0, 0))  # as after minutes without a sign of life
+    assert stage.states() == {run.run_id: "SUSPENDED"}
+    for output in (stage.rerun("--only", "lost"), stage.submit()):
+        assert "nothing to submit" in output
+    stage.cluster.run("scontrol", "resume", run.job)
     stage.wait_completed([run])
-    assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", None]
-    tracked = TrackedRun(run.dir.read_config(), stage.results, run.dir)
-    assert len(tracked.offline_files) == 2
-    with serving(StubServer()) as server:
-        stage.environ = server.environ
-        said = stage.run("sync")
-    assert said == f"{stage.name}/{run.run_id}: {len(tracked.rows)} rows at W&B, {len(tracked.rows)} of them new\n"
-    (stored,) = server.runs.values()
-    assert stored.rows == tracked.rows
-    assert stored.exit_code == 0
+    assert len(run.attempts) == 1
+    assert run.matches_uninterrupted()
+
+
+@scenario
+def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: Stage) -> None:
+    """In place of Apptainer a script that starts the command outside; no container of this test knows Slurm."""
+    program = stage.folder / "bin" / "apptainer"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nwhile [ "$1" != torch.sif ]; do shift; done\nshift\nPATH=/nowhere exec "$@"\n')
+    program.chmod(0o755)
+    image = {"image": "torch.sif", "python": sys.executable}
+    share = {"gpus": 0, "gres": "shard:1"}
+    stage.write_cluster(container=image, setup=[f"export PATH={program.parent}:$PATH"], **share)
+    stage.write_grid(seed=[1])
+    assert "ok    cluster.yaml defaults" in stage.run("doctor", "--cluster", "cluster.yaml", expect=None)
+    stage.submit()
+    (run,) = stage.runs
+    run.wait_for_step(40)
+    run.send("USR2")
+    stage.wait_completed(stage.runs)
+    first, second = run.attempts
+    assert (first.detail, second.first_step) == ("SIGUSR2", first.last_step)
+    assert (second.job, second.restart_count) == (first.job, 1)
+    assert run.asked("%b") == "gres/shard:1"
+    assert run.matches_uninterrupted()

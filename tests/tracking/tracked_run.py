@@ -14,6 +14,7 @@ from typing import Any
 from sentiment.config_file import dotted
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import mirrored
+from tests.processes import Forked, start_python
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
@@ -56,14 +57,9 @@ class TrackedRun(Experiment):
             output, _ = command.communicate()
         return command.returncode, output
 
-    def start_sync(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start_sync(self, *arguments: str) -> Forked:
         """Start the same command, and don't wait for it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "jobs", "sync", "--results", str(self.run_dir.results.root), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return start_python("-m", "jobs", "sync", "--results", self.run_dir.results.root, *arguments)
 
 
 @dataclass

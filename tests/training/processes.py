@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.runs.run_dir import Results, RunDir
-
-DEADLINE_SECONDS = 120.0
+from tests.limits import limit
+from tests.processes import Forked, run_python, start_python
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,28 @@ def train_command(config: Path, results: Path) -> list[str]:
     return [sys.executable, "-m", "sentiment", "train", str(config), "--results", str(results)]
 
 
-def start(config: Path, results: Path) -> "subprocess.Popen[str]":
+def start(config: Path, results: Path) -> Forked:
     """Start training; what it prints can be read from its `stdout`."""
-    return subprocess.Popen(train_command(config, results), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return start_python(*train_command(config, results)[1:])
 
 
 def digest(run_dir: RunDir) -> str:
     """What the command of this name prints."""
-    command = [sys.executable, "-m", "sentiment", "show", str(run_dir.path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_python("-m", "sentiment", "show", run_dir.path)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
     """Whether it came true while the process lived."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + limit()
     while process.poll() is None:
         if condition():
             return True
         if time.monotonic() > deadline:
             process.kill()
             output, _ = process.communicate()
-            raise AssertionError(f"nothing happened for {DEADLINE_SECONDS:.0f} s; it said:\n{output}")
+            raise AssertionError(f"nothing happened for {limit():.0f} s; it said:\n{output}")
         time.sleep(0.0005)
     return False
 

