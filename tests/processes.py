@@ -15,6 +15,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import os
 import pickle
 import pkgutil
@@ -90,8 +91,7 @@ class Forked(subprocess.Popen[str]):
         self._line = ask(server(), list(map(os.fspath, args))[1:], cwd or Path.cwd(), env or os.environ, streams)
         self.pid = int(self._line.readline())
         self._child_created = True
-        for fd in {stdin, stdout, stderr} - {-1}:
-            os.close(fd)
+        self._close_pipe_fds(*pipes[:6])
 
     def _internal_poll(self, _deadstate: object = None) -> int | None:
         if self.returncode is None and select.select([self._line], [], [], 0)[0]:
@@ -224,10 +224,10 @@ def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str
         signal.signal(number, signal.SIG_IGN)
     unbuffered = arguments[0] == "-u" or "PYTHONUNBUFFERED" in environ
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for good
+    binary = open(1, "wb", 0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(binary, encoding="utf-8", line_buffering=os.isatty(1), write_through=unbuffered)
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, errors="backslashreplace")  # noqa: SIM115
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
-    sys.stdout.reconfigure(line_buffering=os.isatty(1), write_through=unbuffered)
     sys.stderr.reconfigure(line_buffering=True)
     arguments = arguments[arguments[0] == "-u" :]
     kind = arguments.pop(0) if arguments[0] in ("-m", "-c") else "script"

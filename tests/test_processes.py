@@ -45,7 +45,8 @@ def test_path_of_its_own_comes_first(tmp_path: Path) -> None:
 
 
 def test_process_is_signalled_and_ends_with_who_started_it() -> None:
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('heard')); print('ready'); input()"
+    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('heard'))"
+    code = f"import signal, sys; {handler}; print('ready'); sys.stdin.readline()"
     with start_python("-u", "-c", code, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

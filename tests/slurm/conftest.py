@@ -1,5 +1,6 @@
 """One cluster for all scenarios, which begin together and play side by side."""
 
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -20,8 +21,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running cluster; no test changes its settings."""
     if missing := what_is_missing():
         pytest.skip(missing)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its daemons end in any case
     with Cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
+    signal.signal(signal.SIGTERM, former)
 
 
 @pytest.fixture(scope="session")

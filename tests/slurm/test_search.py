@@ -163,19 +163,3 @@ def test_slot_that_begins_before_the_others_and_is_requeued_while_it_ranks_decid
     assert len(_run(stage, _rungs(stage).rankings[0].chosen[0]).attempts) == 1
     stage.cluster.run("scontrol", "release", slots.job(0))
     _assert_undisturbed(stage)
-
-
-@scenario
-def test_rounds_of_a_search_follow_each_other_without_anybody(stage: Stage) -> None:
-    """The job that ends a round suggests and submits the next one."""
-    stage.reports = True
-    stage.write_cluster()
-    stage.more = {"method": "bayes", "controller": {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}}
-    stage.write_grid(training__learning_rate=[0.002, 0.003, 0.004, 0.005, 0.006], training__epochs=[2])
-    stage.submit()
-    first = [run.run_id for run in stage.runs]
-    stage.wait(lambda: len(stage.runs) == 4, "the second round")
-    stage.wait_completed(stage.runs)
-    assert [run.run_id for run in stage.runs][:2] == first
-    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the end")
-    assert "nothing to submit" in stage.submit()

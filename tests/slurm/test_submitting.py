@@ -7,7 +7,6 @@ from jobs.submissions import read_submissions
 from sentiment.files import ROOT
 from sentiment.runs.code_version import running_code
 from tests.limits import limit
-from tests.slurm.accounting import cluster_with_accounting
 from tests.slurm.stage import DIVERGES, SHORT, Stage, scenario
 
 ELMO = {"elmo__model": ["tiny"], "elmo__combine": ["beside"]}
@@ -126,25 +125,6 @@ def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_refuse_what
     stage.rerun("--new-code")
     stage.wait_completed([other])
     assert other.matches_uninterrupted()
-
-
-@scenario
-def test_grid_that_is_larger_than_a_limit_is_refused_as_a_whole_and_told_what_fits(stage: Stage) -> None:
-    orders = (
-        ("add", "account", "acc"),
-        ("add", "user", "root", "account=acc"),
-        ("modify", "user", "root", "set", "MaxSubmitJobs=9"),
-    )
-    with cluster_with_accounting(stage.cluster.root.with_name("slurm-strict"), orders) as stage.cluster:
-        stage.write_trivial_cluster(account="acc", sbatch={"hold": True})
-        stage.write_grid(seed=list(range(30)))
-        refused = stage.submit(expect=3)
-        assert "AssocMaxSubmitJobLimit" in refused
-        assert refused.rstrip().endswith("`tasks: N` in the cluster's file does with N tasks what takes 30 here")
-        assert read_submissions(stage.results) == []
-        assert stage.results.read_grid(stage.name) is None  # nothing is planned yet, so the file may be changed
-        stage.write_trivial_cluster(account="acc", tasks=4, sbatch={"hold": True})
-        assert "30 of 30 runs submitted" in stage.submit()
 
 
 @scenario

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import sys
 
+from jobs.submissions import read_submissions
 from tests.hosts import hosts
 from tests.slurm.cluster import Cluster, processes
-from tests.slurm.stage import ENDLESS, LONG, SHORT, Stage, scenario
+from tests.slurm.stage import ENDLESS, LONG, Stage, scenario
 
 
 @scenario
@@ -139,8 +139,8 @@ def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage)
 
 @scenario
 def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -> None:
-    """A cluster of its own: few tasks in an array, none requeued by default, and no commands for a while."""
-    settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal", "MaxArraySize": "4"}
+    """A cluster of its own: few tasks in an array, few jobs, none requeued by default, and no commands for a while."""
+    settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal", "MaxArraySize": "4", "MaxJobCount": "12"}
     with Cluster(stage.cluster.root.with_name("slurm-other"), settings) as stage.cluster:
         many = stage.beside("many")
         many.write_trivial_cluster(sbatch={"hold": True})
@@ -164,30 +164,12 @@ def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -
         stage.wait_completed([run])
         assert [attempt.detail for attempt in run.attempts] == ["SIGUSR2", "SIGUSR2", None]
         assert run.matches_uninterrupted()
-
-
-@scenario
-def test_warning_while_the_program_starts_does_not_kill_it(stage: Stage) -> None:
-    """By default it would: the interpreter has no handlers yet, and Slurm would call it FAILED.
-
-    It is not sent through scancel: one that comes while a task is on its way out makes Slurm forget to requeue it.
-    """
-    stage.forked = False
-    stage.write_cluster()
-    stage.write_grid(seed=[1], **SHORT)
-    stage.submit()
-    (run,) = stage.runs
-
-    def warned() -> bool:
-        for _ in range(10):
-            run.kill(signal.SIGUSR2)
-        return "saved, and requeued" in run.log
-
-    stage.wait(warned, "an end before the first step")
-    assert run.step == 0
-    stage.wait_completed([run])
-    assert run.attempts[-1].restart_count == 1
-    stage.wait_for_states("COMPLETED")
+        more = stage.beside("more")  # of twelve jobs that Slurm remembers at most
+        more.write_trivial_cluster(sbatch={"hold": True})
+        more.write_grid(seed=list(range(10)))
+        assert "`tasks: N` in the cluster's file" in more.submit(expect=3)
+        assert read_submissions(more.results) == []
+        assert more.results.read_grid(more.name) is None  # nothing is planned yet, so the file may be changed
 
 
 @scenario
@@ -207,28 +189,4 @@ def test_suspended_run_is_neither_lost_nor_submitted_again_and_goes_on_when_it_i
     stage.cluster.run("scontrol", "resume", run.job)
     stage.wait_completed([run])
     assert len(run.attempts) == 1
-    assert run.matches_uninterrupted()
-
-
-@scenario
-def test_run_in_a_container_is_requeued_from_outside_and_loses_nothing(stage: Stage) -> None:
-    """In place of Apptainer a script that starts the command outside; no container of this test knows Slurm."""
-    program = stage.folder / "bin" / "apptainer"
-    program.parent.mkdir()
-    program.write_text('#!/bin/sh\nwhile [ "$1" != torch.sif ]; do shift; done\nshift\nPATH=/nowhere exec "$@"\n')
-    program.chmod(0o755)
-    image = {"image": "torch.sif", "python": sys.executable}
-    share = {"gpus": 0, "gres": "shard:1"}
-    stage.write_cluster(container=image, setup=[f"export PATH={program.parent}:$PATH"], **share)
-    stage.write_grid(seed=[1])
-    assert "ok    cluster.yaml defaults" in stage.run("doctor", "--cluster", "cluster.yaml", expect=None)
-    stage.submit()
-    (run,) = stage.runs
-    run.wait_for_step(40)
-    run.send("USR2")
-    stage.wait_completed(stage.runs)
-    first, second = run.attempts
-    assert (first.detail, second.first_step) == ("SIGUSR2", first.last_step)
-    assert (second.job, second.restart_count) == (first.job, 1)
-    assert run.asked("%b") == "gres/shard:1"
     assert run.matches_uninterrupted()
