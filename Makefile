@@ -2,30 +2,7 @@
 
 RUN     ?= rnn
 RESULTS ?= results
-DATA    ?=
-SET     ?=
-GRID    ?=
-MODELS  ?= small original-5.5b
-PYTEST  ?=
 BENCH   ?= data training report
-DRY_RUN ?=
-LOCAL   ?=
-RERUN   ?=
-MINUTES ?= 5
-TEXT_COLUMN  ?=
-LABEL_COLUMN ?=
-POSITIVE ?=
-NEGATIVE ?=
-# Where pip looks for torch besides its usual index; https://download.pytorch.org/whl/cpu has small builds without CUDA.
-TORCH_INDEX ?=
-
-VENV   := .venv
-BIN    := $(VENV)/bin
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
-	&& echo $$p && break; done)
-PIP    := $(BIN)/python -m pip --disable-pip-version-check install --no-warn-conflicts \
-	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
 # and dollar signs, and nothing in them is run.

@@ -12,7 +12,6 @@ from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, Rungs, RunProgress, Standing, judge, read_rungs, read_standing
 from tests.jobs.submitted import a_plan, attempt_of
-from tests.processes import run_python
 
 PAUSE = attempt_of(None, reason="paused")
 
@@ -152,56 +151,6 @@ def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -
     assert undecided.settle().rankings == first.rankings
     assert _rungs(results, plan).rankings == first.rankings
     assert not [path for path in results.ranking_file("g", 0).parent.iterdir() if path.suffix == ".tmp"]
-
-
-_RANKERS = """
-import os, sys
-from pathlib import Path
-from sentiment import files
-from sentiment.runs.run_dir import Results
-from sentiment.runs.rungs import read_rungs
-
-results = Results(Path(sys.argv[1]))
-rungs = read_rungs(results, results.read_grid("g"))
-link = os.link
-
-def rank(die):
-    if os.fork() == 0:
-        if die == "before the file": files.write_atomically = lambda *_: os._exit(9)
-        if die == "before the link": os.link = lambda *_: os._exit(9)
-        if die == "after the link": os.link = lambda *names: (link(*names), os._exit(9))
-        rungs.settle()
-        os._exit(0)
-
-for die in sys.argv[2].split(","):
-    rank(die)
-codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in sys.argv[2].split(",")]
-print(*sorted(codes))
-"""
-
-
-@pytest.mark.parametrize(
-    ("rankers", "codes"),
-    [
-        ("before the file,before the link", "9 9"),
-        ("after the link", "9"),
-        ("before the link,after the link,lives,lives,lives,lives", None),
-    ],
-)
-def test_rankers_that_die_and_rankers_that_race_leave_one_ranking(
-    results: Results, rankers: str, codes: str | None
-) -> None:
-    """A slot that is requeued, or loses its node, while it ranks; and all slots of a rung at once."""
-    plan = _plan(3)
-    results.write_grid(plan)
-    for run, score in enumerate([0.6, 0.7, 0.8]):
-        _log(results, run, [score])
-    done = run_python("-c", _RANKERS, results.root, rankers).stdout.strip()
-    assert codes in (None, done)
-    before = results.ranking_file("g", 0).read_bytes() if "after" in rankers else None
-    rungs = _rungs(results, plan)
-    assert _order(rungs if before else rungs.settle()) == [2, 1, 0]
-    assert before in (None, results.ranking_file("g", 0).read_bytes())
 
 
 def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> None:

@@ -158,9 +158,11 @@ def measure(size: int, device: torch.device, batches: int, repeats: int) -> None
     taken: dict[str, list[float]] = {name: [] for name in epochs}
     for number in range(repeats + 1):
         for name, epoch in epochs.items():
+            print(f"\r  {f'round {number} of {repeats}, {name}':60}", end="", flush=True)
             spent = seconds(epoch, device)
             if number:  # the first is to warm up
                 taken[name].append(spent)
+    print(f"\r{'':62}\r", end="")
     for name, spent in taken.items():
         plain, good = (
             statistics.median(slow / fast for slow, fast in zip(taken[way], spent, strict=True))

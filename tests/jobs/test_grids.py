@@ -2,8 +2,6 @@
 
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from sentiment.errors import ConfigError, DataError, DivergedError, MemoryExhaus
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid, write_yaml
+from tests.processes import run_python
 from tests.small_runs import Experiment, digest_of
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
@@ -335,9 +334,7 @@ def _perform(command: list[str], results: Results) -> Path:
     """Give a command as it is printed; the directory of the run that it trained."""
     python, *words = shlex.split(shlex.join(command))
     assert python == "python"
-    done = subprocess.run(
-        [sys.executable, *words, "--results", str(results.root)], capture_output=True, text=True, cwd=results.root
-    )
+    done = run_python(*words, "--results", results.root, cwd=results.root)
     assert done.returncode == 0, done.stderr
     (result,) = (results.runs / "single").glob("*/result.json")
     return result.parent

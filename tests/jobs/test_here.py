@@ -22,6 +22,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_rungs
 from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_base, write_grid
+from tests.processes import Forked, run_command
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
 from tests.terminals import on_terminal
 from tests.training.processes import wait_until
@@ -46,24 +47,24 @@ class Here:
     def run(self, *options: str) -> tuple[int, list[str]]:
         """Run the grid; the exit code and what was printed."""
         command = self.command("submit", str(self.grid), "--local", *options)
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environ)
+        done = run_command(command, env=self.environ)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, done.stdout.splitlines()
 
     def jobs(self, *arguments: str) -> tuple[int, list[str]]:
         """Another command; its exit code and what was printed."""
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, env=self.environ)
+        done = run_command(self.command(*arguments), env=self.environ)
         assert done.stderr == "", done.stderr
         return done.returncode, done.stdout.splitlines()
 
-    def start(self, *options: str) -> "subprocess.Popen[str]":
+    def start(self, *options: str) -> Forked:
         command = self.command("submit", str(self.grid), "--local", *options)
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(command, text=True, env=self.environ, **streams)
+        return Forked(command, text=True, env=self.environ, **streams)
 
     def states(self) -> tuple[int, list[str]]:
         """The exit code of `status`, and the states of all runs in their order."""
-        done = subprocess.run(self.command("status", "--json"), capture_output=True, text=True, env=self.environ)
+        done = run_command(self.command("status", "--json"), env=self.environ)
         (grid,) = json.loads(done.stdout)
         return done.returncode, [row["state"] for row in grid["rows"]]
 
@@ -138,7 +139,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(here: MakeHere, tmp_p
     before = [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]]
     write_tweets(table, invented_tweets(300, seed=6))
     rerun = grid.command("rerun", "--only", "failed", "--local", "--at-once", "2")
-    done = subprocess.run(rerun, capture_output=True, text=True, env=grid.environ)
+    done = run_command(rerun, env=grid.environ)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "2 of 4 runs to do")
     assert grid.states() == (0, ["COMPLETED"] * 4)
     assert [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]] == before
@@ -200,7 +201,7 @@ def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(here:
     assert record is not None
     assert (record.attempts[-1].reason, record.attempts[-1].detail) == ("signal", "SIGHUP")
     assert grid.states() == (1, ["LOST"])
-    again = subprocess.Popen(
+    again = Forked(
         grid.command("rerun", "--local"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=grid.environ
     )
     assert wait_until(lambda: _attempts(run_dir) == 2, again)

@@ -35,6 +35,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted
+from tests.processes import Forked
 from tests.report.made_up import Study, attempt, new_record
 from tests.training.processes import wait_until
 
@@ -447,9 +448,9 @@ def test_run_of_several_grids_is_asked_back(results: Results, plan: GridPlan) ->
     assert f"is a run of several grids; write other/{run_id} or some/{run_id}" in _logs(results, run_id)[2]
 
 
-def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> "subprocess.Popen[bytes]":
+def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> Forked:
     command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
-    return subprocess.Popen(command, env=os.environ | {"PATH": str(tmp_path)}, **streams)
+    return Forked(command, env=os.environ | {"PATH": str(tmp_path)}, **streams)
 
 
 def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(

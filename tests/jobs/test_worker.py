@@ -43,6 +43,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training import experiment
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts, write_job, write_submission
+from tests.processes import Forked, run_command
 from tests.small_runs import Experiment, digest_of, small_config
 from tests.training.processes import wait_until
 
@@ -56,10 +57,10 @@ def shares(tweets_file: Path) -> Shares:
     return [runs[0::2], runs[1::2]]
 
 
-def _start(folder: SubmissionDir, task: int) -> "subprocess.Popen[str]":
+def _start(folder: SubmissionDir, task: int) -> Forked:
     command = [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
     environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
-    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Forked(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def _attempts(run_dir: RunDir) -> list[Attempt]:
@@ -294,7 +295,7 @@ def _environ(task: int) -> dict[str, str]:
 
 def _perform(folder: SubmissionDir, task: int = 0) -> tuple[int, str]:
     """The exit code, and what was printed."""
-    done = subprocess.run(_command(folder), env=_environ(task), capture_output=True, text=True)
+    done = run_command(_command(folder), env=_environ(task))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -368,7 +369,7 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
     assert "run_experiment" in failure.traceback
     assert record is not None
     assert record.attempts[-1].reason == "failed"
-    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    process = Forked(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
     assert wait_until(lambda: not run_dir.failure_file.exists(), process)
     process.communicate()
     assert run_dir.failure_file.exists()  # it failed again
@@ -389,7 +390,7 @@ def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Pat
 def test_term_saves_and_ends_with_3(shared_results: Results, tweets_file: Path) -> None:
     config = small_config(tweets_file, seed=106, training__epochs=200, training__early_stopping__patience=200)
     folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
-    process = subprocess.Popen(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    process = Forked(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
     assert wait_until(lambda: len(run_dir.read_metrics()) > 3, process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate()

@@ -21,7 +21,6 @@ from sentiment.data.text import TokenRows
 from sentiment.models import baseline as fitting
 from sentiment.models.baseline import LinearModel, NGramCounter, corpus_baselines, first_of_characters, tfidf
 from sentiment.runs.run_dir import Results
-from tests.processes import Forked
 
 FIT = """
     import sys
@@ -53,7 +52,7 @@ def corpus(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpu
 def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_file: Path, tmp_path: Path) -> None:
     corpus = _prepare(tweets_file, tmp_path)
     command = [sys.executable, "-c", textwrap.dedent(FIT), str(corpus.path)]
-    processes = [Forked(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     baselines, fits = zip(*(process.communicate(timeout=60)[0].split() for process in processes), strict=True)
     assert baselines[0] == baselines[1]
     assert len(baselines[0]) == 8 * len(corpus.labels)

@@ -4,7 +4,7 @@ from typing import Any
 
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.runs.records import GridPlan
-from sentiment.runs.rungs import RungRanking, Rungs, read_rungs
+from sentiment.runs.state import RungRanking, Rungs, read_rungs
 from tests.slurm.stage import Stage, StagedRun, scenario
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to epoch 18 and its end.
