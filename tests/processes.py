@@ -158,12 +158,12 @@ def ask(address: str, arguments: list[str], cwd: object, environ: Mapping[str, s
 def stand_in() -> None:
     """Let a forked process do the work of this one, an interpreter that has just begun; signals go on to it.
 
-    If this process is killed, so is the forked one.
+    If this process is killed, so is the forked one, with all that it has forked itself.
     """
     line = ask(os.environ[ADDRESS], sys.orig_argv[1:], Path.cwd(), os.environ, [0, 1, 2])
     pid = int(line.readline())
     for number in (*_IGNORED, signal.SIGINT, signal.SIGCONT):
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+        signal.signal(number, lambda number, _: os.killpg(pid, number))
     code = int(line.readline() or -signal.SIGKILL)
     if code < 0:
         signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
@@ -195,13 +195,15 @@ def _keep(line: socket.socket) -> None:
     if pid == 0:
         line.close()
         return _begin(streams, *request)
+    with contextlib.suppress(OSError):  # as it does itself, whichever comes first
+        os.setpgid(pid, pid)
     for fd in (0, 1, 2, *streams):
         os.close(fd)
     with contextlib.suppress(OSError):
         line.sendall(f"{pid}\n".encode())
     ended = os.pidfd_open(pid)
     if ended not in select.select([line, ended], [], [])[0]:
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with contextlib.suppress(OSError):
         line.sendall(f"{code}\n".encode())
@@ -209,7 +211,8 @@ def _keep(line: socket.socket) -> None:
 
 
 def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str, str], ignored: list[int]) -> None:
-    """Be a fresh interpreter in this folder with these streams."""
+    """Be a fresh interpreter in this folder with these streams, and the leader of a group."""
+    os.setpgid(0, 0)
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
     for fd in {*streams} - {0, 1, 2}:
