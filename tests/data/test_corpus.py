@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -146,13 +145,6 @@ def test_mistakes_in_the_columns_of_a_test_set_are_told_as_its_own(
     assert corpus.labels[corpus.rows("mine")].tolist() == [1]
 
 
-def test_thinning_keeps_about_as_many_and_more_rows_include_fewer(tmp_path: Path, results: Results) -> None:
-    path = write_table(tmp_path / "t.csv", tweets(2000))
-    small, large, everything = (parts_of(prepare(path, results, max_rows=most)) for most in (500, 1000, 10_000))
-    assert (abs(len(small) - 500) < 80, abs(len(large) - 1000) < 100, len(everything)) == (True, True, 2000)
-    assert small.items() <= large.items() <= everything.items()
-
-
 @pytest.mark.slow
 def test_any_number_of_workers_makes_the_same_files(
     tmp_path: Path, table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
@@ -275,16 +267,3 @@ def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_p
     printed = sorted(process.communicate(timeout=60)[0].strip() for process in competitors)
     assert printed == [f"{prepare(table, results).fingerprint} {prepares}" for prepares in (False, True)]
     assert sorted(folder.suffix for folder in corpora.iterdir()) == ["", ".tmp"]  # which goes after a day
-
-
-def test_opening_a_corpus_imports_nothing_slow(table: Path, results: Results) -> None:
-    path: Any = prepare(table, results).path
-    code = f"""
-        import sys
-        from pathlib import Path
-        from sentiment.data.corpus import open_corpus
-        assert len(open_corpus(Path({str(path)!r})).types) > 9
-        slow = {{"torch", "pandas", "pyarrow", "nltk", "sklearn", "scipy"}}
-        sys.exit(str(slow & set(sys.modules)) if slow & set(sys.modules) else 0)
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)

@@ -44,12 +44,6 @@ def test_each_name_is_a_source_and_says_what_it_lacks(results: Results) -> None:
     assert missing_tweets("sample", results) is None
 
 
-def test_names_of_sources_are_known_without_importing_anything_slow() -> None:
-    script = "import sys, sentiment.data\nprint(*{name.split('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & {"torch", "numpy", "pandas", "pyarrow", "nltk", "pydantic"}
-
-
 def test_any_other_name_is_the_path_of_a_table(results: Results, tmp_path: Path) -> None:
     valid = "no such file; valid: sample, sentiment140, vader or the path of a table"
     assert missing_tweets("~/vadr", results) == valid

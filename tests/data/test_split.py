@@ -1,13 +1,12 @@
 """Which texts are the same tweet, which names the same author, and that a part depends on nothing but the tweet."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.config import DataConfig, TextConfig
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION, part_code
-from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit, thinning_of
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
 from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -84,16 +83,6 @@ def test_each_fold_draws_a_validation_part_of_its_own() -> None:
     pairs = [pair for pair in zip(*codes, strict=True) if TEST not in pair]
     again = pairs.count((VALIDATION, VALIDATION)) / sum(first == VALIDATION for first, _ in pairs)
     assert abs(again - 0.25) < 0.05  # as many as by chance: a fifth of all are a quarter of those outside the test part
-
-
-def test_thinning_does_not_depend_on_the_side() -> None:
-    forms = [f"tweet {number}" for number in range(10_000)]
-    thinning = thinning_of(np.array([key_of(form) for form in forms]))
-    config = _split(0.1, 0.5)
-    kept = [part_code("", form, config) for form, unit in zip(forms, thinning, strict=True) if unit < 0.2]
-    assert abs(len(kept) - 2_000) < 200
-    assert abs(kept.count(TEST) / len(kept) - 0.5) < 0.05
-    assert 0 <= thinning.min() < thinning.max() < 1
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus
 from sentiment.data.preparation import DUPLICATE, HELD_OUT, SURPLUS
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import parts_of, prepare, sentiment140_lines, tweets, write_table
+from tests.data.made_up import parts_of, prepare, tweets, write_table
 
 
 def _texts(corpus: Corpus, *parts: str) -> set[str]:
@@ -60,29 +59,24 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     spelled = [
         (label, f"  {text.upper()} ".replace("HTTP://EX.AM/PLE", "www.elsewhere.org")) for label, text in tweets(400)
     ]
-    extra = write_table(tmp_path / "extra.csv", [*spelled, *tweets(30, seed=5)])
+    extra = write_table(tmp_path / "extra.csv", [*spelled, *tweets(30, seed=5), ("positive",)])
     plain, corpus = prepare(table, results), prepare(table, results, extra_train=[{"path": str(extra)}])
     assert _texts(corpus, "train") - _texts(plain, "train") == {text for _, text in tweets(30, seed=5)}
     held_out = len(_texts(plain, "validation", "test"))
     (counted,) = corpus.report.extra_train
-    assert (counted.file, counted.read, counted.kept, counted.held_out) == (str(extra), 430, 30, held_out)
+    assert (counted.file, counted.read, counted.kept, counted.held_out) == (str(extra), 431, 30, held_out)
     assert corpus.report.left_out == {HELD_OUT: held_out, DUPLICATE: 400 - held_out}
     assert counted.unknown_authors == counted.kept
+    report = corpus.report
+    assert [(reason, rows.lines) for reason, rows in report.refused.items()] == [
+        (f"{extra}: wrong number of fields", [432])
+    ]
+    assert report.kept + sum(report.left_out.values()) + 1 == report.read == 400 + 431
+    assert report.kept == sum(part.rows for part in report.parts.values())
     said = "\n".join(corpus.report.render_lines())
     assert "30 of the kept rows may be by authors of validation or test" in said
     assert f"{held_out} of data.extra_train dropped since validation or test hold their text or author" in said
-    assert f"30 of 430 rows kept for training; {held_out} left out since validation or test hold their text" in said
-
-
-def test_all_rows_are_accounted_for(table: Path, results: Results, tmp_path: Path) -> None:
-    extra = tmp_path / "extra.csv"
-    extra.write_text("".join([*sentiment140_lines(80, first=7), *sentiment140_lines(10, first=7), '"4","1"\n']))
-    report = prepare(table, results, extra_train=[{"path": str(extra)}, {"path": str(table)}], train_rows=150).report
-    refused = sum(rows.count for rows in report.refused.values())
-    assert report.kept + sum(report.left_out.values()) + refused == report.read == 400 + 91 + 400
-    assert [reason for reason in report.refused if reason.startswith(f"{extra}: ")]
-    assert report.kept == sum(part.rows for part in report.parts.values())
-    assert report.parts["train"].rows == 150
+    assert f"30 of 431 rows kept for training; {held_out} left out since validation or test hold their text" in said
 
 
 def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_stay(
@@ -120,21 +114,3 @@ def test_all_tweets_of_an_author_are_in_one_part(results: Results, tmp_path: Pat
     columns = {"text": "text", "label": "label", "user": "user"}
     parts = parts_of(prepare(main, results, columns=columns, **options))
     assert len({(user_of[text], part) for text, part in parts.items()}) == 100
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"folds": 5}, r"data: data\.fold is None; with data\.folds=5 it must be 1 to 5"),
-        ({"folds": 5, "fold": 6}, r"data: data\.fold is 6; with data\.folds=5 it must be 1 to 5"),
-        ({"fold": 1}, r"data: fold 1 needs data\.folds"),
-        ({"folds": 2, "fold": 1, "validation_fraction": 0.5}, r"validation_fraction \+ 1 / 2 folds must be below 1"),
-        ({"folds": 1, "fold": 1}, r"data\.folds = 1 "),
-        ({"train_rows": 0}, r"data\.train_rows = 0 "),
-        ({"extra_train": [{"file": "x.csv"}]}, r"data\.extra_train\.0\.path: is missing"),
-        ({"extra_train": [{"path": "x.csv", "weight": 0}]}, r"data\.extra_train\.0\.weight = 0 "),
-    ],
-)
-def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        resolve({"data": values}, {}, "a test")

@@ -12,15 +12,12 @@ import pytest
 
 from sentiment.config import RunConfig, VocabularyConfig
 from sentiment.config_file import resolve
-from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.vocabulary import (
     UNKNOWN,
     Vocabulary,
-    gather_text,
     has_vectors,
     load_vectors,
-    open_text,
     prepare_vectors,
     pretrained_file,
     read_types,
@@ -47,13 +44,17 @@ def test_types_of_the_training_part_come_most_frequent_first(table: Path, result
         Vocabulary.build(corpus, VocabularyConfig(min_count=9_999))
 
 
-def test_tokens_become_numbers_and_what_is_written_is_read_again(tmp_path: Path) -> None:
-    vocabulary = Vocabulary(["the", "caf\u00e9", "\U0001f600", "<url>", "'"])
+def test_what_is_written_is_read_again_to_the_last_bit(tmp_path: Path) -> None:
+    path, vocabulary = tmp_path / "v.txt", Vocabulary(["the", "caf\u00e9", "\U0001f600", "<url>", "'"])
     assert len(vocabulary) == 7
     assert vocabulary.encode(["<url>", "the", "snow"]).tolist() == [5, 2, UNKNOWN]
     assert (vocabulary.encode([]).shape, vocabulary.encode(["a"]).dtype) == ((0,), np.int64)
-    vocabulary.write(tmp_path / "v.txt")
-    assert Vocabulary.read(tmp_path / "v.txt").types == vocabulary.types
+    vocabulary.write(path)
+    assert Vocabulary.read(path).types == vocabulary.types
+    vectors = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
+    write_vectors(path, vocabulary.types, vectors)
+    again, found = load_vectors(path, vocabulary, 8)
+    assert (found, again[2:].tobytes()) == (5, vectors.tobytes())
 
 
 @pytest.mark.parametrize(
@@ -159,26 +160,20 @@ def _file(config: RunConfig, results: Results) -> Path:
     return file
 
 
-def test_unlabelled_tweets_that_stand_in_validation_or_test_are_left_out_however_they_are_spelled(
+def test_unlabelled_text_is_learned_from_unless_it_is_held_out(
     own_words: Path, results: Results, tmp_path: Path
 ) -> None:
-    lines = [line.split(",", 1)[1] for line in own_words.read_text().splitlines()[1:]]
-    spelled = [f"  {line.strip().upper()}   &amp; @Somebody http://example.org/{n}" for n, line in enumerate(lines)]
-    plain = write_table(
-        tmp_path / "marked.csv", [(str(n % 2), f"{line} & @user http://t.co/x") for n, line in enumerate(lines)]
-    )
-    more = tmp_path / "more.txt"
-    more.write_text("\n".join([*spelled, *spelled, "a further tweet with furtherword"]) + "\n")
-    config = _with_text(plain, more)
+    texts = [line.split(",", 1)[1] for line in own_words.read_text().splitlines()[1:]]
+    lines, table = tmp_path / "more.txt.gz", write_table(tmp_path / "more.csv", [("7", "a thirdnew tweet")], "ab")
+    lines.write_bytes(gzip.compress("\n".join([*texts, *texts, "a firstnew tweet", "a secondnew tweet"]).encode()))
+    config = _with_text(own_words, lines, table, column="b")
     corpus = prepare_corpus(config.data, results)
-    assert config.vectors is not None
-    files = [open_text(file, "vectors.unlabelled") for file in config.vectors.unlabelled]
-    count = gather_text(corpus, config.data.text, files, silent).counts[str(more)]
     held = len(corpus.parts) - len(corpus.rows("train"))
-    assert (count.read, count.used, count.held_out) == (601, 1, 2 * held)
-    assert f"  {more}: 1 of 601 tweets, without {2 * held} of validation" in "\n".join(prepare_vectors(config, results))
+    assert f"  {lines}: 2 of 602 tweets, without {2 * held} of validation" in "\n".join(
+        prepare_vectors(config, results)
+    )
     types = set(read_types(_file(config, results)))
-    assert "furtherword" in types
+    assert {"firstnew", "secondnew", "thirdnew"} <= types
     words = {token for row in range(len(corpus.parts)) if corpus.parts[row] for token in corpus.tokens(row)}
     own = {word for word in words if word.startswith("own")}
     assert (len(own), own & types) == (held, set())
@@ -200,14 +195,6 @@ def test_text_that_was_kept_from_training_for_its_author_is_not_learned_from_els
     types = set(read_types(_file(config, results)))
     assert {"usedword", "furtherword"} <= types
     assert "withheldword" not in types
-
-
-def test_unlabelled_text_comes_from_lines_or_from_a_column(own_words: Path, results: Results, tmp_path: Path) -> None:
-    lines, table = tmp_path / "more.txt.gz", tmp_path / "more.csv"
-    lines.write_bytes(gzip.compress(b"a firstnew tweet\na secondnew tweet"))
-    table.write_text("id,tweet\n7,a thirdnew tweet\n")
-    types = set(read_types(_file(_with_text(own_words, lines, table, column="tweet"), results)))
-    assert {"firstnew", "secondnew", "thirdnew"} <= types
 
 
 def test_unlabelled_file_that_cannot_be_used_is_refused_by_name(
@@ -290,11 +277,3 @@ def test_vectors_are_known_by_all_that_decides_them(own_words: Path, results: Re
     assert len(set(prints)) == len(prints)
     shared = [{"seed": 2}, {"model__hidden_size": 8}, {"vectors__vocabulary": "training"}, {"data__train_rows": 50}]
     assert {vectors_fingerprint(_config(own_words, **change), results) for change in shared} == {prints[0]}
-
-
-def test_no_number_is_lost_in_the_file(tmp_path: Path) -> None:
-    vectors = np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
-    write_vectors(tmp_path / "v.txt", ["the", "of"], vectors)
-    again, found = load_vectors(tmp_path / "v.txt", Vocabulary(["the", "of"]), 8)
-    assert found == 2
-    assert again[2:].tobytes() == vectors.tobytes()
