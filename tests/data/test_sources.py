@@ -36,31 +36,26 @@ def read(source: Path | str, results: Results) -> list[Row | Refusal]:
     return list(opened(source, results).main.read())
 
 
-def test_each_name_is_a_source_and_says_what_it_lacks(results: Results) -> None:
+def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Results, tmp_path: Path) -> None:
     assert {name: opened(name, results).dataset for name in SOURCES} == {name: name for name in SOURCES}
+    own = DataConfig.model_validate({"source": "sample", "columns": {"text": "tweet", "label": "class"}})
+    corpus = prepare_corpus(own, results)
+    assert (corpus.report.source, corpus.report.read, corpus.dataset) == ("sample", 1000, "sample")
+    assert not results.downloads.exists()
     lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
     assert missing_tweets("sample", results) is None
-
-
-def test_any_other_name_is_the_path_of_a_table(results: Results, tmp_path: Path) -> None:
     valid = "no such file; valid: sample, sentiment140, vader or the path of a table"
     assert missing_tweets("~/vadr", results) == valid
-    with pytest.raises(DataError, match=rf"/vadr: {valid}"):
-        opened("~/vadr", results)
-    with pytest.raises(DataError, match="is a directory"):
-        opened(tmp_path, results)
-    with pytest.raises(DataError, match=r"gone\.csv: no such file"):
-        opened("vader", results, tests={"gone": {"path": str(tmp_path / "gone.csv")}})
+    for source, tests, message in (
+        ("~/vadr", {}, rf"/vadr: {valid}"),
+        (tmp_path, {}, "is a directory"),
+        ("vader", {"gone": {"path": str(tmp_path / "gone.csv")}}, r"gone\.csv: no such file"),
+    ):
+        with pytest.raises(DataError, match=message):
+            opened(source, results, tests=tests)
     fetch_tweets("~/vadr", results, silent)
-
-
-def test_the_sample_needs_no_network_whatever_a_users_own_columns_are_called(results: Results) -> None:
-    config = DataConfig.model_validate({"source": "sample", "columns": {"text": "tweet", "label": "class"}})
-    corpus = prepare_corpus(config, results)
-    assert (corpus.report.source, corpus.report.read, corpus.dataset) == ("sample", 1000, "sample")
-    assert not results.downloads.exists()
 
 
 # --- Sentiment140 ---------------------------------------------------------------------------------------------------

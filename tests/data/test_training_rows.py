@@ -17,7 +17,7 @@ def _texts(corpus: Corpus, *parts: str) -> set[str]:
     return {text for text, part in parts_of(corpus).items() if part in parts}
 
 
-def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
+def test_further_tables_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
     extra = tmp_path / "extra.tsv"
     extra.write_text("mood\tbody\nhappy\ta furtherfirst tweet\nsad\ta furthersecond tweet\nmeh\ta third one\n")
     own = {
@@ -32,10 +32,15 @@ def test_further_tweets_have_columns_and_labels_of_their_own(table: Path, result
     assert "a third one" not in labels
     with pytest.raises(ConfigError, match=r"extra\.tsv: data\.extra_train\.0\.columns\.text: no column 'text'"):
         prepare(table, results, extra_train=[{"path": str(extra)}])
+    tested = prepare(table, results, tests={"mine": own})
+    assert tested.labels[tested.rows("mine")].tolist() == [1, 0]
     own["labels"] = {"positive": ["happy"], "negative": ["sad"], "ignored": []}
     message = r"extra\.tsv:4: unknown label 'meh'.* to data\.extra_train\.0\.labels\.negative"
     with pytest.raises(DataError, match=message):
         prepare(table, results, extra_train=[own])
+    empty = write_table(tmp_path / "empty.csv", [("neutral", "nothing to see")])
+    with pytest.raises(DataError, match=r"data\.tests\.mine: .*empty\.csv has no usable row"):
+        prepare(table, results, tests={"mine": {"path": str(empty)}})
 
 
 def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
