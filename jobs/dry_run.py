@@ -131,4 +131,4 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
 def _likeness(config: RunConfig) -> object:
     model, data = config.model, config.data
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
-    return *size, config.training.batch_size, data.source, data.max_rows, config.frozen.model if config.frozen else None
+    return *size, config.training.batch_size, data.source, config.frozen.model if config.frozen else None

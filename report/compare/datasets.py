@@ -297,12 +297,11 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
     by_run, problems = read_each(runs, lambda run: _answered(run, shared))
     configurations = configurations_of(runs)
     answers = Answers(by_run, Matcher(results))
-    limit = f", at most {data.max_rows:,} rows" if data.max_rows else ""
     folds = len(runs[0].folds) or None
     return Dataset(
-        name=PurePath(data.source).name + limit + (f" in {folds} folds" if folds else ""),
+        name=PurePath(data.source).name + (f" in {folds} folds" if folds else ""),
         folds=folds,
-        is_sentiment140=not data.max_rows and all(run.record.dataset == "sentiment140" for run in runs),
+        is_sentiment140=all(run.record.dataset == "sentiment140" for run in runs),
         from_lexicon_authors=data.source in LEXICON_AUTHORS,
         runs=runs,
         configurations=configurations,

@@ -39,7 +39,6 @@ _PARAMETERS = {
     "training.epochs": "epochs",
     "training.optimizer": "optimiser",
     "data.text.stop_words": "stop words",
-    "data.max_rows": "rows used",
     "data.train_rows": "labels",
     "data.extra_train": "further training tweets",
     "embedding.pretrained": "vectors",

@@ -183,7 +183,6 @@ class DataConfig(Section):
             the run's own tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as
             `manual` where it is the `source`.
         neutral_band: rated tweets (`vader`: from -4 to 4) whose mean rating is closer to zero than this are not used.
-        max_rows: keep about this many rows, chosen by the hash that also decides the split; None keeps all.
         extra_train: further labelled tweets, for training alone. Those whose text or author stands in the validation
             part or in a test part are left out.
         train_rows: train on this many of the training tweets only, chosen by hash: a smaller number's are among a
@@ -200,7 +199,6 @@ class DataConfig(Section):
     neutral_band: Annotated[float, Field(ge=0)] = 0.5
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
-    max_rows: PositiveInt | None = None
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()

@@ -63,7 +63,6 @@ DUPLICATE = "duplicates dropped"
 CONTRADICTION = "duplicates dropped, whose label is the other one"
 RESERVED = "dropped from training since a further test set holds their text or author"
 IGNORED = "left out: neutral or ignored label"
-THINNED = "left out by data.max_rows"
 HELD_OUT = "of data.extra_train dropped since validation or test hold their text or author"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "no token left"  # noqa: S105
@@ -139,31 +138,27 @@ class CorpusReport(Record):
         return lines
 
 
-# Whether a row is left out, and by which limit: of all rows, or of the training part.
-ALL_KEPT, ROW_LIMIT, TRAIN_LIMIT = range(3)
-
-
 class _Digest(NamedTuple):
     """A lot of rows as compact arrays, in the order of the rows.
 
     Attributes:
         keys: (rows,) equal for the same tweet.
         authors: (rows,) equal for the same author, or UNKNOWN.
-        limits: (rows,) ALL_KEPT, or the limit that leaves a row out, with its tokens.
+        surplus: (rows,) whether `train_rows` leaves a row out, with its tokens.
         lengths: (rows,) tokens, also of rows that are left out.
-        tokens: of the rows that no limit leaves out.
+        tokens: of the rows that are no surplus.
     """
 
     keys: npt.NDArray[np.int64]
     authors: npt.NDArray[np.int64]
     parts: npt.NDArray[np.int8]
-    limits: npt.NDArray[np.int8]
+    surplus: npt.NDArray[np.bool_]
     lengths: npt.NDArray[np.int64]
     tokens: TokenRows
 
 
-# Texts, users, the part of all rows or None, and the thinning number from which on rows are left out.
-_Job = tuple[Sequence[str], Sequence[str | None], int | None, float]
+# Texts, users, and the part of all rows or None.
+_Job = tuple[Sequence[str], Sequence[str | None], int | None]
 
 
 class _Digester:
@@ -179,7 +174,7 @@ class _Digester:
         self._forms = TweetForms(beside=self._tokenizer)
 
     def __call__(self, job: _Job) -> _Digest:
-        texts, users, part, bound = job
+        texts, users, part = job
         tokens = list(map(self._tokenizer, texts))
         forms = list(map(self._forms.of, texts, tokens))
         authors = list(map(author_form, users))
@@ -188,16 +183,15 @@ class _Digester:
             codes = [part_code(author, form, self._config) for author, form in zip(authors, forms, strict=True)]
         else:
             codes = [part] * len(forms)
-        parts, thinning = np.array(codes, np.int8), thinning_of(keys)
-        limits = np.where((parts == TRAIN) & (thinning >= self._train_bound), TRAIN_LIMIT, ALL_KEPT)
-        limits[thinning >= bound] = ROW_LIMIT
+        parts = np.array(codes, np.int8)
+        surplus = (parts == TRAIN) & (thinning_of(keys) >= self._train_bound)
         return _Digest(
             keys=keys,
             authors=np.array(list(map(author_key, authors)), np.int64),
             parts=parts,
-            limits=limits.astype(np.int8),
+            surplus=surplus,
             lengths=np.array(list(map(len, tokens)), np.int64),
-            tokens=TokenRows.of_tweets(tokens[number] for number in np.flatnonzero(limits == ALL_KEPT).tolist()),
+            tokens=TokenRows.of_tweets(tokens[number] for number in np.flatnonzero(~surplus).tolist()),
         )
 
 
@@ -244,11 +238,10 @@ class _Lot(NamedTuple):
     rows: list[Row]
     of: str | int | None
     part: int | None
-    bound: float
 
     def job(self) -> _Job:
         """As plain lists, which are sent to another process quickly."""
-        return [row.text for row in self.rows], [row.user for row in self.rows], self.part, self.bound
+        return [row.text for row in self.rows], [row.user for row in self.rows], self.part
 
 
 class Preparation:
@@ -317,20 +310,15 @@ class Preparation:
         return arrays, list(self._index), self._report(arrays, read)
 
     def _lots(self) -> Iterator[_Lot]:
-        source, most = self._source, self._config.max_rows
         # First, because nothing of them may be trained on.
-        for part, (name, file) in enumerate(source.tests.items(), start=TEST + 1):
+        for part, (name, file) in enumerate(self._source.tests.items(), start=TEST + 1):
             yield from self._labelled(file, name, part)
-        bound = 1.0
-        if most is not None:
-            count = sum(isinstance(row, Row) and row.label is not None for row in source.main.read())
-            bound = min(1.0, most / max(1, count))
-        yield from self._labelled(source.main, None, None, bound)
+        yield from self._labelled(self._source.main, None, None)
         # Last, when all is known that is held out.
-        for number, file in enumerate(source.extra_train):
+        for number, file in enumerate(self._source.extra_train):
             yield from self._labelled(file, number, TRAIN)
 
-    def _labelled(self, file: TweetFile, of: str | int | None, part: int | None, bound: float = 1.0) -> Iterator[_Lot]:
+    def _labelled(self, file: TweetFile, of: str | int | None, part: int | None) -> Iterator[_Lot]:
         what = of if isinstance(of, str) else "tweets" if of is None else "further training tweets"
         prefix = "" if of is None else f"{of if isinstance(of, str) else file.name}: "
         rows: list[Row] = []
@@ -346,11 +334,11 @@ class Preparation:
             else:
                 rows.append(row)
             if len(rows) == _LOT_ROWS:
-                yield _Lot(rows, of, part, bound)
+                yield _Lot(rows, of, part)
                 rows = []
                 self._progress(f"preparing {what}", number, file.total)
         if rows:
-            yield _Lot(rows, of, part, bound)
+            yield _Lot(rows, of, part)
         self._of[of]["read"] = number
         self._progress(f"preparing {what}", number, number)
 
@@ -371,7 +359,7 @@ class Preparation:
 
         keep = self._decide(lot, digest)
         rows = [row for row, stays in zip(lot.rows, keep.tolist(), strict=True) if stays]
-        of_tokens = digest.tokens.take(np.flatnonzero(keep[digest.limits == ALL_KEPT]))
+        of_tokens = digest.tokens.take(np.flatnonzero(keep[~digest.surplus]))
         used, token_ids = _renumbered(of_tokens.token_ids, len(of_tokens.types))
         numbers = [self._index.setdefault(of_tokens.types[local], len(self._index)) for local in used.tolist()]
         weight = self._config.extra_train[lot.of].weight if isinstance(lot.of, int) else 1.0
@@ -406,16 +394,10 @@ class Preparation:
         left_out, seen = self._left_out, self._seen[lot.of if isinstance(lot.of, str) else None]
         extra = isinstance(lot.of, int)
         keep = np.zeros(len(lot.rows), np.bool_)
-        columns = (digest.keys, digest.authors, digest.parts, digest.limits, digest.lengths)
+        columns = (digest.keys, digest.authors, digest.parts, digest.surplus, digest.lengths)
         values = zip(lot.rows, *(column.tolist() for column in columns), strict=True)
-        for number, (row, key, author, part, limit, length) in enumerate(values):
+        for number, (row, key, author, part, is_surplus, length) in enumerate(values):
             label = row.label or 0
-            if limit == ROW_LIMIT:
-                left_out[THINNED] += 1
-                if part != TRAIN or author in self._held_out_authors:  # of an author whose other tweets are held out
-                    self._withheld.add(key)
-                    seen.setdefault(key, label)
-                continue
             # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
             is_copy, first = key in seen, seen.setdefault(key, label)
             if not length:
@@ -426,7 +408,7 @@ class Preparation:
                 self._withheld.add(key)
                 left_out[HELD_OUT if extra else RESERVED] += 1
                 self._of[lot.of]["held_out"] += 1
-            elif limit == TRAIN_LIMIT:
+            elif is_surplus:
                 left_out[SURPLUS] += 1
             else:
                 keep[number] = True
@@ -457,8 +439,7 @@ class Preparation:
                     f"{len(labels) - labels.sum():,} negative tweets, but both are needed; {len(arrays['labels']):,} "
                     f"of {read:,} rows are used{refused}: name all values of the label column (data.labels.positive, "
                     "--positive VALUE; the same for negative), or give more tweets (some hundreds are needed for any "
-                    "conclusion), larger fractions for validation and test, or a larger data.max_rows or "
-                    "data.train_rows"
+                    "conclusion), larger fractions for validation and test, or a larger data.train_rows"
                 )
         return CorpusReport(
             source=self._source.main.name,

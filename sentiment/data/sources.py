@@ -6,6 +6,7 @@ Also fetches files, from any of several mirrors: resumed, checked by SHA-256, pu
 import hashlib
 import http.client
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -54,17 +55,17 @@ class Remote:
 
     Attributes:
         urls: mirrors, in the order in which they are tried.
-        size: in bytes.
+        size: in bytes; None takes what the server says.
         sha256: empty if the publisher gives none.
     """
 
     name: str
     urls: Sequence[str]
-    size: int
+    size: int | None
     sha256: str
 
     def is_at(self, path: Path) -> bool:
-        return path.stat().st_size == self.size and (not self.sha256 or sha256_of(path) == self.sha256)
+        return self.size in (None, path.stat().st_size) and (not self.sha256 or sha256_of(path) == self.sha256)
 
 
 def download(remote: Remote, folder: Path, progress: Progress | None = None) -> Path:
@@ -88,44 +89,21 @@ def download(remote: Remote, folder: Path, progress: Progress | None = None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         for url in (url for url in remote.urls for _ in range(_ATTEMPTS)):
             try:
-                _fetch(url, part, remote, progress or silent)
+                expected = _fetch(url, part, remote, progress or silent)
             except _NETWORK_ERRORS as error:
                 failures.append(f"{url}: {error}")
                 continue
-            if remote.is_at(part):
-                return part.replace(target)
             size = part.stat().st_size
-            if size < remote.size:
-                failures.append(f"{url}: ended after {size:,} of {remote.size:,} bytes")
+            if size == expected and remote.is_at(part):
+                return part.replace(target)
+            if size < expected:
+                failures.append(f"{url}: ended after {size:,} of {expected:,} bytes")
             else:
                 failures.append(f"{url}: what it gives ({size:,} bytes) is not the expected file")
                 part.unlink()
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written: {error}") from None
     raise _not_fetched(target, failures)
-
-
-def size_of(file: str, urls: Sequence[str], folder: Path) -> int:
-    """Size of a file in bytes, from the first server that tells it.
-
-    Args:
-        folder: where the file is to be put, for the message.
-
-    Raises:
-        DownloadError: none does; the message says what was tried.
-    """
-    failures = []
-    for url in urls:
-        request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # from a list of mirrors
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                length = response.headers.get("Content-Length", "")
-            if length.isdecimal() and 0 < int(length) <= _LARGEST_FILE:
-                return int(length)
-            failures.append(f"{url}: tells {length[:40]!r} as the size; 1 to {_LARGEST_FILE:,} bytes are expected")
-        except _NETWORK_ERRORS as error:
-            failures.append(f"{url}: {error}")
-    raise _not_fetched(folder / file, failures)
 
 
 def _not_fetched(target: Path, failures: Iterable[str]) -> DownloadError:
@@ -135,21 +113,27 @@ def _not_fetched(target: Path, failures: Iterable[str]) -> DownloadError:
     )
 
 
-def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> None:
-    """Append what is missing to `part`, or start again if the server cannot continue."""
-    done = part.stat().st_size if part.exists() else 0
-    if done >= remote.size:
-        return
+def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> int:
+    """Append what is missing to `part`, or start again if the server cannot continue; the size of the whole file."""
+    done, size = part.stat().st_size if part.exists() else 0, remote.size
+    if size is None and done:
+        done -= 1  # of a file that is whole no server gives the rest
+        os.truncate(part, done)
+    if size is not None and done >= size:
+        return size
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})  # noqa: S310
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
         if not (response.headers.get("Content-Range") or "").startswith(f"bytes {done}-"):
             done = 0
+        told = response.headers.get("Content-Length", "")
+        size = size or done + (int(told) if told.isdecimal() else _LARGEST_FILE)
         with open(part, "ab" if done else "wb") as file:
             # One byte more than expected shows that it is another file.
-            while done <= remote.size and (block := response.read1(_BLOCK)):
+            while done <= size and (block := response.read1(_BLOCK)):
                 file.write(block)
                 done += len(block)
-                progress(f"fetching {remote.name}", done, remote.size)
+                progress(f"fetching {remote.name}", done, size)
+    return size
 
 
 def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:

@@ -7,11 +7,12 @@ import importlib.util
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -224,8 +225,9 @@ class Tokenizer:
         return lowered if self.config.lowercase else token
 
 
-class TokenRows(NamedTuple):
-    """Tweets as rows of token numbers."""
+@dataclass(frozen=True)
+class TokenRows:
+    """Tweets as rows of token numbers; it can be gone through any number of times."""
 
     types: Sequence[str]
     token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
@@ -244,6 +246,9 @@ class TokenRows(NamedTuple):
     @property
     def size(self) -> int:
         return len(self.offsets) - 1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return map(self.tokens, range(self.size))
 
     def tokens(self, row: int) -> list[str]:
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]

@@ -7,9 +7,8 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import metadata
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +31,7 @@ from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Refusal, Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
-from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of
+from sentiment.data.text import Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, read_named, write_atomically, write_json
 from sentiment.runs.attempts import ProcessLock
@@ -253,30 +252,6 @@ class TextCount(Record):
         )
 
 
-@dataclass(frozen=True)
-class TrainingText:
-    """Tweets as token numbers, in the order in which they are read.
-
-    Attributes:
-        token_ids: (tokens,) index into `types`.
-        offsets: (tweets + 1,) where each tweet begins and the last one ends.
-        counts: what became of the tweets of each unlabelled file, by its path.
-    """
-
-    types: Sequence[str]
-    token_ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    counts: dict[str, TextCount]
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __iter__(self) -> Iterator[list[str]]:
-        types = self.types
-        for start, end in pairwise(self.offsets.tolist()):
-            yield [types[number] for number in self.token_ids[start:end].tolist()]
-
-
 def whole_training_part(config: DataConfig) -> DataConfig:
     """The data whose training text is learned from: text needs no label, so all of it, whatever `data.train_rows`
     leaves to train on."""
@@ -297,11 +272,16 @@ def open_text(file: TextFile, field: str) -> TweetFile:
     return open_file(path, ColumnConfig(text=column, label=column), None, field)
 
 
-def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress) -> TrainingText:
+def gather_text(
+    corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
+) -> tuple[TokenRows, dict[str, TextCount]]:
     """The training tweets of a corpus, and those of the files that are not held out, each text once.
 
     Args:
         config: how the files' tweets are cleaned; that of the corpus.
+
+    Returns:
+        The tweets in the order in which they are read, and what became of those of each file, by its path.
 
     Raises:
         DataError: a file cannot be read, or nothing of it can be used.
@@ -343,7 +323,7 @@ def gather_text(corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], 
     of_corpus = corpus.token_ids[np.repeat(trained, corpus.lengths())]
     all_lengths = np.concatenate([corpus.lengths()[trained], np.array(lengths, np.int64)])
     offsets = np.concatenate([[0], np.cumsum(all_lengths)])
-    return TrainingText(list(index), np.concatenate([of_corpus, np.array(token_ids, np.int32)]), offsets, counts)
+    return TokenRows(list(index), np.concatenate([of_corpus, np.array(token_ids, np.int32)]), offsets), counts
 
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------
@@ -428,21 +408,21 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
     corpus = prepare_corpus(whole_training_part(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
-    text = gather_text(corpus, config.data.text, _files(settings), progress)
+    text, counts = gather_text(corpus, config.data.text, _files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    counts = {name: count.model_dump() for name, count in text.counts.items()}
-    write_json(path.with_name(RECORD), _identity(config, results) | {"text": counts})
+    record = {"text": {name: count.model_dump() for name, count in counts.items()}}
+    write_json(path.with_name(RECORD), _identity(config, results) | record)
     write_vectors(path, types, vectors)  # last, since the file completes them
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
         f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}: their text alone",
-        *(f"  {name}: {count.render()}" for name, count in text.counts.items()),
+        *(f"  {name}: {count.render()}" for name, count in counts.items()),
         f"  in {path}",
     ]
 
 
 def learn_vectors(
-    text: TrainingText, size: int, config: VectorsConfig, progress: Progress
+    text: TokenRows, size: int, config: VectorsConfig, progress: Progress
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
     """The types that are frequent enough, and their vectors, shape (types, size); the same bits each time.
 
@@ -469,13 +449,13 @@ def learn_vectors(
     frequencies = dict(sorted(zip(text.types, counts, strict=True), key=lambda pair: (-pair[1], pair[0])))
     if max(counts) < config.min_count:
         raise DataError(
-            f"no token occurs {config.min_count:,} times in the {len(text):,} tweets that vectors are to be learned "
+            f"no token occurs {config.min_count:,} times in the {text.size:,} tweets that vectors are to be learned "
             "from; lower vectors.min_count"
         )
     options = {"window": config.window, "min_count": config.min_count, "negative": config.negative}
     model = Word2Vec(vector_size=size, seed=config.seed, sg=1, workers=1, sorted_vocab=0, **options)
-    model.build_vocab_from_freq(frequencies, corpus_count=len(text))
-    model.train(text, total_examples=len(text), epochs=config.epochs, callbacks=[Epochs()])
+    model.build_vocab_from_freq(frequencies, corpus_count=text.size)
+    model.train(text, total_examples=text.size, epochs=config.epochs, callbacks=[Epochs()])
     return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sentiment.config import PRETRAINED, EncoderConfig, PretrainingConfig, RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import corpus_fingerprint
-from sentiment.data.sources import Remote, TweetFile, addresses, download, size_of, source_sha256
+from sentiment.data.sources import Remote, TweetFile, addresses, download, source_sha256
 from sentiment.data.vocabulary import open_text, whole_training_part
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
@@ -198,7 +198,7 @@ def fetch_elmo(
         if not (folder / file).exists():
             place = f"{PUBLISHED[name]}/{file}"
             urls = addresses(mirrors, (place, file)) + addresses(servers, (place,))
-            remote = Remote(file, urls, size_of(file, urls, folder), recorded.get(file, ""))
+            remote = Remote(file, urls, None, recorded.get(file, ""))
             download(remote, folder, progress)
     found = _find_published(name, folder)
     if not recorded:

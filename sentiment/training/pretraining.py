@@ -24,7 +24,8 @@ from sentiment.config import (
 from sentiment.console import Console
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan, TokenStore
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.data.vocabulary import TrainingText, gather_text, whole_training_part
+from sentiment.data.text import TokenRows
+from sentiment.data.vocabulary import TextCount, gather_text, whole_training_part
 from sentiment.encoders.elmo import CharacterNetwork
 from sentiment.encoders.elmo_files import (
     DIRECTIONS,
@@ -238,12 +239,14 @@ class LanguageText:
         DataError: too little is left.
     """
 
-    def __init__(self, text: TrainingText, corpus: Corpus, settings: PretrainingConfig) -> None:
+    def __init__(
+        self, text: TokenRows, counts: dict[str, TextCount], corpus: Corpus, settings: PretrainingConfig
+    ) -> None:
         lengths = np.diff(text.offsets)
         # The corpus' own tweets come first; of other text it is not known how alike it is.
         own = len(corpus.rows("train"))
         order = np.random.default_rng(settings.seed).permutation(np.flatnonzero(lengths[:own]))
-        self.text = text
+        self.text, self.counts = text, counts
         self.held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
         self.rows = np.setdiff1d(np.flatnonzero(lengths), self.held_out)
         of_held_out = np.repeat(np.isin(np.arange(len(lengths)), self.held_out), lengths)
@@ -374,7 +377,7 @@ def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
             return None
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
-        text = LanguageText(gathered, corpus, request.settings)
+        text = LanguageText(*gathered, corpus, request.settings)
         identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
         identity |= {"text or size of the language model": request.fingerprint}
 
@@ -409,7 +412,7 @@ def _write_model(
         "source": corpus.report.source,
         "training_tweets": len(corpus.rows("train")),
         "held_out_tweets": len(text.held_out),
-        "unlabelled": {path: count.model_dump() for path, count in text.text.counts.items()},
+        "unlabelled": {path: count.model_dump() for path, count in text.counts.items()},
         "init": request.settings.init,
         "words": text.vocabulary,
         "unknown": text.unknown,
@@ -430,7 +433,7 @@ def _write_model(
         files_fingerprint=fingerprint([sha256_of(file) for file in (run_dir.options_file, run_dir.weights_file)]),
         facts=facts,
         lines=[line.format(**facts) for line in lines]
-        + [f"  {path}: {count.render()}" for path, count in text.text.counts.items()],
+        + [f"  {path}: {count.render()}" for path, count in text.counts.items()],
     )
     run_dir.write(run_dir.card_file, as_json(card.model_dump(mode="json")))
     Checkpoints(run_dir.checkpoints).delete_all()

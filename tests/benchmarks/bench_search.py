@@ -68,7 +68,7 @@ def _right(run_dir: RunDir) -> npt.NDArray[np.float64]:
 def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:
     """The files of a full search and of one by Bayes: the space of `random_sweep`, drawn with another seed."""
     base = read_yaml(ROOT / "configs" / "runs" / "sentiment140.yaml")
-    base["data"] = {"source": str(source), "max_rows": options.most_tweets}
+    base["data"] = {"source": str(source), "train_rows": options.most_tweets}
     base["training"] |= {"epochs": EPOCHS, "early_stopping": {"patience": None}}
     base |= {"tracking": {"wandb": "disabled"}, "runtime": {"device": "cpu", "threads": 1}}
     sweep = read_yaml(GRIDS / "random_sweep_full.yaml")

@@ -82,6 +82,16 @@ def test_a_server_that_cannot_resume_is_read_from_the_start(server: Server, tmp_
     assert download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
 
 
+def test_a_size_that_nobody_gives_is_that_of_the_answer(server: Server, tmp_path: Path) -> None:
+    unknown = Remote("file.zip", (server.url,), None, "")
+    server.cut = [1000, 5000, 0]
+    with pytest.raises(DownloadError, match=r"ended after 5,999 of 1,048,576 bytes"):
+        download(unknown, tmp_path, silent)
+    (tmp_path / "file.zip.part").write_bytes(CONTENT)  # killed before it was put in place
+    assert download(unknown, tmp_path, silent).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=999-", "bytes=5998-", f"bytes={len(CONTENT) - 1}-"]
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"more", b"x" * len(CONTENT)])
 def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content

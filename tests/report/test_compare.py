@@ -133,14 +133,13 @@ def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what
     [
         ({"source": "training.1600000.csv"}, "sentiment140", True),
         ({"source": "my-sentiment140-sample.csv"}, "table", False),
-        ({"source": "sentiment140", "max_rows": 1000}, "sentiment140", False),
     ],
 )
 def test_all_of_sentiment140_is_known_by_the_record(study: Study, data: Any, recorded: str, expected: bool) -> None:
     study.single({f"data.{name}": value for name, value in data.items()}, dataset=recorded)
     (dataset,) = study.findings().datasets
     assert dataset.is_sentiment140 == expected
-    assert dataset.name == data["source"] + (", at most 1,000 rows" if "max_rows" in data else "")
+    assert dataset.name == data["source"]
 
 
 @pytest.fixture
