@@ -250,14 +250,14 @@ class LanguageText:
         self.held_out = np.sort(order[: min(settings.held_out, len(order) // _LARGEST_SHARE)])
         self.rows = np.setdiff1d(np.flatnonzero(lengths), self.held_out)
         of_held_out = np.repeat(np.isin(np.arange(len(lengths)), self.held_out), lengths)
-        counts = np.bincount(text.token_ids[~of_held_out], minlength=len(text.types))
-        frequent = [number for number in range(len(text.types)) if counts[number] >= settings.min_count]
+        often = np.bincount(text.token_ids[~of_held_out], minlength=len(text.types))
+        frequent = [number for number in range(len(text.types)) if often[number] >= settings.min_count]
         if not len(self.held_out) or not frequent:
             raise DataError(
                 f"{corpus.path}: {len(order):,} training tweets are too few for a language model: a tenth of them is "
                 f"held out, and a token has to occur {settings.min_count:,} times in the others (pretraining.min_count)"
             )
-        frequent.sort(key=lambda number: (-counts[number], text.types[number]))
+        frequent.sort(key=lambda number: (-often[number], text.types[number]))
         kept = frequent[: settings.max_words - _SPECIAL]
         self.words = np.full(len(text.types), _UNKNOWN, np.int64)
         self.words[kept] = np.arange(len(kept)) + _SPECIAL
