@@ -206,18 +206,18 @@ def export(
     `sentiment.load` read it; nothing in it is executed.
     """
     from sentiment.inference.export import write_archive
-    from sentiment.inference.stored import result_of
+    from sentiment.inference.stored import stored_run
     from sentiment.runs.run_dir import trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
     run_dir = trained_run(run)
-    config, result = run_dir.read_config(), result_of(run_dir)
+    stored = stored_run(run_dir)
     sizes = write_archive(run_dir, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    if config.data.text.mentions == "keep":
+    if stored.config.data.text.mentions == "keep":
         say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
-    if beside := _encoder_beside(config, result, run_dir):
+    if beside := _encoder_beside(stored.config, stored.result, run_dir):
         say(beside)
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
@@ -252,7 +252,7 @@ def show(
     Equal runs have equal digests.
     """
     from sentiment.inference.export import model_card
-    from sentiment.inference.stored import CARD, read_archive, result_of
+    from sentiment.inference.stored import CARD, read_archive, stored_run
     from sentiment.runs.run_dir import trained_run
 
     if model.is_file():
@@ -264,7 +264,7 @@ def show(
         return
     from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
-    result_of(run_dir)
+    stored_run(run_dir)
     for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
         echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
     echo(f"{sha256_of(run_dir.metrics_file)}  metrics")

@@ -41,7 +41,6 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(self, trained: TextModel) -> None:
-        """Args: trained: as `load` gives it."""
         self.trained = trained
         self.classes_ = np.array(trained.config.data.label_names)
         self.name, self.config = trained.name, trained.config

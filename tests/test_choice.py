@@ -1,23 +1,26 @@
-"""What of a run predicts: its network, its baseline, the mean of both; and by what names."""
+"""What of a run predicts, by what names; which rows of a labelled file are scored: those that it answers, not knows."""
 
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from report.compare.findings import analyse
 from report.read import load_study
-from sentiment.inference.stored import load_model
+from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.inference.predict import NO_WORDS
+from sentiment.inference.stored import load_model, scores_of
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
-from sentiment.runs.records import Metrics, Result
+from sentiment.runs.records import LEXICON, MODEL_NAMES, PARTS, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
 from tests.conftest import MakeExperiment
@@ -80,16 +83,16 @@ def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
     assert recommend(metrics(0.8, 0.4), metrics(0.8, 0.4), metrics(0.8, 0.4)) == "network"
 
 
-def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperiment) -> None:
+def test_a_baseline_that_is_not_the_results_is_refused(experiment: MakeExperiment, tmp_path: Path) -> None:
     run = experiment(training__epochs=1)
     run.complete()
-    file = run.run_dir.baseline_file
+    file, predict = run.run_dir.baseline_file, ("predict", run.run_dir.path, "x", "--with")
     file.write_bytes(file.read_bytes()[:-1] + b"\7")
-    assert "is not the file that belongs to this result" in refused(
-        1, "predict", run.run_dir.path, "x", "--with", "baseline"
-    )
+    assert "is not the file that belongs to this result" in refused(1, *predict, "baseline")
     file.unlink()
-    assert "baseline.safetensors: cannot be read" in refused(1, "predict", run.run_dir.path, "x", "--with", "both")
+    assert "baseline.safetensors: cannot be read" in refused(1, *predict, "both")
+    assert "baseline.safetensors: cannot be read" in refused(1, "export", run.run_dir.path, tmp_path / "half.zip")
+    assert not (tmp_path / "half.zip").exists()
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
@@ -126,23 +129,19 @@ def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperime
     assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
 
 
-def test_a_model_that_says_the_same_of_all_tweets_is_named(trained: RunDir, tmp_path: Path) -> None:
+def test_a_model_that_says_the_same_of_all_tweets_is_named(
+    trained: RunDir, experiment: MakeExperiment, tmp_path: Path
+) -> None:
     table = tmp_path / "t.csv"
     table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
     done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")
     assert "warning: the linear baseline says 'positive' of all 5 tweets" in done.output
-
-
-def test_a_trained_model_that_says_the_same_of_all_validation_tweets_is_named(experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()
-    table = pq.read_table(run.run_dir.predictions_file)
-    assert len({score >= 0.5 for score in table["score"].to_pylist()}) == 1
-    word = re.search(
-        r"warning: the network says '(\w+)' of all \d+ validation tweets", invoke("evaluate", run.run_dir.path).output
+    assert re.search(
+        r"warning: the network says '(negative|positive)' of all \d+ validation tweets",
+        invoke("evaluate", run.run_dir.path).output,
     )
-    assert word is not None
-    assert word[1] in ("negative", "positive")
 
 
 def test_all_models_are_measured_on_further_test_sets(tweets_file: Path, tmp_path: Path) -> None:
@@ -173,3 +172,101 @@ def test_all_models_are_measured_on_further_test_sets(tweets_file: Path, tmp_pat
     found = analyse(load_study(results, []))
     assert {(one.tests, len(one.labels)) for one in found.elsewhere} == {("ours", 40), ("theirs", 30)}
     assert found.problems == []
+
+
+TRAINED_ON = "the model was trained on it"
+CHOSEN_BY = "was a validation tweet, by which the model was chosen"
+BY_AUTHOR = "the model was trained on other tweets of the author"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run on a table with authors, which is `tweets.csv` in the folder of the results."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    rows = [(label, text, f"user{place % 300}") for place, (label, text) in enumerate(invented_tweets(600))]
+    _write(folder / "tweets.csv", rows)
+    config = small_config(folder / "tweets.csv", training__epochs=1, data__columns__user="user")
+    results = Results(folder)
+    one = Experiment(config, results, results.run_dir(config.run_id, "single"))
+    one.complete()
+    return one.run_dir
+
+
+def _write(path: Path, rows: list[tuple[Any, ...]]) -> Path:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("label", "text", "user"), *rows])
+    return path
+
+
+def _evaluate(run_dir: RunDir, table: Path, *options: str) -> tuple[dict[str, Any], str]:
+    target = table.with_suffix(".json")
+    places = ("--data", table, "--results", run_dir.results.root, "--out", target)
+    done = invoke("evaluate", run_dir.path, *places, *options)
+    assert done.exit_code == 0, done.output
+    return json.loads(target.read_text()), done.output
+
+
+def _corpus(run: RunDir) -> Corpus:
+    return open_corpus(next((run.results.root / "data" / "corpora").glob("*/manifest.json")).parent)
+
+
+def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir) -> None:
+    found, output = _evaluate(run, run.results.root / "tweets.csv")
+    result, corpus = _result(run), _corpus(run)
+    parts = {part: metrics.n for part, metrics in result.metrics.items()}
+    assert found["left_out"] == {TRAINED_ON: len(corpus.rows("train")), CHOSEN_BY: parts["validation"]}
+    assert found["n"] == parts["test"]
+    assert found["chosen"] == MODEL_NAMES[result.recommended]
+    assert found["accuracy"] == pytest.approx(scores_of(result)["test"][found["chosen"]].accuracy)
+    assert f"{len(corpus.rows('train'))} left out: {TRAINED_ON} (line " in output
+
+
+def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, tmp_path: Path) -> None:
+    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
+        (_, *rows) = csv.reader(file)
+    of = {part: [rows[row] for row in _corpus(run).rows(part).tolist()] for part in PARTS}
+    trained, validated = of["train"][0], of["validation"][0]
+    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(30, seed=7))]
+    table = [
+        (trained[0], f"RT @bob: {trained[1].upper()} http://a.b", "somebody"),
+        (validated[0], validated[1] + " !!", "somebody"),
+        (0, "an awful meeting of another kind", f"@{trained[2].upper()}"),
+        (1, "\u0416\u0416\u0416 \u0429\u0429\u0429", "other"),
+        *new,
+    ]
+    found, output = _evaluate(run, _write(tmp_path / "t.csv", table), "--with", "network")
+    assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
+    assert found["n"] == 30
+    said = load_model(run, "network").read_texts([text for _, text, _ in new]).probabilities >= 0.5
+    assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
+    assert f"1 left out: {NO_WORDS} (line 5)" in output
+
+
+def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
+    odd = _write(tmp_path / "odd.csv", [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)])
+    said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
+    assert f"no row with a positive or negative label to score; left out were 50 {NO_WORDS}" in said
+    assert "--threshold belongs to --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
+
+
+def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:
+    moved = RunDir(Path(shutil.copytree(run.results.root, tmp_path / "copy")) / run.path.relative_to(run.results.root))
+    shutil.rmtree(tmp_path / "copy" / "data")
+    found, output = _evaluate(moved, _write(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)]))
+    assert found["knows_training"] is False
+    assert "which of these tweets the model was trained on cannot be told" in output.replace("\n", " ")
+
+
+def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: RunDir, tmp_path: Path) -> None:
+    rows = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(200, seed=5))]
+    table = _write(tmp_path / "new.csv", rows)
+    usual, _ = _evaluate(run, table)
+    (strict, output), positive = _evaluate(run, table, "--threshold", "1"), sum(label for label, *_ in rows) / len(rows)
+    assert (usual["threshold"], strict["threshold"]) == (0.5, 1)
+    assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
+    assert strict["loss"] == usual["loss"]
+    assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
+    assert f"positive from 1 on; {LEXICON} from 0.5 on" in output
+    gap = strict["accuracy"] - strict["models"][LEXICON]["accuracy"]
+    line = next(line for line in output.splitlines() if line.startswith(f"  {LEXICON}") and "p = " in line)
+    assert float(line.split()[2]) == pytest.approx(100 * gap, abs=0.06)

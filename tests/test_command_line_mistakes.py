@@ -47,11 +47,8 @@ def test_divergence_is_a_message(small_run_file: Path, tmp_path: Path) -> None:
 def test_unfinished_run_is_told_apart(experiment: MakeExperiment, tmp_path: Path) -> None:
     run = experiment()
     assert run.attempt(StopWhen(lambda asked: True)) is not None
-    assert "is not completed yet" in refused(2, "evaluate", run.run_dir.path)
-    assert "is not completed yet" in refused(2, "show", run.run_dir.path)
-    for path in run.run_dir.checkpoints.iterdir():
-        path.unlink()
-    assert "no epoch is saved yet" in refused(1, "predict", run.run_dir.path, "nice")
+    for command in (["evaluate"], ["show"], ["predict", "--with", "network", "nice"], ["export", tmp_path / "a.zip"]):
+        assert "is not completed yet" in refused(2, command[0], run.run_dir.path, *command[1:])
 
 
 def test_damaged_files_of_a_run_are_named(experiment: MakeExperiment) -> None:

@@ -1,9 +1,11 @@
-"""Predictions for files: every row keeps its place, whatever is in it, in each form of table, and memory is bounded."""
+"""Predictions for files, whose rows keep their place in each form of table, and for the terminal and programs."""
 
 import csv
 import gzip
+import io
 import json
 import os
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -16,18 +18,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from sentiment.__main__ import app, predict
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.predict import PredictedFile, predict_file
 from sentiment.inference.stored import load_model
+from sentiment.inference.terminal import lines_at_once
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.conftest import MakeExperiment
-from tests.small_runs import StopWhen, invented_tweets
+from tests.small_runs import invented_tweets
+from tests.test_command_line import invoke, refused
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
 LABELS = ["positive", "negative", None, None, "positive"]
+FORMATS = "csv", "jsonl", "text"
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +168,6 @@ def test_input_is_not_overwritten_and_nor_are_its_columns(network: TextModel, wr
     assert rows[1][:2] == ["0", "lovely"]
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.doc", "a.csv.gz"])
-def test_file_that_cannot_be_read_is_named_and_nothing_is_written(network: TextModel, write: Write, name: str) -> None:
-    source = write(name, "PAR1" if name == "a.parquet" else "")
-    with pytest.raises(DataError, match=rf"{name}: "):
-        _rows(network, source)
-    assert list(source.parent.iterdir()) == [source]
-
-
 def test_output_appears_when_it_is_complete(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 100)
     source = write("a.csv.gz", "text\n" + "".join(f"so lovely {n}\n" for n in range(2000)))
@@ -209,9 +208,7 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "in.parquet"
 
 
-def test_parquet_to_parquet_keeps_types_and_order(
-    network: TextModel, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parquet_keeps_types_and_order(network: TextModel, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 2)
     target, outcome = _to(network, table, "out.parquet")
     before, after = pq.read_table(table), pq.read_table(target)
@@ -222,6 +219,12 @@ def test_parquet_to_parquet_keeps_types_and_order(
     assert outcome.render_lines() == ["2 without a prediction: empty text (line 3, 4)"]
     pq.write_table(before.slice(0, 0), table)
     assert pq.read_table(_to(network, table, "out.parquet")[0]).column_names == after.column_names
+    text = table.with_name("in.csv")
+    text.write_text("n,text\n1,a lovely day\n2,\n3,awful\n")
+    found = pq.read_table(_to(network, text, "out.parquet")[0])
+    assert found.schema.field("probability").type == pa.float64()
+    assert found["n"].to_pylist() == ["1", "2", "3"]
+    assert found["label"].to_pylist() == ["positive", None, "negative"]
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl"])
@@ -235,14 +238,6 @@ def test_parquet_to_another_form_has_a_row_for_each(network: TextModel, table: P
     assert [None if label != label else label for label in read["label"]] == LABELS
     assert str(read["day"][0]) == "2020-01-01"
     assert [bool(share > 0.5) for share in read["probability"]] == [label is not None for label in LABELS]
-
-
-def test_csv_to_parquet_has_text_and_a_number(network: TextModel, write: Write) -> None:
-    target, _ = _to(network, write("in.csv", "n,text\n1,a lovely day\n2,\n3,awful\n"), "out.parquet")
-    found = pq.read_table(target)
-    assert found.schema.field("probability").type == pa.float64()
-    assert found["n"].to_pylist() == ["1", "2", "3"]
-    assert found["label"].to_pylist() == ["positive", None, "negative"]
 
 
 def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel, write: Write) -> None:
@@ -266,14 +261,14 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
 @pytest.mark.parametrize(
     ("name", "text", "out", "said"),
     [
-        (
-            "in.jsonl",
-            '{"text": "awful"}\n{"text": "awful", "label": "mine"}\n',
-            "out.jsonl",
-            "line 2 .* a field 'label'",
-        ),
+        ("in.jsonl", '{"text": "x"}\n{"text": "x", "label": "mine"}\n', "out.jsonl", "line 2 .* a field 'label'"),
         ("in.csv", "text,note,note\nawful,1,2\n", "out.jsonl", r"in\.csv: several columns are called 'note'"),
         ("in.csv", "text\nso\tawful\n", "out.tsv", r"a line of TSV cannot hold 'so\\tawful'; write .csv"),
+        ("in.csv", "text\nawful\n", "out.xlsx", r"out\.xlsx: .*valid endings: .csv, .tsv"),
+        ("in.csv", "text\nawful\n", "out.csv.bz2", r"out\.csv\.bz2: .*valid endings"),
+        ("in.csv", "text\nawful\n", "out.parquet.gz", r"out\.parquet\.gz: .*valid endings"),
+        ("in.parquet", "PAR1", "out.csv", r"in\.parquet: "),
+        ("in.doc", "", "out.csv", r"in\.doc: "),
     ],
 )
 def test_what_a_form_cannot_hold_is_told_and_nothing_is_written(
@@ -282,7 +277,7 @@ def test_what_a_form_cannot_hold_is_told_and_nothing_is_written(
     source = write(name, text)
     with pytest.raises(SentimentError, match=said):
         _to(network, source, out)
-    assert not source.with_name(out).exists()
+    assert [*source.parent.iterdir()] == [source]
 
 
 def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
@@ -293,25 +288,14 @@ def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
         '"a lovely day"',
         '"awful" she said',
     ]
-
-
-def test_what_is_no_number_is_null(network: TextModel, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), tmp_path / "in.parquet")
-    assert '"weight": null' in _to(network, tmp_path / "in.parquet", "out.jsonl")[0].read_text()
+    pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), target.with_name("in.parquet"))
+    assert '"weight": null' in _to(network, target.with_name("in.parquet"), "out.jsonl")[0].read_text()
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.jsonl.gz"])
 def test_name_that_says_compressed_is_compressed(network: TextModel, table: Path, name: str) -> None:
-    packed, _ = _to(network, table, name)
-    plain, _ = _to(network, table, name.removesuffix(".gz"))
+    packed, plain = (_to(network, table, one)[0] for one in (name, name.removesuffix(".gz")))
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
-
-
-@pytest.mark.parametrize("name", ["out.zip", "out.txt", "out.json", "out.csv.bz2", "out.parquet.gz", "out.xlsx"])
-def test_name_of_another_form_is_refused_and_nothing_is_written(network: TextModel, table: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=rf"{name}: .*valid endings: .csv, .tsv"):
-        _to(network, table, name)
-    assert not table.with_name(name).exists()
 
 
 def test_progress_knows_about_how_many_rows_there_are(network: TextModel, write: Write, tmp_path: Path) -> None:
@@ -321,17 +305,73 @@ def test_progress_knows_about_how_many_rows_there_are(network: TextModel, write:
     assert told[-1] in ((300, 300), (300, 301))
 
 
-def test_attention_is_one_weight_per_token(trained_with_attention: RunDir) -> None:
-    model = load_model(trained_with_attention, "network")
-    weights = model.attention(["what", "a", "lovely", "day"])
-    assert weights is not None
-    assert len(weights) == 4
-    assert sum(weights) == pytest.approx(1)
-    assert model.attention([]) is None
-    assert 0 < model.read_texts(["   "]).probabilities[0] < 1
+SHOWN = ["such a lovely, happy day", 'awful "broken"', ""]
 
 
-def test_unfinished_run_predicts_with_its_best_weights_so_far(experiment: MakeExperiment) -> None:
-    run = experiment()
-    assert run.attempt(StopWhen(lambda asked: asked == 25)) is not None
-    assert 0 < load_model(run.run_dir, "network").read_texts(["lovely"]).probabilities[0] < 1
+def test_csv_and_json_lines_say_the_same_as_the_text(trained: RunDir) -> None:
+    as_csv, as_lines, text = (invoke("predict", trained.path, *SHOWN, "--format", one).output for one in FORMATS)
+    table, lines = list(csv.DictReader(io.StringIO(as_csv))), [json.loads(one) for one in as_lines.splitlines()]
+    assert [row["text"] for row in table] == [line["text"] for line in lines] == SHOWN
+    assert [row["label"] for row in table] == ["positive", "negative", ""]
+    assert [line["label"] for line in lines] == ["positive", "negative", None]
+    for row, line, shown in zip(table[:2], lines[:2], text.splitlines()[2:], strict=False):
+        assert float(row["probability"]) == line["probability"] >= 0.5
+        assert f"{100 * line['probability']:.1f} %" in shown
+    assert text.splitlines()[4].endswith("(no usable words)")
+
+
+def _labelled(run: RunDir, *options: object) -> list[tuple[str, float]]:
+    done = invoke("predict", run.path, *SHOWN[:2], "--format", "csv", *options)
+    return [(row["label"], float(row["probability"])) for row in csv.DictReader(io.StringIO(done.output))]
+
+
+def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir, write: Write) -> None:
+    (_, happy), (_, awful) = _labelled(trained)
+    above = _labelled(trained, "--threshold", (1 + happy) / 2)
+    assert above == [("negative", pytest.approx(1 - happy, abs=1e-5)), ("negative", awful)]
+    below = _labelled(trained, "--threshold", (1 - awful) / 2)
+    assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
+    done = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2)
+    assert "; positive from " in done.output.splitlines()[0]
+    assert [line.split()[0] for line in done.output.splitlines()[2:]] == ["negative", "negative"]
+    given = write("in.csv", "text\nhappy\nbroken\n")
+    out = given.with_name("out.parquet")
+    assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0
+    found = pd.read_parquet(out)
+    assert list(found["label"]) == ["positive", "positive"]
+    assert found["probability"][1] < 0.5 < found["probability"][0]
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.5", "nan"])
+def test_threshold_that_is_no_probability_is_refused(trained: RunDir, threshold: str) -> None:
+    said = f"threshold {threshold}: is compared with probabilities; valid is 0 to 1"
+    assert said in refused(2, "predict", trained.path, "x", f"--threshold={threshold}")
+    assert said in refused(2, "evaluate", trained.path, "--data", "x.csv", f"--threshold={threshold}")
+
+
+@pytest.mark.parametrize(("form", "first"), [("text", 2), ("csv", 1), ("jsonl", 0)])
+def test_standard_input_is_a_tweet_a_line_in_order(trained: RunDir, form: str, first: int) -> None:
+    given = "such a lovely day\r\n\nawful bus\n\xff lovely".encode("latin-1")
+    done = CliRunner().invoke(app, ["predict", str(trained.path), "-", "--format", form], input=given)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()[first:]
+    assert ["positive" in line for line in lines] == [True, False, False, True]
+    assert "negative" in lines[2]
+
+
+def test_stream_is_answered_line_by_line_at_once(trained: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent in one piece is read together; a line that is not whole yet waits for its end."""
+    reader, writer = os.pipe()
+    sent, got = [b"lovely\nso ", b"sad\r\n\nhap", b"py"], list[list[str]]()
+    with os.fdopen(reader, "rb") as stream:
+        os.write(writer, sent[0])
+        for lines in lines_at_once(stream):
+            got.append(lines)
+            if sent := sent[1:]:
+                os.write(writer, sent[0])
+            elif len(got) == 3:
+                os.close(writer)
+    assert got == [["lovely"], ["so sad", ""], [], ["happy"]]
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    with pytest.raises(UsageError, match="standard input is closed"):
+        predict(trained.path, ["-"])

@@ -19,7 +19,7 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import models_beside, result_of, scores_of, stored_run
+from sentiment.inference.stored import models_beside, scores_of, stored_run
 from sentiment.inference.terminal import check_table, score_table
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.runs.records import LEXICON, MODEL_NAMES, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part, Recommendation
@@ -73,11 +73,7 @@ class Scored:
         return lines
 
     def warnings(self, names: tuple[str, str], what: str = "tweets") -> list[str]:
-        """Which models say the same of all tweets.
-
-        Args:
-            names: of the negative and the positive label.
-        """
+        """Which models say the same of all tweets; `names` are those of the negative and the positive label."""
         said = {name: np.unique(self._positive(name)) for name in self.models}
         return [
             f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} {what}"
@@ -90,12 +86,11 @@ def own_scores(run_dir: RunDir, part: Part) -> Scored:
     """What a completed run said of a part of its own data but the training part.
 
     Raises:
-        UsageError: the run is not completed.
         RunDirError: its predictions are missing or damaged.
     """
     import pyarrow.parquet as pq
 
-    result, file = result_of(run_dir), run_dir.predictions_file
+    result, file = stored_run(run_dir).result, run_dir.predictions_file
     check_file(file, result)
     try:
         table = pq.read_table(file)
@@ -112,18 +107,14 @@ def own_scores(run_dir: RunDir, part: Part) -> Scored:
 
 
 def remarks(run_dir: RunDir) -> list[str]:
-    """What should be known before anything is concluded from a completed run's table of scores.
-
-    Raises:
-        RunDirError: its predictions are missing or damaged.
-    """
-    config, result, validation = run_dir.read_config(), result_of(run_dir), own_scores(run_dir, "validation")
-    lines = ["", *validation.warnings(config.data.label_names, "validation tweets")]
-    if config.data.source in _LEXICON_AUTHORS:
+    """What should be known before anything is concluded from a completed run's table of scores."""
+    run, validation = stored_run(run_dir), own_scores(run_dir, "validation")
+    lines = ["", *validation.warnings(run.config.data.label_names, "validation tweets")]
+    if run.config.data.source in _LEXICON_AUTHORS:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     if (n := len(validation.labels)) < _FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    return [*lines, f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[result.recommended]}"]
+    return [*lines, f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[run.result.recommended]}"]
 
 
 def show_result(run_dir: RunDir) -> None:
@@ -132,9 +123,8 @@ def show_result(run_dir: RunDir) -> None:
     Raises:
         RunDirError: a file of it is missing or damaged.
     """
-    result = result_of(run_dir)
-    chosen = MODEL_NAMES[result.recommended]
-    scores, known = scores_of(result), remarks(run_dir)
+    result, known = stored_run(run_dir).result, remarks(run_dir)
+    chosen, scores = MODEL_NAMES[result.recommended], scores_of(result)
     OUT.print()
     OUT.print(score_table(scores, chosen))
     if result.encoder and result.encoder.random:
@@ -166,29 +156,25 @@ def show_result(run_dir: RunDir) -> None:
 def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str, Any]:
     """Show the scores of a completed run, and how much its chosen model differs from the others on test tweets.
 
-    Args:
-        choice: None takes the model that the result recommends.
-
     Returns:
-        The metrics of the chosen model by part; those of all models in `models`, what was chosen in `chosen`, and how
-        many sentences of the check list each model has right by capability in `check_list`.
+        The metrics of the chosen model by part, which is the recommended one for None; and by name: those of all
+        `models`, which was `chosen`, and of how many sentences of the `check_list` each is right, by capability.
 
     Raises:
         UsageError: the run is not completed, or has no such model.
         RunDirError: its files are missing or damaged.
     """
-    result, known = result_of(run_dir), remarks(run_dir)  # all is read before anything is shown
-    parts, test, name = scores_of(result), own_scores(run_dir, "test"), MODEL_NAMES[choice or result.recommended]
+    run, known, test = stored_run(run_dir), remarks(run_dir), own_scores(run_dir, "test")  # before anything is shown
+    parts, name = scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]
     OUT.print(score_table(parts, name))
-    names = run_dir.read_config().data.label_names
-    say("\n".join([*test.difference_lines(name), *test.warnings(names, "test tweets")]))
-    OUT.print(check_table(result.check_list, name))
+    say("\n".join([*test.difference_lines(name), *test.warnings(run.config.data.label_names, "test tweets")]))
+    OUT.print(check_table(run.result.check_list, name))
     say("\n".join(known))
     models: dict[str, dict[str, Any]] = {}
     for part, of_part in parts.items():
         for one, metrics in of_part.items():
             models.setdefault(one, {})[part] = metrics.model_dump()
-    return models[name] | {"chosen": name, "models": models, "check_list": result.check_list}
+    return models[name] | {"chosen": name, "models": models, "check_list": run.result.check_list}
 
 
 def evaluate_on_file(
@@ -212,16 +198,14 @@ def evaluate_on_file(
         threshold: from which probability on the models say positive.
 
     Returns:
-        The metrics of the chosen model; those of all models in `models`, what was chosen in `chosen`, the numbers of
-        rows that are not scored, by reason, in `left_out`, and in `knows_training` whether it could be told what the
-        models were trained on; and the threshold.
+        The metrics of the chosen model; and by name: those of all `models`, which was `chosen`, how many rows were
+        `left_out` for which reason, whether it `knows_training` tweets, and the threshold.
 
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
     run = stored_run(run_dir)
-    choice = choice or run.recommended
-    models, name = models_beside(run, choice), MODEL_NAMES[choice]
+    models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
     known, untold = _known_tweets(run_dir)
     labels, readings, left_out = _read_file(models, name, source, known or [], progress)
@@ -248,8 +232,8 @@ _Known = tuple[str, str, npt.NDArray[np.int64]]
 def _known_tweets(run_dir: RunDir) -> tuple[list[_Known] | None, list[str]]:
     """What the models of a run know, the strongest reason last; and what is to be told if that is not known."""
     try:
-        if (record := read_whole(run_dir).record) is None:
-            return [], []
+        record = read_whole(run_dir).record
+        assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
         corpus = open_corpus(run_dir.results.corpus_dir(record.data_fingerprint))
     except DataError as error:
         return None, [f"warning: which of these tweets the model was trained on cannot be told: {error}"]

@@ -20,7 +20,6 @@ from sentiment.inference.stored import (
     NETWORK_FILE,
     VOCABULARY_FILE,
     Exported,
-    result_of,
     scores_of,
     stored_run,
 )
@@ -100,17 +99,15 @@ def model_card(run_dir: RunDir) -> str:
     """The card of a completed run as Markdown; no description, label or file name in it is taken for markup.
 
     Raises:
-        SentimentError: as `result_of`.
+        SentimentError: as `stored_run`.
     """
-    result, run = result_of(run_dir), read_whole(run_dir)
-    config = without_paths(run.config)
-    assert run.record is not None  # noqa: S101 - `read_whole` refuses a result without it
-    data, licence, cite = _DATA.get(
-        run.record.dataset, (config.data.source, "not known; ask who gave you this model", "")
-    )
+    run, record = stored_run(run_dir), read_whole(run_dir).record
+    assert record is not None  # noqa: S101 - `read_whole` refuses a result without it
+    result, config = run.result, without_paths(run.config)
+    data, licence, cite = _DATA.get(record.dataset, (config.data.source, "not known; ask who gave you this model", ""))
     text, yaml = StringIO(), YAML()
     yaml.default_flow_style = False
-    yaml.dump(_for_machines(config, result, run.record.dataset, data, licence), text)
+    yaml.dump(_for_machines(config, result, record.dataset, data, licence), text)
     description = config.description.strip().rstrip(".")
     negative, positive = map(as_code, config.data.label_names)
     card = _CARD.format(
@@ -126,7 +123,7 @@ def model_card(run_dir: RunDir) -> str:
         licence=licence,
         cite=f" Please cite {cite}." if cite else "",
         encoder=_encoder(config, result),
-        **_making(config, result, run.record),
+        **_making(config, result, record),
     )
     return f"---\n{text.getvalue()}---\n\n{card}"
 
@@ -206,9 +203,8 @@ def write_archive(run_dir: RunDir, target: Path) -> dict[str, int]:
     """
     from safetensors.torch import save
 
-    card, result = model_card(run_dir), result_of(run_dir)
-    run = stored_run(run_dir)
-    weights, config = run.weights(), without_paths(run.config)
+    card, run = model_card(run_dir), stored_run(run_dir)
+    weights, config, result = run.weights(), without_paths(run.config), run.result
     if result.encoder and config.frozen:
         result = result.model_copy(update={"encoder": result.encoder.model_copy(update={"model": config.frozen.model})})
     exported = Exported(config=config, result=result).model_dump(mode="json")

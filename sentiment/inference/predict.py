@@ -39,11 +39,8 @@ from sentiment.models.text_model import Answer, Reading, TextModel
 from sentiment.processes import WorkerProcesses, available_cores, in_order
 from sentiment.runs.records import THRESHOLD
 
-CHUNK = 16_384
-"""Texts that are best read together: sorted by length, they make batches that are full."""
+CHUNK = 16_384  # texts that are best read together: sorted by length, they make batches that are full
 NO_WORDS = "no usable words"
-"""Why a text has no prediction of which the model knows nothing."""
-
 # With fewer chunks, starting processes costs more than it saves.
 _CHUNKS_WORTH_PROCESSES = 4
 # Threads suffice for a model, which computes without Python's lock; more would hold up what reads and writes.
@@ -54,16 +51,11 @@ _MOST_PROCESSES = 3
 class _Row(NamedTuple):
     record: TableRecord
     text: str
-    refused: str | None
-    """Why there can be no prediction; None if there can be one."""
+    refused: str | None  # why there can be no prediction
 
 
 def _read_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Reading]]:
-    """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read.
-
-    Raises:
-        DataError: a process was killed.
-    """
+    """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read."""
     cores = 1 if model.sequential else available_cores()
     threads = min(_MOST_THREADS, cores)
     head = list(islice(chunks, _CHUNKS_WORTH_PROCESSES))
@@ -94,12 +86,7 @@ def _use_one_core() -> None:
 
 @dataclass
 class PredictedFile:
-    """What became of the rows of a file.
-
-    Attributes:
-        refused: rows without a prediction.
-        shortened: rows with fields that are not written.
-    """
+    """What became of the rows of a file: how many have no prediction, and how many have fields that are not written."""
 
     rows: int = 0
     refused: RowCounter = field(default_factory=RowCounter)
@@ -113,7 +100,6 @@ class PredictedFile:
             self.shortened.add("have fields that the first object lacks; these are left out", row.record.line)
 
     def render_lines(self) -> list[str]:
-        """What is to be told about the rows."""
         lines = [f"{rows.count:,} without a prediction: {why} ({rows})" for why, rows in self.refused.counted().items()]
         return lines + [f"{rows.count:,} {what} ({rows})" for what, rows in self.shortened.counted().items()]
 
@@ -134,8 +120,8 @@ def predict_file(
     Args:
         model: a trained model.
         source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
-        target: the file to write, in the form that its name says; without an ending it is CSV. From JSON Lines to JSON
-            Lines and from Parquet to Parquet values keep their types.
+        target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
+            Parquet to Parquet values keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
         progress: told how many rows are written.
         threshold: the label is positive from this probability on.
@@ -211,8 +197,7 @@ def _text_place(table: OpenedTable, column: str | None, trained: str | int, sour
 
 
 WriteRow = Callable[[TableRecord, Answer | None], object]
-ADDED = ("label", "probability")
-"""The columns that are added to those of the input, the second of them the label's probability; see `_added_names`."""
+ADDED = ("label", "probability")  # the columns that are added to those of the input; see `_added_names`
 
 _FORMS = ("csv", "tsv", "jsonl", "parquet")
 _VALID = "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet"
@@ -249,15 +234,9 @@ def answer_values(said: Answer | None) -> tuple[str | None, float | None]:
 
 @contextmanager
 def _row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None) -> Iterator[WriteRow]:
-    """What writes rows, with the added columns last, to an open file; it is complete after the context.
+    """What writes rows, with the added columns last, to an open file, which is complete after the context.
 
-    Args:
-        target: its name says the form.
-        header: the names of the columns of the input.
-        parquet: the input, if it is such a file: as Parquet its columns are written as they are.
-
-    Raises:
-        DataError: a value cannot be written in this form; also from within the context.
+    Of an input that is `parquet` the columns are written to Parquet as they are.
     """
     form, names = _written_form(target), [*header, *_added_names(header)]
     if form == "parquet":
@@ -310,7 +289,7 @@ def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answe
     values = record.whole
     if values is None:
         values = {name: None if value != value else value for name, value in zip(names, record.fields, strict=False)}
-    if taken := [name for name in names[-2:] if name in values]:
+    if taken := [one for one in names[-2:] if one in values]:
         raise DataError(
             f"{target}: line {record.line} of the input has a field {taken[0]!r}, which the first one lacks"
         )

@@ -1,4 +1,4 @@
-"""The models of a trained run, in its directory or in a file of `export`: all are made in one way, and asked alike."""
+"""The models of a completed run, in its directory or in a file of `export`: made in one way, and asked alike."""
 
 import zipfile
 from collections.abc import Mapping
@@ -19,7 +19,6 @@ from sentiment.runs.records import (
     BOTH,
     LEXICON,
     NETWORK,
-    EncoderRecord,
     FileRecord,
     Metrics,
     Part,
@@ -48,31 +47,18 @@ class Exported(FileRecord):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What the models of a run are made of, wherever that is stored.
+    """What the models of a completed run are made of: in its directory, or the files in an exported one.
 
     Attributes:
         place: where, for messages.
-        result: None unless the run is completed.
-        encoder: whose vectors the run was trained with.
-        results: where that is looked for.
-        source: the run's directory, or the files in an exported one.
+        results: where its encoder is looked for.
     """
 
     place: str
     config: RunConfig
-    result: Result | None
-    encoder: EncoderRecord | None
+    result: Result
     results: Results
     source: RunDir | Mapping[str, bytes]
-
-    @property
-    def recommended(self) -> Recommendation:
-        """What is best on validation tweets; the network if the run is not completed."""
-        return self.result.recommended if self.result else "network"
-
-    def temperature(self, model: Recommendation) -> float:
-        """That calibrates what a model says; 1 if the run is not completed."""
-        return self.result.temperatures[model] if self.result else 1.0
 
     def content(self, name: str) -> tuple[bytes, str]:
         """What is in a file, and where it is, for messages.
@@ -90,11 +76,11 @@ class StoredRun:
             raise RunDirError(f"{path}: cannot be read: {error}") from None
 
     def weights(self) -> "dict[str, torch.Tensor]":
-        """The network's weights at the best epoch so far.
+        """The network's weights at the best epoch.
 
         Raises:
             RunDirError: files of the run are missing.
-            CheckpointError: no epoch is saved yet, or the weights are damaged.
+            CheckpointError: the weights are damaged.
         """
         if isinstance(self.source, RunDir):
             return _trained_weights(self.source, self.result)
@@ -108,38 +94,17 @@ class StoredRun:
             raise CheckpointError(f"{place}: holds no weights: {error}") from None
 
 
-def _trained_weights(run_dir: RunDir, result: Result | None) -> "dict[str, torch.Tensor]":
-    from sentiment.training.checkpoint import Checkpoints, read_checkpoint, weights_sha256
+def _trained_weights(run_dir: RunDir, result: Result) -> "dict[str, torch.Tensor]":
+    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
-    if result:
-        refuse_incomplete(run_dir)
-    if run_dir.best_weights.exists():
-        place, weights = run_dir.best_weights, read_checkpoint(run_dir.best_weights).get("weights")
-    else:
-        state, damaged = Checkpoints(run_dir.checkpoints).newest()
-        if state is None:
-            raise CheckpointError("\n".join(damaged) or f"{run_dir.path}: no epoch is saved yet; train it first")
-        stopping = state.get("early_stopping")
-        so_far = stopping.get("best_weights") if isinstance(stopping, dict) else None
-        place, weights = run_dir.checkpoints, so_far or state.get("model")
+    refuse_incomplete(run_dir)
+    weights = read_checkpoint(run_dir.best_weights).get("weights")
     # A checksum says only that it was written so.
     if not isinstance(weights, dict) or not all(hasattr(one, "dtype") for one in weights.values()):
-        raise CheckpointError(f"{place}: holds no weights of a model")
-    if result and weights_sha256(weights) != result.weights_sha256:
-        raise CheckpointError(f"{place}: holds other weights than those of the result")
+        raise CheckpointError(f"{run_dir.best_weights}: holds no weights of a model")
+    if weights_sha256(weights) != result.weights_sha256:
+        raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
     return weights
-
-
-def result_of(run_dir: RunDir) -> Result:
-    """The result of a completed run.
-
-    Raises:
-        UsageError: it is not completed.
-        RunDirError: its records are damaged, or of different runs.
-    """
-    if (result := read_whole(run_dir).result) is None:
-        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    return result
 
 
 def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
@@ -149,14 +114,16 @@ def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
 
 
 def stored_run(run_dir: RunDir) -> StoredRun:
-    """A run in its directory, which need not be completed.
+    """A completed run in its directory.
 
     Raises:
+        UsageError: it is not completed.
         RunDirError: its records are damaged, or not all of one run.
     """
     run = read_whole(run_dir)
-    encoder = run.record.encoder if run.record else None
-    return StoredRun(str(run_dir.path), run.config, run.result, encoder, run_dir.results, run_dir)
+    if run.result is None:
+        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
+    return StoredRun(str(run_dir.path), run.config, run.result, run_dir.results, run_dir)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -195,42 +162,43 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
     files = read_archive(path)
     one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
     folder = results or Results(Path("results"))
-    return load_model(StoredRun(str(path), one.config, one.result, one.result.encoder, folder, files), choice)
+    return load_model(StoredRun(str(path), one.config, one.result, folder, files), choice)
 
 
 def load_model(
     run: StoredRun | RunDir, choice: Recommendation | None = None, device: "torch.device | None" = None
 ) -> TextModel:
-    """A model of a run.
+    """A model of a completed run.
 
     Args:
         choice: which; None takes what the run recommends.
         device: that computes the network; None is a GPU where there is one, else the CPU.
 
     Raises:
-        UsageError: the run has no such model.
-        SentimentError: what is stored is missing or damaged, or does not belong together.
+        SentimentError: the run is not completed; or what is stored is damaged, or does not belong together.
     """
     run = stored_run(run) if isinstance(run, RunDir) else run
-    choice = choice or run.recommended
+    choice = choice or run.result.recommended
     if choice == "both":
-        members = [load_model(run, one) for one in ("network", "baseline")]
-        return MeanModel(BOTH, members, run.temperature("both"))
+        return _mean(run)
+    temperature = run.result.temperatures[choice]
     if choice == "network":
-        return _network(run, device)
-    if run.result is None:
-        raise UsageError(f"{run.place}: is not completed yet, and its baseline is saved at the end")
-    return BaselineModel(run.config, LinearModel.from_bytes(*run.content(BASELINE_FILE)), run.temperature("baseline"))
+        return _network(run, device, temperature)
+    return BaselineModel(run.config, LinearModel.from_bytes(*run.content(BASELINE_FILE)), temperature)
 
 
-def _network(run: StoredRun, device: "torch.device | None") -> TextModel:
+def _mean(run: StoredRun) -> MeanModel:
+    return MeanModel(BOTH, [load_model(run, one) for one in ("network", "baseline")], run.result.temperatures["both"])
+
+
+def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
     """The network, put together; its weights are checked before any are made."""
     from sentiment.models.classifier import NetworkModel, build_classifier, encoder_of, sketch_classifier
     from sentiment.training.trainer import choose_device
 
     weights, vocabulary = run.weights(), Vocabulary.from_bytes(*run.content(VOCABULARY_FILE))
     chosen = device or choose_device("auto")
-    encoder = encoder_of(run.config, run.encoder, run.results, chosen)
+    encoder = encoder_of(run.config, run.result.encoder, run.results, chosen)
     size = encoder.vector_size if encoder else None
     try:
         sketch = sketch_classifier(run.config, len(vocabulary), size).state_dict()
@@ -239,17 +207,14 @@ def _network(run: StoredRun, device: "torch.device | None") -> TextModel:
     check_arrays(run.place, weights, {name: described(one) for name, one in sketch.items()})
     model = build_classifier(run.config, len(vocabulary), elmo_size=size)
     model.load_state_dict(weights)
-    return NetworkModel(run.config, vocabulary, model, encoder, chosen, run.temperature("network"))
+    return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 
-def models_beside(run: StoredRun, choice: Recommendation) -> list[TextModel]:
-    """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon; of an
-    unfinished run the first and the last.
+def models_beside(run: StoredRun) -> list[TextModel]:
+    """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon.
 
     Raises:
         SentimentError: as `load_model`.
     """
-    if choice == "network" and run.result is None:
-        return [load_model(run, choice), LexiconModel(run.config)]
-    both = MeanModel(BOTH, [load_model(run, one) for one in ("network", "baseline")], run.temperature("both"))
+    both = _mean(run)
     return [*both.members, both, LexiconModel(run.config)]

@@ -68,9 +68,8 @@ def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: 
 
     Args:
         chunks: texts that are read together.
-        form: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have the
-            columns label, probability and text.
-        why: why this model predicts; only said in `text`.
+        form: `text` is aligned, with the attention weights of tokens if there are any, and says `why` this model
+            predicts; `csv` and `jsonl` have the columns label, probability and text.
         threshold: the label is positive from this probability on.
     """
     width = max(len("label"), *(len(visible(name)) for name in model.config.data.label_names))

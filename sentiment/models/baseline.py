@@ -1,8 +1,8 @@
 """The linear baseline: naive Bayes log-count ratios of n-grams and a lexicon's values, into a logistic regression.
 
 Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it. The n-grams of words and
-their pairs, and of characters within words, are counted by their hashes, once for each type of word: scikit-learn's
-vectorizers, which look at each tweet, take four to seven times as long.
+their pairs, and of characters within words, are counted by their hashes, once for each type of word, which
+is faster than to look at each tweet, as scikit-learn's vectorizers do.
 """
 
 import hashlib
@@ -42,11 +42,7 @@ _OF_CHARACTERS = np.uint64(1 << 63)
 
 
 class NGramCounter:
-    """Counts the n-grams of tweets that are made of one set of types.
-
-    Args:
-        types: distinct tokens, as the rows to count number them.
-    """
+    """Counts the n-grams of tweets that are made of one set of types, which their rows number."""
 
     def __init__(self, types: Sequence[str]) -> None:
         self._words = _word_keys(types)
@@ -72,7 +68,8 @@ class NGramCounter:
 
         of_types = _indicators(self._owners, self._grams, keys, len(self._words))
         blocks = []
-        for block in _blocks(rows):
+        for first in range(0, max(rows.size, 1), _ROWS_AT_ONCE):
+            block = rows.take(np.arange(first, min(first + _ROWS_AT_ONCE, rows.size)))
             ones = np.ones(len(block.token_ids), np.float32)
             tokens = sparse.csr_matrix((ones, block.token_ids, block.offsets), shape=(block.size, len(self._words)))
             pairs, owners = self._pairs(block)
@@ -86,11 +83,6 @@ class NGramCounter:
         owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
         inside = owners[1:] == owners[:-1]
         return _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
-
-
-def _blocks(rows: TokenRows) -> Iterator[TokenRows]:
-    for first in range(0, max(rows.size, 1), _ROWS_AT_ONCE):
-        yield rows.take(np.arange(first, min(first + _ROWS_AT_ONCE, rows.size)))
 
 
 def _indicators(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
@@ -144,10 +136,8 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
     """Turn counts of n-grams into 1 + log(count), times their rarity, over the length of the tweet's vector.
 
     The n-grams of words make one vector and those of characters another, as the many characters would drown the words.
-    Nothing depends on where in the matrix a number stands, as it may with NumPy's faster sums and logarithms.
-
-    Args:
-        words: the number of columns that are n-grams of words, which come first.
+    The first `words` columns are of words. Nothing depends on where in the matrix a number stands, as it may with
+    NumPy's faster sums and logarithms.
     """
     for first in range(0, counts.shape[0], _ROWS_AT_ONCE):  # a block at a time, since numbers of 64 bits need much room
         ends = counts.indptr[first : first + _ROWS_AT_ONCE + 1]
@@ -190,7 +180,7 @@ class LinearModel:
         return Reading(expit(logits), np.diff(values.indptr) > 0)
 
     def to_bytes(self) -> bytes:
-        """It as plain numbers in the format of safetensors, with the fingerprint of the rated words."""
+        """Plain numbers in the format of safetensors, with the fingerprint of the rated words."""
         from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
@@ -198,10 +188,7 @@ class LinearModel:
 
     @classmethod
     def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
-        """The model that `to_bytes` gave, its content checked: it may have been made by hand.
-
-        Args:
-            place: where it was, for messages.
+        """The model that `to_bytes` gave; it may have been made by hand. `place` says where it was.
 
         Raises:
             RunDirError: it is no such model.
@@ -233,12 +220,10 @@ class BaselineModel(TextModel):
     name = BASELINE
 
     def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
-        """Args: temperature: that calibrates what it says."""
         self.config, self.tokenize = config, Tokenizer(config.data.text)
         self._model, self._temperature = model, temperature
 
     def read(self, rows: TokenRows) -> Reading:
-        """See `TextModel`."""
         probabilities, usable = self._model.read(rows)
         return Reading(calibrated(probabilities, self._temperature), usable)
 
@@ -319,9 +304,7 @@ class _Design:
         """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
         tells penalties apart that differ by a handful of tweets, and suits probabilities that are averaged.
 
-        Args:
-            until_worse: leave out what follows the first that is worse than one before; the weaker the penalty, the
-                longer a fit takes.
+        The weaker the penalty, the longer a fit takes: `until_worse` leaves out what follows the first worse one.
         """
         from scipy.special import expit
 
@@ -393,14 +376,12 @@ class Baselines:
 
 
 def has_baselines(corpus: Corpus) -> bool:
-    """Whether the baselines of a corpus are there."""
+    """Whether they are cached."""
     return _cache_of(corpus).exists()
 
 
 def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
-    """The baselines of a corpus; they are cached in its folder.
-
-    If several processes ask at once, one makes them and the others wait. Damaged ones are made again.
+    """The baselines of a corpus, cached in its folder: of several processes one makes them, and damaged ones anew.
 
     Args:
         measured: the rows that the lexicon rates, which takes long; always the same for a corpus.

@@ -44,14 +44,12 @@ class Dropout(nn.Dropout):
 class LearnedEmbedding(nn.Module):
     """One learned vector for each type in the vocabulary, and how positive the word is rated if that is asked for.
 
-    Attributes:
-        size: numbers per token.
+    They begin with given values (vocabulary_size, config.size), else with normal numbers; a token has `size` numbers.
     """
 
     def __init__(
         self, vocabulary_size: int, config: EmbeddingConfig, vectors: npt.NDArray[np.float32] | None = None
     ) -> None:
-        """Args: vectors: initial values, (vocabulary_size, config.size); None draws them from a normal distribution."""
         super().__init__()
         self.size = config.size + config.polarity
         self.polarity = config.polarity
@@ -84,14 +82,10 @@ class ElmoEmbedding(nn.Module):
     """Frozen vectors: one layer or a learned mixture of all of ELMo's, alone or concatenated with learned vectors.
 
     Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
-    Transformers have one layer, of which the vectors of whole tweets have one time step.
-
-    Attributes:
-        size: numbers per token.
+    Transformers have one layer, of which the vectors of whole tweets have one time step. A token has `size` numbers.
     """
 
     def __init__(self, config: ElmoConfig | EncoderConfig, vector_size: int, learned: LearnedEmbedding | None) -> None:
-        """Args: vector_size: numbers per layer; learned: vectors to concatenate with them, if any."""
         super().__init__()
         self.learned = learned
         self.size = vector_size + (learned.size if learned else 0)
@@ -110,12 +104,8 @@ class ElmoEmbedding(nn.Module):
         return None if self.mix is None else torch.softmax(self.mix.weights.detach().double(), 0).tolist()
 
 
-class Pooled(NamedTuple):
-    """One vector per tweet, and what it was made with."""
-
-    vectors: torch.Tensor  # (batch, size)
-    attention: torch.Tensor | None = None  # (batch, r, time), the weights of each hop sum to 1
-    penalty: torch.Tensor | None = None  # (), a term of the loss
+Pooled = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+"""Vectors of tweets (batch, size), and as in `Output` the attention that they were made with, and its penalty."""
 
 
 def _mean(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:
@@ -151,14 +141,9 @@ FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Te
 
 
 class FixedPooling(nn.Module):
-    """Means, maxima or last states, concatenated.
-
-    Attributes:
-        size: numbers per vector.
-    """
+    """Means, maxima or last states, concatenated; of one state for the `whole` tweet that one. Vectors have `size`."""
 
     def __init__(self, state_size: int, config: ModelConfig, whole: bool = False) -> None:
-        """Args: whole: whether there is one state for the whole tweet, whatever the configuration says."""
         super().__init__()
         self.functions = (_only,) if whole else FIXED_POOLINGS[config.pooling]
         self.size = state_size * len(self.functions)
@@ -166,7 +151,7 @@ class FixedPooling(nn.Module):
 
     def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
         """Pool states of shape (batch, time, state_size); those at padded positions have no meaning."""
-        return Pooled(torch.cat([pool(states, batch, self._forward_size) for pool in self.functions], dim=1))
+        return torch.cat([pool(states, batch, self._forward_size) for pool in self.functions], dim=1), None, None
 
 
 class SelfAttention(nn.Module):
@@ -174,10 +159,7 @@ class SelfAttention(nn.Module):
 
     A = softmax(W2 tanh(W1 H^T)) gives r distributions ("hops") over the tokens; a tweet's vector consists of the r rows
     of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if the hops weight
-    different tokens.
-
-    Attributes:
-        size: numbers per vector.
+    different tokens. Vectors have `size` numbers.
     """
 
     def __init__(self, state_size: int, config: ModelConfig) -> None:
@@ -195,7 +177,7 @@ class SelfAttention(nn.Module):
         attention = torch.softmax(scores.float(), dim=2).to(states.dtype)
         weight = self.config.penalty
         penalty = weight * hop_overlap(attention) if weight and self.training else None
-        return Pooled((attention @ states).flatten(1), attention, penalty)
+        return (attention @ states).flatten(1), attention, penalty
 
 
 def hop_overlap(attention: torch.Tensor) -> torch.Tensor:
@@ -205,11 +187,6 @@ def hop_overlap(attention: torch.Tensor) -> torch.Tensor:
 
 
 CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-"""One-way networks by the name that a configuration gives them.
-
-`cell(input_size, hidden_size, batch_first=True)` maps (batch, time, input_size) to a pair whose first element is
-the states, (batch, time, hidden_size).
-"""
 
 
 class RecurrentEncoder(nn.Module):
@@ -217,10 +194,7 @@ class RecurrentEncoder(nn.Module):
 
     `nn.LSTM(bidirectional=True)` would need packed sequences, with which cuDNN and oneDNN do not use their fast
     kernels, and `nn.LSTM(dropout=...)` has a random state on the GPU that cannot be saved. One-way layers on reversed
-    tweets, with dropout between them, need neither.
-
-    Attributes:
-        size: numbers per state; hidden_size for each direction.
+    tweets, with dropout between them, need neither. States have `size` numbers, hidden_size for each direction.
     """
 
     def __init__(self, input_size: int, config: ModelConfig) -> None:
@@ -287,16 +261,12 @@ class Output(NamedTuple):
     """A classifier's output for a batch."""
 
     logits: torch.Tensor  # (batch,), above 0 for positive sentiment
-    attention: torch.Tensor | None  # (batch, r, time) with attention pooling
+    attention: torch.Tensor | None  # (batch, r, time) with attention pooling, the weights of each hop sum to 1
     penalty: torch.Tensor | None  # (), a term of the training loss
 
 
 class HiddenLayers(nn.Module):
-    """Linear layers with ReLU on a tweet's pooled vector, with dropout between them: a feed-forward network.
-
-    Attributes:
-        size: numbers per output vector.
-    """
+    """Linear layers with ReLU on a tweet's pooled vector, with dropout between them: a feed-forward network."""
 
     def __init__(self, input_size: int, config: ModelConfig) -> None:
         super().__init__()
@@ -327,14 +297,13 @@ class Classifier(nn.Module):
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
 
     def forward(self, batch: Batch) -> Output:
-        """Classify a batch of tweets."""
         states = self.embedding(batch)
         if self.encoder is not None:
             states = self.encoder(states, batch)
-        pooled = self.pooling(states, batch)
-        vectors = pooled.vectors if self.hidden is None else self.hidden(pooled.vectors)
-        logits = self.output(self.dropout(vectors)).squeeze(1)
-        return Output(logits, pooled.attention, pooled.penalty)
+        vectors, attention, penalty = self.pooling(states, batch)
+        if self.hidden is not None:
+            vectors = self.hidden(vectors)
+        return Output(self.output(self.dropout(vectors)).squeeze(1), attention, penalty)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """The parameters that the optimiser changes."""
@@ -403,9 +372,7 @@ def predict(
 ) -> Probabilities:
     """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
 
-    Args:
-        check: called between batches; an error that it raises ends the evaluation, which changes nothing.
-        most_tokens: in a batch.
+    `check` is called between batches, and may end the evaluation by an error.
     """
     logits = []
     with evaluation_mode(model):
@@ -451,12 +418,7 @@ class NetworkModel(TextModel):
         device: torch.device = _CPU,
         temperature: float = 1.0,
     ) -> None:
-        """Use a trained network.
-
-        Args:
-            encoder: computes vectors on the same device, for networks that read them.
-            temperature: that calibrates what it says.
-        """
+        """Args: encoder: computes vectors on the same device, for networks that read them."""
         self.config, self.sequential = config, encoder is not None
         self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
         self._model, self._encoder = model.eval().to(device), encoder
@@ -466,10 +428,11 @@ class NetworkModel(TextModel):
         """See `TextModel`; it knows tokens that have a vector of their own, and with ELMo all of them."""
         if not rows.size:
             return Reading(np.empty(0), np.empty(0, bool))
-        token_ids = self._token_ids(rows)
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
-        known = np.cumsum((token_ids != UNKNOWN) | (self._encoder is not None))
+        known = np.cumsum(
+            (self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN) | (self._encoder is not None)
+        )
         usable = np.diff(np.concatenate([[0], known])[rows.offsets]) > 0
         return Reading(calibrated(said, self._temperature), usable)
 
@@ -479,30 +442,22 @@ class NetworkModel(TextModel):
         hops = attention_of(self._model, batch)
         return None if hops is None or not tokens else hops[0].mean(0).tolist()
 
-    def _token_ids(self, rows: TokenRows) -> Rows:
-        token_ids: Rows = self._vocabulary.encode(rows.types)[rows.token_ids]
-        return token_ids
-
     def _store(self, rows: TokenRows) -> TokenStore:
         vectors = None
         if self._encoder is not None and self.config.frozen is not None:
             vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.frozen), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        return TokenStore(self._token_ids(rows), rows.offsets, None, self._device, vectors, polarity)
+        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
+        return TokenStore(token_ids, rows.offsets, None, self._device, vectors, polarity)
 
 
 def encoder_of(
     config: RunConfig, recorded: EncoderRecord | None, results: Results, device: torch.device
 ) -> Encoder | None:
-    """What computes the vectors that a run was trained with; None if it reads none.
-
-    Args:
-        recorded: what the run says of the model.
-        results: where the model is looked for.
+    """What computes the vectors that a run was trained with, as it is `recorded`; None if it reads none.
 
     Raises:
-        SentimentError: it is missing or damaged.
-        RunDirError: it is another one.
+        SentimentError: it is missing, damaged, or another one.
     """
     known = recorded.fingerprint if recorded else None
     model = find_model(config, results, known)

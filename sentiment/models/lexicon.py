@@ -117,7 +117,6 @@ class LexiconModel(TextModel):
     name = LEXICON
 
     def __init__(self, config: RunConfig) -> None:
-        """Args: config: of the run that it stands beside."""
         self.config, self.tokenize = config, str.split
 
     def read(self, rows: TokenRows) -> Reading:

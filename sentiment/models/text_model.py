@@ -109,16 +109,14 @@ class TextModel:
 
 
 class MeanModel(TextModel):
-    """The mean of several models' probabilities, calibrated; it knows what any of them knows."""
+    """The mean of several models' probabilities, calibrated; it knows what any of them knows. All clean texts alike."""
 
     def __init__(self, name: str, members: Sequence[TextModel], temperature: float = 1.0) -> None:
-        """Args: members: whose runs clean texts alike."""
         self.name, self.members, self.temperature = name, members, temperature
         self.config, self.tokenize = members[0].config, members[0].tokenize
         self.sequential = any(member.sequential for member in members)
 
     def read(self, rows: TokenRows) -> Reading:
-        """See `TextModel`."""
         readings = [member.read(rows) for member in self.members]
         mean = np.mean([one.probabilities for one in readings], axis=0)
         return Reading(calibrated(mean, self.temperature), np.any([one.usable for one in readings], axis=0))
@@ -130,11 +128,7 @@ class MeanModel(TextModel):
 
 
 def check_arrays(place: str, found: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
-    """Refuse arrays or tensors that are not what a model needs: the file may be damaged, or made by hand.
-
-    Args:
-        place: where they were stored, for messages.
-        wanted: type and shape of each, as `described` writes them.
+    """Refuse arrays or tensors that are not what a model needs, as `described`: the file may be made by hand.
 
     Raises:
         RunDirError: one is missing, unknown, of another type or shape, or not finite.
@@ -163,11 +157,7 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
     """The temperature with the lowest log loss, between 0.05 and 20.
 
     A label counts as Platt (1999) has it, as (n + 1) / (n + 2) with n tweets of its class and not as 1: where all
-    validation tweets are right, the loss would otherwise have no minimum.
-
-    Args:
-        labels: 0 and 1, shape (n,).
-        probabilities: of the positive class, shape (n,).
+    validation tweets are right, the loss would otherwise have no minimum. Both have shape (n,).
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import expit, logit
@@ -236,5 +226,4 @@ def check(model: TextModel) -> dict[str, CheckScore]:
 
 
 def total(tallies: Mapping[str, CheckScore]) -> CheckScore:
-    """That over all capabilities."""
     return CheckScore(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))

@@ -1,16 +1,24 @@
-"""Classifiers: padding changes nothing, dropout is for training only, gradients are right."""
+"""Classifiers: padding changes nothing, dropout is for training only, gradients are right, with ELMo's vectors too."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from sentiment.config import EmbeddingConfig
-from sentiment.data.batches import Batch, TokenStore
+from sentiment.config_file import resolve
+from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
 from sentiment.data.vocabulary import PADDING
-from sentiment.models.classifier import Classifier, HiddenLayers, LearnedEmbedding, predict
+from sentiment.encoders.elmo import LAYERS
+from sentiment.models.classifier import (
+    Classifier,
+    ElmoEmbedding,
+    HiddenLayers,
+    LearnedEmbedding,
+    build_classifier,
+    predict,
+)
 from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
 
 
@@ -34,6 +42,9 @@ def test_padded_batch_gives_what_each_tweet_gives_alone(changes: dict[str, Any])
     expected = torch.cat([classifier(batch).logits for batch in alone])
     torch.testing.assert_close(output.logits, expected, atol=1e-6, rtol=1e-5)
     assert output.logits.std() > 0.01, "the tweets differ, so the logits should"
+    filled = torch.where(together.mask, together.token_ids, 7)
+    other = Batch(together.rows, filled, together.lengths, together.labels, padded=True)
+    torch.testing.assert_close(classifier(other).logits, output.logits, atol=1e-6, rtol=1e-5)
 
 
 def test_probabilities_come_in_the_order_of_the_rows() -> None:
@@ -49,30 +60,13 @@ def test_gradient_of_a_padded_batch_is_the_sum_of_those_of_its_tweets(changes: d
     classifier = model(changes).eval()
     together, alone = _padded()
     classifier(together).logits.sum().backward()
-    gradients = {key: parameter.grad.clone() for key, parameter in classifier.named_parameters()}  # type: ignore[union-attr]
-    classifier.zero_grad()
+    gradients: dict[str, Any] = {key: parameter.grad for key, parameter in classifier.named_parameters()}
+    classifier.zero_grad()  # sets them to None
+    assert None not in gradients.values()
     for batch in alone:
         classifier(batch).logits.sum().backward()
     for key, parameter in classifier.named_parameters():
-        torch.testing.assert_close(
-            gradients[key], parameter.grad, atol=1e-5, rtol=1e-4, msg=lambda text, k=key: k + text
-        )
-
-
-@pytest.mark.parametrize("changes", EVERY_MODEL, ids=name)
-def test_every_weight_has_a_gradient(changes: dict[str, Any]) -> None:
-    classifier = model(changes)
-    classifier(_padded()[0]).logits.sum().backward()
-    assert [key for key, parameter in classifier.named_parameters() if parameter.grad is None] == []
-
-
-def test_what_stands_at_padded_positions_does_not_matter() -> None:
-    together, _ = _padded()
-    for changes in EVERY_MODEL:
-        classifier = model(changes).eval()
-        filled = torch.where(together.mask, together.token_ids, 7)
-        other = Batch(together.rows, filled, together.lengths, together.labels, padded=True)
-        torch.testing.assert_close(classifier(other).logits, classifier(together).logits, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(gradients[key], parameter.grad, atol=1e-5, rtol=1e-4)
 
 
 def test_hidden_layers_are_linear_maps_with_relu_after_each() -> None:
@@ -83,25 +77,15 @@ def test_hidden_layers_are_linear_maps_with_relu_after_each() -> None:
     torch.testing.assert_close(layers.eval()(vectors), expected)
 
 
-@pytest.mark.parametrize(
-    "dropout", ["model.dropout", "embedding.dropout", "embedding.token_dropout"], ids=lambda key: str(key)
-)
+@pytest.mark.parametrize("dropout", ["model.dropout", "embedding.dropout", "embedding.token_dropout"])
 def test_dropout_is_for_training_only(dropout: str) -> None:
     together, _ = _padded()
-    changes = {"model.layers": 2, dropout: 0.5}
-    classifier = model(changes)
+    classifier = model({"model.layers": 2, dropout: 0.5})
     plain = model({"model.layers": 2}).eval()(together).logits
     assert torch.equal(classifier.eval()(together).logits, plain)
-    classifier.train()
-    assert not torch.equal(classifier(together).logits, classifier(together).logits)
-
-
-def test_dropout_follows_torchs_generator() -> None:
-    together, _ = _padded()
-    changes = {"model.layers": 2, "model.dropout": 0.5, "embedding.dropout": 0.2, "embedding.token_dropout": 0.2}
-    classifier = model(changes).train()
     state = torch.get_rng_state()
-    first = classifier(together).logits
+    first, second = (classifier.train()(together).logits for _ in range(2))
+    assert not torch.equal(first, second)
     torch.set_rng_state(state)
     assert torch.equal(classifier(together).logits, first)
 
@@ -140,19 +124,6 @@ def test_vectors_to_start_from_are_taken_and_stay_if_not_trainable() -> None:
     assert not embedding.table.weight.requires_grad
 
 
-def test_weights_depend_on_the_seed_alone() -> None:
-    first, second = model(EVERY_MODEL[0]), model(EVERY_MODEL[0])
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-
-
-def test_no_recurrent_net_has_dropout_of_its_own() -> None:
-    """cuDNN keeps its random state where no checkpoint can hold it."""
-    classifier = model({"model.layers": 3, "model.dropout": 0.5})
-    nets = [module for module in classifier.modules() if isinstance(module, nn.RNNBase)]
-    assert len(nets) == 6
-    assert all(net.dropout == 0 and net.num_layers == 1 for net in nets)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 @pytest.mark.parametrize("changes", EVERY_MODEL, ids=name)
@@ -162,3 +133,95 @@ def test_gpu_gives_the_same_logits_as_the_cpu(changes: dict[str, Any]) -> None:
     expected = classifier(store().in_order_of_length(rows)[0]).logits
     on_gpu = classifier.to("cuda")(store(device="cuda").in_order_of_length(rows)[0]).logits
     torch.testing.assert_close(on_gpu.cpu(), expected, atol=1e-4, rtol=1e-4)
+
+
+SIZE = 6
+TWEETS = (4, 2, 3)
+
+
+class _MadeUpVectors:
+    """Random vectors for each token, zeros behind the last one; those of a broken tweet cannot be read."""
+
+    ahead = True
+
+    def __init__(self, broken: int | None = None) -> None:
+        made, self.broken = torch.Generator().manual_seed(0), broken
+        self.tweets = {layer: [torch.randn(length, SIZE, generator=made) for length in TWEETS] for layer in LAYERS}
+
+    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+        if self.broken in rows:
+            raise OSError("the disk is gone")
+        found = {layer: torch.zeros(len(rows), longest, SIZE) for layer in LAYERS}
+        for layer, vectors in found.items():
+            for place, row in enumerate(rows):
+                vectors[place, : TWEETS[row]] = self.tweets[layer][row]
+        return found
+
+
+def _store(vectors: _MadeUpVectors) -> TokenStore:
+    offsets = np.cumsum([0, *TWEETS]).astype(np.int64)
+    token_ids = np.random.default_rng(0).integers(2, 9, offsets[-1])
+    return TokenStore(token_ids, offsets, np.array([1, 0, 1]), torch.device("cpu"), vectors)
+
+
+def _of_elmo(*rows: int) -> Batch:
+    return _store(_MadeUpVectors()).in_order_of_length(np.array(rows))[0]
+
+
+def _with_elmo(**changes: Any) -> tuple[Classifier, ElmoEmbedding]:
+    torch.manual_seed(0)
+    parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
+    settings = resolve({"embedding": {"size": 5}, "model": {"hidden_size": 4}}, parameters, "a test")
+    classifier = build_classifier(settings, 9, elmo_size=SIZE)
+    assert isinstance(classifier.embedding, ElmoEmbedding)
+    return classifier, classifier.embedding
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_one_layer_alone_is_passed_on_as_it_is_or_stands_before_learned_vectors(layer: str) -> None:
+    batch = _of_elmo(0, 1, 2)
+    classifier, embedding = _with_elmo(layers=layer, combine="alone", dropout=0.5)
+    assert (embedding.train()(batch)[batch.mask] == 0).any()
+    assert torch.equal(embedding.eval()(batch), batch.layers[layer])
+    assert not any("embedding" in name for name, _ in classifier.named_parameters())
+    _, embedding = _with_elmo(layers=layer)
+    assert embedding.learned is not None
+    assert torch.equal(embedding(batch), torch.cat([batch.layers[layer], embedding.learned(batch)], dim=2))
+    assert embedding.size == SIZE + 5
+
+
+def test_mixture_begins_as_the_mean_and_is_learned() -> None:
+    classifier, embedding = _with_elmo(layers="mix")
+    batch = _of_elmo(0, 1, 2)
+    mean = torch.stack([batch.layers[layer] for layer in LAYERS]).mean(0)
+    torch.testing.assert_close(embedding(batch)[:, :, :SIZE], mean)
+    assert embedding.mixture() == pytest.approx([1 / 3] * 3)
+    optimizer = torch.optim.SGD(classifier.trainable_parameters(), lr=10)
+    classifier(batch).logits.sum().backward()
+    optimizer.step()
+    mixture = embedding.mixture()
+    assert mixture is not None
+    assert sum(mixture) == pytest.approx(1)
+    assert mixture != pytest.approx([1 / 3] * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("layers", ["mix", "first"])
+def test_padding_of_elmos_vectors_changes_no_logit(layers: str) -> None:
+    classifier = _with_elmo(layers=layers)[0].eval()
+    batch = _of_elmo(0, 1, 2)
+    alone = torch.cat([classifier(_of_elmo(row)).logits for row in batch.rows.tolist()])
+    torch.testing.assert_close(classifier(batch).logits, alone)
+
+
+def test_vectors_are_read_ahead_and_a_failure_comes_with_the_batch_that_needs_them() -> None:
+    def plan(vectors: _MadeUpVectors) -> EpochPlan:
+        return _store(vectors).epoch(np.arange(3), 1, 1, 0)
+
+    whole = plan(_MadeUpVectors())
+    for number in (0, 1, 2, 1, 0, 0, 2):
+        batch = whole[number]
+        assert torch.equal(batch.layers["top"][0], _MadeUpVectors().tweets["top"][int(batch.rows[0])])
+    broken = plan(_MadeUpVectors(broken=int(whole[1].rows[0])))
+    assert broken[0].layers
+    with pytest.raises(OSError, match="the disk is gone"):
+        broken[1]

@@ -34,13 +34,11 @@ def _names(field: str) -> tuple[str, ...]:
 def test_schema_and_registries_have_the_same_names() -> None:
     assert set(_names("pooling")) == set(POOLING_NAMES) == {*FIXED_POOLINGS, "attention"}
     assert set(_names("cell")) == set(CELLS)
-    assert len(set(FIXED_POOLINGS.values())) == len(FIXED_POOLINGS)
-    assert len(set(CELLS.values())) == len(CELLS)
 
 
 @pytest.mark.parametrize(("kind", "pooling", "cell"), [*itertools.product(_names("kind"), POOLING_NAMES, CELLS)])
 def test_model_is_built_as_its_configuration_says(kind: str, pooling: str, cell: str) -> None:
-    changes: dict[str, Any] = {"model.kind": kind, "model.pooling": pooling, "model.cell": cell}
+    changes: dict[str, Any] = {"model.kind": kind, "model.pooling": pooling, "model.cell": cell, "model.dropout": 0.5}
     if kind != "rnn" and pooling == "last":
         with pytest.raises(ConfigError, match=f"valid with '{kind}': mean, max, mean\\+max, attention"):
             model(changes)
@@ -53,13 +51,8 @@ def test_model_is_built_as_its_configuration_says(kind: str, pooling: str, cell:
         assert classifier.pooling.functions == FIXED_POOLINGS[pooling]
     nets = [type(module) for module in classifier.modules() if isinstance(module, nn.RNNBase)]
     assert nets == ([CELLS[cell]] * 2 if kind == "rnn" else [])
-
-
-@pytest.mark.parametrize("pooling", ["last+max", "max+mean", "mean+max+last", "MEAN", ""])
-def test_unknown_pooling_is_refused_and_not_read_as_a_similar_one(pooling: str) -> None:
-    with pytest.raises(ConfigError, match=r"model\.pooling = .*'last', 'mean', 'max', 'mean\+max' or 'attention'"):
-        resolve({}, {"model.pooling": pooling}, "file")
-    assert pooling not in FIXED_POOLINGS
+    for net in classifier.modules():  # cuDNN would keep the random state of dropout where no checkpoint can hold it
+        assert not isinstance(net, nn.RNNBase) or (net.dropout, net.num_layers) == (0, 1)
 
 
 SHAPES = [(0,), (1,), (7,), (15,), (16,), (17,), (33,), (256, 3), (5, 40, 31), (64, 15, 100)]
@@ -88,20 +81,15 @@ def test_values_gradients_and_the_state_of_the_generator_are_those_of_torch(shar
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
-def test_other_types_and_orders_in_memory_too(dtype: torch.dtype) -> None:
-    values = torch.randn(6, 9, 50).to(dtype)
-    for one in (values, values.transpose(1, 2), values.permute(2, 0, 1), values[:, ::2]):
-        _assert_same(0.3, one)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_any_number_of_threads_gives_the_same(threads: int) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        _assert_same(0.2, torch.randn(256, 40, 100))
-    finally:
-        torch.set_num_threads(before)
+def test_other_types_orders_in_memory_and_numbers_of_threads_too(dtype: torch.dtype) -> None:
+    values, before = torch.randn(6, 99, 50).to(dtype), torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            for one in (values, values.transpose(1, 2), values.permute(2, 0, 1), values[:, ::2]):
+                _assert_same(0.3, one)
+        finally:
+            torch.set_num_threads(before)
 
 
 SIZE = 6
@@ -139,20 +127,13 @@ def test_encoder_equals_torchs_own_on_packed_sequences(
     torch.testing.assert_close(states * mask, expected * mask, atol=1e-6, rtol=1e-5)
 
 
-def test_turning_around_twice_changes_nothing() -> None:
-    states = torch.randn(3, 5, 2)
-    positions = torch.tensor([2, 1, 0, 3, 4, 9, 8, 7, 6, 5, 10, 11, 12, 13, 14])
-    for where in (positions, None):
-        assert torch.equal(turn_around(turn_around(states, where), where), states)
-    assert torch.equal(turn_around(states, positions)[0], states[0, [2, 1, 0, 3, 4]])
-    assert torch.equal(turn_around(states, None), states.flip(1))
-
-
-def test_gradient_of_turning_around_is_right() -> None:
-    positions = torch.tensor([2, 1, 0, 3, 7, 6, 5, 4])
+@pytest.mark.parametrize("positions", [torch.tensor([2, 1, 0, 3, 7, 6, 5, 4]), None])
+def test_turning_around_reverses_each_tweet_and_so_does_its_gradient(positions: torch.Tensor | None) -> None:
     states = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    for where in (positions, None):
-        assert torch.autograd.gradcheck(lambda inputs, w=where: turn_around(inputs, w), (states,))
+    turned = turn_around(states, positions)
+    assert torch.equal(turned[0], states[0, [2, 1, 0, 3] if positions is not None else [3, 2, 1, 0]])
+    assert torch.equal(turn_around(turned, positions), states)
+    assert torch.autograd.gradcheck(lambda inputs: turn_around(inputs, positions), (states,))
 
 
 def _batch(lengths: tuple[int, ...]) -> Batch:
@@ -177,7 +158,7 @@ def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(
     kind: str, directions: int, expected: list[list[float]]
 ) -> None:
     pooling = FixedPooling(2, resolve({}, {"model.pooling": kind, "model.bidirectional": directions == 2}, "").model)
-    pooled = pooling(STATES, _batch((1, 3))).vectors
+    pooled, _, _ = pooling(STATES, _batch((1, 3)))
     torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float32))
     assert pooled.shape[1] == pooling.size
 
@@ -189,11 +170,10 @@ def _attention(state_size: int, **settings: Any) -> SelfAttention:
 def test_attention_weights_sum_to_one_and_leave_padding_out() -> None:
     batch = _batch((1, 3, 6))
     torch.manual_seed(0)
-    pooled = _attention(4, d_a=3, r=2)(torch.randn(3, 6, 4) * 5, batch)
-    assert pooled.attention is not None
-    assert pooled.attention.shape == (3, 2, 6)
-    torch.testing.assert_close(pooled.attention.sum(2), torch.ones(3, 2))
-    assert (pooled.attention.transpose(1, 2)[~batch.mask] == 0).all()
+    _, attention, _ = _attention(4, d_a=3, r=2)(torch.randn(3, 6, 4) * 5, batch)
+    assert attention.shape == (3, 2, 6)
+    torch.testing.assert_close(attention.sum(2), torch.ones(3, 2))
+    assert (attention.transpose(1, 2)[~batch.mask] == 0).all()
 
 
 def test_attention_is_the_formula_of_lin_et_al() -> None:
@@ -201,20 +181,20 @@ def test_attention_is_the_formula_of_lin_et_al() -> None:
     torch.manual_seed(0)
     layer = _attention(5, d_a=3, r=2, penalty=0.7).train()
     states = torch.randn(2, 4, 5)
-    pooled = layer(states, batch)
+    vectors, attention, penalty = layer(states, batch)
     penalties = []
     for row, h in enumerate(states):
         a = torch.softmax(layer.hops.weight @ torch.tanh(layer.hidden.weight @ h.T), dim=1)
-        torch.testing.assert_close(pooled.attention[row], a)
-        torch.testing.assert_close(pooled.vectors[row], (a @ h).flatten())
+        torch.testing.assert_close(attention[row], a)
+        torch.testing.assert_close(vectors[row], (a @ h).flatten())
         penalties.append(torch.linalg.matrix_norm(a @ a.T - torch.eye(2)) ** 2)
-    torch.testing.assert_close(pooled.penalty, 0.7 * torch.stack(penalties).mean())
+    torch.testing.assert_close(penalty, 0.7 * torch.stack(penalties).mean())
 
 
 @pytest.mark.parametrize(("penalty", "training"), [(0.0, True), (0.7, False)])
 def test_penalty_is_for_training_and_only_where_it_is_asked_for(penalty: float, training: bool) -> None:
     layer = _attention(5, penalty=penalty).train(training)
-    assert layer(torch.randn(2, 4, 5), _batch((4, 4))).penalty is None
+    assert layer(torch.randn(2, 4, 5), _batch((4, 4)))[2] is None
 
 
 def test_penalty_is_zero_where_each_hop_sees_one_token_of_its_own() -> None:

@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,29 +75,31 @@ def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets_
         assert one.model.to_bytes() == before.model.to_bytes()
 
 
+def _with_pairs(tweet: list[str]) -> list[str]:
+    return [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))]
+
+
+def _counted(tweets: list[list[str]]) -> tuple[Any, int]:
+    """Counts of all n-grams, and how many of the first are of words."""
+    rows = TokenRows.of_tweets(tweets)
+    counter = NGramCounter(rows.types)
+    keys = counter.frequent(rows, 1, 1 << 20)
+    return counter.counts(rows, keys), first_of_characters(keys)
+
+
 def test_tfidf_is_scikit_learns() -> None:
     """Of words and their pairs; those of characters make a vector of their own."""
     tweets = [["so", "happy", ":)"], ["so", "so", "so", "sad"], ["happy", "sad"]]
-    rows = TokenRows.of_tweets(tweets)
-    counter = NGramCounter(rows.types)
-    counts = counter.counts(rows, counter.frequent(rows, 1, 1 << 20))
-    words = first_of_characters(counter.frequent(rows, 1, 1 << 20))
+    counts, words = _counted(tweets)
     frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
-    idf = (np.log((1 + rows.size) / (1 + frequencies)) + 1).astype(np.float32)
-    vectorizer = TfidfVectorizer(
-        analyzer=lambda tweet: [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))], sublinear_tf=True
-    )
-    expected = vectorizer.fit_transform(tweets).toarray()
+    idf = (np.log((1 + len(tweets)) / (1 + frequencies)) + 1).astype(np.float32)
+    expected = TfidfVectorizer(analyzer=_with_pairs, sublinear_tf=True).fit_transform(tweets).toarray()
     found = tfidf(counts, idf, words).toarray()[:, :words]
     np.testing.assert_allclose(sorted(map(tuple, found.T)), sorted(map(tuple, expected.T)), atol=1e-6)
 
 
 def test_ngrams_are_those_of_scikit_learn() -> None:
     tweets = [["so", "happy", ":)"], ["ñandú", "so", "so", "so"], ["x"], []]
-    rows = TokenRows.of_tweets(tweets)
-    counter = NGramCounter(rows.types)
-    counts = counter.counts(rows, counter.frequent(rows, 1, 1 << 20))
-    words = CountVectorizer(analyzer=lambda tweet: [*tweet, *(f"{a} {b}" for a, b in pairwise(tweet))])
     characters = CountVectorizer(
         analyzer=lambda tweet: [
             f" {token} "[first : first + length]
@@ -105,8 +108,9 @@ def test_ngrams_are_those_of_scikit_learn() -> None:
             for first in range(len(token) + 3 - length)
         ]
     )
-    expected = np.hstack([words.fit_transform(tweets).toarray(), characters.fit_transform(tweets).toarray()])
-    assert sorted(map(tuple, counts.toarray().T)) == sorted(map(tuple, expected.T))
+    both = (CountVectorizer(analyzer=_with_pairs), characters)
+    expected = np.hstack([one.fit_transform(tweets).toarray() for one in both])
+    assert sorted(map(tuple, _counted(tweets)[0].toarray().T)) == sorted(map(tuple, expected.T))
 
 
 def test_only_the_most_frequent_ngrams_are_kept() -> None:
@@ -116,38 +120,26 @@ def test_only_the_most_frequent_ngrams_are_kept() -> None:
     assert len(counter.frequent(rows, 2, 99)) == 8
 
 
-def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(corpus: Corpus) -> None:
-    (model, settings), train = fitting.fit_linear_model(corpus, silent), corpus.rows("train")
-    counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets).take(train)
-    labels, present = corpus.labels[train], counter.counts(rows, model.keys) > 0
-    frequencies = np.asarray(present.sum(axis=0)).ravel()
+@pytest.mark.parametrize("most", [1, 2])
+def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(
+    corpus: Corpus, most: int
+) -> None:
+    """A weight of two is the row twice in all that labels teach, but for n-grams and how rare they are."""
+    weights, train = np.where(np.arange(len(corpus.labels)) % 3, 1, most), corpus.rows("train")
+    model, settings = fitting.fit_linear_model(replace(corpus, weights=weights.astype(np.float32)), silent)
+    counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
+    frequencies = np.asarray((counter.counts(rows.take(train), model.keys) > 0).sum(axis=0)).ravel()
     np.testing.assert_allclose(model.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
+    train = np.repeat(train, weights[train])
+    labels, texts = corpus.labels[train], rows.take(train)
+    present = counter.counts(texts, model.keys) > 0
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    values = model.features(counter, rows)  # what a lexicon says stands there once
+    values = model.features(counter, texts)  # what a lexicon says stands there once
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
-    fit = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
-    np.testing.assert_allclose(model.read(rows).probabilities, fit.predict_proba(both)[:, 1], atol=1e-3)
-
-
-def test_a_weight_of_two_is_the_row_twice_in_all_that_labels_teach(corpus: Corpus) -> None:
-    """The n-grams and how rare they are come from the tweets as they are; here all rows have labels of training."""
-    weights = np.where(np.arange(len(corpus.labels)) % 3, 1, 2)
-    plain = _fitted(corpus)
-    weighted, settings = fitting.fit_linear_model(replace(corpus, weights=weights.astype(np.float32)), silent)
-    np.testing.assert_array_equal(weighted.idf, plain.idf)
-    train = corpus.rows("train")
-    twice = np.repeat(train, weights[train])
-    rows = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    values = weighted.features(NGramCounter(corpus.types), rows.take(twice)).tocsc()
-    labels, size = corpus.labels[twice], len(weighted.keys)
-    having = [np.asarray((values[labels == label, :size] > 0).sum(axis=0)).ravel() + 1.0 for label in (1, 0)]
-    ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
-    both = sparse.hstack([values, values[:, :size].multiply(ratio)]).tocsr()
-    fit = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels)
-    expected = fit.predict_proba(both)[:, 1]
-    np.testing.assert_allclose(weighted.read(rows.take(twice)).probabilities, expected, atol=1e-3)
-    assert np.abs(plain.read(rows.take(twice)).probabilities - expected).max() > 1e-2
+    expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
+    np.testing.assert_allclose(model.read(texts).probabilities, expected[:, 1], atol=1e-3)
+    assert (np.abs(_fitted(corpus).read(texts).probabilities - expected[:, 1]).max() > 1e-2) == (most > 1)
 
 
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])

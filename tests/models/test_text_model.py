@@ -11,8 +11,6 @@ from scipy.special import expit
 
 from sentiment.models.lexicon import lexicon_scores
 from sentiment.models.text_model import (
-    CheckScore,
-    Probabilities,
     Reading,
     TextModel,
     as_used,
@@ -35,12 +33,9 @@ def test_temperature_is_what_log_odds_are_too_large_by(factor: float) -> None:
     assert fit_temperature(LABELS, expit(factor * LOG_ODDS)) == pytest.approx(factor, rel=0.05)
 
 
-def test_temperature_is_no_limit_where_all_tweets_are_right() -> None:
+def test_temperature_is_finite_where_a_model_is_always_right_or_certain_and_wrong() -> None:
     sure = np.where(LABELS[:60] == 1, 0.8, 0.2)
     assert 0.2 < fit_temperature(LABELS[:60], sure) < 1
-
-
-def test_temperature_is_finite_where_a_model_is_certain_and_wrong() -> None:
     assert 1 < fit_temperature(np.array([0, 1, 1, 0]), np.array([1.0, 1.0, 0.0, 0.0])) <= 20.01
 
 
@@ -65,17 +60,11 @@ def test_mean_of_two_models_is_calibrated_after_them() -> None:
     assert said["both"] == pytest.approx(calibrated(mean, temperatures["both"]))
 
 
-def _validation(run_dir: RunDir) -> tuple[np.ndarray, dict[str, Probabilities]]:
-    table = pq.read_table(run_dir.predictions_file).to_pandas()
-    table = table[table["part"] == "validation"]
-    return table["label"].to_numpy(), {name: table[name].to_numpy().astype(float) for name in PREDICTION_COLUMNS}
-
-
 def test_what_a_run_says_of_validation_tweets_is_calibrated(trained: RunDir) -> None:
-    labels, said = _validation(trained)
-    assert {name: fit_temperature(labels, values) for name, values in said.items()} == pytest.approx(
-        dict.fromkeys(said, 1), abs=0.02
-    )
+    table = pq.read_table(trained.predictions_file).to_pandas()
+    table = table[table["part"] == "validation"]
+    for column in PREDICTION_COLUMNS:
+        assert fit_temperature(table["label"], table[column].to_numpy(float)) == pytest.approx(1, abs=0.02)
     result = trained.read_result()
     assert result is not None
     assert result.temperatures.keys() == {*PREDICTION_COLUMNS.values()}
@@ -86,16 +75,15 @@ POSITIVE = {one.text: one.positive for one in checks()}
 
 
 class _Says(TextModel):
-    def __init__(self, probability: Any, usable: bool = True) -> None:
-        self.probability, self.usable = probability, usable
+    def __init__(self, probability: Any) -> None:
+        self.probability = probability
 
     def read_texts(self, texts: Sequence[str]) -> Reading:
         found = np.array([self.probability(text) for text in texts], float)
-        return Reading(found, np.full(len(texts), self.usable))
+        return Reading(found, found != UNKNOWN)
 
 
-def _check(probability: Any, usable: bool = True) -> dict[str, CheckScore]:
-    return check(_Says(probability, usable))
+UNKNOWN = 0.7
 
 
 def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both() -> None:
@@ -106,17 +94,18 @@ def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both
     assert one_sided == {"not good", "not bad"}
 
 
-@pytest.mark.parametrize(("certain", "right"), [(True, 1.0), (False, 0.0)])
-def test_check_counts_what_is_right_by_capability(certain: bool, right: float) -> None:
-    tallies = _check(lambda text: float(POSITIVE[text] == certain))
-    assert {tally.right / tally.of for tally in tallies.values()} == {right}
-    assert sum(tally.of for tally in tallies.values()) == len(checks())
-
-
-def test_check_does_not_count_a_sentence_of_which_a_model_knows_no_word() -> None:
-    assert total(_check(lambda text: float(POSITIVE[text]), usable=False)).right == 0
+def test_check_counts_what_is_right_by_capability() -> None:
+    """A sentence of which a model knows no word is not right."""
+    for share, probability in (
+        (1, lambda text: float(POSITIVE[text])),
+        (0, lambda text: float(not POSITIVE[text])),
+        (0, lambda text: UNKNOWN if POSITIVE[text] else 1.0),
+    ):
+        tallies = check(_Says(probability))
+        assert {tally.right / tally.of for tally in tallies.values()} == {share}
+        assert total(tallies).of == len(checks())
 
 
 def test_check_list_can_be_answered_by_an_untrained_lexicon_in_most_parts() -> None:
-    tallies = _check(lambda text: float(lexicon_scores([text])[0]))
-    assert total(tallies).right / total(tallies).of > 0.8
+    tally = total(check(_Says(lambda text: float(lexicon_scores([text])[0]))))
+    assert tally.right / tally.of > 0.8
