@@ -99,9 +99,8 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
     for choice in ("baseline", "network"):
         by_leaving_out = load(trained.path, choice).explain("awful tea today")
         assert by_leaving_out.kind == "left out"
-        (word, weight), *_ = by_leaving_out.strongest(1)
+        word, weight = max(by_leaving_out, key=lambda pair: abs(pair[1]))
         assert (word, weight < 0) == ("awful", True)
-        assert dict(by_leaving_out)["awful"] == weight
     assert load(trained.path, "baseline").explain("").tokens == []
     with pytest.raises(TypeError, match="explain takes one text, not list"):
         load(trained.path).explain(["a", "b"])  # type: ignore[arg-type]
@@ -147,10 +146,7 @@ def test_pickled_model_predicts_the_same(trained: RunDir) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-
-with open("starts.txt", "a") as file:
-    file.write("started\\n")
-
+print("started", file=open("starts.txt", "a"))
 from sentiment.config import DataConfig
 from sentiment.data import preparation
 from sentiment.data.corpus import prepare_corpus

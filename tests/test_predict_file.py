@@ -114,10 +114,8 @@ def test_a_killed_process_ends_predictions_with_an_error_and_no_file(
 
 
 def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(network: TextModel, write: Write) -> None:
-    text = (
-        f'id,text\n1,lovely\n2,\n3,"  "\n4\n5,so, so, sad\n6,{"lovely " * 30_000}\n7,"so\nhappy"\n8,sad\n9,xyzzy :3\n'
-    )
-    source = write("a.csv", text)
+    text = '1,lovely\n2,\n3,"  "\n4\n5,so, so, sad\n6,{}\n7,"so\nhappy"\n8,sad\n9,xyzzy :3\n'
+    source = write("a.csv", "id,text\n" + text.format("lovely " * 30_000))
     rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "", "7", "8", "9"]
     assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True, False]
@@ -145,12 +143,8 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
         _rows(network, write("twice.csv", "text,text\nlovely,sad\n"))
 
 
-def test_run_that_was_trained_on_a_file_without_header_reads_one(
-    experiment: MakeExperiment, write: Write, tmp_path: Path
-) -> None:
-    table = tmp_path / "no header.csv"
-    with open(table, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(invented_tweets(400))
+def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: MakeExperiment, write: Write) -> None:
+    table = write("no header.csv", "".join(f'{label},"{text}"\n' for label, text in invented_tweets(400)))
     run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
     run.complete()
     rows = _rows(load_model(run.run_dir, "network"), write("a.csv", "0,lovely\n1,awful\n"))

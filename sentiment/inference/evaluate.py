@@ -38,16 +38,11 @@ _FEW_TESTED = 1_000  # fewer test tweets leave the accuracy uncertain by more th
 
 @dataclass(frozen=True)
 class Scored:
-    """What models say of labelled tweets.
-
-    Attributes:
-        models: by name, probabilities of positive sentiment, shape (n,).
-        threshold: from which probability on a model says positive; the lexicon's scores are none, and keep the usual.
-    """
+    """What models say of labelled tweets."""
 
     labels: Labels
     models: dict[str, Probabilities]
-    threshold: float = THRESHOLD
+    threshold: float = THRESHOLD  # of the models; the lexicon's scores are no probabilities, and keep the usual one
 
     def _threshold(self, name: str) -> float:
         return THRESHOLD if name == LEXICON else self.threshold
@@ -56,7 +51,6 @@ class Scored:
         return self.models[name] >= self._threshold(name)
 
     def metrics(self) -> dict[str, Metrics]:
-        """The scores of each model."""
         return {name: measure(self.labels, said, self._threshold(name)) for name, said in self.models.items()}
 
     def difference_lines(self, chosen: str) -> list[str]:
@@ -194,7 +188,6 @@ def evaluate_on_file(
         choice: None takes the model that the result recommends.
         table: the file, its columns and labels; other tables that it names are left out.
         results: where named data sets are found.
-        progress: told how many rows are read.
         threshold: from which probability on the models say positive.
 
     Returns:

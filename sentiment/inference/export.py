@@ -192,10 +192,9 @@ def _making(config: RunConfig, result: Result, record: RunRecord) -> dict[str, A
 
 
 def write_archive(run_dir: RunDir, target: Path) -> dict[str, int]:
-    """Write the model of a completed run to a zip file; equal runs give equal bytes, and no path is in them.
+    """Write the model of a completed run to a zip file, and give the size in bytes of each file in it.
 
-    Returns:
-        The size in bytes of each file in it.
+    Equal runs give equal bytes, and no path is in them.
 
     Raises:
         SentimentError: the run is not completed, or a file of it is missing or damaged.

@@ -335,10 +335,6 @@ class Explanation:
     def __iter__(self) -> Iterator[tuple[str, float]]:
         return iter(zip(self.tokens, self.weights, strict=True))
 
-    def strongest(self, count: int = 5) -> list[tuple[str, float]]:
-        """The tokens with the largest weights of either sign, the largest first."""
-        return sorted(self, key=lambda pair: -abs(pair[1]))[:count]
-
 
 def explain(model: TextModel, text: str) -> Explanation:
     """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out.

@@ -70,10 +70,7 @@ class StoredRun:
             return self.source[name], f"{self.place}:{name}"
         path = self.source.path / name
         check_file(path, self.result)
-        try:
-            return read_named(path, _MOST_BYTES), str(path)
-        except OSError as error:
-            raise RunDirError(f"{path}: cannot be read: {error}") from None
+        return read_named(path, _MOST_BYTES), str(path)
 
     def weights(self) -> "dict[str, torch.Tensor]":
         """The network's weights at the best epoch.
@@ -83,7 +80,7 @@ class StoredRun:
             CheckpointError: the weights are damaged.
         """
         if isinstance(self.source, RunDir):
-            return _trained_weights(self.source, self.result)
+            return self._trained_weights(self.source)
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -93,18 +90,17 @@ class StoredRun:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place}: holds no weights: {error}") from None
 
+    def _trained_weights(self, run_dir: RunDir) -> "dict[str, torch.Tensor]":
+        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
-def _trained_weights(run_dir: RunDir, result: Result) -> "dict[str, torch.Tensor]":
-    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
-
-    refuse_incomplete(run_dir)
-    weights = read_checkpoint(run_dir.best_weights).get("weights")
-    # A checksum says only that it was written so.
-    if not isinstance(weights, dict) or not all(hasattr(one, "dtype") for one in weights.values()):
-        raise CheckpointError(f"{run_dir.best_weights}: holds no weights of a model")
-    if weights_sha256(weights) != result.weights_sha256:
-        raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
-    return weights
+        refuse_incomplete(run_dir)
+        weights = read_checkpoint(run_dir.best_weights).get("weights")
+        # A checksum says only that it was written so.
+        if not isinstance(weights, dict) or not all(hasattr(one, "dtype") for one in weights.values()):
+            raise CheckpointError(f"{run_dir.best_weights}: holds no weights of a model")
+        if weights_sha256(weights) != self.result.weights_sha256:
+            raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
+        return weights
 
 
 def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:

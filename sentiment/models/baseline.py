@@ -360,19 +360,12 @@ _VERSION = 5
 
 @dataclass(frozen=True)
 class Baselines:
-    """What the runs on a corpus are compared with.
+    """What the runs on a corpus are compared with."""
 
-    Attributes:
-        linear: (rows,) probabilities of the linear baseline, not calibrated.
-        lexicon: (rows,) as VADER's lexicon sees them; NaN for rows that are not measured.
-        model: the linear baseline itself.
-        settings: how that was made.
-    """
-
-    linear: Numbers
-    lexicon: Numbers
+    linear: Numbers  # (rows,), probabilities of the linear baseline, not calibrated
+    lexicon: Numbers  # (rows,), as VADER's lexicon sees them; NaN for rows that are not measured
     model: LinearModel
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # how that was made
 
 
 def has_baselines(corpus: Corpus) -> bool:

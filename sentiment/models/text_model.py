@@ -44,15 +44,12 @@ class Reading(NamedTuple):
 
     @classmethod
     def joined(cls, readings: Sequence["Reading"]) -> "Reading":
-        """Those of several lots of texts, one after another."""
         return cls(*map(np.concatenate, zip(*readings, strict=True)))
 
     def labels(self, names: npt.ArrayLike, threshold: float = THRESHOLD) -> tuple[npt.NDArray[np.str_], Probabilities]:
         """The label of each text and how probable it is; the empty label and NaN where the model knows nothing.
 
-        Args:
-            names: of the negative and the positive label.
-            threshold: the label is positive from this probability on.
+        Of the two `names` it is the second, the positive one, from the threshold on.
 
         Raises:
             UsageError: the threshold is no probability.
@@ -81,26 +78,18 @@ def checked_threshold(value: float) -> float:
 
 
 class TextModel:
-    """Classifies texts: a network, a baseline, a lexicon, or a mean of several.
-
-    Attributes:
-        tokenize: gives the tokens that a text is read as.
-        name: what it is, in words.
-        config: that of its run.
-        sequential: whether it uses all cores by itself, so that nothing is gained by reading several lots at once.
-    """
+    """Classifies texts: a network, a baseline, a lexicon, or a mean of several."""
 
     name: str
-    config: RunConfig
+    config: RunConfig  # of its run
     tokenize: Callable[[str], list[str]]
-    sequential = False
+    sequential = False  # uses all cores by itself, so that nothing is gained by reading several lots at once
 
     def read(self, rows: TokenRows) -> Reading:
         """Classify tokenised texts; no prediction depends on the other texts."""
         raise NotImplementedError
 
     def read_texts(self, texts: Sequence[str]) -> Reading:
-        """Tokenise and classify texts."""
         return self.read(TokenRows.of_tweets(map(self.tokenize, texts)))
 
     def attention(self, tokens: list[str]) -> list[float] | None:  # noqa: ARG002
@@ -226,4 +215,5 @@ def check(model: TextModel) -> dict[str, CheckScore]:
 
 
 def total(tallies: Mapping[str, CheckScore]) -> CheckScore:
+    """That over all capabilities."""
     return CheckScore(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))
