@@ -53,9 +53,6 @@ from sentiment.files import fingerprint
 # What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed.
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
 
-# Built-in sources whose tweets carry labels instead of ratings. A source that is not listed counts as rated.
-_WITHOUT_RATINGS = ("sample", "sentiment140")
-
 
 class RunConfig(Section):
     """One resolved configuration: everything that a run needs to know.
@@ -200,10 +197,6 @@ class RunConfig(Section):
             (elmo is None or not elmo.pretrained, ("pretraining.",)),
             (data.folds is not None, ("data.test_fraction",)),
             (not data.source_is_path, ("data.columns.", "data.labels.")),
-            (
-                not any(map(_is_rated, (data.source, *(table.path for table in data.tests.values())))),
-                ("data.neutral_band",),
-            ),
         ]
         if elmo is not None:
             cases += [
@@ -216,10 +209,6 @@ class RunConfig(Section):
     def on_the_machine_of(self, other: "RunConfig") -> Self:
         """This question with the operational sections of another configuration."""
         return self.model_copy(update={name: getattr(other, name) for name in OPERATIONAL_SECTIONS})
-
-
-def _is_rated(source: str) -> bool:
-    return not is_path(source) and source not in _WITHOUT_RATINGS
 
 
 def _with_defaults(

@@ -182,7 +182,6 @@ class DataConfig(Section):
             any of their authors; validation and test stay as they are. `path` may name a built-in source, unless it has
             the run's own tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as
             `manual` where it is the `source`.
-        neutral_band: rated tweets (`vader`: from -4 to 4) whose mean rating is closer to zero than this are not used.
         extra_train: further labelled tweets, for training alone. Those whose text or author stands in the validation
             part or in a test part are left out.
         train_rows: train on this many of the training tweets only, chosen by hash: a smaller number's are among a
@@ -196,7 +195,6 @@ class DataConfig(Section):
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
-    neutral_band: Annotated[float, Field(ge=0)] = 0.5
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()

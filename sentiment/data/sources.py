@@ -154,6 +154,8 @@ VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
 _INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+# Ratings go from -4 to 4; tweets whose mean rating is nearer to zero have no label.
+_NEUTRAL_BAND = 0.5
 _MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
@@ -320,7 +322,7 @@ def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
     if config.source == SENTIMENT140:
         return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
     if config.source == VADER:  # small enough to be fetched when a run first reads it
-        read = lambda: read_vader(fetch_vader(results), config.neutral_band)  # noqa: E731
+        read = lambda: read_vader(fetch_vader(results))  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if config.source == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
@@ -394,12 +396,11 @@ def fetch_vader(results: Results) -> Path:
     raise _not_fetched(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
-def read_vader(archive: Path, neutral_band: float) -> Rows:
-    """VADER's tweets, labelled by the sign of their mean rating; nothing is unpacked on disk.
+def read_vader(archive: Path) -> Rows:
+    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk.
 
     Args:
         archive: the source archive of vaderSentiment.
-        neutral_band: tweets whose rating is zero or nearer to zero than this have no label.
 
     Raises:
         DataError: the archive is damaged or not the expected one.
@@ -413,5 +414,5 @@ def read_vader(archive: Path, neutral_band: float) -> Rows:
         raise DataError(f"{archive}: its {_MEMBER} is not the expected file; delete the archive")
     for line, (number, mean, text) in enumerate((one.split("\t") for one in content.decode().split("\r\n")), start=1):
         rating = float(mean)
-        label = None if rating == 0 or abs(rating) < neutral_band else POSITIVE if rating > 0 else NEGATIVE
+        label = None if abs(rating) < _NEUTRAL_BAND else POSITIVE if rating > 0 else NEGATIVE
         yield Row(number, None, label, text, line)

@@ -33,7 +33,7 @@ from sentiment.data.tables import Refusal, Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
 from sentiment.data.text import Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import WriteFile, fingerprint, named_path, read_named, write_atomically, write_json
+from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Count, Record
 from sentiment.runs.run_dir import Results
@@ -43,7 +43,6 @@ PADDING = 0
 # The index of all types that are not in the vocabulary.
 UNKNOWN = 1
 _SPECIAL = 2
-_MOST_BYTES = 1_000_000_000
 
 
 class Vocabulary:
@@ -105,19 +104,6 @@ class Vocabulary:
     def write(self, path: Path, write_file: WriteFile = write_atomically) -> None:
         content = "".join(f"{token}\n" for token in self.types).encode()
         write_file(path, lambda file: file.write(content))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a file that `write` wrote.
-
-        Raises:
-            DataError: the file is missing, truncated, or not a vocabulary.
-        """
-        try:
-            content = read_named(path, _MOST_BYTES)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read as a vocabulary: {error}") from None
-        return cls.from_bytes(content, str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> Self:
@@ -346,11 +332,7 @@ def pretrained_file(config: RunConfig, results: Results) -> Path | None:
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
-    """The fingerprint that the vectors a run learns would have now; None if it learns none.
-
-    Raises:
-        DataError: the tweets, or an unlabelled file, cannot be read.
-    """
+    """The fingerprint that the vectors a run learns would have now; None if it learns none. Raises as above."""
     return fingerprint(_identity(config, results)) if config.embedding.pretrained == WORD2VEC else None
 
 
@@ -369,11 +351,7 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
 
 
 def has_vectors(config: RunConfig, results: Results) -> bool:
-    """Whether no vectors have to be learned before a run can start.
-
-    Raises:
-        DataError: the tweets, or an unlabelled file, cannot be read.
-    """
+    """Whether no vectors have to be learned before a run can start. Raises as above."""
     file = pretrained_file(config, results)
     return config.embedding.pretrained != WORD2VEC or file is None or file.exists()
 

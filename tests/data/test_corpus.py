@@ -3,9 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -200,48 +197,3 @@ def test_of_two_that_are_built_at_once_the_first_one_stays(tmp_path: Path) -> No
         (slow / "tweets").write_text("second")
     assert (final / "tweets").read_text() == "first"
     assert [folder.name for folder in tmp_path.iterdir()] == [final.name]
-
-
-SCRIPT = """
-    import os, signal, sys
-    from pathlib import Path
-    from sentiment.config import DataConfig
-    from sentiment.data import preparation
-    from sentiment.data.corpus import prepare_corpus
-    from sentiment.runs.run_dir import Results
-
-    prepares = False
-
-    def progress(what, done, total):
-        global prepares
-        prepares |= what.startswith("preparing")
-        if sys.argv[3] == "kill" and done >= 300:  # the workers are at work by then
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    if __name__ == "__main__":
-        preparation._LOT_ROWS = 50
-        preparation._LOTS_WORTH_WORKERS = 99 if sys.argv[3] == "finish" else 2
-        results = Results(Path(sys.argv[2]))
-        print(prepare_corpus(DataConfig(source=sys.argv[1]), results, progress, workers=2).fingerprint, prepares)
-"""
-
-
-@pytest.mark.slow
-def test_killed_and_competing_processes_leave_one_good_corpus(table: Path, tmp_path: Path, results: Results) -> None:
-    script = tmp_path / "prepare.py"
-    script.write_text(textwrap.dedent(SCRIPT))
-
-    def start(mode: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(script), str(table), str(results.root), mode]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-
-    corpora = results.root / "data" / "corpora"
-    # The pipes end only when the killed process's workers are gone as well.
-    killed = start("kill")
-    assert (killed.communicate(timeout=60)[0], killed.returncode) == ("", -9)
-    assert [folder.suffix for folder in corpora.iterdir()] == [".tmp"]
-    competitors = [start("finish") for _ in range(2)]
-    printed = sorted(process.communicate(timeout=60)[0].strip() for process in competitors)
-    assert printed == [f"{prepare(table, results).fingerprint} {prepares}" for prepares in (False, True)]
-    assert sorted(folder.suffix for folder in corpora.iterdir()) == ["", ".tmp"]  # which goes after a day

@@ -166,10 +166,9 @@ def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_ratings_become_labels_by_sign_and_band(sdist: Path) -> None:
-    rows = list(sources.read_vader(sdist, 0.5))
+    rows = list(sources.read_vader(sdist))
     assert rows[0] == Row("1", None, 1, 'So "good"', 1)
     assert [row.label for row in rows if isinstance(row, Row)] == [1, 0, None, None]
-    assert [row.label for row in sources.read_vader(sdist, 0.0) if isinstance(row, Row)] == [1, 0, 1, None]
     assert not (sdist.parent.parent / "evil").exists()
 
 
@@ -205,7 +204,7 @@ def test_a_damaged_archive_of_vader_is_named(sdist: Path, damage: str, monkeypat
     sdist.write_bytes({"cut": whole[:-60], "other": packed("x", b"y"), "not an archive": b"hello"}.get(damage, whole))
     monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)
     with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
-        list(sources.read_vader(sdist, 0.5))
+        list(sources.read_vader(sdist))
 
 
 # --- files that change ----------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_what_is_written_is_read_again_to_the_last_bit(tmp_path: Path) -> None:
     assert vocabulary.encode(["<url>", "the", "snow"]).tolist() == [5, 2, UNKNOWN]
     assert (vocabulary.encode([]).shape, vocabulary.encode(["a"]).dtype) == ((0,), np.int64)
     vocabulary.write(path)
-    assert Vocabulary.read(path).types == vocabulary.types
+    assert Vocabulary.from_bytes(path.read_bytes(), "v.txt").types == vocabulary.types
     vectors = np.random.default_rng(1).normal(size=(5, 8)).astype(np.float32)
     write_vectors(path, vocabulary.types, vectors)
     again, found = load_vectors(path, vocabulary, 8)
@@ -68,10 +68,9 @@ def test_what_is_written_is_read_again_to_the_last_bit(tmp_path: Path) -> None:
         (b"\xff\n", r"v\.txt: .* no vocabulary: 'utf-8' codec"),
     ],
 )
-def test_a_damaged_vocabulary_is_named(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "v.txt").write_bytes(content)
+def test_a_damaged_vocabulary_is_named(content: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Vocabulary.read(tmp_path / "v.txt")
+        Vocabulary.from_bytes(content, "v.txt")
 
 
 VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"

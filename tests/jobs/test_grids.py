@@ -219,7 +219,7 @@ def test_values_without_effect_and_spellings_of_a_path_make_no_runs(
         str(tweets_file),
         str(tweets_file.parent / "." / "x" / ".." / tweets_file.name).replace("/x/", "/./x/"),
     ]
-    grid = expand_grid(write_grid(base, {"data.source": spellings, "data.neutral_band": [0.1, 0.2]}), results)
+    grid = expand_grid(write_grid(base, {"data.source": spellings, "vectors.window": [3, 4]}), results)
     assert len(grid.configs) == 1
 
 

@@ -24,7 +24,7 @@ def more(tmp_path: Path) -> Path:
 def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperiment) -> None:
     run = experiment(**WORD2VEC, embedding__trainable=False)
     run.complete()
-    vocabulary = Vocabulary.read(run.run_dir.vocabulary_file)
+    vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
     weights = read_checkpoint(run.run_dir.best_weights)["weights"]
     table = next(tensor for name, tensor in weights.items() if "embedding" in name).numpy()
     file = pretrained_file(run.config, run.results)
@@ -47,7 +47,7 @@ def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
 ) -> None:
     run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], **changes)
     run.complete()
-    vocabulary = Vocabulary.read(run.run_dir.vocabulary_file)
+    vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
     if known is None:
         assert len(vocabulary.types) == 20
     else:

@@ -49,10 +49,10 @@ def vectors(tmp_path: Path) -> str:
             {},
             [
                 *["model.attention.d_a", "model.attention.r", "model.attention.penalty", "data.columns.text"],
-                *["data.labels.negative", "data.neutral_band"],
+                "data.labels.negative",
             ],
         ),
-        (TABLE | FEED_FORWARD, ["data.neutral_band", "model.cell", "model.bidirectional"]),
+        (TABLE | FEED_FORWARD, ["model.cell", "model.bidirectional"]),
         ({"embedding.pretrained": "a file"}, ["embedding.initial_std"]),
         (
             ALONE | {"elmo.layers": "top"},
