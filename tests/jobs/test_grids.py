@@ -332,9 +332,8 @@ def test_base_is_the_run_as_it_was_though_its_file_has_changed(base: Path, resul
 
 def _perform(command: list[str], results: Results) -> Path:
     """Give a command as it is printed; the directory of the run that it trained."""
-    python, *words = shlex.split(shlex.join(command))
-    assert python == "python"
-    done = run_python(*words, "--results", results.root, cwd=results.root)
+    program, *words = shlex.split(shlex.join(command))
+    done = run_python("-m", program, *words, "--results", results.root, cwd=results.root)
     assert done.returncode == 0, done.stderr
     (result,) = (results.runs / "single").glob("*/result.json")
     return result.parent
