@@ -5,6 +5,7 @@ share, which is one run unless `tasks: N` says otherwise. A run that a task has 
 The tasks of a search's later rungs rank the rung before first, which says which runs they train.
 """
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -23,7 +24,16 @@ from jobs.grid_jobs import GridJobs
 from jobs.here import gpus_here
 from jobs.policy import Queued
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.tasks.attempt import CrashedError, KilledError, Outcome, announce, attempt_run, outcome_of, record_failure
+from jobs.tasks.attempt import (
+    CrashedError,
+    KilledError,
+    Outcome,
+    announce,
+    attempt_run,
+    is_disk_full,
+    outcome_of,
+    record_failure,
+)
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.processes import is_of_this_array, slurm_job
@@ -108,7 +118,16 @@ def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
     os.sched_setaffinity(0, cores)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    raise SystemExit(work())
+    code: int = Outcome.DISK_FULL
+    try:
+        code = work()
+    except OSError as error:  # not even the log of the run has room for what is to be said of that
+        if not is_disk_full(error):
+            raise
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)  # what could not be written would be tried again, and change the code
 
 
 # What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
