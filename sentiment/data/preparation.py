@@ -239,8 +239,7 @@ class _Lot(NamedTuple):
     of: str | int | None
     part: int | None
 
-    def job(self) -> _Job:
-        """As plain lists, which are sent to another process quickly."""
+    def job(self) -> _Job:  # plain lists are sent to another process quickly
         return [row.text for row in self.rows], [row.user for row in self.rows], self.part
 
 

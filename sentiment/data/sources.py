@@ -45,7 +45,6 @@ from sentiment.runs.run_dir import Results
 _TIMEOUT_SECONDS = 30
 _ATTEMPTS = 3
 _BLOCK = 1 << 18
-_LARGEST_FILE = 10_000_000_000
 _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -126,7 +125,9 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> int:
         if not (response.headers.get("Content-Range") or "").startswith(f"bytes {done}-"):
             done = 0
         told = response.headers.get("Content-Length", "")
-        size = size or done + (int(told) if told.isdecimal() else _LARGEST_FILE)
+        size = size or (done + int(told) if told.isdecimal() else 0)
+        if not size:
+            raise http.client.HTTPException("does not say how large the file is; name another mirror")
         with open(part, "ab" if done else "wb") as file:
             # One byte more than expected shows that it is another file.
             while done <= size and (block := response.read1(_BLOCK)):

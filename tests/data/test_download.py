@@ -20,7 +20,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.ranges = CONTENT, True
+        self.content, self.ranges, self.tells_size = CONTENT, True, True
         self.cut: list[int] = []
         self.asked: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}/file.zip"
@@ -43,7 +43,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        self.send_header("Content-Length", str(total - start))
+        if self.server.tells_size:
+            self.send_header("Content-Length", str(total - start))
         self.end_headers()
         end = start + self.server.cut.pop(0) if self.server.cut else total
         self.wfile.write(self.server.content[start:end])
@@ -90,6 +91,9 @@ def test_a_size_that_nobody_gives_is_that_of_the_answer(server: Server, tmp_path
     (tmp_path / "file.zip.part").write_bytes(CONTENT)  # killed before it was put in place
     assert download(unknown, tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=999-", "bytes=5998-", f"bytes={len(CONTENT) - 1}-"]
+    server.tells_size = False
+    with pytest.raises(DownloadError, match=rf"{server.url}: does not say how large the file is"):
+        download(unknown, tmp_path / "b", silent)
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"more", b"x" * len(CONTENT)])
