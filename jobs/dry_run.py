@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import GridPlan
+from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 
@@ -116,7 +116,7 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
     for file in results.runs.glob("*/*/result.json"):
         try:
             run_dir = RunDir(file.parent)
-            config, result = run_dir.read_config(), run_dir.read_result()
+            config, result = run_dir.read_config(), run_dir.read(Result)
         except RunDirError:
             continue
         if result:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sentiment.config import WORD2VEC, RunConfig
 from sentiment.errors import EncoderError
 from sentiment.files import files_in, named_path
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class JobKind:
 
 def steps_saved(run_dir: RunDir) -> int:
     """Optimiser steps that the next attempt will not have to repeat, according to the attempts in `run.json`."""
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     attempts = record.attempts if record else []
     return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
 

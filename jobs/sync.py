@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from jobs.status import is_meant, refuse_unknown
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
+from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_pruned
 
@@ -64,7 +65,7 @@ def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Up
 def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
-    completed, rows, copy = run_dir.completed, run_dir.read_metrics(), run_dir.read_wandb()
+    completed, rows, copy = run_dir.completed, run_dir.read_metrics(), run_dir.read(WandbRun)
     if not rows:
         return Upload(run_dir, "has no rows yet")
     ended = completed or read_pruned(run_dir) is not None

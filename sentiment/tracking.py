@@ -22,7 +22,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import RunConfig, TrackingConfig
+from sentiment.config import TrackingConfig
 from sentiment.config_file import dotted
 from sentiment.console import Say
 from sentiment.errors import LockedError, RunDirError, SentimentError
@@ -30,7 +30,7 @@ from sentiment.files import fingerprint
 from sentiment.processes import in_slurm
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import start_command
-from sentiment.runs.records import WandbRun
+from sentiment.runs.records import Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_pruned
 
@@ -81,14 +81,14 @@ def identity_of(run_dir: RunDir) -> WandbRun:
     Raises:
         RunDirError: the run directory cannot be read.
     """
-    known = run_dir.read_wandb()
+    known = run_dir.read(WandbRun)
     if in_sweep():
         chosen = os.environ["WANDB_RUN_ID"]
         project, entity = os.environ.get("WANDB_PROJECT"), os.environ.get("WANDB_ENTITY")
         return known if known and known.id == chosen else WandbRun(id=chosen, project=project, entity=entity)
     if known:
         return known
-    config, record = run_dir.read_config(), run_dir.read_record()
+    config, record = run_dir.read_config(), run_dir.read(RunRecord)
     first = record.attempts[0] if record else None
     origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
     name = f"{config.run_id}-{fingerprint(origin)[:6]}"
@@ -196,7 +196,7 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
     if action == "offline":
         return f"{sent} rows in wandb's files"
     confirmed = _confirmed_rows(run, sent)
-    if run_dir.read_wandb() in (None, identity):  # else a sweep's agent chose another id for this time
+    if run_dir.read(WandbRun) in (None, identity):  # else a sweep's agent chose another id for this time
         run_dir.write_record(identity.model_copy(update={"confirmed_rows": confirmed, "ended": ended}))
     if confirmed < sent:
         raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {sent} rows")
@@ -207,7 +207,7 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
     """The run at W&B; charts have the optimiser's steps on their axis, and the use of CPU is that of training."""
     import wandb
 
-    config, record = run_dir.read_config(), run_dir.read_record()
+    config, record = run_dir.read_config(), run_dir.read(RunRecord)
     usage = {"x_disable_stats": True} if action == "upload" else {"x_stats_pid": os.getppid()}
     run = wandb.init(
         id=identity.id,
@@ -217,7 +217,6 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
         name=config.run_id,
         notes=config.description,
         job_type="train",
-        tags=_tags(config),
         config=dotted(config.identity()),
         dir=str(run_dir.path),
         mode="offline" if action == "offline" else "online",
@@ -235,7 +234,7 @@ def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
     A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes. One
     that a search has pruned is finished, with its place in the summary.
     """
-    result, record, pruned = run_dir.read_result(), run_dir.read_record(), read_pruned(run_dir)
+    result, record, pruned = run_dir.read(Result), run_dir.read(RunRecord), read_pruned(run_dir)
     if completed and result:
         metrics = result.model_dump(include={"metrics"})["metrics"]
         run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
@@ -257,13 +256,6 @@ def _confirmed_rows(run: Any, sent: int) -> int:
     while (found := int(stored.lastHistoryStep) + 1) < sent and time.monotonic() < end:
         time.sleep(0.5)
     return found
-
-
-def _tags(config: RunConfig) -> list[str]:
-    model = config.model
-    cell = [f"bi{model.cell}" if model.bidirectional else model.cell] if model.kind == "rnn" else []
-    frozen = [f"{'elmo ' if config.elmo else ''}{Path(config.frozen.model).name}"] if config.frozen else []
-    return [tag[:64] for tag in (model.kind, model.pooling, Path(config.data.source).name, *cell, *frozen)]
 
 
 def _training_has_ended() -> bool:

@@ -13,7 +13,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
-from sentiment.runs.records import CheckScore
+from sentiment.runs.records import CheckScore, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 from sentiment.training.experiment import run_experiment
@@ -77,7 +77,7 @@ class Digest:
 
 def digest_of(run_dir: RunDir) -> Digest:
     """The digest of a completed run."""
-    result = run_dir.read_result()
+    result = run_dir.read(Result)
     assert result is not None
     best, last = (
         weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
@@ -93,6 +93,20 @@ class Experiment:
     results: Results
     run_dir: RunDir
     said: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> RunRecord:
+        """Of an attempted run."""
+        record = self.run_dir.read(RunRecord)
+        assert record is not None
+        return record
+
+    @property
+    def result(self) -> Result:
+        """Of a completed run."""
+        result = self.run_dir.read(Result)
+        assert result is not None
+        return result
 
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
         """Train until the run is completed or `stop` has a reason."""

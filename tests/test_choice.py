@@ -29,7 +29,7 @@ TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 
 
 def _result(run_dir: RunDir) -> Result:
-    result = run_dir.read_result()
+    result = run_dir.read(Result)
     assert result is not None
     return result
 

@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
 
 from sentiment.__main__ import app
 from sentiment.inference.stored import load_model, models_beside, stored_run
 from sentiment.models.text_model import check, checks, total
-from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK
+from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -20,7 +21,7 @@ COMMANDS = (
 )
 
 
-def invoke(*arguments: object) -> Result:
+def invoke(*arguments: object) -> Outcome:
     """Run a command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -103,7 +104,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     done = invoke("evaluate", trained.path, "--out", tmp_path / "scores.json")
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "scores.json").read_text())
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     network = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
     assert scores["models"]["network"] == network
@@ -155,7 +156,7 @@ def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_a
 
 def test_digest_is_that_of_the_result(trained: RunDir) -> None:
     done = invoke("show", trained.path)
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     best, last, metrics = (line.split() for line in done.output.splitlines())
     assert best == [result.weights_sha256, "best", "weights"]

@@ -25,7 +25,7 @@ from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import CONFIG, scores_of
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.model import load
-from sentiment.runs.records import MODEL_NAMES
+from sentiment.runs.records import MODEL_NAMES, Result
 from sentiment.runs.run_dir import RunDir
 from tests.test_command_line import invoke
 
@@ -240,7 +240,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     assert printed == invoke("show", file).output
     _, header, text = printed.split("---\n", 2)
     values = YAML(typ="safe").load(header)
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     assert (values["library_name"], values["pipeline_tag"]) == ("sentiment-grids", "text-classification")
     (split,) = [one for one in values["model-index"][0]["results"] if one["dataset"]["split"] == "test"]

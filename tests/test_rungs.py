@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, Rungs, RunProgress, Standing, judge, read_rungs, read_standing
@@ -157,8 +158,6 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
     plan = _plan(2)
     _log(results, 0, [0.6])
     _fail(results, 1)  # before it was begun again
-    from sentiment.runs.attempts import ProcessLock
-
     with (
         ProcessLock(results.run_dir("run-1", "g").lock_file),
         pytest.raises(UnfinishedRungError, match="a process trains it"),

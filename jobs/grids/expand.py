@@ -93,9 +93,9 @@ def _ended(what: str, plan: GridPlan, results: Results) -> tuple[list[Finished],
     failed, unfinished, rungs = [], [], read_rungs(results, plan)
     for run in plan.runs:
         run_dir = results.run_dir(run.run_id, plan.name)
-        if result := run_dir.read_result():
+        if result := run_dir.read(Result):
             finished.append((run, result))
-        elif (failure := run_dir.read_failure()) and failure.error in _IN_THE_CONFIGURATION:
+        elif (failure := run_dir.read(Failure)) and failure.error in _IN_THE_CONFIGURATION:
             failed.append((run, failure))
         elif rungs is None or not rungs.is_decided(run.run_id):
             unfinished.append(run.run_id)

@@ -191,7 +191,7 @@ class _Origin:
     def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
         """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
         try:
-            record = run_dir.read_record()
+            record = run_dir.read(RunRecord)
             asked = run_dir.read_config().fingerprint()
             return record is not None and asked == config.fingerprint() and self._is_same(record, config)
         except SentimentError:
@@ -200,7 +200,7 @@ class _Origin:
     def has_changed(self, run_dir: RunDir, config: RunConfig) -> bool:
         """Whether a completed run was certainly trained on something else; False if unknown, as without its files."""
         try:
-            record = run_dir.read_record()
+            record = run_dir.read(RunRecord)
             return record is not None and not self._is_same(record, config, without_model=True)
         except SentimentError:
             return False

@@ -15,7 +15,7 @@ from jobs.grids.expand import effective
 from jobs.grids.sweep_file import Choices, Distribution, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.runs.records import GridPlan, PlannedRun, Rounds
+from sentiment.runs.records import GridPlan, PlannedRun, Result, Rounds
 from sentiment.runs.run_dir import Results, RunDir
 
 # A suggestion may be a run that there is already: after so many for each trial of a round it has fewer trials.
@@ -75,7 +75,7 @@ def _read_space(parameters: Mapping[str, Any]) -> dict[str, Choices]:
 
 
 def _score(plan: GridPlan, run_dir: RunDir) -> float | None:
-    result = run_dir.read_result()
+    result = run_dir.read(Result)
     part, _, name = plan.metric.partition("/")
     return float(getattr(result.metrics[part], name)) if result else None  # checked by the plan
 

@@ -139,10 +139,10 @@ def announce(run_dir: RunDir) -> None:
 
 def _begin(run_dir: RunDir, tries: int) -> None:
     """Count the attempts in a row that began at the same step, and forget how the last one failed."""
-    former, step = run_dir.read_tries(), steps_saved(run_dir)
+    former, step = run_dir.read(Tries), steps_saved(run_dir)
     number = former.number + 1 if former and former.step == step else 1
     if number > tries:
-        failure = run_dir.read_failure()
+        failure = run_dir.read(Failure)
         how = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
         raise NoProgressError(
             f"{tries} attempts in a row ended without a saved step of progress: they were killed, or had too little "

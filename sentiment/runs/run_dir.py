@@ -313,30 +313,16 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.config_file}: cannot be read: {error}") from None
 
-    def read_record(self) -> RunRecord | None:
-        return read_record(self.record_file, RunRecord)
-
-    def read_result(self) -> Result | None:
-        return read_record(self.result_file, Result)
-
-    def read_failure(self) -> Failure | None:
-        """Why the newest attempt failed; None if it did not."""
-        return read_record(self.failure_file, Failure)
+    def read(self, kind: type[R]) -> R | None:
+        """The record of a kind that has a file here; None if there is none."""
+        return read_record(self.path / _FILES[kind], kind)
 
     def own_failure(self) -> str:
         """Why the run failed by itself, in a line; empty if it did not, as when it was killed."""
         with contextlib.suppress(RunDirError):
-            if not self.tries_file.exists() and (failure := self.read_failure()):
+            if not self.tries_file.exists() and (failure := self.read(Failure)):
                 return f"{failure.error}: {failure.reason}"
         return ""
-
-    def read_tries(self) -> Tries | None:
-        """How often the run was begun at the same step; None if it has ended, or never began in a grid."""
-        return read_record(self.tries_file, Tries)
-
-    def read_wandb(self) -> WandbRun | None:
-        """The run at W&B; None if this one is not copied there."""
-        return read_record(self.wandb_file, WandbRun)
 
     def read_metrics(self) -> list[Row]:
         """The rows of the metric log; a last line that is still being written is left out."""
@@ -407,7 +393,7 @@ def read_whole(run_dir: RunDir) -> WholeRun:
     """
     if not run_dir.config_file.exists():
         raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
-    run = WholeRun(run_dir.read_config(), run_dir.read_record(), run_dir.read_result())
+    run = WholeRun(run_dir.read_config(), run_dir.read(RunRecord), run_dir.read(Result))
     refuse_mixed(run_dir, run)
     return run
 

@@ -24,7 +24,19 @@ from pydantic import Field
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
 from sentiment.runs.attempts import live_owner, seems_held
-from sentiment.runs.records import Attempt, Count, Failure, FileRecord, FolderName, GridPlan, Halving, Record, Tries
+from sentiment.runs.records import (
+    Attempt,
+    Count,
+    Failure,
+    FileRecord,
+    FolderName,
+    GridPlan,
+    Halving,
+    Record,
+    Result,
+    RunRecord,
+    Tries,
+)
 from sentiment.runs.run_dir import Results, Row, RunDir, WholeRun, read_record, refuse_mixed
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
@@ -374,7 +386,7 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     """
     found: dict[str, Any] = {}
     try:
-        record, result = run_dir.read_record(), run_dir.read_result()
+        record, result = run_dir.read(RunRecord), run_dir.read(Result)
         if (record or not result) and run_dir.config_file.is_file():
             refuse_mixed(run_dir, WholeRun(run_dir.read_config(), record, result))
         if record and record.attempts:
@@ -383,14 +395,14 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
             scores: dict[str, Any] = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
             found |= {"completed": True, "epoch": result.epochs, "step": result.steps}
             return RunProgress(**found, score=_score(plan, scores))
-        found["failure"] = run_dir.read_failure()
+        found["failure"] = run_dir.read(Failure)
         epochs, last = run_dir.read_epochs()
         found |= {"epoch": epochs[-1]["epoch"] if epochs else None, "step": last["step"] if last else None}
         found["score"] = _best(plan, [score for row in epochs if (score := _score(plan, row)) is not None])
     except RunDirError as error:
         found["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
-        found["tries"] = run_dir.read_tries()
+        found["tries"] = run_dir.read(Tries)
     owner = live_owner(run_dir.lock_file)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     job = owner.job if owner else None

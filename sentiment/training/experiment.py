@@ -48,6 +48,7 @@ from sentiment.runs.records import (
     Part,
     Recommendation,
     Result,
+    RunRecord,
 )
 from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
 from sentiment.tracking import mirror_again, mirrored
@@ -186,12 +187,8 @@ def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict
 
 
 def _refuse_other_files(run: RunContext, encoder: EncoderRecord | None) -> None:
-    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
-
-    Raises:
-        RunDirError: it has changed.
-    """
-    record = run.run_dir.read_record()
+    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since."""
+    record = run.run_dir.read(RunRecord)
     if record is None:
         return
     now = _identity(run, corpus_fingerprint(run.config.data, run.results), encoder)
@@ -232,12 +229,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_size: int | No
 def _publish(
     run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, encoder: EncoderRecord | None
 ) -> None:
-    """Measure the best epoch's weights on all parts and write all files, `result.json` last.
-
-    Raises:
-        OSError: the disk is full or fails; the run is then not completed, and a later call can complete it.
-        TakenOverError: another process has taken the run over, and completes it.
-    """
+    """Measure the best epoch's weights on all parts and write all files, `result.json` last."""
     run_dir, stopping = run.run_dir, trainer.early_stopping
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best, best_epoch = stopping.best_weights, stopping.best_epoch

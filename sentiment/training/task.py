@@ -1,8 +1,8 @@
 """What is trained: the contract of a `Task`, that of classifying tweets, and the metrics of what it predicts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,6 @@ class Task(Protocol):
 
 
 Labels = npt.NDArray[np.integer[Any]]
-Flags = npt.NDArray[np.bool_]
 
 
 def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
@@ -92,42 +91,6 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
         recall=float(recall),
         f1=float(f1),
     )
-
-
-class PairedDifference(NamedTuple):
-    """How much more accurate one trained classifier is than another on the same tweets.
-
-    Attributes:
-        high: the interval; it follows from Clopper and Pearson's for the tweets that one alone has right.
-        p: of the exact McNemar test (McNemar 1947).
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-def paired_differences(first: Flags, others: Sequence[Flags]) -> list[PairedDifference]:
-    """The accuracy of the first classifier less that of each of the others; corrected together.
-
-    p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
-    excludes zero just where the adjusted p is below 0.05.
-    """
-    from scipy.stats import binomtest, false_discovery_control
-
-    counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for other in others]
-    tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
-    adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
-    level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
-    found, n = [], len(first)
-    for (gained, lost), test, p in zip(counts, tests, adjusted, strict=True):
-        bounds = test.proportion_ci(level, method="exact") if test else None
-        low, high = (
-            (2 * float(at) - 1) * (gained + lost) / n for at in ((bounds.low, bounds.high) if bounds else (0, 0))
-        )
-        found.append(PairedDifference((gained - lost) / n, low, high, p))
-    return found
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:

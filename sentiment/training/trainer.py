@@ -481,7 +481,7 @@ def begin_attempt(
         RunDirError: the record of earlier attempts cannot be read.
     """
     try:
-        former = run.run_dir.read_record()
+        former = run.run_dir.read(RunRecord)
     except RunDirError as error:
         raise RunDirError(f"{error}; delete it, and the run goes on without the list of its earlier attempts") from None
     code, identity = running_code(), trainer.identity

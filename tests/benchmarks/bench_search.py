@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
 from sentiment.config_file import read_yaml
-from sentiment.runs.records import THRESHOLD, GridPlan, Halving
+from sentiment.runs.records import THRESHOLD, GridPlan, Halving, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
@@ -53,7 +53,7 @@ class Chosen:
 
 def accuracy(run_dir: RunDir, part: str) -> float:
     """Of a completed run."""
-    result = run_dir.read_result()
+    result = run_dir.read(Result)
     if result is None:
         raise RuntimeError(f"{run_dir.path}: was not completed")
     return result.metrics[part].accuracy  # type: ignore[index]

@@ -13,6 +13,7 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
 from sentiment.encoders.models import find_elmo
 from sentiment.errors import EncoderError
+from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
@@ -96,7 +97,7 @@ def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: Mak
     mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
     mixed.complete()
     single.complete()
-    result, other, record = mixed.run_dir.read_result(), single.run_dir.read_result(), mixed.run_dir.read_record()
+    result, other, record = mixed.run_dir.read(Result), single.run_dir.read(Result), mixed.run_dir.read(RunRecord)
     assert result is not None
     assert other is not None
     assert record is not None

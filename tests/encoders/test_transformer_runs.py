@@ -52,8 +52,7 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
 ) -> None:
     run = _run(tweets_file, model, results, **changes)
     run.complete()
-    record = run.run_dir.read_record()
-    assert record is not None
+    record = run.record
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
     tweets = pd.read_parquet(results.corpus_dir(record.data_fingerprint) / "tweets.parquet").set_index("row")
     texts = tweets["text"].loc[stored["row"]].tolist()

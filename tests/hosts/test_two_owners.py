@@ -11,7 +11,7 @@ import pytest
 
 from sentiment.config import RunConfig
 from sentiment.config_file import load_config
-from sentiment.runs.records import Result
+from sentiment.runs.records import Failure, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -122,7 +122,7 @@ class Outcome:
     @classmethod
     def of(cls, run_dir: RunDir) -> "Outcome":
         """Without what a clock has measured."""
-        result = run_dir.read_result()
+        result = run_dir.read(Result)
         assert isinstance(result, Result)
         clocked = {"seconds_per_epoch", "seconds_trained", "checkpoint_seconds"}
         return cls(digest_of(run_dir), result.model_dump(exclude=clocked))
@@ -140,7 +140,7 @@ def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def _attempts(run_dir: RunDir) -> list[tuple[str, str | None]]:
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     assert record is not None
     return [(attempt.host, attempt.reason) for attempt in record.attempts]
 
@@ -169,7 +169,7 @@ def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and
     assert {path: path.read_bytes() for path in stage.run_dir.path.rglob("*") if path.is_file()} == written
     assert _attempts(stage.run_dir) == [("a", None), ("b", "completed")]
     assert Outcome.of(stage.run_dir) == uninterrupted
-    assert stage.run_dir.read_failure() is None
+    assert stage.run_dir.read(Failure) is None
 
 
 @pytest.mark.slow
@@ -179,7 +179,7 @@ def test_run_that_another_job_trains_is_left_to_it(stage: Stage, uninterrupted: 
         said = _end(stage.start("b", job="8"))
         assert said.endswith("the run is left to it\nexit 0\n")
         assert f"process {first.pid} on host a (Slurm job 7) already trains this run" in said
-        assert stage.run_dir.read_failure() is None
+        assert stage.run_dir.read(Failure) is None
         said = _end(first, "go on\n")
     assert said.endswith("exit 0\n")
     assert _attempts(stage.run_dir) == [("a", "completed")]

@@ -224,7 +224,7 @@ def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
     controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
     grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
     assert _call("submit", grid, results, str(grid))[0] == 0
-    result = trained.read_result()
+    result = trained.read(Result)
     assert isinstance(result, Result)
     finish(results, load_grid(grid, results), result, lambda _run: (0.5, False))
     (slurm.folder / "jobs").write_text("")

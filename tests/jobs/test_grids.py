@@ -248,7 +248,7 @@ def _as_found(run: PlannedRun) -> tuple[float, bool]:
 
 @pytest.fixture
 def like(trained: RunDir) -> Result:
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     return result
 
@@ -310,7 +310,7 @@ def test_best_by_loss_is_the_lowest(base: Path, results: Results, like: Result) 
     _run_first(base, results, like)
     for size, loss in ((4, 0.4), (6, 0.5), (7, 0.6)):
         for run_dir in (RunDir(file.parent) for file in (results.runs / "first").glob("*/result.json")):
-            result = run_dir.read_result()
+            result = run_dir.read(Result)
             assert result is not None
             if run_dir.read_config().model.hidden_size == size:
                 validation = result.metrics["validation"].model_copy(update={"loss": loss})

@@ -17,7 +17,7 @@ import pytest
 
 from jobs.here import gpus_here
 from jobs.tasks.worker import SideBySide
-from sentiment.runs.records import GridPlan
+from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_rungs
 from sentiment.training.stop import StopRequest
@@ -158,13 +158,13 @@ def test_stopped_grid_saves_and_goes_on_to_the_same_weights(
     assert "Traceback" not in output
     assert grid.states() == (1, ["CANCELLED", "PLANNED"])
     first, _ = grid.run_dirs()
-    record = first.read_record()
+    record = first.read(RunRecord)
     assert record is not None
     assert record.attempts[-1].reason == "signal"
 
     code, lines = grid.run()
     assert (code, lines[0]) == (0, "2 of 2 runs to do")
-    record = first.read_record()
+    record = first.read(RunRecord)
     assert record is not None
     assert record.attempts[-1].first_step == record.attempts[-2].last_step
     unbroken = Experiment(first.read_config(), shared_results, RunDir(tmp_path / "unbroken"))
@@ -197,7 +197,7 @@ def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(here:
     process.communicate()
     _wait_for_end(descriptor)
     (run_dir,) = grid.run_dirs()
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     assert record is not None
     assert (record.attempts[-1].reason, record.attempts[-1].detail) == ("signal", "SIGHUP")
     assert grid.states() == (1, ["LOST"])
@@ -252,7 +252,7 @@ def test_terminal_shows_a_bar_below_the_lines_of_runs(here: MakeHere) -> None:
 
 
 def _attempts(run_dir: RunDir) -> int:
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     return len(record.attempts) if record else 0
 
 

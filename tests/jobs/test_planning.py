@@ -28,7 +28,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
-from sentiment.runs.records import Failure
+from sentiment.runs.records import Failure, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import GRIDS, draw, write_grid
 from tests.jobs.submitted import GRID, PLAN, a_job, a_row, attempt_of, queued, submitted, write_attempts
@@ -324,7 +324,7 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     assert told[1] == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
     (hours,) = (line for line in told if line.startswith("hours: "))
     assert " for 2 of them, by completed ones like them; of the other 3 runs not known" in hours
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     assert float(hours.split()[2]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
 

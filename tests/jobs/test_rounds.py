@@ -29,7 +29,7 @@ def _bayes(rounds: int = 3, per_round: int = 4, seed: int = 1) -> dict[str, Any]
 
 @pytest.fixture
 def like(trained: RunDir) -> Result:
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     return result
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
 
 from jobs.__main__ import app
 from jobs.grid_jobs import GridJobs
@@ -30,7 +31,7 @@ from sentiment.config_file import load_config
 from sentiment.errors import DataError
 from sentiment.files import ROOT, write_json
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import GridPlan
+from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
 from tests.jobs.grid_files import write_grid
@@ -495,12 +496,12 @@ def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run_dir
 
 
-def _jobs(results: Path, *arguments: str) -> Result:
+def _jobs(results: Path, *arguments: str) -> Outcome:
     return CliRunner().invoke(app, [*arguments, "--results", str(results)])
 
 
 def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:
-    result = single.read_result()
+    result = single.read(Result)
     assert result is not None
     for arguments in (["status"], ["status", "single"]):
         done = _jobs(tmp_path, *arguments)

@@ -38,7 +38,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError, SlurmError
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Attempt, Tries
+from sentiment.runs.records import Attempt, Failure, RunRecord, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training import experiment
 from sentiment.training.stop import RunContext, Stop, StopRequest
@@ -64,7 +64,7 @@ def _start(folder: SubmissionDir, task: int) -> Forked:
 
 
 def _attempts(run_dir: RunDir) -> list[Attempt]:
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     return record.attempts if record else []
 
 
@@ -104,7 +104,7 @@ def test_one_task_does_the_work_of_all_and_a_failure_does_not_hold_up_the_others
     output, _ = task.communicate()
     assert task.returncode == 1, output
     assert [run_dir.completed for run_dir in run_dirs] == [True] * 3 + [False, True, True]
-    failure = results.run_dir(diverges.run_id, GRID).read_failure()
+    failure = results.run_dir(diverges.run_id, GRID).read(Failure)
     assert failure is not None
     assert (failure.error, failure.job) == ("DivergedError", "7_0")
     again = _start(folder, 1)  # what failed is left alone: it would fail again
@@ -362,7 +362,7 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
     assert code == 1
     assert f"{config.run_id} FAILED: DivergedError: " in output
     assert "Traceback" in folder.run_log(config.run_id).read_text()
-    failure, record = run_dir.read_failure(), run_dir.read_record()
+    failure, record = run_dir.read(Failure), run_dir.read(RunRecord)
     assert failure is not None
     assert failure.error == "DivergedError"
     assert "training.learning_rate = 1e+38 is too high" in failure.reason
@@ -518,7 +518,7 @@ def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
 ) -> None:
     for number in (1, 2, 3):
         assert attempt(_DiedError()) is None
-        assert run_dir.read_tries() == Tries(step=0, number=number, job=None)
+        assert run_dir.read(Tries) == Tries(step=0, number=number, job=None)
     assert attempt(None) is Outcome.FAILED
     assert run_dir.own_failure().startswith("NoProgressError: 3 attempts in a row ended without a saved step")
     assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
@@ -549,8 +549,8 @@ def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
         run_dir.write_record(Tries(step=0, number=1, job=None))
         monkeypatch.setattr(RunDir, "write_record", lambda *_: pytest.fail("only its owner counts"))
         assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
-    assert run_dir.read_tries() == Tries(step=0, number=1, job=None)
-    assert run_dir.read_failure() == a_failure(None)
+    assert run_dir.read(Tries) == Tries(step=0, number=1, job=None)
+    assert run_dir.read(Failure) == a_failure(None)
 
 
 def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
@@ -564,7 +564,7 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
     options = LaunchOptions(local=True)
     with Here(results, GRID, Console(print, silent)) as here, open_session(results, plan, options, here) as session:
         session.rerun([], {run_dir.path.name})
-    assert run_dir.read_tries() == Tries(step=0, number=0, job=None)
+    assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()
 
 
@@ -580,7 +580,7 @@ def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
 ) -> None:
     monkeypatch.setattr(experiment, "run_experiment", _no_room)
     assert attempt_run(small_run, results.run_dir(small_run.run_id, "some"), StopRequest()) is Outcome.DISK_FULL
-    failure = results.run_dir(small_run.run_id, "some").read_failure()
+    failure = results.run_dir(small_run.run_id, "some").read(Failure)
     assert failure is not None
     assert "No space left on device" in failure.reason
 

@@ -21,7 +21,7 @@ from sentiment.models.text_model import (
     fit_temperatures,
     total,
 )
-from sentiment.runs.records import PREDICTION_COLUMNS
+from sentiment.runs.records import PREDICTION_COLUMNS, Result
 from sentiment.runs.run_dir import RunDir
 
 LOG_ODDS = np.random.default_rng(1).normal(0.3, 2, 20_000)
@@ -65,7 +65,7 @@ def test_what_a_run_says_of_validation_tweets_is_calibrated(trained: RunDir) -> 
     table = table[table["part"] == "validation"]
     for column in PREDICTION_COLUMNS:
         assert fit_temperature(table["label"], table[column].to_numpy(float)) == pytest.approx(1, abs=0.02)
-    result = trained.read_result()
+    result = trained.read(Result)
     assert result is not None
     assert result.temperatures.keys() == {*PREDICTION_COLUMNS.values()}
     assert max(abs(one - 1) for one in result.temperatures.values()) > 0.02

@@ -16,7 +16,7 @@ from report.render.blocks import Table
 from report.sections.models import check_list
 from report.statistics import Difference, mcnemar
 from sentiment.config import RunConfig
-from sentiment.runs.records import MEASURED_MODELS, NETWORK
+from sentiment.runs.records import MEASURED_MODELS, NETWORK, RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE
 from tests.report.made_up import PARTS, Study
 
@@ -71,7 +71,7 @@ def _gap(study: Study, model: str = "network") -> Difference | None:
 
 
 def _corpus(study: Study, config: RunConfig) -> Path:
-    record = study.run_dir(config, "words").read_record()
+    record = study.run_dir(config, "words").read(RunRecord)
     assert record
     return study.results.corpus_dir(record.data_fingerprint) / TWEETS_FILE
 

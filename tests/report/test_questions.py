@@ -139,8 +139,7 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweet
     labelled: Study,
 ) -> None:
     run = next(run for run in load_study(labelled.results, []).grids[0].completed if run.config.data.train_rows == 100)
-    record = run.run_dir.read_record()
-    assert record
+    record = run.record
     run.run_dir.write_record(record.model_copy(update={"data_fingerprint": "f" * 64}))
     predictions = pq.read_table(run.run_dir.predictions_file)
     kept = [place for place, part in enumerate(predictions["part"].to_pylist()) if part != "test" or place % 2]

@@ -18,6 +18,7 @@ from report.sections.answer import warnings
 from report.sections.provenance import command_of, provenance
 from sentiment.config_file import load_config, resolve
 from sentiment.errors import RunDirError, UsageError
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
 from tests.report.made_up import BASE, Study, attempt
 from tests.report.written import read_table
@@ -108,7 +109,7 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     (config,) = study.write_grid("rnn", "Which?", {}, [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     assert record
     (study.results.corpus_dir(record.data_fingerprint) / "tweets.parquet").unlink()
     text = study.report(tmp_path / "out")

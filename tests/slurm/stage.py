@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from jobs.grid_jobs import GridJobs
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
-from sentiment.runs.records import Attempt
+from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -271,7 +271,7 @@ class StagedRun:
     @property
     def attempts(self) -> list[Attempt]:
         """What `run.json` says."""
-        record = self.dir.read_record()
+        record = self.dir.read(RunRecord)
         return record.attempts if record else []
 
     def asked(self, what: str) -> str:

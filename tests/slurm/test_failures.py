@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.runs.records import Failure
 from tests.slurm.stage import DIVERGES, ENDLESS, SHORT, Stage, scenario
 
 
@@ -29,7 +30,7 @@ def test_run_that_is_killed_is_tried_again_by_itself_and_one_that_diverges_is_no
     assert killed.matches_uninterrupted()
     row = next(row for row in stage.rows() if row["run_id"] == diverges.run_id)
     assert "DivergedError: the loss is" in row["reason"]
-    failure = diverges.dir.read_failure()
+    failure = diverges.dir.read(Failure)
     assert failure is not None
     assert "Traceback" in failure.traceback
     assert good.run_id not in stage.run("status", "--failed", expect=1)

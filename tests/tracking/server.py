@@ -19,7 +19,7 @@ class StoredRun:
 
     project: str
     attributes: dict[str, Any] = field(default_factory=dict)
-    """Variables of the newest UpsertBucket: group, jobType, tags, config, commit."""
+    """Variables of the newest UpsertBucket: group, jobType, config, commit."""
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
@@ -52,8 +52,6 @@ class StubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, StoredRun] = {}
-        self.files: dict[str, bytes] = {}
-        """Uploaded files by `run id/name`."""
         self.requests = 0
         self.status: int | None = None
         """Answer everything with this status."""
@@ -171,10 +169,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.released.wait()
         if self.server.status:
             self._answer(self.server.status, {"errors": [{"message": "as the test wishes"}]})
-            return
-        if self.path.startswith("/put/"):
-            self.server.files[self.path.removeprefix("/put/")] = body
-            self._answer(200, {})
             return
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)

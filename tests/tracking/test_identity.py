@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.config import TrackingConfig
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import identity_of, wandb_mode
 
@@ -38,7 +39,7 @@ def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_
 
     first = copy("colours")
     name = identity_of(first).id
-    record = first.read_record()
+    record = first.read(RunRecord)
     assert record is not None
     first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
     assert identity_of(first).id == name

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import GridPlan, Halving, PlannedRun
+from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirrored
+from tests.jobs.submitted import a_plan
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
@@ -85,11 +86,7 @@ def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: M
 def training(waiting: TrackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackedRun]:
     """A run in the middle of its training, in a grid without Slurm, which logs no further rows."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    planned = [PlannedRun(index=0, run_id=waiting.config.run_id, parameters={})]
-    question = {"description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "b.yaml"}
-    waiting.run_dir.results.write_grid(
-        GridPlan.model_validate({"name": GRID, **question, "parameters": {}, "runs": planned})
-    )
+    waiting.run_dir.results.write_grid(a_plan([waiting.config.run_id], name=GRID))
     waiting.run_dir.result_file.rename(waiting.run_dir.path / LATER)
     with ProcessLock(waiting.run_dir.lock_file):
         yield waiting
@@ -130,15 +127,12 @@ def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server
 def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
     waiting: TrackedRun, server: StubServer
 ) -> None:
-    run_dir, record = waiting.run_dir, waiting.run_dir.read_record()
-    assert record is not None
+    run_dir, record = waiting.run_dir, waiting.record
     run_dir.result_file.unlink()
     paused = record.attempts[-1].model_copy(update={"reason": "paused"})
     run_dir.write_record(record.model_copy(update={"attempts": [paused]}))
     halving = Halving(epochs=[waiting.rows[-1]["epoch"]], eta=2, strict=True)
-    runs = [PlannedRun(index=place, run_id=name, parameters={}) for place, name in enumerate(["o", run_dir.path.name])]
-    given = {"name": GRID, "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
-    plan = GridPlan.model_validate(given | {"base": "b", "parameters": {}, "runs": runs, "halving": halving})
+    plan = a_plan(["o", run_dir.path.name], name=GRID, halving=halving)
     run_dir.results.write_grid(plan)
     assert waiting.sync(GRID)[0] == 0
     (stored,) = server.runs.values()

@@ -48,19 +48,12 @@ def test_rows_in_order_of_length_cover_all_that_were_asked_for(tweets: Tweets, d
     assert lengths == sorted(lengths)
 
 
-def test_evaluation_batches_hold_a_bounded_number_of_tokens() -> None:
-    rng = np.random.default_rng(0)
-    lengths = np.concatenate([rng.integers(1, 40, 5000), [700, 3000, 20_000]])
-    tweets = _store([[2] * length for length in lengths.tolist()])
-    plan = tweets.in_order_of_length(np.arange(len(lengths)))
+def test_evaluation_batches_are_full_and_bounded_and_a_tweet_larger_than_that_comes_alone() -> None:
+    lengths = np.concatenate([np.random.default_rng(0).integers(1, 40, 20_000), [700, 3000, 20_000]])
+    plan = _store([[2] * length for length in lengths.tolist()]).in_order_of_length(np.arange(len(lengths)))
     sizes = [batch.token_ids.numel() for batch in plan]
     assert max(sizes[:-1]) <= EVALUATION_TOKENS
-    assert sizes[-1] == 20_000, "a tweet larger than that comes alone"
-
-
-def test_evaluation_batches_are_filled() -> None:
-    lengths = np.random.default_rng(0).integers(1, 40, 20_000)
-    plan = _store([[2] * length for length in lengths.tolist()]).in_order_of_length(np.arange(len(lengths)))
+    assert sizes[-1] == 20_000
     assert len(plan) < 1.5 * lengths.sum() / EVALUATION_TOKENS
 
 
@@ -94,9 +87,3 @@ def test_empty_tweet_is_one_unknown_token(tweets: Tweets) -> None:
     assert store.lengths.tolist() == [max(len(tweet), 1) for tweet in tweets]
     for row, tweet in enumerate(tweets):
         assert store.in_order_of_length(np.array([row]))[0].token_ids.tolist() == [tweet or [UNKNOWN]]
-
-
-def test_one_endless_tweet_leaves_the_batches_of_the_others_full() -> None:
-    lengths = [3] * 5000 + [20_000]
-    plan = _store([[2] * length for length in lengths]).in_order_of_length(np.arange(len(lengths)))
-    assert [batch.token_ids.numel() for batch in plan] == [15_000, 20_000]

@@ -1,24 +1,17 @@
 """The program knows its own code: copies that edits don't reach, and runs that no two versions compute in silence."""
 
-import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sentiment.errors import CheckpointError
 from sentiment.runs import code_version
-from sentiment.runs.code_version import (
-    CodeVersion,
-    freeze_code,
-    running_code,
-    start_command,
-)
+from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage
 from sentiment.training.stop import Stop
@@ -122,48 +115,26 @@ def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Pa
     assert (copied.git_commit, copied.git_dirty) == (commit, True)
 
 
-Start = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def copy(program: Path, tmp_path: Path) -> Path:
-    """A copy in a folder whose path PYTHONPATH would split."""
-    del program
-    results = Results(tmp_path / "re sults: 1")
-    return results.code / freeze_code(results)
-
-
-@pytest.fixture
-def start(copy: Path, tmp_path: Path) -> Start:
-    """Starts `sentiment` from the copy, in another folder that has a `sentiment` as well."""
-    (tmp_path / "here" / "sentiment").mkdir(parents=True)
-    (tmp_path / "here" / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+@pytest.mark.parametrize("lost", [None, "", "sentiment"])
+def test_module_is_imported_from_the_copy_or_refused_whatever_pythonpath_and_the_present_folder_hold(
+    program: Path, tmp_path: Path, lost: str | None
+) -> None:
+    """Python would take a package that the copy lacks from elsewhere, in silence."""
+    results = Results(tmp_path / "re sults: 1")  # PYTHONPATH would split it
     shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
-    (copy / "jobs" / "__main__.py").write_text(shown)
-    record = json.loads((copy / "code.json").read_text())
-    record["files"]["jobs/__main__.py"] = hashlib.sha256(shown.encode()).hexdigest()
-    (copy / "code.json").write_text(json.dumps(record))
-
-    def start() -> "subprocess.CompletedProcess[str]":
-        environ = os.environ | {"PYTHONPATH": str(tmp_path / "here")}
-        command = [*start_command("jobs", copy), "an argument"]
-        return subprocess.run(command, cwd=tmp_path / "here", env=environ, capture_output=True, text=True)
-
-    return start
-
-
-def test_module_is_imported_from_the_copy_whatever_its_path_and_the_present_folder(start: Start, copy: Path) -> None:
-    done = start()
-    assert done.returncode == 0, done.stderr
-    sentiment, jobs = (copy.resolve() / package / "__init__.py" for package in ("sentiment", "jobs"))
-    assert done.stdout == f"{sentiment} {jobs} ['an argument']\n"
-
-
-@pytest.mark.parametrize("lost", ["", "sentiment"])
-def test_copy_that_lacks_a_package_is_refused(start: Start, copy: Path, lost: str) -> None:
-    """Python would take the package from elsewhere, in silence."""
-    shutil.move(copy / lost, copy.parent / "away")
-    done = start()
+    (program / "jobs" / "__main__.py").write_text(shown)
+    copy = results.code / freeze_code(results)
+    here = tmp_path / "here"
+    (here / "sentiment").mkdir(parents=True)
+    (here / "sentiment" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    if lost is not None:
+        shutil.move(copy / lost, tmp_path / "away")
+    command = [*start_command("jobs", copy), "an argument"]
+    done = subprocess.run(command, cwd=here, env=os.environ | {"PYTHONPATH": str(here)}, capture_output=True, text=True)
+    if lost is None:
+        files = " ".join(str(copy.resolve() / package / "__init__.py") for package in ("sentiment", "jobs"))
+        assert (done.returncode, done.stdout) == (0, f"{files} ['an argument']\n"), done.stderr
+        return
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but ")
     assert "`sentiment rerun GRID --new-code`" in done.stderr
@@ -185,8 +156,7 @@ def test_run_goes_on_with_other_code_on_request_only_and_its_record_says_so(
     with pytest.raises(CheckpointError, match=r"step \d+ was computed by another version .*runtime\.other_code"):
         run.attempt()
     _told(run, "continue").complete()
-    record = run.run_dir.read_record()
-    assert record
+    record = run.record
     assert [attempt.code for attempt in record.attempts] == [first, running_code().training]
     assert record.attempts[1].first_step > 0
     assert any("goes on, although step" in line for line in run.said)
@@ -200,8 +170,7 @@ def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it
     _edit(program)
     assert _told(run, "restart").attempt(StopWhen(lambda question: question > 4))
     assert run.attempt() is None
-    record = run.run_dir.read_record()
-    assert record
+    record = run.record
     assert record.attempts[1].first_step == 0
     assert record.attempts[2].first_step > 0
     assert digest_of(run.run_dir) == whole

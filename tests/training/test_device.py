@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from sentiment.errors import RunDirError
-from sentiment.runs.records import RunRecord
 from sentiment.training import encoding
 from sentiment.training.encoding import available_ram, choose_place
 from tests.conftest import MakeExperiment
@@ -19,12 +18,6 @@ def _stop(run: Experiment) -> None:
 
 def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-
-
-def _record(run: Experiment) -> RunRecord:
-    record = run.run_dir.read_record()
-    assert record is not None
-    return record
 
 
 def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
@@ -42,7 +35,7 @@ def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
     assert "goes on on other hardware: " in told
     assert told.index("(AVX2)") < told.index("(AVX512)")
     run.complete()
-    assert [kind.rpartition(" ")[2] for kind in _record(run).hardware] == ["(AVX512)", "(AVX2)"]
+    assert [kind.rpartition(" ")[2] for kind in run.record.hardware] == ["(AVX512)", "(AVX2)"]
 
 
 def test_other_hardware_can_be_refused_and_another_version_of_a_package_is_told(
@@ -57,7 +50,7 @@ def test_other_hardware_can_be_refused_and_another_version_of_a_package_is_told(
         with pytest.raises(RunDirError, match=refusal):
             run.attempt()
     assert not any("numbers may differ" in line for line in run.said)
-    run.run_dir.write_record(_record(run).model_copy(update={"versions": {"torch": "0.1"}}))
+    run.run_dir.write_record(run.record.model_copy(update={"versions": {"torch": "0.1"}}))
     run.complete()
     assert f"torch was 0.1 in the last attempt and is {torch.__version__} now: numbers may differ" in run.said
 
@@ -73,22 +66,15 @@ def _machine(root: Path, membership: str, files: dict[str, str]) -> tuple[Path, 
     return proc, groups
 
 
-def test_tightest_control_group_above_counts_with_its_cache(tmp_path: Path) -> None:
-    files = {
-        "job/memory.max": "500000\n",
-        "job/memory.current": "400000\n",
-        "job/memory.stat": "anon 1\nfile 150000\n",
-        "job/step/memory.max": "max\n",
-    }
-    assert available_ram(*_machine(tmp_path, "0::/job/step\n", files)) == 250_000
-
-
-def test_memory_that_slurm_grants_counts_too_and_a_group_beyond_its_limit_leaves_nothing(
+def test_tightest_control_group_counts_with_its_cache_and_so_does_what_slurm_grants(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control groups of the first kind are not read."""
-    files = {"job/memory.max": "100\n", "job/memory.current": "400\n", "job/memory.stat": "file 0\n"}
-    assert available_ram(*_machine(tmp_path / "over", "0::/job\n", files)) == 0
+    limited = {"job/memory.max": "500000\n", "job/memory.current": "400000\n"}
+    limited |= {"job/memory.stat": "anon 1\nfile 150000\n", "job/step/memory.max": "max\n"}
+    assert available_ram(*_machine(tmp_path / "limited", "0::/job/step\n", limited)) == 250_000
+    over = limited | {"job/memory.max": "100\n"}
+    assert available_ram(*_machine(tmp_path / "over", "0::/job\n", over)) == 0
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "0")
     assert available_ram(*_machine(tmp_path / "slurm", "4:memory:/slurm\n", {})) == 0
 

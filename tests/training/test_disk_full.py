@@ -39,8 +39,7 @@ def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experi
     assert any("the checkpoint at step 24 could not be saved" in line and "step-" in line for line in run.said)
     assert _checkpoint_steps(run) == before
     assert not run.run_dir.completed
-    record = run.run_dir.read_record()
-    assert record is not None
+    record = run.record
     assert record.attempts[-1].reason == "failed"
     assert run.complete() == expected
 

@@ -59,9 +59,7 @@ def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment:
     run.attempt(StopRequest(end=0))
     runtime = run.config.runtime.model_copy(update={"threads": 2})
     Experiment(run.config.model_copy(update={"runtime": runtime}), run.results, run.run_dir, run.said).complete()
-    record, result = run.run_dir.read_record(), run.run_dir.read_result()
-    assert record is not None
-    assert result is not None
+    record, result = run.record, run.result
     assert [attempt.threads for attempt in record.attempts] == [1, 1, 1]
     assert [attempt.reason for attempt in record.attempts] == ["signal", "deadline", "completed"]
     assert [attempt.first_step for attempt in record.attempts] == [0, 7, 7]

@@ -5,45 +5,43 @@ from pathlib import Path
 import pytest
 import torch
 
+from sentiment.console import silent
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training import experiment as experiment_module
+from sentiment.training.experiment import prepare_data
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
 
-def test_completed_run_is_not_taken_for_one_on_data_that_has_changed_since(tmp_path: Path) -> None:
-    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(900))
-    run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
-    run.complete()
-    write_tweets(tweets, invented_tweets(900, seed=1))
-    with pytest.raises(RunDirError, match=r"was completed with other data than .*tweets\.csv now holds"):
-        run.attempt()
-
-
-def _with_vectors(experiment: MakeExperiment, folder: Path) -> tuple[Experiment, Path]:
-    """A run that starts from vectors in a file."""
-    vectors = folder / "vectors.txt"
-    vectors.write_text("happy " + "0.1 " * 7 + "0.1\nsad " + "0.2 " * 7 + "0.2\n")
-    return experiment(embedding__pretrained=str(vectors), training__epochs=2), vectors
-
-
-def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_vectors_that_were_replaced(
+def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vectors_that_were_replaced(
     experiment: MakeExperiment, tmp_path: Path
 ) -> None:
-    run, vectors = _with_vectors(experiment, tmp_path)
-    former = vectors.read_text()
+    tweets, others = (
+        write_tweets(tmp_path / f"{name}.csv", invented_tweets(400, seed)) for seed, name in enumerate("ab")
+    )
+    vectors, turned = tmp_path / "vectors.txt", tmp_path / "turned.txt"
+    vectors.write_text("happy " + "0.1 " * 7 + "0.1\nsad " + "0.2 " * 7 + "0.2\n")
+    turned.write_text(vectors.read_text().replace("0.1", "0.3"))
+    run = experiment(data__source=str(tweets), embedding__pretrained=str(vectors), training__epochs=2)
+    prepare_data(run.config, run.results, silent)
     assert run.attempt(StopWhen(lambda question: question == 5)) is not None
-    vectors.write_text(former.replace("0.1", "0.3"))
-    with pytest.raises(CheckpointError, match=r"the file of pretrained vectors of this run has changed since"):
-        run.attempt()
-    vectors.write_text(former)
-    run.complete()
-    run.attempt()
+    for error, of_tweets, of_vectors in (
+        (
+            CheckpointError,
+            "the data of this run has changed .*move .* away",
+            "the file of pretrained vectors of this run",
+        ),
+        (RunDirError, r"with other data than .*a\.csv now holds", r"with other vectors than .*vectors\.txt now holds"),
+    ):
+        for file, other, message in ((tweets, others, of_tweets), (vectors, turned, of_vectors)):
+            former = file.read_bytes()
+            file.write_bytes(other.read_bytes())
+            with pytest.raises(error, match=message):
+                run.attempt()
+            file.write_bytes(former)
+        run.complete()
     assert run.said[-1] == "is completed already; nothing to train"
-    vectors.write_text(former.replace("0.1", "0.3"))
-    with pytest.raises(RunDirError, match=r"was completed with other vectors than .*vectors\.txt now holds"):
-        run.attempt()
 
 
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:
@@ -63,8 +61,7 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     run = experiment()
     with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
         run.attempt()
-    record = run.run_dir.read_record()
-    assert record is not None
+    record = run.record
     assert record.attempts[-1].reason == "failed"
 
 
@@ -74,8 +71,7 @@ def test_baseline_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: P
     changes = {"training__epochs": 1, "data__validation_fraction": 0.3, "data__test_fraction": 0.3}
     run = Experiment(small_config(tweets, **changes), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
     run.complete()
-    result = run.run_dir.read_result()
-    assert result is not None
+    result = run.result
     assert result.baseline_settings["min_df"] == 1
 
 

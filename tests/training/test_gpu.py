@@ -29,8 +29,7 @@ def test_mixed_precision_learns_and_resumes_exactly(experiment: MakeExperiment, 
     changes |= {"training__epochs": 6}
     uninterrupted = experiment(**changes)
     expected = uninterrupted.complete()
-    result = uninterrupted.run_dir.read_result()
-    assert result is not None
+    result = uninterrupted.result
     assert result.metrics["train"].accuracy > 0.7
     assert complete_with_stops(experiment(**changes), every=20)[0] == expected
 

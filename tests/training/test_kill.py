@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.files import files_in
+from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import RunDir
 from tests.training.processes import RunFile, count_rows, digest, start, wait_until
 
@@ -98,7 +99,7 @@ def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -
     results = tmp_path_factory.mktemp("uninterrupted")
     run_file.share_corpus_with(results)
     _end(run_file, results)
-    result = run_file.run_dir(results).read_result()
+    result = run_file.run_dir(results).read(Result)
     assert result is not None
     assert result.steps >= 150
     return digest(run_file.run_dir(results))
@@ -136,7 +137,7 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice_in_a_row(
         assert "the same command goes on" in output
     assert "goes on after step" in _end(run_file, tmp_path)
     assert digest(run_dir) == uninterrupted
-    record = run_dir.read_record()
+    record = run_dir.read(RunRecord)
     assert record is not None
     assert [attempt.reason for attempt in record.attempts] == ["signal", "signal", "completed"]
     assert record.attempts[1].last_step == record.attempts[2].first_step

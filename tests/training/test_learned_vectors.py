@@ -32,8 +32,7 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     vectors, found = load_vectors(file, vocabulary, 8, run.config.seed)
     assert found > 9
     np.testing.assert_array_equal(table, vectors)
-    record = run.run_dir.read_record()
-    assert record is not None
+    record = run.record
     assert record.vectors_sha256 is not None
     assert record.vectors_sha256.startswith(file.parent.name)
 

@@ -1,6 +1,7 @@
 """One step of training is the optimiser's formula, on the gradient that the configuration asks for."""
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,3 +87,9 @@ def test_steps_are_those_of_the_formula_with_the_clipped_gradient_and_the_decay(
         gradients.append(_clipped(gradient, clip) + (decay * weights if optimizer == "adam" else 0))
         weights = FORMULAS[optimizer](weights, gradients, decay)
         np.testing.assert_allclose(found, weights, rtol=1e-5)
+
+
+def test_stand_in_for_the_compiler_does_not_outlast_an_update() -> None:
+    """Whoever compiles after training gets the real one."""
+    _trained(optimizer="adam", clip=None, l2=0.0)
+    assert sys.modules.get("torch._dynamo", torch).__spec__ is not None

@@ -25,6 +25,7 @@ from sentiment.encoders.models import (
 from sentiment.errors import ConfigError, DataError, DivergedError, EncoderError
 from sentiment.files import sha256_of
 from sentiment.inference.stored import load_model, open_model
+from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
 from sentiment.training.experiment import run_experiment
@@ -92,7 +93,7 @@ def test_a_model_is_trained_once_and_a_run_reads_its_vectors(table: Path, result
     digests = _digests(_dir(config, results))
     run_dir = results.run_dir(config.run_id)
     assert run_experiment(RunContext(config, results, run_dir)) is None
-    record, model = run_dir.read_record(), find_model(config, results)
+    record, model = run_dir.read(RunRecord), find_model(config, results)
     assert record is not None
     assert record.encoder is not None
     assert model is not None
@@ -112,7 +113,7 @@ def test_a_run_trains_its_model_first_if_it_is_missing_whatever_rung_its_search_
     reason = run_experiment(RunContext(config, results, run_dir, stop))
     assert reason is not None
     assert reason.reason == "paused"
-    card, record = _dir(config, results).read_card(), run_dir.read_record()
+    card, record = _dir(config, results).read_card(), run_dir.read(RunRecord)
     assert card is not None
     assert card.facts["epochs"] == 2
     assert record is not None
@@ -178,7 +179,7 @@ def test_a_model_that_was_stopped_anywhere_gets_the_same_bits(table: Path, tmp_p
         assert attempts < 60
     assert attempts > 1
     assert _digests(_dir(config, stopped)) == _digests(_dir(config, whole))
-    record = _dir(config, stopped).read_record()
+    record = _dir(config, stopped).read(RunRecord)
     assert record is not None
     assert record.attempts[-1].reason == "completed"
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.inference.evaluate import paired_differences
 from sentiment.inference.stored import load_model
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
-from sentiment.training.task import ClassifierTask, judge_overfit, measure, paired_differences
+from sentiment.training.task import ClassifierTask, judge_overfit, measure
 from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 

@@ -43,8 +43,7 @@ def test_divergence_is_told_and_the_attempt_has_failed(experiment: MakeExperimen
     run = experiment(**RUNS_AWAY, training__log_every=log_every)
     with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+ .*training\.learning_rate = 1e\+30"):
         run.attempt()
-    record = run.run_dir.read_record()
-    assert record is not None
+    record = run.record
     assert record.attempts[-1].reason == "failed"
     assert "DivergedError" in str(record.attempts[-1].detail)
     assert not run.run_dir.completed
@@ -109,8 +108,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
 
     run = experiment(model__pooling="attention", training__epochs=10, training__learning_rate=0.1)
     digest = run.complete()
-    result = run.run_dir.read_result()
-    assert result is not None
+    result = run.result
     epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
     best = epochs[result.best_epoch - 1]
     assert best["best"]
