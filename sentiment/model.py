@@ -32,12 +32,9 @@ _LONGEST_QUOTE = 60
 
 
 class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A trained classifier of texts.
+    """A trained classifier of texts: `classes_` are the names of the negative and the positive label, shape (2,).
 
-    Attributes:
-        classes_: the names of the negative and the positive label, shape (2,).
-        name: what predicts: the network, the linear baseline, or a mean.
-        config: the configuration of its run; of a file that was handed on with names in place of paths.
+    `name` says what predicts, and `config` is that of its run; of an exported file with names in place of paths.
     """
 
     def __init__(self, trained: TextModel) -> None:

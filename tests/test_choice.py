@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +43,14 @@ def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None
 
 
 def test_a_baseline_predicts_texts_and_files_without_torch(trained: RunDir, tmp_path: Path) -> None:
-    (tmp_path / "tweets.csv").write_text("text\nlovely\nawful\n")
-    script = f"""
-        import sys
-        from pathlib import Path
-        from sentiment.console import silent
-        from sentiment.inference.predict import predict_file
-        from sentiment.inference.stored import open_model
-        from sentiment.inference.terminal import show_answers
-        model = open_model(Path({str(trained.path)!r}), "baseline")
-        print(model.read_texts(["lovely"]).usable[0])
-        print(predict_file(model, Path("tweets.csv"), Path("out.csv"), None, silent).rows)
-        print(set(sys.modules) & {{"torch", "sklearn", "pandas"}})
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.split("\n") == ["True", "2", "set()", ""], done.stderr
+    (tmp_path / "in.csv").write_text("text\nlovely\nawful\n")
+    predict = ["predict", str(trained.path), "--with", "baseline"]
+    calls = [[*predict, "lovely"], [*predict, "--file", "in.csv", "--out", "out.csv"]]
+    script = f"import sys\nfrom sentiment.__main__ import app\nfor call in {calls}: app(call, standalone_mode=False)\n"
+    script += "print(set(sys.modules) & {'torch', 'sklearn', 'pandas'})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.endswith("\nset()\n"), done.stderr
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
 def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -> None:

@@ -248,8 +248,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     assert split["metrics"][0] == {"type": "accuracy", "value": round(best.accuracy, 4)}
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text
-    for heading in ("## Use", "## Scores", "## Data", "## Limits", "## How it was made"):
-        assert heading in text
+    assert all(one in text for one in ("## Use", "## Scores", "## Data", "## Limits", "## How it was made"))
 
 
 def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir, tmp_path: Path) -> None:

@@ -31,8 +31,7 @@ _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.i
 _LEXICON_AUTHORS = ("vader", "sample")
 _FEW_TWEETS = 100  # fewer validation tweets cannot tell good models from others
 _CHUNK = 4096
-EXAMPLE = "what a lovely day"
-"""A tweet that is shown how to use a model with; those that `make run` trains have it right."""
+EXAMPLE = "what a lovely day"  # shows how to use a model; those that `make run` trains have it right
 _FEW_TESTED = 1_000  # fewer test tweets leave the accuracy uncertain by more than two points
 
 
@@ -191,8 +190,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
         `models`, which was `chosen`, and of how many sentences of the `check_list` each is right, by capability.
 
     Raises:
-        UsageError: the run is not completed, or has no such model.
-        RunDirError: its files are missing or damaged.
+        SentimentError: the run is not completed, or files of it are missing or damaged.
     """
     run, known, test = stored_run(run_dir), remarks(run_dir), own_scores(run_dir, "test")  # before anything is shown
     parts, name = scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]

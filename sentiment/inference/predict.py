@@ -118,12 +118,10 @@ def predict_file(
     counted. Texts are written as they are. The file appears when it is complete.
 
     Args:
-        model: a trained model.
         source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: the column of the texts; None takes the one that the run was trained on, or the only one.
-        progress: told how many rows are written.
         threshold: the label is positive from this probability on.
 
     Raises:

@@ -47,17 +47,12 @@ class Exported(FileRecord):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What the models of a completed run are made of: in its directory, or the files in an exported one.
+    """What the models of a completed run are made of: in its directory, or the files in an exported one."""
 
-    Attributes:
-        place: where, for messages.
-        results: where its encoder is looked for.
-    """
-
-    place: str
+    place: str  # for messages
     config: RunConfig
     result: Result
-    results: Results
+    results: Results  # where its encoder is looked for
     source: RunDir | Mapping[str, bytes]
 
     def content(self, name: str) -> tuple[bytes, str]:

@@ -302,9 +302,7 @@ class _Design:
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
         """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
-        tells penalties apart that differ by a handful of tweets, and suits probabilities that are averaged.
-
-        The weaker the penalty, the longer a fit takes: `until_worse` leaves out what follows the first worse one.
+        tells penalties apart that differ by a handful of tweets. `until_worse` leaves out the weaker, slower ones.
         """
         from scipy.special import expit
 

@@ -320,11 +320,6 @@ def sketch_classifier(config: RunConfig, vocabulary_size: int, elmo_size: int | 
         return build_classifier(config, vocabulary_size, elmo_size=elmo_size)
 
 
-def count_weights(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> int:
-    """How many weights `build_classifier` would make."""
-    return sum(weights.numel() for weights in sketch_classifier(config, vocabulary_size, elmo_size).parameters())
-
-
 class _WithoutValues(TorchFunctionMode):
     """Random values of tensors that have none: drawing them would do nothing but load a part of torch's compiler."""
 

@@ -150,25 +150,16 @@ def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progre
     Raises:
         DataError: the tweets of the corpus cannot be read.
     """
-    scores, texts = np.full(len(corpus.labels), np.nan, np.float32), corpus_texts(corpus)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, scores = corpus.path / TWEETS_FILE, np.full(len(corpus.labels), np.nan, np.float32)
+    try:
+        texts = pq.read_table(path, columns=["text"])["text"]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
     for first in range(0, len(rows), _CHUNK):
         progress("rating tweets by VADER's lexicon", first, len(rows))
         some = rows[first : first + _CHUNK]
         scores[some] = lexicon_scores(texts[row].as_py() for row in some)
     return scores
-
-
-def corpus_texts(corpus: Corpus) -> Any:
-    """The texts of a corpus as they were read, a column of an Arrow table.
-
-    Raises:
-        DataError: they cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = corpus.path / TWEETS_FILE
-    try:
-        return pq.read_table(path, columns=["text"])["text"]
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None

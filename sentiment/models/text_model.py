@@ -30,8 +30,7 @@ from sentiment.runs.records import THRESHOLD, CheckScore, Recommendation
 
 Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Answer = tuple[str, float]
-"""A label, and how probable it is."""
+Answer = tuple[str, float]  # a label, and how probable it is
 
 _LONGEST_NAME = 100
 

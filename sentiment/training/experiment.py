@@ -23,9 +23,9 @@ from sentiment.models.classifier import (
     NetworkModel,
     attention_of,
     build_classifier,
-    count_weights,
     encoder_of,
     predict,
+    sketch_classifier,
 )
 from sentiment.models.lexicon import LexiconModel
 from sentiment.models.text_model import (
@@ -212,7 +212,8 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_size: int | None) -> Classifier:
-    weights = count_weights(run.config, len(vocabulary), elmo_size)
+    sketch = sketch_classifier(run.config, len(vocabulary), elmo_size)
+    weights = sum(one.numel() for one in sketch.parameters())
     needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
     if there and needed > there:  # how much training takes depends on batch and device; it cannot even be made here
         raise MemoryExhaustedError(

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -12,7 +13,7 @@ from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
 from sentiment.errors import DataError
 from sentiment.models import lexicon as module
-from sentiment.models.lexicon import corpus_lexicon, corpus_texts, lexicon_scores, polarity, token_polarity, value_of
+from sentiment.models.lexicon import corpus_lexicon, lexicon_scores, polarity, token_polarity, value_of
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
 
@@ -93,7 +94,7 @@ def test_only_rows_that_are_asked_for_are_rated(corpus: Corpus) -> None:
     rows = corpus.rows("test")
     scores = corpus_lexicon(corpus, rows)
     assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
-    texts = corpus_texts(corpus).take(rows).to_pylist()
+    texts = pq.read_table(corpus.path / TWEETS_FILE)["text"].take(rows).to_pylist()
     np.testing.assert_array_equal(scores[rows], lexicon_scores(texts).astype(np.float32))
     (corpus.path / TWEETS_FILE).unlink()
     with pytest.raises(DataError, match=r"tweets\.parquet: cannot be read"):

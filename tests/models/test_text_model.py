@@ -72,6 +72,7 @@ def test_what_a_run_says_of_validation_tweets_is_calibrated(trained: RunDir) -> 
 
 
 POSITIVE = {one.text: one.positive for one in checks()}
+UNKNOWN = 0.7  # said of what a model does not know
 
 
 class _Says(TextModel):
@@ -81,9 +82,6 @@ class _Says(TextModel):
     def read_texts(self, texts: Sequence[str]) -> Reading:
         found = np.array([self.probability(text) for text in texts], float)
         return Reading(found, found != UNKNOWN)
-
-
-UNKNOWN = 0.7
 
 
 def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import RunConfig
@@ -9,9 +10,8 @@ from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.inference.stored import load_model
 from sentiment.models import baseline as fitting
-from sentiment.models.lexicon import corpus_texts
 from sentiment.runs.records import Part, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
 
 Finished = tuple[RunDir, Result, Digest]
@@ -26,7 +26,7 @@ def _finished(tweets: Path, folder: Path) -> Finished:
 
 def _test_texts(config: RunConfig, results: Results) -> set[str]:
     corpus = prepare_corpus(config.data, results, silent)
-    return set(corpus_texts(corpus).take(corpus.rows("test")).to_pylist())
+    return set(pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist())
 
 
 @pytest.fixture(scope="module")
