@@ -36,6 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Finished]:
     tweets = invented_tweets(TWEETS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_FEW", 10)
+        patch.setattr(fitting, "_STRENGTHS", (0.001, 0.25))  # the first is best where labels are wrong, else the second
         first = _finished(write_tweets(folder / "tweets.csv", tweets), folder / "first")
         tested = _test_texts(small_config(folder / "tweets.csv"), Results(folder / "first" / "results"))
         turned = write_tweets(folder / "turned.csv", ((label ^ (text in tested), text) for label, text in tweets))
