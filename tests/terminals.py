@@ -5,11 +5,10 @@ import fcntl
 import os
 import pty
 import struct
+import subprocess
 import sys
 import termios
 from collections.abc import Mapping
-
-from tests.processes import Forked
 
 
 def on_terminal(*command: object, columns: int = 100, environ: Mapping[str, str] = os.environ) -> str:
@@ -18,7 +17,7 @@ def on_terminal(*command: object, columns: int = 100, environ: Mapping[str, str]
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
     words = [sys.executable, "-m", *map(str, command)]
-    process = Forked(words, stdin=its, stdout=its, stderr=its, env=environment)
+    process = subprocess.Popen(words, stdin=its, stdout=its, stderr=its, env=environment)
     os.close(its)
     shown = b""
     with contextlib.suppress(OSError):  # so a terminal says that nobody writes to it any more

@@ -133,7 +133,7 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice_in_a_row(
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
         assert process.returncode == 3, output
-        assert "stopped (SIGTERM); all is saved in" in output
+        assert "stopped (SIGTERM); all is saved" in output
         assert "the same command goes on" in output
     assert "goes on after step" in _end(run_file, tmp_path)
     assert digest(run_dir) == uninterrupted
