@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def _numbers(corpus: Corpus, world: World, *parts: str) -> set[int]:
     return {world.tweets[name].number for name, _ in _rows(corpus, *parts)}
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), split=SPLITS, trained_on=TRAINED_ON)
 @settings(max_examples=30, deadline=None, phases=[Phase.generate])  # smaller examples would tell no more
 def test_validation_and_test_stay_the_same_whatever_is_trained_on(

@@ -2,7 +2,11 @@
 
 from statistics import fmean
 
+import pytest
+
 from tests.report.simulation import World, rates
+
+pytestmark = pytest.mark.slow
 
 WORLDS = 40
 # Few seeds and many, that differ much and not at all, of few configurations and many.

@@ -112,6 +112,7 @@ def _about(name: str) -> Figure:
     return line_figure("name", name, "caption", points, (Axis("x"), Axis("y")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tweet", [HOSTILE[0], HOSTILE[2], HOSTILE[4]], ids=["script", "direction", "long word"])
 def test_drawn_tweets_are_text(tweet: str) -> None:
     figure = attention_figure("name", "alt", "caption", [Attended(tweet, [tweet, "end"], [0.5, 0.5])])

@@ -148,6 +148,7 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweet
     assert (curve.points[0].seeds, curve.points[0].gap.n) == (2, PARTS["test"])
 
 
+@pytest.mark.slow
 def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
     write_halved(study)
     text = study.report(tmp_path / "report")
