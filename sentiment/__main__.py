@@ -128,7 +128,9 @@ def evaluate(
         metrics = evaluate_on_own(run_dir, chosen)
     else:
         given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
-        table = _with_guesses(run_dir.read_config().model_dump(), {}, given, str(run_dir.config_file)).data
+        # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
+        trained_on = run_dir.read_config().model_dump(include={"data"}, exclude_defaults=True)
+        table = _with_guesses(trained_on, {}, given, str(run_dir.config_file)).data
         with Terminal() as terminal:
             metrics = evaluate_on_file(run_dir, chosen, table, Results(results), terminal.progress, positive_from)
     if out:
@@ -172,7 +174,7 @@ def predict(
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
         with Terminal() as terminal:
-            outcome = predict_file(opened, file, out, text_column, terminal.progress, positive_from)
+            outcome = predict_file(opened, file, out, _column(text_column), terminal.progress, positive_from)
         lines = [f"{outcome.rows:,} rows written to {out}, by the {opened.name} ({why})", *outcome.render_lines()]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -311,7 +313,9 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
         from sentiment.runs.run_dir import Results
         from sentiment.training.experiment import run_vectors
 
-        if (name := run.embedding.pretrained) != WORD2VEC:
+        if (name := run.embedding.pretrained) is None:
+            raise UsageError(f"{config}: reads no learned vectors; its encoder's are read in place of them")
+        if name != WORD2VEC:
             raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
         return run_vectors([run], Results(results), stop, console)
 
@@ -418,16 +422,23 @@ def _given_parameters(
     positive: list[str] | None = None,
     negative: list[str] | None = None,
 ) -> dict[str, Any]:
-    """What the options of a command change, by dotted name; a number is a column's position, counted from 0."""
+    """What the options of a command change, by dotted name."""
     from sentiment.config_file import parse_override
 
     parameters = dict(parse_override(override) for override in overrides or [])
-    columns = {"data.columns.text": text_column, "data.columns.label": label_column}
     found: dict[str, Any] = {
-        name: int(column) if column and column.isdigit() else column for name, column in columns.items()
+        "data.columns.text": _column(text_column),
+        "data.columns.label": _column(label_column),
+        "data.source": data,
+        "data.labels.positive": positive,
+        "data.labels.negative": negative,
     }
-    found |= {"data.source": data, "data.labels.positive": positive, "data.labels.negative": negative}
     return parameters | {name: value for name, value in found.items() if value not in (None, [])}
+
+
+def _column(named: str | None) -> str | int | None:
+    """The column that an option names; a number is its position, counted from 0."""
+    return int(named) if named and named.isdecimal() else named
 
 
 def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":

@@ -40,7 +40,9 @@ RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
 ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
-TextColumn = Annotated[str | None, typer.Option("--text-column", help="The table's column with the tweets.")]
+TextColumn = Annotated[
+    str | None, typer.Option("--text-column", help="The table's column with the tweets; a number counts from 0.")
+]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="The table's column with the labels.")]
 PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A label that means positive.")]
 NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]

@@ -188,7 +188,7 @@ def _deep_copy(values: Mapping[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     *sections, field = dotted.split(".")
     for section in sections:
-        inner = values.setdefault(section, {})
+        inner = values[section] = {} if values.get(section) is None else values[section]
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {dotted}={value}: {section!r} is a value, not a section")
         values = inner

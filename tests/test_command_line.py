@@ -186,6 +186,9 @@ def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_
     assert "others.csv, 2 tweets" in done.output
     guessed = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results").output
     assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
+    file.write_text("class,tweet\n1,what an awful day\n2,lovely cake\n")
+    other = ("--data", file, "--results", tmp_path / "results", "--positive", "2", "--negative", "1")
+    assert "others.csv, 2 tweets" in invoke("evaluate", trained.path, *other, "--set", "vectors.window=3").output
     wrong = ("--data", file, "--results", tmp_path / "results", "--text-column", "txt")
     assert "no column 'txt'" in refused(2, "evaluate", trained.path, *wrong)
 

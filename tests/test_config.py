@@ -126,6 +126,10 @@ def test_values_that_contradict_each_other_or_their_type_are_refused(parameters:
         resolve({}, parameters, "file")
 
 
+def test_a_section_without_values_can_be_changed() -> None:
+    assert resolve({"elmo": None}, {"elmo.model": "tiny"}, "file") == resolve({}, {"elmo.model": "tiny"}, "file")
+
+
 def test_stored_configuration_reads_back_as_itself() -> None:
     config = resolve({}, {"data.labels.ignored": ["so so"], "data.source": "x.csv", "data.columns.text": 3}, "file")
     assert RunConfig.model_validate_json(config.model_dump_json()) == config

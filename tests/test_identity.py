@@ -279,6 +279,7 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     assert _config(samples) == _config({})
     assert _config(samples | {"data.source": "sample"}) == _config({"data.source": "sample"})
     assert _config(samples | {"data.source": "sentiment140"}).data.tests.keys() == {"other"}
+    assert _config(TABLE | {"data.tests.other.path": "./tweets.csv"}) == _config(TABLE)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,7 @@ MISTAKES = [
     (("export", "RUN", "model.pkl"), 2, "name it model.zip"),
     (("export", "nowhere", "model.zip"), 2, "no such directory"),
     (("prepare", "elmo", "tiny5"), 1, "tiny5"),
+    (("prepare", "vectors", "encoder"), 2, "encoder: reads no learned vectors"),
     (("prepare", "encode", "smoke"), 2, "reads no cached ELMo vectors"),
     # On grids and the report
     (("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),

@@ -143,6 +143,19 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
         _rows(network, write("twice.csv", "text,text\nlovely,sad\n"))
 
 
+def test_a_column_of_a_table_without_header_is_chosen_by_its_position(trained: RunDir, write: Write) -> None:
+    source = write("a.csv", "1,such a lovely day\n2,awful\n")
+    words = ("predict", trained.path, "--file", source, "--out", source.with_name("out.csv"), "--text-column")
+    assert invoke(*words, "1").exit_code == 0
+    rows = [line.split(",")[:3] for line in source.with_name("out.csv").read_text().splitlines()]
+    assert rows == [
+        ["0", "1", "label"],
+        ["1", "such a lovely day", "positive"],
+        ["2", "awful", "negative"],
+    ]
+    assert "has no column 2; --text-column names the one" in refused(2, *words, "2")
+
+
 def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: MakeExperiment, write: Write) -> None:
     table = write("no header.csv", "".join(f'{label},"{text}"\n' for label, text in invented_tweets(400)))
     run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
@@ -247,6 +260,8 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert [one.pop("probability") is None for one in found] == [False, False, True, True]
     assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
     assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
+    nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity]}\n')
+    assert '"x": null, "y": [null]' in _to(network, nan, "out.jsonl")[0].read_text()
     target, outcome = _to(network, source, "out.csv")
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
     assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"

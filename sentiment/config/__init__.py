@@ -139,20 +139,21 @@ class RunConfig(Section):
         relative to the current working directory if they lie in it. Run ids thus survive when a clone of the project
         is moved, and differ for files outside of it that differ in their place.
         """
-        values = self.model_dump()
+        plain = self.respelled(_plain_path)  # first, since paths are compared below
+        values = plain.model_dump()
         defaults = RunConfig(
             elmo=self.elmo and ElmoConfig(),
             encoder=self.encoder and EncoderConfig(),
             vectors=self.vectors and VectorsConfig(),
             pretraining=self.pretraining and PretrainingConfig(),
         ).model_dump()
-        values = _with_defaults(values, defaults, self.unused_fields())
+        values = _with_defaults(values, defaults, plain.unused_fields())
         learns = values["embedding"]["pretrained"] == WORD2VEC
         values["vectors"] = (values["vectors"] or VectorsConfig().model_dump()) if learns else None
         own = self.elmo is not None and self.elmo.pretrained
         values["pretraining"] = (values["pretraining"] or PretrainingConfig().model_dump()) if own else None
-        values["data"]["tests"] = {name: table.model_dump() for name, table in self.data.foreign_tests.items()}
-        return type(self).model_validate(values).respelled(_plain_path)
+        values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.foreign_tests.items()}
+        return type(self).model_validate(values)
 
     def respelled(self, spell: Callable[[str], str]) -> Self:
         """This configuration with all paths in it as `spell` writes them; names of data sets and models stay.

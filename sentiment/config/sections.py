@@ -1,5 +1,6 @@
 """The sections of a run: data, model, training, vectors, encoders, and what the machine is asked for."""
 
+import json
 import os
 import re
 from pathlib import PurePath
@@ -42,9 +43,9 @@ _SAME_TWEETS = {"sample": "vader"}
 
 
 def _as_texts(value: object) -> object:
-    """One label stands for a list of one, and a whole number for its digits: `data.labels.positive=happy`, `=1`."""
+    """One label stands for a list of one, and no text for what JSON calls it: `data.labels.positive=happy`, `=1`."""
     one_by_one = value if isinstance(value, list | tuple) else (value,)
-    return [str(one) if type(one) is int else one for one in one_by_one]
+    return [json.dumps(one) if type(one) in (int, bool) else one for one in one_by_one]
 
 
 Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_texts)]

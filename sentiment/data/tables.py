@@ -362,7 +362,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
             yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
         elif text.strip():
             try:
-                value = json.loads(text)
+                value = json.loads(text, parse_constant=lambda _: None)  # NaN, which is not JSON
                 if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
                     value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
                 fields = flat_fields(value)
@@ -501,9 +501,11 @@ def _label_reader(labels: LabelConfig, name: str, field: str) -> Callable[[Any, 
 
 
 def as_text(value: Any) -> str:
-    """A cell as text: the empty text for a missing value, and no decimal point in a whole number."""
+    """A cell as text: the empty text for a missing value, JSON's `true`, and no decimal point in a whole number."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        return json.dumps(value)
     if value is None or value != value:  # only NaN differs from itself
         return ""
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)

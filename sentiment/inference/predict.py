@@ -108,7 +108,7 @@ def predict_file(
     model: TextModel,
     source: Path,
     target: Path,
-    column: str | None,
+    column: str | int | None,
     progress: Progress,
     threshold: float = THRESHOLD,
 ) -> PredictedFile:
@@ -121,7 +121,8 @@ def predict_file(
         source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
-        column: the column of the texts; None takes the one that the run was trained on, or the only one.
+        column: the column of the texts, by position of a table without header; None takes the one that the run was
+            trained on, or the only one.
         threshold: the label is positive from this probability on.
 
     Raises:
@@ -172,21 +173,21 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
     return _Row(record._replace(fields=fields), "", "wrong number of fields")
 
 
-def _names_columns(first: Sequence[str], column: str | None, trained: ColumnConfig) -> bool:
+def _names_columns(first: Sequence[str], column: str | int | None, trained: ColumnConfig) -> bool:
     """Whether a table's first row names its columns; a single column may be a list of tweets without a name."""
     if column is None and len(first) == 1 and has_header(trained):
         return first[0].strip().lower() in (str(trained.text).lower(), *TEXT_NAMES)
-    return column is not None or has_header(trained)
+    return has_header(trained) if column is None else isinstance(column, str)
 
 
-def _text_place(table: OpenedTable, column: str | None, trained: str | int, source: Path) -> int:
-    header = table.names
+def _text_place(table: OpenedTable, column: str | int | None, trained: str | int, source: Path) -> int:
+    header, wanted = table.names, trained if column is None else column
     if column is None and len(header) == 1:
         return 0
-    if column is None and isinstance(trained, int) and trained < len(table.names):
-        return trained
-    wanted = column if column is not None else str(trained)
-    if header.count(wanted) == 1:
+    if isinstance(wanted, int):
+        if 0 <= wanted < len(header):
+            return wanted
+    elif header.count(wanted) == 1:
         return header.index(wanted)
     found = ", ".join(map(repr, header))
     if wanted in header:
@@ -283,7 +284,7 @@ def _cell(value: Any) -> str:
 
 
 def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answer | None) -> str:
-    """A JSON object, whose values stay what they were; NaN is not JSON."""
+    """A JSON object, whose values stay what they were; NaN, which is not JSON, is null."""
     values = record.whole
     if values is None:
         values = {name: None if value != value else value for name, value in zip(names, record.fields, strict=False)}

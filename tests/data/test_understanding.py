@@ -112,6 +112,17 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_somebody_named_them(
     assert _understood(path, "data.labels.positive", "data.labels.negative", labels=labels).guessed == {}
 
 
+def test_labels_can_be_true_and_false(tmp_path: Path) -> None:
+    rows = [(text, bool(label)) for label, text in TWEETS]
+    path = _table(tmp_path / "a.jsonl", ["text", "label"], rows)
+    assert "'false' (20), 'true' (20). Say which" in _refused(path)
+    data = resolve(
+        {}, {"data.source": str(path), "data.labels.positive": True, "data.labels.negative": [False]}, ""
+    ).data
+    read = [row.label for row in open_source(data, Results(tmp_path)).main.read() if isinstance(row, Row)]
+    assert read == [label for label, _ in TWEETS]
+
+
 def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
