@@ -14,6 +14,7 @@ from sentiment.command_line import (
     ConfigFile,
     LabelColumn,
     ModelPlace,
+    ModelResults,
     NegativeLabels,
     Out,
     Overrides,
@@ -109,7 +110,7 @@ def evaluate(
     out: Out = None,
     choice: With = None,
     threshold: Threshold = None,
-    results: ResultsRoot = RESULTS,
+    results: ModelResults = None,
 ) -> None:
     """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table.
 
@@ -132,7 +133,8 @@ def evaluate(
         trained_on = run_dir.read_config().model_dump(include={"data"}, exclude_defaults=True)
         table = _with_guesses(trained_on, {}, given, str(run_dir.config_file)).data
         with Terminal() as terminal:
-            metrics = evaluate_on_file(run_dir, chosen, table, Results(results), terminal.progress, positive_from)
+            places = Results(results) if results else run_dir.results
+            metrics = evaluate_on_file(run_dir, chosen, table, places, terminal.progress, positive_from)
     if out:
         write_named(out, as_json(metrics))
 
@@ -147,7 +149,7 @@ def predict(
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
-    results: ResultsRoot = RESULTS,
+    results: ModelResults = None,
 ) -> None:
     """Print the label of each tweet and how probable it is; for attention models also the weight of each token.
 
@@ -169,7 +171,7 @@ def predict(
     from sentiment.runs.run_dir import Results
 
     positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
-    opened = open_model(model, _named_choice(choice), Results(results))
+    opened = open_model(model, _named_choice(choice), Results(results) if results else None)
     why = f"--with {choice}" if choice else "the most accurate on validation tweets"
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:

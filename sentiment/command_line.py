@@ -38,6 +38,9 @@ _LONGEST_MESSAGE = 10_000  # one that quotes a whole file helps nobody
 
 RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
+ModelResults = Annotated[
+    Path | None, typer.Option("--results", help="The folder for all results; by default the one that the run lies in.")
+]
 ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
 TextColumn = Annotated[

@@ -99,14 +99,14 @@ class Model(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def load(
-    path: str | PathLike[str], choice: Recommendation | None = None, results: str | PathLike[str] = "results"
+    path: str | PathLike[str], choice: Recommendation | None = None, results: str | PathLike[str] | None = None
 ) -> Model:
     """A trained model.
 
     Args:
         path: the directory of a run, or a file that `sentiment export` wrote.
         choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
-        results: where the ELMo model of a file is looked for, if it reads one.
+        results: where its encoder is looked for; None is the folder that a run lies in, else `results`.
 
     Raises:
         UsageError: there is no such run or choice.
@@ -114,7 +114,7 @@ def load(
     """
     if choice is not None and choice not in MODEL_NAMES:
         raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_NAMES)}")
-    return Model(open_model(Path(path), choice, Results(Path(results))))
+    return Model(open_model(Path(path), choice, Results(Path(results)) if results else None))
 
 
 def train(

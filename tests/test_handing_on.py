@@ -26,7 +26,7 @@ from sentiment.inference.stored import CONFIG, scores_of
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.model import load
 from sentiment.runs.records import MODEL_NAMES, Result
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.test_command_line import invoke
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
@@ -222,6 +222,21 @@ def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> 
     changed = recorded | {"config_fingerprint": config.fingerprint()}
     run_dir.record_file.write_text(json.dumps(json.loads(run_dir.record_file.read_text()) | changed))
     return run_dir
+
+
+def test_a_copy_of_a_run_predicts_wherever_it_is(
+    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert RunDir(Path("/run")).results == Results(Path("results"))
+    assert RunDir(tmp_path / "runs" / "single" / "run").results == Results(tmp_path)
+    elmo = trained.read_config().model_copy(update={"elmo": ElmoConfig(model="small")})
+    copy = _copy(trained, tmp_path, elmo).path.rename(tmp_path / "copy")
+    for options, place in (((), "results"), (("--results", "other"), "other")):
+        said = " ".join(invoke("predict", copy, "x", "--with", "network", *options).output.split())
+        assert f"ELMo model 'small' is not here: {place}/data/elmo/" in said
+    with pytest.raises(SentimentError, match="is not here: there/data/elmo"):
+        load(copy, "network", "there")
 
 
 def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def evaluate_on_file(
     Args:
         choice: None takes the model that the result recommends.
         table: the file, its columns and labels; other tables that it names are left out.
-        results: where named data sets are found.
+        results: where named data sets, the run's tweets and its encoder are found.
         threshold: from which probability on the models say positive.
 
     Returns:
@@ -231,10 +231,10 @@ def evaluate_on_file(
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    run = stored_run(run_dir)
+    run = stored_run(run_dir, results)
     models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
-    known, untold = _known_tweets(run_dir)
+    known, untold = _known_tweets(run_dir, results)
     labels, readings, left_out = _read_file(models, name, source, known or [], progress)
     scored = Scored(labels, {one: reading.probabilities for one, reading in readings.items()}, threshold)
     metrics = scored.metrics()
@@ -256,12 +256,12 @@ def evaluate_on_file(
 _Known = tuple[str, str, npt.NDArray[np.int64]]
 
 
-def _known_tweets(run_dir: RunDir) -> tuple[list[_Known] | None, list[str]]:
+def _known_tweets(run_dir: RunDir, results: Results) -> tuple[list[_Known] | None, list[str]]:
     """What the models of a run know, the strongest reason last; and what is to be told if that is not known."""
     try:
         record = read_whole(run_dir).record
         assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
-        corpus = open_corpus(run_dir.results.corpus_dir(record.data_fingerprint))
+        corpus = open_corpus(results.corpus_dir(record.data_fingerprint))
     except DataError as error:
         return None, [f"warning: which of these tweets the model was trained on cannot be told: {error}"]
     found = []

@@ -104,8 +104,11 @@ def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
     return {part: {name: metrics[part] for name, metrics in models.items()} for part in result.parts}
 
 
-def stored_run(run_dir: RunDir) -> StoredRun:
+def stored_run(run_dir: RunDir, results: Results | None = None) -> StoredRun:
     """A completed run in its directory.
+
+    Args:
+        results: where its encoder is looked for; None is the folder that the run lies in.
 
     Raises:
         UsageError: it is not completed.
@@ -114,7 +117,7 @@ def stored_run(run_dir: RunDir) -> StoredRun:
     run = read_whole(run_dir)
     if run.result is None:
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    return StoredRun(str(run_dir.path), run.config, run.result, run_dir.results, run_dir)
+    return StoredRun(str(run_dir.path), run.config, run.result, results or run_dir.results, run_dir)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -140,20 +143,19 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
 
     Args:
         choice: which of a run's models; None is the one that was the most accurate on validation tweets.
-        results: where an exported model's encoder is looked for, if it reads one; None is the folder `results`.
+        results: where its encoder is looked for; None is the folder that a run lies in, else `results`.
 
     Raises:
         UsageError: there is nothing at the path, it is neither of the two, or it has no such model.
         SentimentError: what is there is damaged.
     """
     if not path.is_file() and path.suffix != ".zip":
-        return load_model(trained_run(path), choice)
+        return load_model(stored_run(trained_run(path), results), choice)
     if not path.exists():
         raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
     files = read_archive(path)
     one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    folder = results or Results(Path("results"))
-    return load_model(StoredRun(str(path), one.config, one.result, folder, files), choice)
+    return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files), choice)
 
 
 def load_model(

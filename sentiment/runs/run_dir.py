@@ -150,7 +150,7 @@ class Results:
         report: the report with its figures and tables.
     """
 
-    root: Path
+    root: Path = Path("results")
 
     downloads = FolderEntry("data", "downloads")
     elmo_models = FolderEntry("data", "elmo")
@@ -254,7 +254,9 @@ class RunDir:
 
     @property
     def results(self) -> Results:
-        return Results(self.path.resolve().parents[2])
+        """The folder in which the run was trained; of a copy elsewhere the usual one."""
+        places = self.path.resolve().parents
+        return Results(places[2]) if len(places) > 2 and places[1].name == "runs" else Results()
 
     @property
     def grid(self) -> str:
