@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -131,7 +131,7 @@ def evaluate(
         given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
         # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
         trained_on = run_dir.read_config().model_dump(include={"data"}, exclude_defaults=True)
-        table = _with_guesses(trained_on, {}, given, str(run_dir.config_file)).data
+        table = _with_guesses(trained_on, (), given, str(run_dir.config_file)).data
         with Terminal() as terminal:
             places = Results(results) if results else run_dir.results
             metrics = evaluate_on_file(run_dir, chosen, table, places, terminal.progress, positive_from)
@@ -457,24 +457,20 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
 
 
 def _with_guesses(
-    values: dict[str, Any], given: dict[str, Any], parameters: dict[str, Any], origin: str, preview: bool = False
+    values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
 ) -> "RunConfig":
     """A configuration with parameters laid over it, and what was not said of its table and could be guessed.
 
     Args:
-        given: values that somebody has set, by dotted name.
+        given: dotted names of the values that somebody has set.
         origin: of the values, for messages.
     """
-    from sentiment.config_file import resolve
-    from sentiment.data.guess_columns import understand
+    from sentiment.data.guess_columns import resolve_with_guesses
 
-    run = resolve(values, parameters, origin)
-    found = understand(run.data, (given | parameters).keys())
-    if found is None:
-        return run
-    if lines := [*found.preview(), ""] if preview else found.told() if found.guessed else []:
+    run, found = resolve_with_guesses(values, given, parameters, origin)
+    if found and (lines := [*found.preview(), ""] if preview else found.told()):
         say("\n".join(lines))
-    return resolve(values, found.guessed | parameters, origin)
+    return run
 
 
 def _resumable(

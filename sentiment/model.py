@@ -8,6 +8,7 @@
 A model follows scikit-learn's conventions: it can be the last step of a pipeline and be scored by its metrics.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from os import PathLike
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from sentiment.config_file import read_yaml, resolve
+from sentiment.config_file import dotted, read_yaml
 from sentiment.console import Console, silent
+from sentiment.data.guess_columns import resolve_with_guesses
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_file
 from sentiment.inference.predict import CHUNK, Explanation, explain
@@ -131,14 +133,14 @@ def train(
         data: a table of tweets, or a data set's name; None takes what the run says.
         changes: values of fields by dotted name, such as `{"model.hidden_size": 32, "seed": 2}`.
         results: the folder for all results.
-        show_progress: print a line for each epoch.
+        show_progress: print what was guessed of the table's columns, and a line for each epoch.
 
     Raises:
         SentimentError: the run cannot be trained; the message says what to mend.
-        KeyboardInterrupt: Ctrl+C, after everything was saved; the same call goes on.
+        KeyboardInterrupt: Ctrl+C or the run's time limit, after everything was saved; the same call goes on.
     """
     from sentiment.training.experiment import run_experiment
-    from sentiment.training.stop import RunContext, StopRequest
+    from sentiment.training.stop import RunContext, StopRequest, end_of_time
 
     file = config_file(Path(run), "runs")
     if wrong := [name for name in changes or {} if not isinstance(name, str)]:
@@ -146,12 +148,15 @@ def train(
     parameters = {name: _plain(value) for name, value in (changes or {}).items()}
     if data is not None:
         parameters["data.source"] = str(data)
-    config = resolve(read_yaml(file), parameters, str(file))
+    values, start = read_yaml(file), time.time()
+    config, found = resolve_with_guesses(values, dotted(values), parameters, str(file))
     folder = Results(Path(results))
     run_dir = folder.run_dir(config.run_id)
     console = Console(say=print if show_progress else lambda _line: None, progress=silent)
+    for line in found.told() if found else ():
+        console.say(line)
     try:
-        with StopRequest() as stop:
+        with StopRequest(end_of_time(config.runtime.time_limit_seconds, start)) as stop:
             reason = run_experiment(RunContext(config, folder, run_dir, stop, console))
     except SentimentError:
         run_dir.discard_unbegun()

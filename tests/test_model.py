@@ -130,6 +130,17 @@ def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path:
         train(small_run_file, changes={"model.hiden_size": 3}, results=tmp_path)
 
 
+def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
+    small_run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
+    table.write_text(table.read_text().replace("label,text", "mood,tweet", 1))
+    limit = {"runtime.time_limit_seconds": 0.1}
+    with pytest.raises(KeyboardInterrupt, match="0 s left"):
+        train(small_run_file, table, limit, tmp_path / "results", show_progress=True)
+    assert "texts are taken from column 'tweet'" in capsys.readouterr().out
+
+
 def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attribute_error() -> None:
     script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

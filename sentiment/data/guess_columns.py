@@ -1,15 +1,15 @@
 """Looks at the first rows of a table, and guesses which columns hold texts and labels and what the labels mean."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import ColumnConfig, DataConfig, LabelConfig
-from sentiment.config_file import yaml_text
+from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig
+from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.sources import is_sentiment140
 from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, label_meanings, open_table
@@ -72,7 +72,7 @@ class Understanding:
 
     def told(self) -> list[str]:
         """Lines that say what was guessed; none if nothing was."""
-        return [f"{self.path.name}: {reason}" for reason in self.reasons]
+        return [f"{self.path.name}: {reason}" for reason in self.reasons if self.guessed]
 
     def preview(self) -> list[str]:
         """The first rows as they are understood, and the lines of a run's file that say the same."""
@@ -92,6 +92,26 @@ class Understanding:
         if self.labels != LabelConfig():
             lines.append(f"    labels: {yaml_text(self.labels.model_dump(mode='json'))}")
         return lines
+
+
+def resolve_with_guesses(
+    values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
+) -> tuple[RunConfig, Understanding | None]:
+    """Resolve a configuration, with guesses where nobody has said how its table is read.
+
+    Args:
+        values, parameters, origin: as `sentiment.config_file.resolve` takes them.
+        given: dotted names of those of `values` that somebody has set.
+
+    Returns:
+        The configuration, and what of the table was understood; None if nothing had to be.
+
+    Raises:
+        SentimentError: as `resolve` and `understand`.
+    """
+    run = resolve(values, parameters, origin)
+    found = understand(run.data, {*given, *parameters})
+    return (resolve(values, found.guessed | parameters, origin) if found else run), found
 
 
 def understand(config: DataConfig, given: Collection[str]) -> Understanding | None:

@@ -413,7 +413,7 @@ class NetworkModel(TextModel):
         device: torch.device = _CPU,
         temperature: float = 1.0,
     ) -> None:
-        """Args: encoder: computes vectors on the same device, for networks that read them."""
+        """Args: encoder: computes vectors, on any device, for networks that read them."""
         self.config, self.sequential = config, encoder is not None
         self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
         self._model, self._encoder = model.eval().to(device), encoder

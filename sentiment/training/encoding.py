@@ -33,7 +33,7 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
     progress = stop.interrupting(console.progress)
     try:
         for config, cache, layers in _caches(configs, results, progress):
-            _complete(config, cache, layers, Console(console.say, progress))
+            _complete(config, cache, layers, Console(console.say, progress), whole=True)
             console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
     except StoppedError as stopped:
         return stopped.stop
@@ -76,16 +76,16 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> Tweet
     if not frozen.cached:
         return FreshVectors(build_encoder(frozen, model, device), corpus.tokens, layers, device)
     cache = VectorCache(corpus, frozen, model, run.results)
-    _complete(run.config, cache, layers, Console(run.console.say, run.progress))
+    _complete(run.config, cache, layers, Console(run.console.say, run.progress), whole=False)
     size = cache.size(layers)
     place = choose_place(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
     return CachedVectors(cache, layers, device, place)
 
 
-def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console) -> None:
-    """Compute what is missing or has changed since it was written."""
-    for path in cache.discard_damaged(layers, console.progress):
+def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console, whole: bool) -> None:
+    """Compute what is missing or has changed since it was written; unless `whole`, that is judged by sizes alone."""
+    for path in cache.discard_damaged(layers, console.progress, of_other_size_only=not whole):
         console.say(f"{path}: has changed since it was written; it is computed again")
     if not cache.is_complete(layers):
         torch.set_num_threads(available_threads(config.runtime))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.models import encoder_record, find_model, pretraining_request
-from sentiment.errors import MemoryExhaustedError, RunDirError
+from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
 from sentiment.models.classifier import (
@@ -119,16 +120,17 @@ def run_experiment(run: RunContext) -> Stop | None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
-    if (stop := _train_language_model(run)) is not None:
+    completed = run.run_dir.completed
+    if not completed and (stop := _train_language_model(run)) is not None:
         return stop
-    model = find_model(run.config, run.results)
+    model = None if completed else find_model(run.config, run.results)
     encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
-        if run.run_dir.completed:
+        if completed or run.run_dir.completed:  # meanwhile, by another process
             refuse_incomplete(run.run_dir)
-            _refuse_other_files(run, encoder)
+            _refuse_other_files(run)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
@@ -161,8 +163,8 @@ def run_experiment(run: RunContext) -> Stop | None:
 
 
 def _train_language_model(run: RunContext) -> Stop | None:
-    """Train the model that the run reads, unless it reads none or it is there; a completed run needs none any more."""
-    request = None if run.run_dir.completed else pretraining_request(run.config, run.results)
+    """Train the model that the run reads, unless it reads none or it is there."""
+    request = pretraining_request(run.config, run.results)
     if request is None or request.run_dir.completed:
         return None
     from sentiment.training.pretraining import run_pretraining  # few runs need the language model's code
@@ -180,25 +182,35 @@ def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict
     identity = {"config": run.config.fingerprint(), "data": data, "code": running_code().training}
     if encoder:
         identity["encoder"] = encoder.fingerprint
-    learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
-    if file:
-        identity[VECTORS] = learned or source_sha256(file)  # learned ones may be gone by now
+    if vectors := _vectors_sha256(run):
+        identity[VECTORS] = vectors
     return identity
 
 
-def _refuse_other_files(run: RunContext, encoder: EncoderRecord | None) -> None:
-    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since."""
-    record = run.run_dir.read(RunRecord)
+def _vectors_sha256(run: RunContext) -> str | None:
+    """Of the pretrained vectors, which may be gone by now if they were learned; None if the run reads none."""
+    learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
+    return (learned or source_sha256(file)) if file else None
+
+
+def _refuse_other_files(run: RunContext) -> None:
+    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
+
+    What is gone or damaged by now is not compared: a completed run does not need it any more.
+    """
+    record, config, changed = run.run_dir.read(RunRecord), run.config, []
     if record is None:
         return
-    now = _identity(run, corpus_fingerprint(run.config.data, run.results), encoder)
-    changed = []
-    if record.data_fingerprint != now["data"]:
-        changed.append(f"data than {run.config.data.source} now holds")
-    if encoder and encoder != record.encoder:
-        changed.append(f"weights than {encoder.model} now has")
-    if record.vectors_sha256 != now.get(VECTORS):
-        changed.append(f"vectors than {run.config.embedding.pretrained} now holds")
+    with suppress(SentimentError):
+        if corpus_fingerprint(config.data, run.results) != record.data_fingerprint:
+            changed.append(f"data than {config.data.source} now holds")
+    with suppress(SentimentError):
+        model = find_model(config, run.results)
+        if model and record.encoder and model.fingerprint != record.encoder.fingerprint:
+            changed.append(f"weights than {record.encoder.model} now has")
+    with suppress(SentimentError):
+        if _vectors_sha256(run) != record.vectors_sha256:
+            changed.append(f"vectors than {config.embedding.pretrained} now holds")
     if changed:
         other = " and with other ".join(changed)
         raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train anew")
@@ -258,7 +270,8 @@ def _result(
     measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
     lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
     metrics, embedding = measured["network"], trainer.model.embedding
-    computing = encoder_of(run.config, encoder, run.results, task.device)
+    # On the CPU, since vectors may fill the GPU's memory, and the sentences are few.
+    computing = encoder_of(run.config, encoder, run.results, torch.device("cpu"))
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
     both = MeanModel(BOTH, [network, baseline], temperatures["both"])

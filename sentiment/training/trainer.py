@@ -528,7 +528,7 @@ def finish_attempt(
 
     Raises:
         MemoryExhaustedError: the GPU's memory is full.
-        Exception: whatever `work` raises.
+        BaseException: whatever `work` raises.
     """
 
     def end(reason: Reason, detail: str | None) -> None:
@@ -540,6 +540,10 @@ def finish_attempt(
         stop = work()
     except TakenOverError:
         raise  # the attempts are no longer this process's to write
+    except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
+        with suppress(OSError):
+            end("signal", "SIGINT, at once")
+        raise
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
         if full := isinstance(error, torch.OutOfMemoryError):

@@ -1,5 +1,6 @@
 """Runs that read a transformer's vectors: of tokens or of tweets, encoded once, exact to resume, used and handed on."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,23 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
     assert missing_for([tweet, tokens], results) == []
 
 
+def test_sentences_of_the_check_list_take_no_memory_of_the_gpu(
+    tweets_file: Path, model: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cpu:0` stands in for a GPU."""
+    run = _run(tweets_file, model, results, "elsewhere", **TWEET)
+    used: list[object] = []
+
+    def spy(config: object, model: object, device: torch.device) -> object:
+        used.append(device)
+        return build_encoder(config, model, device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("sentiment.training.trainer.choose_device", lambda _: torch.device("cpu:0"))
+    monkeypatch.setattr("sentiment.models.classifier.build_encoder", spy)
+    run.complete()
+    assert used == [torch.device("cpu")]
+
+
 def test_another_model_in_the_same_folder_is_noticed(
     tweets_file: Path, model: Path, results: Results, tmp_path: Path
 ) -> None:
@@ -137,8 +155,15 @@ def test_another_model_in_the_same_folder_is_noticed(
         (copy / path.name).write_bytes(path.read_bytes())
     run = _run(tweets_file, copy, results, "noticed", **TWEET)
     run.complete()
+    of_run = run.run_dir.record_file.read_text()
+    run.run_dir.record_file.write_text(of_run.replace('"licence": null', '"licence": "mit"'))
+    assert run.record.encoder != run.result.encoder
+    run.complete()  # whose weights are the same under another licence
     (copy / "special_tokens_map.json").write_text("{}")
     with pytest.raises(RunDirError, match="was completed with other weights than"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other weights than"):
         load_model(RunDir(run.run_dir.path), "network")
+    shutil.rmtree(copy)
+    run.complete()
+    assert run.said[-1] == "is completed already; nothing to train"

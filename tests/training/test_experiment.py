@@ -41,6 +41,9 @@ def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vec
                 run.attempt()
             file.write_bytes(former)
         run.complete()
+    tweets.unlink()
+    vectors.unlink()
+    run.complete()  # which needs neither any more
     assert run.said[-1] == "is completed already; nothing to train"
 
 
@@ -51,6 +54,17 @@ def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> No
     assert stopped is not None
     assert not list((tmp_path / "results").rglob("manifest.json"))
     run.complete()
+
+
+def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", interrupted)
+    run = experiment()
+    with pytest.raises(KeyboardInterrupt):
+        run.attempt()
+    assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
 
 
 def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
