@@ -219,8 +219,9 @@ def export(
     stored = stored_run(run_dir)
     sizes = write_archive(run_dir, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    if stored.config.data.text.mentions == "keep":
-        say("warning: vocabulary.txt holds @names of the tweets, since data.text.mentions = keep")
+    for field, what in (("mentions", "@names"), ("urls", "links")):  # which name people
+        if getattr(stored.config.data.text, field) == "keep":
+            say(f"warning: vocabulary.txt holds {what} of the tweets, since data.text.{field} = keep")
     if beside := _encoder_beside(stored.config, stored.result, run_dir):
         say(beside)
     say(f'use it    sentiment predict {file} "what a lovely day"')

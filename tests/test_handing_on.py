@@ -245,9 +245,23 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     run_dir = _copy(trained, tmp_path, config, encoder=elmo)
     run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"encoder": elmo}))
     write_archive(run_dir, tmp_path / "model.zip")
+    assert "reads vectors of the ELMo model `model`, which is not in the file; licence: not known" in model_card(
+        run_dir
+    )
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         assert not any(b"/home/me" in archive.read(name) for name in archive.namelist())
         assert json.loads(archive.read(CONFIG))["result"]["encoder"].items() >= (elmo | {"model": "model"}).items()
+
+
+@pytest.mark.parametrize(("field", "what"), [("mentions", "@names"), ("urls", "links")])
+def test_names_of_people_in_the_vocabulary_are_warned_of(
+    trained: RunDir, tmp_path: Path, field: str, what: str
+) -> None:
+    values = trained.read_config().model_dump(mode="json")
+    values["data"]["text"][field] = "keep"
+    run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values))
+    said = invoke("export", run_dir.path, tmp_path / "model.zip").output
+    assert f"warning: vocabulary.txt holds {what} of the tweets, since data.text.{field} = keep" in said
 
 
 def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, file: Path) -> None:

@@ -111,7 +111,7 @@ def resolve_with_guesses(
     """
     run = resolve(values, parameters, origin)
     found = understand(run.data, {*given, *parameters})
-    return (resolve(values, found.guessed | parameters, origin) if found else run), found
+    return (resolve(values, {**found.guessed, **parameters}, origin) if found else run), found
 
 
 def understand(config: DataConfig, given: Collection[str]) -> Understanding | None:

@@ -130,9 +130,9 @@ def model_card(run_dir: RunDir) -> str:
 
 def _encoder(config: RunConfig, result: Result) -> str:
     """The pretrained model that the file does not hold."""
-    if config.encoder is None or result.encoder is None:
+    if config.frozen is None or result.encoder is None:
         return ""
-    told, name = result.encoder, as_code(config.encoder.model)
+    told, name = result.encoder, f"{'the ELMo model ' if config.elmo else ''}{as_code(config.frozen.model)}"
     commit = f", commit {as_code(told.commit)}" if told.commit else ""
     licence = as_markdown(told.licence or "not known")
     papers = f" Please cite {as_markdown(', '.join(f'arXiv:{one}' for one in told.papers))}." if told.papers else ""
