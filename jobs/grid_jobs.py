@@ -145,7 +145,7 @@ class GridJobs:
         if folder.submission.here:
             return None  # what its directory says is all that is known
         job = self.job(place)
-        if job and job.cannot_begin:
+        if job and job.waits_for_others:
             return RunState(FAILED, self._failure_before(folder))
         attempt = progress.last_attempt
         name = f"task {folder.job(number)}" if folder.receipt else folder.submission.name

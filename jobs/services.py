@@ -126,7 +126,7 @@ def _bytes_in(folder: Path) -> int:
     return sum(size for path, size in files if not path.name.startswith(".") and ".tmp" not in path.parent.suffix)
 
 
-_NO_GPU = {"gpus": 0, "gres": None}
+_NO_GPU = {"gpus": 0}
 
 # In the order in which a grid's jobs are submitted: each waits only for kinds above it.
 JOB_KINDS: dict[KindName, JobKind] = {

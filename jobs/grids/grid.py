@@ -5,7 +5,7 @@ Those that are completed in another grid are taken over, if they were trained on
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from jobs.grids.expand import Draw, ExpandedRun, expand, find_bases
 from jobs.grids.rounds import grow, write_space
 from jobs.grids.sweep_file import Choices, Distribution, SweepFile, read_sweep
 from jobs.services import missing_for
-from sentiment.config import DataConfig, RunConfig
+from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds, RunRecord
@@ -163,69 +163,48 @@ def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, pa
 
 def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
     """Runs that have no directory in this grid and are completed in another, on what is here now; by run id."""
-    name, found = grid.plan.name, {file.parent.name: file.parent for file in results.runs.glob("*/*/result.json")}
-    origin = _Origin(results)
-    return {
-        config.run_id: RunDir(found[config.run_id])
-        for config in grid.configs
-        if config.run_id in found
-        and not results.run_dir(config.run_id, name).path.exists()
-        and origin.is_that_of(RunDir(found[config.run_id]), config)
-    }
+    there = {file.parent.name: RunDir(file.parent) for file in results.runs.glob("*/*/result.json")}
+    begun = (results.run_dir(config.run_id, grid.plan.name).path.exists() for config in grid.configs)
+    found = [
+        (one, there[one.run_id])
+        for one, here in zip(grid.configs, begun, strict=True)
+        if one.run_id in there and not here
+    ]
+    return {run_dir.path.name: run_dir for run_dir, current in _compare(results, found) if current}
 
 
 def trained_on_others(results: Results, grid: ExpandedGrid) -> list[str]:
     """Ids of this grid's completed runs that were trained on other files than those which are here now."""
-    origin = _Origin(results)
-    run_dirs = [(config, results.run_dir(config.run_id, grid.plan.name)) for config in grid.configs]
-    return [config.run_id for config, run_dir in run_dirs if run_dir.completed and origin.has_changed(run_dir, config)]
+    found = [(config, results.run_dir(config.run_id, grid.plan.name)) for config in grid.configs]
+    completed = [one for one in found if one[1].completed]
+    return [run_dir.path.name for run_dir, current in _compare(results, completed) if current is False]
 
 
-class _Origin:
-    """What the tweets, vectors and ELMo models that configurations name are now; each is looked at once."""
+def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
+    """Whether completed runs ask just this, and were trained on the tweets, vectors and models that are here now.
 
-    def __init__(self, results: Results) -> None:
-        self._results = results
-        self._data = cache(self._fingerprint_of_data)
+    None: that cannot be told, as without its files.
+    """
+    from sentiment.data.corpus import corpus_fingerprint
+    from sentiment.data.sources import source_sha256
+    from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
+    from sentiment.encoders.models import find_model
 
-    def is_that_of(self, run_dir: RunDir, config: RunConfig) -> bool:
-        """Whether a completed run asks this question, and was trained on what it names now; False if unknown."""
+    fingerprint = cache(lambda data: corpus_fingerprint(data, results))
+    for config, run_dir in runs:
         try:
-            record = run_dir.read(RunRecord)
-            asked = run_dir.read_config().fingerprint()
-            return record is not None and asked == config.fingerprint() and self._is_same(record, config)
+            record, asked = run_dir.read(RunRecord), run_dir.read_config().fingerprint()
+            model = find_model(config, results) if record and record.encoder else None
+            if record is None or (record.encoder and model is None):
+                yield run_dir, None
+                continue
+            file, learned = pretrained_file(config, results), vectors_fingerprint(config, results)
+            had = record.data_fingerprint, record.vectors_sha256, record.encoder and record.encoder.fingerprint, asked
+            vectors = learned or (source_sha256(file) if file else None)
+            now = fingerprint(config.data), vectors, model and model.fingerprint, config.fingerprint()
+            yield run_dir, had == now
         except SentimentError:
-            return False
-
-    def has_changed(self, run_dir: RunDir, config: RunConfig) -> bool:
-        """Whether a completed run was certainly trained on something else; False if unknown, as without its files."""
-        try:
-            record = run_dir.read(RunRecord)
-            return record is not None and not self._is_same(record, config, without_model=True)
-        except SentimentError:
-            return False
-
-    def _is_same(self, record: RunRecord, config: RunConfig, without_model: bool = False) -> bool:
-        from sentiment.data.sources import source_sha256
-        from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
-        from sentiment.encoders.models import find_model
-
-        if record.data_fingerprint != self._data(config.data):
-            return False
-        if record.encoder:
-            model = find_model(config, self._results)
-            if model is None:
-                return without_model
-            if record.encoder.fingerprint != model.fingerprint:
-                return False
-        file = pretrained_file(config, self._results)
-        learned = vectors_fingerprint(config, self._results)
-        return record.vectors_sha256 == (learned or (source_sha256(file) if file else None))
-
-    def _fingerprint_of_data(self, data: DataConfig) -> str:
-        from sentiment.data.corpus import corpus_fingerprint
-
-        return corpus_fingerprint(data, self._results)
+            yield run_dir, None
 
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> None:

@@ -56,7 +56,7 @@ _HELD = {
 }
 _WAITING = {"PENDING", "SPECIAL_EXIT"}
 
-_FIELDS = ("%F", "%K", "%T", "%r", "%M", "%S", "%e", "%N", "%j")
+_FIELDS = ("%F", "%K", "%T", "%r", "%S", "%e", "%j")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,8 @@ class Job:
     task: int | None
     state: str
     reason: str = ""
-    elapsed: str = ""
     start: datetime | None = None
     end: datetime | None = None
-    node: str = ""
 
     @property
     def active(self) -> bool:
@@ -91,10 +89,7 @@ class Job:
 
     @property
     def waits_for_others(self) -> bool:
-        return self.reason == "Dependency"
-
-    @property
-    def cannot_begin(self) -> bool:
+        """Perhaps in vain, since they failed."""
         return "Dependency" in self.reason
 
     @property
@@ -273,12 +268,8 @@ def _is_job(fields: list[str]) -> bool:
 
 
 def _job(fields: list[str]) -> Job:
-    job_id, task, state, reason, elapsed, start, end, node, name = fields
-    return Job(name, job_id, _number(task), state, reason, elapsed, _time(start), _time(end), node)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+    job_id, task, state, reason, start, end, name = fields
+    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason, _time(start), _time(end))
 
 
 def _time(text: str) -> datetime | None:

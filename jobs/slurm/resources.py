@@ -1,10 +1,9 @@
 """What jobs may use on a cluster: `configs/cluster.yaml`, checked, and what each job gets according to it."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
 from sentiment.config import PositiveFloat, PositiveInt, Section
@@ -19,7 +18,6 @@ _FIELDS = {
     "cpus_per_task": "cpus",
     "gpus": "gpus",
     "gpus_per_node": "gpus",
-    "gres": "gres",
     "mem": "memory_gb",
     "partition": "partition",
     "time": "time_minutes",
@@ -28,10 +26,6 @@ _OWN = {
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "nodes", "ntasks"),
     *("ntasks_per_node", "open_mode", "output", "requeue", "signal", "wrap"),
 }
-
-# Generic resources as Slurm writes them: `gpu:2`, a slice of a GPU `gpu:1g.10gb:1`, a share of one `shard:2`.
-_GRES = re.compile(r"[a-z_]\w*(:[\w.+-]*[A-Za-z][\w.+-]*)?:[1-9]\d*")
-_ON_A_GPU = ("gpu", "mps", "shard")
 
 Factor = Annotated[float, Field(ge=1)]
 
@@ -58,10 +52,7 @@ class Resources(Section):
         time_minutes: after which Slurm ends a task; a run that needs longer saves before and goes on in the next
             attempt.
         memory_gb: main memory of a task.
-        gpu_type: as the site names it, such as `a100`.
-        gres: generic resources instead of whole GPUs, as sbatch takes them: a share of a GPU (`shard:2`), a slice
-            of one (`gpu:1g.10gb:1`). A section that sets `gpus` or `gpu_type` takes this back, and the other way
-            round.
+        gpu_type: as the site names it, such as `a100`, or `1g.10gb` for a slice of one.
         parallelism: the largest number of tasks that run at a time (sbatch's `%N`).
         tasks: in how many tasks all runs are worked off, for many short runs: each takes the next run that nobody
             has until its time is nearly over, and is then requeued. None is one for each run, or for each
@@ -71,8 +62,8 @@ class Resources(Section):
         container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
             a section of `image`, `python` and `options`. The report is written outside, and so are runs with
             `--local`.
-        sbatch: other options of sbatch, by name: `qos: long`, `constraint: a100`, `reservation: course`, `exclude:
-            node7`.
+        sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`; a share of a GPU is `gres:
+            shard:2` beside `gpus: 0`, which jobs that need no GPU don't get.
         attempts_without_progress: how often in a row a run may begin at the same step, or the time of another job
             end without progress.
         memory_factor: A rerun multiplies the memory of a run that had too little by this factor.
@@ -85,7 +76,6 @@ class Resources(Section):
     memory_gb: PositiveFloat | None = None
     gpus: Annotated[int, Field(ge=0)] = 1
     gpu_type: str | None = None
-    gres: str | None = None
     cpus: PositiveInt = 4
     parallelism: PositiveInt | None = None
     tasks: PositiveInt | None = None
@@ -99,48 +89,27 @@ class Resources(Section):
 
     def describe(self) -> str:
         gpus = f"{self.gpus} {self.gpu_type or ''} GPU".replace("  ", " ") if self.gpus else "no GPU"
-        parts = [self.gres or gpus, f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
+        parts = [gpus, f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
         parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
-        named = {"partition": self.partition, "account": self.account}
+        named = {"gres": self.sbatch.get("gres"), "partition": self.partition, "account": self.account}
         named["container"] = self.container.image if self.container else None
         return ", ".join([*parts, f"{self.time_minutes} min", *(f"{k} {value}" for k, value in named.items() if value)])
 
     @property
     def has_gpu(self) -> bool:
-        return self.gpus > 0 or any(part.startswith(_ON_A_GPU) for part in (self.gres or "").split(","))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _gres_replaces_gpus(cls, values: Any) -> Any:
-        """What a section sets of the two holds, whichever of them the sections below it set."""
-        if not isinstance(values, dict):
-            return values
-        if isinstance(values.get("gres"), str):
-            if values.get("gpus") or values.get("gpu_type"):
-                raise ValueError("gres and gpus cannot both be set; whole GPUs are gpus: 2, gpu_type: a100")
-            return {**values, "gpus": 0, "gpu_type": None}
-        return {**values, "gres": None} if {"gpus", "gpu_type"} & values.keys() else values
+        return self.gpus > 0 or "gres" in self.sbatch
 
     @field_validator("container", mode="before")
     @classmethod
     def _image_alone_is_enough(cls, container: Any) -> Any:
         return {"image": container} if isinstance(container, str) else container
 
-    @field_validator("gres")
-    @classmethod
-    def _gres_is_written_as_slurm_writes_it(cls, text: str | None) -> str | None:
-        for part in text.split(",") if text is not None else ():
-            if not _GRES.fullmatch(part):
-                raise ValueError(
-                    f"{part!r} is not NAME:COUNT or NAME:TYPE:COUNT, as in shard:2, gpu:a100:2 or gpu:1g.10gb:1"
-                )
-        return text
-
     @field_validator("sbatch")
     @classmethod
     def _options_are_not_ours(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+        options = {name.lstrip("-"): value for name, value in options.items()}
         for name, value in options.items():
-            plain = name.lstrip("-").replace("-", "_")
+            plain = name.replace("-", "_")
             if plain in _FIELDS:
                 raise ValueError(f"{name} has a field of its own: {_FIELDS[plain]}")
             if plain in _OWN:
@@ -181,6 +150,8 @@ class ClusterFile(Section):
         job_kind = JOB_KINDS[kind]
         section: Resources = self.grids.get(grid, Resources()) if job_kind.trains_runs else getattr(self, kind)
         own = {name: getattr(section, name) for name in section.model_fields_set}
+        if job_kind.resources.get("gpus") == 0:  # nor a share of one
+            own = {"sbatch": {name: value for name, value in self.defaults.sbatch.items() if name != "gres"}} | own
         return self.defaults.model_copy(update={**job_kind.resources, **own})
 
     def sections(self) -> dict[str, Resources]:

@@ -120,8 +120,7 @@ def _asked(resources: Resources) -> dict[str, Any]:
             "requeue": True,
             "kill-on-invalid-dep": "yes",
             **({"gpus-per-node": gpus} if resources.gpus else {}),
-            **({"gres": resources.gres} if resources.gres else {}),
-            **{name.lstrip("-"): value for name, value in resources.sbatch.items()},
+            **resources.sbatch,
         },
     }
 

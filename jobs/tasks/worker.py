@@ -23,6 +23,7 @@ from jobs import policy
 from jobs.grid_jobs import GridJobs
 from jobs.here import gpus_here
 from jobs.policy import Queued
+from jobs.slurm import commands as queue
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import (
     CrashedError,
@@ -35,11 +36,11 @@ from jobs.tasks.attempt import (
     record_failure,
 )
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError, UnfinishedRungError
+from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
 from sentiment.processes import is_of_this_array, slurm_job
 from sentiment.runs.attempts import seems_held
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import RUNNING, Standing, read_progress, read_rungs
+from sentiment.runs.state import PENDING, RUNNING, Standing, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.5
@@ -167,7 +168,25 @@ class Worker:
         while self.folder.waits_for_ranking:
             if (outcome := self._end_rung()) is not None:
                 return outcome
-        return self._work_off(self.free_runs(), self.folder.submission.epochs)
+        outcome = self._work_off(self.free_runs(), self.folder.submission.epochs)
+        if len(self.folder.submission.tasks) > 1 and not self.folder.submission.here:
+            self._end_what_waits_in_vain()
+        return outcome
+
+    def _end_what_waits_in_vain(self) -> None:
+        """When all runs have ended, cancel the tasks that have not begun: if one is held, the report waits for it."""
+        if not all(map(self._has_ended, self.folder.run_ids)):
+            return
+        with contextlib.suppress(SlurmError):
+            jobs = [job for job in queue.read_queue() if job.name == self.folder.submission.name]
+            queue.cancel(job.address for job in jobs if job.held or job.state == PENDING)
+
+    def _has_ended(self, run_id: str) -> bool:
+        """Whether no task of this array goes on with a run."""
+        progress = read_progress(self._run_dir(run_id))
+        failed = progress.failure is not None and is_of_this_array(progress.failure.job) and not progress.locked
+        over = progress.completed or progress.has_paused(self.folder.submission.epochs)
+        return over or failed or run_id in self.folder.cancelled
 
     def fail(self, error: Exception) -> None:
         """Write a failure of the whole task down with the runs that it has begun and not ended."""

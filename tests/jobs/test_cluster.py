@@ -56,15 +56,8 @@ def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparatio
         ({"defaults": {"gpus": 2, "cpus": 9, "account": "low"}}, "report", {"gpus": 0, "cpus": 1, "account": "low"}),
         ({"defaults": {"time_minutes": 5}, "report": {"cpus": 3}}, "report", {"cpus": 3, "time_minutes": 30}),
         ({"defaults": {"gpus": 2}, "cache": {"cpus": 3}}, "cache", {"gpus": 2, "cpus": 3}),
-        ({"defaults": {"gres": "shard:2"}}, "cache", {"gpus": 0, "gres": "shard:2"}),
-        ({"defaults": {"gres": "shard:2"}}, "data", {"gpus": 0, "gres": None}),
-        ({"defaults": {"gres": "shard:2"}, "data": {"gres": "shard:1"}}, "data", {"gpus": 0, "gres": "shard:1"}),
-        ({"defaults": {"gres": "shard:2"}, "cache": {"gpus": 1}}, "cache", {"gpus": 1, "gres": None}),
-        (
-            {"defaults": {"gpus": 2, "gpu_type": "a100"}, "cache": {"gres": "gpu:1g.10gb:1"}},
-            "cache",
-            {"gpus": 0, "gpu_type": None, "gres": "gpu:1g.10gb:1"},
-        ),
+        ({"defaults": {"sbatch": {"--gres": "shard:2"}}}, "cache", {"sbatch": {"gres": "shard:2"}}),
+        ({"defaults": {"sbatch": {"gres": "shard:2", "qos": "a"}}}, "data", {"gpus": 0, "sbatch": {"qos": "a"}}),
     ],
     ids=str,
 )
@@ -79,15 +72,8 @@ def test_resources_are_described_in_words() -> None:
     asked = Resources(gpus=2, gpu_type="a100", memory_gb=16, partition="gpu")
     assert asked.describe() == "2 a100 GPU, 4 cores, 16 GB, 240 min, partition gpu"
     assert Resources(gpus=0, cpus=1, time_minutes=30).describe() == "no GPU, 1 core, 30 min"
-    assert Resources(gres="shard:2").describe() == "shard:2, 4 cores, 240 min"
-    assert Resources(gres="gpu:1g.10gb:1").has_gpu
-    assert not Resources(gres="tmpdisk:9").has_gpu
-
-
-@pytest.mark.parametrize("text", ["shard", "gpu:a100", "", "shard:0", "gpu:1g.10gb:1;rm", "shard:2, gpu:1", "gpu=1"])
-def test_gres_that_slurm_would_not_take_is_refused_with_what_would_be_right(tmp_path: Path, text: str) -> None:
-    refusal = _refusal(write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gres": text}}))
-    assert "is not NAME:COUNT or NAME:TYPE:COUNT, as in shard:2, gpu:a100:2 or gpu:1g.10gb:1" in refusal
+    share = Resources(gpus=0, sbatch={"gres": "shard:2"})
+    assert (share.describe(), share.has_gpu) == ("no GPU, 4 cores, 240 min, gres shard:2", True)
 
 
 def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
@@ -116,8 +102,7 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"time": "1:00:00"}, "time has a field of its own: time_minutes"),
-        ({"--mem": "4G"}, "--mem has a field of its own: memory_gb"),
-        ({"gres": "gpu:1"}, "gres has a field of its own: gres"),
+        ({"--mem": "4G"}, "mem has a field of its own: memory_gb"),
         ({"array": "0-3"}, "array is decided by the program"),
         ({"open-mode": "truncate"}, "open-mode is decided by the program"),
         ({"comment": "a\n#SBATCH --wrap=b"}, "is no option of sbatch"),

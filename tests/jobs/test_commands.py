@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -20,20 +19,30 @@ from jobs.session import GridSession, LaunchOptions, cancel_grid, rerun_grid
 from jobs.slurm import commands
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
-from jobs.status import describe_held, find_targets, read_plan, read_status, run_configs
+from jobs.status import find_targets, read_plan, read_status, run_configs
 from jobs.submissions import SubmissionDir, new_submission, read_submissions, write_intent
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.grid_end import submit_next_part
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.errors import NoSlurmError, RunDirError, SlurmError, UsageError
+from sentiment.errors import NoSlurmError, SlurmError, UsageError
 from sentiment.files import write_json
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Failure, Result, Tries
+from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
-from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_job, a_row, a_session, queued, submitted
+from tests.jobs.submitted import (
+    LAUNCH_FAILED,
+    PLAN,
+    a_job,
+    a_row,
+    a_session,
+    attempt_of,
+    queued,
+    submitted,
+    write_attempts,
+)
 from tests.small_runs import Experiment
 
 FULL = (
@@ -50,7 +59,9 @@ def _code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
     """A command's exit code, and what it printed."""
-    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {}}))]
+    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}}))]
+    if command in ("status", "cancel"):
+        cluster = []
     done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(results.root)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
@@ -73,6 +84,7 @@ def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base
     write_grid(base, {"seed": [3]})
     assert _call("submit", grid, results, str(grid))[0] == 0
     before = read_plan(results, "some")
+    assert json.loads((results.slurm / "owner.json").read_text()) == {"user": "root", "cluster": "test"}
     slurm.fail("sbatch", "exit 1")
     write_grid(base, {"seed": [3, 4]})
     assert _call("submit", grid, results, str(grid))[0] == 1
@@ -168,12 +180,24 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     return ending
 
 
-@pytest.mark.parametrize("program", ["squeue", "scontrol"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"squeue": "[ -e refused ] || { touch refused; kill -9 $$; }"},
+        {"scontrol": "[ -e refused ] || { touch refused; kill -9 $$; }"},
+        {
+            "sbatch": "[ -e away ] || { touch away; exit 1; }",
+            "squeue": "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi",
+        },
+    ],
+    ids=lambda faults: "-".join(faults),
+)
 def test_one_refusal_does_not_end_the_tries(
-    slurm: FakeSlurm, base: Path, results: Results, program: str, monkeypatch: pytest.MonkeyPatch
+    slurm: FakeSlurm, base: Path, results: Results, faults: dict[str, str]
 ) -> None:
     ending = _ended(slurm, base, results)
-    slurm.fail(program, "[ -e refused ] || { touch refused; kill -9 $$; }")
+    for program, fault in faults.items():
+        slurm.fail(program, fault)
     said: list[str] = []
     assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
     assert submit_next_part(ending, said.append) is Outcome.COMPLETED
@@ -182,28 +206,13 @@ def test_one_refusal_does_not_end_the_tries(
     assert slurm.tasks(results) == {run.run_id: 1}
 
 
-def test_job_at_the_end_looks_again_while_slurm_does_not_answer_but_not_for_ever(
+def test_job_at_the_end_does_not_look_for_ever(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
-    said: list[str] = []
-    assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
-    assert said == ["squeue: ended with 1"]
     monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
-    assert submit_next_part(ending, said.append) is None
-
-
-def test_order_without_an_answer_is_given_again_by_the_job_at_the_end(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ending = _ended(slurm, base, results)
-    slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
-    slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
-    assert submit_next_part(ending, print) is Outcome.LOOK_AGAIN
-    assert submit_next_part(ending, print) is Outcome.COMPLETED
-    (run,) = read_plan(results, "some").runs
-    assert slurm.tasks(results) == {run.run_id: 1}
+    assert submit_next_part(ending, print) is None
 
 
 def test_killed_run_whose_configuration_is_torn_does_not_keep_its_grid_from_ending(
@@ -290,53 +299,14 @@ def test_configurations_are_those_last_submitted_else_begun_else_planned(base: P
     assert [found[run_id].run_id for run_id in run_ids] == run_ids
     assert [found[run_id].description for run_id in run_ids[:2]] == ["as submitted", "as begun"]
     assert found[planned.run_id] == planned
-
-
-def test_run_that_never_began_and_is_no_longer_what_was_planned_is_told(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1]}), results)
     write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
-    (run_id,) = (run.run_id for run in grid.plan.runs)
-    found, mistakes = run_configs(results, grid.plan, [run_id], {})
-    assert (found, f"not {run_id} of grid some; bring back its own file" in mistakes[run_id]) == ({}, True)
-
-
-@pytest.fixture
-def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """What scontrol and scancel were told, one line each; they refuse job 9."""
-    log, programs = tmp_path / "orders", tmp_path / "programs"
-    programs.mkdir()
-    for name in ("scontrol", "scancel"):
-        (programs / name).write_text(
-            f"#!/bin/sh\necho {name} $* >> {log}\n"
-            'case "$*" in *" 9"*) echo "9_0: Access/permission denied" >&2; exit 1;; esac\n'
-        )
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    return lambda: log.read_text().splitlines() if log.exists() else []
+    found, mistakes = run_configs(results, grid.plan, [planned.run_id], {})
+    told = f"not {planned.run_id} of grid some; bring back its own file"
+    assert (found, told in mistakes[planned.run_id]) == ({}, True)
 
 
 def _session(results: Results, queue: list[Job], submissions: list[SubmissionDir]) -> GridSession:
     return a_session(results, GridJobs(submissions, queue))
-
-
-def _release(session: GridSession) -> None:
-    session._release([row for row in session.rows if rerun(row) == "releases"], False)
-
-
-def _with_held_jobs(results: Results) -> GridSession:
-    """Of three runs, one is held, one waits, and one waits for vectors whose job is held."""
-    cache = submitted(results, "cache", "6", [])
-    first = submitted(results, "train", "7", ["run-0", "run-1"])
-    second = submitted(results, "train", "8", ["run-2"], "afterok:6")
-    report = submitted(results, "report", "10", [])
-    jobs = [
-        queued(cache, 0, LAUNCH_FAILED),
-        queued(first, 0, LAUNCH_FAILED),
-        queued(first, 1, "Priority"),
-        queued(second, 0, "Dependency"),
-        queued(report, None, "JobHeldUser"),
-    ]
-    return _session(results, jobs, [cache, first, second, report])
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
@@ -354,41 +324,51 @@ def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_train
     assert GridJobs([training, report, again], []).lacks_final_job
 
 
-def test_held_jobs_are_released_and_none_that_their_user_holds(
-    results: Results, orders: Callable[[], list[str]]
+def test_held_jobs_are_told_released_and_cancelled_and_none_that_their_user_holds(
+    results: Results, slurm: FakeSlurm
 ) -> None:
-    session = _with_held_jobs(results)
-    _release(session)
-    assert orders() == ["scontrol release 6_0 7_0"]
-
-
-def test_slurms_refusal_to_release_a_job_is_told(results: Results, orders: Callable[[], list[str]]) -> None:
-    first = submitted(results, "train", "9", ["run-0"])
-    session = _session(results, [queued(first, 0, "JobHeldAdmin")], [first])
-    with pytest.raises(SlurmError, match="scontrol: 9_0: Access/permission denied"):
-        _release(session)
-
-
-def test_held_runs_are_cancelled_as_those_that_wait(results: Results, orders: Callable[[], list[str]]) -> None:
-    session = _with_held_jobs(results)
+    """Of three runs one is held, one waits, and one waits for vectors whose job is held."""
+    cache = submitted(results, "cache", "6", [])
+    first = submitted(results, "train", "7", ["run-0", "run-1"])
+    second = submitted(results, "train", "8", ["run-2"], "afterok:6")
+    report = submitted(results, "report", "10", [])
+    jobs = [
+        queued(cache, 0, LAUNCH_FAILED),
+        queued(first, 0, LAUNCH_FAILED),
+        queued(first, 1, "Priority"),
+        queued(second, 0, "Dependency"),
+        queued(report, None, "JobHeldUser"),
+    ]
+    session = _session(results, jobs, [cache, first, second, report])
+    held = [row for row in session.rows if rerun(row) == "releases"]
+    assert [(row.state, row.job, row.active) for row in session.rows] == [
+        ("HELD", "7_0", False),
+        ("PENDING", "7_1", True),
+        ("HELD", "8_0", False),
+    ]
+    assert session.jobs.service_states() == {"cache": "HELD", "report": "PENDING"}
+    session._release(held, False)
+    assert slurm.orders == ["scontrol release 6_0 7_0"]
+    slurm.fail("scontrol", "echo '7_0: Access/permission denied' >&2; exit 1")
+    with pytest.raises(SlurmError, match="scontrol: 7_0: Access/permission denied"):
+        session._release(held, False)
     assert session.cancel({"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
-    assert orders() == ["scancel 7_0 7_1 8_0"]
+    assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
 
 
 def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
-    results: Results, orders: Callable[[], list[str]]
+    results: Results, slurm: FakeSlurm
 ) -> None:
     job = a_job("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
     folder = write_intent(new_submission(results, "g", job, None))
     folder.accept("7")
     session = _session(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
     assert session.cancel({"run-1"}) == ["run-1"]
-    assert orders() == []
-    assert folder.cancelled == {"run-1"}
+    assert (slurm.orders, folder.cancelled) == ([], {"run-1"})
     session.jobs = GridJobs(session.jobs.submissions, session.jobs.queue)
     assert [(row.state, row.active) for row in session.rows[:2]] == [("PENDING", True), ("CANCELLED", False)]
     assert {*session.cancel({"run-0", "run-2"})} == {"run-0", "run-2"}  # the last that go on
-    assert orders() == ["scancel 7_0 7_1"]
+    assert slurm.orders == ["scancel 7_0 7_1"]
     assert folder.cancelled == {"run-0", "run-1", "run-2"}
 
 
@@ -404,15 +384,6 @@ def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
         cancel_grid(results, PLAN, set(), said.append)
 
 
-def test_held_run_is_not_submitted_again_but_told(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
-    states = ("HELD", "FAILED", "COMPLETED")
-    rows = [a_row(state, run_id=run.run_id) for state, run in zip(states, grid.plan.runs, strict=True)]
-    told = "1 of 3 runs are held in the queue; `sentiment rerun some` frees them"
-    assert list(describe_held("some", rows)) == [told]
-    assert list(describe_held("some", rows[1:])) == []
-
-
 def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path: Path, slurm: FakeSlurm) -> None:
     first = submitted(results, "train", "7", ["run-0"])
     slurm.add(first.submission.name, "7", 0, "PENDING", LAUNCH_FAILED)
@@ -425,8 +396,6 @@ def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path:
 
 
 ANNA = {"user": "anna", "cluster": "big"}
-
-
 ASK_THERE = "submitted by anna on cluster big; ask there"
 
 
@@ -451,15 +420,6 @@ def test_what_somebody_else_submitted_is_unknown_and_goes_on_as_far_as_is_known(
     assert done.exit_code == 3
 
 
-def test_failure_that_the_job_itself_wrote_down_is_known_to_everybody(results: Results, slurm: FakeSlurm) -> None:
-    _of_anna(results)
-    run_dir = results.run_dir("run-1", "g")
-    run_dir.path.mkdir(parents=True)
-    run_dir.write_record(Failure(job="7_1", time="", error="DivergedError", reason="the loss is nan", traceback=""))
-    (grid,) = read_status(results)
-    assert [row.state for row in grid.rows] == ["UNKNOWN", "FAILED", "UNKNOWN"]
-
-
 def test_somebody_else_neither_submits_nor_cancels(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
     _of_anna(results)
     expected = "these are the jobs of anna on cluster big, not of root on test: give this command there, or use another"
@@ -468,13 +428,6 @@ def test_somebody_else_neither_submits_nor_cancels(results: Results, slurm: Fake
     with pytest.raises(UsageError, match=expected):
         cancel_grid(results, PLAN, set(), print)
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
-
-
-def test_first_to_submit_owns_the_folder(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
-    results.write_grid(PLAN)
-    submitted(results, "train", "7", ["run-0"])
-    cancel_grid(results, PLAN, set(), print)
-    assert json.loads((results.slurm / "owner.json").read_text()) == {"user": "root", "cluster": "test"}
 
 
 def _configs(count: int) -> list[RunConfig]:
@@ -512,14 +465,6 @@ def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
     assert refused.configs_file.exists()  # what happened can still be seen
 
 
-def test_cancelled_tasks_add_up(results: Results) -> None:
-    folder = _write(results)
-    assert folder.cancelled == set()
-    folder.cancel(["b"])
-    folder.cancel(["a", "b"])
-    assert folder.cancelled == {"a", "b"}
-
-
 def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -533,18 +478,8 @@ def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
     assert {folder for folder, _ in newest.values()} == {written[-1]}
 
 
-def test_damaged_intent_is_named(results: Results) -> None:
-    folder = _write(results)
-    folder.submission_file.write_text("{")
-    with pytest.raises(RunDirError, match=r"submission\.json: is not a valid record"):
-        _ = SubmissionDir(folder.path).submission
-
-
 PROGRAMS = ("squeue", "sbatch", "scontrol", "scancel")
-
-
 COMMANDS = ("status", "rerun", "submit", "cancel")
-
 
 # What a program does before it answers, or to its answer.
 FAILURES = {
@@ -560,16 +495,10 @@ FAILURES = {
     "other columns": "echo 'JOBID PARTITION NAME USER'; echo '101 main grid root'; exit 0",
     "bytes": r"printf '\377\376\000\201\n'; exit 0",
     "a warning first": "echo 'warning: maintenance from Monday'",
-    "odd names": r"printf '@900@N/A@RUNNING@None@0:10@N/A@N/A@n1@a|b\n101|0|FAILED@\n' >> jobs",
+    "odd names": r"printf '@900@N/A@RUNNING@None@N/A@N/A@a|b\n101|0|FAILED@\n' >> jobs",
 }
-
-
 HARMLESS = {"a warning first", "odd names"}
-
-
 _NOTHING_TO_ALTER = {"scancel": {"empty", "half a line", "other columns", "bytes"}}  # its answer is its exit code
-
-
 TRUTH = ("PENDING", "PENDING", "FAILED", "TIMEOUT")
 
 
@@ -585,10 +514,8 @@ class Scene:
     def call(self, command: str) -> tuple[int, list[str]]:
         """A command's exit code, and its lines."""
         more: list[str] = {"submit": [str(self.grid)], "cancel": ["some"]}.get(command, [])
-        cluster = [] if command in ("status", "cancel") else ["--cluster", str(self.grid.with_name("cluster.yaml"))]
-        done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(self.results.root)])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.output.splitlines()
+        code, output = _call(command, self.grid, self.results, *more)
+        return code, output.splitlines()
 
     @property
     def states(self) -> list[str]:
@@ -610,10 +537,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(CodeChoice, "present", "a copy of the code")
+def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path) -> Scene:
     grid = write_grid(base, {"seed": [1, 2, 3, 4]})
-    write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}})
     scene = Scene(results, slurm, grid, tmp_path / "snapshot")
     assert scene.call("submit")[0] == 0
     training = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
@@ -621,6 +546,8 @@ def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path, monkey
     text = jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@RUNNING@")
     text = text.replace(f"@{training.job_id}@2@PENDING@", f"@{training.job_id}@2@FAILED@")
     jobs.write_text(text.replace(f"@{training.job_id}@3@PENDING@", f"@{training.job_id}@3@TIMEOUT@"))
+    for task in (2, 3):  # which have begun their runs; others would be left to the tasks that are there
+        write_attempts(results.run_dir(training.tasks[task][0], "some"), attempt_of(training.job(task)))
     (slurm.folder / "orders").unlink()
     for folder in (results.root, slurm.folder):
         shutil.copytree(folder, scene.snapshot / folder.name)

@@ -22,8 +22,6 @@ from tests.processes import run_python
 from tests.small_runs import Experiment, digest_of
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
-
-
 WIDE: dict[str, Any] = {
     "model.hidden_size": [2, 3, 4, 5, 6],
     "model.dropout": [0.0, 0.1, 0.2],
@@ -48,34 +46,23 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     assert [list(run.parameters) for run in grid.plan.runs] == [["model.cell", "model.layers", "seed"]] * 8
     assert parameters[:3] == [("gru", 1, 2), ("gru", 1, 1), ("gru", 2, 2)]
     assert [run.index for run in grid.plan.runs] == list(range(8))
-
-
-def test_sections_of_parameters_mean_the_same_as_dotted_names(base: Path, results: Results) -> None:
-    dotted = load_grid(write_grid(base, LAYERS), results)
     path = write_grid(base, {"seed": [2, 1]})
     values = read_yaml(path)
     values["parameters"]["model"] = {"parameters": {"layers": {"values": [1, 2]}, "cell": {"values": ["gru", "lstm"]}}}
-    assert load_grid(write_yaml(path, values), results) == dotted
+    assert load_grid(write_yaml(path, values), results) == grid  # a section means the same as dotted names
 
 
-def test_random_search_draws_as_many_different_runs_as_are_wanted(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, WIDE, **draw(trials=40)), results)
-    assert len(set(_ids(grid))) == 40
-    assert all(value in WIDE[name] for run in grid.plan.runs for name, value in run.parameters.items())
-    everything = load_grid(write_grid(base, WIDE), results)
-    assert _ids(grid) != _ids(everything)[:40]
+@pytest.mark.parametrize("more", [6, 88])
+def test_random_search_draws_different_runs_by_its_seed_and_more_trials_continue_fewer(
+    base: Path, results: Results, more: int
+) -> None:
+    def ids(**changes: Any) -> list[str]:
+        return _ids(load_grid(write_grid(base, WIDE, **changes), results))
 
-
-def test_random_search_is_decided_by_its_seed(base: Path, results: Results) -> None:
-    once = _ids(load_grid(write_grid(base, WIDE, **draw()), results))
-    assert once != _ids(load_grid(write_grid(base, WIDE, **draw(seed=2)), results))
-
-
-@pytest.mark.parametrize("more", [6, 50, 88])
-def test_more_trials_continue_fewer(base: Path, results: Results, more: int) -> None:
-    few = load_grid(write_grid(base, WIDE, **draw(trials=5)), results)
-    many = load_grid(write_grid(base, WIDE, **draw(trials=more)), results)
-    assert _ids(many)[:5] == _ids(few)
+    few, many = (ids(**draw(trials=number)) for number in (5, more))
+    assert (many[:5], len({*many})) == (few, more)
+    assert few != ids(**draw(seed=2))
+    assert few != ids()[:5]
 
 
 def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
@@ -119,13 +106,15 @@ def test_expansion_has_each_run_once_and_none_is_missing_in_whatever_order_param
     assert len(ids) == (all_runs if trials is None else trials)
 
 
-def test_parameters_that_do_nothing_in_a_run_make_no_runs(base: Path, results: Results) -> None:
+def test_parameters_that_do_nothing_in_a_run_make_no_runs(base: Path, results: Results, tweets_file: Path) -> None:
     """So that attention is compared with its absence in one grid, which is trained once."""
+    other = tweets_file.parent / "." / "x" / ".." / tweets_file.name  # the same file
     parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
-    grid = load_grid(write_grid(base, parameters), results)
+    without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.window": [3, 4]}
+    grid = expand_grid(write_grid(base, parameters | without_effect), results)
     assert len(grid.configs) == 1 + 4
     (without,) = [run for run in grid.plan.runs if run.parameters["model.pooling"] == "mean"]
-    assert without.parameters == {"model.pooling": "mean"}
+    assert "model.attention.r" not in without.parameters
 
 
 def test_overrides_are_for_all_runs_and_narrow_a_parameter(base: Path, results: Results) -> None:
@@ -203,28 +192,11 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     assert "model.cell" not in message
     assert f"move {results.runs / 'some'} away" in message
     assert results.read_grid("some") == planned.plan
-
-
-def test_changed_base_run_is_noticed(base: Path, results: Results) -> None:
-    path = write_grid(base, LAYERS)
-    results.write_grid(load_grid(path, results).plan)
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
-    assert f"no parameter, but {base}, a default of this program" in _refusal(path, results)
-
-
-def test_values_without_effect_and_spellings_of_a_path_make_no_runs(
-    base: Path, results: Results, tweets_file: Path
-) -> None:
-    spellings = [
-        str(tweets_file),
-        str(tweets_file.parent / "." / "x" / ".." / tweets_file.name).replace("/x/", "/./x/"),
-    ]
-    grid = expand_grid(write_grid(base, {"data.source": spellings, "vectors.window": [3, 4]}), results)
-    assert len(grid.configs) == 1
+    assert f"no parameter, but {base}, a default of this program" in _refusal(write_grid(base, LAYERS), results)
 
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]
-
 
 # Validation accuracy by hidden size and seed, and whether the run overfits.
 FOUND = {
@@ -237,8 +209,6 @@ FOUND = {
     (7, 1): (0.79, False),
     (7, 2): (0.60, False),
 }
-
-
 FIRST: dict[str, Any] = {"model.hidden_size": [4, 5, 6, 7], "model.layers": 1, "seed": [1, 2]}
 
 
@@ -282,12 +252,14 @@ def _refusal_grid(path: Path, results: Results) -> str:
 
 
 def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results: Results, like: Result) -> None:
+    """As they were, though their file has changed."""
     _run_first(base, results, like)
+    base.write_text("embedding: {size: 50}\n", encoding="utf-8")
     varied = {"model.dropout": [0.0, 0.5], "training.clip": [1.0, 0.1]}
     grid = load_grid(write_grid(base, varied, name="second", **starts_from("first", "overfitting")), results)
     assert len(grid.configs) == 4
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
-        assert (config.model.hidden_size, config.seed) == (5, 2)
+        assert (config.model.hidden_size, config.seed, config.embedding.size) == (5, 2, 8)
         assert run.parameters["model.hidden_size"] == 5
         assert run.parameters["model.dropout"] == config.model.dropout
     assert grid.plan.parameters["model.hidden_size"] == [5]
@@ -304,30 +276,9 @@ def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, 
     two = starts_from("first", "best", count=2)
     grid = load_grid(write_grid(base, {"training.epochs": 9}, name="third", **two), results)
     assert [config.model.hidden_size for config in grid.configs] == [6, 4]
-
-
-def test_best_by_loss_is_the_lowest(base: Path, results: Results, like: Result) -> None:
-    _run_first(base, results, like)
-    for size, loss in ((4, 0.4), (6, 0.5), (7, 0.6)):
-        for run_dir in (RunDir(file.parent) for file in (results.runs / "first").glob("*/result.json")):
-            result = run_dir.read(Result)
-            assert result is not None
-            if run_dir.read_config().model.hidden_size == size:
-                validation = result.metrics["validation"].model_copy(update={"loss": loss})
-                metrics = result.metrics | {"validation": validation}
-                run_dir.write_record(result.model_copy(update={"metrics": metrics}))
     by_loss = {"metric": {"name": "validation/loss", "goal": "minimize"}} | starts_from("first", "best")
-    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="second", **by_loss), results)
-    assert [config.model.hidden_size for config in grid.configs] == [4]
-
-
-def test_base_is_the_run_as_it_was_though_its_file_has_changed(base: Path, results: Results, like: Result) -> None:
-    _run_first(base, results, like)
-    path = write_grid(base, {"model.dropout": [0.2]}, name="second", **starts_from("first", "overfitting"))
-    before = load_grid(path, results)
-    base.write_text("embedding: {size: 50}\n", encoding="utf-8")
-    assert load_grid(path, results).configs == before.configs
-    assert before.configs[0].embedding.size == 8
+    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="fourth", **by_loss), results)
+    assert [config.model.hidden_size for config in grid.configs] == [6]  # the lowest
 
 
 def _perform(command: list[str], results: Results) -> Path:
@@ -361,22 +312,23 @@ def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
         assert resolve(read_yaml(other_file), run.parameters, "the test").run_id == run.run_id == config.run_id
 
 
-def test_grid_that_was_never_run_is_named(base: Path, results: Results) -> None:
+def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
     message = _refusal_grid(path, results)
     assert "grid 'second' starts from runs of grid 'first', which was never run with these results" in message
     assert str(results.grid_file("first")) in message
-
-
-def test_unfinished_grid_says_how_many_runs_have_no_result(base: Path, results: Results, like: Result) -> None:
     _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
-    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
     message = _refusal_grid(path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
     assert "see `sentiment status first`" in message
 
 
 def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:
+    """Of a configuration one seed is enough, be it the best by the others: 6 is the best, 4 is next."""
+    for seed in (1, 2):
+        _, best = _fail_one(base, results, like, DivergedError("the loss is nan"), 6, seed)
+        assert [config.model.hidden_size for config in load_grid(best, results).configs] == [4]
+        shutil.rmtree(results.runs)
     diverged, best = _fail_one(base, results, like, DivergedError("the loss is nan at step 3"))
     grid = load_grid(best, results)
     assert [config.model.hidden_size for config in grid.configs] == [6]
@@ -384,22 +336,17 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
         f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3",
         f"{_run_id(results, 4, 1)} of grid first: with another seed it fails whenever it is run",
     ]
+    message = _refusal_grid(
+        write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3)), results
+    )
+    assert "wanted are 3 configurations, there are 2" in message
+    assert f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss" in message
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
     grid = load_grid(overfitting, results)
     assert [(config.model.hidden_size, config.seed) for config in grid.configs] == [(5, 2)]
     assert grid.left_out == [
         f"{diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan at step 3"
     ]
-
-
-def test_configuration_that_diverges_with_a_seed_does_not_win_by_the_others(
-    base: Path, results: Results, like: Result
-) -> None:
-    """6 is the best by its mean, and by each of its seeds better than 4, which is next."""
-    for seed in (1, 2):
-        _, best = _fail_one(base, results, like, DivergedError("the loss is nan"), 6, seed)
-        assert [config.model.hidden_size for config in load_grid(best, results).configs] == [4]
-        shutil.rmtree(results.runs)
 
 
 @pytest.mark.parametrize(
@@ -418,16 +365,6 @@ def test_run_that_another_attempt_may_complete_is_waited_for(
 ) -> None:
     failed, best = _fail_one(base, results, like, error)
     assert f"is not finished: 1 of 8 runs have no result yet ({failed})" in _refusal_grid(best, results)
-
-
-def test_too_few_sound_configurations_are_told_with_those_left_out(base: Path, results: Results, like: Result) -> None:
-    diverged, _ = _fail_one(base, results, like, DivergedError("the loss is nan"))
-    three = write_grid(base, {"training.epochs": 9}, name="third", **starts_from("first", "best", count=3))
-    message = _refusal_grid(three, results)
-    assert "wanted are 3 configurations, there are 2" in message
-    assert (
-        f"left out: {diverged} of grid first, which fails whenever it is run: DivergedError: the loss is nan" in message
-    )
 
 
 @pytest.mark.parametrize(
@@ -451,11 +388,6 @@ def test_grid_without_such_runs_is_no_base(
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return Results(tmp_path / "results")
-
-
-@pytest.fixture
 def grid(tmp_path: Path, tweets_file: Path, results: Results) -> ExpandedGrid:
     grid = load_grid(write_grid(write_base(tmp_path, tweets_file), {"seed": [1, 2, 3]}), results)
     results.write_grid(grid.plan)
@@ -470,25 +402,20 @@ def _put(trained: RunDir, run_dir: RunDir) -> RunDir:
 def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
     results: Results, grid: ExpandedGrid, trained: RunDir
 ) -> None:
-    source = _put(trained, results.run_dir(grid.plan.runs[0].run_id, "single"))
+    """Unless it has begun here, or has no result there."""
+    taken, begun, unfinished = (run.run_id for run in grid.plan.runs)
+    source = _put(trained, results.run_dir(taken, "single"))
+    _put(trained, results.run_dir(begun, "other"))
+    results.run_dir(begun, "some").create(grid.configs[1])
+    results.run_dir(unfinished, "other").create(grid.configs[2])
     reuse_completed(results, grid)
-    target = results.run_dir(grid.plan.runs[0].run_id, "some")
+    assert not results.run_dir(begun, "some").completed
+    target = results.run_dir(taken, "some")
     assert target.completed
     assert target.read_config() == grid.configs[0]
     assert digest_of(target) == digest_of(source)
-    assert not results.run_dir(grid.plan.runs[1].run_id, "some").path.exists()
+    assert not results.run_dir(unfinished, "some").path.exists()
     assert completed_elsewhere(results, grid) == {}
-
-
-def test_run_that_has_begun_here_or_has_no_result_there_is_left_alone(
-    results: Results, grid: ExpandedGrid, trained: RunDir
-) -> None:
-    begun, unfinished, _ = (run.run_id for run in grid.plan.runs)
-    _put(trained, results.run_dir(begun, "other"))
-    results.run_dir(begun, "some").create(grid.configs[0])
-    results.run_dir(unfinished, "other").create(grid.configs[1])
-    reuse_completed(results, grid)
-    assert not results.run_dir(begun, "some").completed
 
 
 def test_run_that_was_trained_on_other_tweets_or_asks_something_else_is_not_taken_over(

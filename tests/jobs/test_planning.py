@@ -1,12 +1,10 @@
 """What a submission asks of Slurm: jobs, resources, code; and what a dry run tells of it."""
 
 import hashlib
-import os
 import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,13 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from jobs.dry_run import show_plan
-from jobs.grid_jobs import GridJobs, Place
+from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.plan import CodeChoice, WantedRun, plan_jobs
 from jobs.services import OTHER_KINDS, KindName
-from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
-from jobs.status import RunStatus, read_grid_status
+from jobs.status import read_grid_status
 from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -30,7 +27,7 @@ from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.runs.records import Failure, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.jobs.grid_files import GRIDS, draw, write_grid
+from tests.jobs.grid_files import GRIDS, write_grid
 from tests.jobs.submitted import GRID, PLAN, a_job, a_row, attempt_of, queued, submitted, write_attempts
 from tests.small_runs import small_config
 
@@ -98,6 +95,7 @@ def test_runs_are_dealt_out_to_no_more_tasks_than_asked_for_or_the_site_allows(
 
 
 def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
+    results = Results(results.root / "my $HOME's `results`")
     part = _training(
         results,
         tweets_file,
@@ -120,22 +118,14 @@ def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
     assert "error" not in options  # one log for all
     words = shlex.split(command)
     assert words[0] == "srun"
+    assert words[-1].startswith(str(results.slurm / GRID))
     assert "--cpus-per-task=3" in words
     assert [words[-6], words[-2]] == [sys.executable, "jobs.tasks.task"]
 
 
-@pytest.mark.parametrize("gres", [None, "shard:2", "gpu:1g.10gb:1"])
-def test_what_is_not_configured_is_left_to_the_site(results: Results, tweets_file: Path, gres: str | None) -> None:
-    asked = {"gres": gres} if gres else {"gpus": 0}
-    options, _ = _options(results, _training(results, tweets_file, **asked))
-    assert options.get("gres") == gres
+def test_what_is_not_configured_is_left_to_the_site(results: Results, tweets_file: Path) -> None:
+    options, _ = _options(results, _training(results, tweets_file, gpus=0))
     assert not {"partition", "account", "qos", "mem", "gpus-per-node", "wckey", "dependency"} & set(options)
-
-
-def test_paths_with_blanks_and_quotes_stay_one_word(tmp_path: Path, tweets_file: Path) -> None:
-    results = Results(tmp_path / "my $HOME's `results`")
-    _, command = _options(results, _training(results, tweets_file))
-    assert shlex.split(command)[-1].startswith(str(results.slurm / GRID))
 
 
 @pytest.mark.parametrize(("minutes", "seconds"), [(240, 120), (4, 60)])
@@ -186,15 +176,11 @@ def test_task_in_a_container_is_requeued_outside_of_it(
 
 
 HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
-
-
 _NEEDS: dict[KindName, dict[str, object]] = {
     "vectors": {"embedding.pretrained": "word2vec"},
     "pretrain": {"elmo.model": "pretrained/tiny"},
     "cache": {"elmo.model": "tiny"},
 }
-
-
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
@@ -232,10 +218,14 @@ def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wr
     results: Results, tweets_file: Path
 ) -> None:
     folder = _service(results, "data")
-    jobs = GridJobs([folder], [])
-    assert _next(results, tweets_file, jobs, "data").memory_gb == 2
+    assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 2
     (folder.logs / "6_0_0_log.out").write_text(OUT_OF_MEMORY)
     assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 6
+    # where no cgroup kills it, Slurm knows only that a process was killed
+    failed = GridJobs([folder], [queued(folder, 0, "None", "FAILED")])
+    assert failed.service_states() == {"data": "OUT_OF_MEMORY"}
+    running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
+    assert (running.service_states(), running.failed_services) == ({"data": "RUNNING"}, {})
     failure = Failure(job="6_0", time="", error="NoProgressError", reason="its time ended 3 times", traceback="")
     write_json(folder.failure_file(0), failure.model_dump(mode="json"))
     assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
@@ -245,48 +235,25 @@ def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wr
     ("state", "log", "failed"),
     [
         ("FAILED", "", True),
-        ("TIMEOUT", "", True),
         ("COMPLETED", "", False),
         ("PENDING", "", False),
         ("CANCELLED", "", False),
         (None, "", False),
         (None, "srun: error: n1: task 0: Exited with exit code 1\n", True),
-        (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 DUE TO TIME LIMIT ***\n", True),
         (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
     ],
 )
-def test_report_that_failed_is_missing_and_told(results: Results, state: str | None, log: str, failed: bool) -> None:
+def test_report_that_failed_is_missing_and_told_unless_a_command_cancelled_it(
+    results: Results, state: str | None, log: str, failed: bool
+) -> None:
     training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
     (report.logs / "10_0_log.out").write_text(log)
-    queue: list[Job] = [queued(report, None, "None", state)] if state else []
+    queue = [queued(report, None, "None", state)] if state else []
     jobs = GridJobs([training, report], queue)
     assert jobs.lacks_final_job is failed
     assert read_grid_status(results, PLAN, jobs).final_failed is failed
-
-
-def test_report_is_not_missed_that_a_command_cancelled(results: Results) -> None:
-    training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
     report.cancel([0])
-    jobs = GridJobs([training, report], [queued(report, None, "None", "FAILED")])
-    assert not jobs.lacks_final_job
-
-
-@pytest.mark.parametrize(
-    ("states", "shown"),
-    [(["FAILED"], "OUT_OF_MEMORY"), (["FAILED", "RUNNING"], "FAILED, RUNNING"), ([], "OUT_OF_MEMORY")],
-)
-def test_job_that_lacked_memory_is_shown_so_though_the_queue_calls_it_failed(
-    results: Results, states: list[str], shown: str
-) -> None:
-    """Where no cgroup kills it, Slurm knows only that a process was killed."""
-    job = a_job("cache", [[], []], [], HAD, 1)
-    folder = write_intent(new_submission(results, "g", job, None))
-    folder.accept("6")
-    (folder.logs / "6_0_0_log.out").write_text("slurmstepd-n1: error: StepId=6.0 exceeded memory limit (9 > 8)\n")
-    queue = [queued(folder, number, "None", state) for number, state in enumerate(states)]
-    jobs = GridJobs([folder], queue)
-    assert jobs.service_states() == {"cache": shown}
-    assert ("cache" in jobs.failed_services) is (shown == "OUT_OF_MEMORY")
+    assert not GridJobs([training, report], queue).lacks_final_job
 
 
 CLUSTER = GRIDS.parent / "cluster.yaml"
@@ -319,7 +286,10 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     parameters = {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}
     grid = load_grid(write_grid(base, parameters), results)
     results.write_grid(grid.plan)
-    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "some").path)
+    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "other").path)
+    taken = "6 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be taken over"
+    assert _told(results, base, parameters)[1] == taken.replace("6 of", "5 of")
+    shutil.move(results.runs / "other" / trained.path.name, results.runs / "some")
     told = _told(results, base, parameters)
     assert told[1] == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
     (hours,) = (line for line in told if line.startswith("hours: "))
@@ -327,12 +297,6 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     result = trained.read(Result)
     assert result is not None
     assert float(hours.split()[2]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
-
-
-def test_what_is_completed_in_other_grids_is_not_submitted(base: Path, results: Results, trained: RunDir) -> None:
-    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "other").path)
-    expected = "2 of 3 runs would be submitted (3 PLANNED); 1 are completed in other grids and would be taken over"
-    assert _told(results, base, {"seed": [1, 2, 3]})[1] == expected
 
 
 @pytest.mark.parametrize("grid", ["rnn", "elmo", "random_sweep"])
@@ -346,107 +310,57 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, tmp_path: Path) -> N
     assert (refused.exit_code, f"grid {grid!r} cannot be run" in refused.output) == (2, True)
 
 
-def test_rungs_are_told_with_what_they_take(base: Path, results: Results) -> None:
-    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
-    told = _told(results, base, {"seed": [1, 2, 3, 4], "training.epochs": 5}, **halving)
-    rungs = "rungs: trials 4 to epoch 1, 2 to epoch 2, 1 to epoch 4, 1 to epoch 5; 9 of the 20 epochs of all trials"
-    assert any(line.startswith(rungs) for line in told)
-    assert any(line.startswith("train of rung 1: 2 tasks") for line in told)
-
-
-@pytest.mark.slow
-def test_a_thousand_trials_are_planned_in_seconds(base: Path, results: Results) -> None:
-    drawn = {"training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1}}
-    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
-    start = time.process_time()
-    told = _told(results, base, drawn | {"training.epochs": 5}, **halving, **draw(1, 1000))
-    seconds = time.process_time() - start
-    assert told[1].startswith("1,000 of 1,000 runs would be submitted")
-    assert len(told) <= 25
-    assert seconds < 5  # 1.5 on a quiet machine
-
-
 CONFIG = resolve({}, {}, "a test")
-
-
 TRAINER = "sentiment/training/trainer.py"
+OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
 
 
-TEXTS = {hashlib.sha256(text).hexdigest(): text for text in (b"an older one", b"the first")}
-
-
-OLD, OLDER = (CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: digest}) for digest in TEXTS)
-
-
-def _keep(results: Results, version: CodeVersion, age: float = 0) -> str:
-    """Put a copy of some code into the results."""
-    folder = results.code / version.id
-    (folder / TRAINER).parent.mkdir(parents=True)
-    (folder / TRAINER).write_bytes(TEXTS.get(version.files.get(TRAINER, ""), b""))
-    write_json(folder / "code.json", version.model_dump(mode="json"))
-    os.utime(folder, (folder.stat().st_mtime - age,) * 2)
-    return version.id
-
-
-def _begin(results: Results) -> None:
-    """A run that has saved steps."""
-    run_dir = results.run_dir(CONFIG.run_id, GRID)
-    run_dir.create(CONFIG)
-    write_attempts(run_dir, attempt_of(None, last_step=7))
-
-
-def _submitted(results: Results, code: str | None) -> dict[str, Place]:
-    job = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code)
-    return {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, None)), 0)}
-
-
-def _row() -> RunStatus:
-    return a_row("FAILED", run_id=CONFIG.run_id)
-
-
-def _chosen(choice: CodeChoice, places: dict[str, Place], again: bool = False) -> tuple[WantedRun, list[str]]:
-    said: list[str] = []
-    (run,) = choice.choose([(_row(), CONFIG)], places, again, said.append)
+def _choose(
+    results: Results, code: str | None, begun: str = "", again: bool = False, new_code: bool = False
+) -> tuple[WantedRun, list[str]]:
+    """What becomes of a run that was submitted with some code, and has saved steps or a damaged record."""
+    copy = results.code / OLD.id
+    (copy / TRAINER).parent.mkdir(parents=True)
+    (copy / TRAINER).write_bytes(b"older")
+    write_json(copy / "code.json", OLD.model_dump(mode="json"))
+    if begun:
+        run_dir = results.run_dir(CONFIG.run_id, GRID)
+        run_dir.create(CONFIG)
+        write_attempts(run_dir, attempt_of(None, last_step=7))
+        if begun == "damaged":
+            run_dir.record_file.write_text("{")
+    job, said = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code), list[str]()
+    places = {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, None)), 0)}
+    row = a_row("FAILED", run_id=CONFIG.run_id)
+    (run,) = CodeChoice(results, new_code).choose([(row, CONFIG)], places, again, said.append)
     return run, said
 
 
-def test_run_that_never_began_is_computed_by_the_code_of_now_which_is_copied(results: Results) -> None:
-    run, said = _chosen(CodeChoice(results), _submitted(results, _keep(results, OLD)))
-    assert run.code == running_code().id
-    assert (results.code / run.code / "sentiment" / "training" / "trainer.py").is_file()
-    assert said == []
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_run_that_has_begun_and_any_that_is_rerun_keep_the_code_that_they_were_submitted_with(
-    results: Results, again: bool
+@pytest.mark.parametrize(("begun", "again"), [("saved", False), ("", True)])
+def test_run_that_has_saved_steps_and_any_that_is_rerun_keeps_its_code(
+    results: Results, begun: str, again: bool
 ) -> None:
-    if not again:
-        _begin(results)
-    old = _keep(results, OLD)
-    run, said = _chosen(CodeChoice(results), _submitted(results, old), again)
-    assert run.code == old
-    assert said == [f"1 of them with the code of before, {results.code / old}; --new-code takes that of now"]
+    run, said = _choose(results, OLD.id, begun, again)
+    assert run.code == OLD.id
+    assert said == [f"1 of them with the code of before, {results.code / OLD.id}; --new-code takes that of now"]
 
 
-@pytest.mark.parametrize("code", [None, "0123456789abcdef"])
-def test_submission_whose_code_is_gone_or_unknown_is_repeated_with_that_of_now(
-    results: Results, code: str | None
+@pytest.mark.parametrize(
+    ("code", "begun", "again"),
+    [(OLD.id, "", False), (None, "saved", True), ("0123456789abcdef", "saved", True), (OLD.id, "damaged", False)],
+)
+def test_any_other_run_and_one_whose_code_is_gone_is_computed_by_a_copy_of_the_code_of_now(
+    results: Results, code: str | None, begun: str, again: bool
 ) -> None:
-    assert _chosen(CodeChoice(results), _submitted(results, code), again=True)[0].code == running_code().id
+    run, said = _choose(results, code, begun, again)
+    assert (run.code, said) == (running_code().id, [])
+    assert (results.code / str(run.code) / TRAINER).is_file()
 
 
 def test_new_code_is_taken_on_request_and_the_task_begins_anew(results: Results) -> None:
-    _begin(results)
-    run, said = _chosen(CodeChoice(results, new_code=True), _submitted(results, _keep(results, OLD)))
+    run, said = _choose(results, OLD.id, "saved", new_code=True)
     assert (run.code, run.config.runtime.other_code, said) == (running_code().id, "restart", [])
     assert run.config.run_id == CONFIG.run_id
-
-
-def test_damaged_record_of_a_run_is_left_to_its_task(results: Results) -> None:
-    _begin(results)
-    results.run_dir(CONFIG.run_id, GRID).record_file.write_text("{")
-    assert _chosen(CodeChoice(results), _submitted(results, _keep(results, OLD)))[0].code == running_code().id
 
 
 @pytest.mark.parametrize("kind", ["train", "report"])

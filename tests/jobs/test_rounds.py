@@ -7,7 +7,6 @@ import pytest
 
 from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.rounds import grow
-from jobs.grids.sweep_file import read_sweep
 from sentiment.errors import ConfigError
 from sentiment.runs.records import Failure, PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
@@ -129,27 +128,6 @@ def test_space_is_fixed_once_a_round_is_planned(base: Path, results: Results) ->
         load_grid(write_grid(base, SPACE | {"model.cell": ["lstm"]}, **_bayes()), results)
     with pytest.raises(ConfigError, match="changed since the first round was planned"):
         load_grid(write_grid(base, SPACE, **_bayes(seed=2)), results)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"method": "bayes"}, "method bayes needs controller.rounds and controller.per_round and controller.seed"),
-        (_bayes() | {"run_cap": 5}, "run_cap: not with method bayes"),
-        (
-            _bayes() | {"early_terminate": {"type": "hyperband", "min_iter": 1}},
-            "method bayes goes neither with early_terminate",
-        ),
-        (
-            _bayes() | {"method": "random", "run_cap": 3},
-            "controller.per_round: not with method random",
-        ),
-    ],
-)
-def test_slip_in_a_search_in_rounds_is_told(base: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read_sweep(write_grid(base, SPACE, **changes))
-    assert message in str(caught.value)
 
 
 @pytest.mark.slow

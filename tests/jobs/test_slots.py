@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.grids.sweep_file import read_sweep
 from jobs.plan import WantedRun, later_rungs, plan_jobs
 from jobs.policy import needs_somebody
 from jobs.services import steps_saved
@@ -103,39 +103,6 @@ def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission
     return next(job for job in _planned(results, grid, **resources) if job.rung == 1)
 
 
-@pytest.mark.parametrize(
-    ("section", "epochs", "rungs"),
-    [
-        ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
-        ({"min_iter": 3}, 12, [3, 9]),
-        ({"min_iter": 1, "eta": 3}, 9, [1, 3]),
-        ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
-    ],
-)
-def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: int, rungs: list[int]) -> None:
-    path = write_grid(base, {"seed": [1, 2]}, early_terminate={"type": "hyperband", **section})
-    found = read_sweep(path).early_terminate
-    assert found is not None
-    assert found.halving(epochs).epochs == rungs
-    assert found.strict  # as in W&B's schema
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"early_terminate": {"type": "hyperband", "max_iter": 9, "s": 2}}, "early_terminate.max_iter: unknown key"),
-        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1}}, "early_terminate.eta = 1"),
-        ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
-        ({"early_terminate": {"type": "hyperband", "min_iter": 1, "r": 2}}, "early_terminate.r: unknown key"),
-        (HALVING | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
-    ],
-)
-def test_slip_in_early_terminate_is_told(base: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read_sweep(write_grid(base, {"seed": [1, 2]}, **changes))
-    assert message in str(caught.value)
-
-
 def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
     assert load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results).plan.halving
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
@@ -185,25 +152,21 @@ def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
     assert not results.ranking_file("some", 1).exists()
 
 
-def test_slot_of_which_no_trial_before_got_to_its_end_fails(
+def test_slot_looks_again_while_a_trial_before_is_trained_and_fails_if_none_got_to_its_end(
     results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = _submitted(results, _slots(results, grid))
+    trained = results.run_dir(grid.plan.runs[2].run_id, "some")
+    trained.path.mkdir(parents=True)
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    with ProcessLock(trained.lock_file):
+        assert _decide(folder, 0) is Outcome.LOOK_AGAIN
+    assert "rung 0 is not finished: " in capsys.readouterr().out
+    shutil.rmtree(results.runs)
+    results.write_grid(grid.plan)
     _log(results, grid, *[DIVERGED] * 4)
     assert _decide(folder, 0) is Outcome.FAILED
     assert "none of its 4 trials got to the end of epoch 1" in capsys.readouterr().out
-
-
-def test_slot_looks_again_while_another_process_trains_what_the_ranking_needs(
-    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = _submitted(results, _slots(results, grid))
-    _log(results, grid, 0.6, 0.7, None, 0.8)
-    trained = results.run_dir(grid.plan.runs[2].run_id, "some")
-    trained.path.mkdir(parents=True)
-    with ProcessLock(trained.lock_file):
-        assert _decide(folder, 0) is Outcome.LOOK_AGAIN
-    assert f"rung 0 is not finished: a process trains {trained.path}" in capsys.readouterr().out
 
 
 def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None:

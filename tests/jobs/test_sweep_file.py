@@ -1,4 +1,4 @@
-"""Grid files: W&B takes them as they are, both readers see the same in them, and slips are told all at once."""
+"""Grid files are W&B's: both read the same in them, mean the same by each distribution, and slips are told."""
 
 import json
 import math
@@ -11,12 +11,13 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from jobs.grids.grid import expand_grid
-from jobs.grids.sweep_file import read_sweep
+from jobs.grids.grid import expand_grid, load_grid
+from jobs.grids.sweep_file import Distribution, Parameter, read_sweep
+from jobs.grids.sweep_file import draw as draw_value
 from sentiment.config_file import load_config, read_yaml
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import GRIDS, draw, starts_from, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, draw, starts_from, write_grid, write_yaml
 
 FILES = sorted(GRIDS.glob("*.yaml"))
 RUNS = {
@@ -66,11 +67,6 @@ def _refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return write_base(tmp_path, Path("tweets.csv"))
-
-
 def _edit(path: Path, old: str, new: str) -> Path:
     text = path.read_text(encoding="utf-8")
     assert old in text
@@ -100,18 +96,9 @@ def test_each_grid_of_the_study_expands(name: str, tmp_path: Path) -> None:
     assert len(grid.configs) == RUNS[name]
     assert grid.plan.description.endswith(("?", "."))
     assert "?" in grid.plan.description
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_what_wandbs_agent_passes_is_the_same_run(name: str, tmp_path: Path) -> None:
-    """It writes `name=value` with Python's own text of each value."""
-    grid = expand_grid(GRIDS / f"{name}.yaml", Results(tmp_path))
-    for run in grid.plan.runs:
+    for run in grid.plan.runs[::10]:  # W&B's agent writes `name=value` with Python's own text of each value
         arguments = [f"{field}={value}" for field, value in run.parameters.items()]
         assert load_config(Path(grid.plan.base), arguments).run_id == run.run_id
-
-
-def test_each_grid_file_is_tested() -> None:
     assert {path.stem for path in FILES} == {*RUNS, *STARTING_FROM_OTHERS}
 
 
@@ -129,15 +116,6 @@ def test_search_as_published_has_the_same_trials_as_that_in_rungs(tmp_path: Path
     assert one_epoch.halving
     assert (rungs.halving.epochs, rungs.halving.eta) == ([1, 3, 9], 3)
     assert (one_epoch.halving.epochs, one_epoch.halving.eta) == ([1], 20)
-
-
-def test_random_sweep_stays_within_the_published_ranges(tmp_path: Path) -> None:
-    for config in expand_grid(GRIDS / "random_sweep.yaml", Results(tmp_path)).configs:
-        assert 8 <= config.model.hidden_size <= 64
-        assert config.model.dropout in (0, 0.01, 0.05, 0.1)
-        assert config.training.clip in (0.5, 1, 10)
-        assert 1e-4 <= config.training.learning_rate <= 1e-3
-        assert (config.training.batch_size, config.training.optimizer) == (256, "adam")
 
 
 @pytest.mark.parametrize("name", STARTING_FROM_OTHERS)
@@ -170,6 +148,125 @@ def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
         assert any(line.startswith(start) for line in lines)
 
 
+# For each distribution the keys of a parameter, and some of its quantiles by hand or table.
+KNOWN: dict[str, tuple[dict[str, float], dict[float, float]]] = {
+    "int_uniform": ({"min": 1, "max": 4}, {0.1: 1, 0.3: 2, 0.99: 4}),
+    "uniform": ({"min": 0.5, "max": 1.5}, {0.1: 0.6, 0.5: 1.0}),
+    "log_uniform_values": ({"min": 0.0001, "max": 0.01}, {0.25: 0.000316228, 0.5: 0.001}),
+    "normal": ({"mu": 1, "sigma": 2}, {0.5: 1.0, 0.975: 4.91993}),
+}
+SPACE: dict[str, Any] = {
+    "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.01},
+    "model.hidden_size": {"min": 4, "max": 64},
+    "model.dropout": {"distribution": "uniform", "min": 0.0, "max": 0.5},
+    "training.clip": {"values": [0.5, 1.0, 10.0], "probabilities": [0.5, 0.25, 0.25]},
+    "training.batch_size": {"values": [32, 64]},
+}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"distribution": name, **KNOWN[name][0]}
+
+
+def _drawn(base: Path, results: Results, space: dict[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    grid = load_grid(write_grid(base, space, **draw() | changes), results)
+    return [run.parameters for run in grid.plan.runs]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_distribution_has_the_quantiles_that_its_name_promises(name: str) -> None:
+    parameter = Parameter.model_validate(_parameter(name))
+    distribution = parameter.flatten("x")["x"]
+    assert isinstance(distribution, Distribution)
+    for share, value in KNOWN[name][1].items():
+        assert distribution.quantile(share) == value
+
+
+@pytest.mark.more
+def test_wandb_means_the_same_by_each_distribution(validator: Path) -> None:
+    shares = [0.01, 0.2, 0.4, 0.6, 0.97]
+    every = {name: _parameter(name) for name in KNOWN} | {"p": {"values": [1, 2], "probabilities": [0.7, 0.3]}}
+    script = (
+        "import json, sys; from sweeps.params import HyperParameter\n"
+        "every, shares = json.loads(sys.argv[1])\n"
+        "print(json.dumps({name: [float(HyperParameter(name, dict(one)).ppf(share)) for share in shares]\n"
+        "                  for name, one in every.items()}))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, json.dumps([every, shares])]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(validator)})
+    assert done.returncode == 0, done.stderr
+    for name, theirs in json.loads(done.stdout).items():
+        ours = Parameter.model_validate(every[name]).flatten(name)[name]
+        assert isinstance(ours, Distribution)
+        assert [ours.quantile(share) for share in shares] == pytest.approx(theirs, rel=1e-5)
+
+
+def test_draws_lie_in_their_ranges_and_differ(base: Path, results: Results) -> None:
+    drawn = _drawn(base, results, SPACE, run_cap=60)
+    assert len(drawn) == 60
+    assert all(0.0001 <= one["training.learning_rate"] <= 0.01 for one in drawn)
+    assert len({one["training.learning_rate"] for one in drawn}) == 60
+    assert {type(one["model.hidden_size"]) for one in drawn} == {int}
+    assert {one["model.hidden_size"] for one in drawn} <= {*range(4, 65)}
+    assert 15 <= sum(one["training.clip"] == 0.5 for one in drawn) <= 45
+    assert {one["training.batch_size"] for one in drawn} == {32, 64}
+
+
+def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
+    few = _drawn(base, results, SPACE, run_cap=3)
+    assert few[0] == {
+        "model.dropout": 0.456989,
+        "model.hidden_size": 31,
+        "training.batch_size": 32,
+        "training.clip": 10.0,
+        "training.learning_rate": 0.000313763,
+    }
+    assert _drawn(base, results, SPACE, run_cap=20)[:3] == few
+    others = _drawn(base, results, {name: SPACE[name] for name in ("model.hidden_size", "training.learning_rate")})
+    names = others[0]
+    assert others[:3] == [{name: one[name] for name in names} for one in few]
+    controller = {"type": "cloud", "seed": 2}
+    assert _drawn(base, results, SPACE, run_cap=3, controller=controller) != few
+
+
+def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
+    space = {"model.hidden_size": {"min": 4, "max": 8}}
+    assert sorted(one["model.hidden_size"] for one in _drawn(base, results, space, run_cap=5)) == [4, 5, 6, 7, 8]
+    with pytest.raises(ConfigError, match="run_cap = 50000: only 5 different runs were found; the last 1,000 draws"):
+        _drawn(base, results, space, run_cap=50_000)
+
+
+def test_unlikely_values_are_rarely_drawn_and_impossible_ones_never() -> None:
+    distribution = Distribution("categorical", {}, ("a", "b", "c"), (0.9, 0.1, 0.0))
+    drawn = [draw_value(distribution, 1, "x", index) for index in range(1000)]
+    assert "c" not in drawn
+    assert 60 <= drawn.count("b") <= 140
+    assert distribution.quantile(1.0) == "b"  # where probabilities add up to slightly less than 1
+
+
+def test_grid_runs_through_whole_numbers(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": {"min": 1, "max": 3}}), results)
+    assert grid.plan.parameters == {"seed": [1, 2, 3]}
+    assert len(grid.plan.runs) == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "epochs", "rungs"),
+    [
+        ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
+        ({"min_iter": 3}, 12, [3, 9]),
+        ({"min_iter": 1, "eta": 3}, 9, [1, 3]),
+        ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
+    ],
+)
+def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: int, rungs: list[int]) -> None:
+    path = write_grid(base, {"seed": [1, 2]}, early_terminate={"type": "hyperband", **section})
+    found = read_sweep(path).early_terminate
+    assert found is not None
+    assert found.halving(epochs).epochs == rungs
+    assert found.strict  # as in W&B's schema
+
+
 def _halving(**keys: Any) -> dict[str, Any]:
     return {"early_terminate": {"type": "hyperband", **keys}}
 
@@ -179,28 +276,9 @@ def _bayes(rounds: int, per_round: int) -> dict[str, Any]:
     return {"method": "bayes", "controller": controller}
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        (_halving(min_iter=1, eta=1.00000001), "early_terminate.eta"),
-        (_halving(min_iter=1, eta=math.inf), "early_terminate.eta"),
-        (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        (draw(trials=10**9), "run_cap"),
-        (_bayes(10**9, 2), "controller.rounds"),
-        (_bayes(2, 10**9), "controller.per_round"),
-        ({"parameters": {"seed": {"min": 0, "max": 10**400}}}, "parameters.seed"),
-        ({"parameters": {"seed": {"min": -1e16, "max": 1.0}}}, "parameters.seed"),
-    ],
-    ids=str,
-)
-def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
-    base: Path, changes: dict[str, Any], field: str
-) -> None:
-    path = write_grid(base, {"seed": 1})
-    write_yaml(path, read_yaml(path) | changes)
-    path.write_text(path.read_text().replace("1e+16", "1.0e+16"))
-    (line,) = _refusal(path).splitlines()
-    assert line.startswith(field)
+def _seed(**parameter: Any) -> dict[str, Any]:
+    """A random search for a seed."""
+    return {"parameters": {"seed": parameter}, **draw()}
 
 
 @pytest.mark.parametrize(
@@ -214,9 +292,9 @@ def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
         ({"metric": {"name": "test/f1"}}, "metric.goal: is missing"),
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
         ({"command": ["train", "a.yaml", "b=1", "${args}"]}, "command must end in train, the base run's file"),
-        ({"method": "random", "run_cap": 4}, "method random needs controller.seed"),
         ({"method": "random"}, "method random needs run_cap and controller.seed"),
         ({"run_cap": 4}, "run_cap: not with method grid"),
+        (draw(trials=10**9), "run_cap"),
         ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
         ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values, a distribution"),
         ({"parameters": {"seed": {"values": []}}}, "parameters.seed.values = []"),
@@ -224,9 +302,38 @@ def test_numbers_that_nobody_can_mean_are_refused_before_anything_is_counted(
         (starts_from("rnn", "good"), "input should be 'overfitting' or 'best'"),
         (starts_from("rnn", "overfitting", count=2), "count goes with runs 'best'"),
         ({"controller": {"type": "local"}}, "controller.type = 'local'"),
+        (_halving(max_iter=9, s=2), "early_terminate.max_iter: unknown key"),
+        (_halving(min_iter=1, eta=1), "early_terminate.eta = 1"),
+        (_halving(min_iter=1, eta=math.inf), "early_terminate.eta"),
+        (_halving(min_iter=10**400), "early_terminate.min_iter"),
+        ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
+        (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
+        ({"method": "bayes"}, "method bayes needs controller.rounds and controller.per_round and controller.seed"),
+        (_bayes(3, 4) | {"run_cap": 5}, "run_cap: not with method bayes"),
+        (_bayes(3, 4) | _halving(min_iter=1), "method bayes goes neither with early_terminate"),
+        (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "controller.per_round: not with method random"),
+        (_bayes(10**9, 2), "controller.rounds"),
+        (_bayes(2, 10**9), "controller.per_round"),
+        (_seed(min=1), "distribution uniform needs max"),
+        (_seed(min=2, max=2), "min 2 is not below max 2"),
+        (_seed(min=0, max=10**400), "parameters.seed"),
+        (_seed(min=-1e16, max=1.0), "parameters.seed"),
+        (_seed(distribution="log_normal", mu=1), "'log_normal' is unknown; valid: constant, categorical, categorical_"),
+        (_seed(distribution="uniform", min=1, max=2, q=1), "q: unknown key"),
+        (_seed(distribution="normal", min=1), "distribution normal has no min; it takes mu, sigma"),
+        (_seed(distribution="normal", sigma=0), "sigma must be greater than 0, not 0"),
+        (_seed(distribution="log_uniform_values", min=0, max=1), "takes positive numbers, not min 0"),
+        (_seed(distribution="int_uniform", min=0.5, max=1), "int_uniform takes whole numbers"),
+        (_seed(values=[1, 2], min=1, max=2), "needs exactly one of value, values, a distribution"),
+        (_seed(values=[1, 2], distribution="normal"), "needs exactly one of value, values, a distribution"),
+        (_seed(values=[1, 2], probabilities=[0.5]), "1 probabilities of 2 values"),
+        (_seed(values=[1, 2], probabilities=[0.5, 0.6]), "the probabilities add up to 1.1 instead of 1"),
+        (_seed(distribution="categorical"), "distribution 'categorical' goes with values"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_slip_is_told_with_what_would_be_valid(base: Path, changes: dict[str, Any], message: str) -> None:
     path = write_grid(base, {"seed": 1})
-    assert message in _refusal(write_yaml(path, read_yaml(path) | changes))
+    write_yaml(path, read_yaml(path) | changes)
+    path.write_text(path.read_text().replace("1e+16", "1.0e+16"))
+    assert message in _refusal(path)

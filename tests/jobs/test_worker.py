@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,9 @@ import pytest
 
 from jobs.grid_jobs import GridJobs
 from jobs.here import Here
-from jobs.services import steps_saved, unprepared
+from jobs.services import unprepared
 from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
-from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.slurm.resources import Resources
 from jobs.status import read_grid_status
 from jobs.submissions import SubmissionDir
@@ -28,21 +28,29 @@ from jobs.tasks.attempt import (
     NoProgressError,
     Outcome,
     attempt_run,
-    is_disk_full,
     outcome_of,
     record_failure,
 )
-from jobs.tasks.task import insist_on_progress
+from jobs.tasks.task import insist_on_progress, perform
 from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError, SlurmError
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Attempt, Failure, RunRecord, Tries
+from sentiment.runs.records import Attempt, Failure, Result, RunRecord, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training import experiment
 from sentiment.training.stop import RunContext, Stop, StopRequest
-from tests.jobs.submitted import GRID, a_failure, a_plan, attempt_of, write_attempts, write_job, write_submission
+from tests.jobs.fake_slurm import FakeSlurm
+from tests.jobs.submitted import (
+    GRID,
+    LAUNCH_FAILED,
+    a_failure,
+    a_plan,
+    attempt_of,
+    write_attempts,
+    write_job,
+    write_submission,
+)
 from tests.processes import Forked, run_command
 from tests.small_runs import Experiment, digest_of, small_config
 from tests.training.processes import wait_until
@@ -177,10 +185,20 @@ def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
     assert len(tried) == 1
 
 
-@pytest.mark.parametrize("outcome", [Outcome.STOPPED, Outcome.OUT_OF_TIME])
-def test_task_ends_with_a_run_that_was_stopped(pool: Callable[..., Worker], tried: list[str], outcome: Outcome) -> None:
-    assert pool(codes=iter([Outcome.FAILED, outcome])).work() is outcome
-    assert len(tried) == 2
+@pytest.mark.parametrize(
+    ("codes", "outcome"),
+    [
+        ([Outcome.FAILED, Outcome.STOPPED], Outcome.STOPPED),
+        ([Outcome.FAILED, Outcome.OUT_OF_TIME], Outcome.OUT_OF_TIME),
+        ([Outcome.DISK_FULL, 0, Outcome.FAILED, 0, 0, 0], Outcome.DISK_FULL),
+        ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
+    ],
+)
+def test_task_ends_with_a_run_that_was_stopped_else_with_the_worst_that_happened_to_its_runs(
+    pool: Callable[..., Worker], tried: list[str], codes: list[int], outcome: Outcome
+) -> None:
+    assert pool(codes=iter(codes)).work() is outcome
+    assert len(tried) == len(codes)
 
 
 def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
@@ -201,19 +219,6 @@ def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_
     assert tried == [config.run_id for share in shares for config in share]
 
 
-@pytest.mark.parametrize(
-    ("codes", "outcome"),
-    [
-        ([Outcome.DISK_FULL, 0, Outcome.FAILED, 0, 0, 0], Outcome.DISK_FULL),
-        ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
-    ],
-)
-def test_task_ends_with_the_worst_that_happened_to_its_runs(
-    pool: Callable[..., Worker], codes: list[int], outcome: Outcome
-) -> None:
-    assert pool(codes=iter(codes)).work() is outcome
-
-
 def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
     pool: Callable[..., Worker], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +236,30 @@ def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
         assert len(list(task.free_runs())) == 6
 
 
+def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_ended(
+    pool: Callable[..., Worker], run_dirs: list[RunDir], slurm: FakeSlurm, trained: RunDir
+) -> None:
+    """One that Slurm holds would keep the report waiting for ever."""
+    task = pool()
+    name = task.folder.submission.name
+    slurm.add(name, "7", 0, "RUNNING")
+    slurm.add(name, "7", 1, "PENDING", LAUNCH_FAILED)
+    slurm.add("another", "8", None, "PENDING")
+    requeued, failed, *others = run_dirs
+    write_attempts(requeued, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
+    record_failure(failed, ConfigError("is wrong"))
+    result = trained.read(Result)
+    assert result is not None
+    for run_dir in others:
+        run_dir.path.mkdir(parents=True)
+        run_dir.write_record(result)
+    assert task.work() is Outcome.COMPLETED
+    assert slurm.orders == []
+    requeued.write_record(result)
+    assert task.work() is Outcome.COMPLETED
+    assert slurm.orders[-1] == "scancel 7_1"
+
+
 def test_failure_of_a_whole_task_is_that_of_the_runs_which_it_has_begun(
     pool: Callable[..., Worker], run_dirs: list[RunDir]
 ) -> None:
@@ -239,16 +268,6 @@ def test_failure_of_a_whole_task_is_that_of_the_runs_which_it_has_begun(
     write_attempts(elsewhere, attempt_of("7_1"))
     pool().fail(SlurmError("no slurmctld"))
     assert [one.failure_file.exists() for one in run_dirs] == [one is begun for one in run_dirs]
-
-
-def test_run_that_another_process_has_taken_is_left_to_it(results: Results, tweets_file: Path) -> None:
-    config = small_config(tweets_file, seed=231)
-    run_dir = results.run_dir(config.run_id, GRID)
-    run_dir.create(config)
-    with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
-    assert not run_dir.failure_file.exists()
-    assert _attempts(run_dir) == []
 
 
 def test_state_of_a_run_is_that_of_the_task_which_has_it(
@@ -315,41 +334,21 @@ def test_only_what_is_about_time_leads_to_a_requeue(stop: Stop | None, outcome: 
     assert outcome_of(stop) is outcome
 
 
-def _data(results: Results, config: RunConfig) -> SubmissionDir:
-    return write_job(results, "data", [[]], [config], Resources())
-
-
-@pytest.mark.slow
-def test_task_for_tweets_prepares_them_and_fits_their_baseline(results: Results, tweets_file: Path) -> None:
-    config = small_config(tweets_file)
-    code, output = _perform(_data(results, config))
-    assert code == 0, output
-    assert "900 tweets of" in output
-    assert unprepared([config], results) == []
-
-
-@pytest.mark.slow
-def test_task_for_tweets_that_cannot_be_used_says_why_to_all_that_wait(results: Results, tmp_path: Path) -> None:
+def test_task_for_tweets_prepares_them_or_says_why_not_to_all_that_wait(
+    results: Results, tweets_file: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "tweets.csv"
     table.write_text("label,text\nperhaps,so so\n")
-    folder = _data(results, small_config(table))
-    assert _perform(folder)[0] == 1
+    config = small_config(table)
+    folder = write_job(results, "data", [[]], [config], Resources())
+    assert perform(folder, 0, StopRequest()) is Outcome.FAILED
     failure = folder.read_failure(0)
     assert failure is not None
     assert "'perhaps'" in failure.reason
-
-
-@pytest.mark.slow
-def test_completed_run_ends_with_0_before_anything_heavy_is_loaded(shared_results: Results, tweets_file: Path) -> None:
-    config = small_config(tweets_file, seed=103, training__epochs=1)
-    folder = write_submission(shared_results, [[config]])
-    assert _perform(folder)[0] == 0
-    script = (
-        f"import sys\nfrom jobs.tasks.task import main\ncode = main([{str(folder.path)!r}])\n"
-        "assert not {'torch', 'numpy', 'submitit'} & set(sys.modules)\nraise SystemExit(code)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], env=_environ(0), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    shutil.copy(tweets_file, table)
+    assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
+    assert folder.read_failure(0) is None
+    assert unprepared([config], results) == []
 
 
 @pytest.mark.slow
@@ -373,30 +372,6 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
     assert wait_until(lambda: not run_dir.failure_file.exists(), process)
     process.communicate()
     assert run_dir.failure_file.exists()  # it failed again
-
-
-@pytest.mark.slow
-def test_cancelled_task_does_not_begin(shared_results: Results, tweets_file: Path) -> None:
-    config = small_config(tweets_file, seed=105)
-    folder = write_submission(shared_results, [[config]])
-    folder.cancel([config.run_id])
-    code, output = _perform(folder)
-    assert code == Outcome.STOPPED
-    assert "was cancelled" in output
-    assert not shared_results.run_dir(config.run_id, GRID).path.exists()
-
-
-@pytest.mark.slow
-def test_term_saves_and_ends_with_3(shared_results: Results, tweets_file: Path) -> None:
-    config = small_config(tweets_file, seed=106, training__epochs=200, training__early_stopping__patience=200)
-    folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
-    process = Forked(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
-    assert wait_until(lambda: len(run_dir.read_metrics()) > 3, process)
-    process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate()
-    assert process.returncode == Outcome.STOPPED, output
-    assert steps_saved(run_dir) > 0
-    assert not run_dir.failure_file.exists()
 
 
 def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_path: Path) -> None:
@@ -513,21 +488,34 @@ def test_run_has_ended_unless_it_was_killed_or_ran_out_of_something(
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
 
 
+@pytest.mark.parametrize("ending", [_DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
 def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, ending: BaseException
 ) -> None:
     for number in (1, 2, 3):
-        assert attempt(_DiedError()) is None
+        attempt(ending)
         assert run_dir.read(Tries) == Tries(step=0, number=number, job=None)
-    assert attempt(None) is Outcome.FAILED
-    assert run_dir.own_failure().startswith("NoProgressError: 3 attempts in a row ended without a saved step")
+    assert attempt(ending) is Outcome.FAILED
+    told = run_dir.own_failure()
+    assert told.startswith("NoProgressError: 3 attempts in a row ended without a saved step")
+    last = "the last one: MemoryExhaustedError: the GPU's memory is full"
+    assert told.endswith(last) is not isinstance(ending, _DiedError)
     assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
 
 
-def test_reason_of_the_last_try_is_told(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
-    for _ in range(4):
-        attempt(MemoryExhaustedError("the GPU's memory is full"))
-    assert run_dir.own_failure().endswith("the last one: MemoryExhaustedError: the GPU's memory is full")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
+    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, number: int
+) -> None:
+    error = RunDirError("the state could not be saved: No space left on device")
+    assert attempt(error) is Outcome.FAILED
+    error.__context__ = OSError(errno.EACCES, "")
+    assert attempt(error) is Outcome.FAILED
+    error.__context__ = OSError(number, "")
+    assert attempt(error) is Outcome.DISK_FULL
+    failure = run_dir.read(Failure)
+    assert failure is not None
+    assert "No space left on device; it found no room" in failure.reason
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
@@ -566,39 +554,3 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
         session.rerun([], {run_dir.path.name})
     assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()
-
-
-def _no_room(*_: object) -> None:
-    try:
-        raise OSError(errno.ENOSPC, "No space left on device", "metrics.jsonl")
-    except OSError as error:
-        raise RunDirError(f"the state could not be saved: {error}") from None
-
-
-def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
-    small_run: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiment, "run_experiment", _no_room)
-    assert attempt_run(small_run, results.run_dir(small_run.run_id, "some"), StopRequest()) is Outcome.DISK_FULL
-    failure = results.run_dir(small_run.run_id, "some").read(Failure)
-    assert failure is not None
-    assert "No space left on device" in failure.reason
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk_and_exhausted_quota_are_told_from_other_errors(number: int) -> None:
-    assert is_disk_full(OSError(number, ""))
-    assert not is_disk_full(OSError(errno.EACCES, ""))
-    assert not is_disk_full(RunDirError("No space left on device"))
-
-
-def test_code_is_explained_in_words(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text(f"srun: error: n1: task 0: Exited with exit code {DISK_FULL_EXIT_CODE}\n")
-    found = read_termination(log)
-    assert found is not None
-    assert (found.state, "found no room on the disk" in found.reason) == ("FAILED", True)
-    log.write_text("srun: error: n1: task 0: Exited with exit code 2\n")
-    found = read_termination(log)
-    assert found is not None
-    assert "exit code 2" in found.reason
