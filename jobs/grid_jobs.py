@@ -104,7 +104,9 @@ class GridJobs:
         return folder, share if share in able or not able else able[0]
 
     def job(self, place: Place) -> Job | None:
-        return _find(self._jobs, (place[0].submission.name, place[1]))
+        """A task's job; of tasks that were cancelled before they began the queue may only know that of the array."""
+        name = place[0].submission.name
+        return self._jobs.get((name, place[1])) or self._jobs.get((name, None))
 
     def queued(self, run_id: str, place: Place | None, attempt: Attempt | None = None) -> Queued:
         """What the queue says of the task that has a run, or may take it; `attempt` is the run's newest one."""
@@ -260,7 +262,7 @@ class QueueOwner(Record):
 
     user: str
     cluster: str
-    """`ClusterName` of `scontrol show config`."""
+    """As the site's settings name it."""
 
     @classmethod
     def here(cls) -> Self:
@@ -365,8 +367,3 @@ def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> lis
             folder.accept(job_id)
         known.append(folder)
     return known
-
-
-def _find(jobs: dict[tuple[str, int | None], Job], key: tuple[str, int]) -> Job | None:
-    """A task's job; of tasks that were cancelled before they began the queue may only know that of the array."""
-    return jobs.get(key) or jobs.get((key[0], None))

@@ -3,6 +3,7 @@ what runs and other jobs have printed."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -455,11 +456,8 @@ def _print_from(path: Path, position: int) -> int:
     with open(path, "rb") as file:
         file.seek(position)
         text, end = file.read(), file.tell()
-    sys.stdout.buffer.write(visible(text.decode(errors="replace")).encode() if sys.stdout.isatty() else text)
+    if sys.stdout.isatty():  # which would obey what stands in it; a bar's `\r` begins a new line
+        text = printable(re.sub("\r\n?", "\n", text.decode(errors="replace"))).encode()
+    sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return end
-
-
-def visible(text: str) -> str:
-    """The text with escapes for what a terminal would obey instead of showing it; `\\r` begins a new line."""
-    return printable(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -40,7 +40,7 @@ class Submission(FileRecord):
         configs: of the tasks' runs, or of those that the job works for; kept in a file of their own.
         resources: what each task gets.
         parallelism: the largest number of tasks at a time.
-        after: what it waits for, as sbatch's option `--dependency` takes it.
+        after: what it waits for, a condition and ids of jobs, as the queue takes them.
         code: the copy of the program's code that its tasks import; None imports that of this clone.
         cluster: of a job that ends a grid: what the cluster's file says.
         rung, epochs: of a search, in which its runs train and after how many epochs they pause; None trains to the end.
@@ -90,7 +90,6 @@ class Receipt(Record):
     """`receipt.json`: what the queue answered."""
 
     job_id: str
-    accepted: str
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ class SubmissionDir:
         return read_record(self.failure_file(task), Failure)
 
     def accept(self, job_id: str) -> None:
-        receipt = Receipt(job_id=job_id, accepted=timestamp())
+        receipt = Receipt(job_id=job_id)
         write_json(self.receipt_file, receipt.model_dump(mode="json"))
         self.__dict__["receipt"] = receipt
 

@@ -279,51 +279,8 @@ def _time(text: str) -> datetime | None:
         return None  # N/A
 
 
-# What Slurm assumes where slurm.conf does not say: seconds, and tasks of an array.
-_DEFAULTS = {
-    "AuthInfo": 120,
-    "KillWait": 30,
-    "MaxArraySize": 1001,
-    "MinJobAge": 300,
-    "SlurmdTimeout": 300,
-}
-
-
-def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What follows from the settings of `scontrol show config`: each with a sentence."""
-    requeues = settings.get("JobRequeue", "1") != "0"
-    mode = settings.get("PreemptMode", "OFF")
-    if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
-        mode = "OFF"
-    first = "USR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "TERM"
-    preempted = next((told for name, told in _PREEMPTED.items() if name in mode), _PREEMPTED["SUSPEND"])
-    yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
-    yield (
-        f"JobRequeue {int(requeues)}",
-        (
-            "tasks that lose their node or are preempted start again by themselves"
-            if requeues
-            else "jobs are not requeued here unless they ask for it, which those of a grid do"
-        ),
-    )
-    yield f"PreemptMode {mode}", preempted if mode == "OFF" else f"{preempted}; {first} comes first"
-    yield (
-        f"KillWait {number_in(settings, 'KillWait')} s",
-        "a task has this long between TERM and KILL to finish its step and save; what it does not save is redone",
-    )
-    most = number_in(settings, "MaxArraySize")
-    yield f"MaxArraySize {most}", "more runs than this are worked off by as many tasks, one after another"
-    yield (
-        f"MinJobAge {number_in(settings, 'MinJobAge')} s",
-        "squeue remembers ended jobs this long; later their states come from logs and run directories",
-    )
-    delay = number_in(settings, "AuthInfo", r"cred_expire=(\d+)")
-    yield f"cred_expire {delay} s", "a requeued task waits this long before it can start again"
-    timeout = number_in(settings, "SlurmdTimeout")
-    yield f"SlurmdTimeout {timeout} s", "after this time a dead node is noticed, its tasks are requeued"
-    if "associations" in settings.get("AccountingStorageEnforce", ""):
-        yield "accounts", "jobs need one (`sacctmgr show associations user=$USER`): defaults.account, or your default"
-
+_MOST_TASKS = 1001
+"""Of an array, where slurm.conf does not say."""
 
 _PREEMPTED = {
     "OFF": "no other job takes a task's place",
@@ -333,10 +290,21 @@ _PREEMPTED = {
 }
 
 
-def number_in(settings: Mapping[str, str], name: str, pattern: str = r"(\d+)") -> int:
-    """The number in one of a site's settings, in Slurm's unit (`30 sec` is 30); Slurm's default if there is none."""
-    match = re.search(pattern, settings.get(name, ""))
-    return int(match[1]) if match else _DEFAULTS[name]
+def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What follows from the settings of `scontrol show config`: each with a sentence."""
+    yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
+    if settings.get("JobRequeue") == "0":
+        yield "JobRequeue 0", "jobs are not requeued here unless they ask for it, which those of a grid do"
+    mode = settings.get("PreemptMode", "OFF")
+    if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
+        mode = "OFF"
+    first = "USR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "TERM"
+    preempted = next((told for name, told in _PREEMPTED.items() if name in mode), _PREEMPTED["SUSPEND"])
+    yield f"PreemptMode {mode}", preempted if mode == "OFF" else f"{preempted}; {first} comes first"
+    most = settings.get("MaxArraySize", _MOST_TASKS)
+    yield f"MaxArraySize {most}", "more runs than this are worked off by as many tasks, one after another"
+    if "associations" in settings.get("AccountingStorageEnforce", ""):
+        yield "accounts", "jobs need one (`sacctmgr show associations user=$USER`): defaults.account, or your default"
 
 
 def read_partitions() -> list[tuple[str, str]]:
@@ -360,4 +328,4 @@ def most_tasks() -> int:
         settings = read_settings()
     except NoSlurmError:
         settings = {}
-    return number_in(settings, "MaxArraySize")
+    return int(settings.get("MaxArraySize", _MOST_TASKS))

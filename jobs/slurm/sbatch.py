@@ -201,20 +201,16 @@ def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
 def _submit(submission: Submission) -> SubmissionDir:
     folder = write_intent(submission)
     try:
-        folder.accept(send(submission))
-    except SlurmError as error:
-        _accept_if_there(folder, error)
+        job_id = send(submission)
+    except SlurmError as error:  # perhaps Slurm has accepted the job, and its answer was lost
+        try:
+            found = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
+        except SlurmError as silence:
+            why = f"{error}; {silence}; the next command finds out whether the job was accepted"
+            raise UnansweredError(why) from None
+        if not found:
+            folder.withdraw()
+            raise
+        job_id = found[0]
+    folder.accept(job_id)
     return folder
-
-
-def _accept_if_there(folder: SubmissionDir, error: SlurmError) -> None:
-    """Look whether Slurm accepted the job although its answer was lost; if not, withdraw the intent."""
-    try:
-        found = [job.job_id for job in slurm.read_queue() if job.name == folder.submission.name]
-    except SlurmError as silence:
-        why = f"{error}; {silence}; the next command finds out whether the job was accepted"
-        raise UnansweredError(why) from None
-    if not found:
-        folder.withdraw()
-        raise error
-    folder.accept(found[0])

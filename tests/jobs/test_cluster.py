@@ -20,17 +20,12 @@ def _refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_shipped_file_names_nothing_that_only_one_site_has() -> None:
-    for resources in read_cluster(SHIPPED).sections().values():
-        assert (resources.partition, resources.account) == (None, None)
-        assert resources.setup == []
-        assert resources.sbatch == {}
-
-
-def test_shipped_file_asks_for_no_gpu_to_write_a_report_and_knows_only_grids_that_exist() -> None:
-    assert read_cluster(SHIPPED).resources("rnn", "report").gpus == 0
-    assert read_cluster(SHIPPED).resources("rnn").gpus == 1
-    assert set(read_cluster(SHIPPED).grids) <= {path.stem for path in GRIDS.glob("*.yaml")}
+def test_shipped_file_names_nothing_that_only_one_site_has_and_asks_for_no_gpu_to_write_a_report() -> None:
+    file = read_cluster(SHIPPED)
+    for one in file.sections().values():
+        assert (one.partition, one.account, one.setup, one.sbatch) == (None, None, [], {})
+    assert (file.resources("rnn", "report").gpus, file.resources("rnn").gpus) == (0, 1)
+    assert set(file.grids) <= {path.stem for path in GRIDS.glob("*.yaml")}
 
 
 def test_example_of_the_readme_gives_no_gpu_to_the_report_nor_to_data_preparation(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import starts_from, write_base, write_grid, write_yaml
 from tests.small_runs import limited_file_size
 
-SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c", "JobRequeue": "1", "KillWait": "30 sec"}
+SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
 
 
 def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
@@ -27,14 +27,11 @@ def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("topic", "settings", "text"),
     [
-        ("JobRequeue 1", {}, "start again by themselves"),
         ("JobRequeue 0", {"JobRequeue": "0"}, "unless they ask for it, which those of a grid do"),
         ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
         ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "TERM comes first"),
         ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`sentiment rerun` resumes it"),
-        ("KillWait 30 s", {}, "between TERM and KILL"),
         ("MaxArraySize 75000", {"MaxArraySize": "75000"}, "worked off by as many tasks"),
-        ("cred_expire 5 s", {"AuthInfo": "socket=/run/x,cred_expire=5"}, "a requeued task waits"),
         ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
     ],
 )

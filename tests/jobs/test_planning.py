@@ -286,10 +286,11 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     parameters = {"seed": [1, 2, 3], "model.hidden_size": [6, 12]}
     grid = load_grid(write_grid(base, parameters), results)
     results.write_grid(grid.plan)
-    shutil.copytree(trained.path, results.run_dir(trained.read_config().run_id, "other").path)
+    run_id = trained.read_config().run_id
+    shutil.copytree(trained.path, results.run_dir(run_id, "other").path)
     taken = "6 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be taken over"
     assert _told(results, base, parameters)[1] == taken.replace("6 of", "5 of")
-    shutil.move(results.runs / "other" / trained.path.name, results.runs / "some")
+    shutil.move(results.run_dir(run_id, "other").path, results.run_dir(run_id, "some").path)
     told = _told(results, base, parameters)
     assert told[1] == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
     (hours,) = (line for line in told if line.startswith("hours: "))

@@ -51,7 +51,7 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.processes import Forked, run_command
+from tests.processes import Forked
 from tests.small_runs import Experiment, digest_of, small_config
 from tests.training.processes import wait_until
 
@@ -65,9 +65,9 @@ def shares(tweets_file: Path) -> Shares:
     return [runs[0::2], runs[1::2]]
 
 
-def _start(folder: SubmissionDir, task: int) -> Forked:
+def _start(folder: SubmissionDir, task: int, job: str = "7") -> Forked:
     command = [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
-    environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
+    environ = os.environ | {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
     return Forked(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -304,20 +304,6 @@ def test_task_that_may_take_a_run_is_its_own_if_that_is_in_the_queue(results: Re
     assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)
 
 
-def _command(folder: SubmissionDir) -> list[str]:
-    return [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
-
-
-def _environ(task: int) -> dict[str, str]:
-    return os.environ | {"SLURM_ARRAY_TASK_ID": str(task)}
-
-
-def _perform(folder: SubmissionDir, task: int = 0) -> tuple[int, str]:
-    """The exit code, and what was printed."""
-    done = run_command(_command(folder), env=_environ(task))
-    return done.returncode, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(
     ("stop", "outcome"),
     [
@@ -357,8 +343,9 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
 ) -> None:
     config = small_config(tweets_file, seed=104, training__learning_rate=1e38)
     folder, run_dir = write_submission(shared_results, [[config]]), shared_results.run_dir(config.run_id, GRID)
-    code, output = _perform(folder)
-    assert code == 1
+    task = _start(folder, 0)
+    output, _ = task.communicate()
+    assert task.returncode == 1
     assert f"{config.run_id} FAILED: DivergedError: " in output
     assert "Traceback" in folder.run_log(config.run_id).read_text()
     failure, record = run_dir.read(Failure), run_dir.read(RunRecord)
@@ -368,7 +355,7 @@ def test_failure_is_written_down_and_forgotten_when_the_next_attempt_begins(
     assert "run_experiment" in failure.traceback
     assert record is not None
     assert record.attempts[-1].reason == "failed"
-    process = Forked(_command(folder), env=_environ(0), stdout=subprocess.PIPE, text=True)
+    process = _start(folder, 0, job="8")
     assert wait_until(lambda: not run_dir.failure_file.exists(), process)
     process.communicate()
     assert run_dir.failure_file.exists()  # it failed again
