@@ -53,7 +53,6 @@ def build_report(
     """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
 
     Args:
-        progress: told how far each part of the work is.
         reload: after how many seconds the page loads itself anew; None is never.
 
     Raises:

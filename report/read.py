@@ -135,8 +135,8 @@ class Study:
     """Everything that there is to report.
 
     Attributes:
-        single: the runs outside of grids, each of which was made for itself.
-        problems: what cannot be read, by name; the report goes on without it.
+        single: the runs outside of grids.
+        problems: what cannot be read, by name.
     """
 
     results: Results
@@ -158,7 +158,6 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
 
     Args:
         names: may contain `single`, for the runs outside of grids.
-        progress: told how many grids are read.
 
     Raises:
         UsageError: there is no such grid.
@@ -181,11 +180,7 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
 
 
 def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:
-    """What `read` finds of each run, by run id, and a line for each run whose files cannot be read.
-
-    Args:
-        read: may raise RunDirError; None if the run has nothing of the kind.
-    """
+    """What `read` finds of each run, by run id, and a line for each run whose files cannot be read."""
     found: dict[str, T] = {}
     problems = []
     for run in runs:
@@ -286,8 +281,7 @@ class Scores:
     """What one run, its baseline and the lexicon say of one part, each array of shape (n,).
 
     Attributes:
-        corpus: the fingerprint of the corpus that holds the tweets.
-        rows: the places of the tweets in the corpus.
+        corpus: the fingerprint of the corpus that holds the tweets at these rows.
         labels: whether each tweet is positive.
         said: by each model, calibrated.
         lexicon: what VADER's lexicon says, on the scale of probabilities.
@@ -308,7 +302,6 @@ class Scores:
         return self.said["baseline"]
 
     def right(self, probabilities: Values) -> Flags:
-        """Which tweets are classified correctly by these probabilities."""
         return np.equal(probabilities >= THRESHOLD, self.labels)
 
 
@@ -373,11 +366,7 @@ def _of_folds(run: CompletedRun) -> Scores:
 
 
 def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
-    """Refuse what are no probabilities of labelled tweets, or not those that the result was measured on.
-
-    Raises:
-        RunDirError: says which.
-    """
+    """Refuse what are no probabilities of labelled tweets, or not those that the result was measured on."""
     for values in (*scores.said.values(), scores.lexicon):
         if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a score is no probability")

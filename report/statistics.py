@@ -1,7 +1,4 @@
-"""How sure a number is: intervals and tests, all of them from scipy. Shares are fractions, intervals are of 95 %.
-
-Knows nothing of runs or of output, so that every package of the report may import it.
-"""
+"""How sure a number is: intervals and tests, all of them from scipy. Shares are fractions, intervals are of 95 %."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -182,8 +179,7 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
 
     Args:
         pairs: all that a reader sees together.
-        family: as of `corrected`.
-        limit: what a difference cannot exceed; None if it is not one of shares.
+        family, limit: as of `corrected` and `Difference`.
     """
     return corrected([_difference(*pair, limit) for pair in pairs], family)
 
@@ -271,13 +267,6 @@ def _p_value(value: float, parts: Sequence[tuple[float, float]]) -> float:
         else:
             high = middle
     return math.exp(high)
-
-
-def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
-    """Spearman's, which describes these values; NaN where all of either are equal."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(x, y).statistic)
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:

@@ -16,11 +16,7 @@ from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
 
 @dataclass(frozen=True)
 class Rival:
-    """Another configuration beside the recommended one, on the test tweets that both have.
-
-    Attributes:
-        gap: accuracy of the recommended one's net less that of the rival's, corrected for all pairs.
-    """
+    """Another configuration: the test accuracy of the recommended one's net less its own, corrected for all pairs."""
 
     configuration: Configuration
     gap: Difference
@@ -128,13 +124,7 @@ def seconds_of(one: Configuration) -> float:
 
 @dataclass(frozen=True)
 class Usage:
-    """What some runs took together.
-
-    Attributes:
-        seconds: of all attempts from start to end, preparation included, on whatever device.
-        gpu_hours: the same on GPUs.
-        cpu_hours: the same on CPUs.
-    """
+    """What all attempts of some runs took together from start to end, preparation included, on whatever device."""
 
     attempts: int
     seconds: float
@@ -145,8 +135,8 @@ class Usage:
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
     """What `runs` took together.
 
-    An attempt counts from its start to its end. Where no attempt of a completed run has an end, or all took less than
-    the second that the records resolve, the seconds that it trained count instead, on the device of its last attempt.
+    Where no attempt of a completed run has an end, or all took less than the second that the records resolve, the
+    seconds that it trained count instead, on the device of its last attempt.
     """
     written = [(run.record, run.result) for run in runs if run.record]
     seconds = {"gpu": 0.0, "cpu": 0.0}

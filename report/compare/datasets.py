@@ -59,12 +59,10 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Answered:
-    """Which test tweets a run has right, in an eighth of the memory.
+    """Which test tweets each model of a run has right, packed: eight tweets a byte.
 
     Attributes:
-        corpus: the fingerprint of the corpus that holds the tweets.
-        rows: the places of the tweets in the corpus, of shape (n,).
-        packed: of the network, of the linear baseline and of the mean of both, eight tweets a byte.
+        corpus: the fingerprint of the corpus that holds the tweets at these rows, of shape (n,).
     """
 
     corpus: str
@@ -72,7 +70,6 @@ class Answered:
     packed: dict[Recommendation, npt.NDArray[np.uint8]]
 
     def right(self, model: Recommendation = "network") -> Flags:
-        """Which tweets one of the three has right, of shape (n,)."""
         return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
 
 
@@ -84,43 +81,42 @@ class Answers:
     matcher: Matcher
 
     def readable(self, runs: Runs) -> list[CompletedRun]:
-        """Those whose answers are known."""
         return [run for run in runs if run.run_id in self.by_run]
 
     def pair(
-        self, first: Sequence[Runs], second: Sequence[Runs], spread: Spread | None, model: Recommendation = "network"
+        self,
+        first: Sequence[Runs],
+        second: Sequence[Runs],
+        spread: Spread | None,
+        model: Recommendation = "network",
+        against: Recommendation | None = None,
     ) -> Pair | None:
         """Two sides, each the runs of its configurations, on the tweets that all of them have.
 
         A run whose tweets can't be found among those of the first one (of another state of the file, whose corpus is
         not on this machine) is left out.
 
+        Args:
+            model: of both sides, unless the second is one to compare it `against`.
+
         Returns:
             None if a configuration has no readable run, or if there are not two tweets in common.
         """
-        return self._pair((first, model), (second, model), spread)
-
-    def with_baseline(self, runs: Runs, spread: Spread | None, model: Recommendation = "network") -> Pair | None:
-        """The seeds of a configuration, and the linear baseline that was trained on the same tweets."""
-        return self._pair(([runs], model), ([self.readable(runs)[:1]], "baseline"), spread)
-
-    def _pair(
-        self,
-        first: tuple[Sequence[Runs], Recommendation],
-        second: tuple[Sequence[Runs], Recommendation],
-        spread: Spread | None,
-    ) -> Pair | None:
-        readable = [[self.readable(runs) for runs in side] for side, _ in (first, second)]
+        readable = [[self.readable(runs) for runs in side] for side in (first, second)]
         every = [run for side in readable for runs in side for run in runs]
         places = self._places(every) if every else {}
         sides = [[[run for run in runs if run.run_id in places] for runs in side] for side in readable]
         if not all(runs for side in sides for runs in side) or len(next(iter(places.values()))) < 2:
             return None
         one, other = (
-            Side([self._right(runs, model, places) for runs in side], is_trained=model != "baseline")
-            for side, (_, model) in zip(sides, (first, second), strict=True)
+            Side([self._right(runs, of_side, places) for runs in side], is_trained=of_side != "baseline")
+            for side, of_side in zip(sides, (model, against or model), strict=True)
         )
         return one, other, spread
+
+    def with_baseline(self, runs: Runs, spread: Spread | None, model: Recommendation = "network") -> Pair | None:
+        """The seeds of a configuration, and the linear baseline that was trained on the same tweets."""
+        return self.pair([runs], [self.readable(runs)[:1]], spread, model, "baseline")
 
     def _right(self, runs: Runs, model: Recommendation, places: dict[str, Places]) -> Flags:
         return np.stack([self.by_run[run.run_id].right(model)[places[run.run_id]] for run in runs])
@@ -197,11 +193,9 @@ class Configuration:
         return any(run.is_random for run in self.runs)
 
     def mean(self, part: Part, metric: str) -> float:
-        """A metric's mean over seeds."""
         return fmean(self.values(part, metric))
 
     def values(self, part: Part, metric: str) -> list[float]:
-        """A metric's value for each seed."""
         return [getattr(run.result.metrics[part], metric) for run in self.runs]
 
     @property
@@ -216,8 +210,8 @@ class Dataset:
     Attributes:
         name: the source, with the limit on its rows and the folds in which all of it was tested.
         folds: in how many folds the runs were tested on all of it; None if on one test part.
-        is_sentiment140: whether it is all of Sentiment140.
-        from_lexicon_authors: whether the authors of VADER's lexicon collected the tweets.
+        is_sentiment140: whether it is all of it.
+        from_lexicon_authors: whether they collected the tweets.
         runs: each once, even if several grids have it.
         configurations: best mean validation F1 first; those of random numbers come last.
         against_baseline: of each configuration its test accuracy less the linear baseline's, corrected for all of
@@ -312,11 +306,7 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
 
 
 def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> Answered | None:
-    """What a run has right of its test tweets.
-
-    Args:
-        shared: places of tweets by corpus, of which runs on the same tweets need one array together.
-    """
+    """What a run has right of its test tweets; runs on the same tweets have one array of places together, `shared`."""
     scores = read_scores(run, "test")
     if scores is None:
         return None

@@ -29,8 +29,7 @@ class OnTestSet:
     """One model on one test set.
 
     Attributes:
-        tests: the name of the test set.
-        labels: whether each of its tweets is positive.
+        labels: whether each tweet of the test set is positive.
         dataset: on whose tweets the model was trained.
         configuration: the net's, or the one whose baseline it is.
         sides: what it and those that it is compared with have right.
@@ -66,7 +65,6 @@ class OnTestSet:
 
     @property
     def from_lexicon_authors(self) -> bool:
-        """Whether the authors of VADER's lexicon collected the tweets."""
         table = self.configuration.config.data.tests.get(self.tests)
         return table is not None and table.path in LEXICON_AUTHORS
 

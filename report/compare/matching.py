@@ -54,9 +54,6 @@ def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, secon
 
     Settings that do nothing with one of the values can't be equal on both sides: runs that differ in those are taken
     together.
-
-    Args:
-        parameter: its dotted name.
     """
     sides = [[run for run in runs if run.settings.get(parameter) == value] for value in (first, second)]
     ignored = set.union(*(_unused_by_all(side) for side in sides))
@@ -65,11 +62,7 @@ def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, secon
 
 
 def _by_others(runs: Runs, parameter: str, ignored: set[str]) -> dict[Any, Runs]:
-    """Runs by their other settings but the seed.
-
-    Args:
-        ignored: how the names of settings begin that are no part of the key; nor are those that do nothing in a run.
-    """
+    """Runs by their other settings but the seed, without those that are ignored or do nothing in a run."""
     found: dict[Any, Runs] = defaultdict(list)
     for run in runs:
         without = (*ignored, *unused(run))

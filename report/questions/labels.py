@@ -24,9 +24,7 @@ class LabelPoint:
 
     Attributes:
         labels: training tweets; None if all there are, and their corpus is not on this machine.
-        net: test accuracy for other seeds and other tweets.
-        baseline: that of the baseline on as many labels.
-        gap: the net less the baseline, corrected for all points of the grid.
+        gap: test accuracy of the net less that of the baseline on as many labels, corrected for all points of the grid.
     """
 
     labels: int | None

@@ -142,11 +142,13 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
 
 def direction(found: Search, name: str) -> str:
     """How the score went with a setting: ` (+0.50)` describes these trials; nothing where values have no order."""
+    from scipy.stats import spearmanr
+
     values = [trial.settings[name] for trial in found.trials]
     if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
         return ""
-    correlation = statistics.rank_correlation(values, [trial.score for trial in found.trials])
-    return f" ({wording.signed(correlation, 2)})"
+    correlation = spearmanr(values, [trial.score for trial in found.trials]).statistic
+    return f" ({wording.signed(float(correlation), 2)})"
 
 
 def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, float]:

@@ -68,7 +68,6 @@ class Level:
     """One value of a setting, all others averaged out.
 
     Attributes:
-        runs: those that have it.
         validation_f1: mean over runs: what the best value is chosen by.
         accuracy: mean over runs, on test tweets.
         seconds: mean per epoch.
@@ -95,7 +94,6 @@ class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
     Attributes:
-        runs: how many of each are compared.
         score: test accuracy with the best value less that with the other, on the tweets that all these runs have;
             corrected for all pairs of values in the grid. None if the predictions or the tweets are not here.
     """
@@ -126,7 +124,6 @@ class Effect:
     """What one setting does to nets, or to their linear baselines.
 
     Attributes:
-        parameter: its dotted name.
         labels: with how many training tweets at most, where the grid varies that.
     """
 
@@ -256,13 +253,8 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def _level(value: Any, runs: Runs, model: Recommendation) -> Level:
     metrics = [metrics_of(run, model) for run in runs]
-    return Level(
-        value=value,
-        runs=runs,
-        validation_f1=fmean(one["validation"].f1 for one in metrics),
-        accuracy=fmean(one["test"].accuracy for one in metrics),
-        seconds=fmean(run.result.seconds_per_epoch for run in runs),
-    )
+    f1, accuracy = fmean(one["validation"].f1 for one in metrics), fmean(one["test"].accuracy for one in metrics)
+    return Level(value, runs, f1, accuracy, fmean(run.result.seconds_per_epoch for run in runs))
 
 
 def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:

@@ -1,4 +1,1 @@
-"""From blocks to Markdown, HTML and charts; knows nothing of runs.
-
-May import: `report.statistics`, for values with intervals. Imported by `sections`.
-"""
+"""From blocks to Markdown, HTML and charts; knows nothing of runs."""

@@ -68,7 +68,6 @@ class Table:
     A row may lack values; they count as None, except for a column that says in its own way how it shows them.
 
     Attributes:
-        name: what its files are called after.
         folded: whether it is hidden until a reader opens it.
         best: the row to show in bold.
     """

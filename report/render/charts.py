@@ -39,13 +39,8 @@ CONFIG: Spec = {
     "font": "DejaVu Sans, Verdana, sans-serif",
     "view": {"stroke": None},
     "axis": {
-        **{
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-            "labelColor": INK,
-            "titleColor": MUTED,
-        },
+        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
+        **{"labelColor": INK, "titleColor": MUTED},
         **{"gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED, "domain": False, "ticks": False},
         **{"aria": False, "labelPadding": 6, "titlePadding": 8, "labelOverlap": True},
     },
@@ -91,11 +86,7 @@ def _mark(view: Spec) -> Spec:
 
 
 def draw(spec: Spec, title: str) -> str:
-    """The drawing as SVG, with its title; texts stay texts.
-
-    Raises:
-        ValueError: the specification is not valid.
-    """
+    """The drawing as SVG, with its title; texts stay texts."""
     import vl_convert
 
     svg = vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
@@ -121,7 +112,6 @@ class Figure:
         alt: what it shows, for readers who cannot see it; also its title.
         caption: how to read it, with the test and n.
         build: its specification in Vega-Lite for a width in pixels.
-        is_half: whether it shares its row with another one where there is room.
     """
 
     name: str
@@ -183,13 +173,7 @@ def share_point(group: str, x: float, share: Estimate, said: str) -> Point:
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures, with its unit.
-
-    Attributes:
-        is_whole: whether it counts, so that nothing is written between whole numbers.
-        ticks: where to write numbers; empty is wherever there is room.
-        uprights: where to draw lines across.
-    """
+    """What an axis measures, with its unit; without `ticks` numbers stand where there is room; `uprights` go across."""
 
     title: str
     is_log: bool = False
@@ -251,7 +235,6 @@ class ValueAxis:
     """The horizontal axis: what it measures, with its unit.
 
     Attributes:
-        marks_zero: whether values are differences.
         reference: a share to draw an upright line at.
         is_half: whether the figure shares its row with another one.
     """
@@ -399,7 +382,7 @@ _JITTER = 0.018
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a random search: its number in the plan, its settings by dotted name, and its score."""
+    """One trial of a random search, by its number in the plan."""
 
     index: int
     settings: dict[str, Any]
@@ -415,12 +398,7 @@ class _TrialAxis(NamedTuple):
 
 
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
-    """A line for each trial, the best on top; pointing at one names it.
-
-    Args:
-        trials: all with the same settings.
-        score: what they are compared by.
-    """
+    """A line for each trial, all with the same settings, the best on top; pointing at one names it."""
     axes = [_trial_axis(parameter, trials) for parameter in trials[0].settings]
     low, high = (pick(trial.score for trial in trials) for pick in (min, max))
     width = high - low

@@ -150,9 +150,9 @@ def write_report(report: Report, folder: Path, told: Callable[[int, int], None] 
         if told:
             told(number, len(report.blocks))
         if isinstance(block, Figure):
-            _write_text(folder / "figures" / f"{block.file}.svg", block.svg)
+            _replace(folder / "figures" / f"{block.file}.svg", block.svg)
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
-            _write_text(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
+            _replace(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
         if isinstance(block, Table):
             rows = pd.DataFrame(block.rows, dtype=object)
             rows.to_csv(folder / "tables" / f"{block.file}.csv", index=False, errors="replace")
@@ -163,7 +163,7 @@ def write_report(report: Report, folder: Path, told: Callable[[int, int], None] 
 
 def _replace(path: Path, text: str) -> None:
     """So that readers of an earlier report see all of it, or all of the new one."""
-    content = text.encode("utf-8", "replace")
+    content = text.encode("utf-8", "replace")  # bytes of a folder's name that are no UTF-8
     write_atomically(path, lambda file: file.write(content))
 
 
@@ -176,7 +176,3 @@ def _quoted(text: str) -> Markup:
     """As a quotation, from which no heading, list or element of HTML gets out."""
     lines = printable(text).replace("<", "&lt;").splitlines()
     return Markup("\n".join(f"> {line}" for line in lines))  # noqa: S704 - it is escaped
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8", "replace"))  # bytes of a folder's name that are no UTF-8

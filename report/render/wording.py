@@ -58,10 +58,7 @@ _VALUES: dict[str, dict[Any, str]] = {
     "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward", "linear": "linear"},
     "model.bidirectional": {True: "both directions", False: "one direction"},
     "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
-    "embedding.pretrained": {
-        "word2vec": "word2vec vectors",
-        None: "no vectors to start from",
-    },
+    "embedding.pretrained": {"word2vec": "word2vec vectors", None: "no vectors to start from"},
     "data.text.stop_words": {
         "none": "stop words kept",
         "keep_negations": "stop words removed but negations",
@@ -80,12 +77,7 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """What trials are compared by: `validation F1`, or `validation loss after epoch 2`.
-
-    Attributes:
-        metric: as W&B names it: `validation/f1`.
-        after: the epoch after which it was measured; None is the one that is kept.
-    """
+    """What trials are compared by, as W&B names it (`validation/f1`), after an epoch; None is the one that is kept."""
 
     metric: str
     after: int | None = None
@@ -97,7 +89,6 @@ class Score:
 
     @property
     def more_is_better(self) -> bool:
-        """Not of a loss, which is no share either."""
         return not self.metric.endswith("loss")
 
     @property
@@ -105,7 +96,6 @@ class Score:
         return f"{self.name} (%)" if self.more_is_better else self.name
 
     def drawn(self, value: float) -> float:
-        """Shares in per cent, a loss as it is."""
         return 100 * value if self.more_is_better else value
 
     def shown(self, value: float | None) -> str:
@@ -113,7 +103,6 @@ class Score:
         return percent(value) if self.more_is_better or value is None else f"{value:.3f}"
 
     def said(self, value: float) -> str:
-        """With its unit."""
         return f"{self.shown(value)} %" if self.more_is_better else self.shown(value)
 
 
@@ -191,8 +180,8 @@ def duration(seconds: float) -> str:
 
 
 def count(number: float) -> str:
-    """A number with its thousands separated; of means one digit behind the point."""
-    return f"{number:,}" if isinstance(number, int) or number.is_integer() else f"{number:,.1f}"
+    """A number with its thousands separated; of means that are no whole number one digit behind the point."""
+    return f"{number:,.{0 if float(number).is_integer() else 1}f}"
 
 
 def span(numbers: Sequence[int]) -> str:

@@ -1,5 +1,1 @@
-"""The sections of the report, each of which turns the findings into sentences, figures and tables.
-
-May import: all of the report but `questions` and `build`. A section reads no file and changes nothing that it is given.
-Imported by `report.questions`, for names, and by `report.build`.
-"""
+"""Sections of the report: findings become sentences, figures and tables. No file is read here, nothing changed."""

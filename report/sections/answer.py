@@ -9,17 +9,8 @@ from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Command, Facts, ReportSection, Text
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
+from report.sections import names
 from report.sections.models import worse_than_the_lexicon
-from report.sections.names import (
-    LEXICON_REMARK,
-    METHODS,
-    RANDOM_MARK,
-    configuration_name,
-    model_name,
-    other_settings,
-    predict_command,
-    state_name,
-)
 from report.statistics import measured_accuracy
 
 _MOST_LINES = 5
@@ -33,14 +24,14 @@ def answer(findings: Findings) -> ReportSection:
     dataset, best = findings.main, findings.recommended
     content: list[Block]
     if dataset is None or best is None:
-        why = f"All completed runs read {RANDOM_MARK} in place of ELMo" if dataset else "No run is completed yet"
+        why = f"All completed runs read {names.RANDOM_MARK} in place of ELMo" if dataset else "No run is completed yet"
         content = [Text(strong(f"{why}, so there is no answer yet."))]
     else:
         fold = f" (by the first of its {dataset.folds} folds)" if dataset.folds else ""
         content = [
             Text(_headline(best), is_lead=True),
             *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
-            Command(f"To use it{fold}", predict_command(best.run, findings.study.results, best.to_name)),
+            Command(f"To use it{fold}", names.predict_command(best.run, findings.study.results, best.to_name)),
             Facts(_facts(best, dataset)),
             _figure(best, dataset),
         ]
@@ -50,7 +41,7 @@ def answer(findings: Findings) -> ReportSection:
 
 
 def _headline(best: Recommended) -> object:
-    name, settings = _name(best), other_settings(best.configuration)
+    name, settings = _name(best), names.other_settings(best.configuration)
     right = f"has {wording.percent(best.score.value)}\u00a0% of test tweets right"
     if best.predicts == "baseline":
         return joined([strong("Use the linear baseline."), f"It {right}. {_behind(best, name)}"])
@@ -64,7 +55,7 @@ def _headline(best: Recommended) -> object:
 
 def _name(best: Recommended) -> str:
     """Of what validation tweets chose; of the net, where that is the baseline."""
-    name = model_name(best.configuration.config)
+    name = names.model_name(best.configuration.config)
     return f"{name}, averaged with the linear baseline" if best.chosen == "both" else name
 
 
@@ -96,7 +87,7 @@ def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
         facts.append(("No difference between nets shown to", told + (f"; {missing:,} not compared" if missing else "")))
     if best.equals:
         is_itself = best.cheapest is best.configuration
-        name = "itself" if is_itself else configuration_name(best.cheapest)
+        name = "itself" if is_itself else names.configuration_name(best.cheapest)
         facts.append(("Cheapest of these nets", f"{name}, {wording.duration(seconds_of(best.cheapest))} a run"))
     usage = usage_of(best.configuration.runs)
     hours = f"{usage.gpu_hours:.2g} GPU-hours" if usage.gpu_hours else f"{usage.cpu_hours:.2g} CPU-hours"
@@ -122,12 +113,12 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
     lines.sort(key=lambda line: not line[0].startswith(_STAR))
     left = len(best.equals) + 1 - len(shown)
     more = f"; nor of {left:,} more" if left else ""
-    remark = f" {LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
+    remark = f" {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
     caption = joined(
         [
             f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset.name}. Light: no difference "
             f"from the best net is shown{more}.{remark}",
-            METHODS,
+            names.METHODS,
         ]
     )
     alt = "Test accuracy of the recommended model, its equals and the baseline"
@@ -140,7 +131,7 @@ def _line_name(one: Configuration, best: Recommended) -> str:
         mark = _STAR
     elif one is best.cheapest and best.equals:
         mark = "cheapest: "
-    return wording.shortened(mark + configuration_name(one), _LONGEST_NAME)
+    return wording.shortened(mark + names.configuration_name(one), _LONGEST_NAME)
 
 
 def warnings(findings: Findings) -> list[str]:
@@ -148,7 +139,7 @@ def warnings(findings: Findings) -> list[str]:
     runs, main = findings.study.runs, findings.main
     said: list[str] = []
     if states := Counter(run.state.state for run in runs if not run.completed):
-        listed = wording.listing([f"{number:,} {state_name(state)}" for state, number in states.most_common()])
+        listed = wording.listing([f"{number:,} {names.state_name(state)}" for state, number in states.most_common()])
         have = "has" if states.total() == 1 else "have"
         said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
     if main is None:

@@ -5,8 +5,7 @@ from html import unescape
 import numpy as np
 import pandas as pd
 
-from report.compare.findings import Findings
-from report.compare.tweets import ALL_WRONG, DISPUTED, NEGATED, OTHER
+from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
 from report.read import Scores
 from report.render import wording
 from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text, column

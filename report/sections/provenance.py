@@ -62,11 +62,7 @@ _METHODS = {
 
 
 def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> ReportSection:
-    """Those that some figure or sentence rests on; none while no run is completed.
-
-    Args:
-        of_questions: what questions add, each by its name.
-    """
+    """Those that some figure or sentence rests on, with what questions add; none while no run is completed."""
     if findings.main is None:
         return ReportSection("Methods", [])
     configurations = [one for dataset in findings.datasets for one in dataset.configurations]
@@ -196,11 +192,8 @@ def _data_table(findings: Findings) -> list[Table]:
     if not rows:
         return []
     parts = ("read", "kept", "duplicates", "train", "validation", "test")
-    columns = [
-        column("Source", "source"),
-        column("Fingerprint", "fingerprint"),
-        column("Stop words removed", "stop_words"),
-    ]
+    told = {"source": "Source", "fingerprint": "Fingerprint", "stop_words": "Stop words removed"}
+    columns = [column(title, key) for key, title in told.items()]
     columns += [column("Runs", "runs", "count"), *(column(name.capitalize(), name, "count") for name in parts)]
     caption = "The data, by the fingerprint of source, cleaning and split, in tweets."
     return [Table("data", caption, columns, rows, folded=True)]
@@ -222,11 +215,7 @@ def _shown_command(row: Row) -> Any:
 
 
 def command_of(run: Run, plan: GridPlan | None) -> str | None:
-    """What trains this very configuration here and now, for a shell; None if its directory does not say.
-
-    Args:
-        plan: of the run's grid; None for a single run, or where the plan cannot be read.
-    """
+    """What trains this very configuration here and now, for a shell; None if its directory does not say."""
     if plan and run.planned:
         return shlex.join(plan.command(run.planned))
     if run.record is None:

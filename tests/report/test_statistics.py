@@ -165,12 +165,6 @@ def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:
     assert 1.0 >= (found.high or 2) > found.value + 0.1
 
 
-def test_rank_correlation_of_intelligence_and_television() -> None:
-    intelligence = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
-    hours = [7, 27, 2, 50, 28, 29, 20, 12, 6, 17]
-    assert statistics.rank_correlation(intelligence, hours) == pytest.approx(-29 / 165)
-
-
 @pytest.mark.slow
 def test_importance_finds_the_shares_of_a_known_variance() -> None:
     rng = np.random.default_rng(1)
