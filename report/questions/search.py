@@ -56,7 +56,7 @@ def search(findings: Findings) -> Question:
     grids = [grid for grid in findings.study.grids if is_search(grid)]
     for grid in grids:
         cards.append(Card(f"What does the search {grid.name} find?", _blocks(grid)))
-        tables += [_best_table(grid)] if grid.completed else []
+        tables += [_best_table(grid)] if len(grid.completed) > 1 else []
     return Question(cards, tables, [_METHOD] if any(judged(grid).reason is None for grid in grids) else [])
 
 
@@ -113,7 +113,7 @@ def _blocks(grid: Grid) -> list[Block]:
 
 def _best_sentence(grid: Grid) -> str:
     best, n, names = max(grid.completed, key=_f1), len(grid.completed), varying(grid.completed)
-    listed = [wording.setting(name, best.settings.get(name)) for name in names] or ["it"]
+    listed = [wording.setting(name, best.settings.get(name)) for name in names] or [f"run {best.run_id}"]
     luck = " (partly luck)" if n > 1 else ""
     return (
         f"Best of {wording.plural(n, 'trial')} on validation tweets: {wording.listing(listed)}, with F1 "

@@ -137,6 +137,8 @@ class Figure:
         return draw(self.build(NARROW), visible(self.alt))
 
 
+# Of two or three numbers Vega draws halves too, whatever the least step is.
+_WHOLE: Spec = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.label"}
 Style = Literal["line", "thin", "dashed"]
 _MARKS: dict[Style, Spec] = {
     "line": {"type": "line"},
@@ -218,7 +220,7 @@ def _line_axis(axis: Axis, look: Spec) -> Spec:
     ticks = {"values": list(axis.ticks), "format": ",", "labelOverlap": "greedy"} if axis.ticks else {}
     scale: Spec = {"type": "log", "nice": False, "padding": 20} if axis.is_log else {"zero": False}
     plain: Spec = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
-    plain |= {"tickMinStep": 1} if axis.is_whole else {}
+    plain |= _WHOLE if axis.is_whole else {}
     return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
 
 
@@ -372,7 +374,7 @@ def _layout(width: int, most: int) -> tuple[int, int]:
 
 def _axes() -> tuple[Spec, Spec]:
     x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
-    x |= {"axis": {"tickMinStep": 1, "tickCount": 5, "grid": False, "format": "d"}, "scale": {"zero": False}}
+    x |= {"axis": {"tickCount": 5, "grid": False, "format": "d", **_WHOLE}, "scale": {"zero": False}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
     return x, y
 

@@ -24,6 +24,7 @@ from report.render.blocks import (
 )
 from report.render.wording import code
 from report.sections.names import export_command, grid_column, run_name
+from sentiment.processes import HERE
 from sentiment.runs.records import GridPlan, RunRecord
 
 _METHODS = {
@@ -103,7 +104,7 @@ def _facts(study: Study) -> list[str]:
     versions = Counter(", ".join(f"{name} {one}" for name, one in record.versions.items()) for record in records)
     devices = Counter(attempt.device for attempt in attempts)
     hosts = sorted({attempt.host for attempt in attempts})
-    jobs = {attempt.job for attempt in attempts if attempt.job}
+    jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(HERE)}
     where = f"{wording.plural(len(jobs), 'Slurm job')}" if jobs else "outside Slurm"
     return [
         f"Code: {_counted(commits)}.",

@@ -1,11 +1,12 @@
 """Every chart draws what run directories hold."""
 
 import json
+import re
 
 import pytest
 
 from report.build import compose
-from report.render.charts import HALF, NARROW, WIDE, Figure
+from report.render.charts import HALF, NARROW, WIDE, Axis, Figure, Point, line_figure, panel_figure
 from sentiment.runs.run_dir import Results
 from tests.report import chart_checks as checks
 from tests.report.made_up import Study
@@ -62,3 +63,15 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: Charted) -> None:
                   for width in (WIDE, HALF, NARROW)]  # fmt: skip
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
+    score = {"loss": 50.0, "accuracy": 0.5, "f1": 0.5}
+    epochs = [{"epoch": epoch, "train": score, "validation": score} for epoch in range(1, last + 1)]
+    points = [Point("a", epoch, 0.01 * epoch, "", "a") for epoch in range(1, last + 1)]
+    panels = panel_figure("curves", "", "", epochs, 1).svg
+    lines = line_figure("rungs", "", "", points, (Axis("epoch", is_whole=True), Axis("score (%)"))).svg
+    expected = [str(epoch) for epoch in range(1, last + 1)]
+    for svg, times in ((panels, 3), (lines, 1)):
+        assert [one for one in re.findall(r">([\d.]+)</text>", svg) if 1 <= float(one) <= last] == expected * times

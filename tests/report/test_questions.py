@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from report.questions.labels import LabelCurve, label_curves
-from report.questions.search import Search, direction, trial_points
+from report.questions.search import Search, direction, search, trial_points
 from report.questions.settings import Effect, effects_of
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
@@ -163,6 +163,14 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
     rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
     assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
     assert len(read_table(tmp_path / "report", "best-halving")) == 4
+
+
+def test_the_only_completed_trial_of_a_search_is_no_best_of_several(study: Study) -> None:
+    runs: list[dict[str, Any]] = [{"model.hidden_size": size} for size in (16, 32)]
+    first, _ = study.write_grid("some", "Which?", {}, runs, method="random")
+    study.complete(first, "some")
+    question = search(study.findings())
+    assert ("completed: too few" in str(question.cards[0]), question.numbers) == (True, [])
 
 
 LOSS = Score("validation/loss", after=2)

@@ -234,3 +234,8 @@ def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None
     assert len(commands) == 2
     for run_id, one in commands.items():
         assert _resolved(one) == run_id
+
+
+def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
+    study.single({}, attempts=[attempt(job="here1_0")])
+    assert "outside Slurm" in str(provenance(study.findings()).blocks[0])
