@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,10 @@ def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, 
     verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), standing)
     assert verdict.state == state
     assert verdict.reason.startswith(reason)
+
+
+def test_a_run_that_a_process_trains_is_running_whatever_its_files_say() -> None:
+    """The report reads runs while they are trained."""
+    progress = RunProgress(locked=True, damage="metrics.jsonl: is damaged", attempts=1, last_attempt=PAUSE)
+    assert judge(progress).state == "RUNNING"
+    assert judge(replace(progress, locked=False)).state == "FAILED"

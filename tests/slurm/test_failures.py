@@ -23,6 +23,7 @@ def test_run_that_is_killed_is_tried_again_by_itself_and_one_that_diverges_is_no
     killed, diverges, good = stage.runs
     killed.wait_for_step(90)
     killed.kill()
+    stage.wait_completed([killed])
     stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the end of the grid")
     assert stage.states() == {killed.run_id: "COMPLETED", diverges.run_id: "FAILED", good.run_id: "COMPLETED"}
     assert [len(run.attempts) for run in stage.runs] == [2, 1, 1]

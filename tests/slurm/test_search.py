@@ -12,7 +12,11 @@ _HALVING = {
     "early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3},
     "metric": {"name": "validation/loss", "goal": "minimize"},  # no two trials have the same
 }
-_TRIALS: dict[str, Any] = {"training__learning_rate": [0.0005, 0.002, 0.004, 0.008], "training__epochs": [12]}
+_TRIALS: dict[str, Any] = {
+    "training__learning_rate": [0.0005, 0.002, 0.004, 0.008],
+    "training__epochs": [12],
+    "training__batch_size": [8],  # so many steps that a rung outlasts a command
+}
 
 
 def _begin(stage: Stage, **changes: Any) -> None:
@@ -89,7 +93,7 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
     _begin(stage)
     assert "nothing to submit" in stage.submit()
     first = stage.runs[0]
-    first.wait_for_step(10)
+    first.wait_for_step(1)
     first.send("USR2")
     first.wait_for_attempt(2)
     stage.wait(lambda: _rungs(stage).current == 2, "both rankings")
