@@ -44,7 +44,9 @@ STDIN = "-"
 FORMATS = ("text", "csv", "jsonl")
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
-preparing = typer.Typer(no_args_is_help=True, help="What a run reads: word vectors, ELMo models, encoders, and theirs.")
+preparing = typer.Typer(
+    no_args_is_help=True, help="Prepare what a run reads: word vectors, encoders and their vectors."
+)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -61,7 +61,7 @@ AtOnce = Annotated[
     int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
 ]
 NewCode = Annotated[
-    bool, typer.Option("--new-code", help="Train runs that other code has begun anew with that of now.")
+    bool, typer.Option("--new-code", help="Train anew, with the code of now, runs that were begun with other code.")
 ]
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
 

@@ -30,13 +30,13 @@ def in_slurm() -> bool:
 
 
 HERE = "here"
-"""How the names of jobs begin that a command works off on this machine, without Slurm."""
+"""Prefix of the names of jobs of grids that run on this machine, without Slurm."""
 
 
 def slurm_job() -> str | None:
     """`<array>_<task>` or the job's id, as Slurm's commands take it; None outside Slurm.
 
-    What works off a grid on this machine has a name of this form in SENTIMENT_JOB.
+    A grid on this machine sets SENTIMENT_JOB to a name of this form.
     """
     if here := os.environ.get("SENTIMENT_JOB"):
         return here

@@ -129,7 +129,7 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
 
 
 _LEFT: list["subprocess.Popen[str]"] = []
-"""Processes that go on by themselves; without a name they would be warned of."""
+"""References to processes that go on by themselves; Popen warns of those that are collected."""
 
 
 def _end(process: "subprocess.Popen[str]", seconds: float) -> str:

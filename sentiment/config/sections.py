@@ -24,7 +24,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _texts_can_be_written_down(cls, values: Any) -> Any:
-        """A file name in another encoding reaches Python as a text that no JSON keeps, so that no run would have it."""
+        """A file name in another encoding reaches Python as a text that JSON cannot store."""
         for name, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, str) and not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
                 raise ValueError(f"{name} = {value!r} is not UTF-8; rename what it names")
@@ -583,7 +583,7 @@ class RuntimeConfig(Section):
             run anew, or go on all the same, which is recorded and shown in the report.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     threads: PositiveInt | None = None
     deterministic: bool = True
     same_hardware: bool = False

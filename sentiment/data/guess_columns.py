@@ -115,7 +115,7 @@ def resolve_with_guesses(
 
 
 def understand(config: DataConfig, given: Collection[str]) -> Understanding | None:
-    """How the table of a configuration is to be read; None if that needs no guess, or reading will say what is wrong.
+    """How the table of a configuration is to be read; None if nothing is to guess, or reading will report it.
 
     Args:
         given: dotted names of the fields that somebody has set.

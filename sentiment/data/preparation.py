@@ -66,7 +66,7 @@ IGNORED = "left out: neutral or ignored label"
 HELD_OUT = "of data.extra_train dropped since validation or test hold their text or author"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "no token left"  # noqa: S105
-# A quote too many would look the same.
+# A stray quote would look the same, so that these rows are told.
 SPANNING = "span several lines, as their quotes say"
 
 

@@ -332,7 +332,7 @@ def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
         return _open_archive(str(path), path, source_sha256(path))
     main = open_file(path, config.columns, config.labels, field)
     whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
-    return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # a part of a data set is a table like any other
+    return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # only the complete file counts as Sentiment140
 
 
 def is_sentiment140(path: Path) -> bool:

@@ -243,7 +243,7 @@ def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str]
 
     def is_like_a_row(line: str) -> bool:
         fields = [field.strip('"') for field in line.rstrip("\r\n").split(delimiter)]
-        # Counted from either end, since a text with delimiters makes fields of its own.
+        # Compared from both ends, since a delimiter in the text shifts the columns after it.
         return len(fields) >= width and all(
             fits(fields[place]) or fits(fields[place - width]) for place, fits in telling.items()
         )

@@ -277,8 +277,9 @@ def tokenize_in_worker(texts: Sequence[str]) -> TokenRows:
 # The key of an author who is not known.
 UNKNOWN = 0
 
-# Of a longer tweet a copy is recognised although it was cut. Tweets that agree so far are copies or of one template: in
-# 117,152 tweets of Sentiment140 this joins 22 groups more, of which 2 have both labels, both of them true copies.
+# Only so many tokens count, so that a tweet that was cut is still recognised as a copy. Tweets that agree so far are
+# copies or of one template: in 117,152 tweets of Sentiment140 this joins 22 groups more, of which 2 have both labels,
+# both of them true copies.
 _COMPARED_WORDS = 12
 _RETWEET = ["rt", USER]
 _MANTISSA = 53

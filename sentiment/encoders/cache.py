@@ -310,7 +310,7 @@ class VectorCache:
         try:
             write_once(path, lambda file: file.write(content.getbuffer()))
         except FileNotFoundError:
-            # A process that wrote the same file and all others has taken the temporary one for a leftover.
+            # Another process has completed the cache and deleted this temporary file as a leftover.
             if not path.exists():
                 raise
 

@@ -27,7 +27,7 @@ _SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
 NO_CHARACTER = 261
 CHARACTER_KINDS = 262
 
-# The marks before and after each sentence. Tokens of a text that are spelled like them get the same ids.
+# The marks before and after each sentence. A tweet that contains such a token gets the mark's ids, as in allennlp.
 SENTENCE_START, SENTENCE_END = "<S>", "</S>"
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 

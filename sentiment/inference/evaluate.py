@@ -252,7 +252,7 @@ def evaluate_on_file(
     return dumped[name] | {"chosen": name, "models": dumped} | told
 
 
-# Why tweets or authors are no test of a model, which column of a corpus tells them, and their values in it.
+# Tweets that are no test of a model: the reason, the column of the corpus (keys or authors), and its values.
 _Known = tuple[str, str, npt.NDArray[np.int64]]
 
 

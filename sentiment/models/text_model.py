@@ -3,9 +3,9 @@
 Calibration: probabilities that mean what they say, by one temperature for each model of a run (Guo et al. 2017). The
 log-odds of a model's probabilities are divided by a temperature that is fitted on the validation tweets. They keep
 their sign, so that no label changes at the threshold, and no accuracy. The mean of both is that of calibrated
-probabilities, and has a temperature of its own, below 1: where two calibrated models agree, they are more often right
-than either says. It is used because it is more accurate on validation tweets: it has 95.5 % of VADER's right (five
-folds, two seeds), and the mean of raw probabilities 94.9 %.
+probabilities, and has a temperature of its own, below 1: two calibrated models that agree are right more often than the
+mean of their probabilities says. It is used because it is more accurate on validation tweets: it has 95.5 % of VADER's
+right (five folds, two seeds), and the mean of raw probabilities 94.9 %.
 
 The check list: short sentences of which anybody knows the label, by what they ask of a model, as in CheckList (Ribeiro
 et al. 2020). They show what a model can do at all, also where its own test tweets are too much like its training tweets

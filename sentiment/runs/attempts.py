@@ -1,7 +1,7 @@
 """Who trains a run: the kernel's lock keeps processes apart, and a folder for each attempt refuses late writes.
 
 Where a lock does not reach the other process (some file systems do not pass locks between hosts, and a process that
-Slurm took for dead may go on), the newest attempt wins, and the one before costs time and nothing else.
+Slurm took for dead may go on), the newest attempt wins; the older one has only wasted its time.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def _read_owner(path: Path) -> Owner | None:
         return None
 
 
-# Whoever looks whether a lock is held has it for an instant.
+# Testing a lock takes it for an instant, so that one failure does not prove that it is held.
 _LOOKS, _LOOK_SECONDS = 5, 0.02
 _POLL_SECONDS = 0.5
 

@@ -14,8 +14,7 @@ class Halving(Section):
     """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file).
 
     Attributes:
-        epochs: after how many epochs, counted from a trial's first, each rung ends but the last, which ends with the
-            runs.
+        epochs: at which rungs end, counted from a trial's first; the last rung ends with the runs.
         eta: 1/eta of the trials goes on.
         strict: whether a trial counts by its score at the rung's end, or by its best so far.
     """

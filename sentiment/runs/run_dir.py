@@ -223,9 +223,9 @@ class RunDir:
         attention_file: sample tweets with the weight of each token in each hop; only of attention models.
         result_file: written last: the run is completed if and only if it exists.
         failure_file: why the newest attempt in a grid failed, if it failed.
-        tries_file: how often in a row the run was begun at the same step. It is there while a grid trains the run, and
-            stays if that was killed or ran out of something: the run has not ended then. A run that fails by itself
-            has none.
+        tries_file: how often in a row the run was begun at the same step. It exists while a grid trains the run. If
+            it is left over, the process was killed or ran out of time or memory, and the run is tried again; an error
+            of the run itself deletes it.
         wandb_file: the run at Weights & Biases that this one is copied to, if it is.
         wandb_dir: files that wandb itself writes, and what was sent; training does not depend on them.
         lock_file: held by the process that trains the run.

@@ -46,7 +46,7 @@ HELD = "HELD"  # in a queue, but begins only when somebody releases it
 PENDING = "PENDING"  # in a queue, and begins by itself
 UNKNOWN = "UNKNOWN"  # it was given to a queue that does not answer, or that is somebody else's
 PAUSED = "PAUSED"  # at the end of a rung of a search, whose ranking decides whether it goes on
-PRUNED = "PRUNED"  # its rung's ranking has decided that it does not go on; it is whole, and can be continued by name
+PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` continues it
 
 # The reason of a run that a user cancelled.
 BY_COMMAND = "by `sentiment cancel`"
@@ -54,7 +54,7 @@ BY_COMMAND = "by `sentiment cancel`"
 
 @dataclass(frozen=True)
 class RunState:
-    """A state and, where there is one, the reason in a line; besides those named here Slurm's own words occur."""
+    """A state and, where there is one, the reason in a line; it may also be a state of Slurm's, such as NODE_FAIL."""
 
     state: str
     reason: str = ""
@@ -70,7 +70,7 @@ class RunProgress:
         seen: the last sign of life, in seconds since 1970.
         locked: whether a live process trains it, as its lock says.
         owner_job: the job of Slurm that this process belongs to: its queue knows better whether it lives.
-        tries: there if it has begun in a grid and not ended by itself: it was killed, or ran out of something.
+        tries: set if the last attempt was killed, or ran out of time, memory or disk.
         damage: what could not be read, in a line; None if all could.
     """
 

@@ -62,7 +62,7 @@ _MOST_TOKENS = EVALUATION_TOKENS // 4
 _LARGEST_SHARE = 10
 # The most frequent words are distinguished at once; of the others first only which group they belong to.
 _GROUPS = (1_000, 8_000, 40_000)
-# Logarithms of perplexities beyond this are those of a model that says nothing.
+# Caps the loss before exp, so that a diverged model does not overflow.
 _LARGEST_LOSS = 100.0
 
 
@@ -286,7 +286,7 @@ class LanguageTask:
         return (forward.mean() + backward.mean()) / 2, None
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """How surprising the held-out tweets are, in both directions, at the end of the epoch that `batches` gave last.
+        """Perplexity of the held-out tweets in both directions, after the current epoch.
 
         Args:
             check: called between batches.
