@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -191,7 +192,7 @@ def submit(file: str) -> str:
 
 
 class _KilledError(UnansweredError):
-    """A command was killed."""
+    """A command was killed, as Slurm kills what belongs to a job."""
 
 
 def ask(*command: str) -> str:
@@ -213,8 +214,9 @@ def ask(*command: str) -> str:
         if shutil.which(name, os.F_OK) is None:
             raise NoSlurmError(f"{name}: not found; there is no Slurm on this machine") from None
         raise UnansweredError(f"{name}: cannot be run: {error.strerror}") from None
-    if done.returncode < 0:
-        raise _KilledError(f"{name}: was killed by signal {-done.returncode}")
+    if done.returncode < 0:  # a job's commands get its warnings too, before Slurm has heard them
+        kind = _KilledError if -done.returncode in (signal.SIGTERM, signal.SIGKILL) else UnansweredError
+        raise kind(f"{name}: was killed by signal {-done.returncode}")
     if done.returncode > 0:
         said = re.sub(rf"^{name}: error: ", "", _text(done.stderr).strip(), flags=re.MULTILINE)
         if "Could not establish a configuration source" in said:

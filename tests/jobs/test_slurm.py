@@ -76,9 +76,10 @@ def test_no_slurm_at_all_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
     slurm.fail("scontrol", "kill -9 $$")
     requeue("7_0")
-    slurm.fail("scontrol", f"echo '{AWAY}' >&2; exit 1")
-    with pytest.raises(UnansweredError):
-        requeue("7_0")
+    for failure in (f"echo '{AWAY}' >&2; exit 1", "kill -USR2 $$"):  # a warning of the task may meet its commands
+        slurm.fail("scontrol", failure)
+        with pytest.raises(UnansweredError):
+            requeue("7_0")
 
 
 @pytest.mark.parametrize("order", [cancel, release])

@@ -51,25 +51,30 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
 def test_training_that_is_killed_loses_no_row_that_it_had_logged(small_run_file: Path, shared_results: Results) -> None:
     changes = ["training.epochs=500", "training.early_stopping.patience=null", "training.log_every=20"]
     overrides = [f"--set={change}" for change in [*changes, "tracking.wandb=offline"]]
+    others = _copied(shared_results)
     training = subprocess.Popen(
         [*train_command(small_run_file, shared_results.root), *overrides],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     with training:
-        wait_until(lambda: training.poll() is not None or _is_copied(shared_results))
+        wait_until(lambda: training.poll() is not None or any(map(_has_rows, _copied(shared_results) - others)))
         training.kill()
-    (run_dir,) = [RunDir(file.parents[1]) for file in shared_results.runs.glob("*/*/wandb/offline-run-*")]
+    (run_dir,) = map(RunDir, _copied(shared_results) - others)
     killed = TrackedRun(run_dir.read_config(), shared_results, run_dir)
     wait_until(lambda: not killed.copying_processes)
     assert killed.offline_rows == killed.rows
     assert len(killed.offline_rows) > 0
 
 
-def _is_copied(results: Results) -> bool:
-    """Whether a run has begun to be copied, and has a row."""
-    logs = [file.parents[1] / "metrics.jsonl" for file in results.runs.glob("*/*/wandb/offline-run-*")]
-    return any(log.stat().st_size for log in logs if log.exists())
+def _copied(results: Results) -> set[Path]:
+    """The directories of runs that have begun to be copied."""
+    return {file.parents[1] for file in results.runs.glob("*/*/wandb/offline-run-*")}
+
+
+def _has_rows(run_dir: Path) -> bool:
+    log = run_dir / "metrics.jsonl"
+    return log.exists() and log.stat().st_size > 0
 
 
 def test_copying_process_that_cannot_be_started_is_told(replayed: ReplayedRun, monkeypatch: pytest.MonkeyPatch) -> None:
