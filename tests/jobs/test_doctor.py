@@ -107,7 +107,7 @@ def test_real_cluster_is_described_and_asked_whether_it_would_take_the_jobs(
     assert code == 0, text
     for expected in ("cluster test", "PreemptMode REQUEUE", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
         assert expected in text
-    grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"sbatch": {"gres": "shard:2"}}}
+    grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
     write_yaml(cluster, {"grids": grids})
     code, text = _run("--cluster", cluster, "--results", results.root)
     assert code == 1
