@@ -39,7 +39,6 @@ def test_what_needs_real_tweets_says_so_where_there_are_none(
     ("name", "options"),
     [
         ("training", "--batches 1 --repeats 1"),
-        ("language_model", "--steps 1 --size tiny"),
         ("data", "--tweets 300"),
     ],
 )
