@@ -1,4 +1,4 @@
-from sentiment.model import Model as Model
+from sentiment.model import SentimentClassifier as SentimentClassifier
 from sentiment.model import load as load
 from sentiment.model import train as train
 

@@ -1,5 +1,6 @@
-"""The program as a library: `load`, `train`, and a model that behaves as scikit-learn's do."""
+"""The program as a library: `load`, `train`, and an estimator that behaves as scikit-learn's do."""
 
+import io
 import os
 import pickle
 import subprocess
@@ -7,16 +8,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import InputTags
+from sklearn.utils.estimator_checks import check_estimator
 
-from sentiment.errors import ConfigError, UsageError
+from sentiment import model as library
+from sentiment.config import RunConfig
+from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.files import ROOT
-from sentiment.model import Model, load, train
+from sentiment.model import SentimentClassifier, load, train
+from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -24,11 +34,11 @@ TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
 
 
 @pytest.fixture(scope="module")
-def model(trained: RunDir) -> Model:
+def model(trained: RunDir) -> SentimentClassifier:
     return load(trained.path)
 
 
-def test_labels_are_those_of_the_larger_probability(model: Model) -> None:
+def test_labels_are_those_of_the_larger_probability(model: SentimentClassifier) -> None:
     labels = model.predict(TEXTS)
     assert labels.tolist() == ["positive", "negative", "positive"]
     table = model.predict_proba(TEXTS)
@@ -37,7 +47,7 @@ def test_labels_are_those_of_the_larger_probability(model: Model) -> None:
     assert (model.classes_[table.argmax(1)] == labels).all()
 
 
-def test_threshold_is_from_where_on_labels_are_positive(model: Model) -> None:
+def test_threshold_is_from_where_on_labels_are_positive(model: SentimentClassifier) -> None:
     positive = model.predict_proba(TEXTS)[:, 1]
     labels = model.predict(TEXTS, threshold=np.median(positive))
     assert list(labels == "positive") == list(positive >= np.median(positive))
@@ -47,20 +57,21 @@ def test_threshold_is_from_where_on_labels_are_positive(model: Model) -> None:
 
 @pytest.mark.parametrize(
     "texts",
-    [tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=[7, 5, 3]), iter(TEXTS), dict.fromkeys(TEXTS).keys()],
-    ids=["tuple", "array", "Series", "generator", "keys"],
+    [tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=[7, 5, 3]), iter(TEXTS), dict.fromkeys(TEXTS).keys(),
+     pd.DataFrame({"said": TEXTS}), np.array(TEXTS)[:, None]],
+    ids=["tuple", "array", "Series", "generator", "keys", "table", "column"],
 )  # fmt: skip
-def test_texts_come_in_any_iterable(model: Model, texts: Any) -> None:
+def test_texts_come_in_any_iterable(model: SentimentClassifier, texts: Any) -> None:
     assert model.predict(texts).tolist() == ["positive", "negative", "positive"]
 
 
-def test_many_texts_are_predicted_as_each_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sentiment.model.CHUNK", 2)
     together = model.predict_proba(iter(TEXTS))
     assert together == pytest.approx(np.array([model.predict_proba([text])[0] for text in TEXTS]), abs=1e-6)
     assert model.predict_proba([]).shape == (0, 2)
-    assert model.predict(["lovely", ""]).tolist() == ["positive", ""]
-    assert np.isnan(model.predict_proba(["lovely", ""])).all(1).tolist() == [False, True]
+    assert model.knows(["lovely", "", "happy"]).tolist() == [True, False, True]
+    assert {*model.predict(["lovely", ""])} <= {*model.classes_}
 
 
 @pytest.mark.parametrize(
@@ -71,24 +82,24 @@ def test_many_texts_are_predicted_as_each_alone(model: Model, monkeypatch: pytes
         (["fine", None], r"texts\[1\] is NoneType \(None\), not a text; leave missing texts out"),
         (pd.Series(["fine", float("nan")]), r"texts\[1\] is float \(nan\), not a text; leave missing"),
         ([["fine"]], r"texts\[0\] is list \(\['fine'\]\), not a text"),
-        (pd.DataFrame({"text": ["fine"]}), r"not DataFrame; name its column, as in table\['text'\]"),
+        (pd.DataFrame({"text": ["fine"], "n": [1]}), r"one column of texts, not 2: name it, as in table\['text'\]"),
         ({"a": "b"}, "not dict"),
         (b"bytes", "not bytes"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(model: Model, texts: Any, said: str) -> None:
+def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(
+    model: SentimentClassifier, texts: Any, said: str
+) -> None:
     with pytest.raises(TypeError, match=said):
         model.predict(texts)
 
 
-def test_model_is_the_last_step_of_a_pipeline_and_is_never_fitted_anew(model: Model) -> None:
+def test_model_is_the_last_step_of_a_pipeline(model: SentimentClassifier) -> None:
     clean = FunctionTransformer(lambda texts: [text.replace("awful", "lovely") for text in texts])
     steps = Pipeline([("clean", clean), ("model", model)])
     assert steps.predict(["awful", "lovely"]).tolist() == ["positive", "positive"]
     assert accuracy_score(["positive", "negative", "positive"], model.predict(TEXTS)) == 1.0
     assert model.score(TEXTS, ["positive", "negative", "negative"]) == pytest.approx(2 / 3)
-    with pytest.raises(TypeError, match="trained already"):
-        model.fit(TEXTS, [1, 0, 1])
 
 
 def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: RunDir) -> None:
@@ -147,11 +158,145 @@ def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attrib
     assert done.stdout.split() == ["set()", "False"]
 
 
-def test_pickled_model_predicts_the_same(trained: RunDir) -> None:
-    model = load(trained.path, "both")
-    again = pickle.loads(pickle.dumps(model))
-    assert again.predict_proba(TEXTS).tolist() == model.predict_proba(TEXTS).tolist()
-    assert again.name == model.name
+TWEETS = invented_tweets(240, seed=5)
+X, Y = [text for _, text in TWEETS], [label for label, _ in TWEETS]
+
+
+@pytest.fixture
+def tiny(small_run_file: Path) -> SentimentClassifier:
+    """Not fitted, and fitted in a moment."""
+    return SentimentClassifier(small_run_file, {"training.epochs": 1})
+
+
+@pytest.mark.parametrize("copy", ["pickle", "joblib"])
+def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassifier, copy: str) -> None:
+    fitted, file = tiny.set_params(choice="both").fit(X, Y), io.BytesIO()
+    joblib.dump(fitted, file)
+    again = pickle.loads(pickle.dumps(fitted)) if copy == "pickle" else joblib.load(io.BytesIO(file.getvalue()))
+    assert again.predict_proba(X).tolist() == fitted.predict_proba(X).tolist()
+    assert (again.name, again.classes_.tolist()) == ("mean of both", [0, 1])
+    assert clone(again).get_params() == fitted.get_params()
+
+
+@pytest.mark.parametrize(
+    ("negative", "positive", "names", "classes"),
+    [
+        (0, 1, ["negative", "positive"], [0, 1]),
+        (False, True, ["False", "True"], [False, True]),
+        ("bad", "good", ["bad", "good"], ["bad", "good"]),
+        ("sad", "happy", ["sad", "happy"], ["happy", "sad"]),
+    ],
+)
+def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(
+    tiny: SentimentClassifier, negative: Any, positive: Any, names: list[str], classes: list[Any]
+) -> None:
+    labels = pd.Series([positive if label else negative for label in Y])
+    tiny.fit(pd.DataFrame({"text": X}), labels)
+    assert tiny.classes_.tolist() == classes
+    assert list(tiny.config.data.label_names) == names
+    said = tiny.predict(X)
+    assert tiny.score(X, labels) > 0.7
+    assert (tiny.classes_[tiny.predict_proba(X).argmax(1)] == said).all()
+
+
+def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:
+    texts, labels = np.array(X), np.array(Y)
+    assert (cross_val_score(tiny, texts, labels, cv=2, scoring="roc_auc") > 0.7).all()
+    steps = Pipeline([("strip", FunctionTransformer()), ("classifier", tiny)])
+    tried = {"classifier__changes": [*ParameterGrid({"model.hidden_size": [4, 6], "training.epochs": [1]})]}
+    found = GridSearchCV(steps, tried, cv=2).fit(texts, labels)
+    best = found.best_estimator_["classifier"]
+    assert best.config.model.hidden_size == best.changes["model.hidden_size"]
+
+
+def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once(
+    tiny: SentimentClassifier, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tiny.fit(X, Y)
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+    for _ in range(2):
+        kept = clone(tiny).set_params(results=tmp_path / "results", seed=np.int64(1)).fit(X, Y)
+    (run_dir,) = (tmp_path / "results/runs/single").iterdir()
+    loaded = load(run_dir)
+    assert kept.predict_proba(X).tolist() == loaded.predict_proba(X).tolist() == tiny.predict_proba(X).tolist()
+    again = clone(loaded).set_params(results=None).fit(X, Y)
+    assert again.predict_proba(X).tolist() == loaded.predict_proba(X).tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "texts", "labels", "error", "said"),
+    [
+        ({}, X, None, ValueError, "requires y to be passed, but the target y is None"),
+        ({}, X, Y[:-1], ValueError, "a label for each text, not 239 labels for 240 texts"),
+        ({}, X, ["yes"] * 240, ValueError, r"y has only 1 class \(yes\)"),
+        ({}, X, ["a", "b", "c"] * 80, ValueError, r"Leave the others out \(a, b, c\)"),
+        ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
+        ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
+        ({"choice": "net"}, X, Y, UsageError, "choice='net': valid are network, baseline, both"),
+        ({"changes": {"model.hiden_size": 3}}, X, Y, ConfigError, "did you mean 'hidden_size'"),
+        ({"changes": {"elmo.model": "tiny"}}, X, Y, UsageError, "'tiny' lies in a folder of results"),
+        ({}, X[:6], Y[:6], DataError, "or give more tweets"),
+    ],
+)  # fmt: skip
+def test_fit_refuses_in_a_line(
+    tiny: SentimentClassifier, changes: dict[str, Any], texts: Any, labels: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        tiny.set_params(**changes).fit(texts, labels)
+
+
+def test_what_needs_a_fitted_classifier_says_so(tiny: SentimentClassifier) -> None:
+    for ask in (tiny.predict, tiny.knows, tiny.explain):
+        with pytest.raises(NotFittedError):
+            ask(TEXTS)  # type: ignore[operator]
+    assert not hasattr(tiny, "name")
+
+
+class _Counting(TextModel):
+    """Says something of any text, so that scikit-learn's tests train nothing."""
+
+    name = "counting"
+
+    def __init__(self, config: RunConfig, *_: Any) -> None:
+        self.config = config
+
+    def read_texts(self, texts: Any) -> Reading:
+        return Reading(np.array([sum(map(ord, text)) % 97 / 97 for text in texts]), np.ones(len(texts), bool))
+
+
+class _OfNumbers(SentimentClassifier):
+    """Takes the tables of scikit-learn's tests: each row is a text."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = InputTags()
+        return tags
+
+
+_NUMBERS = "texts are no numbers: they have no features, no type and no sparse form, and any number is a text"
+NOT_FOR_TEXTS = {
+    f"check_{name}": _NUMBERS
+    for name in ("n_features_in_after_fitting", "n_features_in", "dtype_object", "estimators_empty_data_messages",
+                 "estimators_nan_inf", "estimator_sparse_tag", "estimator_sparse_array", "estimator_sparse_matrix",
+                 "fit1d", "fit2d_predict1d")
+} | {"check_classifiers_train": "learns nothing here: training is what other tests see"}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # from scikit-learn's own look at labels
+def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.warns(SkipTestWarning, match="requires input"):
+        check_estimator(SentimentClassifier())
+    checked = library._checked
+
+    def rows(table: Any, method: str) -> Any:
+        array = np.asarray(table)
+        return checked([str(row) for row in array.tolist()] if array.ndim == 2 else table, method)
+
+    monkeypatch.setattr(library, "_checked", rows)
+    monkeypatch.setattr(library, "_train", _Counting)
+    check_estimator(_OfNumbers(), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)
 
 
 SCRIPT = """

@@ -141,7 +141,7 @@ def understand(config: DataConfig, given: Collection[str]) -> Understanding | No
     guessed: dict[str, Any] = {name: key for name, key, usual in found if key != usual}
     labels = config.labels
     if not {_NEGATIVE, _POSITIVE} & {*given} and {one.lower() for one in label.counts} - label_meanings(labels).keys():
-        negative, positive = _known_pair(path, label)
+        negative, positive = _meant_pair(path, label)
         guessed |= {_NEGATIVE: [negative], _POSITIVE: [positive]}
         reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
         labels = labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
@@ -192,18 +192,26 @@ def _column(
     return fitting[0]
 
 
-def _known_pair(path: Path, column: TableColumn) -> tuple[str, str]:
-    """The negative and the positive label, if the two that occur are words that everybody knows."""
-    values = {value.lower(): value for value in column.counts}
+def known_pair(labels: Collection[str]) -> tuple[str, str] | None:
+    """The negative and the positive one of two labels, if they are words that everybody knows."""
+    values = {value.lower(): value for value in labels}
     for negative, positive in _PAIRS:
         if values.keys() == {negative, positive}:
             return values[negative], values[positive]
+    return None
+
+
+def _meant_pair(path: Path, column: TableColumn) -> tuple[str, str]:
+    """The negative and the positive label of a table."""
+    if pair := known_pair(column.counts):
+        return pair
+    values = {value.lower() for value in column.counts}
     most = column.counts.most_common(_SHOWN_VALUES)
     found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in most)
     more = ", ..." if len(values) > _SHOWN_VALUES else ""
     first, second = [*(value for value, _ in most), "VALUE"][:2]
     say = f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"
-    if values.keys() >= {"1", "2", "4", "5"}:
+    if values >= {"1", "2", "4", "5"}:
         say = "--positive 4 --positive 5 --negative 1 --negative 2 --set data.labels.ignored=3"
     raise UsageError(
         f"{path}: column {column.name} has labels whose meaning is not known: {found}{more}. Say which are which: {say}"

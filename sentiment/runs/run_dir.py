@@ -139,6 +139,7 @@ class Results:
     Attributes:
         downloads: source files as they were downloaded.
         elmo_models: files of published ELMo models.
+        tables: texts and labels that a program gave in place of a file.
         corpora: one folder for each prepared corpus.
         word_vectors: one folder for each set of word vectors that was learned here, with a record of what from.
         pretrained: one run directory for each language model that was trained here, with the model's two files.
@@ -155,6 +156,7 @@ class Results:
     downloads = FolderEntry("data", "downloads")
     elmo_models = FolderEntry("data", "elmo")
     encoders = FolderEntry("data", "encoders")
+    tables = FolderEntry("data", "tables")
     corpora = FolderEntry("data", "corpora")
     word_vectors = FolderEntry("data", "word-vectors")
     pretrained = FolderEntry("data", "pretrained")
