@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from sentiment.files import ROOT
+
 FILES = sorted(path for package in ("sentiment", "jobs", "report") for path in (ROOT / package).rglob("*.py"))
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MOST_PARAMETERS = 6
@@ -29,22 +30,13 @@ WORDS = {
 LOCAL_WORDS = {"slot": ("jobs/",), "submission": ("jobs/",), "desk": (), "herald": (), "floor": ()}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def _public_classes() -> dict[str, list[str]]:
-    homes = defaultdict(list)
-    for file, tree in TREES.items():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes[node.name].append(file)
-    return homes
-
-
-def _functions() -> Iterator[tuple[str, Function]]:
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, Function):
-                yield file, node
+FUNCTIONS = [(file, node) for file, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, Function)]
+PUBLIC = [
+    (file, node)
+    for file, tree in TREES.items()
+    for node in tree.body
+    if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+]
 
 
 def _is_command(function: Function) -> bool:
@@ -62,13 +54,13 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
                 yield name
 
 
-def test_no_two_public_classes_share_a_name() -> None:
-    assert {name: files for name, files in _public_classes().items() if len(files) > 1} == {}
-
-
-@pytest.mark.parametrize("word", WORDS)
-def test_a_word_of_the_design_names_a_class_in_its_own_place_only(word: str) -> None:
-    assert all(file.startswith(WORDS[word]) for file in _public_classes().get(word, []))
+def test_public_classes_have_names_of_their_own_and_words_of_the_design_stand_in_their_place() -> None:
+    homes = defaultdict(list)
+    for file, node in PUBLIC:
+        if isinstance(node, ast.ClassDef):
+            homes[node.name].append(file)
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+    assert [word for word in WORDS for file in homes[word] if not file.startswith(WORDS[word])] == []
 
 
 @pytest.mark.parametrize("word", LOCAL_WORDS)
@@ -82,50 +74,28 @@ def test_a_word_with_one_meaning_is_used_for_nothing_else(word: str) -> None:
     assert users == set()
 
 
-def test_no_function_takes_more_than_six_parameters() -> None:
-    long = []
-    for file, function in _functions():
-        arguments = function.args
-        names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-        number = len([name for name in names if name not in ("self", "cls")])
-        if number > MOST_PARAMETERS and not _is_command(function):
-            long.append(f"{file}:{function.lineno} {function.name}: {number}")
-    assert long == []
-
-
-def test_functions_are_short() -> None:
+def test_functions_are_short_and_take_at_most_six_parameters() -> None:
     """Docstrings count for nothing, since they should be as long as they need to be."""
     long = []
-    for file, function in _functions():
-        first = function.body[0]
+    for file, function in FUNCTIONS:
+        first, arguments = function.body[0], function.args
         docstring = ast.get_docstring(function) is not None
-        start = (first.end_lineno or 0) + 1 if docstring else first.lineno
-        lines = (function.end_lineno or 0) - start + 1
-        if lines > MOST_LINES_OF_A_FUNCTION:
-            long.append(f"{file}:{function.lineno} {function.name}: {lines}")
+        lines = (function.end_lineno or 0) - ((first.end_lineno or 0) if docstring else first.lineno - 1)
+        names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        number = 0 if _is_command(function) else len(names - {"self", "cls"})
+        if lines > MOST_LINES_OF_A_FUNCTION or number > MOST_PARAMETERS:
+            long.append(f"{file}:{function.lineno} {function.name}: {lines} lines, {number} parameters")
     assert long == []
 
 
-def test_files_hold_one_concept() -> None:
-    assert [f"{path}: {n}" for path in TREES if (n := _lines(path)) > MOST_LINES_OF_A_FILE] == []
-
-
-def test_there_is_no_place_for_everything() -> None:
+def test_files_hold_one_concept_and_none_is_a_place_for_everything() -> None:
+    lines = {file: (ROOT / file).read_text(encoding="utf-8").count("\n") for file in TREES}
+    assert {file: number for file, number in lines.items() if number > MOST_LINES_OF_A_FILE} == {}
     names = {Path(path).stem for path in TREES}
     assert not names & {"utils", "util", "common", "helpers", "misc", "manager", "core"}
 
 
 def test_every_public_thing_says_what_it_is() -> None:
-    silent = []
-    for file, tree in TREES.items():
-        if ast.get_docstring(tree) is None:
-            silent.append(file)
-        for node in tree.body:
-            public = isinstance(node, (*Function.__args__, ast.ClassDef)) and not node.name.startswith("_")
-            if public and ast.get_docstring(node) is None:
-                silent.append(f"{file}:{node.lineno} {node.name}")
+    silent = [file for file, tree in TREES.items() if ast.get_docstring(tree) is None]
+    silent += [f"{file}:{node.lineno} {node.name}" for file, node in PUBLIC if ast.get_docstring(node) is None]
     assert silent == []
-
-
-def _lines(file: str) -> int:
-    return (ROOT / file).read_text(encoding="utf-8").count("\n")

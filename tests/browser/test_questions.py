@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from scipy.stats import binomtest
 
 from sentiment.runs.run_dir import Results
-from tests.report.written import read_table
+from tests.report.made_up import read_table
 
 pytestmark = pytest.mark.browser
 

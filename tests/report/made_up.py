@@ -1,13 +1,14 @@
 """A study of invented runs, written in an instant by the project's own records: the same numbers on every machine."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,6 +36,7 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from sentiment.training.task import judge_overfit, measure
 
+Spec = dict[str, Any]
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}
 BASE: dict[str, Any] = {
     "data": {"source": "invented.csv", "tests": {"manual": {"path": "more.csv"}}},
@@ -128,7 +130,7 @@ class Study:
         _write_epochs(run_dir, metrics["validation"], train)
         _write_predictions(run_dir, scores)
         data = fingerprint(config.data.model_dump(mode="json"))
-        self._write_corpus(data, scores)
+        self._write_corpus(data, config.data.train_rows or 400, scores)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
@@ -168,7 +170,7 @@ class Study:
         )
         return run_dir
 
-    def _write_corpus(self, data: str, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
+    def _write_corpus(self, data: str, trained: int, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
         folder = self.results.corpus_dir(data)
         if folder.exists():
             return
@@ -186,9 +188,30 @@ class Study:
         n = len(columns["id"])
         table = {"row": np.arange(n), **columns, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
         pq.write_table(pa.table(table), folder / TWEETS_FILE)
-        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": 20, **self.parts}.items()}
+        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": trained, **self.parts}.items()}
         report = {"read": 300, "kept": 280, "duplicates": 20, "contradictory": 1, "types": 500, "parts": counts}
         write_json(folder / "manifest.json", {"report": report})
+
+
+def nodes(spec: Any) -> Iterator[Spec]:
+    """All objects within a specification of Vega-Lite, but for rows of data."""
+    if isinstance(spec, dict):
+        yield spec
+        spec = [value for name, value in spec.items() if name != "values"]
+    for one in spec if isinstance(spec, list) else ():
+        yield from nodes(one)
+
+
+def rows_with(spec: Spec, *fields: str) -> list[dict[str, Any]]:
+    """The rows of the first data in a specification that has these fields."""
+    data = [node["data"]["values"] for node in nodes(spec) if isinstance(node.get("data"), dict)]
+    return next(list(values) for values in data if values and set(fields) <= values[0].keys())
+
+
+def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a table of the report in `folder`; what is empty is None."""
+    table = pd.read_csv(folder / "tables" / f"{name}.csv").astype(object)
+    return table.where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
 
 
 def attempt(**changes: Any) -> Attempt:

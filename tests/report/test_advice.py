@@ -18,8 +18,7 @@ from report.sections.answer import answer, warnings
 from report.sections.models import leaderboard
 from report.statistics import Difference, Side
 from sentiment.runs.run_dir import Results
-from tests.report.chart_checks import rows_with
-from tests.report.made_up import Study, attempt
+from tests.report.made_up import Study, attempt, rows_with
 
 
 def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool = False) -> Findings:

@@ -1,70 +1,241 @@
-"""Every chart draws what run directories hold."""
+"""Every chart draws what run directories hold, and so does what readers explore in the page."""
 
+import base64
 import json
 import re
+import zlib
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from report.build import compose
+from report.compare.findings import Findings
+from report.read import CompletedRun
+from report.render import wording
 from report.render.charts import HALF, NARROW, WIDE, Axis, Figure, Point, line_figure, panel_figure
 from sentiment.runs.run_dir import Results
-from tests.report import chart_checks as checks
-from tests.report.made_up import Study
+from tests.report.made_up import Spec, Study, nodes, rows_with
 from tests.report.studies import LABELS, write_halved, write_labels, write_study
-from tests.report.written import Written, written_runs
 
-pytestmark = pytest.mark.slow
 
-Charted = list[tuple[Figure, list[Written]]]
+def _near(found: list[float], expected: list[float]) -> None:
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def _best(findings: Findings) -> CompletedRun:
+    assert findings.recommended
+    return findings.recommended.run
+
+
+def _grid(findings: Findings, figure: str) -> Any:
+    return next(grid for grid in findings.study.grids if figure.endswith(f"-{grid.name}"))
+
+
+def _test_predictions(run: CompletedRun) -> Any:
+    table = pq.read_table(run.run_dir.predictions_file).to_pandas()
+    return table[table["part"] == "test"]
+
+
+def _epochs(run: CompletedRun) -> list[dict[str, Any]]:
+    return [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+
+
+def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
+    """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
+    rows, best = rows_with(spec, "name", "value", "low", "high"), _best(findings).result
+    assert findings.recommended
+    assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
+    model = "combination" if "Mean of" in rows[0]["name"] else "metrics"
+    seeds = [getattr(run.result, model)["test"].accuracy for run in findings.recommended.configuration.runs]
+    _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
+    n = best.metrics["test"].n
+    for row in rows:
+        wilson = stats.binomtest(round(row["value"] / 100 * n), n).proportion_ci(method="wilson")
+        assert row["low"] < row["value"] < row["high"]
+        assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
+    drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
+    for name, of in (("Linear baseline", best.baseline), ("VADER\u2019s lexicon, not trained", best.lexicon)):
+        test = of["test"]
+        _near(drawn[name], [100 * one for one in (test.accuracy, test.accuracy_low, test.accuracy_high)])
+
+
+def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
+    for row in rows_with(spec, "name", "value", "low", "high", "shown"):
+        values = [row[key] for key in ("value", "low", "high")]
+        assert values[1] <= values[0] <= values[2]
+        digits = [float(one) for one in re.findall(r"[\d.]+", row["shown"])]
+        assert digits == pytest.approx([abs(one) for one in values], abs=0.051)
+
+
+def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
+    """Training and validation after each epoch, as logged, and the epoch that is kept."""
+    rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), _best(findings)
+    panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "F1 (%)": ("f1", 100)}
+    expected = {
+        (panel, part, row["epoch"]): times * row[key][metric]
+        for panel, (metric, times) in panels.items()
+        for key, part in (("train", "training"), ("validation", "validation"))
+        for row in _epochs(run)
+    }
+    assert {(row["panel"], row["part"], row["epoch"]): row["value"] for row in rows} == pytest.approx(expected)
+    assert {row["epoch"] for row in rows if row["best"]} == {run.result.best_epoch}
+
+
+def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
+    """The share of positive tweets in ten groups of similar probability."""
+    test, rows = _test_predictions(_best(findings)), rows_with(spec, "group", "x", "value", "low", "high")
+    labels = test["label"].to_numpy()
+    for name, column in (("net", "score"), ("linear baseline", "baseline")):
+        scores = test[column].to_numpy(float)
+        groups = np.array_split(np.argsort(scores, kind="stable"), 10)
+        bounds = [stats.binomtest(int(labels[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups]
+        for key, expected in (
+            ("x", [scores[one].mean() for one in groups]),
+            ("value", [labels[one].mean() for one in groups]),
+            ("low", [one.low for one in bounds]),
+            ("high", [one.high for one in bounds]),
+        ):
+            _near([row[key] for row in rows if row["group"] == name], [100 * float(one) for one in expected])
+    for key in ("x", "value"):
+        _near([row[key] for row in rows if row["group"] == "calibrated"], [0, 100])
+
+
+def _check_attention(_: str, spec: Spec, findings: Findings) -> None:
+    """The weights of each tweet's tokens, in even shares: the mean over hops of those of the file."""
+    runs = [one.completed.run_dir for one in findings.study.runs if one.completed]
+    file = next(one.attention_file for one in runs if one.attention_file.exists())
+    means = [np.mean(json.loads(line)["weights"], axis=0) for line in file.read_text().splitlines()]
+    lines: dict[float, list[Any]] = defaultdict(list)
+    for row in rows_with(spec, "token", "times", "x", "y"):
+        lines[row["y"]].append((row["x"], round(row["times"], 4)))
+    drawn = {(times, place) for line in lines.values() for place, (_, times) in enumerate(sorted(line))}
+    assert drawn == {(round(float(w) * len(mean), 4), place) for mean in means for place, w in enumerate(mean)}
+
+
+def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
+    """Each trial's line passes its settings in their order, and ends at its validation F1."""
+    trials = _grid(findings, name).completed
+    lines: dict[int, list[Any]] = defaultdict(list)
+    for row in sorted(rows_with(spec, "trial", "axis", "height", "score"), key=lambda row: row["axis"]):
+        lines[row["trial"]].append(row)
+    scores = sorted(100 * run.result.metrics["validation"].f1 for run in trials)
+    _near(sorted(line[-1]["score"] for line in lines.values()), scores)
+    for line in lines.values():
+        _near([line[-1]["height"]], [(line[-1]["score"] - scores[0]) / (scores[-1] - scores[0])])
+    for parameter in ("training.learning_rate", "model.dropout"):
+        title = wording.parameter_name(parameter)
+        axis = next(row["axis"] for row in rows_with(spec, "axis", "title") if row["title"].split("|")[0] == title)
+        by_value = [
+            [line[axis]["height"] for line in lines.values() if f"{shown}," in line[0]["said"].replace(";", ",")]
+            for shown in (
+                wording.setting(parameter, one) for one in sorted({run.settings[parameter] for run in trials})
+            )
+        ]
+        assert sum(map(len, by_value)) == len(trials)
+        assert max(by_value[0]) < 0.05
+        assert min(by_value[-1]) > 0.95
+        assert all(max(less) < min(more) for less, more in pairwise(by_value))
+
+
+def _check_importance(_: str, spec: Spec, _findings: Findings) -> None:
+    """What the score depends on comes first; shares are of one whole."""
+    rows = rows_with(spec, "name", "value", "low", "high")
+    assert rows[0]["name"].startswith("learning rate (+")
+    assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
+    assert sum(row["value"] for row in rows) == pytest.approx(100, abs=40)
+    assert all(row["low"] - 1e-6 <= row["value"] <= row["high"] + 1e-6 for row in rows)
+
+
+def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
+    """Means over seeds by the number of labels, and the baseline's accuracy."""
+    for row in rows_with(spec, "group", "x", "value", "low", "high"):
+        same = [one for one in _grid(findings, name).completed if (one.config.data.train_rows or 400) == row["x"]]
+        if row["group"] == "linear baseline":
+            baselines = [100 * run.result.baseline["test"].accuracy for run in same]
+            assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in baselines)
+        else:
+            vectors = "word2vec" if "word2vec" in row["group"] else None
+            seeds = [one.result.metrics["test"] for one in same if one.config.embedding.pretrained == vectors]
+            _near([row["value"]], [100 * float(np.mean([one.accuracy for one in seeds]))])
+        assert row["low"] < row["value"] < row["high"]
+
+
+def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
+    """Every trial's score after each epoch, by whether it was trained to the end."""
+    expected = sorted(
+        (bool(run.completed), row["epoch"], round(100 * row["validation"]["accuracy"], 4))
+        for run in _grid(findings, name).runs
+        for row in run.run_dir.read_metrics()
+        if row["kind"] == "epoch"
+    )
+    rows = rows_with(spec, "group", "x", "value")
+    assert expected == sorted((row["group"] == "trained to the end", row["x"], round(row["value"], 4)) for row in rows)
+    said = [float(row["said"].split(": ")[-1].removesuffix(" %")) for row in rows]
+    assert said == pytest.approx([row["value"] for row in rows], abs=0.051)
+
+
+CHECKS: dict[str, Callable[[str, Spec, Findings], None]] = {
+    "answer": _check_answer,
+    "question-": _check_question,
+    "curves-best": _check_curves,
+    "reliability": _check_reliability,
+    "attention": _check_attention,
+    "parallel-": _check_parallel,
+    "importance-": _check_importance,
+    "labels-": _check_labels,
+    "rungs-": _check_rungs,
+}
 
 
 @pytest.fixture(scope="module")
-def charted(tmp_path_factory: pytest.TempPathFactory) -> Charted:
-    """All kinds of figures, each with the runs that it is about."""
+def charted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Figure, Findings]]:
+    """All kinds of figures, each with what it is of."""
     whole, halved, labelled = (Results(tmp_path_factory.mktemp(name)) for name in ("whole", "halved", "labelled"))
     studies = [write_study(whole, 48), Study(halved), Study(labelled)]
     write_halved(studies[1])
     skills = [(vectors, rows) for vectors in (None, "word2vec") for rows in LABELS]
     write_labels(studies[2], {one: 0.3 + 0.3 * number for number, one in enumerate(skills)})
-    _count_labels(labelled)
-    found = []
-    for study in studies:
-        figures = [block for block in compose(study.findings()).blocks if isinstance(block, Figure)]
-        wanted = [one for one in figures if study is studies[0] or one.name.startswith(("rungs-", "labels-"))]
-        found += [(figure, written_runs(study.results.root)) for figure in wanted]
-    return found
+    return [
+        (figure, findings)
+        for findings in (study.findings() for study in studies)
+        for figure in compose(findings).blocks
+        if isinstance(figure, Figure)
+        and (findings.study.results is whole or figure.name.startswith(("rungs-", "labels-")))
+    ]
 
 
-def _count_labels(results: Results) -> None:
-    """Let each corpus say that it has as many training tweets as was asked for."""
-    for run in written_runs(results.root):
-        data = json.loads((run.path / "run.json").read_text())["data_fingerprint"]
-        path = results.corpus_dir(data) / "manifest.json"
-        manifest, rows = json.loads(path.read_text()), run.settings["data.train_rows"] or checks.ALL_LABELS
-        manifest["report"]["parts"]["train"] = {"rows": rows, "positive": rows // 2}
-        path.write_text(json.dumps(manifest))
-
-
-def test_every_chart_draws_what_the_run_directories_hold(charted: Charted) -> None:
+@pytest.mark.slow
+def test_every_chart_draws_what_the_run_directories_hold(charted: list[tuple[Figure, Findings]]) -> None:
     drawn = set()
-    for figure, runs in charted:
-        kind = next(prefix for prefix in checks.CHECKS if figure.name.startswith(prefix))
-        checks.axes_ascend(figure.spec)
-        checks.CHECKS[kind](figure.name, figure.spec, runs)
+    for figure, findings in charted:
+        for node in nodes(figure.spec):
+            domain = node.get("domain", [])
+            numbers = [one for one in domain if isinstance(one, int | float)] if isinstance(domain, list) else []
+            assert (node.get("reverse", False), numbers) == (False, sorted(numbers)), "an axis is turned round"
+        kind = next(prefix for prefix in CHECKS if figure.name.startswith(prefix))
+        CHECKS[kind](figure.name, figure.spec, findings)
         drawn.add(kind)
-    assert drawn == set(checks.CHECKS)
+    assert drawn == set(CHECKS)
 
 
-def test_drawings_of_all_widths_draw_the_same_data(charted: Charted) -> None:
+@pytest.mark.slow
+def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, Findings]]) -> None:
     for figure, _ in charted:
         if figure.name == "attention":
             continue  # lines break where they have to
-        values = [[node["data"] for node in checks.nodes(figure.build(width)) if "data" in node]
+        values = [[node["data"] for node in nodes(figure.build(width)) if "data" in node]
                   for width in (WIDE, HALF, NARROW)]  # fmt: skip
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
     score = {"loss": 50.0, "accuracy": 0.5, "f1": 0.5}
@@ -75,3 +246,29 @@ def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
     expected = [str(epoch) for epoch in range(1, last + 1)]
     for svg, times in ((panels, 3), (lines, 1)):
         assert [one for one in re.findall(r">([\d.]+)</text>", svg) if 1 <= float(one) <= last] == expected * times
+
+
+def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> None:
+    for seed, emptied in ((1, 0), (2, 7), (3, 0)):
+        text = {"data.text.stop_words": "all"} if emptied else {}
+        study.single({"seed": seed} | text, skill=0.3 * seed, emptied=emptied)
+    findings = study.findings()
+    runs = {run.run_id: run.completed for run in findings.study.runs if run.completed}
+    assert findings.learned.keys() == runs.keys()
+    for run_id, curves in findings.learned.items():
+        for part, metric in ((part, metric) for part in ("train", "validation") for metric in ("loss", "accuracy")):
+            logged = [row[part][metric] for row in _epochs(runs[run_id])]
+            assert curves[f"{part}_{metric}"] == pytest.approx(logged, abs=1e-4), (run_id, part, metric)
+    assert len({json.dumps(one) for one in findings.learned.values()}) == len(runs)
+    answers = findings.packed
+    assert answers
+    unpacked = {name: zlib.decompress(base64.b64decode(answers[name])) for name in ("right", "known", "labels")}
+    right, known = (
+        np.unpackbits(np.frombuffer(unpacked[name], np.uint8).reshape(len(runs), -1), axis=1, count=answers["n"]) == 1
+        for name in ("right", "known")
+    )
+    for place, run_id in enumerate(answers["ids"]):
+        test = _test_predictions(runs[run_id])
+        assert known[place].sum() == len(test) in (113, 120)
+        np.testing.assert_array_equal(right[place][known[place]], (test["score"] >= 0.5) == (test["label"] == 1))
+    assert list(unpacked["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()

@@ -14,10 +14,8 @@ from report.read import load_study
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
 from sentiment.runs.run_dir import Results
-from tests.report.chart_checks import rows_with
-from tests.report.made_up import PARTS, Study
+from tests.report.made_up import PARTS, Study, read_table, rows_with
 from tests.report.studies import LABELS, write_halved, write_labels
-from tests.report.written import read_table
 
 _CELLS: list[dict[str, Any]] = [{"model.cell": cell, "seed": seed} for cell in ("lstm", "gru") for seed in (1, 2)]
 

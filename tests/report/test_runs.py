@@ -20,8 +20,7 @@ from sentiment.config_file import load_config, resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
-from tests.report.made_up import BASE, Study, attempt
-from tests.report.written import read_table
+from tests.report.made_up import BASE, Study, attempt, read_table
 
 
 def test_nothing_to_report_and_an_unknown_grid_are_clear_messages(study: Study, invented: Study) -> None:
