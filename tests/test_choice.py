@@ -20,9 +20,9 @@ from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.runs.records import LEXICON, MODEL_NAMES, PARTS, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
+from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
-from tests.test_command_line import invoke, refused
 
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 

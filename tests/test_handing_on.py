@@ -27,7 +27,7 @@ from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.model import load
 from sentiment.runs.records import MODEL_NAMES, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.test_command_line import invoke
+from tests.commands import invoke
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 

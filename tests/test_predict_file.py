@@ -28,9 +28,9 @@ from sentiment.inference.stored import load_model
 from sentiment.inference.terminal import lines_at_once
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
+from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets
-from tests.test_command_line import invoke, refused
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
 LABELS = ["positive", "negative", None, None, "positive"]

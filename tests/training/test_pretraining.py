@@ -31,11 +31,11 @@ from sentiment.training import pretraining as pretraining_run
 from sentiment.training.experiment import run_experiment
 from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import RunContext, Stop, StopRequest
+from tests.commands import invoke
 from tests.data.made_up import tweets, write_table
 from tests.encoders.oracle import needs_allennlp
 from tests.encoders.tweets import largest_difference
 from tests.small_runs import StopWhen, digest_of
-from tests.test_command_line import invoke
 
 SMALL: dict[str, Any] = {"epochs": 2, "min_count": 1, "batch_size": 32, "held_out": 20, "log_every": 1}
 QUIET = Console(lambda _line: None, silent)
