@@ -1,7 +1,6 @@
 """The program as a library: `load`, `train`, and an estimator that behaves as scikit-learn's do."""
 
 import io
-import os
 import pickle
 import subprocess
 import sys
@@ -24,7 +23,6 @@ from sklearn.utils.estimator_checks import check_estimator
 from sentiment import model as library
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, UsageError
-from sentiment.files import ROOT
 from sentiment.model import SentimentClassifier, load, train
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
@@ -297,28 +295,3 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(library, "_checked", rows)
     monkeypatch.setattr(library, "_train", _Counting)
     check_estimator(_OfNumbers(), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-print("started", file=open("starts.txt", "a"))
-from sentiment.config import DataConfig
-from sentiment.data import preparation
-from sentiment.data.corpus import prepare_corpus
-from sentiment.runs.run_dir import Results
-
-preparation._LOTS_WORTH_WORKERS = 1
-corpus = prepare_corpus(DataConfig(source="tweets.csv"), Results(Path("results")), workers=2)
-print(len(corpus.labels), Path(sys.modules["__main__"].__file__).name)
-"""
-
-
-def test_script_that_trains_is_not_started_again_by_its_workers(tmp_path: Path) -> None:
-    write_tweets(tmp_path / "tweets.csv", invented_tweets(400))
-    (tmp_path / "script.py").write_text(SCRIPT)
-    command, env = [sys.executable, "script.py"], os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == "script.py"
-    assert (tmp_path / "starts.txt").read_text() == "started\n"

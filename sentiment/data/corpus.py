@@ -1,36 +1,155 @@
-"""A prepared corpus: tweets as token numbers in flat arrays on disk, named by a hash of what they were made from."""
+"""A corpus: rows of all files cleaned, tokenised, rid of duplicates and split; flat arrays of token numbers on disk, in
+a folder that is named by a hash of what they were made from.
+"""
 
 import json
 import os
 import shutil
 import time
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import DataConfig, LabelledTable
 from sentiment.console import Progress, silent
-from sentiment.data.preparation import ARRAYS, CorpusReport, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
-from sentiment.data.text import thinning_of
+from sentiment.data.tables import CountedLines, Refusal, Row, RowCounter
+from sentiment.data.text import (
+    UNKNOWN,
+    Tokenizer,
+    TweetForms,
+    author_form,
+    author_key,
+    key_of,
+    stable_unit,
+    thinning_of,
+)
 from sentiment.errors import DataError
 from sentiment.files import fingerprint, sync_folder, write_json
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import PARTS, Part
+from sentiment.runs.records import PARTS, Part, Record
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
+# `offsets` are lengths until all rows are known.
+_PIECES = {
+    "token_ids": np.int32,
+    "offsets": np.int64,
+    "labels": np.int8,
+    "parts": np.int8,
+    "keys": np.int64,
+    "authors": np.int64,
+    "weights": np.float32,
+}
+ARRAYS = (*_PIECES, "withheld")
 MANIFEST, TYPES = "manifest.json", "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 _STALE_SECONDS = 24 * 3600
+
+# The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
+TRAIN, VALIDATION, TEST = range(len(PARTS))
+
+
+def part_code(author: str, form: str, config: DataConfig) -> int:
+    """TRAIN, VALIDATION or TEST, by the author if known, so that all tweets of an author are in one part.
+
+    With folds each author, or text, is in the test part of one fold and of no other.
+
+    Args:
+        author: the author's form.
+        form: the tweet's form, which decides if the author is not known.
+    """
+    whose, kind = (author, "user") if author else (form, "text")
+    validation_fraction, folds = config.validation_fraction, config.folds
+    if folds is None:
+        unit = stable_unit(whose, kind)
+        if unit < config.test_fraction:
+            return TEST
+        return VALIDATION if unit < config.test_fraction + validation_fraction else TRAIN
+    if int(stable_unit(whose, f"{kind}, folds") * folds) + 1 == config.fold:
+        return TEST
+    of_the_rest = validation_fraction * folds / (folds - 1)
+    return VALIDATION if stable_unit(whose, f"{kind}, validation of fold {config.fold}") < of_the_rest else TRAIN
+
+
+# Why a row is not kept, though it could be read.
+DUPLICATE = "duplicates dropped"
+CONTRADICTION = "duplicates dropped, whose label is the other one"
+RESERVED = "dropped from training since a further test set holds their text or author"
+IGNORED = "left out: neutral or ignored label"
+HELD_OUT = "of data.extra_train dropped since validation or test hold their text or author"
+SURPLUS = "left out by data.train_rows"
+NO_TOKEN = "left out: no token left"  # noqa: S105
+
+
+class PartCount(Record):
+    """The size of one part."""
+
+    rows: int
+    positive: int
+
+
+class TableCount(Record):
+    """What became of the rows of a further table.
+
+    Attributes:
+        kept: in a test set of its own, or in the training part.
+        held_out: of a table for training alone, left out since validation or test hold the text or the author.
+    """
+
+    file: str
+    read: int
+    kept: int
+    held_out: int
+
+
+class CorpusReport(Record):
+    """What became of the rows: kept, left out and refused add up to `read`.
+
+    Attributes:
+        tests: further test sets by name.
+        extra_train: tables for training alone.
+        read: rows of the source and of all further tables.
+        left_out: rows by the reason, such as DUPLICATE.
+        refused: rows that cannot be used, by the reason.
+    """
+
+    source: str
+    tests: dict[str, TableCount]
+    extra_train: tuple[TableCount, ...]
+    read: int
+    kept: int
+    left_out: dict[str, int]
+    refused: dict[str, CountedLines]
+    parts: dict[Part, PartCount]
+    tokens: int
+    types: int
+
+    def render_lines(self) -> list[str]:
+        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
+        lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
+        for extra in self.extra_train:
+            held_out = f"{extra.held_out:,} left out since validation or test hold their text or author"
+            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training; {held_out}")
+        for part, count in self.parts.items():
+            of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
+        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -82,9 +201,7 @@ class Corpus:
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]]]
 
 
-def prepare_corpus(
-    config: DataConfig, results: Results, progress: Progress = silent, workers: int | None = None
-) -> Corpus:
+def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent) -> Corpus:
     """The corpus of a configuration: from the cache if the same was asked for before, otherwise prepared now.
 
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or not
@@ -92,7 +209,6 @@ def prepare_corpus(
 
     Args:
         progress: told how many rows are prepared.
-        workers: number of processes; None takes the cores that this process may use. The result does not depend on it.
 
     Raises:
         DataError: the source cannot be used, the corpus cannot be written, or one that is there is damaged.
@@ -110,7 +226,7 @@ def prepare_corpus(
             if not final.exists():  # another process may have prepared it meanwhile
                 bound = _train_bound(config, results, progress)
                 with building_place(final) as folder:
-                    made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE, workers)
+                    made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE)
                     write_corpus(folder, known, *made)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
@@ -122,8 +238,8 @@ def _train_bound(config: DataConfig, results: Results, progress: Progress) -> fl
     if config.train_rows is None:
         return 1.0
     whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
-    numbers = np.sort(thinning_of(whole.keys[whole.rows("train")]))
-    return float(numbers[config.train_rows]) if config.train_rows < len(numbers) else 1.0
+    numbers = sorted(map(thinning_of, whole.keys[whole.rows("train")].tolist()))
+    return numbers[config.train_rows] if config.train_rows < len(numbers) else 1.0
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
@@ -259,3 +375,215 @@ def building_place(final: Path) -> Iterator[Path]:
         sync_folder(final.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# Rows that are decided on, numbered and written together; the order of the types depends on it.
+_LOT_ROWS = 4096
+_REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
+# Which file rows are of: the name of a test set, the number of a table for training alone, or None, the source itself.
+_Of = str | int | None
+
+
+class _Tweet(NamedTuple):
+    """A labelled row; `wanted` is false where `train_rows` leaves no room for it."""
+
+    row: Row
+    tokens: list[str]
+    key: int
+    author: int
+    part: int
+    wanted: bool
+
+
+class Preparation:
+    """Prepares the rows of a source.
+
+    Args:
+        train_bound: training rows whose thinning number (see `thinning_of`) is not below this are left out.
+    """
+
+    def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress, train_bound: float) -> None:
+        self._config, self._source = config, source
+        self._progress, self._train_bound = progress, train_bound
+        self._tokenizer = Tokenizer(config.text)
+        self._forms = TweetForms(beside=self._tokenizer)
+        self._part_names = (*PARTS, *source.tests)
+        # What later rows depend on. Held out are tweets and authors of further test sets, and of the validation and
+        # test parts if further tables are read: within one table the split itself keeps authors and copies apart.
+        self._held_out: set[int] = set()
+        self._held_out_authors: set[int] = set()
+        self._withheld: set[int] = set()
+        # Labels of the tweets that were read, by their keys: of each further test set, and of all other files.
+        self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
+        self._index: dict[str, int] = {}  # number of each type
+        self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
+        self._rows_written = 0
+        self._of: dict[_Of, Counter[str]] = defaultdict(Counter)
+        self._left_out: Counter[str] = Counter()
+        self._refused = RowCounter()
+
+    def run(self, tweets_file: Path) -> tuple[dict[str, npt.NDArray[Any]], list[str], CorpusReport]:
+        """Read, tokenise and write all rows; no text stays in memory.
+
+        Args:
+            tweets_file: is written as the rows come.
+
+        Returns:
+            The arrays of the corpus by name, the types in the order of their numbers, and what became of the rows.
+
+        Raises:
+            DataError: a file cannot be used, or the rows are not enough.
+            ConfigError: a file lacks a configured column.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {"row": pa.int64(), "id": pa.string(), "part": pa.dictionary(pa.int8(), pa.string())}
+        columns |= {"label": pa.int8(), "text": pa.string(), "tokens": pa.int32()}
+        with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
+            # First further test sets, because nothing of them may be trained on.
+            for part, (test, file) in enumerate(self._source.tests.items(), start=TEST + 1):
+                self._read(file, test, part, writer)
+            self._read(self._source.main, None, None, writer)
+            # Last, when all is known that is held out.
+            for number, file in enumerate(self._source.extra_train):
+                self._read(file, number, TRAIN, writer)
+        name, read = self._source.main.name, sum(of["read"] for of in self._of.values())
+        if not read:
+            raise DataError(f"{name}: holds no rows")
+        malformed = self._refused.total()
+        if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * read):
+            raise DataError(
+                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_REFUSED_AT_MOST:.0%}: "
+                f"{self._refused.most_common()}"
+            )
+        arrays = {name: np.concatenate(pieces) for name, pieces in self._pieces.items()}
+        arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])
+        arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
+        return arrays, list(self._index), self._report(arrays, read)
+
+    def _read(self, file: TweetFile, of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
+        what = of if isinstance(of, str) else "tweets" if of is None else "further training tweets"
+        prefix = "" if of is None else f"{of if isinstance(of, str) else file.name}: "
+        rows: list[Row] = []
+        number = 0
+        for number, row in enumerate(file.read(), start=1):
+            if isinstance(row, Refusal):
+                self._refused.add(prefix + row.reason, row.line)
+            elif row.label is None:
+                self._left_out[IGNORED] += 1
+            else:
+                rows.append(row)
+            if len(rows) == _LOT_ROWS:
+                self._take(rows, of, part, writer)
+                rows = []
+                self._progress(f"preparing {what}", number, file.total)
+        if rows:
+            self._take(rows, of, part, writer)
+        self._of[of]["read"] = number
+        self._progress(f"preparing {what}", number, number)
+
+    def _take(self, rows: list[Row], of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
+        """Number and write those of some labelled rows that are kept.
+
+        Args:
+            part: of all of them; None splits them.
+        """
+        import pyarrow as pa
+
+        tweets = self._digested(rows, part)
+        kept = [tweet for tweet in tweets if self._is_kept(of, tweet)]
+        used = list(chain.from_iterable(tweet.tokens for tweet in kept))
+        occurring = {*used}
+        for token in dict.fromkeys(chain.from_iterable(tweet.tokens for tweet in tweets if tweet.wanted)):
+            if token in occurring:
+                self._index.setdefault(token, len(self._index))
+        columns: dict[str, Sequence[Any]] = {
+            "token_ids": list(map(self._index.__getitem__, used)),
+            "offsets": [len(tweet.tokens) for tweet in kept],
+            "labels": [tweet.row.label for tweet in kept],
+            "parts": [tweet.part for tweet in kept],
+            "keys": [tweet.key for tweet in kept],
+            "authors": [tweet.author for tweet in kept],
+            "weights": [self._config.extra_train[of].weight if isinstance(of, int) else 1] * len(kept),
+        }
+        for name, values in columns.items():
+            self._pieces[name].append(np.array(values, _PIECES[name]))
+        first = self._rows_written
+        self._rows_written += len(kept)
+        columns |= {
+            "row": range(first, self._rows_written),
+            "id": [tweet.row.id for tweet in kept],
+            "part": pa.DictionaryArray.from_arrays(pa.array(columns["parts"], pa.int8()), self._part_names),
+            "label": columns["labels"],
+            "text": [tweet.row.text for tweet in kept],
+            "tokens": columns["offsets"],
+        }
+        if kept:
+            writer.write_table(pa.table({name: columns[name] for name in writer.schema.names}, writer.schema))
+
+    def _digested(self, rows: Sequence[Row], part: int | None) -> list[_Tweet]:
+        tokens = [self._tokenizer(row.text) for row in rows]
+        forms = [self._forms.of(row.text, of_row) for row, of_row in zip(rows, tokens, strict=True)]
+        users, keys = [author_form(row.user) for row in rows], list(map(key_of, forms))
+        parts = [part_code(*one, self._config) if part is None else part for one in zip(users, forms, strict=True)]
+        wanted = [code != TRAIN or thinning_of(key) < self._train_bound for code, key in zip(parts, keys, strict=True)]
+        return list(map(_Tweet, rows, tokens, keys, map(author_key, users), parts, wanted))
+
+    def _is_kept(self, of: _Of, tweet: _Tweet) -> bool:
+        """Whether a row stays. Only earlier rows of the main table decide about its validation and test rows."""
+        left_out, seen = self._left_out, self._seen[of if isinstance(of, str) else None]
+        row, _, key, author, part, wanted = tweet
+        extra, label = isinstance(of, int), row.label or 0
+        # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
+        is_copy, first = key in seen, seen.setdefault(key, label)
+        if not tweet.tokens:
+            left_out[NO_TOKEN] += 1
+        elif is_copy and not (extra and key in self._held_out):
+            left_out[DUPLICATE if first == label else CONTRADICTION] += 1
+        elif part == TRAIN and (key in self._held_out or author in self._held_out_authors):
+            self._withheld.add(key)
+            left_out[HELD_OUT if extra else RESERVED] += 1
+            self._of[of]["held_out"] += 1
+        elif not wanted:
+            left_out[SURPLUS] += 1
+        else:
+            self._of[of]["kept"] += 1
+            if isinstance(of, str) or (part != TRAIN and self._source.extra_train):
+                self._held_out.add(key)
+                self._held_out_authors |= {author} - {UNKNOWN}
+            return True
+        return False
+
+    def _report(self, arrays: dict[str, npt.NDArray[Any]], read: int) -> CorpusReport:
+        parts = {}
+        for code, part in enumerate(self._part_names):
+            labels = arrays["labels"][arrays["parts"] == code]
+            parts[part] = PartCount(rows=len(labels), positive=int(labels.sum()))
+            if part not in PARTS and not len(labels):
+                raise DataError(f"data.tests.{part}: {self._source.tests[part].name} has no usable row")
+            if part in PARTS and not 0 < labels.sum() < len(labels):
+                refused = f"; refused were {self._refused.most_common()}" if self._refused.total() else ""
+                raise DataError(
+                    f"{self._source.main.name}: the {part} part has {labels.sum():,} positive and "
+                    f"{len(labels) - labels.sum():,} negative tweets, but both are needed; {len(arrays['labels']):,} "
+                    f"of {read:,} rows are used{refused}: name all values of the label column (data.labels.positive, "
+                    "--positive VALUE; the same for negative), or give more tweets (some hundreds are needed for any "
+                    "conclusion), larger fractions for validation and test, or a larger data.train_rows"
+                )
+        return CorpusReport(
+            source=self._source.main.name,
+            tests={name: self._count_of(name, file) for name, file in self._source.tests.items()},
+            extra_train=tuple(self._count_of(*one) for one in enumerate(self._source.extra_train)),
+            read=read,
+            kept=len(arrays["labels"]),
+            left_out=dict(self._left_out),
+            refused=self._refused.counted(),
+            parts=parts,
+            tokens=len(arrays["token_ids"]),
+            types=len(self._index),
+        )
+
+    def _count_of(self, of: str | int, file: TweetFile) -> TableCount:
+        counts = {name: self._of[of][name] for name in TableCount.model_fields if name != "file"}
+        return TableCount.model_validate(counts | {"file": file.name})

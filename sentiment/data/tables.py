@@ -14,7 +14,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -36,13 +36,11 @@ class TableRecord(NamedTuple):
 
     Attributes:
         line: where it begins, counted from 1; in Parquet the number of the row.
-        lines: how many lines it spans.
         whole: the JSON object that it was.
     """
 
     line: int
     fields: Sequence[Any]
-    lines: int = 1
     whole: dict[str, Any] | None = None
 
 
@@ -54,7 +52,7 @@ class Refusal(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A tweet as its source has it; `line` and `lines` as in TableRecord.
+    """A tweet as its source has it; `line` as in TableRecord.
 
     Attributes:
         label: NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out.
@@ -65,7 +63,6 @@ class Row(NamedTuple):
     label: int | None
     text: str
     line: int
-    lines: int = 1
 
 
 Records = Iterator[TableRecord | Refusal]
@@ -216,7 +213,7 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
                     "it joins look like rows; double the quotes that belong to texts, or give the table as JSON Lines "
                     "or Parquet"
                 )
-        yield Refusal(line, reason) if reason else TableRecord(line, fields, len(taken))
+        yield Refusal(line, reason) if reason else TableRecord(line, fields)
         width = width or len(fields)
         line += len(taken)
 
@@ -369,7 +366,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
             except (ValueError, RecursionError, AttributeError):
                 yield Refusal(line, "not a JSON object")
             else:
-                yield TableRecord(line, [fields.get(name) for name in names], 1, value)
+                yield TableRecord(line, [fields.get(name) for name in names], value)
 
 
 def flat_fields(value: dict[str, Any]) -> dict[str, Any]:
@@ -451,7 +448,7 @@ def read_rows(
         if isinstance(record, Refusal):
             yield record
             continue
-        line, fields, lines, _ = record
+        line, fields, _ = record
         if len(fields) != len(table.names):
             yield Refusal(line, "wrong number of fields")
         elif reason := why_no_text(text := fields[text_at]):
@@ -464,7 +461,7 @@ def read_rows(
             identifier = as_text(fields[id_at]) if id_at is not None else ""
             user = as_text(fields[user_at]).strip() if user_at is not None else ""
             label = label_of(fields[label_at], line) if label_of else None
-            yield Row(identifier or str(line), user or None, label, text, line, lines)
+            yield Row(identifier or str(line), user or None, label, text, line)
 
 
 def _position(column: str | int, place: str, header: Sequence[str]) -> int:
@@ -541,9 +538,8 @@ class RowCounter:
     def add(self, reason: str, line: int) -> None:
         self._lines[reason].append(line)
 
-    def total(self, apart_from: Iterable[str] = ()) -> int:
-        """The number of rows that were counted for other reasons than these."""
-        return sum(len(lines) for reason, lines in self._lines.items() if reason not in apart_from)
+    def total(self) -> int:
+        return sum(map(len, self._lines.values()))
 
     def counted(self) -> dict[str, CountedLines]:
         """The rows by reason, in the order in which the reasons were first met."""
@@ -551,7 +547,7 @@ class RowCounter:
             reason: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for reason, lines in self._lines.items()
         }
 
-    def most_common(self, apart_from: Iterable[str] = ()) -> str:
-        """All reasons but these, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""
+    def most_common(self) -> str:
+        """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""
         found = sorted(self.counted().items(), key=lambda pair: -pair[1].count)
-        return "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in found if reason not in apart_from)
+        return "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in found)

@@ -260,20 +260,6 @@ class TokenRows:
         return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
 
 
-_tokenizer: Tokenizer
-
-
-def start_tokenizing(config: TextConfig) -> None:
-    """Make this process a worker that tokenises as a configuration says."""
-    global _tokenizer
-    _tokenizer = Tokenizer(config)
-
-
-def tokenize_in_worker(texts: Sequence[str]) -> TokenRows:
-    """The tokens of texts, in a process that `start_tokenizing` has prepared."""
-    return TokenRows.of_tweets(map(_tokenizer, texts))
-
-
 # The key of an author who is not known.
 UNKNOWN = 0
 
@@ -342,14 +328,9 @@ def author_key(form: str) -> int:
     return key_of(form) if form else UNKNOWN
 
 
-def thinning_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each tweet, which does not depend on its part: those below a bound are a uniform sample.
-
-    Args:
-        keys: (n,) of the tweets.
-    """
-    numbers = (keys.view(np.uint64) >> np.uint64(64 - _MANTISSA)).astype(np.float64)
-    return numbers * 2.0**-_MANTISSA
+def thinning_of(key: int) -> float:
+    """A number in [0, 1) for a tweet, which does not depend on its part: those below a bound are a uniform sample."""
+    return (key % 2**64 >> (64 - _MANTISSA)) * 2.0**-_MANTISSA
 
 
 def stable_unit(text: str, salt: str) -> float:

@@ -26,8 +26,7 @@ from sentiment.config import (
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
-from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
-from sentiment.data.preparation import TRAIN
+from sentiment.data.corpus import TRAIN, Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Refusal, Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR

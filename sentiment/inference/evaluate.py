@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from sentiment.config import DataConfig
 from sentiment.console import OUT, Progress, say
-from sentiment.data.corpus import open_corpus
-from sentiment.data.preparation import TRAIN, VALIDATION
+from sentiment.data.corpus import TRAIN, VALIDATION, open_corpus
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of

@@ -5,11 +5,12 @@ import gzip
 import io
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -32,20 +33,17 @@ from sentiment.data.tables import (
     open_table,
     why_no_text,
 )
-from sentiment.data.text import TokenRows, start_tokenizing, tokenize_in_worker
+from sentiment.data.text import TokenRows
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Reading, TextModel
-from sentiment.processes import WorkerProcesses, available_cores, in_order
+from sentiment.processes import available_cores
 from sentiment.runs.records import THRESHOLD
 
 CHUNK = 16_384  # texts that are best read together: sorted by length, they make batches that are full
 NO_WORDS = "no usable words"
-# With fewer chunks, starting processes costs more than it saves.
-_CHUNKS_WORTH_PROCESSES = 4
 # Threads suffice for a model, which computes without Python's lock; more would hold up what reads and writes.
 _MOST_THREADS = 4
-_MOST_PROCESSES = 3
 
 
 class _Row(NamedTuple):
@@ -56,26 +54,19 @@ class _Row(NamedTuple):
 
 def _read_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Reading]]:
     """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read."""
-    cores = 1 if model.sequential else available_cores()
-    threads = min(_MOST_THREADS, cores)
-    head = list(islice(chunks, _CHUNKS_WORTH_PROCESSES))
-    processes = min(_MOST_PROCESSES, cores // 2) if len(head) == _CHUNKS_WORTH_PROCESSES else 0
-    with ExitStack() as stack:
-        pool = ThreadPoolExecutor(threads, "predict", None if cores == 1 else _use_one_core)
-        stack.callback(pool.shutdown, cancel_futures=True)
-        tokenizing = None
-        if processes:
-            workers = WorkerProcesses(processes, "texts were tokenised", start_tokenizing, model.config.data.text)
-            tokenizing = stack.enter_context(workers)
-
-        def submit(chunk: list[_Row]) -> "Future[Reading]":
-            texts = [row.text for row in chunk if not row.refused]
-            if tokenizing is None:
-                return pool.submit(model.read_texts, texts)
-            rows = tokenizing.submit(tokenize_in_worker, texts)
-            return pool.submit(lambda: model.read(rows.result()))
-
-        yield from in_order(chain(head, chunks), submit, threads + 1 + 2 * processes)
+    threads = 1 if model.sequential else min(_MOST_THREADS, available_cores())
+    waiting: deque[tuple[list[_Row], Future[Reading]]] = deque()
+    pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else _use_one_core)
+    try:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(model.read_texts, [row.text for row in chunk if not row.refused])))
+            if len(waiting) > threads:
+                done, reading = waiting.popleft()
+                yield done, reading.result()
+        for done, reading in waiting:
+            yield done, reading.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _use_one_core() -> None:

@@ -8,10 +8,8 @@ import argparse
 import csv
 import gzip
 import resource
-import shutil
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,10 @@ import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig, VocabularyConfig
-from sentiment.data.corpus import building_place, open_corpus, prepare_corpus, write_corpus
-from sentiment.data.preparation import CorpusReport, PartCount
+from sentiment.data.corpus import CorpusReport, PartCount, building_place, open_corpus, prepare_corpus, write_corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
-from tests.benchmarks.timing import Spent, announce, spent
+from tests.benchmarks.timing import announce, spent
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 FILES = ("sentiment140_sample.csv.gz", "sentiment140_textonly.csv.gz", "sentiment140_slices_textonly.csv.gz")
@@ -84,20 +81,13 @@ def write_source(path: Path, tweets: list[tuple[str, str]]) -> None:
 
 def compare_preparation(source: Path, texts: list[str], results: Results) -> None:
     """Prepare all tweets, and loop over some of them before and after, since the machine's speed changes."""
-    config = DataConfig(source=str(source))
     plain = [seconds_of_plain_loop(texts, start) for start in range(ROUNDS)]
-    taken: dict[int | None, Spent] = {}
-    for workers in (1, None):
-        taken[workers] = spent(partial(prepare_corpus, config, results, workers=workers))
-        shutil.rmtree(results.root)
-        plain += [seconds_of_plain_loop(texts, start) for start in range(ROUNDS)]
+    took = spent(lambda: prepare_corpus(DataConfig(source=str(source)), results))
+    plain += [seconds_of_plain_loop(texts, start) for start in range(ROUNDS)]
     per_tweet = float(np.median(plain))
     print(f"plain loop over TweetTokenizer: {per_tweet * 1e6:.1f} us per tweet, {per_tweet * len(texts):.1f} s for all")
-    for workers, took in taken.items():
-        name = "one process" if workers == 1 else "all cores"
-        loop, projected = per_tweet * len(texts), took.clock / len(texts) * ALL_ROWS
-        ratios = f"{loop / took.clock:.2f} times as long, {loop / took.processor:.2f} times the processor"
-        print(f"prepare, {name}: {took}; the loop {ratios}; {ALL_ROWS:,} tweets: {projected:.0f} s")
+    ratio, projected = per_tweet * len(texts) / took.processor, took.clock / len(texts) * ALL_ROWS
+    print(f"prepare: {took}; the loop {ratio:.2f} times the processor; {ALL_ROWS:,} tweets: {projected:.0f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"largest memory, with all texts for the loop: {peak:.0f} MiB")
 
@@ -124,7 +114,7 @@ def open_large_corpus(results: Results, rows: int) -> None:
         "withheld": np.zeros(0, np.int64),
     }
     counts = dict.fromkeys(CorpusReport.model_fields, 0) | {"read": rows, "kept": rows}
-    nothing: dict[str, Any] = {"tests": {}, "extra_train": (), "left_out": {}, "refused": {}, "spanning": {}}
+    nothing: dict[str, Any] = {"tests": {}, "extra_train": (), "left_out": {}, "refused": {}}
     parts = {part: PartCount(rows=1, positive=1) for part in ("train", "validation", "test")}
     report = CorpusReport.model_validate(counts | nothing | {"source": "generated", "parts": parts})
     place = results.root / "large"

@@ -10,9 +10,18 @@ import pytest
 
 from sentiment.config import DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
-from sentiment.data import preparation
-from sentiment.data.corpus import FILES, MANIFEST, building_place, find_corpus, open_corpus, prepare_corpus
-from sentiment.data.preparation import CONTRADICTION, DUPLICATE, IGNORED, RESERVED
+from sentiment.data.corpus import (
+    CONTRADICTION,
+    DUPLICATE,
+    FILES,
+    IGNORED,
+    MANIFEST,
+    NO_TOKEN,
+    RESERVED,
+    building_place,
+    find_corpus,
+    open_corpus,
+)
 from sentiment.data.text import Tokenizer
 from sentiment.errors import DataError
 from sentiment.runs.records import PARTS
@@ -103,10 +112,10 @@ def test_rows_without_tokens_or_fields_are_refused_with_their_lines_and_many_mal
     text = TextConfig(mentions="remove", urls="remove")
     corpus = prepare(write_table(tmp_path / "few.csv", rows), results, text=text)
     refused = {reason: (rows.count, rows.lines) for reason, rows in corpus.report.refused.items()}
-    assert refused["no token left"] == (31, [2, 318, 319, 320, 321])
+    assert corpus.report.left_out == {NO_TOKEN: 31}
     assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
     assert corpus.lengths().min() > 0
-    assert "  31 refused: no token left (line 2, 318, 319, 320, 321, …)" in corpus.report.render_lines()
+    assert "  15 refused: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
     with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
         prepare(write_table(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
 
@@ -127,18 +136,6 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(
     with pytest.raises(DataError, match=message):
         prepare(write_table(tmp_path / "t.csv", rows), results)
     assert list((results.root / "data" / "corpora").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_any_number_of_workers_makes_the_same_files(
-    tmp_path: Path, table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preparation, "_LOT_ROWS", 50)
-    alone = prepare_corpus(DataConfig(source=str(table)), results, workers=1)
-    monkeypatch.setattr(preparation, "_LOTS_WORTH_WORKERS", 2)
-    shared = prepare_corpus(DataConfig(source=str(table)), Results(tmp_path / "other"), workers=2)
-    for name in (*FILES, MANIFEST):
-        assert (alone.path / name).read_bytes() == (shared.path / name).read_bytes()
 
 
 def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:

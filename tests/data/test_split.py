@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.config import DataConfig, TextConfig
-from sentiment.data.preparation import TEST, TRAIN, VALIDATION, part_code
+from sentiment.data.corpus import TEST, TRAIN, VALIDATION, part_code
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
 from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
 
