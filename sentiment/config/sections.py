@@ -558,10 +558,10 @@ class TrackingConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """How often to save; by default at the optimal interval for the measured cost of saving (Young 1974).
+    """How often to save; by default so that saves take a hundredth of the time.
 
     Attributes:
-        every_steps: save whenever this many steps have been done, instead of at the optimal interval.
+        every_steps: save whenever this many steps have been done, instead.
     """
 
     every_steps: PositiveInt | None = None

@@ -293,7 +293,6 @@ class Result(FileRecord):
     mixture: list[float] | None = None
     seconds_per_epoch: Annotated[float, Field(ge=0)]
     seconds_trained: Annotated[float, Field(ge=0)]
-    checkpoint_seconds: Annotated[float, Field(ge=0)]
     weights_sha256: str
     files_sha256: dict[str, str]
 

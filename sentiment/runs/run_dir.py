@@ -215,7 +215,6 @@ class RunDir:
         record_file: provenance and attempts.
         metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth for learning
             curves.
-        timings_file: a JSON row for each epoch and each save of all attempts, with their seconds.
         checkpoints: during training the newest two states to resume from; afterwards `best` and `last`.
         best_weights: the weights of the best epoch, once training has finished; `last_weights` those of the last one.
         vocabulary_file: the types of the learned embedding, one on each line.
@@ -239,7 +238,6 @@ class RunDir:
     config_file = FolderEntry("config.json")
     record_file = FolderEntry("run.json")
     metrics_file = FolderEntry("metrics.jsonl")
-    timings_file = FolderEntry("timings.jsonl")
     checkpoints = FolderEntry("checkpoints")
     best_weights = FolderEntry("checkpoints", "best.ckpt")
     last_weights = FolderEntry("checkpoints", "last.ckpt")
@@ -341,14 +339,6 @@ class RunDir:
         except ValueError as error:
             raise RunDirError(f"{self.metrics_file}: is not a metric log: {error}") from None
 
-    def read_timings(self) -> list[Row]:
-        """The rows of `timings.jsonl`, without those that a power cut has damaged: nothing but estimates needs them."""
-        rows = []
-        for line in _lines(self.timings_file):
-            with contextlib.suppress(ValueError):
-                rows.append(_object(from_json(line)))
-        return rows
-
 
 _FILES: dict[type[Record], str] = {
     RunRecord: "run.json",
@@ -411,8 +401,6 @@ def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
     if run.record is None:
         if run.result:
             raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
-        if run_dir.vocabulary_file.exists():  # which is written after it
-            raise RunDirError(f"{run_dir.record_file}: is missing; `train` goes on from the checkpoints and writes it")
         return
     if run.record.config_fingerprint != run.config.fingerprint():
         raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")

@@ -1,18 +1,15 @@
-"""What training writes on its way: checkpoints, the metric log without times, and a log of times.
+"""What training writes on its way: checkpoints and the metric log, in which there are no times.
 
 A kill at any moment leaves a valid checkpoint, and an invalid one is detected when it is read. The metric log is in
 each checkpoint as well, so that two runs can be compared byte for byte, whatever happened to them.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import math
 import statistics
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +23,10 @@ from sentiment.runs.run_dir import RunDir
 _MAGIC = b"sentiment checkpoint 1\n"
 _KEEP = 2
 
-# Largest fraction of the time that saves at the ends of epochs may take; an epoch may be shorter than a save.
-_LARGEST_SHARE = 0.01
-_FIRST_SAVE_SECONDS = 30.0
-_LONGEST_INTERVAL_SECONDS = 1800.0
-_SECONDS_BETWEEN_FAILURES = 6 * 3600.0
+_SHARE_OF_SAVES = 0.01
+_LONGEST_INTERVAL = 1800.0
+# Before anything is known, which lets the first save come after half a minute.
+_FIRST_COST = 0.3
 _SAVES_TO_LEARN_FROM = 5
 
 
@@ -75,8 +71,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # any bytes may stand here, and torch raises many kinds of errors
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: holds no state of a run")
     return state
 
 
@@ -182,48 +176,19 @@ def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, 
     return None
 
 
-class SaveSchedule:
-    """Decides when to save: after a fixed number of steps, or at the optimal interval for the measured cost.
+def seconds_between_saves(costs: Iterable[float]) -> float:
+    """So long that all saves together take a hundredth of the time, but half an hour at most.
 
-    Young (1974): if a save costs C seconds and the mean time between failures is M seconds, here six hours, the least
-    time is lost by saving every sqrt(2 C M) seconds, or every half hour if that is earlier. The cost is the median of
-    the last saves, since one of them may have been held up by a file server or a suspension. At the end of an epoch it
-    saves earlier, as long as all saves together take less than 1 % of the time.
+    Args:
+        costs: seconds that the last saves took. Their median counts, since a file server or a suspension may have held
+            up one of them.
     """
-
-    def __init__(self, every_steps: int | None, now: float) -> None:
-        """Args: every_steps: the fixed number of steps, if any; now: seconds of a clock that never goes back."""
-        self._every_steps = every_steps
-        self._last = now
-        self._costs: deque[float] = deque(maxlen=_SAVES_TO_LEARN_FROM)
-
-    def due(self, step: int, now: float) -> bool:
-        if self._every_steps is not None:
-            return step % self._every_steps == 0
-        return now - self._last >= self.interval
-
-    def due_at_epoch_end(self, now: float) -> bool:
-        if self._every_steps is not None:
-            return False
-        return not self._costs or now - self._last >= min(self._cost / _LARGEST_SHARE, self.interval)
-
-    @property
-    def interval(self) -> float:
-        if not self._costs:
-            return _FIRST_SAVE_SECONDS
-        return min(math.sqrt(2 * self._cost * _SECONDS_BETWEEN_FAILURES), _LONGEST_INTERVAL_SECONDS)
-
-    def saved(self, now: float, seconds: float) -> None:
-        self._last = now
-        self._costs.append(seconds)
-
-    @property
-    def _cost(self) -> float:
-        """Of a save that nothing holds up; of two the cheaper one."""
-        return statistics.median_low(self._costs)
+    cost = statistics.median_low(list(costs)[-_SAVES_TO_LEARN_FROM:] or [_FIRST_COST])
+    return min(cost / _SHARE_OF_SAVES, _LONGEST_INTERVAL)
 
 
-# How much of the time writing the log may take, and how long a row may wait however long it takes.
+# How much of the time writing the log may take, and how long a row may wait however long it takes. The rows that a kill
+# loses come after the last checkpoint, before which the log is written, so that they are trained again in any case.
 _LOG_SHARE, _LOG_SECONDS = 0.01, 2.0
 
 
@@ -271,9 +236,3 @@ class MetricLog:
             TakenOverError: a later attempt has begun; likewise.
         """
         self._run_dir.write(self._run_dir.metrics_file, lambda file: file.write("".join(self.lines).encode()))
-
-
-def add_timing(run_dir: RunDir, **row: Any) -> None:
-    """Append seconds of an epoch or a save to `timings.jsonl`; if the disk is full the row is lost."""
-    with contextlib.suppress(OSError), open(run_dir.timings_file, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")

@@ -13,7 +13,7 @@ from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.encoders.cache import CachedVectors, FreshVectors, Place, VectorCache, build_encoder, layers_of
 from sentiment.encoders.models import Files, find_model
 from sentiment.runs.run_dir import Results
-from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
+from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.trainer import available_threads, choose_device
 
 # The rest is for the model, its gradients and other processes of the machine.
@@ -21,23 +21,17 @@ _SHARE_OF_GPU = 0.6
 _SHARE_OF_RAM = 0.5
 
 
-def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+@stoppable
+def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Compute all cached vectors that these runs will read; processes that do the same share the work.
-
-    Returns:
-        None if all are there, else the reason to stop; the same call then continues.
 
     Raises:
         SentimentError: anything that a user can mend; complete shards stay.
     """
     progress = stop.interrupting(console.progress)
-    try:
-        for config, cache, layers in _caches(configs, results, progress):
-            _complete(config, cache, layers, Console(console.say, progress), whole=True)
-            console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
-    except StoppedError as stopped:
-        return stopped.stop
-    return None
+    for config, cache, layers in _caches(configs, results, progress):
+        _complete(config, cache, layers, Console(console.say, progress), whole=True)
+        console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
 
 
 def _caches(

@@ -1,10 +1,9 @@
 """One run from its configuration to its result: prepare, resume, train, measure, publish."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,12 +51,12 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
-from sentiment.tracking import mirror_again, mirrored
+from sentiment.tracking import mirror_again
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import available_ram, tweet_vectors
-from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
+from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
-from sentiment.training.trainer import VECTORS, Trainer, begin_attempt, finish_attempt, resumed_trainer
+from sentiment.training.trainer import VECTORS, Trainer, train_task
 
 _BYTES_PER_WEIGHT = 4
 _ATTENTION_SAMPLES = 40
@@ -76,44 +75,31 @@ def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tup
     return corpus, corpus_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
-def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+@stoppable
+def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Prepare the tweets of all these runs, and their baselines.
-
-    Returns:
-        None if everything is prepared, else the reason to stop; the same call then continues.
 
     Raises:
         SentimentError: the data cannot be used.
     """
     progress = stop.interrupting(console.progress)
-    try:
-        for config in configs:
-            corpus, _ = prepare_data(config, results, progress)
-            console.say(
-                f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}"
-            )
-    except StoppedError as stopped:
-        return stopped.stop
-    return None
+    for config in configs:
+        corpus, _ = prepare_data(config, results, progress)
+        console.say(f"{len(corpus.labels):,} tweets of {config.data.source} and their baseline are in {corpus.path}")
 
 
-def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
-    """Learn the word vectors that these runs start from, each set once; returns and raises as `run_preparation`."""
+@stoppable
+def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
+    """Learn the word vectors that these runs start from, each set once; raises as `run_preparation`."""
     progress = stop.interrupting(console.progress)
-    try:
-        for config in configs:
-            learned, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
-            console.say("\n".join(learned or [f"vectors are in {file}"]))
-    except StoppedError as stopped:
-        return stopped.stop
-    return None
+    for config in configs:
+        learned, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
+        console.say("\n".join(learned or [f"vectors are in {file}"]))
 
 
-def run_experiment(run: RunContext) -> Stop | None:
+@stoppable
+def run_experiment(run: RunContext) -> None:
     """Train a run in its directory, from its newest checkpoint if there is one. A completed run is left as it is.
-
-    Returns:
-        None if the run is completed, else the reason why it saved and stopped; the same call then resumes it.
 
     Raises:
         TakenOverError: another process has begun a later attempt.
@@ -121,8 +107,8 @@ def run_experiment(run: RunContext) -> Stop | None:
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
     completed = run.run_dir.completed
-    if not completed and (stop := _train_language_model(run)) is not None:
-        return stop
+    if not completed:
+        _train_language_model(run)
     model = None if completed else find_model(run.config, run.results)
     encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
     run = replace(run, config=run.run_dir.create(run.config))
@@ -134,43 +120,32 @@ def run_experiment(run: RunContext) -> Stop | None:
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
-            return None
+            return
         run.begin()
-        try:
-            corpus, baselines = prepare_data(run.config, run.results, run.progress)
-            prepare_vectors(run.config, run.results, run.progress)
-            vectors = tweet_vectors(run, corpus, model)
-        except StoppedError as stopped:
-            return stopped.stop
+        corpus, baselines = prepare_data(run.config, run.results, run.progress)
+        prepare_vectors(run.config, run.results, run.progress)
+        vectors = tweet_vectors(run, corpus, model)
         identity = _identity(run, corpus.fingerprint, encoder)
         vocabulary = _new_vocabulary(run, corpus)
 
-        def build(device: torch.device, _choices: Mapping[str, Any]) -> ClassifierTask:
+        def build(device: torch.device) -> ClassifierTask:
             classifier = _new_classifier(run, vocabulary, model.vector_size if model else None)
             return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
-        trainer = resumed_trainer(run, identity, build)
+        def publish(trainer: Trainer[ClassifierTask]) -> None:
+            _publish(run, trainer, baselines, encoder)
 
-        def work() -> Stop | None:
-            vocabulary.write(run.run_dir.vocabulary_file, run.run_dir.write)
-            if (reason := trainer.train()) is None:
-                _publish(run, trainer, baselines, encoder)
-            return reason
-
-        record = begin_attempt(run, trainer, corpus.dataset, encoder)
-        with mirrored(run.run_dir, run.config.tracking, run.console.say):
-            return finish_attempt(run, record, trainer, work)
+        train_task(run, identity, build, publish, corpus.dataset, encoder)
 
 
-def _train_language_model(run: RunContext) -> Stop | None:
+def _train_language_model(run: RunContext) -> None:
     """Train the model that the run reads, unless it reads none or it is there."""
     request = pretraining_request(run.config, run.results)
-    if request is None or request.run_dir.completed:
-        return None
-    from sentiment.training.pretraining import run_pretraining  # few runs need the language model's code
+    if request and not request.run_dir.completed:
+        from sentiment.training.pretraining import train_language_model  # few runs need the language model's code
 
-    run.begin()
-    return run_pretraining([run.config], run.results, run.stop, run.console)
+        run.begin()
+        train_language_model(run, request)
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:
@@ -250,6 +225,7 @@ def _publish(
     scores, temperatures = _calibrated_scores(trainer.task, baselines)
     _write_predictions(run_dir, trainer.task, scores, baselines)
     _write_attention(run_dir, trainer.task, temperatures["network"])
+    trainer.task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
@@ -299,7 +275,6 @@ def _result(
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
         seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,
-        checkpoint_seconds=trainer.save_seconds,
         weights_sha256=weights_sha256(stopping.best_weights),
         files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},
     )

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +47,9 @@ from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.run_dir import Results
 from sentiment.training.checkpoint import Checkpoints
-from sentiment.training.stop import RunContext, Stop, StoppedError, StopRequest
+from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import Evaluation
-from sentiment.training.trainer import Trainer, begin_attempt, finish_attempt, resumed_trainer
+from sentiment.training.trainer import Trainer, train_task
 
 # What is predicted besides words: both marks, and any word that is too rare.
 _MARKS, _UNKNOWN, _SPECIAL = (0, 1), 2, 3
@@ -313,13 +312,11 @@ def _perplexity(loss: float) -> float:
     return math.exp(min(loss, _LARGEST_LOSS))
 
 
-def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> Stop | None:
+@stoppable
+def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Train the language models that these runs ask for, each once; complete ones are left as they are.
 
     Of several processes that ask for the same one trains it, and the others wait.
-
-    Returns:
-        None if all are complete, else the reason to stop; the same call then resumes.
 
     Raises:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
@@ -327,19 +324,7 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
     """
     wanted = {one.fingerprint: (config, one) for config in configs if (one := pretraining_request(config, results))}
     for config, request in wanted.values():
-        run = RunContext(_as_run(request, config), results, request.run_dir, stop, console)
-        epochs, stop.epochs = stop.epochs, None  # it is no trial of a search, and ends at no rung
-        try:
-            reason = None if request.run_dir.completed else _run_one(run, request)
-        except StoppedError as stopped:
-            return stopped.stop
-        finally:
-            stop.epochs = epochs
-        if reason:
-            return reason
-        if card := request.run_dir.read_card():
-            console.say("\n".join([*card.lines, f"  in {request.run_dir.path}"]))
-    return None
+        train_language_model(RunContext(config, results, request.run_dir, stop, console), request)
 
 
 def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
@@ -365,36 +350,44 @@ def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
     ).canonical()
 
 
-def _run_one(run: RunContext, request: PretrainingRequest) -> Stop | None:
+def train_language_model(run: RunContext, request: PretrainingRequest) -> None:
+    """Train the model that a run asks for, unless it is complete; raises as `run_pretraining`, and StoppedError."""
+    run_dir, stop = request.run_dir, run.stop
+    if not run_dir.completed:
+        epochs, stop.epochs = stop.epochs, None  # it is no trial of a search, and ends at no rung
+        try:
+            _train(replace(run, config=_as_run(request, run.config)), request)
+        finally:
+            stop.epochs = epochs
+    if card := run_dir.read_card():
+        run.console.say("\n".join([*card.lines, f"  in {run_dir.path}"]))
+
+
+def _train(run: RunContext, request: PretrainingRequest) -> None:
     run_dir = request.run_dir
     # The folder is named after all that decides the weights: files may have been moved since it was made.
     config = run_dir.read_config().on_the_machine_of(run.config) if run_dir.config_file.exists() else run.config
-    run = replace(run, config=run_dir.create(config))
+    config = run_dir.create(config)
     with ProcessLock(run_dir.lock_file, "trains the same language model", run.progress):
         run_dir = replace(run_dir, attempt=AttemptFolder(run_dir.path))
-        run = replace(run, run_dir=run_dir)
+        run = replace(run, config=config, run_dir=run_dir)
         if run_dir.completed:
-            return None
+            return
         corpus = prepare_corpus(run.config.data, run.results, run.progress)
         gathered = gather_text(corpus, run.config.data.text, request.files, run.progress)
         text = LanguageText(*gathered, corpus, request.settings)
         identity = {"config": run.config.fingerprint(), "data": corpus.fingerprint, "code": running_code().training}
         identity |= {"text or size of the language model": request.fingerprint}
 
-        def build(device: torch.device, _choices: Mapping[str, Any]) -> LanguageTask:
+        def build(device: torch.device) -> LanguageTask:
             begin = read_weights(request.init.weights_path, request.options) if request.init else None
             model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, begin)
             return LanguageTask(run.config, model.to(device), text, device)
 
-        trainer = resumed_trainer(run, identity, build)
+        def publish(trainer: Trainer[LanguageTask]) -> None:
+            _write_model(run_dir, request, corpus, trainer)
 
-        def work() -> Stop | None:
-            reason = trainer.train()
-            if reason is None:
-                _write_model(run_dir, request, corpus, trainer)
-            return reason
-
-        return finish_attempt(run, begin_attempt(run, trainer, corpus.dataset), trainer, work)
+        train_task(run, identity, build, publish, corpus.dataset)
 
 
 def _write_model(

@@ -6,8 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from types import FrameType
-from typing import Literal, Self
+from typing import Literal, ParamSpec, Self
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, silent
@@ -30,11 +31,28 @@ class Stop:
 
 
 class StoppedError(Exception):
-    """Work that can be repeated was ended because there is a reason to stop."""
+    """Work was ended because there is a reason to stop: what it did is saved, or can be repeated."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.detail)
         self.stop = stop
+
+
+P = ParamSpec("P")
+
+
+def stoppable(work: Callable[P, None]) -> Callable[P, Stop | None]:
+    """The same work, which returns the reason to stop if there was one; the same call then continues."""
+
+    @wraps(work)
+    def returning(*args: P.args, **kwargs: P.kwargs) -> Stop | None:
+        try:
+            work(*args, **kwargs)
+        except StoppedError as stopped:
+            return stopped.stop
+        return None
+
+    return returning
 
 
 class StopRequest:
@@ -88,17 +106,16 @@ class StopRequest:
                 return Stop("deadline", f"{max(left, 0):.0f} s left, a step and a save may need {needed:.0f} s")
         return None
 
-    def after_epoch(self, epoch: int) -> Stop | None:
-        """The reason to pause after this many epochs; None if there is none."""
-        if self.epochs is None or epoch < self.epochs:
-            return None
-        return Stop("paused", f"{epoch} epochs are done, where its rung ends")
+    def check_rung(self, epoch: int) -> None:
+        """End training after this many epochs if its rung ends there; raises as `check`."""
+        if self.epochs is not None and epoch >= self.epochs:
+            raise StoppedError(Stop("paused", f"{epoch} epochs are done, where its rung ends"))
 
     def check(self) -> None:
-        """End work that can be repeated if there is a reason to stop.
+        """End the work if there is a reason to stop.
 
         Raises:
-            StoppedError: there is a reason to stop.
+            StoppedError: there is one.
         """
         if stop := self.reason():
             raise StoppedError(stop)

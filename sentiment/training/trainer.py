@@ -6,7 +6,7 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
-from sentiment.data.batches import EpochPlan
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
 from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import Attempt, EncoderRecord, Reason, RunRecord, timestamp
-from sentiment.training.checkpoint import Checkpoints, MetricLog, SaveSchedule, add_timing, newest_state
-from sentiment.training.stop import RunContext, Stop, StoppedError
+from sentiment.tracking import mirrored
+from sentiment.training.checkpoint import Checkpoints, MetricLog, newest_state, seconds_between_saves
+from sentiment.training.stop import RunContext, StoppedError
 from sentiment.training.task import Task
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
@@ -33,7 +33,7 @@ VECTORS = "file of pretrained vectors"
 
 
 class EarlyStopping:
-    """Follows one validation metric from epoch to epoch."""
+    """Follows one validation metric from epoch to epoch; its fields but the configuration are its state."""
 
     def __init__(self, config: EarlyStoppingConfig) -> None:
         self._config = config
@@ -59,31 +59,21 @@ class EarlyStopping:
         return patience is not None and self._epochs_since_best >= patience
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "best_value": self._best_value,
-            "best_epoch": self.best_epoch,
-            "best_weights": self.best_weights,
-            "epochs_since_best": self._epochs_since_best,
-        }
+        return {name: value for name, value in vars(self).items() if name != "_config"}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._best_value, self._epochs_since_best = state["best_value"], state["epochs_since_best"]
-        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
-
-
-def _as_it_is(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
-    return function if function is not None else _as_it_is
+        vars(self).update(state)
 
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Let optimisers find a stand-in for torch's compiler, whose import takes a second, unless it is loaded already.
+    """Let optimisers find a stand-in for torch's compiler unless that is loaded already: 800 modules, 1.5 s per start.
 
     They ask it not to compile some functions, and nothing is compiled here.
     """
     name = "torch._dynamo"
     absent = ModuleType(name)
-    vars(absent).update(disable=_as_it_is, graph_break=_as_it_is)
+    vars(absent).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
     sys.modules.setdefault(name, absent)
     try:
         yield
@@ -170,7 +160,6 @@ class Trainer(Generic[T]):
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the current epoch
         self.seconds = 0.0  # trained, over all attempts
-        self.save_seconds = 0.0
         self.hardware = [hardware_kind(self.device)]  # that computed the steps, in its order
         self._run = run
         self.identity = identity
@@ -178,31 +167,32 @@ class Trainer(Generic[T]):
         self.log = MetricLog(run.run_dir, run.console.say)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
-        checkpoint = run.config.runtime.checkpoint
-        self._schedule = SaveSchedule(checkpoint.every_steps, time.monotonic())
-        self._clock = time.monotonic()
+        self._clock = self._saved = time.monotonic()
 
     @property
     def finished(self) -> bool:
         return self.epoch >= self._run.config.training.epochs or self.early_stopping.should_stop
 
-    def train(self) -> Stop | None:
-        """Train to the end, or save and return the reason to stop.
+    def train(self) -> None:
+        """Train to the end.
 
         Raises:
+            StoppedError: there is a reason to stop, and the state is saved.
             DivergedError: the loss is not a finite number.
             RunDirError: there is a reason to stop, but the state could not be saved.
             OSError: training is finished, but the metric log could not be written.
             TakenOverError: another process has taken the run over.
         """
-        self._clock = time.monotonic()
-        while not self.finished:
-            if stop := self._run.stop.after_epoch(self.epoch) or self._train_epoch():
-                self.save(last_chance=True)
-                return stop
+        self._clock = self._saved = time.monotonic()
+        try:
+            while not self.finished:
+                self._run.stop.check_rung(self.epoch)
+                self._train_epoch()
+        except StoppedError:
+            self.save(last_chance=True)
+            raise
         self.save()
         self.log.write()
-        return None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and plain values."""
@@ -212,7 +202,6 @@ class Trainer(Generic[T]):
             "epoch": self.epoch,
             "batch": self.batch,
             "seconds": self.seconds,
-            "save_seconds": self.save_seconds,
             "model": self.model.state_dict(),
             "updater": self._updater.state_dict(),
             "random": random_states(self.device),
@@ -225,7 +214,7 @@ class Trainer(Generic[T]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
-        self.seconds, self.save_seconds = state["seconds"], state["save_seconds"]
+        self.seconds = state["seconds"]
         self.model.load_state_dict(state["model"])
         self._updater.load_state_dict(state["updater"])
         restore_random_states(state["random"], self.device)
@@ -256,46 +245,31 @@ class Trainer(Generic[T]):
             if last_chance:
                 raise RunDirError(f"{message}; the same command goes on from the one before, if any") from None
             self._run.console.say(message)
-        seconds = time.monotonic() - start
-        self.save_seconds += seconds
-        self._run.stop.saves.append(seconds)
-        self._schedule.saved(time.monotonic(), seconds)
-        add_timing(self._run.run_dir, kind="save", step=self.step, seconds=round(seconds, 4))
+        self._saved = time.monotonic()
+        self._run.stop.saves.append(self._saved - start)
 
-    def _train_epoch(self) -> Stop | None:
-        """Train to the end of the current epoch, or return a reason to stop."""
-        plan = self.task.batches(self.epoch)
-        start, first_batch = time.monotonic(), self.batch
-        if stop := self._train_batches(plan):
-            return stop
-        trained = time.monotonic()
-        try:
-            self._evaluate_epoch()
-        except StoppedError as stopped:
-            return stopped.stop
-        now = time.monotonic()
-        seconds = {"train_seconds": round(trained - start, 4), "evaluate_seconds": round(now - trained, 4)}
-        add_timing(self._run.run_dir, kind="epoch", epoch=self.epoch, steps=len(plan) - first_batch, **seconds)
-        if self._schedule.due_at_epoch_end(now) and not self.finished:
-            self.save()
-        return None
-
-    def _train_batches(self, plan: EpochPlan) -> Stop | None:
-        label = f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
+    def _train_epoch(self) -> None:
+        """Train to the end of the current epoch, and measure it."""
+        plan, label = self.task.batches(self.epoch), f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
         self.model.train()
         while self.batch < len(plan):
-            if stop := self._run.stop.reason():
-                return stop
+            self._run.stop.check()
             start = time.monotonic()
             self._take_step(plan[self.batch])
             self.batch += 1
             self._run.stop.steps.append(time.monotonic() - start)
             self._run.console.progress(label, self.batch, len(plan))
-            if self._schedule.due(self.step, time.monotonic()):
+            if self._save_is_due():
                 self.save()
         if self._loss_steps:
             self._log_loss()
-        return self._run.stop.reason()
+        self._run.stop.check()
+        self._evaluate_epoch()
+
+    def _save_is_due(self) -> bool:
+        if every := self._run.config.runtime.checkpoint.every_steps:
+            return self.step % every == 0
+        return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
 
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
@@ -419,33 +393,76 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def resumed_trainer(
+def train_task(
     run: RunContext,
     identity: dict[str, str],
-    build: Callable[[torch.device, Mapping[str, Any]], T],
-    choices: Mapping[str, str | int] | None = None,
-) -> Trainer[T]:
-    """A trainer in the state of the newest checkpoint, or at the beginning.
+    build: Callable[[torch.device], T],
+    publish: Callable[[Trainer[T]], None],
+    dataset: str,
+    encoder: EncoderRecord | None = None,
+) -> None:
+    """Make an attempt: train a task from its newest checkpoint, or from its beginning, to its end, and publish it.
 
     Args:
-        identity: what a state must have been made from; its names are used in messages.
-        build: makes the task on a device and with the choices, with weights from torch's generator, which is seeded.
-        choices: what digits depend on and a new run may choose; one that goes on keeps the choices of its beginning.
+        identity: what a checkpoint must have been made from; its names are used in messages.
+        build: makes the task on a device, with weights from torch's generator, which is seeded.
+        publish: writes what came out; that the run is completed last.
+        dataset: the name of what is read.
+        encoder: the model whose vectors are read.
 
     Raises:
+        StoppedError: there is a reason to stop, and all is saved.
         CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
-        RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses.
+        RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses, or the record of earlier
+            attempts cannot be read.
+        MemoryExhaustedError: the GPU's memory is full.
+        BaseException: whatever training or `publish` raises.
     """
+    trainer = _resumed(run, identity, build)
+    record = _begin_attempt(run, trainer, dataset, encoder)
+
+    def end(reason: Reason, detail: str | None) -> None:
+        update = {"end": timestamp(), "reason": reason, "last_step": trainer.step, "detail": detail}
+        attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
+        run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
+
+    with mirrored(run.run_dir, run.config.tracking, run.console.say):
+        try:
+            trainer.train()
+            publish(trainer)
+        except TakenOverError:
+            raise  # the attempts are no longer this process's to write
+        except StoppedError as stopped:
+            end(stopped.stop.reason, stopped.stop.detail)
+            raise
+        except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
+            with suppress(OSError):
+                end("signal", "SIGINT, at once")
+            raise
+        except Exception as error:
+            with suppress(OSError):  # fails as well on a full disk; the error itself says more
+                end("failed", f"{type(error).__name__}: {error}")
+            if isinstance(error, torch.OutOfMemoryError):
+                smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
+                raise MemoryExhaustedError(f"the GPU's memory is full at step {trainer.step}; {smaller}") from error
+            raise
+        else:
+            end("completed", None)
+        finally:
+            trainer.log.flush()
+
+
+def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], T]) -> Trainer[T]:
+    """A trainer in the state of the newest checkpoint, or at the beginning."""
     runtime = run.config.runtime
     state = newest_state(run.run_dir, identity, runtime.other_code, run.console.say)
-    chosen: dict[str, Any] = {"threads": available_threads(runtime), **(choices or {})}
-    if state:
-        chosen = {name: state["identity"][name] for name in chosen}
+    # Digits depend on it, so that a run keeps the number of its beginning.
+    threads = state["identity"]["threads"] if state else available_threads(runtime)
     device = choose_device(runtime.device)
     if state and (former := state["hardware"][-1]) != (present := hardware_kind(device)):
         _tell_other_hardware(run, former, present)
-    make_reproducible(runtime, chosen["threads"], run.config.seed)
-    trainer = Trainer(run, build(device, chosen), identity | chosen)
+    make_reproducible(runtime, threads, run.config.seed)
+    trainer = Trainer(run, build(device), identity | {"threads": threads})
     if state:
         trainer.load_state_dict(state)
         run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
@@ -467,19 +484,8 @@ def _tell_other_hardware(run: RunContext, former: str, present: str) -> None:
     )
 
 
-def begin_attempt(
-    run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None = None
-) -> RunRecord:
-    """Record an attempt that begins now, behind those before.
-
-    Args:
-        trainer: in the state that the attempt begins with.
-        dataset: the name of what is read.
-        encoder: the model whose vectors are read.
-
-    Raises:
-        RunDirError: the record of earlier attempts cannot be read.
-    """
+def _begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None) -> RunRecord:
+    """Record an attempt that begins now, behind those before."""
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
@@ -516,45 +522,3 @@ def begin_attempt(
     )
     run.run_dir.write_record(record)
     return record
-
-
-def finish_attempt(
-    run: RunContext, record: RunRecord, trainer: Trainer[Any], work: Callable[[], Stop | None]
-) -> Stop | None:
-    """Do the work of an attempt and record how it ended.
-
-    Args:
-        record: from `begin_attempt`.
-
-    Raises:
-        MemoryExhaustedError: the GPU's memory is full.
-        BaseException: whatever `work` raises.
-    """
-
-    def end(reason: Reason, detail: str | None) -> None:
-        update = {"end": timestamp(), "reason": reason, "last_step": trainer.step, "detail": detail}
-        attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
-        run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
-
-    try:
-        stop = work()
-    except TakenOverError:
-        raise  # the attempts are no longer this process's to write
-    except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
-        with suppress(OSError):
-            end("signal", "SIGINT, at once")
-        raise
-    except Exception as error:
-        detail = f"{type(error).__name__}: {error}"
-        if full := isinstance(error, torch.OutOfMemoryError):
-            smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
-            detail = f"the GPU's memory is full at step {trainer.step}; {smaller}"
-        with suppress(OSError):  # fails as well on a full disk; the error itself says more
-            end("failed", detail)
-        if full:
-            raise MemoryExhaustedError(detail) from error
-        raise
-    finally:
-        trainer.log.flush()
-    end(stop.reason if stop else "completed", stop.detail if stop else None)
-    return stop

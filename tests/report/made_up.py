@@ -163,7 +163,6 @@ class Study:
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
                 seconds_per_epoch=0.01 * config.model.hidden_size,
                 seconds_trained=0.04 * config.model.hidden_size,
-                checkpoint_seconds=0.1,
                 files_sha256={},
                 weights_sha256="0" * 64,
             )

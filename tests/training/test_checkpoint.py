@@ -171,7 +171,7 @@ def test_torn_files_are_written_anew_and_a_torn_record_is_named(experiment: Make
     expected = experiment().complete()
     run = experiment()
     _stopped(run, question=30)
-    for name in ("metrics.jsonl", "timings.jsonl", "failure.json", "lock", "run.json"):
+    for name in ("metrics.jsonl", "failure.json", "lock", "run.json"):
         _tear(run, name)
     with pytest.raises(RunDirError, match=r"run\.json: is not a valid record.*delete it"):
         run.attempt()

@@ -1,6 +1,5 @@
 """When training stops and when it saves: signals, the end of its time, patience, and what saves cost."""
 
-import math
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from torch import nn
 
 from sentiment.config import EarlyStoppingConfig
 from sentiment.runs.records import Metrics
-from sentiment.training.checkpoint import SaveSchedule
+from sentiment.training.checkpoint import seconds_between_saves
 from sentiment.training.stop import MARGIN_SECONDS, SIGNALS, Stop, StopRequest, end_of_time
 from sentiment.training.trainer import EarlyStopping
 
@@ -119,38 +118,7 @@ def test_patience_counts_epochs_without_a_better_value_over_a_stop_and_an_equal_
     assert torch.equal(stopping.best_weights["weight"], model.weight.detach())
 
 
-def test_first_save_comes_after_half_a_minute_and_then_by_youngs_formula() -> None:
-    schedule = SaveSchedule(every_steps=None, now=1000)
-    assert not schedule.due(1, now=1029.9)
-    assert schedule.due(1, now=1030)
-    schedule.saved(now=1031, seconds=1)
-    interval = math.sqrt(2 * 1 * 6 * 3600)
-    assert schedule.interval == pytest.approx(interval)
-    assert not schedule.due(2, now=1030.9 + interval)
-    assert schedule.due(2, now=1031.1 + interval)
-
-
-def test_save_at_an_epochs_end_costs_a_hundredth_at_most() -> None:
-    schedule = SaveSchedule(every_steps=None, now=0)
-    assert schedule.due_at_epoch_end(now=1), "the first one shows what a save costs"
-    schedule.saved(now=1, seconds=0.5)
-    assert not schedule.due_at_epoch_end(now=50)
-    assert schedule.due_at_epoch_end(now=51)
-
-
-def test_one_slow_save_does_not_stretch_the_interval_and_half_an_hour_is_the_longest() -> None:
-    """A file server or a suspension may hold it up for minutes; saves that have become slow are believed."""
-    schedule = SaveSchedule(every_steps=None, now=0)
-    for number, seconds in enumerate([0.2, 250, 0.2, 0.2]):
-        schedule.saved(now=number, seconds=seconds)
-        assert schedule.interval == pytest.approx(math.sqrt(2 * 0.2 * 6 * 3600))
-    assert schedule.due_at_epoch_end(now=3 + 20.1)
-    for _ in range(3):
-        schedule.saved(now=4, seconds=250)
-    assert schedule.interval == 1800
-
-
-def test_every_so_many_steps_replaces_the_formula() -> None:
-    schedule = SaveSchedule(every_steps=3, now=0)
-    assert [step for step in range(1, 10) if schedule.due(step, now=1e9)] == [3, 6, 9]
-    assert not schedule.due_at_epoch_end(now=1e9)
+def test_saves_take_a_hundredth_of_the_time_and_a_single_slow_one_does_not_put_off_the_next() -> None:
+    assert seconds_between_saves([]) == 30
+    assert seconds_between_saves([250, 0.2, 0.2, 250, 0.2, 0.2]) == pytest.approx(20)
+    assert seconds_between_saves([0.2, 250, 250, 250]) == 1800
