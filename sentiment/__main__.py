@@ -30,7 +30,7 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, Terminal, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import SentimentError, TakenOverError, UsageError
-from sentiment.files import as_json, config_file, import_program, sha256_of, write_named
+from sentiment.files import as_json, config_file, import_program, read_named, sha256_of, write_named
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 _START = time.time()  # when the command began
 STDIN = "-"
+_MOST_BYTES = 1_000_000  # of a note
 FORMATS = ("text", "csv", "jsonl")
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
@@ -139,6 +140,45 @@ def evaluate(
             metrics = evaluate_on_file(run_dir, chosen, table, places, terminal.progress, positive_from)
     if out:
         write_named(out, as_json(metrics))
+
+
+@app.command()
+def add(
+    of: Annotated[Path, typer.Option("--of", metavar="RUN", help="The directory of a run on these tweets.")],
+    name: Annotated[str | None, typer.Argument(help="What it is to be called, such as a language model.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet: ids or texts, and answers.")] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="The table to write, for others to label.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    positive: PositiveLabels = None,
+    negative: NegativeLabels = None,
+    annotator: Annotated[bool, typer.Option("--annotator", help="A person says it: agreement, and a ceiling.")] = False,
+    note: Annotated[Path | None, typer.Option("--note", help="A text of where it comes from: a prompt.")] = None,
+    cost: Annotated[float | None, typer.Option("--cost", min=0, help="Of the table in all, in money.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="That the table took in all.")] = None,
+) -> None:
+    """Put predictions from elsewhere beside the models of all runs on the same tweets, in `evaluate` and the report.
+
+    Of a language model, a service, a colleague's model, a person. --sheet writes the tweets that are to be labelled.
+    The answers are labels, or probabilities of positive; tweets are found by the sheet's ids, or by their texts.
+    """
+    from sentiment.inference.added import add_predictions, write_tweets
+    from sentiment.runs.records import NEGATIVE, POSITIVE
+    from sentiment.runs.run_dir import trained_run
+
+    run_dir = trained_run(of)
+    if sheet and not name:
+        number = write_tweets(run_dir, sheet)
+        say(f"{sheet}: {number:,} tweets, those of the test part first; label as many as you like from the top, then:")
+        say(f"sentiment add NAME {sheet} --of {of}")
+        return
+    if sheet or not name or not file:
+        raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
+    told: dict[str, Any] = {"note": read_named(note, _MOST_BYTES).decode("utf-8", "replace").strip() if note else ""}
+    told |= {"annotator": annotator, "cost": cost, "seconds": seconds}
+    labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
+    columns = _column(text_column), _column(label_column)
+    say("\n".join(add_predictions(run_dir, name, file, columns, labels, told)))
 
 
 @app.command()

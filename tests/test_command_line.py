@@ -14,7 +14,7 @@ from tests.commands import invoke, refused
 from tests.small_runs import invented_tweets, write_tweets
 
 COMMANDS = (
-    *("data", "prepare", "train", "evaluate", "predict", "export", "show"),
+    *("data", "prepare", "train", "evaluate", "add", "predict", "export", "show"),
     *("submit", "status", "rerun", "cancel", "sync", "doctor", "report"),
 )
 

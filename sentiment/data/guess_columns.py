@@ -20,7 +20,7 @@ SAMPLE_ROWS = 2_000
 _LONGEST_NAME, _MOST_WORDS_OF_A_NAME = 40, 3
 _FEW_VALUES = 10
 _SHOWN_VALUES, _SHOWN_ROWS, _SHOWN_WIDTH = 6, 5, 60
-_LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
+LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 # Pairs of words of which nobody doubts which is which: negative, positive.
 _PAIRS = (("sad", "happy"), ("bad", "good"), ("unhappy", "happy"), ("negativ", "positiv"), ("n", "p"), ("-", "+"),
           ("-1.0", "1.0"), ("neg.", "pos."), ("angry", "happy"), ("dislike", "like"), ("hate", "love"))  # fmt: skip
@@ -178,7 +178,7 @@ def _column(
     called_so = [one for one in columns if one.key == configured]
     if called_so or given:
         return called_so[0] if len(called_so) == 1 else None
-    usual = TEXT_NAMES if role == "text" else _LABEL_NAMES
+    usual = TEXT_NAMES if role == "text" else LABEL_NAMES
     named = [one for one in columns if str(one.key).strip().lower() in usual]
     fitting = named or [one for one in columns if one.can_hold(role)]
     if len(fitting) != 1:

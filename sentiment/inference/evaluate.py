@@ -21,7 +21,16 @@ from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import models_beside, scores_of, stored_run
 from sentiment.inference.terminal import check_table, score_table
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
-from sentiment.runs.records import LEXICON, MODEL_NAMES, PREDICTION_COLUMNS, THRESHOLD, Metrics, Part, Recommendation
+from sentiment.runs.records import (
+    LEXICON,
+    MODEL_NAMES,
+    PARTS,
+    PREDICTION_COLUMNS,
+    THRESHOLD,
+    Metrics,
+    Part,
+    Recommendation,
+)
 from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
 from sentiment.training.task import Labels, measure
 
@@ -48,20 +57,21 @@ class PairedDifference(NamedTuple):
     p: float
 
 
-def paired_differences(first: Flags, others: Sequence[Flags]) -> list[PairedDifference]:
-    """The accuracy of the first classifier less that of each of the others; corrected together.
+def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDifference]:
+    """The accuracy of one classifier less that of another on the same tweets, of each pair; corrected together.
 
     p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
     excludes zero just where the adjusted p is below 0.05.
     """
     from scipy.stats import binomtest, false_discovery_control
 
-    counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for other in others]
+    counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for first, other in pairs]
     tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
     adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
     level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
-    found, n = [], len(first)
-    for (gained, lost), test, p in zip(counts, tests, adjusted, strict=True):
+    found = []
+    for (first, _), (gained, lost), test, p in zip(pairs, counts, tests, adjusted, strict=True):
+        n = len(first)
         bounds = test.proportion_ci(level, method="exact") if test else None
         low, high = (
             (2 * float(at) - 1) * (gained + lost) / n for at in ((bounds.low, bounds.high) if bounds else (0, 0))
@@ -72,7 +82,7 @@ def paired_differences(first: Flags, others: Sequence[Flags]) -> list[PairedDiff
 
 @dataclass(frozen=True)
 class Scored:
-    """What models say of labelled tweets."""
+    """What models say of labelled tweets: NaN where one from elsewhere says nothing, but of some tweets each does."""
 
     labels: Labels
     models: dict[str, Probabilities]
@@ -85,24 +95,32 @@ class Scored:
         return self.models[name] >= self._threshold(name)
 
     def metrics(self) -> dict[str, Metrics]:
-        return {name: measure(self.labels, said, self._threshold(name)) for name, said in self.models.items()}
+        known = {name: ~np.isnan(said) for name, said in self.models.items()}
+        return {
+            name: measure(self.labels[of], self.models[name][of], self._threshold(name)) for name, of in known.items()
+        }
 
     def difference_lines(self, chosen: str) -> list[str]:
         """By how much one model is more accurate than each of the others."""
         right = {name: self._positive(name) == (self.labels == 1) for name in self.models}
         first = right.pop(chosen)
+        known = {name: ~np.isnan(self.models[name]) for name in right}
+        gaps = paired_differences([(first[known[name]], other[known[name]]) for name, other in right.items()])
         lines = [
             f"{chosen} less the others, on {len(self.labels):,} tweets: points of accuracy of these trained models, "
             "exact McNemar tests, corrected for their number"
         ]
-        for name, gap in zip(right, paired_differences(first, [*right.values()]), strict=True):
+        for (name, of), gap in zip(known.items(), gaps, strict=True):
             interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-            lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  (95 % interval {interval}, adjusted p = {gap.p:.2g})")
+            told = (
+                f"95 % interval {interval}, adjusted p = {gap.p:.2g}{'' if of.all() else f', on {of.sum():,} tweets'}"
+            )
+            lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({told})")
         return lines
 
     def warnings(self, names: tuple[str, str], what: str = "tweets") -> list[str]:
         """Which models say the same of all tweets; `names` are those of the negative and the positive label."""
-        said = {name: np.unique(self._positive(name)) for name in self.models}
+        said = {name: np.unique(self._positive(name)[~np.isnan(one)]) for name, one in self.models.items()}
         return [
             f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} {what}"
             for name, labels in said.items()
@@ -111,7 +129,7 @@ class Scored:
 
 
 def own_scores(run_dir: RunDir, part: Part) -> Scored:
-    """What a completed run said of a part of its own data but the training part.
+    """What a completed run, and what was added from elsewhere, said of a part of its own data but the training part.
 
     Raises:
         RunDirError: its predictions are missing or damaged.
@@ -124,13 +142,18 @@ def own_scores(run_dir: RunDir, part: Part) -> Scored:
         table = pq.read_table(file)
         rows = np.array(table["part"].to_pylist()) == part
         models = {name: table[column].to_numpy().astype(np.float64)[rows] for column, name in _COLUMNS.items()}
-        labels = table["label"].to_numpy()[rows]
-        if not np.isin(labels, (0, 1)).all():
-            raise ValueError("a label is neither 0 nor 1")
+        labels, places = (table[name].to_numpy()[rows] for name in ("label", "row"))
+        if not np.isin(labels, (0, 1)).all() or any(np.isnan(said).any() for said in models.values()):
+            raise ValueError("a label is neither 0 nor 1, or a score is none")
     except (ValueError, KeyError, OSError) as error:
         raise RunDirError(f"{file}: holds no predictions: {error}") from None
     if len(labels) != (n := result.metrics[part].n):
         raise RunDirError(f"{file}: holds {len(labels):,} {part} tweets, {result.run_id} was measured on {n:,}")
+    record = read_whole(run_dir).record
+    assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
+    for name, added in run_dir.results.read_added(record.data_fingerprint).items():
+        said = np.array([added.said.get(row, np.nan) for row in places.tolist()])
+        models |= {} if np.isnan(said).all() else {f"{name} (added)": said}
     return Scored(labels.astype(np.int64), models)
 
 
@@ -186,13 +209,16 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
 
     Returns:
         The metrics of the chosen model by part, which is the recommended one for None; and by name: those of all
-        `models`, which was `chosen`, and of how many sentences of the `check_list` each is right, by capability.
+        `models` and of what was added, which was `chosen`, and of how many sentences of the `check_list` each is right,
+        by capability.
 
     Raises:
         SentimentError: the run is not completed, or files of it are missing or damaged.
     """
     run, known, test = stored_run(run_dir), remarks(run_dir), own_scores(run_dir, "test")  # before anything is shown
     parts, name = scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]
+    for part in PARTS[1:]:
+        parts[part] = own_scores(run_dir, part).metrics() | parts[part]
     OUT.print(score_table(parts, name))
     say("\n".join([*test.difference_lines(name), *test.warnings(run.config.data.label_names, "test tweets")]))
     OUT.print(check_table(run.result.check_list, name))

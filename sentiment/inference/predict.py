@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -143,6 +143,21 @@ def predict_file(
 
     write_named(target, write)
     return outcome
+
+
+def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table in which the answers are still empty, in the form that its name says.
+
+    Raises:
+        UsageError, DataError: as `predict_file`.
+    """
+
+    def write(file: BinaryIO) -> None:
+        with _row_writer(target, file, header, None) as write_row:
+            for number, fields in enumerate(rows, 1):
+                write_row(TableRecord(number, fields), None)
+
+    write_named(target, write)
 
 
 def _chunks(table: OpenedTable, place: int) -> Iterator[list[_Row]]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from sentiment.console import OUT, printable, say, visible
 from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values
 from sentiment.models.text_model import Answer, TextModel, total
-from sentiment.runs.records import LEXICON, MEASURED_MODELS, POSITIVE, CheckScore, Metrics
+from sentiment.runs.records import MEASURED_MODELS, MODEL_NAMES, POSITIVE, CheckScore, Metrics
 
 
 def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
@@ -25,11 +25,12 @@ def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Tabl
         n = next(iter(models.values())).n
         table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
         for name, one in models.items():
-            loss = "-" if name == LEXICON else f"{one.loss:.3f}"  # its scores are no probabilities
+            loss = f"{one.loss:.3f}" if name in MODEL_NAMES.values() else "-"  # of what may say no probabilities
             interval = f"{one.accuracy_low:.3f}-{one.accuracy_high:.3f}"
             others = (f"{score:.3f}" for score in (one.precision, one.recall, one.f1))
             style = "bold" if name == chosen else ""
-            table.add_row(f"  {name}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
+            of = "" if one.n == n else f", n = {one.n:,}"
+            table.add_row(f"  {name}{of}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
     return table
 
 

@@ -316,6 +316,28 @@ class Result(FileRecord):
         return self
 
 
+class Added(FileRecord):
+    """`added/CORPUS/NAME.json`: what a predictor from elsewhere says of the validation and test tweets of a corpus; in
+    folds each tweet is one.
+
+    Attributes:
+        file: from which it was read, with its SHA-256.
+        note: where it comes from, such as a language model's prompt.
+        annotator: whether a person says it.
+        tweets: how many the file has answers to; `cost` and `seconds` are those of all of them together.
+        said: by row of the corpus the probability of positive; 0 or 1 where the file has labels.
+    """
+
+    file: str
+    file_sha256: str
+    note: str
+    annotator: bool
+    tweets: Count
+    cost: Annotated[float, Field(ge=0)] | None
+    seconds: Annotated[float, Field(ge=0)] | None
+    said: dict[Count, Share]
+
+
 class PlannedRun(Record):
     """One run of a grid. Its index never changes.
 

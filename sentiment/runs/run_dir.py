@@ -30,7 +30,18 @@ from sentiment.files import (
     write_json,
 )
 from sentiment.runs.attempts import AttemptFolder, seems_held
-from sentiment.runs.records import PARTS, SCHEMA_VERSION, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
+from sentiment.runs.records import (
+    PARTS,
+    SCHEMA_VERSION,
+    Added,
+    Failure,
+    GridPlan,
+    Record,
+    Result,
+    RunRecord,
+    Tries,
+    WandbRun,
+)
 
 R = TypeVar("R", bound=Record)
 Row = dict[str, Any]
@@ -146,6 +157,7 @@ class Results:
         encoders: one folder for each model of the Hugging Face Hub that was fetched.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
         runs: one folder for each grid, and one for the runs outside of grids.
+        added: one folder for each corpus, with predictions from elsewhere for its tweets.
         slurm: what was submitted to Slurm, and what its jobs printed.
         code: one folder for each copy of the program's code that jobs are executed with.
         report: the report with its figures and tables.
@@ -162,6 +174,7 @@ class Results:
     pretrained = FolderEntry("data", "pretrained")
     encoder_caches = FolderEntry("data", "encoder-vectors")
     runs = FolderEntry("runs")
+    added = FolderEntry("added")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
@@ -177,6 +190,19 @@ class Results:
     def corpus_lock(self, fingerprint: str) -> Path:
         """Held by the process that prepares a corpus."""
         return self.root / "data" / "locks" / fingerprint[:16]
+
+    def added_file(self, fingerprint: str, name: str) -> Path:
+        """What a predictor from elsewhere says of the tweets of a corpus."""
+        return self.added / fingerprint[:16] / f"{name}.json"
+
+    def read_added(self, fingerprint: str) -> dict[str, Added]:
+        """All predictors from elsewhere of a corpus, by name.
+
+        Raises:
+            RunDirError: a file of them cannot be read.
+        """
+        files = sorted(self.added_file(fingerprint, "").parent.glob("*.json"))
+        return {file.stem: one for file in files if (one := read_record(file, Added))}
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         """The directory of a run in a grid, or outside of grids."""

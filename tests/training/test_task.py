@@ -61,19 +61,19 @@ def test_scores_are_in_their_ranges_for_any_input(rows: list[tuple[int, float]])
 
 def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> None:
     first, second = (np.arange(20) < right for right in (17, 10))  # seven that the first alone has
-    (found,) = paired_differences(first, [second])
+    (found,) = paired_differences([(first, second)])
     assert found.value == pytest.approx(7 / 20)
     assert found.p == pytest.approx(2 * 0.5**7)
     assert 0 < found.low < found.value <= found.high
-    (turned,) = paired_differences(second, [first])
+    (turned,) = paired_differences([(second, first)])
     assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
 
 
 def test_paired_differences_are_corrected_for_their_number() -> None:
     first, second = (np.arange(40) < right for right in (37, 29))
     (alone,), among = (
-        paired_differences(first, [second]),
-        paired_differences(first, [second, first, first]),
+        paired_differences([(first, second)]),
+        paired_differences([(first, second), (first, first), (first, first)]),
     )
     assert among[0].value == alone.value
     assert among[0].p == pytest.approx(3 * alone.p)

@@ -1,0 +1,162 @@
+"""Predictions from elsewhere: a sheet that comes back with answers, tables that say too much, and mistakes."""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.files import files_in, sha256_of
+from sentiment.runs.records import RunRecord
+from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
+from tests.test_command_line import invoke, refused
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """In results of its own, to which predictions are added."""
+    folder = tmp_path_factory.mktemp("added")
+    config = small_config(write_tweets(folder / "tweets.csv", invented_tweets(300)), training__epochs=1)
+    one = Experiment(config, Results(folder), Results(folder).run_dir(config.run_id))
+    one.complete()
+    return one.run_dir
+
+
+@pytest.fixture(scope="module")
+def tweets(run: RunDir) -> list[dict[str, Any]]:
+    """Its test tweets, then those of validation, as its corpus has them."""
+    (file,) = run.results.corpora.glob(f"*/{TWEETS_FILE}")
+    rows = pq.read_table(file).to_pylist()
+    return [row for part in ("test", "validation", "train") for row in rows if row["part"] == part]
+
+
+def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> Path:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def _scores(run: RunDir, folder: Path) -> tuple[dict[str, Any], str]:
+    done = invoke("evaluate", run.path, "--out", folder / "scores.json")
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "scores.json").read_text())["models"], done.output
+
+
+def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
+    return [row for row in tweets if row["part"] == part]
+
+
+def test_sheet_that_comes_back_with_labels_is_a_predictor_beside_the_models(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
+    assert invoke("add", "--of", run.path, "--sheet", sheet).exit_code == 0
+    with open(sheet, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    test, validation = (len(_of(tweets, part)) for part in ("test", "validation"))
+    assert [{*row} for row in rows] == [{"id", "text", "label", "probability"}] * (test + validation)
+    assert {row["text"] for row in rows[:test]} == {row["text"] for row in _of(tweets, "test")}
+    labels = {row["text"]: row["label"] for row in tweets}
+    said = [(row["id"], ("Negative", "positive")[labels[row["text"]] ^ (n % 4 == 0)]) for n, row in enumerate(rows)]
+    (tmp_path / "prompt.txt").write_text("Positive or negative?\n")
+    table, options = _write(tmp_path / "back.csv", ("id", "label"), said), ("--note", tmp_path / "prompt.txt")
+    done = invoke("add", "gpt", table, "--of", run.path, *options, "--cost", "0.5", "--seconds", "90")
+    assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
+    found, shown = _scores(run, tmp_path)
+    assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
+    assert shown.count("  gpt (added) ") == 3  # in both parts, and less what is chosen
+    (record,) = run.results.read_added(run.read(RunRecord).data_fingerprint).values()  # type: ignore[union-attr]
+    assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
+    assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
+
+
+def test_probabilities_by_text_count_on_the_tweets_that_both_have_and_all_else_is_told(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    test, trained = _of(tweets, "test"), _of(tweets, "train")
+    half = test[: len(test) // 2]
+    rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
+    rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
+    rows += [
+        (half[1]["text"], 0.5),
+        (trained[0]["text"], 1),
+        ("never seen", 0),
+        ("neutral", ""),
+        (half[2]["text"], "2"),
+    ]
+    done = invoke("add", "api", _write(tmp_path / "api.csv", ("Tweet", "Score"), rows), "--of", run.path)
+    first, *others = done.output.splitlines()
+    assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
+    end = len(rows) + 1
+    assert [line.strip() for line in others[:4]] == [
+        f"1 left out: a tweet for the second time (line {end - 4})",
+        f"2 left out: no test or validation tweet of the run (line {end - 3}, {end - 2})",
+        f"1 left out: no answer (line {end - 1})",
+        f"1 left out: neither positive nor negative (line {end})",
+    ]
+    found, shown = _scores(run, tmp_path)
+    assert found["api (added)"]["test"]["accuracy"] == pytest.approx(1 - 1 / len(half))
+    assert f", on {len(half)} tweets)" in shown
+
+
+def test_own_labels_beside_predictions_are_not_taken_for_them(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    rows = [(row["id"], row["label"], 1) for row in _of(tweets, "test")]
+    positive = np.mean([label for _, label, _ in rows])
+    invoke("add", "all one", _write(tmp_path / "one.csv", ("id", "label", "prediction"), rows), "--of", run.path)
+    assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
+    done = invoke(
+        "add", "own", _write(tmp_path / "own.csv", ("id", "label"), [row[:2] for row in rows]), "--of", run.path
+    )
+    assert "warning: all are right. Are these the tweets' own labels?" in done.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("postive", "'postive' is neither a label ('0', '-1', 'negative', "),
+        ("1.2", "'1.2' is neither a label"),
+        ("nan", "'nan' is neither a label"),
+        ("happy", "--positive and --negative name others) nor a probability of positive, from 0 to 1"),
+    ],
+)
+def test_answer_that_is_none_is_named_with_its_row(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path, answer: str, why: str
+) -> None:
+    table = _write(tmp_path / "t.csv", ("text", "label"), [(tweets[0]["text"], "0.5"), (tweets[1]["text"], answer)])
+    message = refused(1, "add", "x", table, "--of", run.path)
+    assert f"{table}:3: {why}" in message or (f"{table}:3: " in message and why in message)
+    if answer == "happy":
+        assert invoke("add", "x", table, "--of", run.path, "--positive", "Happy").exit_code == 0
+
+
+def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
+    invoke("add", "--of", run.path, "--sheet", tmp_path / "sheet.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text(encoding="utf-8").splitlines()]
+    moved = [(row["id"], other["text"], "positive") for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)]
+    message = refused(1, "add", "x", _write(tmp_path / "t.csv", ("id", "text", "label"), moved), "--of", run.path)
+    assert f"t.csv:2: tweet {rows[0]['id']} has another text than in the sheet: '{rows[1]['text']}'" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (("x",), 2, "add takes either NAME and a table of predictions, or --sheet"),
+        (("a/b", "FILE"), 2, "a/b: is to be the name of a file"),
+        (("x", "FILE", "--label-column", "mood"), 2, "has no column 'mood'; it has 'text', 'x'"),
+        (("x", "FILE"), 2, "no column is called as a label or a probability; name it with --label-column"),
+        (("x", "FILE", "--label-column", "x"), 1, "has no answer to a tweet of "),
+    ],
+)
+def test_mistake_is_told_in_a_line(
+    run: RunDir, tmp_path: Path, arguments: tuple[str, ...], code: int, why: str
+) -> None:
+    table = _write(tmp_path / "t.csv", ("text", "x"), [("never seen", "positive")])
+    words = [str(table) if word == "FILE" else word for word in arguments]
+    assert why in refused(code, "add", *words, "--of", run.path)
