@@ -213,8 +213,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     """The files that a run reads besides its tweets, each with the field that names it."""
-    named = {("data.extra_train", table.path) for table in config.data.extra_train}
-    named |= {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
+    named = {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
     further = config.pretraining.unlabelled if config.pretraining else ()
     named |= {("pretraining.unlabelled", file.path) for file in further}
     if config.embedding.pretrained not in (None, WORD2VEC):
@@ -223,8 +222,9 @@ def _files_of(config: RunConfig) -> set[tuple[str, str]]:
 
 
 def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
-    tests = config.data.tests.items()
-    return {("data.source", config.data.source), *((f"data.tests.{name}.path", table.path) for name, table in tests)}
+    tests = {(f"data.tests.{name}.path", table.path) for name, table in config.data.tests.items()}
+    extra = {("data.extra_train", table.path) for table in config.data.extra_train}
+    return {("data.source", config.data.source), *tests, *extra}
 
 
 def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:

@@ -267,10 +267,13 @@ def test_vectors_can_be_none_in_a_word_and_without_a_section_are_those_of_the_de
     plain = resolve({}, WORD2VEC, "file")
     assert plain == resolve({"vectors": {}}, WORD2VEC, "file")
     assert plain.vectors == VectorsConfig()
-    further = {"data.extra_train": [{"path": "./data/../x.csv"}], "vectors.unlabelled": [{"path": f"{project}/y.txt"}]}
+    further = {
+        "data.extra_train": [{"path": "./data/../x.csv"}, {"path": "vader"}],
+        "vectors.unlabelled": [{"path": f"{project}/y.txt"}],
+    }
     config = _config(WORD2VEC | further)
     assert config.vectors is not None
-    assert [table.path for table in config.data.extra_train] == ["x.csv"]
+    assert [table.path for table in config.data.extra_train] == ["x.csv", "vader"]
     assert [file.path for file in config.vectors.unlabelled] == ["y.txt"]
 
 

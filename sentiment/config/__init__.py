@@ -162,9 +162,10 @@ class RunConfig(Section):
         """
         values = self.model_dump()
         data, vectors, pretraining = values["data"], values["vectors"] or {}, values["pretraining"] or {}
-        for file in (*data["extra_train"], *vectors.get("unlabelled", ()), *pretraining.get("unlabelled", ())):
+        for file in (*vectors.get("unlabelled", ()), *pretraining.get("unlabelled", ())):
             file["path"] = spell(file["path"])
-        for named, field in ((data, "source"), *((table, "path") for table in data["tests"].values())):
+        further = (*data["tests"].values(), *data["extra_train"])
+        for named, field in ((data, "source"), *((table, "path") for table in further)):
             if is_path(named[field]):
                 path = spell(named[field])  # which may be called like a built-in source
                 named[field] = path if is_path(path) else f"./{path}"

@@ -158,7 +158,7 @@ class LabelledTable(Section):
 
 
 class ExtraTable(LabelledTable):
-    """A table for training alone.
+    """A table for training alone; `path` may name a built-in source.
 
     Attributes:
         weight: how often each of its tweets counts, where one of the source counts once: in the loss of the network,

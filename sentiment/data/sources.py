@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from sentiment.config import ColumnConfig, DataConfig, LabelConfig
+from sentiment.config import ColumnConfig, DataConfig, LabelConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.tables import (
@@ -223,12 +223,11 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     opened = _open(config, results, "data")
     tests = dict(opened.tests)
     for name, table in config.foreign_tests.items():
-        own = config.model_copy(update={"source": table.path, "columns": table.columns, "labels": table.labels})
-        found = _open(own, results, f"data.tests.{name}")
+        found = _open_named(config, table, results, f"data.tests.{name}")
         # The tweets that its publishers test on, where they say which, else all of it.
         tests[name] = next(iter(found.tests.values()), found.main)
     extra = [
-        open_file(named_path(table.path), table.columns, table.labels, f"data.extra_train.{number}")
+        _open_named(config, table, results, f"data.extra_train.{number}").main
         for number, table in enumerate(config.extra_train)
     ]
     return replace(opened, tests=dict(sorted(tests.items())), extra_train=tuple(extra))
@@ -317,6 +316,11 @@ def about_rows(path: Path) -> int | None:
         return None
     with translated_errors(path), open_named(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
+
+
+def _open_named(config: DataConfig, table: LabelledTable, results: Results, field: str) -> OpenedSource:
+    own = config.model_copy(update={"source": table.path, "columns": table.columns, "labels": table.labels})
+    return _open(own, results, field)
 
 
 def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:

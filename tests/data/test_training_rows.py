@@ -42,6 +42,13 @@ def test_further_tables_have_columns_and_labels_of_their_own(table: Path, result
         prepare(table, results, tests={"mine": {"path": str(empty)}})
 
 
+def test_a_further_training_table_may_be_a_built_in_source_which_comes_after_its_own_tweets(
+    table: Path, results: Results
+) -> None:
+    (counted,) = prepare(table, results, extra_train=[{"path": "sample", "weight": 2}]).report.extra_train
+    assert (counted.file, counted.read) == ("sample", 1000)
+
+
 def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
     table: Path, results: Results, tmp_path: Path
 ) -> None:
