@@ -14,12 +14,11 @@ import numpy.typing as npt
 
 from sentiment.config import LabelConfig
 from sentiment.config_file import shortened
-from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import source_sha256
 from sentiment.data.tables import TEXT_NAMES, Refusal, RowCounter, as_text, label_meanings, open_table
-from sentiment.data.text import TweetForms, key_of, thinning_of
+from sentiment.data.text import TweetForms, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
@@ -110,7 +109,8 @@ def write_tweets(run_dir: RunDir, path: Path) -> int:
         SentimentError: the run is not completed, its tweets are not here, or the name says no form to write.
     """
     tweets = Tweets.of(run_dir)
-    order = np.lexsort((thinning_of(tweets.corpus.keys[tweets.rows]), -tweets.corpus.parts[tweets.rows]))
+    parts = tweets.corpus.parts[tweets.rows].tolist()
+    order = sorted(range(len(parts)), key=lambda place: (-parts[place], tweets.sheet_ids[place]))
     write_sheet(path, ("id", "text"), ([tweets.sheet_ids[place], tweets.texts[place]] for place in order))
     return len(order)
 
