@@ -185,7 +185,7 @@ def add(
 def predict(
     model: ModelPlace,
     texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes; - reads a line each.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL or Parquet.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or XLSX.")] = None,
     out: Out = None,
     text_column: TextColumn = None,
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",

@@ -248,8 +248,8 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert [one.pop("probability") is None for one in found] == [False, False, True, True]
     assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
     assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
-    nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity]}\n')
-    assert '"x": null, "y": [null]' in _to(network, nan, "out.jsonl")[0].read_text()
+    nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity, 1e999]}\n')
+    assert '"x": null, "y": [null, null]' in _to(network, nan, "out.jsonl")[0].read_text()
     target, outcome = _to(network, source, "out.csv")
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
     assert outcome.render_lines()[-1] == "1 have fields that the first object lacks; these are left out (line 2)"
@@ -261,7 +261,8 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
         ("in.jsonl", '{"text": "x"}\n{"text": "x", "label": "mine"}\n', "out.jsonl", "line 2 .* a field 'label'"),
         ("in.csv", "text,note,note\nawful,1,2\n", "out.jsonl", r"in\.csv: several columns are called 'note'"),
         ("in.csv", "text\nso\tawful\n", "out.tsv", r"a line of TSV cannot hold 'so\\tawful'; write .csv"),
-        ("in.csv", "text\nawful\n", "out.xlsx", r"out\.xlsx: .*valid endings: .csv, .tsv"),
+        ("in.csv", "text\nawful\n", "out.xls", r"out\.xls: .*valid endings: .csv, .tsv"),
+        ("in.xlsx", "PK", "out.csv", r"in\.xlsx: "),
         ("in.csv", "text\nawful\n", "out.csv.bz2", r"out\.csv\.bz2: .*valid endings"),
         ("in.csv", "text\nawful\n", "out.parquet.gz", r"out\.parquet\.gz: .*valid endings"),
         ("in.parquet", "PAR1", "out.csv", r"in\.parquet: "),
@@ -287,6 +288,21 @@ def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
     ]
     pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), target.with_name("in.parquet"))
     assert '"weight": null' in _to(network, target.with_name("in.parquet"), "out.jsonl")[0].read_text()
+
+
+def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: TextModel, write: Write) -> None:
+    pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    lines = [{"text": "=lovely()", "n": 3, "id": 2**60}, {"text": "awful", "n": 0.5}, {"text": "", "n": 7}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    first, _ = _to(network, write("in.jsonl", text), "first.xlsx")
+    target, outcome = _to(network, first, "second.xlsx", "text")
+    assert outcome.render_lines() == ["1 without a prediction: empty text (line 4)"]
+    found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
+    assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
+    assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]
+    for text in ("so\0awful", "long " * 7_000):
+        with pytest.raises(DataError, match=r"out\.xlsx: a cell of a workbook cannot hold '.*; write \.csv"):
+            _to(network, write("odd.jsonl", json.dumps({"text": text})), "out.xlsx")
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.jsonl.gz"])

@@ -153,7 +153,7 @@ def _first_rows(path: Path, configured: ColumnConfig) -> list[TableColumn]:
     found = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
     rows = [[as_text(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
     keys: list[Any] = table.names
-    if table.form in DELIMITERS:
+    if table.form in (*DELIMITERS, "xlsx"):
         whole = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
         first, *rows = whole or [[]]  # none if what comes before them is refused
         names = {configured.text, configured.label, configured.user, configured.id}

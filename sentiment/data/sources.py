@@ -312,7 +312,7 @@ def about_rows(path: Path) -> int | None:
     Raises:
         DataError: the file cannot be read.
     """
-    if is_packed(path) or form_of(path) in ("parquet", "zip"):
+    if is_packed(path) or form_of(path) in ("parquet", "xlsx", "zip"):
         return None
     with translated_errors(path), open_named(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))

@@ -1,5 +1,5 @@
-"""The one reader of tables, for training and for predicting: CSV, TSV, JSON Lines and Parquet; and what of a row is a
-tweet.
+"""The one reader of tables, for training and for predicting: CSV, TSV, JSON Lines, Parquet and workbooks; and what of a
+row is a tweet.
 
 Every line of a file belongs to a record, is refused with its number, or is blank. CSV is that of RFC 4180: a record
 with wrong quotes is refused. A quoted field may span lines, but a file is refused where the lines that one joins look
@@ -9,7 +9,9 @@ like rows, since a stray quote would have swallowed them. TSV knows no quotes: a
 import codecs
 import csv
 import gzip
+import importlib.util
 import json
+import math
 import re
 import zipfile
 import zlib
@@ -35,7 +37,7 @@ class TableRecord(NamedTuple):
     """A row of a table as it stands there.
 
     Attributes:
-        line: where it begins, counted from 1; in Parquet the number of the row.
+        line: where it begins, counted from 1; in Parquet and a workbook the number of the row.
         whole: the JSON object that it was.
     """
 
@@ -75,13 +77,13 @@ LINE_LIMIT = 1 << 20
 # Stands for a line that is longer; no form of table takes it for a row.
 TOO_LONG = "x" * (csv.field_size_limit() + 1)
 _FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
-          ".zip": "zip", ".txt": "txt"}  # fmt: skip
+          ".xlsx": "xlsx", ".zip": "zip", ".txt": "txt"}  # fmt: skip
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-_ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet"
+ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
 
 
 def form_of(path: Path) -> str:
-    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, txt or zip.
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
 
     Raises:
         DataError: the name says nothing known.
@@ -89,7 +91,7 @@ def form_of(path: Path) -> str:
     packed = is_packed(path)
     form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
     if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
-        valid = f"{_ENDINGS}, or Sentiment140's .zip; save a workbook as CSV"
+        valid = f"{ENDINGS}, or Sentiment140's .zip"
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
     return form
 
@@ -275,7 +277,7 @@ class OpenedTable:
     """A table, whose rows can be read any number of times.
 
     Attributes:
-        form: csv, tsv, jsonl or parquet.
+        form: csv, tsv, jsonl, parquet or xlsx.
         names: of the columns, in JSON Lines of the first object's fields; positions if it has none.
         read: reads the records, except for the header, with the values at these places; others may be None.
     """
@@ -291,7 +293,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
 
     Args:
         path: its name says the format.
-        names_columns: whether the first record of a delimited file names the columns.
+        names_columns: whether the first record of a delimited file or a workbook names the columns.
         member: the CSV file in a zip archive that is meant.
 
     Raises:
@@ -300,6 +302,8 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     form, lines = "csv" if member else form_of(path), partial(read_lines, path, member)
     if form == "parquet":
         return _open_parquet(path)
+    if form == "xlsx":
+        return _with_header(path, form, partial(iter, _workbook_rows(path)), names_columns, " ")
     if form == "jsonl":
         read = partial(_json_records, lines)
         names = list(flat_fields(_first_row(path, read).whole or {}))
@@ -311,7 +315,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     if form == "csv":
         delimiter = "," if member else _delimiter_of(path)
         return _with_header(path, form, partial(csv_records, lines, delimiter, str(path)), names_columns, delimiter)
-    raise DataError(f"{path}: is no table; tables end in {_ENDINGS}")
+    raise DataError(f"{path}: is no table; tables end in {ENDINGS}")
 
 
 def _tsv_records(read: ReadLines, delimiter: str = "\t") -> Records:
@@ -326,7 +330,7 @@ def _with_header(
     path: Path, form: str, read: Callable[[], Records], names_columns: Callable[[Sequence[str]], bool], delimiter: str
 ) -> OpenedTable:
     first = _first_row(path, read)
-    header = [field.strip() for field in first.fields]
+    header = [as_text(field).strip() for field in first.fields]
     named = names_columns(header)
     names = header if named else [str(place) for place in range(len(header))]
     blank = [""] if len(names) == 1 else []  # in a single column a blank line is an empty text
@@ -359,7 +363,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
             yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
         elif text.strip():
             try:
-                value = json.loads(text, parse_constant=lambda _: None)  # NaN, which is not JSON
+                value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)  # NaN, which is not JSON
                 if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
                     value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
                 fields = flat_fields(value)
@@ -367,6 +371,11 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
                 yield Refusal(line, "not a JSON object")
             else:
                 yield TableRecord(line, [fields.get(name) for name in names], value)
+
+
+def _finite(text: str) -> float | None:
+    """A number of JSON; None, as for Infinity, if it is too large for one here, such as 1e999."""
+    return number if math.isfinite(number := float(text)) else None
 
 
 def flat_fields(value: dict[str, Any]) -> dict[str, Any]:
@@ -409,6 +418,26 @@ def _open_parquet(path: Path) -> OpenedTable:
                 line += len(batch)
 
     return OpenedTable("parquet", names, read)
+
+
+def need_openpyxl(path: Path) -> None:
+    """Refuse a workbook where pandas cannot read or write it."""
+    if importlib.util.find_spec("openpyxl") is None:
+        raise DataError(f"{path}: a workbook needs openpyxl, `pip install openpyxl`; or save the table as CSV")
+
+
+def _workbook_rows(path: Path) -> list[TableRecord]:
+    """The rows of the first sheet, which pandas reads as a whole."""
+    import pandas as pd
+
+    need_openpyxl(path)
+    with translated_errors(path), open_named(path) as file:
+        try:
+            rows = pd.read_excel(file, header=None, dtype=object, na_filter=False, engine="openpyxl").to_numpy()
+        except Exception as error:  # of whatever kind the library makes it
+            raise DataError(f"{path}: is no workbook that can be read: {' '.join(str(error).split())}") from None
+    found = [[None if value != value else value for value in row] for row in rows.tolist()]  # NaN is a faulty formula
+    return [TableRecord(line, row if any(one != "" for one in row) else []) for line, row in enumerate(found, start=1)]
 
 
 # --- tweets ---------------------------------------------------------------------------------------------------------

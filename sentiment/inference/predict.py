@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from sentiment.config_file import shortened
 from sentiment.console import Progress
 from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
+    ENDINGS,
     TEXT_NAMES,
     OpenedTable,
     Refusal,
@@ -30,6 +32,7 @@ from sentiment.data.tables import (
     form_of,
     has_header,
     is_packed,
+    need_openpyxl,
     open_table,
     why_no_text,
 )
@@ -109,7 +112,7 @@ def predict_file(
     counted. Texts are written as they are. The file appears when it is complete.
 
     Args:
-        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), or Parquet.
+        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), Parquet, or a workbook.
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: the column of the texts, by position of a table without header; None takes the one that the run was
@@ -204,17 +207,21 @@ def _text_place(table: OpenedTable, column: str | int | None, trained: str | int
 WriteRow = Callable[[TableRecord, Answer | None], object]
 ADDED = ("label", "probability")  # the columns that are added to those of the input; see `_added_names`
 
-_FORMS = ("csv", "tsv", "jsonl", "parquet")
-_VALID = "the name does not say a form to write; valid endings: .csv, .tsv, .jsonl (each also with .gz), .parquet"
+_FORMS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
+_VALID = f"the name does not say a form to write; valid endings: {ENDINGS}"
 _DIGITS = 6
 
 
 def _written_form(target: Path) -> str:
     """How a file is written: as its name says, and as CSV if the name has no ending."""
+    form = ""
     with suppress(DataError):
-        if (form := form_of(target) if target.suffix else "csv") in _FORMS:
-            return form
-    raise UsageError(f"{target}: {_VALID}")
+        form = form_of(target) if target.suffix else "csv"
+    if form not in _FORMS:
+        raise UsageError(f"{target}: {_VALID}")
+    if form == "xlsx":
+        need_openpyxl(target)
+    return form
 
 
 def _added_names(header: Sequence[str]) -> list[str]:
@@ -244,10 +251,13 @@ def _row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Pa
     Of an input that is `parquet` the columns are written to Parquet as they are.
     """
     form, names = _written_form(target), [*header, *_added_names(header)]
-    if form == "parquet":
+    if form in ("parquet", "xlsx"):
         rows: list[list[Any]] = []
         yield lambda record, said: rows.append([*record.fields, *answer_values(said)])
-        _write_parquet(file, names, rows, parquet)
+        if form == "parquet":
+            _write_parquet(file, names, rows, parquet)
+        else:
+            _write_workbook(target, file, names, rows)
         return
     with gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_packed(target) else nullcontext(file) as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
@@ -312,6 +322,32 @@ def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], 
     for name, values, kind in ((names[-2], labels, pa.string()), (names[-1], shares, pa.float64())):
         table = table.append_column(name, pa.array(values, kind))
     pq.write_table(table, file)
+
+
+# What a cell of a workbook does not hold, or not as it is.
+_NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)
+_DIGITS_OF_EXCEL, _MOST_ROWS_OF_EXCEL = 15, 2**20
+
+
+def _write_workbook(target: Path, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
+    """Texts as they are, also those that look like formulas; numbers that Excel can hold stay numbers."""
+    import pandas as pd
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, bool | float) or (type(value) is int and abs(value) < 10**_DIGITS_OF_EXCEL):
+            return value
+        if _NO_CELL.search(text := _cell(value)):
+            raise DataError(f"{target}: a cell of a workbook cannot hold {shortened(text)!r}; write .csv")
+        return text
+
+    if len(rows) >= _MOST_ROWS_OF_EXCEL:
+        raise DataError(f"{target}: {len(rows):,} rows are more than a workbook can hold; write .csv")
+    frame = pd.DataFrame([[*map(cell, row)] for row in rows], columns=[*map(cell, names)], dtype=object)
+    with pd.ExcelWriter(file, engine="openpyxl") as writer:
+        frame.to_excel(writer, index=False)
+        for of_row in writer.sheets["Sheet1"].iter_rows():
+            for one in of_row:
+                one.data_type = "s" if one.data_type == "f" else one.data_type
 
 
 _SMALLEST = 1e-12

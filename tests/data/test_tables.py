@@ -183,6 +183,20 @@ def test_parquet_is_read_by_name_or_position() -> None:
         assert rows == [Row("1", "ann", 1, "so good", 1), Refusal(2, "empty label"), Refusal(3, "empty text")]
 
 
+def test_workbook_is_read_as_other_tables_and_refused_by_name_without_openpyxl(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    buffer = io.BytesIO()
+    rows = [["mood", "text"], [1, "so good"], [None, None], ["neg", "None"], [4.0, None]]
+    pd.DataFrame(rows).to_excel(buffer, index=False, header=False)
+    expected = [Row("2", None, 1, "so good", 2), Row("4", None, 0, "None", 4), Refusal(5, "empty text")]
+    assert _read(buffer.getvalue(), "t.xlsx", label="mood") == expected
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"t\.xlsx: a workbook needs openpyxl, `pip install openpyxl`"):
+        _read(buffer.getvalue(), "t.xlsx")
+
+
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
@@ -196,7 +210,7 @@ def test_parquet_is_read_by_name_or_position() -> None:
         (b"label,text\r1,a\r0,b\r", "t.csv", "lines end in carriage returns"),
         (b"not packed", "t.csv.gz", "truncated, damaged or not compressed"),
         (gzip.compress(b"label,text\n" + b"1,so good\n" * 999, mtime=0)[:-20], "t.csv.gz", "truncated, damaged or"),
-        ("x", "t.xls", r"valid endings: \.csv, \.tsv"),
+        ("x", "t.xls", r"valid endings: \.csv, \.tsv, .*\.xlsx"),
         ("x", "t.parquet.gz", "cannot tell the format"),
         ("text,text,label\na,b,1\n", "t.csv", r"several columns are called 'text'"),
         (_parquet(["label", "text", "text"], [1], ["a"], ["b"]), "t.parquet", r"several columns are called 'text'"),
