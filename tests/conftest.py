@@ -13,7 +13,6 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import prepare_data
@@ -55,14 +54,7 @@ def _no_network() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tweets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV file of invented tweets."""
     return write_tweets(tmp_path_factory.mktemp("tweets") / "invented.csv", invented_tweets(TWEETS))
-
-
-@pytest.fixture(scope="session")
-def small_run(tweets_file: Path) -> RunConfig:
-    """A run on them that takes a second or two."""
-    return small_config(tweets_file)
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +118,6 @@ def trained(tweets_file: Path, shared_results: Results, tmp_path_factory: pytest
 def trained_with_attention(
     tweets_file: Path, shared_results: Results, tmp_path_factory: pytest.TempPathFactory
 ) -> RunDir:
-    """A completed small run of an attention model; not to be changed."""
     config = small_config(tweets_file, model__pooling="attention", training__epochs=2)
     finished = Experiment(config, shared_results, RunDir(tmp_path_factory.mktemp("trained") / "attention"))
     finished.complete()

@@ -10,7 +10,6 @@ _MAY_BE_MISSING = ("gpu", "shared_data")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
     parser.addoption(
         "--no-skips",
         action="store_true",
@@ -20,7 +19,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Turn a skipped test into a failed one."""
     report = yield
     if _is_forbidden(report, item) and not any(item.get_closest_marker(name) for name in _MAY_BE_MISSING):
         _fail(report)
@@ -29,7 +27,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
-    """Turn a file that is skipped as a whole into a failed one."""
     report = yield
     if _is_forbidden(report, collector):
         _fail(report)

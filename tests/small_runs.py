@@ -51,7 +51,6 @@ def invented_tweets(count: int, seed: int = 0) -> list[tuple[int, str]]:
 
 
 def write_tweets(path: Path, tweets: Iterable[tuple[int, str]]) -> Path:
-    """Write a CSV file with the columns label and text."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "text"])
@@ -76,7 +75,6 @@ class Digest:
 
 
 def digest_of(run_dir: RunDir) -> Digest:
-    """The digest of a completed run."""
     result = run_dir.read(Result)
     assert result is not None
     best, last = (
@@ -96,25 +94,21 @@ class Experiment:
 
     @property
     def record(self) -> RunRecord:
-        """Of an attempted run."""
         record = self.run_dir.read(RunRecord)
         assert record is not None
         return record
 
     @property
     def result(self) -> Result:
-        """Of a completed run."""
         result = self.run_dir.read(Result)
         assert result is not None
         return result
 
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
-        """Train until the run is completed or `stop` has a reason."""
         console = Console(say=self.said.append, progress=lambda what, done, total: None)
         return run_experiment(RunContext(self.config, self.results, self.run_dir, stop or StopRequest(), console))
 
     def complete(self) -> Digest:
-        """Train to the end."""
         assert self.attempt() is None
         return digest_of(self.run_dir)
 
@@ -129,7 +123,6 @@ class StopWhen(StopRequest):
         self._stopped: Stop | None = None
 
     def reason(self) -> Stop | None:
-        """The scripted answer; once there is a reason, it stays."""
         self.asked += 1
         if self._stopped is None and self._wanted(self.asked):
             self._stopped = Stop("signal", "SIGTERM")

@@ -157,7 +157,6 @@ BY_AUTHOR = "the model was trained on other tweets of the author"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """A run on a table with authors, which is `tweets.csv` in the folder of the results."""
     folder = tmp_path_factory.mktemp("evaluated")
     rows = [(label, text, f"user{place % 300}") for place, (label, text) in enumerate(invented_tweets(600))]
     _write(folder / "tweets.csv", rows)

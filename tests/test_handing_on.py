@@ -34,7 +34,6 @@ TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 
 @pytest.fixture(scope="module")
 def file(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained run, exported."""
     path = tmp_path_factory.mktemp("exported") / "my model.zip"
     done = invoke("export", trained.path, path)
     assert done.exit_code == 0, done.output

@@ -1,33 +1,52 @@
-"""What the READMEs say is so: their commands exist and take these options, those that can be run here are run."""
+"""What the READMEs say is so: commands take these options, those that can be run here are run; make passes on what it
+is given, and nothing in it is run, split or lost."""
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from sentiment.__main__ import app
 from sentiment.config_file import load_config
 from sentiment.files import ROOT
 from sentiment.model import load
 from sentiment.runs.run_dir import RunDir
-from tests.readme_commands import READMES, ReadmeCommand, python_blocks, readme_commands
+from tests.commands import invoke
 from tests.small_runs import invented_tweets
 
-COMMANDS = readme_commands()
+FOLDERS = ("configs", "jobs", "sentiment", "report", "results", "tests")
+READMES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted(one for folder in FOLDERS for one in (ROOT / folder).rglob("README.md"))]
+}
 COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
 PLACEHOLDERS = {"RUN_DIR", "RUN_ID", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
 
 
-def _id(command: ReadmeCommand) -> str:
-    return f"{command.place}: {' '.join(command.words)}"[:120]
+def _commands(program: str) -> Iterator[list[str]]:
+    """The arguments of all commands that begin so: lines of blocks without a language, and words in backticks."""
+    for text in READMES.values():
+        blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+        for line in [*"".join(blocks).splitlines(), *re.findall(r"`([^`\n]+)`", prose)]:
+            command = re.sub(r"\s+<\s+\S+$", "", re.sub(r"\s{2,}#.*$|\s+#\s.*$", "", line)).strip()
+            if command.startswith(program):
+                words = shlex.split(command.removeprefix(program).split(" && ")[0])
+                if words:
+                    yield words
+
+
+SENTIMENT, MAKE = [*_commands("sentiment ")], [*_commands("make ")]
+MODULES = [words[0] for words in _commands("python -m ") if words[0].startswith("tests")]
 
 
 def _check(arguments: list[str]) -> None:
@@ -39,79 +58,29 @@ def _check(arguments: list[str]) -> None:
         context = command.make_context(name, rest, parent=context)
 
 
-def test_readmes_hold_commands_of_all_programs() -> None:
-    assert {command.program.split(".")[0] for command in COMMANDS if command.program} >= {"sentiment", "make", "tests"}
-    assert len(COMMANDS) > 50
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
-
-
-@pytest.mark.parametrize(
-    "command", [one for one in COMMANDS if one.program == "sentiment" and one.arguments[0] not in ACT_AT_ONCE], ids=_id
-)
-def test_command_takes_the_options_that_the_readme_gives_it(command: ReadmeCommand) -> None:
-    _check(["--help"] if command.arguments[-1] in ("...", "COMMAND") else command.arguments)
-    for word in command.arguments[1:]:
-        if command.arguments[0] == "submit" and not word.startswith("-"):
+@pytest.mark.parametrize("words", [one for one in SENTIMENT if one[0] not in ACT_AT_ONCE], ids=" ".join)
+def test_command_takes_the_options_that_the_readme_gives_it(words: list[str]) -> None:
+    _check(["--help"] if words[-1] in ("...", "COMMAND") else words)
+    for word in words[1:]:
+        if words[0] == "submit" and not word.startswith("-"):
             assert word in PLACEHOLDERS or word.isdigit() or (ROOT / "configs" / "grids" / f"{word}.yaml").exists()
-        if word.startswith("configs/"):
-            assert (ROOT / word).exists()
+        assert not word.startswith("configs/") or (ROOT / word).exists()
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone that is installed already, with a Python that only writes its arguments down."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in (".ci", "configs", "tests/benchmarks"):
-        shutil.copytree(ROOT / name, folder / name)
-    python = folder / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nfor word; do printf "%s\\036" "$word"; done >> said; echo >> said\n')
-    python.chmod(0o755)
-    for tool in ("sentiment", "ruff", "mypy"):
-        shutil.copy(python, python.with_name(tool))
-    for name in ("installed", "installed-dev"):
-        (folder / ".venv" / name).touch()
-    return folder
-
-
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one.program == "make"], ids=_id)
-def test_make_starts_commands_that_exist(clone: Path, command: ReadmeCommand) -> None:
-    if command.arguments[0] in ("clean", "setup"):
-        assert f"\n{command.arguments[0]}: " in (clone / "Makefile").read_text(encoding="utf-8")
-        return
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    done = subprocess.run(["make", *command.arguments], cwd=clone, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    said = clone / "said"
-    started = [line.split("\036")[:-1] for line in said.read_text().split("\n")[:-1]] if said.exists() else []
-    said.unlink(missing_ok=True)
-    for words in started:
-        if words[0] in COMMAND_NAMES:
-            _check(words)
-        for word in words:
-            if (file := ROOT / "configs" / "runs" / f"{word}.yaml").is_file():
-                load_config(file, [after for before, after in pairwise(words) if before == "--set"])
-
-
-@pytest.mark.parametrize("command", [one for one in COMMANDS if str(one.program).startswith("tests.")], ids=_id)
-def test_benchmark_that_gives_a_figure_exists(command: ReadmeCommand) -> None:
-    module = ROOT / str(command.program).replace(".", "/")
-    assert module.with_suffix(".py").exists() or (module / "__main__.py").exists()
-
-
-RUN_HERE = ("predict", "evaluate", "export", "show", "data", "status", "report")
-NOT_HERE = {"sentiment140", "--log", "rnn"}
-
-
-def _here(command: ReadmeCommand) -> bool:
-    return command.program == "sentiment" and command.arguments[0] in RUN_HERE and not NOT_HERE & {*command.arguments}
+def test_readmes_are_short_their_links_lead_somewhere_and_their_modules_exist() -> None:
+    assert len(READMES["README.md"].splitlines()) <= 150
+    assert min(len(SENTIMENT), len(MAKE), 5 * len(MODULES)) > 10
+    for place, text in READMES.items():
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert "://" in target or ((ROOT / place).parent / target).exists(), (place, target)
+    for module in MODULES:
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
 @pytest.fixture(scope="module")
 def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a trained run, its exported model, and the tables that the READMEs speak of."""
+    """The working directory, with a trained run, its exported model, and the tables that the READMEs speak of."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "configs").symlink_to(ROOT / "configs")
     shutil.copytree(trained.path, folder / "results" / "runs" / "single" / trained.path.name)
@@ -120,49 +89,42 @@ def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tweets.csv").write_text(f"tweet,mood\n{rows}", encoding="utf-8")
     plain = "".join(f'"{text}",{label}\n' for label, text in invented_tweets(60, seed=8))
     (folder / "other.csv").write_text(f"text,label\n{plain}", encoding="utf-8")
-    done = CliRunner().invoke(app, ["export", str(trained.path), str(folder / "model.zip")])
-    assert done.exit_code == 0, done.output
+    assert invoke("export", trained.path, folder / "model.zip").exit_code == 0
     return folder
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if _here(one)], ids=_id)
+# A report is drawn where reports are tested.
+RUN_HERE, NOT_HERE = {"predict", "evaluate", "export", "show", "data", "status"}, {"sentiment140", "--log", "rnn"}
+
+
+@pytest.mark.parametrize("words", [one for one in SENTIMENT if one[0] in RUN_HERE and not NOT_HERE & {*one}])
 def test_command_does_here_what_the_readme_says(
-    desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, command: ReadmeCommand
+    desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.chdir(desk)
-    run_dir = f"results/runs/single/{trained.path.name}"
-    words = [re.sub("^(RUN_DIR|MODEL|RUN)$", run_dir, word) for word in command.arguments]
+    words = [re.sub("^(RUN_DIR|MODEL|RUN)$", f"results/runs/single/{trained.path.name}", word) for word in words]
     if "--file" in words:
         words += ["--text-column", "tweet"]
-    done = CliRunner().invoke(app, words, input="what a lovely day\n")
+    done = invoke(*words, input="what a lovely day\n")
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize(("place", "block"), [one for one in python_blocks() if "import load" in one[1]])
-def test_python_of_a_readme_runs(
-    desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, place: str, block: str
-) -> None:
+@pytest.mark.parametrize("place", [place for place, text in READMES.items() if "import load" in text])
+def test_python_of_a_readme_runs(desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.chdir(desk)
-    code = block.replace("results/runs/single/RUN_ID", f"results/runs/single/{trained.path.name}")
     monkeypatch.setattr("sentiment.train", lambda *_, **__: load(trained.path), raising=False)
-    exec(compile(code, place, "exec"), {})
+    for block in re.findall(r"^```python\n(.*?)^```", READMES[place], re.MULTILINE | re.DOTALL):
+        if "import load" in block:
+            code = block.replace("results/runs/single/RUN_ID", f"results/runs/single/{trained.path.name}")
+            exec(compile(code, place, "exec"), {})
 
 
 def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
-    (grid,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (grid,) = re.findall(r"^```yaml\n(.*?)^```", READMES["configs/README.md"], re.MULTILINE | re.DOTALL)
     (tmp_path / "mine.yaml").write_text(grid, encoding="utf-8")
     monkeypatch.chdir(ROOT)
-    words = ["submit", str(tmp_path / "mine.yaml"), "--dry-run", "--results", str(tmp_path / "results")]
-    done = CliRunner().invoke(app, words)
-    assert (done.exit_code, grid.count("\n")) == (0, 12), done.output
-    assert "12 runs" in done.output
-
-
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_of_a_readme_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert "://" in target or (path.parent / target).exists(), target
+    done = invoke("submit", tmp_path / "mine.yaml", "--dry-run", "--results", tmp_path / "results")
+    assert (done.exit_code, grid.count("\n"), "12 runs" in done.output) == (0, 12, True), done.output
 
 
 def test_versions_are_one() -> None:
@@ -170,3 +132,84 @@ def test_versions_are_one() -> None:
     release = done.stdout.split()[-1].partition(".dev")[0]
     assert f"version: {release}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"## {release}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# --- make
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone that is installed already, with programs that only write their arguments down."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in (".ci", "configs", "tests/benchmarks"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("python", "sentiment", "ruff", "mypy"):
+        program = tmp_path / ".venv" / "bin" / name
+        program.write_text('#!/bin/sh\nfor word; do printf "%s\\036" "$word"; done >> said; echo >> said\n')
+        program.chmod(0o755)
+    for name in ("pyproject.toml", ".venv/installed", ".venv/installed-dev"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def _run(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Make, without what an outer make has left in the environment, its variables among them."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(["make", *arguments], cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def _make(clone: Path, *arguments: str) -> list[list[str]]:
+    """What each command that make starts is given."""
+    done = _run(clone, *arguments)
+    assert done.returncode == 0, done.stderr
+    said = clone / "said"
+    lines = said.read_text().split("\n")[:-1] if said.exists() else []
+    said.unlink(missing_ok=True)
+    return [line.split("\036")[:-1] for line in lines]
+
+
+def test_make_starts_commands_that_exist(clone: Path) -> None:
+    for arguments in MAKE:
+        if arguments[0] in ("clean", "setup"):
+            assert f"\n{arguments[0]}: " in (clone / "Makefile").read_text(encoding="utf-8")
+            continue
+        for words in _make(clone, *arguments):
+            if words[0] in COMMAND_NAMES:
+                _check(words)
+            for word in words:
+                if (file := ROOT / "configs" / "runs" / f"{word}.yaml").is_file():
+                    load_config(file, [after for before, after in pairwise(words) if before == "--set"])
+
+
+AWKWARD = ["my tweets.csv", "jo's.csv", 'a "b".csv', "x; touch bad;", "$HOME.csv", "`touch bad`.csv", "$(touch bad)"]
+
+
+@pytest.mark.parametrize("name", [*AWKWARD, "*"])
+def test_awkward_names_reach_the_command_unchanged(clone: Path, name: str) -> None:
+    expected = ["train", name, "--results", name, "--data", name, "--set", "seed=2", "--set", "model.layers=2"]
+    given = (f"RUN={name}", f"DATA={name}", f"RESULTS={name}", "SET=seed=2 model.layers=2")
+    assert _make(clone, "run", *given) == [expected]
+    assert _make(clone, "data", f"DATA={name}")[0][:4] == ["data", name, "--config", "rnn"]
+    for target in ("status", "rerun", "cancel", "report", "submit", "help"):
+        _make(clone, target, f"GRID={name}", f"SET={name}", f"RUN={name}", f"DATA=$(shell {name})")
+    assert not (clone / "bad").exists()
+
+
+def test_several_grids_are_several_arguments(clone: Path) -> None:
+    assert _make(clone, "report", "GRID=rnn elmo") == [["report", "rnn", "elmo", "--results", "results"]]
+    submitted = _make(clone, "submit", "GRID=rnn elmo", "SET=seed=2", "DRY_RUN=1", "LOCAL=1")
+    rest = ["--results", "results", "--dry-run", "--local", "--set", "seed=2"]
+    assert submitted == [["submit", grid, *rest] for grid in ("rnn", "elmo")]
+    assert _make(clone, "submit-elmo") == [["submit", "elmo", "--results", "results"]]
+
+
+def test_make_refuses_variables_that_it_does_not_have_and_its_help_fits_80_columns(clone: Path) -> None:
+    done = _run(clone, "run", "seed=3")
+    assert done.returncode == 2
+    assert 'make has no variable seed; did you mean SET="seed=..."?' in done.stderr
+    assert not (clone / "said").exists()
+    help = _run(clone).stdout
+    assert max(map(len, help.splitlines())) < 80
+    assert "any of: attention" in help
+    assert "`. .venv/bin/activate` puts `sentiment` on the path" in _run(clone, "setup").stdout

@@ -68,7 +68,6 @@ def test_each_rung_has_one_of_eta_trials_rounded_up(
 
 
 def _fail(results: Results, run: int, error: str = "DivergedError") -> RunDir:
-    """Let a run fail by itself."""
     run_dir = results.run_dir(f"run-{run}", "g")
     run_dir.path.mkdir(parents=True, exist_ok=True)
     run_dir.write_record(Failure(job=None, time="", error=error, reason="the loss is nan", traceback=""))
@@ -258,7 +257,6 @@ def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, 
 
 
 def test_a_run_that_a_process_trains_is_running_whatever_its_files_say() -> None:
-    """The report reads runs while they are trained."""
     progress = RunProgress(locked=True, damage="metrics.jsonl: is damaged", attempts=1, last_attempt=PAUSE)
     assert judge(progress).state == "RUNNING"
     assert judge(replace(progress, locked=False)).state == "FAILED"

@@ -35,7 +35,6 @@ def report_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="session")
 def report_address(report_results: Results) -> str:
-    """Of a copy of the page, alone in its folder."""
     alone = report_results.root.parent / "alone" / "report.html"
     alone.parent.mkdir()
     shutil.copy(report_results.root.parent / "report" / "report.html", alone)
@@ -44,7 +43,6 @@ def report_address(report_results: Results) -> str:
 
 @pytest.fixture
 def report(page: Page, report_address: str) -> Page:
-    """The report, opened without a network."""
     page.context.set_offline(True)
     page.goto(report_address)
     return page
@@ -52,7 +50,6 @@ def report(page: Page, report_address: str) -> Page:
 
 @pytest.fixture(scope="session")
 def axe() -> Path:
-    """The accessibility checker's script, a file of its package."""
     import axe_playwright_python
 
     return Path(axe_playwright_python.__file__).parent / "axe.min.js"

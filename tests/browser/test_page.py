@@ -17,18 +17,15 @@ _SORT_VALUES = """(table, title) => {
 
 
 def _column(table: Locator, title: str) -> list[str]:
-    """What the page sorts a column by, from top to bottom."""
     return list(table.evaluate(_SORT_VALUES, title))
 
 
 def _values(table: Locator, title: str) -> list[float]:
-    """The same as numbers; missing ones are infinite."""
     return [float(value) if value else float("inf") for value in _column(table, title)]
 
 
 @pytest.fixture
 def leaderboard(report: Page) -> Locator:
-    """The configurations."""
     return report.locator("#table-leaderboard")
 
 

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def runs(report: Page) -> Locator:
-    """The table of all runs."""
     return report.locator("#table-runs")
 
 
@@ -49,7 +48,6 @@ def test_columns_are_added_and_sort_by_their_values(report: Page, runs: Locator)
 
 
 def _predictions(results: Results, run_id: str) -> dict[int, bool]:
-    """Which test tweets a run has right, by row."""
     path = next(results.runs.glob(f"*/{run_id}/predictions.parquet"))
     table = pq.read_table(path).to_pandas()
     test = table[table["part"] == "test"]

@@ -15,5 +15,4 @@ def results(tmp_path: Path) -> Results:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A CSV file of 400 good rows."""
     return write_table(tmp_path / "my tweets.csv", tweets(400))

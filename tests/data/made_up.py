@@ -30,14 +30,12 @@ def tweets(count: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def write_table(path: Path, rows: Iterable[Sequence[str]], header: Sequence[str] = ("label", "text")) -> Path:
-    """Write a CSV file as any program would."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
 
 
 def sentiment140_lines(count: int, first: int = 0) -> list[str]:
-    """Lines in the form of Sentiment140, of invented users and texts."""
     lines = []
     for number, (label, text) in enumerate(tweets(count, seed=first)):
         fields = ["4" if label == "positive" else "0", str(first + number), "Mon Apr 06 22:19:45 PDT 2009", "NO_QUERY"]
@@ -55,12 +53,10 @@ def prepare(path: Path, results: Results, **options: Any) -> Corpus:
 
 
 def tweet_table(corpus: Corpus) -> dict[str, list[Any]]:
-    """The columns of the tweets that are kept with a corpus."""
     columns: dict[str, list[Any]] = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
     return columns
 
 
 def parts_of(corpus: Corpus) -> dict[str, str]:
-    """The part of each text."""
     table = tweet_table(corpus)
     return dict(zip(table["text"], table["part"], strict=True))

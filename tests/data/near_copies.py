@@ -40,7 +40,6 @@ def tweet_text(number: int) -> str:
 
 
 def number_in(tokens: Iterable[str]) -> int:
-    """Which tweet has these tokens."""
     (name,) = [token for token in tokens if token.startswith(_NAME)]
     return int(name.removeprefix(_NAME).translate(str.maketrans(_DIGITS, "0123456789")))
 
@@ -75,7 +74,6 @@ class World:
         self.unlabelled = self._tweets("u", [*range(220), *range(300, 500)], 300)
 
     def write(self, folder: Path) -> None:
-        """Write all tables; that without authors is `nameless.csv`, and `unlabelled.csv` has Sentiment140's form."""
         for name, rows in (("main", self.main), ("second", self.second), ("extra", self.extra)):
             table = [(one.id, one.label, one.text, one.user) for one in rows]
             write_table(folder / f"{name}.csv", table, WITH_AUTHORS)
@@ -86,7 +84,6 @@ class World:
         write_table(folder / "unlabelled.csv", sentiment140[1:], sentiment140[0])
 
     def _tweets(self, prefix: str, numbers: Sequence[int], count: int) -> list[Tweet]:
-        """Each of these tweets once, and copies until there are so many; in any order."""
         rng = self._rng
         chosen = [*numbers, *rng.choices(numbers, k=max(0, count - len(numbers)))]
         rng.shuffle(chosen)

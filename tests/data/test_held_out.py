@@ -32,7 +32,6 @@ TRAINED_ON = st.fixed_dictionaries(
 
 
 def _config(folder: Path, options: dict[str, Any]) -> DataConfig:
-    """Data of `main.csv`, with the paths of other tables in the folder."""
     extra = [
         {"path": str(folder / name), "columns": NAMELESS if name.startswith("nameless") else COLUMNS}
         for name in options.get("extra_train", [])

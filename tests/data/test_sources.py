@@ -63,7 +63,6 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive like that of the publishers, with 50 and 2 rows."""
     path = tmp_path / "trainingandtestdata.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(sources.TRAINING, "".join(sentiment140_lines(50)))

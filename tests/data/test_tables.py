@@ -23,7 +23,6 @@ from sentiment.runs.run_dir import Results
 
 
 def _read(content: bytes | str, name: str = "t.csv", **columns: Any) -> list[Row | Refusal]:
-    """The rows of a file with this content and name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)

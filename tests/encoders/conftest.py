@@ -23,20 +23,17 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A model of random weights."""
     return Model(*write_random_model(tmp_path_factory.mktemp("elmo") / "tiny", SIZES["tiny"]))
 
 
 @pytest.fixture(scope="session")
 def saturating(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """Another whose gates saturate and whose clips are reached."""
     folder = tmp_path_factory.mktemp("elmo") / "saturating"
     return strong_model(folder, "tiny", strength=4, seed=1)
 
 
 @pytest.fixture(scope="session")
 def trained_tiny() -> Model:
-    """A tiny model that was trained by the authors of ELMo."""
     if not SHARED_FIXTURES.is_dir():
         pytest.skip(f"no ELMo fixtures at {SHARED_FIXTURES}")
     return Model(SHARED_FIXTURES / "options.json", SHARED_FIXTURES / "lm_weights.hdf5")
@@ -44,6 +41,5 @@ def trained_tiny() -> Model:
 
 @pytest.fixture(scope="session")
 def elmo(tiny: Model) -> ElmoEncoder:
-    """The encoder on random weights, starting from zeros."""
     options = read_options(tiny.options)
     return ElmoEncoder(options, read_weights(tiny.weights, options))

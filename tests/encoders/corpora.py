@@ -19,42 +19,34 @@ CPU = torch.device("cpu")
 
 
 def config(**changes: object) -> ElmoConfig:
-    """Of the tiny model."""
     return ElmoConfig.model_validate({"model": "tiny"} | changes)
 
 
 def corpus_of(folder: Path, tweets: int) -> Corpus:
-    """Invented tweets, prepared."""
     source = write_tweets(folder / "tweets.csv", invented_tweets(tweets))
     return prepare_corpus(resolve({}, {"data.source": str(source)}, "a test").data, Results(folder))
 
 
 def tiny_model(folder: Path) -> ElmoFiles:
-    """The tiny model of random weights."""
     return find_elmo("tiny", Results(folder).elmo_models)
 
 
 def cache_of(corpus: Corpus, model: ElmoFiles, root: Path, **changes: object) -> VectorCache:
-    """The cache of the tiny model's vectors in the results `root`."""
     return VectorCache(corpus, config(**changes), model, Results(root))
 
 
 def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
-    """The same, with these layers complete."""
     cache.fill(layers, CPU)
     return cache
 
 
 def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> CachedVectors:
-    """What a run reads."""
     return CachedVectors(cache, layers_of(elmo), CPU, place)
 
 
 def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
-    """All arrays of a cache."""
     return {path.name: path.read_bytes() for path in sorted(cache.folder.glob("*.npy"))}
 
 
 def some_rows(corpus: Corpus, count: int, seed: int = 0) -> np.ndarray:
-    """Random rows of a corpus, not in order."""
     return np.random.default_rng(seed).permutation(len(corpus.labels))[:count].astype(np.int64)

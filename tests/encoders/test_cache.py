@@ -36,7 +36,6 @@ from tests.small_runs import limited_file_size
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small corpus has several."""
     monkeypatch.setattr(cache_module, "_LEAST_TOKENS", 2000)
     monkeypatch.setattr(cache_module, "_TYPES_PER_SHARD", 40)
 
@@ -57,7 +56,6 @@ def cache(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> VectorCache:
 
 
 def _again(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> VectorCache:
-    """The same cache, opened anew."""
     return cache_of(corpus, model, cache.folder.parents[2])
 
 

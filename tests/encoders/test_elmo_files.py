@@ -26,7 +26,6 @@ PROJECTION = "CNN_proj/W_proj"
 
 @pytest.fixture
 def copy(tiny: Model, tmp_path: Path) -> Model:
-    """The tiny model, to be changed."""
     return Model(*(Path(shutil.copy(path, tmp_path)) for path in (tiny.options, tiny.weights)))
 
 

@@ -17,7 +17,6 @@ NOWHERE = ("http://127.0.0.1:1/",)
 
 @pytest.fixture
 def mirror(tiny: Model, tmp_path: Path) -> Path:
-    """Has a tiny model under the names of the small one."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     shutil.copy(tiny.options, folder / OPTIONS)

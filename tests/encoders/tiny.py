@@ -73,7 +73,6 @@ class Hub(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def info(self) -> dict[str, Any]:
-        """What is said of the model."""
         siblings: list[dict[str, Any]] = [
             {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest()}
             for name, content in self.files.items()
@@ -86,7 +85,6 @@ class Hub(ThreadingHTTPServer):
         return said | ({"cardData": {"license": self.licence}} if self.licence else {})
 
     def tree(self) -> list[dict[str, Any]]:
-        """The files of the commit."""
         return [
             {"type": "file", "path": one["rfilename"], "size": one["size"], "oid": one["blobId"]}
             for one in self.info()["siblings"]

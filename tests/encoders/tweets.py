@@ -27,13 +27,10 @@ batches = st.lists(st.lists(tokens, max_size=50), min_size=1, max_size=8)
 
 @dataclass(frozen=True)
 class Model:
-    """The files of one."""
-
     options: Path
     weights: Path
 
     def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> ElmoEncoder:
-        """Our encoder."""
         options = read_options(self.options)
         weights = read_weights(self.weights, options)
         return ElmoEncoder(options, weights, state=state, precision=precision)
@@ -65,13 +62,11 @@ def strong_model(folder: Path, size: str, strength: float, seed: int = 0) -> Mod
 
 
 def of_tweet(layers: Layers, tweets: Tweets, number: int) -> dict[str, torch.Tensor]:
-    """The vectors of one tweet."""
     start = sum(map(len, tweets[:number]))
     return {layer: vectors[start : start + len(tweets[number])] for layer, vectors in layers.items()}
 
 
 def largest_difference(found: Layers, wanted: Layers) -> float:
-    """Of any value of any layer."""
     return max(float((found[layer] - wanted[layer]).abs().max()) for layer in LAYERS)
 
 

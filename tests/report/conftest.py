@@ -11,7 +11,6 @@ from tests.report.studies import write_study
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Empty."""
     return Study(Results(tmp_path / "results"))
 
 
@@ -23,7 +22,6 @@ def invented(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="session")
 def invented_report(invented: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of its report."""
     folder = tmp_path_factory.mktemp("report")
     invented.report(folder)
     return folder

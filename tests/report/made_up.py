@@ -83,11 +83,9 @@ class Study:
         return configs
 
     def single(self, parameters: dict[str, Any], **changes: Any) -> RunDir:
-        """Complete a run outside of grids."""
         return self.complete(resolve(BASE, parameters, "base"), **changes)
 
     def findings(self) -> Findings:
-        """What the report finds in all runs."""
         return analyse(load_study(self.results, []))
 
     def report(self, folder: Path) -> str:
@@ -96,7 +94,6 @@ class Study:
         return (folder / "report.md").read_text(encoding="utf-8")
 
     def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
-        """Of a run in a grid, or outside one."""
         return self.results.run_dir(config.run_id, grid)
 
     def complete(
@@ -214,7 +211,6 @@ def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def attempt(**changes: Any) -> Attempt:
-    """One of a minute that completed the run."""
     values = {"host": "node-1", "pid": 7, "job": "41_0", "restart_count": 0, "code": "c"}
     values |= {"device": "cpu", "threads": 2}
     values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
@@ -223,7 +219,6 @@ def attempt(**changes: Any) -> Attempt:
 
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
-    """`run.json` of a run, of an invented commit."""
     values = {"run_id": config.run_id, "config_fingerprint": config.fingerprint(), "data_fingerprint": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
     values |= {
@@ -240,7 +235,6 @@ def _mean(model: Any, linear: Any) -> Any:
 
 
 def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
-    """The models are right of different numbers of sentences."""
     right = {name: min(12, place + round(6 * skill)) for place, name in enumerate(MEASURED_MODELS)}
     return {name: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for name, n in right.items()}
 
@@ -270,7 +264,6 @@ def _measured(labels: Any, probabilities: Any) -> Metrics:
 
 @cache
 def _measured_once(labels: bytes, probabilities: bytes) -> Metrics:
-    """Most of an invented study's scores are those of its baselines, over and over."""
     return measure(np.frombuffer(labels, np.int8), np.frombuffer(probabilities, np.float64))
 
 

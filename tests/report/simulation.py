@@ -35,8 +35,6 @@ _NOWHERE = Results(Path("/nowhere"))
 
 @dataclass(frozen=True)
 class World:
-    """What worlds of one sort have in common."""
-
     configurations: int
     seeds: int
     tweets: int
@@ -62,7 +60,6 @@ class Layout:
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:
-        """Let all runs answer test tweets and validation tweets."""
         luck = rng.normal(size=(len(self.parameters), self.seeds)) * world.deviation
         luck[0] += world.gain
         test, validation = (_right(luck, world.tweets, rng) for _ in range(2))
@@ -179,7 +176,6 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
 
 
 def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    """The share of worlds in which each kind of claim is made."""
     rng, found = np.random.default_rng(seed), defaultdict(list)
     for claims, layout in _layouts(world):
         for _ in range(worlds):
@@ -190,7 +186,6 @@ def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a row for each kind of claim, for each sort of world."""
     worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     sizes, deviations, shapes = (400, 4000), (0.0, 0.01, 0.02), ((2, 2), (10, 2), (6, 3), (3, 5))
     sorts = [World(*shape, tweets, one) for tweets in sizes for one in deviations for shape in shapes]

@@ -74,7 +74,6 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 
 def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
-    """Training and validation after each epoch, as logged, and the epoch that is kept."""
     rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), _best(findings)
     panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "F1 (%)": ("f1", 100)}
     expected = {
@@ -88,7 +87,6 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
-    """The share of positive tweets in ten groups of similar probability."""
     test, rows = _test_predictions(_best(findings)), rows_with(spec, "group", "x", "value", "low", "high")
     labels = test["label"].to_numpy()
     for name, column in (("net", "score"), ("linear baseline", "baseline")):
@@ -167,7 +165,6 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
 
 
 def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
-    """Every trial's score after each epoch, by whether it was trained to the end."""
     expected = sorted(
         (bool(run.completed), row["epoch"], round(100 * row["validation"]["accuracy"], 4))
         for run in _grid(findings, name).runs
@@ -195,7 +192,6 @@ CHECKS: dict[str, Callable[[str, Spec, Findings], None]] = {
 
 @pytest.fixture(scope="module")
 def charted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Figure, Findings]]:
-    """All kinds of figures, each with what it is of."""
     whole, halved, labelled = (Results(tmp_path_factory.mktemp(name)) for name in ("whole", "halved", "labelled"))
     studies = [write_study(whole, 48), Study(halved), Study(labelled)]
     write_halved(studies[1])

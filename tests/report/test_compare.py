@@ -144,7 +144,6 @@ def test_all_of_sentiment140_is_known_by_the_record(study: Study, data: Any, rec
 
 @pytest.fixture
 def folded(study: Study) -> Study:
-    """A grid of two cells, two seeds and three folds."""
     runs: list[dict[str, Any]] = [
         {"model.cell": cell, "seed": seed, "data.folds": 3, "data.fold": fold}
         for cell in ("lstm", "gru")

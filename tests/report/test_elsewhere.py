@@ -33,13 +33,11 @@ def _write(study: Study, tests: Mapping[str, Any] = TWO_SETS, widths: tuple[int,
 
 
 def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) -> Study:
-    """Of nets with this skill on `manual`."""
     parts = PARTS | {"manual": tweets, "airline": 90}
     return Study(Results(folder / "results"), parts, skills={"manual": skill}, **options)
 
 
 def _of(findings: Findings, tests: str, model: str) -> OnTestSet:
-    """The best of these models on a test set."""
     return next(one for one in findings.elsewhere if (one.tests, one.model) == (tests, model))
 
 

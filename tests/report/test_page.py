@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 
 from report.build import RELOAD, build_report, watch_report
 from report.render.blocks import Block, Fold, Report, ReportSection, Table, Text, column
-from report.render.charts import Attended, Axis, Figure, attention_figure, line_figure, share_point
+from report.render.charts import Axis, Figure, line_figure, share_point
 from report.render.page import render_markdown, render_page, write_report
 from report.render.wording import code, escape
 from report.statistics import Estimate
 from sentiment.console import visible
 from tests.report.gold import GOLD, scrubbed
-from tests.report.made_up import HOSTILE, Study
+from tests.report.made_up import Study
 
 _GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _TAGS = set("html head meta title style body header div section nav ul li a main h1 h2 p script".split())  # noqa: SIM905
@@ -28,8 +28,6 @@ _SYNTAX = st.text(
 
 
 class _Page(HTMLParser):
-    """Tags, attributes and text of a page."""
-
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[str] = []
@@ -107,20 +105,8 @@ def test_nothing_is_left_in_a_text_that_github_makes_a_link_of(link: str) -> Non
 
 
 def _about(name: str) -> Figure:
-    """A small figure."""
     points = [share_point("a", x, Estimate(x / 100, 0.4, 0.6, 100), "a") for x in (40, 60)]
     return line_figure("name", name, "caption", points, (Axis("x"), Axis("y")))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("tweet", [HOSTILE[0], HOSTILE[2], HOSTILE[4]], ids=["script", "direction", "long word"])
-def test_drawn_tweets_are_text(tweet: str) -> None:
-    figure = attention_figure("name", "alt", "caption", [Attended(tweet, [tweet, "end"], [0.5, 0.5])])
-    root = ElementTree.fromstring(figure.svg)
-    tags = {element.tag.split("}")[1] for element in root.iter()}
-    assert tags <= {"svg", "title", "rect", "g", "text", "path", "line", "defs", "linearGradient", "stop", "clipPath"}
-    assert "\u202e" not in figure.svg
-    assert max(len(element.text or "") for element in root.iter() if "Mono" in element.get("font-family", "")) <= 24
 
 
 def test_hostile_tweets_in_a_whole_report_are_text(invented_report: Path) -> None:

@@ -85,25 +85,6 @@ def test_damaged_run_is_named_and_the_others_are_reported(
     assert [problem for problem in findings.problems if message in problem]
 
 
-@pytest.mark.parametrize(
-    ("damage", "file"),
-    [
-        (_truncate, "predictions.parquet"),
-        (Path.unlink, "metrics.jsonl"),
-        (lambda path: path.write_text('{"kind": "epoch"}\n'), "metrics.jsonl"),
-        (lambda path: path.write_text("no json\n"), "metrics.jsonl"),
-        (Path.unlink, "attention.jsonl"),
-        (lambda path: path.write_text("[1]\n"), "attention.jsonl"),
-    ],
-)
-def test_run_without_a_readable_file_is_still_reported(study: Study, damage: Callable[[Path], None], file: str) -> None:
-    damage(study.single({"model.pooling": "attention"}).path / file)
-    findings = study.findings()
-    assert [section.title for section in compose(findings).sections if section.title == "The models"]
-    assert findings.recommended
-    assert [problem for problem in findings.problems if file in problem]
-
-
 def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study, tmp_path: Path) -> None:
     (config,) = study.write_grid("rnn", "Which?", {}, [{}])
     run_dir = study.complete(config, "rnn")

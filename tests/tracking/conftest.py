@@ -47,7 +47,6 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def run(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeRun:
-    """Makes a small run in a grid, which is tracked offline unless the test says otherwise."""
 
     def make(**changes: Any) -> TrackedRun:
         config = small_config(tweets_file, **{"tracking__wandb": "offline", **changes})
@@ -58,7 +57,6 @@ def run(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeRun:
 
 @pytest.fixture
 def completed(run: MakeRun, trained: RunDir) -> MakeRun:
-    """Makes a completed run of which W&B has nothing."""
 
     def make(**changes: Any) -> TrackedRun:
         made = run(**changes)
@@ -72,7 +70,6 @@ def completed(run: MakeRun, trained: RunDir) -> MakeRun:
 
 @pytest.fixture
 def begin(run: MakeRun, trained: RunDir) -> MakeReplayed:
-    """Makes a run that has begun, and whose log is still empty."""
 
     def make(**changes: Any) -> ReplayedRun:
         planned = run(**changes)
@@ -86,5 +83,4 @@ def begin(run: MakeRun, trained: RunDir) -> MakeReplayed:
 
 @pytest.fixture
 def replayed(begin: MakeReplayed) -> ReplayedRun:
-    """A run that is tracked offline, whose log is still empty."""
     return begin()

@@ -15,8 +15,6 @@ _STREAM = re.compile(r"/files/[^/]+/([^/]+)/([^/]+)/file_stream$")
 
 @dataclass
 class StoredRun:
-    """A run as the server knows it."""
-
     project: str
     attributes: dict[str, Any] = field(default_factory=dict)
     """Variables of the newest UpsertBucket: group, jobType, config, commit."""
@@ -29,18 +27,15 @@ class StoredRun:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The history without what the client adds to it."""
         return without_clock(self.history)
 
     @property
     def config(self) -> dict[str, Any]:
-        """Values by name, without the client's own notes."""
         entries = json.loads(self.attributes.get("config") or "{}")
         return {name: entry["value"] for name, entry in entries.items() if name != "_wandb"}
 
 
 def without_clock(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """W&B's rows without what it adds to them."""
     return [{name: value for name, value in row.items() if name not in ("_runtime", "_timestamp")} for row in rows]
 
 
@@ -68,12 +63,10 @@ class StubServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """Environment variables by which the client finds it."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": "k" * 40}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -183,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST  # noqa: N815 - names that http.server looks for
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Log nothing."""
+        pass
 
     def _stream(self, project: str, run_id: str, message: dict[str, Any]) -> None:
         if self.server.stream_status:

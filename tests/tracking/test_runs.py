@@ -18,14 +18,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training waits only briefly for a W&B that hangs."""
     monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 0.2)
     monkeypatch.setattr(tracking, "SECONDS_AFTER_STOP", 0.2)
 
 
 @pytest.fixture
 def expected(experiment: MakeExperiment) -> Digest:
-    """The outcome of the same run without W&B."""
     return experiment().complete()
 
 

@@ -24,7 +24,6 @@ LATER = "result.later"
 
 @pytest.fixture
 def waiting(completed: MakeRun) -> TrackedRun:
-    """A completed run of which W&B has nothing, and which is uploaded only if it is named."""
     return completed(tracking__wandb="auto")
 
 

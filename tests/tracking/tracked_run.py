@@ -28,12 +28,10 @@ class TrackedRun(Experiment):
 
     @property
     def told(self) -> list[str]:
-        """Messages about W&B."""
         return [line for line in self.said if line.startswith("W&B: ")]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The metric log as W&B should have it."""
         return [dotted(row, "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
 
     @property
@@ -48,17 +46,14 @@ class TrackedRun(Experiment):
 
     @property
     def copying_processes(self) -> list[int]:
-        """Ids of the processes that are copying it to W&B."""
         return copying_processes(self.run_dir.path)
 
     def sync(self, *arguments: str) -> tuple[int, str]:
-        """`sentiment sync` for all runs in these results; exit code and all that it printed."""
         with self.start_sync(*arguments) as command:
             output, _ = command.communicate()
         return command.returncode, output
 
     def start_sync(self, *arguments: str) -> Forked:
-        """Start the same command, and don't wait for it."""
         return start_python("-m", "jobs", "sync", "--results", self.run_dir.results.root, *arguments)
 
 
@@ -73,27 +68,22 @@ class ReplayedRun(TrackedRun):
         self.run_dir.metrics_file.write_text("".join(self.lines[:rows]))
 
     def mirrored(self) -> AbstractContextManager[None]:
-        """The context in which training copies its log."""
         return mirrored(self.run_dir, self.config.tracking, self.said.append)
 
     def complete_like(self, trained: RunDir) -> None:
-        """Write what training writes last."""
         for name in ("predictions_file", "result_file"):
             shutil.copy(getattr(trained, name), getattr(self.run_dir, name))
 
     def wait_for_copy(self, number: int) -> None:
-        """Wait until so many of wandb's files hold rows."""
         wait_until(lambda: sum(b"loss" in file.read_bytes() for file in self.offline_files) == number)
 
     @property
     def copying_process(self) -> int:
-        """The id of the process that copies it now."""
         (pid,) = self.copying_processes
         return pid
 
 
 def copying_processes(place: Path) -> list[int]:
-    """Ids of the processes that are copying runs in this folder to W&B."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -107,14 +97,12 @@ def copying_processes(place: Path) -> list[int]:
 
 
 def wandb_service(pid: int) -> int:
-    """The id of the wandb-core process that a copying process has started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     (service,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return int(service)
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    """Wait until the condition holds; W&B's processes need about a second for anything."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < end, "nothing happened"
