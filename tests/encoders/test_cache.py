@@ -1,5 +1,6 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,27 +12,47 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.data.corpus import Corpus
+from sentiment.config import ElmoConfig
+from sentiment.config_file import resolve
+from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.encoders import cache as cache_module
-from sentiment.encoders.cache import CachePlan, Place, VectorCache
-from sentiment.encoders.elmo import LAYERS, ElmoEncoder
+from sentiment.encoders.cache import CachedVectors, CachePlan, Place, VectorCache, layers_of
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
 from sentiment.encoders.elmo_files import read_weights
-from sentiment.encoders.models import ElmoFiles
+from sentiment.encoders.models import ElmoFiles, find_elmo
 from sentiment.errors import EncoderError
+from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop, StoppedError
-from tests.encoders.corpora import (
-    CPU,
-    bytes_by_name,
-    cache_of,
-    config,
-    corpus_of,
-    filled,
-    opened,
-    some_rows,
-    tiny_model,
-)
 from tests.encoders.tweets import of_tweet
-from tests.small_runs import limited_file_size
+from tests.small_runs import invented_tweets, limited_file_size, write_tweets
+
+CPU = torch.device("cpu")
+
+
+def config(**changes: object) -> ElmoConfig:
+    return ElmoConfig.model_validate({"model": "tiny"} | changes)
+
+
+def corpus_of(folder: Path, tweets: int) -> Corpus:
+    source = write_tweets(folder / "tweets.csv", invented_tweets(tweets))
+    return prepare_corpus(resolve({}, {"data.source": str(source)}, "a test").data, Results(folder))
+
+
+def cache_of(corpus: Corpus, model: ElmoFiles, root: Path, **changes: object) -> VectorCache:
+    return VectorCache(corpus, config(**changes), model, Results(root))
+
+
+def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
+    cache.fill(layers, CPU)
+    return cache
+
+
+def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> CachedVectors:
+    return CachedVectors(cache, layers_of(elmo), CPU, place)
+
+
+def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(cache.folder.glob("*.npy"))}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +68,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ElmoFiles:
-    return tiny_model(tmp_path_factory.mktemp("model"))
+    return find_elmo("tiny", Results(tmp_path_factory.mktemp("model")).elmo_models)
 
 
 @pytest.fixture
@@ -92,7 +113,7 @@ def test_cached_vectors_are_those_of_the_encoder(
         ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state),
         opened(cache, config(), place),
     )
-    rows = some_rows(corpus, 64)
+    rows = np.random.default_rng(0).permutation(len(corpus.labels))[:64].astype(np.int64)
     found = vectors.gather(rows, int(corpus.lengths()[rows].max()))
     tweets = [corpus.tokens(row) for row in rows]
     encoded = elmo.encode(tweets)
