@@ -3,8 +3,7 @@ import torch
 
 from sentiment.encoders.elmo import ElmoEncoder
 from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, write_random_model
-from tests.encoders.oracle import LIBRARIES
-from tests.encoders.tweets import SHARED_FIXTURES, Model, strong_model
+from tests.encoders.tweets import LIBRARIES, SHARED_FIXTURES, Model, strong_model
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""A tweet's vectors depend on the tweet alone: on its whole text, and on nothing else."""
+"""The encoder: a tweet's vectors depend on its whole text and on nothing else; tokens become their bytes."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.encoders.allennlp import batch_to_ids
+from sentiment.encoders.allennlp import allennlp_elmo, batch_to_ids
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
-from sentiment.encoders.elmo_files import read_options, read_weights
-from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
+from sentiment.encoders.elmo_files import character_ids, read_options, read_weights
+from tests.encoders.tweets import Layers, Model, Tweets, batches, needs_allennlp, of_tweet, random_tweets, running_on
 
 
 @pytest.fixture(scope="module", params=["zero", "warm"])
@@ -109,3 +109,53 @@ def test_a_packed_batch_has_each_row_once() -> None:
     assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
     for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
         assert inputs[rows].tolist() == [1, 2, 0, 2, 1]
+
+
+REST = 261
+
+
+def of_bytes(*begin: int) -> list[int]:
+    return [*begin] + [REST] * (50 - len(begin))
+
+
+@pytest.mark.parametrize(
+    ("token", "ids"),
+    [
+        ("", of_bytes(259, 260)),
+        ("a", of_bytes(259, 98, 260)),
+        ("é", of_bytes(259, 0xC3 + 1, 0xA9 + 1, 260)),
+        ("\x00", of_bytes(259, 1, 260)),
+        ("<S>", of_bytes(259, 257, 260)),
+        ("</S>", of_bytes(259, 258, 260)),
+        ("<s>", of_bytes(259, ord("<") + 1, ord("s") + 1, ord(">") + 1, 260)),
+        ("\ud800", of_bytes(259, 260)),
+        ("a" * 48, [259] + [98] * 48 + [260]),
+        ("a" * 200, [259] + [98] * 48 + [260]),
+        ("a" + "é" * 24, [259, 98] + [0xC4, 0xAA] * 23 + [0xC4, 260]),
+    ],
+    ids=ascii,
+)
+def test_a_token_becomes_its_bytes_between_marks(token: str, ids: list[int]) -> None:
+    assert character_ids([token]).tolist() == [ids]
+
+
+def test_tokens_do_not_mix() -> None:
+    tokens = ["ab", "", "c" * 60, "<S>", "d"]
+    assert character_ids(tokens).tolist() == [character_ids([token])[0].tolist() for token in tokens]
+    assert character_ids([]).shape == (0, 50)
+
+
+def test_a_batch_is_padded_with_zeros() -> None:
+    ids = batch_to_ids([["a"], [], ["b", "c"]])
+    assert ids.dtype == torch.int64
+    assert ids.shape == (3, 2, 50)
+    assert (ids > 0).any(2).tolist() == [[True, False], [False, False], [True, True]]
+    np.testing.assert_array_equal(ids[2], character_ids(["b", "c"]))
+    assert batch_to_ids([]).shape == (0, 0, 50)
+    assert batch_to_ids([[]]).shape == (1, 0, 50)
+
+
+@needs_allennlp
+@given(batches)
+def test_batch_to_ids_equals_allennlp(batch: list[list[str]]) -> None:
+    assert torch.equal(batch_to_ids(batch), allennlp_elmo().batch_to_ids(batch))

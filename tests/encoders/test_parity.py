@@ -1,17 +1,117 @@
-"""Our encoder against the real one of allennlp 2.10.1, layer by layer."""
+"""Our encoder against allennlp 2.10.1, layer by layer and as a program calls it, and against vectors of bilm-tf."""
 
+import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import h5py
 import pytest
 import torch
 from hypothesis import given, settings
 
-from sentiment.encoders.allennlp import ReferenceElmo
-from sentiment.encoders.elmo import ElmoEncoder
-from tests.encoders.oracle import needs_allennlp
-from tests.encoders.tweets import Model, Tweets, batches, largest_difference, random_tweets, strong_model
+import sentiment.encoders.allennlp
+from sentiment.encoders.allennlp import Elmo, ReferenceElmo, allennlp_elmo, batch_to_ids
+from sentiment.encoders.elmo import ElmoEncoder, ScalarMix
+from sentiment.errors import EncoderError
+from tests.encoders.tweets import (
+    SHARED_FIXTURES,
+    Model,
+    Tweets,
+    batches,
+    largest_difference,
+    needs_allennlp,
+    of_tweet,
+    random_tweets,
+    running_on,
+    strong_model,
+)
 
-pytestmark = needs_allennlp
+# Of growing and of shrinking size, with empty sentences.
+BATCHES = [random_tweets(count, seed=count, longest=9) for count in (3, 12, 5, 1)]
+
+
+def from_zeros(elmo: Any) -> Any:
+    """The module, which begins with zeros; allennlp's would begin with what its last call has left."""
+    if not isinstance(elmo, Elmo):
+        elmo._elmo_lstm._elmo_lstm.reset_states()
+    return elmo
+
+
+def representations(library: ModuleType, model: Model, **arguments: Any) -> list[dict[str, Any]]:
+    """What a program written for allennlp computes, whichever library it imports from."""
+    elmo = library.Elmo(str(model.options), str(model.weights), 2, dropout=0, **arguments)
+    assert elmo.get_output_dim() == 32
+    return [from_zeros(elmo)(library.batch_to_ids(batch)) for batch in BATCHES]
+
+
+def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["mask"].dtype == theirs["mask"].dtype
+        assert torch.equal(mine["mask"], theirs["mask"])
+        for one, other in zip(mine["elmo_representations"], theirs["elmo_representations"], strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+ARGUMENTS: list[dict[str, Any]] = [{"scalar_mix_parameters": weights} for weights in (None, [0.5, -1.0, 2.0])]
+
+
+@needs_allennlp
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
+def test_representations_and_masks_are_those_of_allennlp(tiny: Model, arguments: dict[str, Any]) -> None:
+    wanted, found = (representations(one, tiny, **arguments) for one in (allennlp_elmo(), sentiment.encoders.allennlp))
+    assert_alike(found, wanted)
+
+
+def test_only_the_mixtures_are_trained_unless_their_weights_are_given(tiny: Model) -> None:
+    elmo = Elmo(tiny.options, tiny.weights, 2, dropout=0)
+    assert [name for name, _ in elmo.named_parameters()] == [
+        f"scalar_mix_{number}.{name}" for number in range(2) for name in ("weights", "gamma")
+    ]
+    output = elmo(batch_to_ids([["Good", "morning"]]))
+    output["elmo_representations"][1].square().sum().backward()
+    assert all(one.grad is None for one in elmo.get_submodule("scalar_mix_0").parameters())
+    assert all(one.grad is not None and one.grad.any() for one in elmo.get_submodule("scalar_mix_1").parameters())
+    fixed = Elmo(tiny.options, tiny.weights, 1, scalar_mix_parameters=[-9e10, 1, -9e10])
+    assert not any(one.requires_grad for one in fixed.parameters())
+
+
+def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(tiny: Model) -> None:
+    elmo = Elmo(tiny.options, tiny.weights, 1)
+    for shape, value in (((2, 3), 0), ((2, 3, 40), 0), ((1, 1, 50), 262), ((1, 1, 50), -1)):
+        with pytest.raises(EncoderError, match=r"are no character ids: valid .* \(batch, time, 50\) from 0 to 261"):
+            elmo(torch.full(shape, value))
+    for shape in ((0, 4), (2, 0)):
+        output = elmo(torch.zeros(*shape, 50, dtype=torch.long))
+        assert output["elmo_representations"][0].shape == (*shape, 32)
+        assert output["mask"].shape == shape
+
+
+def layers() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(4, 7, 6, generator=generator) * (number + 1) + number for number in range(3)]
+
+
+def test_a_mixture_is_the_mean_at_first_in_full_precision() -> None:
+    halves = [layer.half() for layer in layers()]
+    torch.testing.assert_close(ScalarMix(3)(halves), torch.stack([layer.float() for layer in halves]).mean(0))
+
+
+@needs_allennlp
+def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
+    weights = [0.5, -1.0, 2.0]
+    mix, reference = (one(3, initial_scalar_parameters=weights) for one in (ScalarMix, allennlp_elmo().ScalarMix))
+    with torch.no_grad():
+        mix.gamma.fill_(1.7)
+        reference.gamma.fill_(1.7)
+    found, wanted = mix(layers()), reference(layers())
+    torch.testing.assert_close(found, wanted)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    gradients = torch.cat([parameter.grad for parameter in reference.scalar_parameters])
+    torch.testing.assert_close(mix.weights.grad, gradients)
+    torch.testing.assert_close(mix.gamma.grad, reference.gamma.grad[0])
 
 
 def _difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
@@ -24,11 +124,13 @@ def reference(tiny: Model) -> ReferenceElmo:
     return ReferenceElmo(tiny.options, tiny.weights, state="zero")
 
 
+@needs_allennlp
 @pytest.mark.usefixtures("library")
 def test_all_lengths_and_odd_tokens_agree(tiny: Model) -> None:
     assert _difference(tiny, random_tweets(60)) <= 1e-5
 
 
+@needs_allennlp
 @pytest.mark.usefixtures("library")
 def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
     tweets = random_tweets(60)
@@ -37,6 +139,7 @@ def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
     assert (first.abs() == 3).float().mean() > 0.01
 
 
+@needs_allennlp
 def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
     tweets = random_tweets(40)
     wanted = ReferenceElmo(saturating.options, saturating.weights, state="warm").encode(tweets, batch_tweets=19)
@@ -44,12 +147,14 @@ def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
     assert largest_difference(saturating.elmo("zero").encode(tweets), wanted) > 0.1
 
 
+@needs_allennlp
 @pytest.mark.shared_data
 @pytest.mark.usefixtures("library")
 def test_trained_weights_agree(trained_tiny: Model) -> None:
     assert _difference(trained_tiny, random_tweets(60)) <= 1e-5
 
 
+@needs_allennlp
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), pytest.param("original", 4, marks=pytest.mark.more)])
 @pytest.mark.usefixtures("library")
@@ -61,9 +166,54 @@ def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
         model.weights.unlink()  # large
 
 
+@needs_allennlp
 @given(batches)
 @settings(deadline=None, max_examples=40)
 def test_any_batch_agrees(elmo: ElmoEncoder, reference: ReferenceElmo, batch: Tweets) -> None:
     wanted, found = reference.encode(batch), elmo.encode(batch)
     for layer, vectors in wanted.items():
         torch.testing.assert_close(found[layer], vectors, atol=1e-5, rtol=0)
+
+
+LISTS = 3
+
+
+@pytest.fixture(scope="module")
+def sentences(trained_tiny: Model) -> list[list[list[str]]]:
+    lists = json.loads((SHARED_FIXTURES / "sentences.json").read_text(encoding="utf-8"))
+    return [[sentence.split() for sentence in one] for one in lists]
+
+
+def of_bilm(number: int, sentence: int) -> torch.Tensor:
+    """(tokens, 32): the top layer."""
+    with h5py.File(SHARED_FIXTURES / f"lm_embeddings_{number}.hdf5", "r") as file:
+        forward, backward = torch.from_numpy(file[str(sentence)][...])
+    return torch.cat([forward, backward], dim=1)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("number", range(LISTS))
+def test_all_sentences_agree_where_the_state_runs_on(
+    trained_tiny: Model, sentences: list[list[list[str]]], number: int
+) -> None:
+    for sentence, found in enumerate(running_on(trained_tiny, sentences[number])):
+        torch.testing.assert_close(found, of_bilm(number, sentence), atol=1e-5, rtol=0)
+
+
+@pytest.mark.shared_data
+def test_from_zeros_only_the_first_sentences_agree(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:
+    elmo = trained_tiny.elmo("zero")
+    for number in range(LISTS):
+        found = elmo.encode(sentences[number], ["top"])
+        first, second = (of_tweet(found, sentences[number], one)["top"] for one in range(2))
+        torch.testing.assert_close(first, of_bilm(number, 0), atol=1e-5, rtol=0)
+        assert (second - of_bilm(number, 1)).abs().max() > 0.1
+
+
+@pytest.mark.shared_data
+def test_token_vectors_agree(trained_tiny: Model) -> None:
+    words = (SHARED_FIXTURES / "vocab_test.txt").read_text(encoding="utf-8").splitlines()
+    with h5py.File(SHARED_FIXTURES / "elmo_token_embeddings.hdf5", "r") as file:
+        wanted = torch.from_numpy(file["embedding"][...])
+    assert len(words) == len(wanted) == 458
+    torch.testing.assert_close(trained_tiny.elmo().type_vectors(words), wanted, atol=1e-5, rtol=0)

@@ -3,16 +3,22 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 
-from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision, StateMode
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision, StateMode, has_onednn
 from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, weights_bytes, write_random_model
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
+
+HAS_ALLENNLP = find_spec("allennlp") is not None
+needs_allennlp = pytest.mark.skipif(not HAS_ALLENNLP, reason="allennlp, the reference, is not installed")
+LIBRARIES = ["torch", "onednn"] if has_onednn() else ["torch"]
 
 Tweets = list[list[str]]
 Layers = Mapping[str, torch.Tensor]

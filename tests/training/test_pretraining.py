@@ -33,8 +33,7 @@ from sentiment.training.pretraining import run_pretraining
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.commands import invoke
 from tests.data.made_up import tweets, write_table
-from tests.encoders.oracle import needs_allennlp
-from tests.encoders.tweets import largest_difference
+from tests.encoders.tweets import largest_difference, needs_allennlp
 from tests.small_runs import StopWhen, digest_of
 
 SMALL: dict[str, Any] = {"epochs": 2, "min_count": 1, "batch_size": 32, "held_out": 20, "log_every": 1}

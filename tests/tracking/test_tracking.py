@@ -1,19 +1,127 @@
-"""Runs that train with W&B: what arrives there, and that faults of W&B are reported and do not affect training."""
+"""Runs that W&B copies: under which id, all rows once, and faults of W&B that do not affect training."""
 
 import json
 import os
+import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from sentiment import tracking
+from sentiment.config import TrackingConfig
+from sentiment.runs.records import RunRecord
+from sentiment.runs.run_dir import RunDir
+from sentiment.tracking import identity_of, wandb_mode
 from tests.conftest import MakeExperiment
 from tests.small_runs import Digest, StopWhen, digest_of
-from tests.tracking.conftest import MakeRun
+from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, wait_until
+from tests.tracking.tracked_run import GRID, ReplayedRun, wait_until, wandb_service
 
-pytestmark = pytest.mark.slow
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "mode"),
+    [
+        ("auto", {}, "disabled"),
+        ("auto", {"SLURM_JOB_ID": "7"}, "offline"),
+        ("auto", {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "online"),
+        ("auto", {"WANDB_RUN_ID": "r"}, "disabled"),
+        ("online", {"SLURM_JOB_ID": "7"}, "online"),
+        ("disabled", {"SLURM_JOB_ID": "7", "WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "disabled"),
+    ],
+)
+def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(
+    wanted: str, environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode
+
+
+def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_beginnings(
+    trained: RunDir, tmp_path: Path
+) -> None:
+    def copy(grid: str) -> RunDir:
+        shutil.copytree(trained.path, tmp_path / grid / "run")
+        return RunDir(tmp_path / grid / "run")
+
+    first = copy("colours")
+    name = identity_of(first).id
+    record = first.read(RunRecord)
+    assert record is not None
+    first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
+    assert identity_of(first).id == name
+    assert name.startswith(record.run_id)
+    decided = identity_of(first).model_copy(update={"project": "another"})
+    first.write_record(decided)
+    assert identity_of(first) == decided
+    first.wandb_file.unlink()
+    assert identity_of(copy("shapes")).id != name
+    anew = record.attempts[0].model_copy(update={"start": "2030-01-01T00:00:00+00:00"})
+    first.write_record(record.model_copy(update={"attempts": [anew]}))
+    assert identity_of(first).id != name
+
+
+@pytest.mark.slow
+def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
+    replayed: ReplayedRun, server: StubServer, trained: RunDir
+) -> None:
+    rows = len(trained.read_metrics())
+    replayed.log(0)
+    with replayed.mirrored():
+        replayed.log(5)
+        replayed.wait_for_copy(1)
+        os.kill(replayed.copying_process, signal.SIGKILL)  # as when a node fails
+    assert replayed.said == []
+    replayed.log(3)  # the checkpoint that the second attempt resumes from
+    with replayed.mirrored():
+        replayed.log(8)
+        replayed.wait_for_copy(2)
+        os.kill(wandb_service(replayed.copying_process), signal.SIGTERM)  # as at a preemption
+        replayed.log(9)
+        wait_until(lambda: not replayed.copying_processes)
+    assert len(replayed.said) == 1
+    replayed.log(7)
+    with replayed.mirrored():
+        replayed.log(rows)
+        replayed.complete_like(trained)
+    assert len(replayed.said) == 1
+    assert len(replayed.offline_files) == 3
+    assert replayed.offline_rows == replayed.rows
+    code, output = replayed.sync()
+    assert code == 0, output
+    (stored,) = server.runs.values()
+    assert stored.rows == replayed.rows
+
+
+@pytest.mark.slow
+def test_copying_process_that_cannot_be_started_is_told(replayed: ReplayedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with replayed.mirrored():
+        pass
+    (told,) = replayed.told
+    assert "'/nowhere/python'; training is not affected" in told
+
+
+@pytest.mark.slow
+def test_rows_that_are_computed_again_after_a_kill_are_sent_once(
+    begin: MakeReplayed, server: StubServer, trained: RunDir
+) -> None:
+    replayed = begin(tracking__wandb="online")
+    replayed.log(0)
+    with replayed.mirrored():
+        replayed.log(8)
+        wait_until(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8)
+        os.kill(replayed.copying_process, signal.SIGKILL)
+    replayed.log(3)
+    with replayed.mirrored():
+        replayed.log(len(replayed.lines))
+        replayed.complete_like(trained)
+    assert replayed.said == []
+    (stored,) = server.runs.values()
+    assert stored.rows == replayed.rows
 
 
 @pytest.fixture
@@ -27,6 +135,7 @@ def expected(experiment: MakeExperiment) -> Digest:
     return experiment().complete()
 
 
+@pytest.mark.slow
 def test_online_run_arrives_row_by_row_with_all_that_describes_it(
     run: MakeRun, server: StubServer, expected: Digest, home: Path
 ) -> None:
@@ -49,6 +158,7 @@ def test_online_run_arrives_row_by_row_with_all_that_describes_it(
     assert [path for path in home.rglob("*") if "wandb" in path.name] == []
 
 
+@pytest.mark.slow
 def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are_damaged(
     run: MakeRun, server: StubServer
 ) -> None:
@@ -69,6 +179,7 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are
     assert "nothing new" in output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ["no key", "500", "no answer"])
 def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
@@ -86,6 +197,7 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     assert "sentiment sync" in unlucky.told[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
     run: MakeRun, server: StubServer, expected: Digest
@@ -113,6 +225,7 @@ def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
     assert stored.rows == unlucky.rows
 
 
+@pytest.mark.slow
 def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
     run: MakeRun, server: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +247,7 @@ def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
         assert "validation/accuracy" in stored.summary
 
 
+@pytest.mark.slow
 def test_run_that_is_not_tracked_starts_and_writes_nothing_of_wandb(run: MakeRun, server: StubServer) -> None:
     untracked = run(tracking__wandb="auto")
     untracked.complete()

@@ -1,0 +1,184 @@
+"""The tools of the tests: mutants, invented files, benchmarks, forked processes, the option that forbids skips."""
+
+import os
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+from sentiment.training.trainer import hardware_kind
+from tests.benchmarks import bench_data
+from tests.fuzz import READERS, read_invented
+from tests.limits import wait_for
+from tests.mutants import Mutant, read_mutants
+from tests.processes import run_python, start_python
+
+MUTANTS = read_mutants()
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug)
+def test_mutant_changes_one_place_and_its_tests_are_there(mutant: Mutant) -> None:
+    compile(mutant.content(ROOT), mutant.file, "exec")
+    for test in mutant.tests:
+        file, _, name = test.partition("::")
+        assert (ROOT / file).exists(), test
+        assert not name or f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), test
+
+
+def test_mutants_have_names_of_their_own() -> None:
+    assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reader_refuses_what_it_cannot_read(name: str) -> None:
+    assert read_invented(name, seed=0, examples=25) >= 20
+
+
+@pytest.fixture(autouse=True)
+def _no_real_tweets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_data, "SHARED", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 10])
+def test_made_up_tweets_have_both_labels_whichever_of_them_are_taken(step: int) -> None:
+    tweets, what = bench_data.some_tweets(400)
+    assert {label for label, _ in tweets[::step]} == {"0", "1"}
+    assert what == "400 tweets made up by a Zipf law"
+
+
+def test_what_needs_real_tweets_says_so_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["models", "--tweets", str(tmp_path / "nowhere"), "--results", str(tmp_path / "r")]
+    )
+    import_module("tests.benchmarks.bench_models").main()
+    assert "models: no real tweets at" in capsys.readouterr().out
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.more
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("training", "--batches 1 --repeats 1"),
+        ("data", "--tweets 300"),
+    ],
+)
+def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
+    name: str, options: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *options.split()])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        import_module(f"tests.benchmarks.bench_{name}").main()
+    finally:
+        torch.set_num_threads(threads)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert hardware_kind(torch.device("cpu")) in first
+    assert len(others) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "returncode", "stderr"),
+    [
+        ("pass", 0, ""),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit('no')", 1, "no\n"),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+        ("raise KeyboardInterrupt", -2, "KeyboardInterrupt\n"),
+    ],
+)
+def test_exit_codes_are_those_of_an_interpreter(code: str, returncode: int, stderr: str) -> None:
+    done = run_python("-c", code)
+    assert (done.returncode, done.stdout) == (returncode, "")
+    assert done.stderr.endswith(stderr)
+    assert bool(done.stderr) == bool(stderr)
+
+
+@pytest.mark.slow
+def test_folder_environment_arguments_and_streams_are_the_processs_own(tmp_path: Path) -> None:
+    code = "import os, sys; print(os.getcwd(), dict(os.environ), sys.argv, sys.stdin.read())"
+    done = run_python("-c", code, "a b", input="given", cwd=tmp_path, environ={"ONLY": "this"})
+    assert done.stdout == f"{tmp_path} {{'ONLY': 'this'}} ['-c', 'a b'] given\n"
+
+
+@pytest.mark.slow
+def test_path_of_its_own_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "sentiment").mkdir()
+    (tmp_path / "sentiment" / "__init__.py").write_text("print('another')")
+    done = run_python("-c", "import sentiment", cwd=tmp_path.parent, environ={"PYTHONPATH": str(tmp_path)})
+    assert done.stdout == "another\n"
+
+
+@pytest.mark.slow
+def test_process_is_signalled_and_ends_with_who_started_it() -> None:
+    handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('heard'))"
+    code = f"import signal, sys; {handler}; print('ready'); sys.stdin.readline()"
+    with start_python("-u", "-c", code, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "heard\n"
+    nested = (
+        f"from tests.processes import start_python; print(start_python('-c', {'import time; time.sleep(99)'!r}).pid)"
+    )
+    pid = int(run_python("-c", nested, cwd=Path(__file__).parents[1]).stdout)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the end of a process that nobody waits for")
+
+
+@pytest.mark.slow
+def test_interpreter_is_the_same() -> None:
+    assert run_python("-c", "import sys; print(sys.executable)").stdout == f"{sys.executable}\n"
+
+
+_TESTS = """
+import pytest
+
+@pytest.mark.skip(reason="no wish")
+def test_skipped(): pass
+
+@pytest.mark.gpu
+def test_needs_gpu(): pytest.skip("no GPU")
+
+@pytest.mark.shared_data
+def test_needs_tweets(): pytest.skip("no tweets")
+
+@pytest.mark.xfail
+def test_expected_to_fail(): assert False
+
+def test_good(): pass
+"""
+
+
+def _outcomes(folder: Path, *options: str) -> str:
+    (folder / "test_some.py").write_text(_TESTS)
+    (folder / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")
+    markers = "[pytest]\nmarkers =\n    gpu: a\n    shared_data: b\n"
+    (folder / "pytest.ini").write_text(markers)
+    options = ("--continue-on-collection-errors", *options)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.no_skips", *options, str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_skipped_tests_fail_with_the_option_unless_their_needs_may_be_missing(tmp_path: Path) -> None:
+    output = _outcomes(tmp_path, "--no-skips")
+    assert "1 passed, 2 skipped, 1 xfailed, 2 errors" in output
+    assert "skipped, which --no-skips forbids: Skipped: no wish" in output
+    assert "skipped, which --no-skips forbids: Skipped: all of it" in output
+
+
+@pytest.mark.slow
+def test_skipped_tests_stay_skipped_without_the_option(tmp_path: Path) -> None:
+    assert "1 passed, 4 skipped, 1 xfailed" in _outcomes(tmp_path)
