@@ -293,6 +293,8 @@ def refuse_unknown(targets: Sequence[str], known: Collection[str], results: Resu
     if unknown := {*targets} - {*known}:
         grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
         here = f"grids here: {', '.join(grids)}" if grids else "there are no grids yet"
+        if any((results.runs / SINGLE / name).is_dir() for name in unknown):
+            here += "; `sentiment train` goes on with a run outside of grids"
         raise UsageError(f"{', '.join(sorted(unknown))}: neither a grid nor a run in {results.runs}; {here}")
 
 

@@ -70,9 +70,9 @@ def train(
     then, and the same command resumes the run. If the process was suspended, and another one has taken the run over
     meanwhile, it writes nothing more and ends with 0.
     """
-    for change in changes or []:
-        if change.startswith("-") and not (change.startswith("--") and "=" in change):
-            raise UsageError(f"{change}: no such option; `sentiment train --help` lists them")
+    for change in (str(config), *(changes or [])):
+        if change.startswith("-") and (change == str(config) or not (change.startswith("--") and "=" in change)):
+            raise UsageError(f"{change}: no such option; a field of the run is changed by --training.epochs=3, say")
     fields = [*(change.removeprefix("--") for change in changes or []), *(overrides or [])]
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
@@ -191,18 +191,24 @@ def predict(
     form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Also what would change without each word.")] = False,
     results: ModelResults = None,
 ) -> None:
     """Print the label of each tweet and how probable it is; for attention models also the weight of each token.
 
+    --explain says by how much the log-odds of the positive label fall without a token: what speaks for it is above 0.
     With --file, --out is the table to write: .csv, .jsonl, .parquet and others.
     """
     if form not in FORMATS:
         raise UsageError(f"--format {form}: valid are {', '.join(FORMATS)}; a file's ending says what --out is")
     if bool(texts) == bool(file) or bool(file) != bool(out):
-        raise UsageError("predict takes either tweets in quotes, or - for one a line, or --file IN with --out OUT")
+        raise UsageError(
+            "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"
+        )
     if text_column and not file:
         raise UsageError("--text-column names a column of --file, which is not there")
+    if explain and (file or form != "text"):
+        raise UsageError("--explain belongs to tweets in quotes or from -, and to --format text")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     from sentiment.inference.predict import predict_file
@@ -226,7 +232,7 @@ def predict(
     if texts == [STDIN] and sys.stdin.isatty():
         echo("one tweet a line; Ctrl+D ends", err=True)
     chunks = lines_at_once(sys.stdin.buffer) if texts == [STDIN] else [texts or []]  # type: ignore[arg-type]
-    show_answers(opened, chunks, form, why, positive_from)
+    show_answers(opened, chunks, form, why, positive_from, explain)
 
 
 def _named_choice(name: str | None) -> "Recommendation | None":
@@ -496,6 +502,8 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
 
     file = config_file(config, "runs") if config else None
     values = read_yaml(file) if file else {}
+    if values.keys() >= {"method", "parameters"}:
+        raise UsageError(f"{file}: is the file of a grid, not of a run; `sentiment submit {file} --local` runs it here")
     return _with_guesses(values, dotted(values), parameters, str(file or "the defaults"), preview)
 
 

@@ -82,8 +82,10 @@ class Commands(TyperGroup):
         try:
             with _ending_with_its_reader():
                 return super().invoke(ctx)
-        except (SentimentError, OSError) as error:
-            message, code = str(error), getattr(error, "exit_code", EXIT_FAILED)
+        except SentimentError as error:
+            message, code = str(error), error.exit_code
+        except OSError as error:
+            message, code = f"{error.filename}: {error.strerror}" if error.filename else str(error), EXIT_FAILED
         except ModuleNotFoundError as error:
             if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
                 raise
@@ -117,7 +119,9 @@ def _ending_with_its_reader() -> Iterator[None]:
 
 def command_line(summary: str) -> typer.Typer:
     """A command line without commands yet; called without one, it shows its help."""
-    app = typer.Typer(cls=Commands, help=summary, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        cls=Commands, help=summary, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
     show_version = typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 
     @app.callback()

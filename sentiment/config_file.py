@@ -107,10 +107,10 @@ def parse_override(override: str) -> tuple[str, Any]:
     """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: must look like section.field=value, for example model.hidden_size=32")
+        raise ConfigError(f"{override!r}: must look like section.field=value, for example model.hidden_size=32")
     if any("\ud800" <= one <= "\udfff" for one in text):
-        raise ConfigError(f"--set {shortened(override)!r}: is not UTF-8; rename what it names")
-    return key.strip(), parse_yaml(text, f"--set {shortened(override)!r}")
+        raise ConfigError(f"{shortened(override)!r}: is not UTF-8; rename what it names")
+    return key.strip(), parse_yaml(text, repr(shortened(override)))
 
 
 def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
@@ -190,7 +190,7 @@ def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
     for section in sections:
         inner = values[section] = {} if values.get(section) is None else values[section]
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {dotted}={value}: {section!r} is a value, not a section")
+            raise ConfigError(f"{dotted}={value}: {section!r} is a value, not a section")
         values = inner
     values[field] = value
 
@@ -204,6 +204,9 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, paramet
         return f"{path}: unknown key ({place}){_known_keys(detail['loc'], schema)}"
     if detail["type"] == "missing":
         return f"{path}: is missing ({place})"
+    if detail["type"] in ("model_type", "dict_type"):
+        valid = _known_keys((*detail["loc"], ""), schema) if detail["type"] == "model_type" else ""
+        return f"{path} = {shortened(repr(detail['input']))} ({place}): must hold fields, each as NAME: VALUE{valid}"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{path or 'the configuration'}: {message} ({place})"
@@ -215,7 +218,9 @@ def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> st
         if part in section.model_fields:  # else it is a key in a mapping of sections
             section = next(_sections_in(section.model_fields[str(part)].annotation))
     names = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    known = dotted(RunConfig().model_dump()) if section is RunConfig else ()
+    close = [name for name in known if name.endswith(f".{location[-1]}")]
+    close = close or difflib.get_close_matches(str(location[-1]), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} Valid: {', '.join(names)}" if hint else f"; valid: {', '.join(names)}"
 

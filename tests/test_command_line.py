@@ -122,6 +122,11 @@ def test_prediction_of_texts_names_label_and_probability(trained: RunDir) -> Non
     assert re.fullmatch(r"negative +[5-9]\d\.\d %  awful \[bold\]broken", second)
 
 
+def test_explained_prediction_says_what_each_strong_token_adds(trained: RunDir) -> None:
+    done = invoke("predict", trained.path, "awful tea", "", "--with", "baseline", "--explain")
+    assert re.search(r"negative .* awful tea\n  awful \(-\d\.\d\) tea\n-  ", done.output)
+
+
 def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_attention: RunDir) -> None:
     done = invoke("predict", trained_with_attention.path, "lovely [red]tea :)", "--with", "network")
     assert done.exit_code == 0, done.output

@@ -92,7 +92,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         text: ("a.b", value) for text, value in values.items()
     }
     for override in ("model.hidden_size", "=3", " =3", "a=[1", "a={b: 1, b: 2}", "a=2026-99-99"):
-        with pytest.raises(ConfigError, match=re.escape(f"--set {override!r}")):
+        with pytest.raises(ConfigError, match=re.escape(repr(override))):
             parse_override(override)
 
 

@@ -376,6 +376,8 @@ def read_sweep(path: Path) -> SweepFile:
             one message.
     """
     values = read_yaml(path)
+    if not values.keys() & {"method", "parameters", "command"}:
+        raise ConfigError(f"{path}: is no grid; `sentiment train {path}` trains a run, if it is a run's file")
     try:
         sweep = SweepFile.model_validate(values)
     except ValidationError as error:

@@ -455,7 +455,7 @@ class Preparation:
         if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * read):
             raise DataError(
                 f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_REFUSED_AT_MOST:.0%}: "
-                f"{self._refused.most_common()}"
+                f"{self._refused.most_common()}; mend or delete them"
             )
         arrays = {name: np.concatenate(pieces) for name, pieces in self._pieces.items()}
         arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])

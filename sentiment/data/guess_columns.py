@@ -15,6 +15,7 @@ from sentiment.data.sources import is_sentiment140
 from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, label_meanings, open_table
 from sentiment.errors import UsageError
 from sentiment.files import named_path
+from sentiment.runs.records import NEGATIVE, POSITIVE
 
 SAMPLE_ROWS = 2_000
 _LONGEST_NAME, _MOST_WORDS_OF_A_NAME = 40, 3
@@ -211,6 +212,12 @@ def _meant_pair(path: Path, column: TableColumn) -> tuple[str, str]:
     more = ", ..." if len(values) > _SHOWN_VALUES else ""
     first, second = [*(value for value, _ in most), "VALUE"][:2]
     say = f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"
+    meanings = label_meanings(LabelConfig())
+    if {NEGATIVE, POSITIVE} <= {meanings.get(value) for value in values}:
+        others = [value for value in column.counts if meanings.get(value.lower()) is None]
+        say = f"--set 'data.labels.ignored={yaml_text(others[:_SHOWN_VALUES])}' leaves other rows out"
+    elif len(values) > 2:
+        say += "; --set data.labels.ignored=VALUE leaves the rows of another one out"
     if values >= {"1", "2", "4", "5"}:
         say = "--positive 4 --positive 5 --negative 1 --negative 2 --set data.labels.ignored=3"
     raise UsageError(

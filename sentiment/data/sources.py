@@ -268,7 +268,8 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
         DataError: the file is missing, unreadable or of an unknown format.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
+        hint = "download it first; " if str(path).startswith("http") else ""
+        raise DataError(f"{path}: no such file; {hint}valid: {SOURCE_CHOICES}")
     state, sha256, form = _state_of(path), source_sha256(path), form_of(path)
     if form == "csv" and is_sentiment140(path):
         form, (columns, labels) = SENTIMENT140, _FORMAT

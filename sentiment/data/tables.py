@@ -91,6 +91,8 @@ def form_of(path: Path) -> str:
     packed = is_packed(path)
     form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
     if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
+        if path.is_dir():
+            raise DataError(f"{path}: is a directory; name a file in it")
         valid = f"{ENDINGS}, or Sentiment140's .zip"
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
     return form

@@ -74,7 +74,7 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
         n = len(first)
         bounds = test.proportion_ci(level, method="exact") if test else None
         low, high = (
-            (2 * float(at) - 1) * (gained + lost) / n for at in ((bounds.low, bounds.high) if bounds else (0, 0))
+            (2 * float(at) - 1) * (gained + lost) / n + 0.0 for at in ((bounds.low, bounds.high) if bounds else (0, 0))
         )
         found.append(PairedDifference((gained - lost) / n, low, high, p))
     return found

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentiment.console import OUT, printable, say, visible
-from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values
+from sentiment.inference.predict import ADDED, NO_WORDS, answer_fields, answer_values, explain
 from sentiment.models.text_model import Answer, TextModel, total
 from sentiment.runs.records import MEASURED_MODELS, MODEL_NAMES, POSITIVE, CheckScore, Metrics
 
@@ -64,7 +64,9 @@ def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
         yield [rest.decode("utf-8", "replace").rstrip("\r")]
 
 
-def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float) -> None:
+def show_answers(
+    model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float, explained: bool = False
+) -> None:
     """Print the label of each text and how probable it is, in their order.
 
     Args:
@@ -72,6 +74,7 @@ def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: 
         form: `text` is aligned, with the attention weights of tokens if there are any, and says `why` this model
             predicts; `csv` and `jsonl` have the columns label, probability and text.
         threshold: the label is positive from this probability on.
+        explained: without attention, `text` shows what leaving each token out would change.
     """
     width = max(len("label"), *(len(visible(name)) for name in model.config.data.label_names))
     if form == "csv":
@@ -90,6 +93,8 @@ def show_answers(model: TextModel, chunks: Iterable[list[str]], form: str, why: 
                 typer.echo(json.dumps(values, ensure_ascii=False))
             else:
                 _show_aligned(model, text, said, width)
+                if said:
+                    _show_weights(model, text, explained)
 
 
 def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) -> None:
@@ -99,8 +104,15 @@ def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) 
     line = f"{visible(said[0]):<{width}}  {100 * said[1]:>9.1f} %  {visible(text)}"
     colour = _COLOURS[said[0] == model.config.data.label_names[POSITIVE]]
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
+
+
+def _show_weights(model: TextModel, text: str, explained: bool) -> None:
+    """The tokens; the strongest ones are followed by their weight."""
     tokens = model.tokenize(text)
-    if (weights := model.attention(tokens)) is not None:
-        # The strongest are followed by their weight.
-        shares = (f" ({weight:.0%})" if 2 * weight > max(weights) else "" for weight in weights)
+    weights, form = model.attention(tokens), ".0%"
+    if weights is None and explained:
+        weights, form = explain(model, text).weights, "+.1f"
+    if weights:
+        strong = max(map(abs, weights)) / 2
+        shares = (f" ({weight:{form}})" if abs(weight) > strong else "" for weight in weights)
         say("  " + " ".join(visible(token) + share for token, share in zip(tokens, shares, strict=True)))

@@ -99,7 +99,11 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     [
         (["nein", "ja"], "--positive nein --negative ja, or the other way round"),
         (["5", "1", "2", "3", "4"], "--positive 4 --positive 5 --negative 1 --negative 2"),
-        (["pos", "neg", "maybe"], "'maybe' (13)"),
+        (
+            ["pos", "neg", "maybe"],
+            """'maybe' (13). Say which are which: --set 'data.labels.ignored=["maybe"]' leaves""",
+        ),
+        (["ok", "sad", "joy"], "--negative sad, or the other way round; --set data.labels.ignored=VALUE leaves"),
     ],
 )
 def test_labels_of_unknown_meaning_are_asked_for_unless_somebody_named_them(
