@@ -281,7 +281,7 @@ def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") ->
     if config.encoder:
         command = f"`sentiment prepare encoder {config.encoder.model} --revision {config.encoder.revision}`"
         place = place if config.encoder.is_folder else f"{command} fetches it"
-        return f"it reads the encoder {config.encoder.model!r}, which is not in it; {place}"
+        return f"it needs the encoder {config.encoder.model!r}, which is not in it; {place}"
     if config.elmo is None or result.encoder is None:
         return ""
     from sentiment.config.sections import ELMO_MODELS
@@ -420,7 +420,8 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
 
         if run.frozen is None or not run.frozen.cached:
             raise UsageError(
-                f"{config}: reads no cached ELMo vectors; set elmo.model, and elmo.cache to 'on', or encoder.model"
+                f"{config}: reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
+                "encoder.use to tokens or tweet"
             )
         return run_encoding([run], Results(results), stop, console)
 

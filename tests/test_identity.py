@@ -70,6 +70,7 @@ LINEAR = {"model.kind": "linear"}
 TOKEN_LAYER = {"elmo.layers": "token"}
 HUB = {"elmo.model": "none", "encoder.model": "some/model"}
 TWEET = HUB | LINEAR | {"encoder.use": "tweet"}
+TUNED = TWEET | {"encoder.use": "finetune"}
 
 # Of each other field: another value, settings under which it has an effect, and settings under which it has none.
 IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
@@ -112,8 +113,9 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "encoder.model": ("other/model", HUB, []),
     "encoder.revision": ("v2", HUB, [HUB | {"encoder.model": "./folder"}]),
     "encoder.use": ("tweet", HUB | LINEAR, []),
-    "encoder.pooling": ("first", TWEET, [HUB]),
-    "encoder.dropout": (0.7, HUB, []),
+    "encoder.pooling": ("first", TUNED, [HUB]),
+    "encoder.dropout": (0.7, HUB, [TUNED]),
+    "encoder.trained_layers": (2, TUNED, [HUB, TWEET]),
     "model.hidden_size": (7, {}, [LINEAR]),
     "model.layers": (2, {}, [LINEAR]),
     "model.pooling": ("mean", LINEAR, [TWEET]),

@@ -84,7 +84,7 @@ MISTAKES = [
     (("export", "nowhere", "model.zip"), 2, "no such directory"),
     (("prepare", "elmo", "tiny5"), 1, "tiny5"),
     (("prepare", "vectors", "encoder"), 2, "encoder: reads no learned vectors"),
-    (("prepare", "encode", "smoke"), 2, "reads no cached ELMo vectors"),
+    (("prepare", "encode", "smoke"), 2, "reads no cached vectors"),
     ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; download it first"),
     (("predict", "RUN", "--file", "folder", "--out", "a.csv"), 1, "folder: is a directory; name a file in it"),
     (("predict", "RUN", "--file", "good.csv", "--out", "no/a.csv"), 1, "no/a.csv: No such file or directory"),

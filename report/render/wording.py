@@ -44,6 +44,7 @@ _PARAMETERS = {
     "embedding.pretrained": "vectors",
     "encoder.model": "encoder",
     "encoder.use": "encoder's vectors",
+    "encoder.trained_layers": "trained layers",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
     "elmo.combine": "ELMo alone or beside learned vectors",
@@ -64,7 +65,7 @@ _VALUES: dict[str, dict[Any, str]] = {
         "keep_negations": "stop words removed but negations",
         "all": "all stop words removed",
     },
-    "encoder.use": {"tokens": "vectors of tokens", "tweet": "vectors of tweets"},
+    "encoder.use": {"tokens": "vectors of tokens", "tweet": "vectors of tweets", "finetune": "fine-tuned"},
     "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
     "elmo.layers": {
         "token": "ELMo's context-free layer",

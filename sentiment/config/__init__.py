@@ -93,13 +93,14 @@ class RunConfig(Section):
     def _reads_what_its_encoder_gives(self) -> Self:
         if self.encoder and self.elmo:
             raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
-        if self.encoder and self.encoder.use == "tweet" and self.model.kind == "rnn":
-            raise ValueError("encoder.use 'tweet' gives one vector a tweet; valid model.kind: linear, feed_forward")
+        if self.encoder and self.reads_tweets and self.model.kind == "rnn":
+            use = self.encoder.use
+            raise ValueError(f"encoder.use {use!r} gives one vector a tweet; valid model.kind: linear, feed_forward")
         return self
 
     @property
     def frozen(self) -> ElmoConfig | EncoderConfig | None:
-        """The pretrained model whose vectors are read, which training does not change."""
+        """The pretrained model whose vectors are read, which training does not change unless it is fine-tuned."""
         return self.elmo or self.encoder
 
     @property
@@ -121,7 +122,11 @@ class RunConfig(Section):
     @property
     def reads_tweets(self) -> bool:
         """Whether its net reads one vector for a tweet, so that there is nothing to pool."""
-        return self.encoder is not None and self.encoder.use == "tweet"
+        return self.encoder is not None and self.encoder.use != "tokens"
+
+    @property
+    def finetunes(self) -> bool:
+        return self.encoder is not None and self.encoder.use == "finetune"
 
     def fingerprint(self) -> str:
         return fingerprint(self.identity())
@@ -129,6 +134,8 @@ class RunConfig(Section):
     def identity(self) -> dict[str, Any]:
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
+        if self.encoder and self.encoder.trained_layers is None:
+            del values["encoder"]["trained_layers"]  # so that ids are those of the time before it
         absent = {name for name, value in values.items() if value is None}
         return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 
@@ -194,6 +201,8 @@ class RunConfig(Section):
             (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
             (encoder is not None and encoder.is_folder, ("encoder.revision",)),
             (encoder is not None and encoder.use == "tokens", ("encoder.pooling",)),
+            (encoder is not None and encoder.cached, ("encoder.trained_layers",)),
+            (encoder is not None and not encoder.cached, ("encoder.dropout",)),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained != WORD2VEC, ("vectors.",)),
             (elmo is None or not elmo.pretrained, ("pretraining.",)),

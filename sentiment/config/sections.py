@@ -430,26 +430,33 @@ class ElmoConfig(Section):
 
 
 class EncoderConfig(Section):
-    """Vectors of a frozen, pretrained transformer, computed once per corpus and then read in place of learned ones.
+    """A pretrained transformer, whose vectors are read in place of learned ones.
 
     Attributes:
         model: a name on the Hugging Face Hub that `sentiment prepare encoder` has fetched, or a folder, written with
             `./`, `/` or `~` first. `none` is no encoder.
         revision: the branch, tag or commit that was fetched.
-        use: a vector for each token, the mean of its pieces; or one for the whole tweet, for `model.kind: linear` and
-            `feed_forward`.
+        use: frozen, with vectors computed once per corpus: one for each token, the mean of its pieces; or one for the
+            whole tweet, for `model.kind: linear` and `feed_forward`. `finetune` gives these and trains the transformer
+            as well, with its own dropout; the learning rate rises for a tenth of all steps, then falls to zero.
+        trained_layers: how many of its layers `finetune` trains, the upper ones; None trains all weights.
         pooling: of the tweet's vector: the mean over its pieces, as sentence-transformers have it, or the first piece.
-        dropout: fraction of each vector's numbers that is set to zero in training.
+        dropout: fraction of each frozen vector's numbers that is set to zero in training.
     """
 
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     revision: str = "main"
-    use: Literal["tokens", "tweet"] = "tokens"
+    use: Literal["tokens", "tweet", "finetune"] = "tokens"
+    trained_layers: PositiveInt | None = None
     pooling: Literal["mean", "first"] = "mean"
     dropout: Probability = 0.0
     pretrained: ClassVar[bool] = False
-    cached: ClassVar[bool] = True
     combine: ClassVar[str] = "alone"
+
+    @property
+    def cached(self) -> bool:
+        """Whether it is frozen, so that its vectors are computed once and stored."""
+        return self.use != "finetune"
 
     @property
     def is_folder(self) -> bool:
@@ -458,7 +465,7 @@ class EncoderConfig(Section):
 
     @property
     def layers(self) -> str:
-        return {"tokens": "pieces", "tweet": "tweet"}[self.use]
+        return "pieces" if self.use == "tokens" else self.use
 
 
 class AttentionConfig(Section):

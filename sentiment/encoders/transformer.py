@@ -1,4 +1,4 @@
-"""A pretrained transformer as a frozen encoder: a vector for each token of a tweet, or one for the whole tweet."""
+"""A pretrained transformer as an encoder: a vector for each token of a tweet, or one for the whole tweet."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -57,37 +57,34 @@ class Transformer:
             raise EncoderError(
                 f"encoder {model.name!r}: {model.folder} lacks {len(missing)} weights, such as {missing[0]}"
             )
-        self._model: Any = network.eval().requires_grad_(False).to(self.device)
-        positions = getattr(self._model.config, "max_position_embeddings", _MOST_PIECES + 2)
+        self.network: Any = network.eval().requires_grad_(False).to(self.device)
+        positions = getattr(self.network.config, "max_position_embeddings", _MOST_PIECES + 2)
         # RoBERTa counts positions from 2.
         self._most_pieces = min(_MOST_PIECES, self._tokenizer.model_max_length, positions - 2)
 
     @property
     def vector_size(self) -> int:
         """Values per token, or per tweet."""
-        size: int = self._model.config.hidden_size
+        size: int = self.network.config.hidden_size
         return size
+
+    def pieces(self, tweets: Sequence[Sequence[str]]) -> list[list[int]]:
+        """The numbers of each tweet's pieces, with the marks at its ends."""
+        numbers: list[list[int]] = self._read(_words(tweets))["input_ids"]
+        return numbers
 
     @torch.inference_mode()
     def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
         """`pieces`: (tokens of all tweets, vector), zeros for a token without any piece; `tweet`: (tweets, vector)."""
-        words = [[_WORDS.get(token, token) for token in tweet] for tweet in tweets]
-        by_token = PIECES in layers
-        read = self._tokenizer(
-            [" ".join(tweet) for tweet in words],
-            truncation=True,
-            max_length=self._most_pieces,
-            return_offsets_mapping=by_token,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
+        words, by_token = _words(tweets), PIECES in layers
+        read = self._read(words, return_offsets_mapping=by_token)
         offsets = np.cumsum([0, *map(len, tweets)]).tolist()
         tokens = torch.zeros(offsets[-1] if by_token else 0, self.vector_size, device=self.device)
         pieces = tokens.new_zeros(len(tokens), 1)
         pooled = tokens.new_empty(len(tweets), self.vector_size)
         for chosen in _batches([len(ids) for ids in read["input_ids"]]):
             ids = torch.tensor([read["input_ids"][number] for number in chosen], device=self.device)
-            states = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
             pooled[chosen] = states.mean(1) if self.pooling == "mean" else states[:, 0]
             if by_token:
                 owners = np.stack([_owners(words[n], read["offset_mapping"][n], offsets[n]) for n in chosen]).ravel()
@@ -97,6 +94,14 @@ class Transformer:
                 pieces.index_add_(0, rows, pieces.new_ones(len(rows), 1))
         found = {PIECES: tokens / pieces.clamp(min=1), TWEET: pooled}
         return {layer: found[layer] for layer in layers}
+
+    def _read(self, words: Sequence[Sequence[str]], **returned: bool) -> Any:
+        texts, unused = list(map(" ".join, words)), {"return_attention_mask": False, "return_token_type_ids": False}
+        return self._tokenizer(texts, truncation=True, max_length=self._most_pieces, **unused, **returned)
+
+
+def _words(tweets: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[_WORDS.get(token, token) for token in tweet] for tweet in tweets]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -136,8 +136,9 @@ def _encoder(config: RunConfig, result: Result) -> str:
     commit = f", commit {as_code(told.commit)}" if told.commit else ""
     licence = as_markdown(told.licence or "not known")
     papers = f" Please cite {as_markdown(', '.join(f'arXiv:{one}' for one in told.papers))}." if told.papers else ""
+    reads = "is fine-tuned from" if config.finetunes else "reads vectors of"
     return (
-        f"## Encoder\n\nThe network reads vectors of {name}{commit}, which is not in the file; licence: {licence}."
+        f"## Encoder\n\nThe network {reads} {name}{commit}, which is not in the file; licence: {licence}."
         f"{papers}\nSHA-256 {as_code(told.fingerprint)}\n\n"
     )
 

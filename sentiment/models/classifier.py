@@ -16,6 +16,7 @@ from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
+from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.models import find_model
 from sentiment.errors import RunDirError
 from sentiment.models.lexicon import token_polarity
@@ -285,7 +286,9 @@ class HiddenLayers(nn.Module):
 class Classifier(nn.Module):
     """Classifies tweets from the vectors of any token embedding, or from one vector each (`whole`)."""
 
-    def __init__(self, embedding: LearnedEmbedding | ElmoEmbedding, config: ModelConfig, whole: bool = False) -> None:
+    def __init__(
+        self, embedding: LearnedEmbedding | ElmoEmbedding | FineTuned, config: ModelConfig, whole: bool = False
+    ) -> None:
         super().__init__()
         self.embedding = embedding
         self.encoder = RecurrentEncoder(embedding.size, config) if config.kind == "rnn" else None
@@ -310,14 +313,14 @@ class Classifier(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-def sketch_classifier(config: RunConfig, vocabulary_size: int, elmo_size: int | None = None) -> Classifier:
+def sketch_classifier(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
     """What `build_classifier` would make, without values: takes no memory, and no numbers from torch's generator.
 
     Raises:
         RuntimeError: a tensor would be larger than torch can count.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutValues():
-        return build_classifier(config, vocabulary_size, elmo_size=elmo_size)
+        return build_classifier(config, vocabulary_size, encoder=encoder)
 
 
 class _WithoutValues(TorchFunctionMode):
@@ -336,20 +339,34 @@ def build_classifier(
     config: RunConfig,
     vocabulary_size: int,
     vectors: npt.NDArray[np.float32] | None = None,
-    elmo_size: int | None = None,
+    encoder: int | FineTuned | None = None,
 ) -> Classifier:
     """The model of a configuration, on the CPU, with random weights from torch's generator.
 
     Args:
         vocabulary_size: number of learned token vectors, with those for padding and unknown tokens.
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
-        elmo_size: numbers per layer of the ELMo model or encoder that the configuration names; None if it names none.
+        encoder: numbers per layer of the ELMo model or encoder that the configuration names, or the encoder itself
+            where it is trained; None if it names none.
     """
-    if config.frozen is None or elmo_size is None:
+    if isinstance(encoder, FineTuned) and config.encoder is not None:
+        mean = config.model.model_copy(update={"pooling": "mean"})
+        return Classifier(encoder, mean, whole=config.encoder.pooling == "first")
+    if config.frozen is None or not isinstance(encoder, int):
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
     beside = config.frozen.combine == "beside"
     learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
-    return Classifier(ElmoEmbedding(config.frozen, elmo_size, learned), config.model, config.reads_tweets)
+    return Classifier(ElmoEmbedding(config.frozen, encoder, learned), config.model, config.reads_tweets)
+
+
+def read_by(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
+    """What a model reads of tokenised texts, and offsets: of its vocabulary, or of the encoder's that it trains.
+
+    Shapes: (tokens,) and (texts + 1,).
+    """
+    if isinstance(model.embedding, FineTuned):
+        return model.embedding.pieces(rows)
+    return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
 
 
 _CPU = torch.device("cpu")
@@ -409,14 +426,14 @@ class NetworkModel(TextModel):
         config: RunConfig,
         vocabulary: Vocabulary,
         model: Classifier,
-        encoder: Encoder | None = None,
+        encoder: Encoder | FineTuned | None = None,
         device: torch.device = _CPU,
         temperature: float = 1.0,
     ) -> None:
-        """Args: encoder: computes vectors, on any device, for networks that read them."""
+        """Args: encoder: computes vectors, on any device, for networks that read them, or is a part of the model."""
         self.config, self.sequential = config, encoder is not None
         self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
-        self._model, self._encoder = model.eval().to(device), encoder
+        self._model, self._encoder = model.eval().to(device), None if isinstance(encoder, FineTuned) else encoder
         self._device, self._temperature = device, temperature
 
     def read(self, rows: TokenRows) -> Reading:
@@ -425,9 +442,7 @@ class NetworkModel(TextModel):
             return Reading(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
-        known = np.cumsum(
-            (self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN) | (self._encoder is not None)
-        )
+        known = np.cumsum((self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN) | self.sequential)
         usable = np.diff(np.concatenate([[0], known])[rows.offsets]) > 0
         return Reading(calibrated(said, self._temperature), usable)
 
@@ -442,14 +457,13 @@ class NetworkModel(TextModel):
         if self._encoder is not None and self.config.frozen is not None:
             vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.frozen), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
-        return TokenStore(token_ids, rows.offsets, None, self._device, vectors, polarity)
+        return TokenStore(*read_by(self._model, self._vocabulary, rows), None, self._device, vectors, polarity)
 
 
 def encoder_of(
     config: RunConfig, recorded: EncoderRecord | None, results: Results, device: torch.device
-) -> Encoder | None:
-    """What computes the vectors that a run was trained with, as it is `recorded`; None if it reads none.
+) -> Encoder | FineTuned | None:
+    """What computes the vectors that a run was trained with, or began with, as it is `recorded`; None if it reads none.
 
     Raises:
         SentimentError: it is missing, damaged, or another one.
@@ -460,4 +474,8 @@ def encoder_of(
         return None
     if known is not None and known != model.fingerprint:
         raise RunDirError(f"{config.title}: was trained with other weights than {config.frozen.model!r} has here")
-    return build_encoder(config.frozen, model, device)
+    return (
+        FineTuned(model, config.encoder)
+        if config.encoder and config.finetunes
+        else build_encoder(config.frozen, model, device)
+    )

@@ -54,7 +54,7 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> Tweet
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Args:
-        model: whose vectors they are; None for a run that reads none.
+        model: whose vectors they are; None for a run that reads none. One that is fine-tuned gives none.
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
@@ -62,7 +62,7 @@ def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> Tweet
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
     frozen = run.config.frozen
-    if frozen is None or model is None:
+    if frozen is None or model is None or run.config.finetunes:
         return None
     device, layers = choose_device(run.config.runtime.device), layers_of(frozen)
     if model.random:

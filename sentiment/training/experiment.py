@@ -13,7 +13,8 @@ from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
-from sentiment.encoders.models import encoder_record, find_model, pretraining_request
+from sentiment.encoders.finetuned import FineTuned
+from sentiment.encoders.models import Files, encoder_record, find_model, pretraining_request
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
@@ -129,7 +130,7 @@ def run_experiment(run: RunContext) -> None:
         vocabulary = _new_vocabulary(run, corpus)
 
         def build(device: torch.device) -> ClassifierTask:
-            classifier = _new_classifier(run, vocabulary, model.vector_size if model else None)
+            classifier = _new_classifier(run, vocabulary, model)
             return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
         def publish(trainer: Trainer[ClassifierTask]) -> None:
@@ -198,8 +199,11 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     return vocabulary
 
 
-def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_size: int | None) -> Classifier:
-    sketch = sketch_classifier(run.config, len(vocabulary), elmo_size)
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None) -> Classifier:
+    encoder: int | FineTuned | None = model.vector_size if model else None
+    if model and run.config.encoder and run.config.finetunes:
+        encoder = FineTuned(model, run.config.encoder)
+    sketch = sketch_classifier(run.config, len(vocabulary), encoder)
     weights = sum(one.numel() for one in sketch.parameters())
     needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
     if there and needed > there:  # how much training takes depends on batch and device; it cannot even be made here
@@ -211,7 +215,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, elmo_size: int | No
     if file := pretrained_file(run.config, run.results):
         vectors, found = load_vectors(file, vocabulary, embedding.size, run.config.seed)
         run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
-    return build_classifier(run.config, len(vocabulary), vectors, elmo_size)
+    return build_classifier(run.config, len(vocabulary), vectors, encoder)
 
 
 def _publish(
@@ -247,7 +251,8 @@ def _result(
     lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
     metrics, embedding = measured["network"], trainer.model.embedding
     # On the CPU, since vectors may fill the GPU's memory, and the sentences are few.
-    computing = encoder_of(run.config, encoder, run.results, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    computing = embedding if isinstance(embedding, FineTuned) else encoder_of(run.config, encoder, run.results, cpu)
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
     both = MeanModel(BOTH, [network, baseline], temperatures["both"])

@@ -280,6 +280,9 @@ class LanguageTask:
         self._epoch = epoch
         return self._tweets.store.epoch(self.text.rows, self._config.training.batch_size, self._config.seed, epoch)
 
+    def share_of_rate(self, _step: int) -> float:
+        return 1.0
+
     def loss(self, batch: Batch) -> tuple[torch.Tensor, None]:
         forward, backward = self.model(self._tweets.directed(batch))
         return (forward.mean() + backward.mean()) / 2, None

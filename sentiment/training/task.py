@@ -14,7 +14,8 @@ from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVect
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.models.classifier import Classifier, predict
+from sentiment.encoders.finetuned import share_of_rate
+from sentiment.models.classifier import Classifier, predict, read_by
 from sentiment.models.lexicon import token_polarity
 from sentiment.models.text_model import Probabilities
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
@@ -49,6 +50,9 @@ class Task(Protocol):
 
     def batches(self, epoch: int) -> EpochPlan:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""
+
+    def share_of_rate(self, step: int) -> float:
+        """Of the learning rate, at a step, counted from 0; a function of the step alone."""
 
     def loss(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The loss of the model on a batch, (), which is logged, and a penalty, (), that is minimised besides."""
@@ -149,15 +153,19 @@ class ClassifierTask:
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
         self.measured = measured_rows(corpus)
         self._config = config
-        token_ids = vocabulary.encode(corpus.types)[corpus.token_ids]
         texts = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
         polarity = token_polarity(texts) if config.embedding.polarity else None
-        self.store = TokenStore(token_ids, corpus.offsets, corpus.labels, device, vectors, polarity)
+        self.store = TokenStore(*read_by(model, vocabulary, texts), corpus.labels, device, vectors, polarity)
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
     def batches(self, epoch: int) -> EpochPlan:
         return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
+
+    def share_of_rate(self, step: int) -> float:
+        training = self._config.training
+        steps = training.epochs * -(-len(self.rows["train"]) // training.batch_size)
+        return share_of_rate(step, steps) if self._config.finetunes else 1.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         output = self.model(batch)

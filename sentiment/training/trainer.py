@@ -104,7 +104,7 @@ class Updater:
             raise ConfigError(f"training.precision = {config.precision!r} needs a CUDA GPU; valid on this cpu: fp32")
         self._device_type = device.type
         self._parameters = model.trainable_parameters()
-        self._clip = config.clip
+        self._clip, self._rate = config.clip, config.learning_rate
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None)
         options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
@@ -114,8 +114,10 @@ class Updater:
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
 
     @without_compiler()
-    def update(self, loss: torch.Tensor) -> None:
-        """Compute the gradient, clip the norm of all of it, and take one step."""
+    def update(self, loss: torch.Tensor, share: float = 1.0) -> None:
+        """Compute the gradient, clip the norm of all of it, and take one step with a share of the learning rate."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate * share
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
@@ -274,7 +276,7 @@ class Trainer(Generic[T]):
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
             loss, penalty = self.task.loss(batch)
-        self._updater.update(loss if penalty is None else loss + penalty)
+        self._updater.update(loss if penalty is None else loss + penalty, self.task.share_of_rate(self.step))
         self.step += 1
         self._loss_sum += loss.detach()
         self._loss_steps += 1

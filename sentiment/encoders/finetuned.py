@@ -1,0 +1,75 @@
+"""A pretrained transformer as the trained part of a classifier: all of its layers, or the upper ones."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sentiment.config import EncoderConfig
+from sentiment.data.batches import Batch
+from sentiment.data.text import TokenRows
+from sentiment.encoders.models import Files, HubFiles
+from sentiment.encoders.transformer import Transformer
+from sentiment.errors import EncoderError
+
+# As in Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2 and the code that belongs to it.
+_WARM_UP = 0.1
+
+
+class FineTuned(nn.Module):
+    """States of the pieces of tweets; dropout is that of the model's own configuration. A piece has `size` numbers.
+
+    The weights that training leaves alone are not in its `state_dict`: they are those of the model's files.
+
+    Raises:
+        EncoderError: as `Transformer`, or the model has fewer layers than are to be trained.
+    """
+
+    def __init__(self, model: Files, config: EncoderConfig) -> None:
+        super().__init__()
+        if not isinstance(model, HubFiles):
+            raise TypeError(f"{model} is no transformer")
+        self._encoder = Transformer(model)
+        self.size, self.network = self._encoder.vector_size, self._encoder.network
+        trained: nn.Module = self.network
+        if wanted := config.trained_layers:
+            count = self.network.config.num_hidden_layers
+            stacks = (one for one in self.network.modules() if isinstance(one, nn.ModuleList) and len(one) == count)
+            if wanted > count or (layers := next(stacks, None)) is None:
+                raise EncoderError(f"encoder.trained_layers = {wanted}: {config.model!r} has {count} layers")
+            trained = layers[-wanted:]
+        trained.requires_grad_(True)
+        if (pooler := getattr(self.network, "pooler", None)) is not None:
+            pooler.requires_grad_(False)  # nothing here reads it
+        frozen = {f"network.{name}" for name, one in self.network.named_parameters() if not one.requires_grad}
+
+        def leave_out(_module: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
+            for name in frozen:
+                del state[prefix + name]
+
+        def miss_none(_module: nn.Module, keys: Any) -> None:
+            keys.missing_keys[:] = [key for key in keys.missing_keys if key.removeprefix("embedding.") not in frozen]
+
+        self.register_state_dict_post_hook(leave_out)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(miss_none)  # type: ignore[no-untyped-call]
+
+    def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The numbers of the pieces of tweets, one after another, and offsets. Shapes (pieces,), (tweets + 1,)."""
+        pieces = self._encoder.pieces(list(rows))
+        offsets = np.cumsum([0, *map(len, pieces)])
+        return np.fromiter(itertools.chain.from_iterable(pieces), np.int32, offsets[-1]), offsets
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Shape (batch, time, size); states at padded positions have no meaning."""
+        mask = batch.mask.long() if batch.padded else None
+        states: torch.Tensor = self.network(input_ids=batch.token_ids, attention_mask=mask).last_hidden_state
+        return states
+
+
+def share_of_rate(step: int, steps: int) -> float:
+    """Of the learning rate, at a step of so many, counted from 0: it rises for a tenth of them, then falls to zero."""
+    rising = max(1, round(_WARM_UP * steps))
+    return min((step + 1) / rising, (steps - step) / max(1, steps - rising))

@@ -1,0 +1,69 @@
+"""Fine-tuning: which weights of a transformer are trained and kept, and how fast it learns."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("transformers", reason="the extra hub is not installed")
+
+from transformers import AutoModel
+
+from sentiment.config import EncoderConfig
+from sentiment.data.batches import TokenStore
+from sentiment.data.text import TokenRows
+from sentiment.encoders.finetuned import FineTuned, share_of_rate
+from sentiment.encoders.models import find_encoder
+from sentiment.errors import EncoderError
+from tests.encoders.tiny import tiny_bert, tiny_roberta
+
+TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
+
+
+@pytest.fixture(scope="module", params=[tiny_bert, tiny_roberta])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = request.param(tmp_path_factory.mktemp("models") / "model")
+    return made
+
+
+def _tuned(folder: Path, layers: int | None = None) -> FineTuned:
+    config = EncoderConfig(model=str(folder), use="finetune", trained_layers=layers)
+    return FineTuned(find_encoder(config, folder), config)
+
+
+def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Path) -> None:
+    tuned, reference = _tuned(folder).eval(), AutoModel.from_pretrained(folder).eval()
+    ids, offsets = tuned.pieces(TokenRows.of_tweets(TWEETS))
+    store = TokenStore(ids, offsets, None, torch.device("cpu"))
+    (batch,) = store.in_order_of_length(torch.arange(len(TWEETS)).numpy())
+    assert batch.padded
+    for row, states in zip(batch.rows.tolist(), tuned(batch), strict=True):
+        one = torch.from_numpy(ids[offsets[row] : offsets[row + 1]]).long()
+        torch.testing.assert_close(states[: len(one)], reference(one[None]).last_hidden_state[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("layers", "kept"), [(None, 37), (2, 32), (1, 16)])
+def test_only_trained_weights_are_kept_and_the_others_are_those_of_the_file(
+    folder: Path, layers: int | None, kept: int
+) -> None:
+    tuned = torch.nn.ModuleDict({"embedding": _tuned(folder, layers)})
+    state = {name: torch.zeros_like(weights) for name, weights in tuned.state_dict().items()}
+    assert len(state) == kept
+    assert not any("pooler" in name for name in state)
+    untouched = {name: one.clone() for name, one in tuned.named_parameters() if name not in state}
+    tuned.load_state_dict(state)
+    for name, one in tuned.named_parameters():
+        assert torch.equal(one, state[name] if name in state else untouched[name])
+        assert one.requires_grad == (name in state)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        tuned.load_state_dict(dict(list(state.items())[1:]))
+
+
+def test_a_model_with_fewer_layers_than_are_to_be_trained_is_refused(folder: Path) -> None:
+    with pytest.raises(EncoderError, match=r"encoder.trained_layers = 3: '.*' has 2 layers"):
+        _tuned(folder, 3)
+
+
+def test_learning_rate_rises_for_a_tenth_of_the_steps_and_falls_to_zero() -> None:
+    assert [round(share_of_rate(step, 20), 4) for step in (0, 1, 2, 11, 19, 20)] == [0.5, 1.0, 1.0, 0.5, 0.0556, 0.0]
+    assert share_of_rate(0, 1) == 1.0
