@@ -72,7 +72,7 @@ cancel: .venv/installed ## cancel the grids or runs GRID
 report: .venv/installed ## say what came out, all or GRID: RESULTS/report
 	@set -f; $(BIN)/sentiment report $$GRID --results "$$RESULTS"
 
-doctor: .venv/installed ## say what is here: Slurm, disk, tweets, ELMo, W&B
+doctor: .venv/installed ## say what is here: Slurm, processors, disk
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
 test: .venv/installed-dev ## run all tests of what the product does

@@ -1,10 +1,6 @@
 """The commands on grids: submit, status, rerun, cancel, sync, doctor."""
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,12 +22,10 @@ from sentiment.command_line import (
     command_line,
     echo,
 )
-from sentiment.console import Terminal
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_file, shipped_file
 
 if TYPE_CHECKING:
-    from jobs.session import LaunchOptions
     from jobs.status import GridStatus
 
 _WATCH_SECONDS = 15.0
@@ -66,16 +60,15 @@ def submit(
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
-    from jobs.session import submit_grid
+    from jobs.session import LaunchOptions, submit_grid
     from sentiment.runs.run_dir import Results
 
     loaded = (expand_grid if dry_run else load_grid)(config_file(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        with _launching(local, at_once, cluster, new_code) as options:
-            code = submit_grid(Results(results), loaded, options)
-        raise typer.Exit(code)
+        options = LaunchOptions(cluster, local, at_once, echo, new_code)
+        raise typer.Exit(submit_grid(Results(results), loaded, options))
     for line in show_plan(Results(results), loaded, cluster, verbose):
         echo(line)
 
@@ -115,7 +108,6 @@ def status(
 
 
 def verdict(found: "list[GridStatus]") -> int:
-    """The exit code of `status`."""
     from jobs.policy import exit_code
 
     counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
@@ -156,7 +148,7 @@ def rerun(
     that Slurm holds are in its queue already: they are released instead.
     """
     from jobs.policy import CAUSES
-    from jobs.session import rerun_grid
+    from jobs.session import LaunchOptions, rerun_grid
     from jobs.status import find_targets
     from sentiment.runs.run_dir import Results
 
@@ -166,18 +158,17 @@ def rerun(
     found = find_targets(targets or [], Results(results))
     if not found:
         echo(NO_GRIDS.format(results))
-    codes = []
-    with _launching(local, at_once, cluster, new_code) as options:
-        for plan, run_ids in found:
-            try:
-                codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
-            except (LockedError, ConfigError, RunDirError) as error:  # of this grid; what Slurm refuses ends it all
-                if len(found) == 1:
-                    raise
-                echo(f"grid {plan.name}: {error}")
-                codes.append(error.exit_code)
-            if local and codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
-                break
+    codes, options = [], LaunchOptions(cluster, local, at_once, echo, new_code)
+    for plan, run_ids in found:
+        try:
+            codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
+        except (LockedError, ConfigError, RunDirError) as error:  # of this grid; what Slurm refuses ends it all
+            if len(found) == 1:
+                raise
+            echo(f"grid {plan.name}: {error}")
+            codes.append(error.exit_code)
+        if local and codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
+            break
     raise typer.Exit(max(codes, default=0))
 
 
@@ -230,7 +221,7 @@ def sync(
 
 @app.command()
 def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Say what is here and what it means for grids: Slurm's settings, disk, tweets, ELMo models.
+    """Say what is here and what it means for grids: Slurm's settings, processors, disk.
 
     Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
     """
@@ -242,19 +233,6 @@ def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> No
         echo(line)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
-
-
-@contextmanager
-def _launching(local: bool, at_once: int | None, cluster: Path, new_code: bool) -> Iterator["LaunchOptions"]:
-    """How runs are started, with a bar below the lines where a terminal waits for a grid on this machine."""
-    from jobs.session import LaunchOptions
-
-    options = LaunchOptions(cluster, local, at_once, echo, new_code)
-    if not local or not sys.stdout.isatty():  # elsewhere, each run's line says how far the grid is
-        yield options
-        return
-    with Terminal() as terminal:
-        yield replace(options, say=terminal.say, progress=terminal.progress)
 
 
 def _any_active(targets: list[str], results: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What `sentiment doctor` finds: Slurm and what its settings mean, room on the disk, tweets, models."""
+"""What `sentiment doctor` finds: Slurm and what its settings mean, this machine, room on the disk."""
 
 import os
 import shutil
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.grids.grid import expand_grid
 from jobs.here import gpus_here
-from jobs.services import missing_for
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.slurm.sbatch import find_refusal
-from sentiment.errors import ConfigError, NoSlurmError, SentimentError, SlurmError
+from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results
 
 _GIGABYTE = 1e9
@@ -32,17 +30,11 @@ class Finding:
 
 
 def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
-    """Everything, one finding after another.
-
-    Args:
-        cluster: the file of resources.
-        grids: the folder of grid files.
-    """
+    """Everything, one finding after another, by the file of resources and the folder of grid files."""
     yield from examine_slurm(cluster, grids)
     gpus, cores = len(gpus_here()), len(os.sched_getaffinity(0))
     yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; --local does {max(gpus, 1)} at a time")
     yield examine_disk(results)
-    yield from examine_grids(results, grids)
 
 
 def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
@@ -84,20 +76,6 @@ def examine_disk(results: Results) -> Finding:
         return Finding("problem", "results", f"{folder}: cannot be written: {error.strerror}")
     free = shutil.disk_usage(folder).free / _GIGABYTE
     return Finding("ok" if free >= _FEW_GIGABYTES else "note", "disk", f"{free:,.1f} GB are free for {results.root}")
-
-
-def examine_grids(results: Results, folder: Path) -> Iterator[Finding]:
-    """Whether each grid could be submitted now."""
-    for path in sorted(folder.glob("*.yaml")):
-        topic = f"grid {path.stem}"
-        try:
-            grid = expand_grid(path, results)
-        except SentimentError as error:
-            yield Finding("problem" if isinstance(error, ConfigError) else "note", topic, str(error))
-            continue
-        missing = missing_for(grid.configs, results)
-        lines = [f"{len(grid.configs)} runs; {'missing:' if missing else 'all that they need is here'}", *missing]
-        yield Finding("note" if missing else "ok", topic, "\n".join(lines))
 
 
 def render(findings: Sequence[Finding]) -> Iterator[str]:

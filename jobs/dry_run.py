@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
-from jobs.plan import WantedRun, later_rungs, plan_jobs, with_pauses
+from jobs.plan import WantedRun, plan_jobs, ranked_next, with_pauses
 from jobs.policy import submit
 from jobs.services import missing_for
 from jobs.slurm.resources import read_cluster
@@ -33,10 +33,6 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
 
     Args:
         verbose: also every run, and what sbatch would be told.
-
-    Raises:
-        ConfigError: the cluster's file is wrong.
-        SentimentError: tweets or models that are here are damaged.
     """
     (jobs,) = read_jobs(results, [grid.plan.name])
     rows = read_grid_status(results, grid.plan, jobs).rows
@@ -67,8 +63,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     if rungs:
         yield _rungs_told(rungs, grid.configs)
     yield f"hours: {_hours([run.config for run in missing], results)}"
-    later = later_rungs(rungs, every) if rungs else None
-    for job in plan_jobs(missing, results, read_cluster(cluster), grid.plan.name, jobs, later):
+    candidates = ranked_next(every, rungs) if rungs else []
+    for job in plan_jobs(missing, candidates, grid.plan, results, read_cluster(cluster), jobs):
         rung, number = "" if job.rung is None else f" of rung {job.rung}", len(job.tasks)
         yield f"{job.kind}{rung}: {number:,} task{'s' if number > 1 else ''}, {job.resources.describe()}"
         if verbose:

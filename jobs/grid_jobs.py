@@ -89,11 +89,7 @@ class GridJobs:
         return "report" in self.failed_services
 
     def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
-        """The task that has a run; of one that nobody has begun, a task that may take it. None: it was given to none.
-
-        Args:
-            attempt: the run's newest one.
-        """
+        """The task that has a run, by its newest attempt; of one that nobody has begun, a task that may take it."""
         if run_id not in self.places:
             return None
         folder, share = self.places[run_id]
@@ -181,7 +177,6 @@ class GridJobs:
 
     @cached_property
     def _services(self) -> dict[KindName, SubmissionDir]:
-        """The newest job of each kind that has no runs of its own."""
         folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
         return {folder.submission.kind: folder for folder in folders}
 
@@ -240,12 +235,8 @@ class GridJobs:
 
     def _failure_before(self, waiting: SubmissionDir) -> str:
         for folder in self._waited_for(waiting):
-            kind = folder.submission.kind
-            for number in range(len(folder.submission.tasks)):
-                if failure := folder.read_failure(number):
-                    return f"its {kind} job failed: {failure.error}: {failure.reason}"
-                if terminated := read_termination(folder.log_file(number)):
-                    return f"its {kind} job ended with {terminated.state}: {terminated.reason}"
+            if failure := self._failure_of(folder):
+                return f"its {folder.submission.kind} job ended with {failure.state}: {failure.reason}"
         return f"the job that it waited for ({waiting.submission.after}) did not succeed"
 
     def _held_before(self, waiting: SubmissionDir) -> Job | None:
@@ -267,28 +258,24 @@ class QueueOwner(Record):
     @classmethod
     def here(cls) -> Self:
         """This process's user; the environment, which anybody can set, has no say in it."""
-        return cls(user=_user_name(os.geteuid()), cluster=read_settings()["ClusterName"])
+        number = os.geteuid()
+        try:
+            user = pwd.getpwuid(number).pw_name
+        except KeyError:  # this machine knows no name for it, as in a container
+            user = str(number)
+        return cls(user=user, cluster=read_settings()["ClusterName"])
 
     def describe(self) -> str:
         return f"submitted by {self.user} on cluster {self.cluster}; ask there"
 
 
 def read_owner(results: Results) -> QueueOwner | None:
-    """Whose jobs they are; None before the first.
-
-    Raises:
-        RunDirError: the file cannot be read.
-    """
+    """Whose jobs they are; None before the first."""
     return read_record(results.slurm / "owner.json", QueueOwner)
 
 
 def insist_on_ownership(results: Results) -> None:
-    """Let only one user on one cluster submit and cancel; the first one to do so.
-
-    Raises:
-        UsageError: it is somebody else.
-        SlurmError: there is no Slurm here, or it does not answer.
-    """
+    """Let only one user on one cluster submit and cancel, the first one to do so; a UsageError tells the others."""
     here, owner = QueueOwner.here(), read_owner(results)
     if owner is None:
         results.slurm.mkdir(parents=True, exist_ok=True)
@@ -298,14 +285,6 @@ def insist_on_ownership(results: Results) -> None:
             f"{results.slurm / 'owner.json'}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of "
             f"{here.user} on {here.cluster}: give this command there, or use another folder (--results DIR)"
         )
-
-
-def _user_name(number: int) -> str:
-    """A user's name; the number where this machine knows no name for it, as in a container."""
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
@@ -320,7 +299,6 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
 
 
 def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
-    """The queue, as far as it can be seen from here; if it cannot, why not."""
     try:
         owner = read_owner(results)
         if owner and owner != QueueOwner.here():
@@ -338,32 +316,17 @@ def _worked_off_here(submissions: Iterable[SubmissionDir]) -> list[Job]:
 def settle_jobs(results: Results, grid: str) -> GridJobs:
     """A grid's jobs, after settling what a command that was interrupted has left.
 
-    The caller must hold the grid's lock.
-
-    Raises:
-        UsageError: they are somebody else's.
-        SlurmError: there is no Slurm, or it does not answer.
+    Missing receipts are found by the jobs' names; intents that never reached the queue are withdrawn. The caller must
+    hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
     """
     insist_on_ownership(results)
-    submissions = read_submissions(results, grid)
-    queue = read_queue()
-    known = reconcile(submissions, queue)
-    return GridJobs(known, queue, here=_worked_off_here(known))
-
-
-def reconcile(submissions: Iterable[SubmissionDir], queue: Iterable[Job]) -> list[SubmissionDir]:
-    """Find missing receipts by the jobs' names, and withdraw intents that never reached the queue.
-
-    The caller must hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
-    """
-    job_ids = {job.name: job.job_id for job in queue}
-    known = []
+    submissions, queue = read_submissions(results, grid), read_queue()
+    job_ids, known = {job.name: job.job_id for job in queue}, []
     for folder in submissions:
+        if folder.receipt is None and folder.submission.name not in job_ids:
+            folder.withdraw()
+            continue
         if folder.receipt is None:
-            job_id = job_ids.get(folder.submission.name)
-            if job_id is None:
-                folder.withdraw()
-                continue
-            folder.accept(job_id)
+            folder.accept(job_ids[folder.submission.name])
         known.append(folder)
-    return known
+    return GridJobs(known, queue, here=_worked_off_here(known))

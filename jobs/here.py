@@ -10,15 +10,13 @@ import os
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
-from sentiment.console import Console
+from sentiment.console import Say
 from sentiment.processes import HERE
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import Results
@@ -30,23 +28,21 @@ _POLL_SECONDS = 0.1
 class Here:
     """What this command works off; within its context it heeds signals."""
 
-    def __init__(self, results: Results, grid: str, console: Console) -> None:
+    def __init__(self, results: Results, grid: str, say: Say) -> None:
         self.stop = StopRequest(end_of_time(None, time.time()))
         self._results = results
         self._grid = grid
-        self._console = console
+        self._say = say
         self._locks = ExitStack()
-        self._waiting: deque[SubmissionDir] = deque()
         self._every: list[SubmissionDir] = []
+        self._done = 0
         self._ended = 0
 
     def __enter__(self) -> Self:
         self.stop.__enter__()
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _where: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._locks.close()
         self.stop.__exit__()
 
@@ -56,13 +52,13 @@ class Here:
             folder = write_intent(new_submission(self._results, self._grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "works it off"))
             folder.accept(f"{HERE}{folder.number}")
-            self._waiting.append(folder)
             self._every.append(folder)
 
     def work_off(self) -> None:
         """Work off what was accepted, unless there is a reason to stop; no process is left when this returns."""
-        while self._waiting and not self.stop.reason():
-            self._perform(self._waiting.popleft())
+        while self._done < len(self._every) and not self.stop.reason():
+            self._perform(self._every[self._done])
+            self._done += 1
         self._locks.close()
 
     @property
@@ -98,15 +94,14 @@ class Here:
                 *lines, part = (part + said.read()).split("\n")
                 for line in lines:
                     self._tell(line)
-                self._console.progress(f"grid {self._grid}", self._ended, len(self.run_ids))
                 time.sleep(_POLL_SECONDS if running else 0)
 
     def _tell(self, line: str) -> None:
-        """Print a line; one that begins with a run's name says how that has ended."""
+        # A line that begins with a run's name says how that has ended.
         if line.partition(" ")[0] in (run_ids := self.run_ids):
             self._ended += 1
             line = f"[{self._ended}/{max(self._ended, len(run_ids))}] {line}"
-        self._console.say(line)
+        self._say(line)
 
 
 def gpus_here() -> Sequence[str]:

@@ -17,9 +17,10 @@ from sentiment.config import RunConfig
 from sentiment.console import Say
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import freeze_code
+from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from sentiment.runs.start_copy import find_damage
-from sentiment.runs.state import PRUNED, Rungs
+from sentiment.runs.state import PRUNED, Rungs, read_rungs
 
 T = TypeVar("T")
 
@@ -91,32 +92,10 @@ def _beginning_anew(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"runtime": runtime})
 
 
-@dataclass(frozen=True)
-class LaterRungs:
-    """The rungs after the current one, whose trials its ranking decides.
-
-    Attributes:
-        candidates: the trials of the current rung, whether or not anything of it is left to do.
-    """
-
-    rungs: Rungs
-    candidates: Sequence[WantedRun]
-
-    @property
-    def numbers(self) -> range:
-        return range(self.rungs.current + 1, self.rungs.last + 1)
-
-
-def later_rungs(rungs: Rungs, runs: Iterable[WantedRun]) -> LaterRungs | None:
-    """What follows the current rung; None if that is the last one, which is not ranked.
-
-    Args:
-        runs: which may include others than the trials of the current rung.
-    """
-    if rungs.current == rungs.last:
-        return None
-    trials = {*rungs.trials(rungs.current)}
-    return LaterRungs(rungs, with_pauses([run for run in runs if run.config.run_id in trials], rungs))
+def ranked_next(runs: Iterable[WantedRun], rungs: Rungs) -> list[WantedRun]:
+    """Those of a search's runs that are in its current rung; none if that is the last one, which is not ranked."""
+    trials = {*rungs.trials(rungs.current)} if rungs.current < rungs.last else ()
+    return with_pauses([run for run in runs if run.config.run_id in trials], rungs)
 
 
 def with_pauses(runs: Sequence[WantedRun], rungs: Rungs) -> list[WantedRun]:
@@ -130,31 +109,28 @@ def with_pauses(runs: Sequence[WantedRun], rungs: Rungs) -> list[WantedRun]:
 
 def plan_jobs(
     runs: Sequence[WantedRun],
+    candidates: Sequence[WantedRun],
+    plan: GridPlan,
     results: Results,
     file: ClusterFile,
-    grid: str,
     jobs: GridJobs,
-    later: LaterRungs | None = None,
 ) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
     Runs that had too little memory or time get more than they had, in an array of their own.
 
     Args:
+        candidates: of a search, all trials of the current rung, if tasks for the later rungs are to follow.
         jobs: the grid's earlier ones.
-        later: the rungs of a search that are to follow.
-
-    Raises:
-        SlurmError: there is a Slurm, but it does not answer.
     """
-    most, training = most_tasks(), file.resources(grid)
-    planned = _arrays(runs, training, jobs, most) + (_slots(later, training, most) if later else [])
+    most, training = most_tasks(), file.resources(plan.name)
+    planned = _arrays(runs, training, jobs, most) + _slots(candidates, read_rungs(results, plan), training, most)
     code = planned[0].code if planned else None
     needed = services_needed([run.config for run in runs], results)
     before, after = list[Submission](), list[Submission]()
     for kind in JOB_KINDS.values():
         if kind.name in needed or kind.final:
-            resources = file.resources(grid, kind.name)
+            resources = file.resources(plan.name, kind.name)
             if kind.name in jobs.failed_services:
                 failure, had = jobs.failed_services[kind.name]
                 resources = increased(failure.state, resources, had)
@@ -172,19 +148,17 @@ def plan_jobs(
     return [*before, *planned, *after]
 
 
-def plan_here(runs: Sequence[WantedRun], at_once: int, later: LaterRungs | None) -> list[Submission]:
+def plan_here(
+    runs: Sequence[WantedRun], candidates: Sequence[WantedRun], rungs: Rungs | None, at_once: int
+) -> list[Submission]:
     """The same for this machine, which works off one job after another: runs prepare for themselves what they need."""
     resources = Resources(tasks=1, at_once=at_once)
-    planned = _arrays(runs, resources, None, 1) + (_slots(later, resources, 1) if later else [])
+    planned = _arrays(runs, resources, None, 1) + _slots(candidates, rungs, resources, 1)
     return [job.model_copy(update={"here": True}) for job in planned]
 
 
 def _arrays(runs: Sequence[WantedRun], configured: Resources, jobs: GridJobs | None, most: int) -> list[Submission]:
-    """An array for all runs that get the same resources and code, and train to the same epoch.
-
-    Args:
-        jobs: those that the runs had before; None gives all runs what is configured.
-    """
+    """An array for all runs that get the same resources (more than before, if they lacked any) and code."""
     groups: dict[tuple[str, str | None, int | None, int | None], list[RunConfig]] = {}
     for run in runs:
         place = jobs.places.get(run.row.run_id) if jobs else None
@@ -199,13 +173,15 @@ def _arrays(runs: Sequence[WantedRun], configured: Resources, jobs: GridJobs | N
     return planned
 
 
-def _slots(later: LaterRungs, resources: Resources, most: int) -> list[Submission]:
+def _slots(candidates: Sequence[WantedRun], rungs: Rungs | None, resources: Resources, most: int) -> list[Submission]:
     """An array for each rung that is to come; its code is that of most trials, since one of any may be promoted."""
-    code = Counter(run.code for run in later.candidates).most_common(1)[0][0]
-    configs, planned = [run.config for run in later.candidates], []
-    for rung in later.numbers:
-        tasks: list[list[str]] = [[] for _ in deal(range(later.rungs.size(rung)), resources, most)]
-        job = _training(tasks, resources, code, rung, later.rungs.epochs(rung))
+    if not rungs or not candidates:
+        return []
+    code = Counter(run.code for run in candidates).most_common(1)[0][0]
+    configs, planned = [run.config for run in candidates], []
+    for rung in rungs.later:
+        tasks: list[list[str]] = [[] for _ in deal(range(rungs.size(rung)), resources, most)]
+        job = _training(tasks, resources, code, rung, rungs.epochs(rung))
         planned.append(job.model_copy(update={"configs": configs}))
     return planned
 
@@ -220,10 +196,6 @@ def _training(
 
 
 def deal(items: Sequence[T], resources: Resources, most: int) -> list[list[T]]:
-    """The share of each task of an array, such as runs, which a task begins with.
-
-    Args:
-        most: the largest number of tasks that the site allows in an array.
-    """
+    """What each task of an array begins with, such as runs; the site allows so many tasks at most."""
     tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), most, len(items))
     return [list(items[task::tasks]) for task in range(tasks)]

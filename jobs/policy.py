@@ -9,7 +9,7 @@ what is asked:
 | 2 | the queue does not answer; a process gives signs of life | RUNNING | | | cancels | | |
 | 3 | the queue does not answer; it failed in the array that it was last given to | as it failed | submits | submits | | | if begun |
 | 4 | the queue does not answer | UNKNOWN | | | cancels | | |
-| 5 | a process trains it: of its task, of another job in the queue, or of none | RUNNING | | | cancels | | |
+| 5 | a process trains it: of its task, of another job in the queue, or of none | RUNNING or SUSPENDED | | | cancels | | |
 | 6 | its task is in the queue; `sentiment cancel` ended this run | CANCELLED | submits | if named | | | |
 | 7 | its task is in the queue; it failed in this array | as it failed | submits | submits | | | if begun |
 | 8 | its task, or the job that this waits for, begins only when somebody releases it | HELD | | releases | cancels | | |
@@ -64,7 +64,7 @@ from sentiment.runs.state import judge as judge_directory
 Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
-OUT_OF_MEMORY = "OUT_OF_MEMORY"
+OUT_OF_MEMORY, SUSPENDED = "OUT_OF_MEMORY", "SUSPENDED"
 KILLED = "KilledError"
 """The failure of a run whose process was killed, which on a machine is done for want of memory."""
 
@@ -150,7 +150,7 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
     # Of a job the queue knows better than a lock whether it lives.
     trained = progress.locked and (progress.owner_job is None or queued.lives(progress.owner_job))
     if trained or (queued.trains and not failure):
-        return Verdict(RUNNING)
+        return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
     paused = standing is not None and progress.has_paused(standing.epochs)
     if queued.place in ("waits", "held", "runs") and not paused:
         return _in_queue(queued, failure if failed_here else None)
@@ -200,7 +200,6 @@ def may_go_on(run: Verdict) -> bool:
 
 
 def submit(run: Verdict) -> Action:
-    """What `submit` does with a run."""
     if may_go_on(run) or run.state in (COMPLETED, HELD, PRUNED):
         return ""
     return "ranks" if run.state == PAUSED else "submits"

@@ -74,9 +74,6 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
     """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted.
 
     A job without a GPU prepares them before any task that holds a GPU starts.
-
-    Raises:
-        SentimentError: the source of the tweets cannot be used.
     """
     from sentiment.data.corpus import find_corpus
     from sentiment.models.baseline import has_baselines
@@ -176,11 +173,7 @@ OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
 
 
 def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
-    """The services that some runs need, each with the runs that it has to work for.
-
-    Raises:
-        SentimentError: the source of the tweets, an unlabelled file, or a model to begin with cannot be used.
-    """
+    """The services that some runs need, each with the runs that it has to work for."""
     found = {kind.name: kind.needed_for(configs, results) for kind in OTHER_KINDS}
     return {name: needed for name, needed in found.items() if needed}
 
@@ -212,7 +205,6 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
 
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
-    """The files that a run reads besides its tweets, each with the field that names it."""
     named = {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
     further = config.pretraining.unlabelled if config.pretraining else ()
     named |= {("pretraining.unlabelled", file.path) for file in further}

@@ -4,7 +4,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +15,16 @@ from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_others
 from jobs.grids.rounds import grow
 from jobs.here import Here, gpus_here
-from jobs.plan import CodeChoice, LaterRungs, WantedRun, later_rungs, plan_here, plan_jobs, with_pauses
+from jobs.plan import CodeChoice, WantedRun, plan_here, plan_jobs, ranked_next, with_pauses
 from jobs.slurm import commands as queue
 from jobs.slurm.resources import ClusterFile, read_cluster
 from jobs.slurm.sbatch import submit_chain
-from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_status, run_configs
+from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_status
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
-from sentiment.console import Console, Progress, Say, silent
-from sentiment.errors import LockedError, NoSlurmError, RunDirError, SentimentError, SlurmError
+from sentiment.config_file import read_yaml, resolve
+from sentiment.console import Say
+from sentiment.errors import ConfigError, NoSlurmError, SentimentError
 from sentiment.processes import HERE
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import start_command
@@ -45,7 +46,6 @@ class LaunchOptions:
         local: whether to use this machine instead of a queue.
         at_once: on this machine: how many runs at a time; None takes one for each GPU, or one.
         new_code: as in `jobs.plan.CodeChoice`.
-        progress: shows how far a grid on this machine is.
     """
 
     cluster: Path | ClusterFile = field(default_factory=ClusterFile)
@@ -53,7 +53,6 @@ class LaunchOptions:
     at_once: int | None = None
     say: Say = print
     new_code: bool = False
-    progress: Progress = silent
 
     @property
     def file(self) -> ClusterFile:
@@ -68,7 +67,7 @@ class GridSession:
 
     Attributes:
         here: what works off jobs on this machine; None if a queue does.
-        left_out: ids of the runs that were not submitted, since their files are damaged or their state is not known.
+        unknown: how many runs were not submitted, since their state is not known.
         exit_code: of the command.
     """
 
@@ -77,7 +76,7 @@ class GridSession:
     jobs: GridJobs
     options: LaunchOptions
     here: Here | None = None
-    left_out: list[str] = field(default_factory=list)
+    unknown: int = 0
     exit_code: int = 0
 
     @property
@@ -130,12 +129,7 @@ class GridSession:
         self._launch([one for one in missing if one not in late], False, trials)
 
     def rerun(self, causes: Sequence[str], run_ids: set[str]) -> None:
-        """Submit again what ended without a result, and release what is held.
-
-        Args:
-            causes: as in `jobs.policy.rerun`.
-            run_ids: of the runs meant; all if empty.
-        """
+        """Submit again what ended without a result, and release what is held; no ids mean all runs."""
         meant = [row for row in self.rows if not run_ids or row.run_id in run_ids]
         actions = {row.run_id: policy.rerun(row, causes, bool(run_ids)) for row in meant}
         self._leave_unknown(meant)
@@ -143,7 +137,7 @@ class GridSession:
             if not causes or "held" in causes:
                 self._release([row for row in meant if actions[row.run_id] == "releases"], bool(run_ids))
         finally:  # one that an administrator holds is no reason to leave out the others
-            wanted = self._readable([row for row in meant if actions[row.run_id] == "submits"])
+            wanted = self._configured([row for row in meant if actions[row.run_id] == "submits"])
             self._forget_tries(wanted)
             self._launch_again(wanted)
 
@@ -154,7 +148,7 @@ class GridSession:
         its search; or, when all has ended, the next round of a search that goes in rounds.
         """
         rows = self.rows
-        again = [row for row in rows if policy.end(row) and self._can_be_trained(row)]
+        again = [row for row in rows if policy.end(row)]
         for row in again:
             self.say(f"{row.run_id} has not ended, and is tried again: {row.state} {row.reason}".rstrip())
         if self.plan.rounds and not again and not any(row.active or row.state == PAUSED for row in rows):
@@ -164,13 +158,13 @@ class GridSession:
                 self.results.write_grid(self.plan)
             again = [row for row in self.rows if row.state == PLANNED and row.run_id not in self.jobs.places]
         if again:
-            self._launch_again(self._readable(again))
+            self._launch_again(self._configured(again))
         return bool(again)
 
     def _leave_unknown(self, rows: Sequence[RunStatus]) -> None:
         for line in describe_unknown(rows):
             self.say(line)
-        self.left_out.extend(row.run_id for row in rows if row.state == UNKNOWN)
+        self.unknown = sum(row.state == UNKNOWN for row in rows)
 
     def _forget_tries(self, runs: Sequence[Run]) -> None:
         for row, _ in runs:
@@ -178,27 +172,23 @@ class GridSession:
             if run_dir.tries_file.exists():
                 run_dir.write_record(Tries(step=0, number=0, job=None))
 
-    def _readable(self, rows: Sequence[RunStatus]) -> list[Run]:
-        """Runs with their configurations; those whose own cannot be read are told and left out."""
-        rows = [row for row in rows if self._can_be_trained(row)]
-        found, mistakes = run_configs(self.results, self.plan, [row.run_id for row in rows], self.jobs.places)
-        for run_id, mistake in mistakes.items():
-            self.say(f"left out: {mistake}")
-            self.left_out.append(run_id)
-        return [(row, found[row.run_id]) for row in rows if row.run_id in found]
-
-    def _can_be_trained(self, row: RunStatus) -> bool:
-        """Whether the run's own `config.json` can be read, if it has begun; if not, its task could only fail."""
-        run_dir = self.results.run_dir(row.run_id, self.plan.name)
-        try:
-            if run_dir.config_file.exists():
-                run_dir.read_config()
-        except RunDirError as error:
-            if row.run_id not in self.left_out:
-                self.say(f"left out: {error}; move {run_dir.path} away to begin it anew")
-                self.left_out.append(row.run_id)
-            return False
-        return True
+    def _configured(self, rows: Sequence[RunStatus]) -> list[Run]:
+        """Runs with their configurations: as last submitted, else as begun, else as the plan says."""
+        places, base = self.jobs.places, self.plan.base
+        found: dict[str, RunConfig] = {}
+        for folder in {places[row.run_id][0] for row in rows if row.run_id in places}:
+            found.update(folder.configs)
+        planned = {run.run_id: run.parameters for run in self.plan.runs}
+        for run_id in (row.run_id for row in rows if row.run_id not in found):
+            run_dir = self.results.run_dir(run_id, self.plan.name)
+            begun = run_dir.config_file.exists()
+            found[run_id] = run_dir.read_config() if begun else resolve(read_yaml(Path(base)), planned[run_id], base)
+            if found[run_id].run_id != run_id:
+                raise ConfigError(
+                    f"{run_dir.config_file if begun else base}: gives run {found[run_id].run_id}, not {run_id} of grid "
+                    f"{self.plan.name}; bring back its file, or `sentiment submit {self.plan.name}` says what changed"
+                )
+        return [(row, found[row.run_id]) for row in rows]
 
     def _launch_again(self, runs: Sequence[Run]) -> None:
         """Submit runs with their code; the rungs that follow wait for them, unless that is decided without them."""
@@ -206,43 +196,37 @@ class GridSession:
         trials: list[Run] = []
         if rungs and any(not rungs.is_decided(row.run_id) for row, _ in runs):
             planned = {run.run_id for run in self.plan.runs}
-            trials = self._readable([row for row in self.rows if row.run_id in planned])
+            trials = self._configured([row for row in self.rows if row.run_id in planned])
         self._launch(runs, True, trials)
 
     def _launch(self, runs: Sequence[Run], again: bool, trials: Sequence[Run]) -> None:
-        """Submit runs.
-
-        Args:
-            again: as for `CodeChoice.choose`.
-            trials: of a search, all of its runs, if the rungs after the current one are to follow.
-        """
-        runs = [one for one in runs if self._can_be_trained(one[0])]
-        wanted, later = self._code.choose(runs, self.jobs.places, again, self.say), None
+        """Submit runs; of a search with all of its trials, if the rungs after the current one are to follow."""
+        wanted, candidates = self._code.choose(runs, self.jobs.places, again, self.say), list[WantedRun]()
         if rungs := read_rungs(self.results, self.plan):
             wanted = with_pauses(wanted, rungs)
-            candidates = self._code.choose(trials, self.jobs.places, again, lambda _line: None)
-            later = later_rungs(rungs, candidates) if trials else None
-        (self._accept_here if self.here else self._submit_to_queue)(wanted, later)
+            candidates = ranked_next(self._code.choose(trials, self.jobs.places, again, lambda _line: None), rungs)
+        (self._accept_here if self.here else self._submit_to_queue)(wanted, candidates)
         for run in wanted:  # older tasks that still work off runs are not to begin again with these
             if run.row.run_id in self.jobs.places:
                 self.jobs.places[run.row.run_id][0].cancel([run.row.run_id])
 
-    def _accept_here(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> None:
-        if later and (elsewhere := [run for run in later.candidates if run.row.active]):
+    def _accept_here(self, wanted: Sequence[WantedRun], candidates: Sequence[WantedRun]) -> None:
+        if elsewhere := [run for run in candidates if run.row.active]:
             self.say(f"{len(elsewhere)} trials of this rung are trained elsewhere, where the next rungs follow")
-            later = None
-        if self.here and (wanted or later):
+            candidates = []
+        if self.here and (wanted or candidates):
             self.say(f"{len(wanted)} of {len(self.plan.runs)} runs to do")
-            self.here.accept(plan_here(wanted, self.options.at_once or max(len(gpus_here()), 1), later))
+            at_once = self.options.at_once or max(len(gpus_here()), 1)
+            self.here.accept(plan_here(wanted, candidates, read_rungs(self.results, self.plan), at_once))
         else:
             self.say("nothing to do")
 
-    def _submit_to_queue(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> None:
-        later = self._if_needed(wanted, later)
-        if not wanted and not later and not self.jobs.lacks_final_job:
+    def _submit_to_queue(self, wanted: Sequence[WantedRun], candidates: Sequence[WantedRun]) -> None:
+        candidates = candidates if self._needs_slots(wanted) else []
+        if not wanted and not candidates and not self.jobs.lacks_final_job:
             self.say("nothing to submit")
             return
-        planned = plan_jobs(wanted, self.results, self.options.file, self.plan.name, self.jobs, later)
+        planned = plan_jobs(wanted, candidates, self.plan, self.results, self.options.file, self.jobs)
         accepted, refused = submit_chain(self.results, self.plan.name, planned, self.jobs)
         self.say(f"{len(wanted)} of {len(self.plan.runs)} runs submitted")
         for folder in accepted:
@@ -254,17 +238,16 @@ class GridSession:
             self.say(f"training goes on, but its report was refused: {refused}")
             self.say("the next `submit` or `rerun` submits it, and `make report` builds it here")
 
-    def _if_needed(self, wanted: Sequence[WantedRun], later: LaterRungs | None) -> LaterRungs | None:
-        """The later rungs, unless their tasks wait already, and for nothing else than before.
+    def _needs_slots(self, wanted: Sequence[WantedRun]) -> bool:
+        """Not if tasks of all later rungs wait already, and for nothing else than before.
 
         Those that have begun are about to rank the current rung: what is submitted for it now comes too late.
         """
-        if later is None:
-            return None
+        rungs = read_rungs(self.results, self.plan)
         slots = {folder.submission.name: folder.submission.rung for folder in self.jobs.waiting_slots}
         begun = any(job.state == RUNNING for job in self.jobs.queue or () if job.name in slots)
-        there = {*later.numbers} <= {*slots.values()}
-        return None if begun or (there and not wanted) else later
+        there = rungs is not None and {*rungs.later} <= {*slots.values()}
+        return not begun and (bool(wanted) or not there)
 
     def _release(self, rows: Sequence[RunStatus], named: bool) -> None:
         """Release all held jobs of the grid or, if runs are named, those of arrays that have them and of services."""
@@ -302,11 +285,8 @@ class GridSession:
             left = others.intersection(folder.run_ids if job.state == RUNNING else folder.tasks[task])
             if not run_ids or (meant and not left and (job.state == RUNNING or {*folder.tasks[task]} & {*meant})):
                 ended[job.address] = None
-        try:
-            for folder, found in marks.items():
-                folder.cancel(found)
-        except OSError as error:
-            self.say(f"cannot write down that they are cancelled, but tells the queue: {error}")
+        for folder, found in marks.items():
+            folder.cancel(found)
         queue.cancel(address for address in ended if not address.startswith(HERE))
         return list(cancelled)
 
@@ -315,12 +295,7 @@ class GridSession:
 def open_session(
     results: Results, plan: GridPlan, options: LaunchOptions, here: Here | None = None
 ) -> Iterator[GridSession]:
-    """Lock the grid and ask what is queued.
-
-    Raises:
-        LockedError: another command submits or cancels something of this grid.
-        SlurmError: a queue is to be used, but there is none, or it does not answer.
-    """
+    """Lock the grid and ask what is queued; a LockedError if another command submits or cancels something of it."""
     folder = results.slurm / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessLock(folder / "lock", "submits or cancels"):
@@ -339,7 +314,6 @@ def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) ->
 def rerun_grid(
     results: Results, plan: GridPlan, causes: Sequence[str], run_ids: set[str], options: LaunchOptions
 ) -> int:
-    """Submit again what ended without a result, as `GridSession.rerun` chooses it; the command's exit code."""
     return _carry_out(results, plan, options, lambda session: session.rerun(causes, run_ids))
 
 
@@ -347,29 +321,27 @@ def _carry_out(results: Results, plan: GridPlan, options: LaunchOptions, order: 
     if not options.local:
         with open_session(results, plan, options) as session:
             order(session)
-        return session.exit_code or int(bool(session.left_out))
-    with Here(results, plan.name, Console(options.say, options.progress)) as here:
+        return session.exit_code or int(bool(session.unknown))
+    with Here(results, plan.name, options.say) as here:
         with open_session(results, plan, options, here) as session:
             order(session)
-        left_out = session.left_out
+        unknown = session.unknown
         here.work_off()
         more = bool(here.run_ids)
         while more and not here.stop.reason():
             with open_session(results, session.plan, options, here) as session:
                 more = session.go_on()
             here.work_off()
-        return _conclude(session, here) or int(bool(left_out))
+        return _conclude(session, here) or int(bool(unknown))
 
 
 def _conclude(session: GridSession, here: Here) -> int:
-    """Build the report; the exit code by what became of the runs, however that goes."""
     if here.stop.reason():
         return policy.EXIT_RUNNING
     (session.jobs,) = read_jobs(session.results, [session.plan.name])
     rows = [row for row in session.rows if row.run_id in here.run_ids]
     if any(row.state not in (CANCELLED, PLANNED) for row in rows):
         log = session.results.slurm / session.plan.name / "report.log"
-        session.options.progress("the report", 0, None)
         with open(log, "wb") as output:
             built = build_report(session.results, here.stop.reason, output)
         session.say(f"report: {session.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
@@ -381,14 +353,7 @@ def _conclude(session: GridSession, here: Here) -> int:
 
 
 def build_report(results: Results, stopped: Callable[[], object], output: IO[bytes] | None) -> bool:
-    """Build the report of all results; whether it could be built.
-
-    It has a process of its own, since `jobs` does not import `report`.
-
-    Args:
-        stopped: a reason to stop, which ends it, or None.
-        output: where it prints; None is the output of this process.
-    """
+    """Build the report of all results, by a process of its own, which a reason to stop ends; whether it is built."""
     process = subprocess.Popen(  # noqa: S603
         [*start_command("report"), "--results", str(results.root)],
         stdin=subprocess.DEVNULL,
@@ -403,27 +368,10 @@ def build_report(results: Results, stopped: Callable[[], object], output: IO[byt
 
 
 def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -> None:
-    """Cancel the runs of a grid, or some of them, wherever they wait or run.
-
-    Args:
-        run_ids: of the runs meant; all, and the grid's other jobs, if empty.
-
-    Raises:
-        LockedError: another command submits or cancels something of this grid.
-        SlurmError: the queue does not answer, or there is none although runs were submitted to it.
-    """
+    """Cancel some runs of a grid, wherever they wait or run, or all of them and its other jobs, if none is named."""
     local = all(folder.submission.here for folder in read_submissions(results, plan.name))
     options = LaunchOptions(say=say, local=local)
-    with ExitStack() as stack:
-        try:
-            session = stack.enter_context(open_session(results, plan, options))
-        except LockedError:
-            raise
-        except (RunDirError, OSError) as error:  # a full disk is when cancelling matters most
-            say(f"goes on without the grid's lock: {error}")
-            session = GridSession(results, plan, read_jobs(results, [plan.name])[0], options)
-            if session.jobs.queue is None:
-                raise SlurmError(session.jobs.unseen) from None
+    with open_session(results, plan, options) as session:
         cancelled = session.cancel(run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {len(cancelled)} run{'' if len(cancelled) == 1 else 's'} cancelled{names}")

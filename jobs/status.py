@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -20,14 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.grid_jobs import GridJobs, Place, read_jobs
+from jobs.grid_jobs import GridJobs, read_jobs
 from jobs.policy import Verdict, helps, judge, needs_somebody
-from jobs.services import OTHER_KINDS
+from jobs.services import JOB_KINDS, OTHER_KINDS
 from jobs.submissions import read_submissions
-from sentiment.config import RunConfig
-from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say, printable
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import UsageError
 from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
@@ -38,7 +36,6 @@ from sentiment.runs.state import (
     PENDING,
     PLANNED,
     PRUNED,
-    RUNNING,
     UNKNOWN,
     Standing,
     read_progress,
@@ -61,7 +58,6 @@ class RunStatus(Verdict):
     Attributes:
         job: the task that has it or may take it, as the queue's commands take it.
         seen: the last sign of life (ISO 8601, UTC).
-        expected: when a waiting task is expected to begin, or when the time of a running one is over.
         parameters: what distinguishes it from the others of its grid.
     """
 
@@ -73,7 +69,6 @@ class RunStatus(Verdict):
     step: int | None = None
     score: float | None = None
     seen: str | None = None
-    expected: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
@@ -107,29 +102,18 @@ _NO_PLAN = GridPlan(
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
-    """The plan of a grid that was submitted.
-
-    Raises:
-        UsageError: there is no grid of this name.
-    """
+    """The plan of a grid that was submitted; a UsageError if there is none of this name."""
     if plan := results.read_grid(grid):
         return plan
-    names = planned_grids(results)
-    known = f"there are {', '.join(names)}" if names else "there are none yet"
-    raise UsageError(f"{grid}: is no grid in {results.runs}; {known}")
+    raise unknown_names([grid], results)
 
 
 def planned_grids(results: Results) -> list[str]:
-    """Names of all grids that were submitted."""
     return sorted(path.parent.name for path in results.runs.glob("*/grid.json"))
 
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]:
-    """The state of grids, and last of the runs outside of them (`single`); of all if none is named.
-
-    Raises:
-        UsageError: there is no grid of a name.
-    """
+    """The state of grids, and last of the runs outside of them (`single`); of all if none is named."""
     plans = [read_plan(results, name) for name in names or planned_grids(results) if name != SINGLE]
     jobs = read_jobs(results, [plan.name for plan in plans])
     found = [read_grid_status(results, plan, one) for plan, one in zip(plans, jobs, strict=True)]
@@ -139,7 +123,6 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]
 
 
 def single_runs(results: Results) -> list[RunDir]:
-    """The directories of the runs outside of grids, in the order of their names."""
     return [RunDir(file.parent) for file in sorted((results.runs / SINGLE).glob("*/config.json"))]
 
 
@@ -161,8 +144,7 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
     place = None if progress.completed else jobs.place(run_id, attempt)
     verdict = judge(progress, jobs.queued(run_id, place, attempt), standing)
     job = jobs.job(place) if place else None
-    present = job if job and job.active and (job.state == verdict.state or verdict.state != PENDING) else None
-    expected = (present.end if present.state == RUNNING else present.start) if present else None
+    seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(
         **vars(verdict),
         grid=plan.name,
@@ -172,13 +154,8 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
         epoch=progress.epoch,
         step=progress.step,
         score=progress.score,
-        seen=_iso(datetime.fromtimestamp(progress.seen, UTC)) if progress.seen else None,
-        expected=_iso(expected) if expected else None,
+        seen=seen,
     )
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
@@ -266,14 +243,11 @@ def _ago(moment: str | None, now: datetime) -> str:
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
-    """Plans of the grids meant (all, if none is named) and the ids of the runs meant; no ids mean all of the grid.
-
-    Raises:
-        UsageError: a name is neither a grid nor a run.
-    """
+    """Plans of the grids meant (all, if none is named), and the ids of the runs meant; no ids mean all of the grid."""
     plans = [read_plan(results, name) for name in planned_grids(results)]
     known = {name for plan in plans for name in (plan.name, *(run.run_id for run in plan.runs))}
-    refuse_unknown(targets, known, results)
+    if unknown := {*targets} - known:
+        raise unknown_names(unknown, results)
     found: list[tuple[GridPlan, set[str]]] = []
     for plan in plans:
         runs = {run.run_id for run in plan.runs} & {*targets}
@@ -284,71 +258,21 @@ def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPla
     return found
 
 
-def refuse_unknown(targets: Sequence[str], known: Collection[str], results: Results) -> None:
-    """Check names that a user gave.
-
-    Raises:
-        UsageError: one is neither a grid nor a run.
-    """
-    if unknown := {*targets} - {*known}:
-        grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
-        here = f"grids here: {', '.join(grids)}" if grids else "there are no grids yet"
-        if any((results.runs / SINGLE / name).is_dir() for name in unknown):
-            here += "; `sentiment train` goes on with a run outside of grids"
-        raise UsageError(f"{', '.join(sorted(unknown))}: neither a grid nor a run in {results.runs}; {here}")
+def unknown_names(targets: Collection[str], results: Results) -> UsageError:
+    """That names which a user gave are neither grids nor runs."""
+    grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
+    here = f"grids here: {', '.join(grids)}" if grids else "there are no grids yet"
+    if any((results.runs / SINGLE / name).is_dir() for name in targets):
+        here += "; `sentiment train` goes on with a run outside of grids"
+    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; {here}")
 
 
 def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
-    """Whether names of grids or run ids include a run; without names all runs are meant."""
     return not targets or grid in targets or run_id in targets
 
 
-def run_configs(
-    results: Results, plan: GridPlan, run_ids: Iterable[str], places: Mapping[str, Place]
-) -> tuple[dict[str, RunConfig], dict[str, str]]:
-    """The configurations of runs, by run id: as last submitted, else as begun, else as the plan says.
-
-    Args:
-        places: the tasks that runs were last given to.
-
-    Returns:
-        Also what is wrong with those whose configuration cannot be read or has become that of another run.
-
-    Raises:
-        ConfigError: a run was never submitted nor begun, and the plan's base file is missing or invalid.
-    """
-    wanted = list(run_ids)
-    found: dict[str, RunConfig] = {}
-    mistakes: dict[str, str] = {}
-    for folder in {places[run_id][0] for run_id in wanted if run_id in places}:
-        found.update(folder.configs)
-    planned = {run.run_id: run.parameters for run in plan.runs}
-    for run_id in wanted:
-        if run_id in found:
-            continue
-        run_dir = results.run_dir(run_id, plan.name)
-        begun = run_dir.config_file.exists()
-        try:
-            config = run_dir.read_config() if begun else resolve(read_yaml(Path(plan.base)), planned[run_id], plan.base)
-        except RunDirError as error:
-            mistakes[run_id] = str(error)
-            continue
-        if config.run_id == run_id:
-            found[run_id] = config
-        else:
-            mistakes[run_id] = (
-                f"{run_dir.config_file if begun else plan.base}: gives run {config.run_id}, not {run_id} of grid "
-                f"{plan.name}; bring back its own file, or `sentiment submit {plan.name}` says what changed"
-            )
-    return {run_id: found[run_id] for run_id in wanted if run_id in found}, mistakes
-
-
 def cancel_single(run_dir: RunDir, say: Say) -> None:
-    """Tell the process that trains a run outside of grids to save and end, if one does.
-
-    Raises:
-        UsageError: the process is on another host, or a task of Slurm.
-    """
+    """Tell the process that trains a run outside of grids to save and end, if one does."""
     name, owner = run_dir.path.name, live_owner(run_dir.lock_file)
     if owner is None:
         say(f"run {name}: no process trains it")
@@ -361,7 +285,7 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
 
 
-@dataclass
+@dataclass(frozen=True)
 class TaskOutput:
     """The output of a run of a grid, or of the newest job of a kind that trains no runs.
 
@@ -370,17 +294,17 @@ class TaskOutput:
     """
 
     results: Results
-    grid: str
+    plan: GridPlan
     name: str
-    is_run: bool
 
+    @property
     def newest(self) -> Path | None:
-        there = [file for file in self._files() if file.exists()]
-        return max(there, key=lambda file: file.stat().st_mtime_ns) if there else None
+        there = (file for file in self._files() if file.exists())
+        return max(there, key=lambda file: file.stat().st_mtime_ns, default=None)
 
     def _files(self) -> Iterator[Path]:
-        yield self.results.slurm / self.grid / f"{self.name}.log"  # of the report, on this machine
-        for folder in read_submissions(self.results, self.grid):
+        yield self.results.slurm / self.plan.name / f"{self.name}.log"  # of the report, on this machine
+        for folder in read_submissions(self.results, self.plan.name):
             yield folder.run_log(self.name)
             for number, run_ids in enumerate(folder.tasks):
                 # A task's own log says why a run that has none did not begin.
@@ -389,58 +313,38 @@ class TaskOutput:
                     yield log
 
     def state(self) -> tuple[str, bool]:
-        (jobs,) = read_jobs(self.results, [self.grid])
-        if not self.is_run:
+        (jobs,) = read_jobs(self.results, [self.plan.name])
+        if self.name in JOB_KINDS:
             active = any(folder.submission.kind == self.name for folder, _ in jobs.active_tasks)
             return jobs.service_states().get(self.name, "not in the queue"), active
-        rows = read_grid_status(self.results, read_plan(self.results, self.grid), jobs).rows
+        rows = read_grid_status(self.results, self.plan, jobs).rows
         row = next(row for row in rows if row.run_id == self.name)
         return f"{row.state} {row.reason}".strip(), row.active
 
 
 def find_output(name: str, results: Results) -> TaskOutput:
-    """What a user means: RUN, or GRID/RUN where several grids have the run, or GRID/KIND for another job.
-
-    Raises:
-        UsageError: there is no such run or job, or several.
-    """
+    """What a user means by RUN, GRID/RUN, or GRID/KIND for another job; of several what was printed last."""
     grid, _, rest = name.rpartition("/")
-    plans = [read_plan(results, one) for one in planned_grids(results) if not grid or one == grid]
+    plans = [read_plan(results, one) for one in planned_grids(results) if grid in ("", one)]
     kinds = [str(kind.name) for kind in OTHER_KINDS]
-    if grid and plans and rest in kinds:
-        return TaskOutput(results, grid, rest, is_run=False)
-    if not grid and any(plan.name == rest for plan in plans):
-        jobs = ", ".join(f"{rest}/{kind}" for kind in kinds)
-        raise UsageError(f"{rest}: is a grid; name one of its runs (`sentiment status {rest}` shows them), or {jobs}")
-    found = [plan for plan in plans if any(run.run_id == rest for run in plan.runs)]
-    if not found and rest in (run_dir.path.name for run_dir in single_runs(results)):
-        raise UsageError(f"{rest}: is a run outside of grids, which prints where it was started")
-    if not found:
-        refuse_unknown([name], [], results)
-    if len(found) > 1:
-        raise UsageError(f"{rest}: is a run of several grids; write {' or '.join(f'{p.name}/{rest}' for p in found)}")
-    return TaskOutput(results, found[0].name, rest, is_run=True)
+    meant = [one for one in plans if (grid and rest in kinds) or any(run.run_id == rest for run in one.runs)]
+    if not meant:
+        raise UsageError(
+            f"{name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND with a kind of "
+            f"{', '.join(kinds)}; a run outside of grids prints where it was started"
+        )
+    found = [TaskOutput(results, plan, rest) for plan in meant]
+    return max(found, key=lambda one: one.newest.stat().st_mtime_ns if one.newest else 0)
 
 
 def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
-    """Print a log to the standard output.
-
-    Args:
-        follow: whether to go on printing until the run or job has ended, and wait for it to begin.
-        say: told which file it is, and how the run or job ended.
-
-    Returns:
-        Whether the run is completed; True unless it was followed.
-
-    Raises:
-        UsageError: there is no log yet.
-    """
+    """Print a log, or follow it until the run or job has ended; False if a run that was followed is not completed."""
     shown, positions = None, dict[Path, int]()
     asked, state, active = float("-inf"), "", False
     while True:
         if follow and time.monotonic() > asked + _ASK_SECONDS:
             (state, active), asked = output.state(), time.monotonic()
-        if file := output.newest():
+        if file := output.newest:
             if file != shown:
                 say(f"==> {file} <==")
             shown, positions[file] = file, _print_from(file, positions.get(file, 0))

@@ -151,15 +151,14 @@ class SubmissionDir:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the job was cancelled as a whole, or each of its runs."""
         cancelled = self.cancelled
         return self.submission.id in cancelled or (bool(self.run_ids) and cancelled.issuperset(self.run_ids))
 
     @property
     def tasks(self) -> list[list[str]]:
         """The run ids that each task begins with; none until the ranking is written, where that decides them."""
-        number = len(self.submission.tasks)
-        return [self._chosen[task::number] for task in range(number)] if self._chosen else self.submission.tasks
+        number, chosen = len(self.submission.tasks), self._chosen
+        return [chosen[task::number] for task in range(number)] if chosen else self.submission.tasks
 
     @property
     def run_ids(self) -> list[str]:
@@ -168,15 +167,9 @@ class SubmissionDir:
     @property
     def _chosen(self) -> list[str]:
         """The runs that the ranking has chosen, in its order; none while it is not written, or decides nothing."""
-        if "chosen" not in self.__dict__:
-            submission = self.submission
-            rung = (submission.rung or 1) - 1
-            found = read_chosen(self.results, submission.grid, rung) if submission.by_ranking else []
-            if not found and submission.by_ranking:
-                return []
-            self.__dict__["chosen"] = found  # which never changes
-        chosen: list[str] = self.__dict__["chosen"]
-        return chosen
+        submission = self.submission
+        rung = (submission.rung or 1) - 1
+        return read_chosen(self.results, submission.grid, rung) if submission.by_ranking else []
 
     @property
     def waits_for_ranking(self) -> bool:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.status import is_meant, refuse_unknown
+from jobs.status import is_meant, unknown_names
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
@@ -37,24 +37,17 @@ class Upload:
 
 
 def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
-    """Directories of the grids and runs with these names; without names, of all runs that were trained with W&B.
-
-    Raises:
-        UsageError: a name is neither a grid nor a run.
-    """
+    """Directories of the grids and runs with these names; without names, of all runs that were trained with W&B."""
     every = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
     if not targets:
         return [run_dir for run_dir in every if run_dir.wandb_file.exists()]
-    refuse_unknown(targets, {name for one in every for name in (one.grid, one.path.name)}, results)
+    if unknown := {*targets} - {name for one in every for name in (one.grid, one.path.name)}:
+        raise unknown_names(unknown, results)
     return [run_dir for run_dir in every if is_meant(run_dir.grid, run_dir.path.name, targets)]
 
 
 def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
-    """Upload what is new of each run, and yield what became of it.
-
-    Args:
-        limit_seconds: for each run.
-    """
+    """Upload what is new of each run, and yield what became of it."""
     for run_dir in run_dirs:
         try:
             yield _upload(run_dir, limit_seconds)

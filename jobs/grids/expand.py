@@ -124,19 +124,8 @@ def _apart_from_seed(run: PlannedRun) -> str:
 
 # A draw may give a run that an earlier one gave; after so many of these in a row no others are looked for.
 _MOST_REPEATS = 1_000
-_MOST_NAMED = 5
-_MOST_WRITTEN = 10**15
-
 # Sorts before all names of fields.
 _BASE = ""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How trials of a random search are chosen."""
-
-    seed: int
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -148,7 +137,7 @@ class ExpandedRun:
 
 
 def expand(
-    bases: Sequence[Base], space: Mapping[str, Choices], drawn: Draw | None = None
+    bases: Sequence[Base], space: Mapping[str, Choices], trials: int | None = None, seed: int = 0
 ) -> tuple[list[ExpandedRun], list[str]]:
     """Lay each combination of values over each base, or as many combinations as are drawn.
 
@@ -156,24 +145,22 @@ def expand(
     one run, so that a grid may compare a feature with its absence.
 
     Args:
-        space: values by dotted name; distributions only with `drawn`.
+        space: values by dotted name; distributions only if trials are drawn.
+        trials, seed: of a random search, in which combinations are drawn.
 
     Returns:
         All runs, each once, and what is wrong with combinations that make no valid run.
-
-    Raises:
-        ConfigError: there are too many combinations, or fewer different runs than are to be drawn.
     """
     every: dict[str, Choices] = {_BASE: range(len(bases)), **space}
     runs: dict[str, ExpandedRun] = {}
     refused: dict[str, list[dict[str, Any]]] = {}
     asked = failed = repeats = 0
-    for combination in _sampled(every, drawn.seed) if drawn else _all(every):
-        if drawn and len(runs) + failed == drawn.trials:
+    for combination in _sampled(every, seed) if trials else _all(every):
+        if trials and len(runs) + failed == trials:
             break
-        if drawn and repeats > _MOST_REPEATS:
+        if trials and repeats > _MOST_REPEATS:
             raise ConfigError(
-                f"run_cap = {drawn.trials}: only {len(runs) + failed:,} different runs were found; the last "
+                f"run_cap = {trials}: only {len(runs) + failed:,} different runs were found; the last "
                 f"{_MOST_REPEATS:,} draws repeat them"
             )
         asked, repeats = asked + 1, repeats + 1
@@ -218,15 +205,11 @@ def _sampled(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]
 def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
     lists = {name: space[name] for name in sorted(space)}
     values = [choices for choices in lists.values() if not isinstance(choices, Distribution)]
-    size = math.prod(map(len, values))
-    if size > MOST_RUNS:
-        sizes = sorted(
-            ((len(one), name) for name, one in zip(lists, values, strict=True) if len(one) > 1), reverse=True
-        )
-        named = " x ".join(f"{number:,} of {name}" for number, name in sizes[:_MOST_NAMED])
-        told = f"{size:,}" if size <= _MOST_WRITTEN else "more than 10^15"
-        more = " x ..." if len(sizes) > _MOST_NAMED else ""
-        raise ConfigError(f"the grid has {told} combinations ({named}{more}), and {MOST_RUNS:,} are the most")
+    sizes = {name: len(one) for name, one in zip(lists, values, strict=True)}
+    if math.prod(sizes.values()) > MOST_RUNS:
+        largest = sorted(sizes, key=lambda name: -sizes[name])[:5]
+        named = " x ".join(f"{sizes[name]:,} of {name}" for name in largest if sizes[name] > 1)
+        raise ConfigError(f"the grid has more than {MOST_RUNS:,} combinations: {named}, and so on")
     return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*values))
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jobs.grids.expand import Draw, ExpandedRun, expand, find_bases
+from jobs.grids.expand import ExpandedRun, expand, find_bases
 from jobs.grids.rounds import grow, write_space
 from jobs.grids.sweep_file import Choices, Distribution, SweepFile, read_sweep
 from jobs.services import missing_for
@@ -70,7 +70,7 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
     bases, left_out = find_bases(sweep, results)
     trials = sweep.controller.per_round or sweep.run_cap
-    runs, mistakes = expand(bases, space, Draw(sweep.controller.seed or 0, trials) if trials else None)
+    runs, mistakes = expand(bases, space, trials, sweep.controller.seed or 0)
     grid = ExpandedGrid(_plan(sweep, space, runs), [run.config for run in runs], left_out)
     planned = None if mistakes else results.read_grid(sweep.name)
     if planned and planned.rounds and grid.plan.rounds:
@@ -208,11 +208,7 @@ def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iter
 
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
-    """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock.
-
-    Raises:
-        OSError: the disk refuses it.
-    """
+    """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock."""
     for leftover in results.grid_file(grid.plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
         shutil.rmtree(leftover)
     for run_id, source in completed_elsewhere(results, grid).items():

@@ -15,8 +15,9 @@ from jobs.grids.expand import effective
 from jobs.grids.sweep_file import Choices, Distribution, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.runs.records import GridPlan, PlannedRun, Result, Rounds
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.records import GridPlan, PlannedRun, Rounds
+from sentiment.runs.run_dir import Results
+from sentiment.runs.state import read_progress
 
 # A suggestion may be a run that there is already: after so many for each trial of a round it has fewer trials.
 _TRIES = 20
@@ -31,17 +32,13 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
 
     Returns:
         None if a trial has still to end, none has a result, all rounds are planned, or nothing new is suggested.
-
-    Raises:
-        ConfigError: the plan's base file is missing or invalid, or a suggestion is no valid run.
-        RunDirError: a run cannot be read.
     """
     rounds = plan.rounds
     run_dirs = [results.run_dir(run.run_id, plan.name) for run in plan.runs]
     ended = all(run_dir.completed or run_dir.own_failure() for run_dir in run_dirs)
     if rounds is None or not ended or len(plan.runs) >= rounds.rounds * rounds.per_round:
         return None
-    scores = [_score(plan, run_dir) for run_dir in run_dirs]
+    scores = [read_progress(one, plan).score if one.completed else None for one in run_dirs]
     if all(score is None for score in scores):
         return None
     values, known = read_yaml(Path(plan.base)), {run.run_id for run in plan.runs}
@@ -62,7 +59,6 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
 
 
 def write_space(space: Mapping[str, Choices]) -> dict[str, Any]:
-    """The values that each parameter may take, as a plan keeps them."""
     return {
         name: choices.as_parameter() if isinstance(choices, Distribution) else {"values": list(choices)}
         for name, choices in space.items()
@@ -72,12 +68,6 @@ def write_space(space: Mapping[str, Choices]) -> dict[str, Any]:
 def _read_space(parameters: Mapping[str, Any]) -> dict[str, Choices]:
     flat = (Parameter.model_validate(parameter).flatten(name) for name, parameter in sorted(parameters.items()))
     return {name: choices for one in flat for name, choices in one.items()}
-
-
-def _score(plan: GridPlan, run_dir: RunDir) -> float | None:
-    result = run_dir.read(Result)
-    part, _, name = plan.metric.partition("/")
-    return float(getattr(result.metrics[part], name)) if result else None  # checked by the plan
 
 
 def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import Section
-from sentiment.config_file import explain, parse_yaml, read_yaml
+from sentiment.config_file import dotted, explain, parse_yaml, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
 from sentiment.runs.records import PARTS, Halving, Metrics, Part
@@ -28,17 +28,8 @@ _MACROS = ("${args_no_hyphens}", "${args}")
 _COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
-_LARGEST = 1e15
-
-
-def _within_reason(number: int | float) -> int | float:
-    if not -_LARGEST <= number <= _LARGEST:
-        raise ValueError(f"is beyond {_LARGEST:.0e}")
-    return number
-
-
 Scalar = str | int | float | bool | None
-Number = Annotated[int | float, AfterValidator(_within_reason)]
+Number = Annotated[int | float, Field(ge=-1e15, le=1e15)]
 
 # What each distribution needs, with the defaults of W&B's schema.
 KEYS: Mapping[str, Mapping[str, float | None]] = {
@@ -47,8 +38,6 @@ KEYS: Mapping[str, Mapping[str, float | None]] = {
     "log_uniform_values": {"min": None, "max": None},
     "normal": {"mu": 0, "sigma": 1},
 }
-# Distributions of W&B that are constants and lists, by the key that they go with.
-_LISTS = {"constant": "value", "categorical": "values", "categorical_w_probabilities": "values"}
 _NUMBERS = ("min", "max", "mu", "sigma")
 
 
@@ -133,14 +122,15 @@ class Parameter(Section):
     min: Number | None = None
     max: Number | None = None
     mu: Number | None = None
-    sigma: Number | None = None
+    sigma: Annotated[Number, Field(gt=0)] | None = None
     parameters: "dict[str, Parameter] | None" = None
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
-        kinds = {*self.model_fields_set} - {"probabilities", "distribution", *_NUMBERS}
-        drawn = self._drawn
-        if len(kinds) + (drawn is not None) != 1 or (kinds and self._numbers):
+        if self.distribution not in (None, *KEYS):
+            raise ValueError(f"distribution {self.distribution!r} is unknown; valid: {', '.join(KEYS)}, or none")
+        listed, drawn = {*self.model_fields_set} & {"value", "values", "parameters"}, self._drawn
+        if len(listed) + (drawn is not None) != 1 or (listed and self._numbers):
             raise ValueError("needs exactly one of value, values, a distribution (or min and max), and parameters")
         if drawn is not None:
             _check(drawn, self._numbers)
@@ -170,20 +160,13 @@ class Parameter(Section):
 
     @property
     def _drawn(self) -> str | None:
-        if self.distribution is not None:
-            listed = _LISTS.get(self.distribution)
-            return None if listed and listed in self.model_fields_set else self.distribution
-        if not {"min", "max"} & self._numbers.keys():
-            return None
+        if self.distribution is not None or not {"min", "max"} & self._numbers.keys():
+            return self.distribution
         return "int_uniform" if isinstance(self.min, int) and isinstance(self.max, int) else "uniform"
 
 
 def _check(name: str, numbers: Mapping[str, float]) -> None:
-    """Refuse numbers that make no such distribution, or a distribution that is none of these."""
-    if name in _LISTS:
-        raise ValueError(f"distribution {name!r} goes with {_LISTS[name]}")
-    if name not in KEYS:
-        raise ValueError(f"distribution {name!r} is unknown; valid: {', '.join(_LISTS)}, {', '.join(KEYS)}")
+    """Refuse numbers that make no such distribution."""
     if unknown := [key for key in numbers if key not in KEYS[name]]:
         raise ValueError(f"distribution {name} has no {', '.join(unknown)}; it takes {', '.join(KEYS[name])}")
     if missing := [key for key, default in KEYS[name].items() if default is None and key not in numbers]:
@@ -194,8 +177,6 @@ def _check(name: str, numbers: Mapping[str, float]) -> None:
         raise ValueError("distribution int_uniform takes whole numbers as min and max")
     if name == "log_uniform_values" and numbers["min"] <= 0:
         raise ValueError(f"distribution {name} takes positive numbers, not min {numbers['min']}")
-    if numbers.get("sigma", 1) <= 0:
-        raise ValueError(f"sigma must be greater than 0, not {numbers['sigma']}")
 
 
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -397,16 +378,11 @@ def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
         except MantissaNoDotYAML1_1Warning as warning:
             (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
             raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None
-    if different := _differences(values, theirs):
-        lines = (f"{name}: is {ours!r} here and {other!r} to W&B" for name, ours, other in different)
-        raise ConfigError("\n".join(f"{line} ({path}); put text in quotes, write numbers in full" for line in lines))
-
-
-def _differences(ours: Any, theirs: Any, name: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
-        pairs = [(f"{name}.{key}".lstrip("."), ours[key], theirs[key]) for key in ours]
-    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        pairs = [(name, *pair) for pair in zip(ours, theirs, strict=True)]
-    else:
-        return [] if (type(ours), ours) == (type(theirs), theirs) else [(name, ours, theirs)]
-    return [found for key, mine, other in pairs for found in _differences(mine, other, key)]
+    ours, theirs = dotted(values), dotted(theirs)
+    lines = [
+        f"{name}: is {ours[name]!r} here and {theirs.get(name)!r} to W&B ({path}); quote text, write numbers in full"
+        for name in ours
+        if repr(ours[name]) != repr(theirs.get(name))
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))

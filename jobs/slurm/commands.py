@@ -2,6 +2,9 @@
 
 All of them are run by `ask`. An answer that is not whole is none: whoever takes it for an empty queue submits again
 what waits there.
+
+Each raises a SlurmError if Slurm refuses, which is a NoSlurmError where there is no Slurm, and an UnansweredError where
+it does not answer or does not say whether it has heard an order.
 """
 
 import os
@@ -13,7 +16,6 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
@@ -57,7 +59,7 @@ _HELD = {
 }
 _WAITING = {"PENDING", "SPECIAL_EXIT"}
 
-_FIELDS = ("%F", "%K", "%T", "%r", "%S", "%e", "%j")
+_FIELDS = ("%F", "%K", "%T", "%r", "%j")
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,6 @@ class Job:
     Attributes:
         job_id: of the array, for a task.
         state: in Slurm's words.
-        start: when it began, or is expected to.
-        end: when its time is over.
     """
 
     name: str
@@ -76,8 +76,6 @@ class Job:
     task: int | None
     state: str
     reason: str = ""
-    start: datetime | None = None
-    end: datetime | None = None
 
     @property
     def active(self) -> bool:
@@ -114,9 +112,6 @@ def read_queue() -> list[Job]:
 
     Anybody may give a job any name, with line breaks and bars in it. Fields are separated by a word that nobody knows
     beforehand, so that no name can be taken for another field or another job.
-
-    Raises:
-        SlurmError: there is no Slurm here, or it does not answer; a restart of slurmctld is waited for.
     """
     mark = f"~{secrets.token_hex(8)}~"
     fields = "".join(f"{mark}{field}" for field in _FIELDS) + mark
@@ -131,11 +126,7 @@ def read_queue() -> list[Job]:
 
 
 def read_settings() -> dict[str, str]:
-    """The site's settings, by the names of `scontrol show config`; waits for a restart, like `read_queue`.
-
-    Raises:
-        SlurmError: there is no Slurm here, or it does not answer.
-    """
+    """The site's settings, by the names of `scontrol show config`; waits for a restart, like `read_queue`."""
     text = query("scontrol", "show", "config")
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     settings = {name.strip(): value.strip() for name, value in pairs}
@@ -160,31 +151,19 @@ def requeue(job: str) -> None:
 
 
 def release(jobs: Iterable[str]) -> None:
-    """Release held jobs; the refusal of one does not stop the others.
-
-    Raises:
-        SlurmError: Slurm refuses any of them, such as a job that an administrator holds; or there is no Slurm.
-    """
+    """Release held jobs; the refusal of one does not stop the others."""
     if wanted := list(jobs):
         ask("scontrol", "release", *wanted)
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended may be among them.
-
-    Raises:
-        SlurmError: Slurm refuses, or there is no Slurm.
-    """
+    """Cancel jobs; those that have ended may be among them."""
     if wanted := list(jobs):
         ask("scancel", *wanted)
 
 
 def submit(file: str) -> str:
-    """Hand a file to sbatch; the job's id.
-
-    Raises:
-        SlurmError: Slurm refuses; or it does not say whether it has the job.
-    """
+    """Hand a file to sbatch; the job's id."""
     text = ask("sbatch", file)
     if found := re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", text, re.MULTILINE):
         return found[1]
@@ -196,13 +175,7 @@ class _KilledError(UnansweredError):
 
 
 def ask(*command: str) -> str:
-    """Run one of Slurm's commands, whatever the shell's variables want of it; what it prints.
-
-    Raises:
-        NoSlurmError: it is not installed, or knows of no cluster.
-        UnansweredError: it was killed, took too long, or did not reach Slurm.
-        SlurmError: Slurm refuses.
-    """
+    """Run one of Slurm's commands, whatever the shell's variables want of it; what it prints."""
     name = command[0]
     try:
         done = subprocess.run(  # noqa: S603
@@ -227,12 +200,7 @@ def ask(*command: str) -> str:
 
 
 def query(*command: str) -> str:
-    """Ask Slurm something; it is asked again for some seconds if there is no answer, as during a restart.
-
-    Raises:
-        NoSlurmError: there is no Slurm here.
-        UnansweredError: it failed, for whatever reason.
-    """
+    """Ask Slurm something; it is asked again for some seconds if there is no answer, as during a restart."""
     end = time.monotonic() + _RESTART_SECONDS
     while True:
         try:
@@ -260,7 +228,6 @@ def _text(output: bytes) -> str:
 
 
 def shown(text: str) -> str:
-    """The beginning of an answer, in a line."""
     return repr(text[:60]) if text else "nothing"
 
 
@@ -270,15 +237,8 @@ def _is_job(fields: list[str]) -> bool:
 
 
 def _job(fields: list[str]) -> Job:
-    job_id, task, state, reason, start, end, name = fields
-    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason, _time(start), _time(end))
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        return None  # N/A
+    job_id, task, state, reason, name = fields
+    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason)
 
 
 _MOST_TASKS = 1001
@@ -295,37 +255,25 @@ _PREEMPTED = {
 def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """What follows from the settings of `scontrol show config`: each with a sentence."""
     yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
-    if settings.get("JobRequeue") == "0":
-        yield "JobRequeue 0", "jobs are not requeued here unless they ask for it, which those of a grid do"
     mode = settings.get("PreemptMode", "OFF")
     if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
         mode = "OFF"
     first = "USR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "TERM"
     preempted = next((told for name, told in _PREEMPTED.items() if name in mode), _PREEMPTED["SUSPEND"])
     yield f"PreemptMode {mode}", preempted if mode == "OFF" else f"{preempted}; {first} comes first"
-    most = settings.get("MaxArraySize", _MOST_TASKS)
-    yield f"MaxArraySize {most}", "more runs than this are worked off by as many tasks, one after another"
     if "associations" in settings.get("AccountingStorageEnforce", ""):
         yield "accounts", "jobs need one (`sacctmgr show associations user=$USER`): defaults.account, or your default"
 
 
 def read_partitions() -> list[tuple[str, str]]:
-    """Each partition, and what kinds of nodes and which time limit it has.
-
-    Raises:
-        SlurmError: there is no Slurm here, or it does not answer.
-    """
+    """Each partition, and what kinds of nodes and which time limit it has."""
     text = query("sinfo", "--all", "--noheader", "--format=%P|%a, %D nodes of %c cores, %m MB and gres %G, at most %l")
     rows = (line.partition("|") for line in text.splitlines() if "|" in line)
     return [(f"partition {name}", what) for name, _, what in rows]
 
 
 def most_tasks() -> int:
-    """The largest number of tasks that the site allows in one array; Slurm's default where there is no Slurm.
-
-    Raises:
-        SlurmError: there is one, but it does not answer.
-    """
+    """The largest number of tasks that the site allows in one array; Slurm's default where there is no Slurm."""
     try:
         settings = read_settings()
     except NoSlurmError:

@@ -31,17 +31,11 @@ _TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
 
 def task_begins(title: str, restarts: int, node: str | None) -> str:
-    """The first line that a task prints, each time that Slurm starts it."""
     return f"{title}, start {restarts + 1} on {node or 'this machine'}"
 
 
 def ended_state(job: Job | None, log: Path | None, seen: str) -> RunState:
-    """What became of a task that has ended or that the queue has forgotten.
-
-    Args:
-        job: as the queue has it.
-        seen: what is known of it otherwise.
-    """
+    """What became of a task that has ended or that the queue has forgotten; `seen` is known of it otherwise."""
     if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
         return RunState(job.state, seen)
     terminated = read_termination(log)
@@ -70,7 +64,6 @@ def read_termination(log: Path | None) -> RunState | None:
 
 
 def _newest_attempt(log: Path | None) -> list[str]:
-    """The last lines of a log, from the newest attempt only."""
     try:
         with open(log or os.devnull, "rb") as file:
             size = file.seek(0, os.SEEK_END)

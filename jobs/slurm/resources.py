@@ -155,17 +155,12 @@ class ClusterFile(Section):
         return self.defaults.model_copy(update={**job_kind.resources, **own})
 
     def sections(self) -> dict[str, Resources]:
-        """What the jobs of each section get, by the name under which it stands in the file."""
         others = {str(kind.name): self.resources("", kind.name) for kind in OTHER_KINDS}
         return {"defaults": self.defaults} | others | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
 
 
 def read_cluster(path: Path) -> ClusterFile:
-    """Read the whole file.
-
-    Raises:
-        ConfigError: no such file, or any of its sections is invalid; all mistakes in one message.
-    """
+    """Read the whole file; a ConfigError has all mistakes in one message."""
     values = read_yaml(path)
     try:
         return ClusterFile.model_validate(values)
@@ -174,12 +169,9 @@ def read_cluster(path: Path) -> ClusterFile:
 
 
 def increased(state: str, configured: Resources, had: Resources) -> Resources:
-    """Resources for the next attempt at a job.
+    """Resources for the next attempt at a job, by how the last one ended, what is configured now, and what it had.
 
-    Args:
-        state: how the last one ended.
-        configured: what the cluster's file says now.
-        had: what the last one had. A memory that was the site's to choose cannot be increased.
+    A memory that was the site's to choose cannot be increased.
     """
     if state == TIMEOUT:
         minutes = round(had.time_minutes * configured.time_factor)

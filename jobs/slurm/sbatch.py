@@ -85,7 +85,6 @@ def find_refusal(resources: Resources) -> str | None:
 
 
 def batch_file(submission: Submission) -> str:
-    """The file for sbatch: what it asks for, and the command."""
     executor = _Sbatch(submission.folder.logs)
     executor.update_parameters(
         **_asked(submission.resources),
@@ -101,7 +100,6 @@ def batch_file(submission: Submission) -> str:
 
 
 def directives(submission: Submission) -> list[str]:
-    """The lines of the file that say something."""
     return [line for line in batch_file(submission).splitlines() if line and not line.startswith(("# ", "#!"))]
 
 

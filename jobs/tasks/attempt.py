@@ -35,7 +35,6 @@ class CrashedError(SentimentError):
 
 
 def describe(error: BaseException) -> Failure:
-    """A failure's record: the reason in a line, and where it happened."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return Failure(
         job=slurm_job(),

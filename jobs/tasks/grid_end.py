@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from jobs.session import LaunchOptions, build_report, open_session
 from jobs.slurm.resources import ClusterFile
+from jobs.status import read_plan
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, outcome_of
 from sentiment.console import Say
-from sentiment.errors import LockedError, QueueFullError, RunDirError, SentimentError, UnansweredError
+from sentiment.errors import LockedError, QueueFullError, SentimentError, UnansweredError
 from sentiment.processes import slurm_restarts
-from sentiment.runs.records import GridPlan
 from sentiment.training.stop import StopRequest
 
 # After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
@@ -18,7 +18,6 @@ _MOST_LOOKS = 100
 
 
 def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
-    """Submit what is to follow, or build the report."""
     if (outcome := submit_next_part(folder, print)) is not None:
         return outcome
     reported = build_report(folder.results, stop.reason, None)
@@ -26,16 +25,14 @@ def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
 
 
 def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Submit what is to follow; a refusal is said, and changes nothing else: the grid is over then.
-
-    Args:
-        ending: the submission of the job that ends the grid, which is running.
+    """Submit what is to follow the job that ends the grid; after a refusal, which is said, the grid is over.
 
     Returns:
         None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet, or
         the queue does not answer, or another command has the grid.
     """
-    plan, results = _plan(ending), ending.results
+    results = ending.results
+    plan = read_plan(results, ending.submission.grid)
     tries = (results.run_dir(run.run_id, plan.name).tries_file for run in plan.runs)
     if not plan.rounds and not any(file.exists() for file in tries):
         return None  # as for most grids; nobody is asked
@@ -51,11 +48,3 @@ def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
     except SentimentError as error:
         say(f"nothing more is submitted: {error}")
         return None
-
-
-def _plan(folder: SubmissionDir) -> GridPlan:
-    grid = folder.submission.grid
-    plan = folder.results.read_grid(grid)
-    if plan is None:
-        raise RunDirError(f"{folder.results.grid_file(grid)}: is gone")
-    return plan

@@ -92,30 +92,21 @@ def serve(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome":
         configs = list(folder.configs.values())
         return outcome_of(folder.submission.job_kind.work(configs, folder.results, stop, PLAIN))
     except Exception as error:  # of any kind: all runs that wait show it
-        with contextlib.suppress(OSError):
-            record_failure_of(folder, number, error)
+        record_failure_of(folder, number, error)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
 
 
 def record_failure_of(folder: "SubmissionDir", number: int, error: Exception) -> None:
-    """Write a failure of a whole task down: with its runs or, if it has none, with the submission."""
     from jobs.tasks.attempt import describe
-    from jobs.tasks.worker import Worker
     from sentiment.files import write_json
 
-    if folder.submission.job_kind.trains_runs:
-        Worker(folder, number, StopRequest()).fail(error)
-    else:
+    with contextlib.suppress(OSError):
         write_json(folder.failure_file(number), describe(error).model_dump(mode="json"))
 
 
 def insist_on_progress(folder: "SubmissionDir", number: int) -> None:
-    """Count how often in a row the time of a task without runs ended without progress.
-
-    Raises:
-        NoProgressError: that was too often.
-    """
+    """Count how often in a row the time of a task without runs ended without progress, and raise if too often."""
     from jobs.tasks.attempt import NoProgressError
     from sentiment.files import write_json
 
@@ -142,13 +133,15 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
 
     if folder.is_cancelled:
         return Outcome.STOPPED
+    trains = folder.submission.job_kind.trains_runs
     try:
-        if outcome is not Outcome.LOOK_AGAIN and not folder.submission.job_kind.trains_runs:
+        if outcome is not Outcome.LOOK_AGAIN and not trains:
             insist_on_progress(folder, number)  # training counts its tries itself
         _requeue_when_possible(slurm_job() or "")
     except SentimentError as error:
         print(f"is not requeued: {error}")
-        record_failure_of(folder, number, error)
+        if not trains:  # of a run the end of the log says it
+            record_failure_of(folder, number, error)
         return Outcome.FAILED
     print("requeued, to look again" if outcome is Outcome.LOOK_AGAIN else "saved, and requeued")
     return outcome

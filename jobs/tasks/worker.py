@@ -182,20 +182,10 @@ class Worker:
             queue.cancel(job.address for job in jobs if job.held or job.state == PENDING)
 
     def _has_ended(self, run_id: str) -> bool:
-        """Whether no task of this array goes on with a run."""
         progress = read_progress(self._run_dir(run_id))
         failed = progress.failure is not None and is_of_this_array(progress.failure.job) and not progress.locked
         over = progress.completed or progress.has_paused(self.folder.submission.epochs)
         return over or failed or run_id in self.folder.cancelled
-
-    def fail(self, error: Exception) -> None:
-        """Write a failure of the whole task down with the runs that it has begun and not ended."""
-        for run_id in self.folder.run_ids:
-            progress = read_progress(self._run_dir(run_id))
-            attempt = progress.last_attempt
-            over = progress.completed or progress.has_paused(self.folder.submission.epochs)
-            if attempt and attempt.job == slurm_job() and not over and run_id not in self.folder.cancelled:
-                record_failure(self._run_dir(run_id), error)
 
     def free_runs(self) -> Iterator[RunConfig]:
         shares = self.folder.tasks

@@ -193,6 +193,11 @@ class Rungs:
         """The number of the rung that trains to the end."""
         return len(self.halving.epochs)
 
+    @property
+    def later(self) -> range:
+        """The rungs after the current one, whose trials its ranking decides."""
+        return range(self.current + 1, self.last + 1)
+
     def epochs(self, rung: int) -> int | None:
         """After how many epochs a rung ends; None for the last one."""
         return self.halving.epochs[rung] if rung < self.last else None

@@ -10,7 +10,7 @@ from sentiment.runs.run_dir import Results
 
 # Fields of a job are separated by this in the file; squeue is told how to separate them.
 _MARK = "@"
-_HEADER = "@ARRAY_JOB_ID@ARRAY_TASK_ID@STATE@REASON@START_TIME@END_TIME@NAME@"
+_HEADER = "@ARRAY_JOB_ID@ARRAY_TASK_ID@STATE@REASON@NAME@"
 
 # Each program logs its order, fails if the test says so, and else answers; `alter` is what becomes of the answer.
 _PROGRAM = """#!/bin/sh
@@ -33,7 +33,7 @@ sed "s/@/$mark/g" header jobs""",
 name=$(sed -n 's/^#SBATCH --job-name=//p' "$file"); last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$file")
 number=$(($(cat number) + 1)); echo $number > number
 for task in $([ -n "$last" ] && seq 0 "$last" || echo N/A); do
-    echo "@$number@$task@PENDING@None@N/A@N/A@$name@" >> jobs
+    echo "@$number@$task@PENDING@None@$name@" >> jobs
 done
 echo "Submitted batch job $number" """,
     "scontrol": """
@@ -54,7 +54,7 @@ class FakeSlurm:
 
     def add(self, name: str, job_id: str, task: int | None, state: str, reason: str = "None") -> None:
         """Put a job into the queue."""
-        fields = (job_id, "N/A" if task is None else str(task), state, reason, "N/A", "N/A", name)
+        fields = (job_id, "N/A" if task is None else str(task), state, reason, name)
         with open(self.folder / "jobs", "a", encoding="utf-8") as jobs:
             jobs.write(_MARK + "".join(field + _MARK for field in fields) + "\n")
 
@@ -79,8 +79,8 @@ class FakeSlurm:
         found: dict[str, int] = {}
         for line in (self.folder / "jobs").read_text(encoding="utf-8", errors="replace").splitlines():
             _, *fields = line.split(_MARK)
-            if len(fields) == 8 and fields[6] in folders and fields[2] in ("PENDING", "RUNNING"):
-                for run_id in folders[fields[6]].tasks[int(fields[1]) if fields[1].isdecimal() else 0]:
+            if len(fields) == 6 and fields[4] in folders and fields[2] in ("PENDING", "RUNNING"):
+                for run_id in folders[fields[4]].tasks[int(fields[1]) if fields[1].isdecimal() else 0]:
                     found[run_id] = found.get(run_id, 0) + 1
         return found
 

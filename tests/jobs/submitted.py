@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from jobs.grid_jobs import GridJobs
@@ -19,18 +18,6 @@ from sentiment.runs.run_dir import Results, RunDir
 GRID = "g"
 LAUNCH_FAILED = "launch failed requeued held"
 """The reason of a job that waits until somebody releases it."""
-
-
-def a_job(
-    kind: KindName,
-    tasks: list[list[str]],
-    configs: list[RunConfig],
-    resources: Resources,
-    parallelism: int = 1,
-    code: str | None = None,
-) -> Submission:
-    """A job before it is one of a grid."""
-    return Submission(kind=kind, tasks=tasks, configs=configs, resources=resources, parallelism=parallelism, code=code)
 
 
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
@@ -59,51 +46,48 @@ def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> 
 
 
 def a_session(
-    results: Results,
-    jobs: GridJobs,
-    plan: GridPlan = PLAN,
-    cluster: ClusterFile | Path | None = None,
-    say: Callable[[str], None] = print,
+    results: Results, jobs: GridJobs, plan: GridPlan = PLAN, say: Callable[[str], None] = print
 ) -> GridSession:
     """A session whose grid nobody has locked."""
-    return GridSession(results, plan, jobs, LaunchOptions(cluster or ClusterFile(), say=say))
+    return GridSession(results, plan, jobs, LaunchOptions(ClusterFile(), say=say))
+
+
+def write_job(
+    results: Results,
+    kind: KindName,
+    tasks: list[list[str]],
+    configs: Iterable[RunConfig] = (),
+    *,
+    job_id: str | None = None,
+    after: str | None = None,
+    grid: str = GRID,
+    **more: Any,
+) -> SubmissionDir:
+    """A job's intent and, if it has an id, its receipt; `more` are fields of the submission or of its resources."""
+    own = {name: more.pop(name) for name in ("here", "code") if name in more}
+    job = Submission(kind=kind, tasks=tasks, configs=list(configs), resources=Resources(**more), **own)
+    folder = write_intent(new_submission(results, grid, job, after))
+    if job_id:
+        folder.accept(job_id)
+    return folder
 
 
 def submitted(
-    results: Results,
-    kind: KindName,
-    job_id: str,
-    runs: Sequence[str] = (),
-    after: str | None = None,
-    grid: str = GRID,
-    here: bool = False,
+    results: Results, kind: KindName, job_id: str, runs: Sequence[str] = (), after: str | None = None, **more: Any
 ) -> SubmissionDir:
-    """What a command left that submitted runs, each as a task of its own."""
-    job = a_job(kind, [[run] for run in runs] or [[]], [], Resources(), 1).model_copy(update={"here": here})
-    folder = write_intent(new_submission(results, grid, job, after))
-    folder.accept(job_id)
-    return folder
+    """A job that the queue has accepted, with each run as a task of its own."""
+    return write_job(results, kind, [[run] for run in runs] or [[]], job_id=job_id, after=after, **more)
+
+
+def write_submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resources: Any) -> SubmissionDir:
+    """Training tasks, each with its runs."""
+    run_ids = [[config.run_id for config in task] for task in tasks]
+    return write_job(results, "train", run_ids, [config for task in tasks for config in task], **resources)
 
 
 def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
     """A task as squeue shows it."""
-    assert folder.receipt is not None
-    return Job(folder.submission.name, folder.receipt.job_id, task, state, reason)
-
-
-def write_submission(results: Results, tasks: Sequence[Sequence[RunConfig]], /, **resources: object) -> SubmissionDir:
-    """Training tasks, each with its runs."""
-    run_ids = [[config.run_id for config in task] for task in tasks]
-    configs = [config for task in tasks for config in task]
-    return write_job(results, "train", run_ids, configs, Resources.model_validate(resources))
-
-
-def write_job(
-    results: Results, kind: KindName, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
-) -> SubmissionDir:
-    """Tasks of any kind."""
-    job = a_job(kind, tasks, configs, resources, 1)
-    return write_intent(new_submission(results, GRID, job, None))
+    return Job(folder.submission.name, folder.job_id, task, state, reason)
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:

@@ -11,21 +11,18 @@ from typer.testing import CliRunner
 
 from jobs import grid_jobs
 from jobs.__main__ import app
-from jobs.grid_jobs import GridJobs, reconcile
+from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.plan import CodeChoice, WantedRun, plan_jobs
+from jobs.plan import CodeChoice
 from jobs.policy import rerun
-from jobs.session import GridSession, LaunchOptions, cancel_grid, rerun_grid
+from jobs.session import LaunchOptions, cancel_grid, rerun_grid
 from jobs.slurm import commands
-from jobs.slurm.commands import Job
-from jobs.slurm.resources import ClusterFile, Resources
-from jobs.status import find_targets, read_plan, read_status, run_configs
-from jobs.submissions import SubmissionDir, new_submission, read_submissions, write_intent
+from jobs.status import find_targets, read_plan, read_status
+from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome
 from jobs.tasks.grid_end import submit_next_part
-from sentiment.config import RunConfig
-from sentiment.config_file import read_yaml, resolve
-from sentiment.errors import NoSlurmError, SlurmError, UsageError
+from sentiment.config_file import read_yaml
+from sentiment.errors import ConfigError, NoSlurmError, SlurmError, UsageError
 from sentiment.files import write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
@@ -35,13 +32,14 @@ from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
-    a_job,
     a_row,
     a_session,
     attempt_of,
     queued,
     submitted,
     write_attempts,
+    write_job,
+    write_submission,
 )
 from tests.small_runs import Experiment
 
@@ -65,13 +63,6 @@ def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, 
     done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(results.root)])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
-
-
-def _begin(results: Results, run_id: str, config: str) -> RunDir:
-    run_dir = results.run_dir(run_id, "some")
-    run_dir.path.mkdir(parents=True)
-    run_dir.config_file.write_text(config)
-    return run_dir
 
 
 def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base: Path, results: Results) -> None:
@@ -104,21 +95,6 @@ def test_grid_without_room_is_refused_at_the_first_answer_and_told_what_fits(
     assert sum(order.startswith("sbatch") for order in slurm.orders) == 2
     assert "scancel 101" in slurm.orders
     assert read_submissions(results) == []
-
-
-@pytest.mark.parametrize("command", ["submit", "rerun"])
-def test_run_whose_configuration_is_torn_is_named_and_gets_no_task(
-    slurm: FakeSlurm, base: Path, results: Results, command: str
-) -> None:
-    grid = write_grid(base, {"seed": [1, 2]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
-    torn, whole = (run.run_id for run in read_plan(results, "some").runs)
-    _begin(results, torn, '{"seed": 1, "da')
-    (slurm.folder / "jobs").write_text("")
-    code, output = _call(command, grid, results, *([str(grid)] if command == "submit" else []))
-    assert code == 1
-    assert f"left out: {results.run_dir(torn, 'some').config_file}: is not a configuration" in output
-    assert slurm.tasks(results) == {whole: 1}
 
 
 def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base: Path, results: Results) -> None:
@@ -215,18 +191,6 @@ def test_job_at_the_end_does_not_look_for_ever(
     assert submit_next_part(ending, print) is None
 
 
-def test_killed_run_whose_configuration_is_torn_does_not_keep_its_grid_from_ending(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
-    ending = _ended(slurm, base, results)
-    (run,) = read_plan(results, "some").runs
-    results.run_dir(run.run_id, "some").config_file.write_text('{"seed": 1, "da')
-    said: list[str] = []
-    assert submit_next_part(ending, said.append) is None
-    (line,) = said
-    assert line.startswith(f"left out: {results.run_dir(run.run_id, 'some').config_file}: is not a configuration")
-
-
 def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
     slurm: FakeSlurm, base: Path, results: Results, trained: RunDir
 ) -> None:
@@ -257,14 +221,21 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
         find_targets(["g", "run-9"], results)
 
 
-def _cluster(**defaults: object) -> ClusterFile:
-    return ClusterFile.model_validate({"defaults": {"time_minutes": 60, **defaults}})
-
-
-def _given(results: Results, configs: list[RunConfig], resources: Resources) -> GridJobs:
-    job = a_job("train", [[config.run_id] for config in configs], configs, resources, 1)
-    folder = write_intent(new_submission(results, "g", job, None))
-    return GridJobs([folder], [])
+def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
+    given, begun, planned = grid.configs
+    jobs = GridJobs([write_submission(results, [[given.model_copy(update={"description": "as submitted"})]])], [])
+    for config in (given, begun):
+        results.run_dir(config.run_id, "some").create(config.model_copy(update={"description": "as begun"}))
+    session = a_session(results, jobs, grid.plan)
+    rows = [a_row(run_id=run.run_id) for run in grid.plan.runs]
+    found = [config for _, config in session._configured(rows)]
+    assert [config.run_id for config in found] == [row.run_id for row in rows]
+    assert [config.description for config in found[:2]] == ["as submitted", "as begun"]
+    assert found[2] == planned
+    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
+    with pytest.raises(ConfigError, match=f"not {planned.run_id} of grid some; bring back its file"):
+        session._configured(rows[2:])
 
 
 @pytest.mark.parametrize("command", ["rerun", "status"])
@@ -272,41 +243,6 @@ def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> Non
     done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
     where = f"{tmp_path / 'nothing'}: no grid was submitted to this folder of results yet"
     assert (done.exit_code, done.output) == (0, f"{where}; sentiment submit GRID, or --results DIR\n")
-
-
-def test_rerun_gets_more_of_what_was_lacking(results: Results, tmp_path: Path) -> None:
-    configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
-    states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [WantedRun(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
-    jobs = _given(results, configs, Resources(time_minutes=90, memory_gb=8))
-    cluster = _cluster(memory_gb=4, memory_factor=1.5, time_factor=2.0)
-    parts = plan_jobs(runs, results, cluster, "g", jobs)
-    given = {run: part.resources for part in parts for task in part.tasks for run in task}
-    assert [given[config.run_id].memory_gb for config in configs] == [12, 4, 4, 4]
-    assert [given[config.run_id].time_minutes for config in configs] == [60, 180, 60, 60]
-    assert [len(part.tasks) for part in parts if part.kind == "train"] == [1, 1, 2]
-
-
-def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
-    submitted, begun, planned = grid.configs
-    jobs = _given(results, [submitted.model_copy(update={"description": "as submitted"})], Resources())
-    results.run_dir(submitted.run_id, "some").create(submitted)
-    results.run_dir(begun.run_id, "some").create(begun.model_copy(update={"description": "as begun"}))
-    run_ids = [run.run_id for run in grid.plan.runs]
-    found, mistakes = run_configs(results, grid.plan, run_ids, jobs.places)
-    assert mistakes == {}
-    assert [found[run_id].run_id for run_id in run_ids] == run_ids
-    assert [found[run_id].description for run_id in run_ids[:2]] == ["as submitted", "as begun"]
-    assert found[planned.run_id] == planned
-    write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
-    found, mistakes = run_configs(results, grid.plan, [planned.run_id], {})
-    told = f"not {planned.run_id} of grid some; bring back its own file"
-    assert (found, told in mistakes[planned.run_id]) == ({}, True)
-
-
-def _session(results: Results, queue: list[Job], submissions: list[SubmissionDir]) -> GridSession:
-    return a_session(results, GridJobs(submissions, queue))
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
@@ -339,7 +275,7 @@ def test_held_jobs_are_told_released_and_cancelled_and_none_that_their_user_hold
         queued(second, 0, "Dependency"),
         queued(report, None, "JobHeldUser"),
     ]
-    session = _session(results, jobs, [cache, first, second, report])
+    session = a_session(results, GridJobs([cache, first, second, report], jobs))
     held = [row for row in session.rows if rerun(row) == "releases"]
     assert [(row.state, row.job, row.active) for row in session.rows] == [
         ("HELD", "7_0", False),
@@ -359,10 +295,9 @@ def test_held_jobs_are_told_released_and_cancelled_and_none_that_their_user_hold
 def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     results: Results, slurm: FakeSlurm
 ) -> None:
-    job = a_job("train", [["run-0", "run-1"], ["run-2"]], [], Resources(at_once=2), 1)
-    folder = write_intent(new_submission(results, "g", job, None))
+    folder = write_job(results, "train", [["run-0", "run-1"], ["run-2"]], at_once=2)
     folder.accept("7")
-    session = _session(results, [queued(folder, task, "Priority") for task in (0, 1)], [folder])
+    session = a_session(results, GridJobs([folder], [queued(folder, task, "Priority") for task in (0, 1)]))
     assert session.cancel({"run-1"}) == ["run-1"]
     assert (slurm.orders, folder.cancelled) == ([], {"run-1"})
     session.jobs = GridJobs(session.jobs.submissions, session.jobs.queue)
@@ -430,48 +365,13 @@ def test_somebody_else_neither_submits_nor_cancels(results: Results, slurm: Fake
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
 
 
-def _configs(count: int) -> list[RunConfig]:
-    return [resolve({}, {"seed": seed}, "a test") for seed in range(count)]
-
-
-def _write(results: Results, runs_of_a_task: int = 1, grid: str = "g") -> SubmissionDir:
-    configs = _configs(4)
-    run_ids = [config.run_id for config in configs]
-    tasks = [run_ids[first : first + runs_of_a_task] for first in range(0, 4, runs_of_a_task)]
-    job = a_job("train", tasks, configs, Resources(), 2)
-    return write_intent(new_submission(results, grid, job, None))
-
-
-def _job(folder: SubmissionDir, job_id: str) -> Job:
-    return Job(name=folder.submission.name, job_id=job_id, task=0, state="PENDING")
-
-
-def test_intent_holds_all_that_later_commands_need(results: Results) -> None:
-    written = _write(results)
-    (found,) = read_submissions(results)
-    assert found.submission == written.submission
-    assert found.submission.schema_version == 1
-    assert found.submission.results == str(results.root.resolve())
-    assert found.receipt is None
-    assert list(found.configs.values()) == _configs(4)
-
-
-def test_missing_receipt_is_found_by_the_jobs_name(results: Results) -> None:
-    accepted, refused = _write(results), _write(results)
-    assert reconcile(read_submissions(results), [_job(accepted, "17")]) == [accepted]
-    (found,) = read_submissions(results)
-    assert found.job(2) == "17_2"
-    assert not refused.submission_file.exists()
-    assert refused.configs_file.exists()  # what happened can still be seen
-
-
 def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = iter(range(9, 0, -1))
     monkeypatch.setattr("jobs.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
-    written = [_write(results) for _ in range(6)]
-    _write(results, grid="other")
+    written = [submitted(results, "train", str(number), ["run-0", "run-1"]) for number in range(6)]
+    submitted(results, "train", "9", ["run-0"], grid="other")
     assert read_submissions(results, "g") == written
     assert len(read_submissions(results)) == 7
     newest = GridJobs(read_submissions(results, "g"), None).places
@@ -495,7 +395,7 @@ FAILURES = {
     "other columns": "echo 'JOBID PARTITION NAME USER'; echo '101 main grid root'; exit 0",
     "bytes": r"printf '\377\376\000\201\n'; exit 0",
     "a warning first": "echo 'warning: maintenance from Monday'",
-    "odd names": r"printf '@900@N/A@RUNNING@None@N/A@N/A@a|b\n101|0|FAILED@\n' >> jobs",
+    "odd names": r"printf '@900@N/A@RUNNING@None@a|b\n101|0|FAILED@\n' >> jobs",
 }
 HARMLESS = {"a warning first", "odd names"}
 _NOTHING_TO_ALTER = {"scancel": {"empty", "half a line", "other columns", "bytes"}}  # its answer is its exit code

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from jobs.doctor import Finding, examine_disk, examine_grids, render
+from jobs.doctor import Finding, examine_disk, render
 from jobs.slurm.commands import explain_settings
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import starts_from, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import write_yaml
 from tests.small_runs import limited_file_size
 
 SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
@@ -27,11 +27,9 @@ def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("topic", "settings", "text"),
     [
-        ("JobRequeue 0", {"JobRequeue": "0"}, "unless they ask for it, which those of a grid do"),
         ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
         ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "TERM comes first"),
         ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`sentiment rerun` resumes it"),
-        ("MaxArraySize 75000", {"MaxArraySize": "75000"}, "worked off by as many tasks"),
         ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
     ],
 )
@@ -39,34 +37,16 @@ def test_each_setting_is_told_with_what_it_means(topic: str, settings: dict[str,
     assert text in dict(explain_settings(SETTINGS | settings))[topic]
 
 
-def test_without_slurm_it_says_how_to_go_on(results: Results, tmp_path: Path) -> None:
+def test_without_slurm_it_says_how_to_go_on_and_a_slip_is_a_problem(results: Results, tmp_path: Path) -> None:
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
     code, text = _run("--cluster", cluster, "--results", results.root, path=str(tmp_path))
     assert code == 0
     assert "`sentiment submit GRID --local` runs a grid on this machine" in text
     assert "there is no grid of this name" in text
     assert "cluster.yaml data" in text
-
-
-def test_slip_in_the_file_of_the_cluster_is_a_problem(results: Results, tmp_path: Path) -> None:
-    path = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpu": 1}})
-    code, text = _run("--cluster", path, "--results", results.root, path=str(tmp_path))
+    write_yaml(cluster, {"defaults": {"gpu": 1}})
+    code, text = _run("--cluster", cluster, "--results", results.root, path=str(tmp_path))
     assert (code, "defaults.gpu: unknown key" in text) == (1, True)
-
-
-def test_each_grid_is_told_with_what_it_lacks(results: Results, tmp_path: Path, tweets_file: Path) -> None:
-    base = write_base(tmp_path / "grids", tweets_file)
-    write_grid(base, {"seed": [1, 2]}, name="good")
-    write_grid(base, {"data.source": ["nowhere.csv", "vader"]}, name="lacking")
-    write_grid(base, {"sed": 1}, name="slip")
-    write_grid(base, {"seed": 1}, name="later", **starts_from("good", "best"))
-    found = {one.topic: one for one in examine_grids(results, base.parent)}
-    assert found["grid good"] == Finding("ok", "grid good", "2 runs; all that they need is here")
-    assert found["grid lacking"].level == "note"
-    assert "nowhere.csv': no such file" in found["grid lacking"].text
-    assert "`sentiment data vader`" in found["grid lacking"].text
-    assert (found["grid slip"].level, "did you mean 'seed'?" in found["grid slip"].text) == ("problem", True)
-    assert (found["grid later"].level, "was never run" in found["grid later"].text) == ("note", True)
 
 
 def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:

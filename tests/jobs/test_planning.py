@@ -20,7 +20,7 @@ from jobs.services import OTHER_KINDS, KindName
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status import read_grid_status
-from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import write_json
@@ -28,7 +28,17 @@ from sentiment.runs.code_version import START, CodeVersion, freeze_code, running
 from sentiment.runs.records import Failure, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import GRIDS, write_grid
-from tests.jobs.submitted import GRID, PLAN, a_job, a_row, attempt_of, queued, submitted, write_attempts
+from tests.jobs.submitted import (
+    GRID,
+    PLAN,
+    a_row,
+    attempt_of,
+    queued,
+    submitted,
+    write_attempts,
+    write_job,
+    write_submission,
+)
 from tests.small_runs import small_config
 
 
@@ -39,7 +49,7 @@ def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _planned(results: Results, configs: list[RunConfig], file: ClusterFile | None = None) -> list[Submission]:
     runs = [WantedRun(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
-    return plan_jobs(runs, results, file or ClusterFile(), GRID, GridJobs((), ()))
+    return plan_jobs(runs, [], PLAN, results, file or ClusterFile(), GridJobs((), ()))
 
 
 def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
@@ -175,7 +185,7 @@ def test_task_in_a_container_is_requeued_outside_of_it(
     assert (done.returncode, again[-2:]) == ((0, ["--requeue", str(code)]) if code in (4, 5) else (code, []))
 
 
-HAD = Resources(time_minutes=40, memory_gb=3, gpus=0)
+HAD: dict[str, Any] = {"time_minutes": 40, "memory_gb": 3}
 _NEEDS: dict[KindName, dict[str, object]] = {
     "vectors": {"embedding.pretrained": "word2vec"},
     "pretrain": {"elmo.model": "pretrained/tiny"},
@@ -184,40 +194,48 @@ _NEEDS: dict[KindName, dict[str, object]] = {
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
-def _service(results: Results, kind: KindName) -> SubmissionDir:
-    folder = write_intent(new_submission(results, "g", a_job(kind, [[]], [], HAD, 1), None))
-    folder.accept("6")
-    return folder
-
-
 def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Resources:
     """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs need such a job."""
     config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
     cluster = ClusterFile.model_validate(values)
     run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
-    planned = plan_jobs([run], results, cluster, "g", jobs)
+    planned = plan_jobs([run], [], PLAN, results, cluster, jobs)
     return next(job.resources for job in planned if job.kind == kind)
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in OTHER_KINDS])
 @pytest.mark.parametrize(
-    ("state", "minutes", "memory"),
-    [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2), ("COMPLETED", 20, 2), ("RUNNING", 20, 2)],
+    ("state", "minutes", "memory"), [("TIMEOUT", 80, 2), ("OUT_OF_MEMORY", 20, 6), ("FAILED", 20, 2)]
 )
 def test_job_that_had_too_little_gets_more_of_it(
     results: Results, tweets_file: Path, kind: KindName, state: str, minutes: int, memory: float
 ) -> None:
-    folder = _service(results, kind)
+    folder = submitted(results, kind, "6", **HAD)
     job = queued(folder, None if folder.submission.job_kind.final else 0, "None", state)
     given = _next(results, tweets_file, GridJobs([folder], [job]), kind)
     assert (given.time_minutes, given.memory_gb) == (minutes, memory)
 
 
+def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
+    configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
+    states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
+    runs = [WantedRun(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
+    jobs = GridJobs([write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)], [])
+    given = {"time_minutes": 60, "memory_gb": 4, "memory_factor": 1.5}
+    planned = plan_jobs(runs, [], PLAN, results, ClusterFile.model_validate({"defaults": given}), jobs)
+    training = [job for job in planned if job.kind == "train"]
+    assert [(len(job.tasks), job.resources.memory_gb, job.resources.time_minutes) for job in training] == [
+        (1, 12, 60),
+        (1, 4, 180),
+        (2, 4, 60),
+    ]
+
+
 def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wrote(
     results: Results, tweets_file: Path
 ) -> None:
-    folder = _service(results, "data")
+    folder = submitted(results, "data", "6", **HAD)
     assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 2
     (folder.logs / "6_0_0_log.out").write_text(OUT_OF_MEMORY)
     assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 6
@@ -330,8 +348,8 @@ def _choose(
         write_attempts(run_dir, attempt_of(None, last_step=7))
         if begun == "damaged":
             run_dir.record_file.write_text("{")
-    job, said = a_job("train", [[CONFIG.run_id]], [CONFIG], Resources(), 1, code), list[str]()
-    places = {CONFIG.run_id: (write_intent(new_submission(results, GRID, job, None)), 0)}
+    said = list[str]()
+    places = {CONFIG.run_id: (write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code), 0)}
     row = a_row("FAILED", run_id=CONFIG.run_id)
     (run,) = CodeChoice(results, new_code).choose([(row, CONFIG)], places, again, said.append)
     return run, said
@@ -365,10 +383,9 @@ def test_new_code_is_taken_on_request_and_the_task_begins_anew(results: Results)
 
 
 @pytest.mark.parametrize("kind", ["train", "report"])
-def test_jobs_are_started_from_their_copy(results: Results, kind: str) -> None:
+def test_jobs_are_started_from_their_copy(results: Results, kind: KindName) -> None:
     code = freeze_code(results)
-    job = a_job(kind, [[]], [], Resources(), 1, code)  # type: ignore[arg-type]
-    folder = write_intent(new_submission(results, GRID, job, None))
+    folder = write_job(results, kind, [[]], code=code)
     words = shlex.split(directives(folder.submission)[-1])
     at = words.index(sys.executable)
     copy = results.code.resolve() / code

@@ -116,7 +116,14 @@ def _queues() -> Iterator[Queued]:
 
     yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
     yield Queued("intent", lives=lives)
-    inside = [("waits", "PENDING"), ("runs", "RUNNING"), ("runs", "COMPLETING"), ("held", "PENDING"), ("silent", "")]
+    inside = [
+        ("waits", "PENDING"),
+        ("runs", "RUNNING"),
+        ("runs", "COMPLETING"),
+        ("runs", "SUSPENDED"),
+        ("held", "PENDING"),
+        ("silent", ""),
+    ]
     for cancelled in (False, True):
         task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by)
         for place, state in inside:
@@ -169,6 +176,10 @@ def _is_said(cell: str, verdict: Verdict, case: Case) -> bool:
         return verdict.state == ("OUT_OF_MEMORY" if failure and failure.error == "KilledError" else "FAILED")
     if cell == "as it ended":
         return verdict.state in {*ENDED, "LOST"} - {"COMPLETED", "CANCELLED"}
+    if cell == "RUNNING or SUSPENDED":
+        return verdict.active and verdict.state == (
+            case.queued.state if case.queued.state == "SUSPENDED" else "RUNNING"
+        )
     return verdict.state == cell
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.plan import WantedRun, later_rungs, plan_jobs
+from jobs.plan import WantedRun, plan_jobs, ranked_next
 from jobs.policy import needs_somebody
 from jobs.services import steps_saved
 from jobs.slurm.commands import Job
@@ -27,11 +27,11 @@ from jobs.tasks.task import perform
 from jobs.tasks.worker import SideBySide, Worker
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import a_session, attempt_of, write_attempts
+from tests.jobs.submitted import a_session, attempt_of, queued, write_attempts
 
 HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
 TRIALS = {"seed": [1, 2, 3, 4], "training.epochs": 5}
@@ -53,7 +53,15 @@ def grid(base: Path, results: Results) -> ExpandedGrid:
 DIVERGED = -1.0
 
 
-def _log(results: Results, grid: ExpandedGrid, *scores: float | None, epochs: int = 1) -> None:
+def _write_epochs(run_dir: RunDir, score: float, epochs: int) -> None:
+    rows = (
+        {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
+        for one in range(1, epochs + 1)
+    )
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _log(results: Results, grid: ExpandedGrid, *scores: float | None) -> None:
     """Let trials end in this rung with these scores; those without one do not end."""
     for run, score in zip(grid.plan.runs, scores, strict=True):
         if score is None:
@@ -63,11 +71,7 @@ def _log(results: Results, grid: ExpandedGrid, *scores: float | None, epochs: in
             record_failure(run_dir, SentimentError("the loss is nan"))
             continue
         write_attempts(run_dir, attempt_of("7_0", reason="paused", last_step=9))
-        rows = [
-            {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
-            for one in range(1, epochs + 1)
-        ]
-        run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        _write_epochs(run_dir, score, 1)
 
 
 def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
@@ -82,11 +86,8 @@ def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
 
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
     runs = [WantedRun(_row(config.run_id), config, "code") for config in grid.configs]
-    rungs = _rungs(results, grid)
-    later = later_rungs(rungs, runs)
-    assert later is not None
-    file = ClusterFile(defaults=Resources(**resources))
-    return plan_jobs(list(later.candidates), results, file, "some", GridJobs((), None), later)
+    candidates, file = ranked_next(runs, _rungs(results, grid)), ClusterFile(defaults=Resources(**resources))
+    return plan_jobs(candidates, candidates, grid.plan, results, file, GridJobs((), None))
 
 
 def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
@@ -204,17 +205,8 @@ class _World:
         if index == 2 and rung == 1:
             raise SentimentError("the loss is nan")
         epochs = stop.epochs or 5
-        rows = [
-            {
-                "kind": "epoch",
-                "step": 9 * one,
-                "epoch": one,
-                "validation": {"accuracy": 0.5 + index / 100},
-            }
-            for one in range(1, epochs + 1)
-        ]
         write_attempts(run_dir, attempt_of("7_0", reason="paused", first_step=before, last_step=9 * epochs))
-        run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        _write_epochs(run_dir, 0.5 + index / 100, epochs)
         if stop.epochs is None:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
@@ -311,18 +303,13 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
 def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
     folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.by_ranking]
-    queue = [
-        Job(name=one.submission.name, job_id=one.job_id, task=0, state="PENDING", reason="None") for one in folders
-    ]
-    later = later_rungs(_rungs(results, grid), [WantedRun(_row(one.run_id), one, None) for one in grid.configs])
-    assert later is not None
+    queue = [queued(one, 0, "None") for one in folders]
+    wanted = [WantedRun(_row("a"), grid.configs[0], None)]
 
-    def needed(wanted: int, queue: list[Job]) -> bool:
-        session = a_session(results, GridJobs(folders, queue), grid.plan)
-        return session._if_needed(later.candidates[:wanted], later) is later
+    def needed(wanted: list[WantedRun], queue: list[Job]) -> bool:
+        return a_session(results, GridJobs(folders, queue), grid.plan)._needs_slots(wanted)
 
-    assert not needed(0, queue)
-    assert needed(1, queue)  # they are to wait for this one too
-    assert needed(0, queue[1:])
-    begun = [Job(name=queue[0].name, job_id="1", task=0, state="RUNNING", reason="None"), *queue[1:]]
-    assert not needed(1, begun)
+    assert not needed([], queue)
+    assert needed(wanted, queue)  # they are to wait for this one too
+    assert needed([], queue[1:])
+    assert not needed(wanted, [queued(folders[0], 0, "None", "RUNNING"), *queue[1:]])

@@ -28,7 +28,7 @@ def test_name_of_a_job_is_taken_for_nothing_else(slurm: FakeSlurm, name: str) ->
 def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) -> None:
     slurm.add("one", "7", 0, "RUNNING")
     with open(slurm.folder / "jobs", "ab") as jobs:
-        jobs.write(b"@8@N/A@PENDING@None@N/A@N/A@\xff\xfe@\n")
+        jobs.write(b"@8@N/A@PENDING@None@\xff\xfe@\n")
     assert [job.job_id for job in read_queue()] == ["7", "8"]
 
 

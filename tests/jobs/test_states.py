@@ -177,7 +177,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
     write_json(data.failure_file(0), a_failure().model_dump(mode="json"))
-    assert reason() == "its data job failed: DivergedError: the loss is nan"
+    assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
 
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -278,28 +278,23 @@ def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_run_is_shown_by_its_name_with_or_without_its_grid(results: Results, plan: GridPlan) -> None:
-    run_id = plan.runs[0].run_id
-    text = f"{_begins(run_id, 7)}loss 2\n{_begins(run_id, 8)}loss 1\n"
-    log = _write_log(results, run_id, text)
-    assert _logs(results, run_id) == (0, text, f"==> {log} <==\n")
-    assert _logs(results, f"some/{run_id}") == (0, text, f"==> {log} <==\n")
-
-
-def test_what_has_no_log_and_what_does_not_exist_is_said_in_a_line(results: Results, plan: GridPlan) -> None:
+def test_run_is_shown_by_its_name_with_or_without_its_grid_and_what_has_no_log_is_said(
+    results: Results, plan: GridPlan
+) -> None:
     run_id = plan.runs[0].run_id
     assert _logs(results, run_id) == (2, "", f"error: {run_id}: has no log yet; it is PLANNED\n")
-    code, _, said = _logs(results, "nothing")
-    assert (code, said) == (2, f"error: nothing: neither a grid nor a run in {results.runs}; grids here: some\n")
-    code, _, said = _logs(results, "some")
-    assert said.startswith(
-        "error: some: is a grid; name one of its runs (`sentiment status some` shows them), or some/data"
-    )
     assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
+    results.write_grid(plan.model_copy(update={"name": "other"}))
+    text = f"{_begins(run_id, 7)}loss 2\n{_begins(run_id, 8)}loss 1\n"
+    log = _write_log(results, run_id, text)
+    for name in (run_id, f"some/{run_id}"):  # of two grids that have the run one has its log
+        assert _logs(results, name) == (0, text, f"==> {log} <==\n")
     _write_log(results, "report", "written\n")
     assert _logs(results, "some/report")[:2] == (0, "written\n")
-    results.write_grid(plan.model_copy(update={"name": "other"}))
-    assert f"is a run of several grids; write other/{run_id} or some/{run_id}" in _logs(results, run_id)[2]
+    for name in ("nothing", "some", "some/nothing"):
+        code, _, said = _logs(results, name)
+        assert code == 2
+        assert said.startswith(f"error: {name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND")
 
 
 def _follow(results: Results, run_id: str, tmp_path: Path, **streams: int) -> Forked:
@@ -350,8 +345,6 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
         assert f"{result.metrics['validation'].f1:.3f}" in done.output
     (one,) = json.loads(_jobs(tmp_path, "status", "--json").output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
-    told = _jobs(tmp_path, "status", "--log", single.path.name).output
-    assert "is a run outside of grids, which prints where it was started" in told
     unknown = _jobs(tmp_path, "cancel", single.path.name, "nothing")
     assert (unknown.exit_code, "nothing: neither a grid nor a run" in unknown.output) == (2, True)
     single.result_file.unlink()

@@ -20,7 +20,6 @@ from jobs.here import Here
 from jobs.services import unprepared
 from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
-from jobs.slurm.resources import Resources
 from jobs.status import read_grid_status
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import (
@@ -34,8 +33,7 @@ from jobs.tasks.attempt import (
 from jobs.tasks.task import insist_on_progress, perform
 from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
-from sentiment.console import Console, silent
-from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError, SlurmError
+from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Attempt, Failure, Result, RunRecord, Tries
 from sentiment.runs.run_dir import Results, RunDir
@@ -260,16 +258,6 @@ def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_en
     assert slurm.orders[-1] == "scancel 7_1"
 
 
-def test_failure_of_a_whole_task_is_that_of_the_runs_which_it_has_begun(
-    pool: Callable[..., Worker], run_dirs: list[RunDir]
-) -> None:
-    begun, _, elsewhere, *_ = run_dirs
-    write_attempts(begun, attempt_of("7_0"))
-    write_attempts(elsewhere, attempt_of("7_1"))
-    pool().fail(SlurmError("no slurmctld"))
-    assert [one.failure_file.exists() for one in run_dirs] == [one is begun for one in run_dirs]
-
-
 def test_state_of_a_run_is_that_of_the_task_which_has_it(
     results: Results, shares: Shares, run_dirs: list[RunDir]
 ) -> None:
@@ -326,7 +314,7 @@ def test_task_for_tweets_prepares_them_or_says_why_not_to_all_that_wait(
     table = tmp_path / "tweets.csv"
     table.write_text("label,text\nperhaps,so so\n")
     config = small_config(table)
-    folder = write_job(results, "data", [[]], [config], Resources())
+    folder = write_job(results, "data", [[]], [config])
     assert perform(folder, 0, StopRequest()) is Outcome.FAILED
     failure = folder.read_failure(0)
     assert failure is not None
@@ -379,7 +367,7 @@ def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_pat
         return 0
 
     with StopRequest() as stop:
-        processes, codes = SideBySide(4, stop, set), {}
+        processes, codes = SideBySide(4, stop, set), dict[str, int]()
         for number in range(3):
             processes.begin(str(number), partial(work, number))
         processes.begin("signals", signal_when_all_run)
@@ -401,8 +389,8 @@ def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slurm's own part in it is played in tests/slurm."""
-    resources = Resources(attempts_without_progress=2)
-    folder = write_job(Results(tmp_path), "pretrain", [[]], [small_config(tweets_file)], resources)
+    config = small_config(tweets_file)
+    folder = write_job(Results(tmp_path), "pretrain", [[]], [config], attempts_without_progress=2)
     steps = iter([0, 0, 5, 5, 5])
     (Results(tmp_path).pretrained / "one").mkdir(parents=True)
     monkeypatch.setattr("jobs.services.steps_saved", lambda _run_dir: next(steps))
@@ -537,7 +525,7 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
     options = LaunchOptions(local=True)
-    with Here(results, GRID, Console(print, silent)) as here, open_session(results, plan, options, here) as session:
+    with Here(results, GRID, print) as here, open_session(results, plan, options, here) as session:
         session.rerun([], {run_dir.path.name})
     assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()

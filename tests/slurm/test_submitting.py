@@ -86,7 +86,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
     stage.submit()
     (run,) = stage.runs
     stage.wait_for_states("FAILED")
-    assert stage.rows()[0]["reason"].startswith("its cache job failed: ")
+    assert stage.rows()[0]["reason"].startswith("its cache job ended with FAILED: ")
     assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-t", "running", "-o", "%Z").stdout
     stage.results.encoder_caches.unlink()
     assert "1 of 1 runs submitted" in stage.rerun("--only", "failed")
