@@ -107,7 +107,9 @@ $(BIN)/python:
 
 # allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
 .venv/installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@echo 'Installing torch, which is large, and the other packages: some minutes'
+	@echo '1 of 2: installing torch (200 MB, or 6 GB with CUDA) and what training needs: some minutes'
+	@$(PIP) --editable .
+	@echo '2 of 2: installing what grids, the report and encoders need: a minute or two'
 	@$(PIP) --editable '.[all]'
 	@$(PIP) --no-deps allennlp==2.10.1
 	@touch $@

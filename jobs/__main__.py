@@ -52,11 +52,12 @@ def submit(
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit a grid's runs that are neither completed nor queued; ends as soon as Slurm has accepted them.
+    """Submit the runs of a grid that are neither completed nor queued.
 
-    The runs compute with a copy of the code of now. One that other code has begun goes on with that, unless --new-code.
-    With --local it ends when all runs have ended and the report is built: with 0 if all are completed, 1 if any failed,
-    and 3 if it was stopped. Everything is saved then, and the same command goes on.
+    It ends as soon as Slurm has accepted them. They compute with a copy of the code of now; one that other code has
+    begun goes on with that, unless --new-code. With --local it ends when all runs have ended and the report is built:
+    with 0 if all are completed, 1 if any failed, and 3 if it was stopped. Everything is saved then, and the same
+    command goes on.
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
@@ -85,7 +86,7 @@ def status(
     watch: Watch = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Show the state of all runs, those outside of grids last, as the grid `single`.
+    """Show the state of all runs; those outside of grids are `single`.
 
     Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
     is held or was cancelled; and with 3 if all others are still to be submitted. With --log --watch it goes on until
@@ -142,10 +143,11 @@ def rerun(
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit again what ended without a result, from its checkpoints; without --only all but cancelled or pruned ones.
+    """Submit again what ended without a result, from its checkpoints.
 
-    They compute with the code that they were submitted with; --new-code takes that of now, as after mending a bug. Runs
-    that Slurm holds are in its queue already: they are released instead.
+    Without --only all but cancelled or pruned ones. They compute with the code that they were submitted with;
+    --new-code takes that of now, as after mending a bug. Runs that Slurm holds are in its queue already: they are
+    released instead.
     """
     from jobs.policy import CAUSES
     from jobs.session import LaunchOptions, rerun_grid
@@ -174,7 +176,10 @@ def rerun(
 
 @app.command()
 def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
-    """Cancel grids or single runs: they save and end, and go on only when they are submitted again."""
+    """Cancel grids or single runs: they save and end.
+
+    They go on only when they are submitted again.
+    """
     from jobs.session import cancel_grid
     from jobs.status import cancel_single, find_targets, single_runs
     from sentiment.runs.run_dir import Results
@@ -197,9 +202,10 @@ def sync(
     limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Upload what is new to Weights & Biases, from where there is a network; without names all runs tracked by it.
+    """Upload what is new to Weights & Biases.
 
-    Ends with 0 when all is there, and with 1 if anything failed. It can be repeated at any time.
+    From where there is a network; without names, all runs tracked by it. Ends with 0 when all is there, and with 1 if
+    anything failed. It can be repeated at any time.
     """
     from jobs.sync import find_runs, upload_runs
     from sentiment.runs.run_dir import Results
@@ -221,7 +227,7 @@ def sync(
 
 @app.command()
 def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Say what is here and what it means for grids: Slurm's settings, processors, disk.
+    """Say what is here for grids: Slurm's settings, processors, disk.
 
     Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
     """

@@ -22,7 +22,10 @@ def report(
     watch: Annotated[bool, typer.Option("--watch", help="Write it again and again while runs are at work.")] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Write report.md, report.html, figures and tables of all runs, completed or not, to --out or RESULTS/report."""
+    """Write the report on all runs, completed or not.
+
+    report.md, report.html, figures and tables go to --out, or to RESULTS/report.
+    """
     from report.build import TITLE, build_report, watch_report
     from sentiment.runs.run_dir import Results
 

@@ -64,7 +64,7 @@ def train(
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Train a run, or resume it where it stopped, and print its scores beside those of the linear baseline.
+    """Train a run, or resume it where it stopped; print its scores.
 
     Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it. Everything is saved
     then, and the same command resumes the run. If the process was suspended, and another one has taken the run over
@@ -115,9 +115,9 @@ def evaluate(
     threshold: Threshold = None,
     results: ModelResults = None,
 ) -> None:
-    """Print the scores of a trained model beside its baselines, on its own test data or on any labelled table.
+    """Print the scores of a trained model beside its baselines.
 
-    --out is a JSON file of all metrics.
+    They are those of its own test tweets, or of any labelled table (--data). --out is a JSON file of all metrics.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.models.text_model import checked_threshold
@@ -157,10 +157,11 @@ def add(
     cost: Annotated[float | None, typer.Option("--cost", min=0, help="Of the table in all, in money.")] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="That the table took in all.")] = None,
 ) -> None:
-    """Put predictions from elsewhere beside the models of all runs on the same tweets, in `evaluate` and the report.
+    """Put predictions from elsewhere beside the models of runs.
 
-    Of a language model, a service, a colleague's model, a person. --sheet writes the tweets that are to be labelled.
-    The answers are labels, or probabilities of positive; tweets are found by the sheet's ids, or by their texts.
+    Of a language model, a service, a colleague's model, a person; `evaluate` and the report show them. --sheet writes
+    the tweets that are to be labelled. The answers are labels, or probabilities of positive; tweets are found by the
+    sheet's ids, or by their texts.
     """
     from sentiment.inference.added import add_predictions, write_tweets
     from sentiment.runs.records import NEGATIVE, POSITIVE
@@ -194,10 +195,11 @@ def predict(
     explain: Annotated[bool, typer.Option("--explain", help="Also what would change without each word.")] = False,
     results: ModelResults = None,
 ) -> None:
-    """Print the label of each tweet and how probable it is; for attention models also the weight of each token.
+    """Print the label of each tweet and how probable it is.
 
-    --explain says by how much the log-odds of the positive label fall without a token: what speaks for it is above 0.
-    With --file, --out is the table to write: .csv, .jsonl, .parquet and others.
+    Attention models also show the weight of each token. --explain says by how much the log-odds of the positive label
+    fall without a token: what speaks for it is above 0. With --file, --out is the table to write: .csv, .jsonl,
+    .parquet and others.
     """
     if form not in FORMATS:
         raise UsageError(f"--format {form}: valid are {', '.join(FORMATS)}; a file's ending says what --out is")
@@ -252,10 +254,10 @@ def export(
     run: RunDirectory,
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
 ) -> None:
-    """Write a run's model as one file for others: weights as plain numbers, vocabulary, scores and a model card.
+    """Write a run's model as one file for others.
 
-    It predicts without the tweets that it was trained on, and none of them is in it. `predict` and
-    `sentiment.load` read it; nothing in it is executed.
+    It holds weights as plain numbers, vocabulary, scores and a model card. It predicts without the tweets that it was
+    trained on, and none of them is in it. `predict` and `sentiment.load` read it; nothing in it is executed.
     """
     from sentiment.inference.export import write_archive
     from sentiment.inference.stored import stored_run
@@ -300,7 +302,9 @@ def show(
     model: ModelPlace,
     card: Annotated[bool, typer.Option("--card", help="The model card, in Hugging Face's format.")] = False,
 ) -> None:
-    """Print the SHA-256 of a run's best weights, last weights and metric log; of an exported file its model card.
+    """Print the digests of a run, or the model card of a file.
+
+    A run's digests are the SHA-256 of its best weights, its last weights and its metric log.
 
     Equal runs have equal digests.
     """
@@ -334,9 +338,10 @@ def data(
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Fetch a data set or look at a table, clean, tokenise and split it, and print a summary.
+    """Fetch a data set, or look at a table, and prepare it.
 
-    Of a table the first rows are shown as they are understood, with the lines that keep this in a run's file.
+    It is cleaned, tokenised and split, and a summary is printed. Of a table the first rows are shown as they are
+    understood, with the lines that keep this in a run's file.
     """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets

@@ -69,7 +69,7 @@ def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
 def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
     trained = _run("train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
-    assert "run directory  results/runs/single/" in trained
+    assert "sentiment predict results/runs/single/" in trained
     assert "smoke" in _run("submit", "smoke", "--dry-run", site=installed, here=tmp_path)
     changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
     _run("submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)

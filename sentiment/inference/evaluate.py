@@ -165,7 +165,8 @@ def remarks(run_dir: RunDir) -> list[str]:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     if (n := len(validation.labels)) < _FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    return [*lines, f"most accurate on validation tweets, and used by predict: {MODEL_NAMES[run.result.recommended]}"]
+    used = f"and used by predict: {MODEL_NAMES[run.result.recommended]}"
+    return [*lines, f"most accurate on validation tweets of what is trained here, {used}"]
 
 
 def show_result(run_dir: RunDir) -> None:
@@ -181,26 +182,25 @@ def show_result(run_dir: RunDir) -> None:
     if result.encoder and result.encoder.random:
         say(f"\nELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo")
     say("\n".join(known))
-    test = scores["test"][chosen]
+    test, place, checked = scores["test"][chosen], quote(str(run_dir.path)), result.check_list[chosen]
+    low, high = 100 * test.accuracy_low, 100 * test.accuracy_high
+    sure = f"95 % interval {low:.1f} to {high:.1f} %"
     if test.n < _FEW_TESTED:
-        half = 50 * (test.accuracy_high - test.accuracy_low)
-        say(
-            f"\nby {test.n:,} test tweets accuracy is known to \u00b1 {half:.1f} points: what lies closer can't be "
-            "told apart;\nto test on all tweets, run folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
+        sure += f": what lies closer than \u00b1 {(high - low) / 2:.1f} points can't be told apart"
+        sure += (
+            "\n             test on all tweets by folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
         )
-    place, checked = quote(str(run_dir.path)), result.check_list[chosen]
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
     say(
-        f"\ncheck list: {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
-        f"({checked[worst].right} of {checked[worst].of}); all: sentiment evaluate {place}\n"
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
-        f"\nrun directory  {run_dir.path}\n"
-        f'use the model  sentiment predict {place} "{EXAMPLE}"\n'
-        f"hand it on     sentiment export {place} model.zip\n"
-        f"all runs       sentiment report --results {quote(str(run_dir.path.parents[2]))}\n"
-        f"\nof {test.n:,} test tweets the {chosen} has {test.accuracy:.1%} right "
-        f"({test.accuracy_low:.1%} to {test.accuracy_high:.1%})"
+        f"\nbest         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right\n"
+        f"how sure     {sure}\n"
+        f"check list   {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
+        f"({checked[worst].right} of {checked[worst].of})\n"
+        f'\nuse it       sentiment predict {place} "{EXAMPLE}"\n'
+        f"look closer  sentiment evaluate {place}\n"
+        f"hand it on   sentiment export {place} model.zip"
     )
 
 
