@@ -1,7 +1,7 @@
 """The vectors of an encoder that runs read: of a corpus computed once, kept on disk and read by batches; or fresh ones.
 
 A cache is a folder that is named by a fingerprint of all that its vectors depend on. Each layer lies in shards
-(`first-00000.npy`): one row of float16 per token of the corpus' distinct tweets. Only the layer `token`, of the vectors
+(`first-00000.npy`): one row of float16 per token of the corpus. Only the layer `token`, of the vectors
 of single tokens, has one row of float32 for each type; the others are computed from it.
 
 Nothing is locked. A shard gets its name when it is whole, so a file that is there is complete. Any number of processes
@@ -17,7 +17,6 @@ import random
 import shutil
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -38,7 +37,7 @@ from sentiment.files import as_json, fingerprint, sha256_of, write_once
 from sentiment.runs.run_dir import Results
 
 # Raise this when the same corpus and model would give other vectors or files.
-_FORMAT_VERSION = 5
+_FORMAT_VERSION = 6
 
 # The layers with a vector for each type, and for each tweet.
 BY_TYPE, BY_TWEET = "token", "tweet"
@@ -52,7 +51,7 @@ _TYPES_AT_ONCE = 4096
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _SEAL_BYTES = hashlib.sha256().digest_size
 
-Place = Literal["GPU memory", "RAM", "disk"]
+Place = Literal["GPU memory", "disk"]
 # First index and last index + 1.
 Span = tuple[int, int]
 
@@ -96,57 +95,15 @@ def layers_of(config: Frozen) -> tuple[str, ...]:
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
-@dataclass(frozen=True)
-class CachePlan:
-    """The distinct tweets of a corpus, one after another; rows with the same tokens share one.
+def shard_spans(offsets: npt.NDArray[np.int64]) -> list[Span]:
+    """The range of tweets in each shard of a layer; none cuts a tweet.
 
-    Attributes:
-        tweet_of_row: (rows of the corpus,): the distinct tweet in each row.
-        offsets: (tweets + 1,): tweet k has the tokens from `offsets[k]` to `offsets[k + 1]`.
-        token_types: (tokens,): index of each token's type among the types of the corpus.
-        types: number of types, the distinct tokens of the corpus.
+    Args:
+        offsets: (tweets + 1,): where the tokens of each begin, and the last ones end.
     """
-
-    tweet_of_row: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    token_types: npt.NDArray[np.int32]
-    types: int
-
-    @classmethod
-    def of(cls, corpus: Corpus) -> "CachePlan":
-        """Find the distinct tweets of a corpus, in the order of their first rows."""
-        known: dict[bytes, int] = {}
-        token_ids, bounds = np.ascontiguousarray(corpus.token_ids), corpus.offsets.tolist()
-        tweets = (token_ids[start:end].tobytes() for start, end in itertools.pairwise(bounds))
-        tweet_of_row = np.fromiter((known.setdefault(tokens, len(known)) for tokens in tweets), np.int32)
-        token_types = np.frombuffer(b"".join(known), token_ids.dtype)
-        lengths = np.fromiter(map(len, known), np.int64, len(known)) // token_ids.itemsize
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(tweet_of_row, offsets, token_types.astype(np.int32, copy=False), len(corpus.types))
-
-    @cached_property
-    def tweet_spans(self) -> list[Span]:
-        """The range of tweets in each shard of a layer."""
-        per_shard = max(_LEAST_TOKENS, -(-len(self.token_types) // _MOST_SHARDS))
-        cuts = np.searchsorted(self.offsets, np.arange(per_shard, len(self.token_types), per_shard))
-        return list(itertools.pairwise(np.unique([0, *cuts, len(self.offsets) - 1]).tolist()))
-
-    @property
-    def token_spans(self) -> list[Span]:
-        """The range of tokens of these tweets."""
-        return [(int(self.offsets[first]), int(self.offsets[last])) for first, last in self.tweet_spans]
-
-    def rows(self, layer: str) -> list[Span]:
-        """The range of types, tweets or tokens in each shard of a layer."""
-        if layer == BY_TYPE:
-            return list(itertools.pairwise([*range(0, self.types, _TYPES_PER_SHARD), self.types]))
-        return self.tweet_spans if layer == BY_TWEET else self.token_spans
-
-    def rows_of(self, layer: str, tweets: Rows) -> tuple[Rows, Rows]:
-        """Where the rows of some tweets begin in a layer, and how many each has."""
-        if layer == BY_TWEET:
-            return tweets, np.ones_like(tweets)
-        return self.offsets[tweets], self.offsets[tweets + 1] - self.offsets[tweets]
+    per_shard = max(_LEAST_TOKENS, -(-int(offsets[-1]) // _MOST_SHARDS))
+    cuts = np.searchsorted(offsets, np.arange(per_shard, offsets[-1], per_shard))
+    return list(itertools.pairwise(np.unique([0, *cuts, len(offsets) - 1]).tolist()))
 
 
 class VectorCache:
@@ -168,14 +125,36 @@ class VectorCache:
         self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
 
     @cached_property
-    def plan(self) -> CachePlan:
-        return CachePlan.of(self._corpus)
+    def tweet_spans(self) -> list[Span]:
+        """The range of tweets in each shard of a layer."""
+        return shard_spans(self._corpus.offsets)
+
+    def spans(self, layer: str) -> list[Span]:
+        """The range of types, tweets or tokens in each shard of a layer."""
+        if layer == BY_TYPE:
+            types = len(self._corpus.types)
+            return list(itertools.pairwise([*range(0, types, _TYPES_PER_SHARD), types]))
+        if layer == BY_TWEET:
+            return self.tweet_spans
+        offsets = self._corpus.offsets
+        return [(int(offsets[first]), int(offsets[last])) for first, last in self.tweet_spans]
+
+    def rows_of(self, layer: str, tweets: Rows) -> tuple[Rows, Rows]:
+        """Where the rows of some tweets begin in a layer, and how many each has; of BY_TYPE those of their tokens."""
+        if layer == BY_TWEET:
+            return tweets, np.ones_like(tweets)
+        starts: Rows = self._corpus.offsets[tweets]
+        return starts, self._corpus.offsets[tweets + 1] - starts
+
+    def types_of(self, tokens: Rows) -> Rows:
+        """The types of some tokens."""
+        return np.asarray(self._corpus.token_ids[tokens], np.int64)
 
     def shard_file(self, layer: str, shard: int) -> Path:
         return self.folder / f"{layer}-{shard:05d}.npy"
 
     def _shard_files(self, layer: str) -> list[Path]:
-        return [self.shard_file(layer, shard) for shard in range(len(self.plan.rows(layer)))]
+        return [self.shard_file(layer, shard) for shard in range(len(self.spans(layer)))]
 
     def missing(self, layer: str) -> list[int]:
         """Numbers of the shards of a layer that are not there."""
@@ -189,7 +168,7 @@ class VectorCache:
         return sum(
             (end - start) * self.vector_size * _stored(layer).itemsize
             for layer in self._needed(layers)
-            for (start, end), path in zip(self.plan.rows(layer), self._shard_files(layer), strict=True)
+            for (start, end), path in zip(self.spans(layer), self._shard_files(layer), strict=True)
             if not (missing and path.exists())
         )
 
@@ -238,7 +217,7 @@ class VectorCache:
                 progress(f"checking vectors of {layer}", shard, None)
                 if not path.exists():
                     continue
-                start, end = self.plan.rows(layer)[shard]
+                start, end = self.spans(layer)[shard]
                 size = _shard_bytes((end - start, self.vector_size), _stored(layer))
                 if path.stat().st_size != size or not (of_other_size_only or _is_sealed(path.read_bytes())):
                     path.unlink(missing_ok=True)
@@ -266,17 +245,17 @@ class VectorCache:
             if isinstance(encoder, ElmoEncoder):
                 encoder.learn(self._corpus.types, self.shards(BY_TYPE))
         while missing := sorted({shard for layer in needed if layer != BY_TYPE for shard in self.missing(layer)}):
-            spans = self.plan.token_spans
-            done = len(self.plan.token_types) - sum(spans[shard][1] - spans[shard][0] for shard in missing)
+            offsets, spans = self._corpus.offsets, (self.tweet_spans[shard] for shard in missing)
+            done = int(offsets[-1] - sum(offsets[last] - offsets[first] for first, last in spans))
             self._write_tweets(random.choice(missing), needed, encoder, done, progress)
         for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
             leftover.unlink(missing_ok=True)
 
     def _write_types(self, shard: int, encoder: Encoder, progress: Progress) -> None:
-        start, end = self.plan.rows(BY_TYPE)[shard]
+        start, end = self.spans(BY_TYPE)[shard]
         table = np.empty((end - start, self.vector_size), _stored(BY_TYPE))
         for first in range(start, end, _TYPES_AT_ONCE):
-            progress("vectors of types", first, self.plan.types)
+            progress("vectors of types", first, len(self._corpus.types))
             types = self._corpus.types[first : min(first + _TYPES_AT_ONCE, end)]
             vectors = encoder.encode([[token] for token in types], [BY_TYPE])[BY_TYPE]
             table[first - start :][: len(types)] = vectors.cpu().numpy()
@@ -285,19 +264,17 @@ class VectorCache:
     def _write_tweets(
         self, shard: int, layers: Collection[str], encoder: Encoder, done: int, progress: Progress
     ) -> None:
-        first, last = self.plan.tweet_spans[shard]
-        offsets = self.plan.offsets[first : last + 1]
-        types, tokens = self._corpus.types, self.plan.token_types
-        tweets = [[types[one] for one in tokens[start:end].tolist()] for start, end in itertools.pairwise(offsets)]
-        lengths = np.diff(offsets)
-        spans = {layer: self.plan.rows(layer)[shard] for layer in layers if shard in self.missing(layer)}
+        first, last = self.tweet_spans[shard]
+        tweets = [self._corpus.tokens(row) for row in range(first, last)]
+        lengths = np.fromiter(map(len, tweets), np.int64)
+        spans = {layer: self.spans(layer)[shard] for layer in layers if shard in self.missing(layer)}
         found = {
             layer: np.empty((end - start, self.vector_size), _stored(layer)) for layer, (start, end) in spans.items()
         }
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
-            progress("vectors of tweets", done, len(tokens))
+            progress("vectors of tweets", done, len(self._corpus.token_ids))
             for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
-                starts, counts = self.plan.rows_of(layer, first + chosen)
+                starts, counts = self.rows_of(layer, first + chosen)
                 found[layer][tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
             done += int(lengths[chosen].sum())
         for layer, values in found.items():
@@ -395,16 +372,16 @@ class CachedVectors:
 
     Args:
         device: on which the vectors are wanted.
-        place: where the vectors are held.
+        place: where the vectors are held. What the system keeps of files in memory is read as fast from `disk` as from
+            an array.
 
     Raises:
         EncoderError: a file is missing or cannot be read.
     """
 
     def __init__(self, cache: VectorCache, layers: Sequence[str], device: torch.device, place: Place) -> None:
-        self._plan, self._device = cache.plan, device
+        self._cache, self._device, self.ahead = cache, device, place == "disk"
         home = device if place == "GPU memory" else torch.device("cpu")
-        self.ahead = home != device or place == "disk"
         # Vectors go to a GPU as they are stored, which is often in half the bytes.
         self._on_cpu = device.type == "cpu"
         self._layers = {
@@ -416,15 +393,14 @@ class CachedVectors:
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         """Each layer of these rows of the corpus, as `TweetVectors.gather`."""
-        tweets = self._plan.tweet_of_row[rows].astype(np.int64)
         found = {}
         for name, layer in self._layers.items():
-            starts, counts = self._plan.rows_of(name, tweets)
+            starts, counts = self._cache.rows_of(name, rows)
             if isinstance(layer, DiskRows):
                 vectors = layer.gather(starts, counts)
             else:
                 tokens = tokens_of(starts, counts)
-                places = self._plan.token_types[tokens] if name == BY_TYPE else tokens
+                places = self._cache.types_of(tokens) if name == BY_TYPE else tokens
                 vectors = layer.index_select(0, torch.from_numpy(places).to(layer.device))
             vectors = vectors.float() if self._on_cpu else vectors
             padded = side_by_side(vectors, counts, 1 if name == BY_TWEET else longest)

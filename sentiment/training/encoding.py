@@ -1,6 +1,5 @@
 """Vectors of ELMo and transformers for runs: the cached ones are computed before training, then opened for it."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.trainer import available_threads, choose_device
 
-# The rest is for the model, its gradients and other processes of the machine.
+# The rest is for the model and its gradients.
 _SHARE_OF_GPU = 0.6
-_SHARE_OF_RAM = 0.5
 
 
 @stoppable
@@ -87,35 +85,6 @@ def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], cons
 
 
 def choose_place(needed: int, device: torch.device) -> Place:
-    """The fastest place with room for the vectors; batches are the same from each.
-
-    Args:
-        needed: bytes of the vectors.
-        device: of training.
-    """
-    if device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]:
-        return "GPU memory"
-    return "RAM" if needed <= _SHARE_OF_RAM * available_ram() else "disk"
-
-
-def available_ram(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """Bytes that the machine, Slurm's --mem and this process's control groups leave it; 0 if unknown."""
-    try:
-        lines = (proc / "meminfo").read_text().splitlines()
-        left = [next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))]
-        own = next((line[3:] for line in (proc / "self" / "cgroup").read_text().splitlines() if line[:3] == "0::"), "/")
-        group = groups / own.lstrip("/")
-        limited = [folder for folder in (group, *group.parents) if (folder / "memory.max").exists()]
-        left += [_left_in_group(folder) for folder in limited if (folder / "memory.max").read_text().strip() != "max"]
-    except (OSError, ValueError, StopIteration):
-        return 0
-    if (granted := os.environ.get("SLURM_MEM_PER_NODE", "")).isdecimal():  # where control groups are of the first kind
-        left.append(int(granted) << 20)
-    return max(0, min(left))
-
-
-def _left_in_group(group: Path) -> int:
-    """Bytes that a control group leaves; page cache, which is freed on demand, counts as free."""
-    statistics = (group / "memory.stat").read_text().splitlines()
-    cache = next((int(row.split()[1]) for row in statistics if row.startswith("file ")), 0)
-    return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()) + cache
+    """The fastest place with room for so many bytes of vectors; batches are the same from each."""
+    fits = device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
+    return "GPU memory" if fits else "disk"

@@ -1,6 +1,7 @@
 """One run from its configuration to its result: prepare, resume, train, measure, publish."""
 
 import json
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -54,7 +55,7 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
 from sentiment.tracking import mirror_again
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
-from sentiment.training.encoding import available_ram, tweet_vectors
+from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
 from sentiment.training.trainer import VECTORS, Trainer, train_task
@@ -205,10 +206,10 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None
         encoder = FineTuned(model, run.config.encoder)
     sketch = sketch_classifier(run.config, len(vocabulary), encoder)
     weights = sum(one.numel() for one in sketch.parameters())
-    needed, there = weights * _BYTES_PER_WEIGHT, available_ram()
-    if there and needed > there:  # how much training takes depends on batch and device; it cannot even be made here
+    needed, there = weights * _BYTES_PER_WEIGHT, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:  # how much training takes depends on batch and device; it cannot even be made here
         raise MemoryExhaustedError(
-            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,} left; a "
+            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,}; a "
             "smaller model.hidden_size or embedding.size may fit"
         )
     embedding, vectors = run.config.embedding, None

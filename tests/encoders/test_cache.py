@@ -1,7 +1,6 @@
 """A corpus' vectors are computed once, are the encoder's, and survive what happens to files."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ from sentiment.config import ElmoConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.encoders import cache as cache_module
-from sentiment.encoders.cache import CachedVectors, CachePlan, Place, VectorCache, layers_of
+from sentiment.encoders.cache import CachedVectors, Place, VectorCache, layers_of, shard_spans
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.models import ElmoFiles, find_elmo
@@ -47,7 +46,7 @@ def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
     return cache
 
 
-def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "RAM") -> CachedVectors:
+def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "disk") -> CachedVectors:
     return CachedVectors(cache, layers_of(elmo), CPU, place)
 
 
@@ -80,35 +79,25 @@ def _again(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> VectorCache:
     return cache_of(corpus, model, cache.folder.parents[2])
 
 
-def _made_up_corpus(tweets: list[list[int]]) -> Any:
-    offsets = np.cumsum([0, *map(len, tweets)]).astype(np.int64)
-    token_ids = np.array([token for tweet in tweets for token in tweet], np.int32)
-    return SimpleNamespace(token_ids=token_ids, offsets=offsets, types=list("abcd"))
-
-
-@given(st.lists(st.lists(st.integers(0, 3), max_size=4), min_size=1, max_size=30), st.integers(1, 9))
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=30), st.integers(1, 9))
 @settings(deadline=None)
-def test_plan_has_each_distinct_tweet_once_and_shards_cut_none(tweets: list[list[int]], shard: int) -> None:
-    plan = CachePlan.of(_made_up_corpus(tweets))
-    distinct = [plan.token_types[start:end].tolist() for start, end in pairwise(plan.offsets)]
-    assert [distinct[number] for number in plan.tweet_of_row] == tweets
-    assert len({tuple(tweet) for tweet in distinct}) == len(distinct)
+def test_shards_have_each_tweet_once_and_cut_none(lengths: list[int], shard: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache_module, "_LEAST_TOKENS", shard)
-        spans = plan.tweet_spans
-    covered = [number for start, end in spans for number in range(start, end)]
-    assert covered == list(range(len(distinct)))
+        spans = shard_spans(np.cumsum([0, *lengths]))
+    assert [number for start, end in spans for number in range(start, end)] == list(range(len(lengths)))
     assert all(start < end for start, end in spans)
+    assert all(sum(lengths[start : end - 1]) < shard + 4 for start, end in spans)
 
 
-@pytest.mark.parametrize("place", ["RAM", "disk"])
+@pytest.mark.parametrize("place", ["GPU memory", "disk"])
 @pytest.mark.parametrize("state", ["zero", "warm"])
 def test_cached_vectors_are_those_of_the_encoder(
     corpus: Corpus, model: ElmoFiles, tmp_path: Path, place: Place, state: Any
 ) -> None:
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
-    assert len(cache.plan.tweet_spans) > 2
-    assert len(cache.plan.rows("token")) > 1
+    assert len(cache.tweet_spans) > 2
+    assert len(cache.spans("token")) > 1
     elmo, vectors = (
         ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state),
         opened(cache, config(), place),
@@ -215,8 +204,8 @@ def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
     assert files() == written
 
 
-def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cache: VectorCache) -> None:
-    half, told = len(cache.plan.token_types) // 2, [0]
+def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cache: VectorCache, corpus: Corpus) -> None:
+    half, told = len(corpus.token_ids) // 2, [0]
 
     def progress(what: str, done: int, total: int | None) -> None:
         if what == "vectors of tweets":
@@ -226,12 +215,12 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
 
     with pytest.raises(StoppedError):
         cache.fill(LAYERS, CPU, progress)
-    assert 0 < len(cache.missing("top")) < len(cache.plan.tweet_spans)
+    assert 0 < len(cache.missing("top")) < len(cache.tweet_spans)
     assert cache.missing("token") == []
     assert cache.discard_damaged(LAYERS) == []
     cache.fill(LAYERS, CPU, progress)
     assert told == sorted(told)
-    assert half < told[-1] < len(cache.plan.token_types)
+    assert half < told[-1] < len(corpus.token_ids)
 
 
 def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache: VectorCache) -> None:

@@ -100,9 +100,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert cut.complete() == expected
 
 
-def test_tweets_with_the_same_tokens_share_a_row_and_each_row_is_its_tweets(
-    tweets_file: Path, model: Path, results: Results
-) -> None:
+def test_each_row_of_a_cache_is_its_tweets(tweets_file: Path, model: Path, results: Results) -> None:
     run = _run(tweets_file, model, results, **TWEET)
     files, config = find_model(run.config, results), run.config.encoder
     assert files is not None
@@ -113,7 +111,7 @@ def test_tweets_with_the_same_tokens_share_a_row_and_each_row_is_its_tweets(
     rows = torch.randperm(len(corpus.labels))[:40].numpy()
     tweets, longest = [corpus.tokens(row) for row in rows], int(corpus.lengths()[rows].max())
     wanted = build_encoder(config, files, torch.device("cpu")).encode(tweets, ["tweet", "pieces"])
-    places: list[Place] = ["RAM", "disk"]
+    places: list[Place] = ["GPU memory", "disk"]
     for place in places:
         found = CachedVectors(cache, ["tweet", "pieces"], torch.device("cpu"), place).gather(rows, longest)
         torch.testing.assert_close(found["tweet"], wanted["tweet"][:, None], atol=5e-3, rtol=1e-2)

@@ -8,7 +8,6 @@ import torch
 from sentiment.console import silent
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training import experiment as experiment_module
 from sentiment.training.experiment import prepare_data
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
@@ -93,7 +92,7 @@ def test_baseline_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: P
 def test_model_that_no_memory_holds_is_refused_with_its_bytes(
     experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiment_module, "available_ram", lambda: 10**8)
+    monkeypatch.setattr("os.sysconf", lambda _name: 10**4)
     run = experiment(**{field: 1_000_000})
     with pytest.raises(MemoryExhaustedError, match=r"the model has [\d,]+ weights, which take [\d,]+ bytes, and this"):
         run.attempt()
