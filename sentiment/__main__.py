@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,15 +34,13 @@ from sentiment.files import as_json, config_file, import_program, read_named, sh
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
-    from sentiment.runs.records import Recommendation, Result
-    from sentiment.runs.run_dir import RunDir
+    from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 _START = time.time()  # when the command began
 STDIN = "-"
 _MOST_BYTES = 1_000_000  # of a note
-FORMATS = ("text", "csv", "jsonl")
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
 preparing = typer.Typer(
@@ -77,14 +75,13 @@ def train(
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
-        from sentiment.runs.run_dir import Results
         from sentiment.training.experiment import run_experiment
         from sentiment.training.stop import RunContext
 
-        run_dir = Results(results).run_dir(run.run_id)
-        console.say(f"run {run_dir.path.name}   {run.description}".rstrip())
+        run_dir = _results(results).run_dir(run.run_id)
+        console.say(f"run {run.run_id}   {run.description}".rstrip())
         try:
-            reason = run_experiment(RunContext(run, Results(results), run_dir, stop, console))
+            reason = run_experiment(RunContext(run, _results(results), run_dir, stop, console))
         except TakenOverError as error:
             console.say(str(error))
             return None
@@ -120,24 +117,23 @@ def evaluate(
     They are those of its own test tweets, or of any labelled table (--data). --out is a JSON file of all metrics.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
-    from sentiment.models.text_model import checked_threshold
     from sentiment.runs.records import THRESHOLD
-    from sentiment.runs.run_dir import Results, trained_run
+    from sentiment.runs.run_dir import trained_run
 
-    run_dir, chosen = trained_run(run), _named_choice(choice)
-    positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
+    run_dir = trained_run(run)
     if data is None:
         if threshold is not None:
             raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
-        metrics = evaluate_on_own(run_dir, chosen)
+        metrics = evaluate_on_own(run_dir, choice)
     else:
         given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
         # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
         trained_on = run_dir.read_config().model_dump(include={"data"}, exclude_defaults=True)
         table = _with_guesses(trained_on, (), given, str(run_dir.config_file)).data
         with Terminal() as terminal:
-            places = Results(results) if results else run_dir.results
-            metrics = evaluate_on_file(run_dir, chosen, table, places, terminal.progress, positive_from)
+            places = _results(results) if results else run_dir.results
+            positive_from = THRESHOLD if threshold is None else threshold
+            metrics = evaluate_on_file(run_dir, choice, table, places, terminal.progress, positive_from)
     if out:
         write_named(out, as_json(metrics))
 
@@ -189,7 +185,7 @@ def predict(
     file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or XLSX.")] = None,
     out: Out = None,
     text_column: TextColumn = None,
-    form: Annotated[str, typer.Option("--format", help="Of answers to tweets: text, csv or jsonl.")] = "text",
+    form: Annotated[Literal["text", "csv", "jsonl"], typer.Option("--format", help="Of answers to tweets.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also what would change without each word.")] = False,
@@ -201,8 +197,6 @@ def predict(
     fall without a token: what speaks for it is above 0. With --file, --out is the table to write: .csv, .jsonl,
     .parquet and others.
     """
-    if form not in FORMATS:
-        raise UsageError(f"--format {form}: valid are {', '.join(FORMATS)}; a file's ending says what --out is")
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
             "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"
@@ -213,15 +207,12 @@ def predict(
         raise UsageError("--explain belongs to tweets in quotes or from -, and to --format text")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
-    from sentiment.inference.predict import predict_file
+    from sentiment.inference.predict import lines_at_once, predict_file, show_answers
     from sentiment.inference.stored import open_model
-    from sentiment.inference.terminal import lines_at_once, show_answers
-    from sentiment.models.text_model import checked_threshold
     from sentiment.runs.records import THRESHOLD
-    from sentiment.runs.run_dir import Results
 
-    positive_from = THRESHOLD if threshold is None else checked_threshold(threshold)
-    opened = open_model(model, _named_choice(choice), Results(results) if results else None)
+    positive_from = THRESHOLD if threshold is None else threshold
+    opened = open_model(model, choice, _results(results) if results else None)
     why = f"--with {choice}" if choice else "the most accurate on validation tweets"
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
@@ -237,64 +228,31 @@ def predict(
     show_answers(opened, chunks, form, why, positive_from, explain)
 
 
-def _named_choice(name: str | None) -> "Recommendation | None":
-    """The model that `--with` names."""
-    from sentiment.runs.records import MODEL_NAMES
-
-    for choice in MODEL_NAMES:
-        if name == choice:
-            return choice
-    if name is not None:
-        raise UsageError(f"--with {name}: valid are {', '.join(MODEL_NAMES)}")
-    return None
-
-
 @app.command()
 def export(
     run: RunDirectory,
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    results: ModelResults = None,
 ) -> None:
     """Write a run's model as one file for others.
 
     It holds weights as plain numbers, vocabulary, scores and a model card. It predicts without the tweets that it was
     trained on, and none of them is in it. `predict` and `sentiment.load` read it; nothing in it is executed.
     """
-    from sentiment.inference.export import write_archive
-    from sentiment.inference.stored import stored_run
+    from sentiment.inference.stored import missing_encoder, stored_run, write_archive
     from sentiment.runs.run_dir import trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
-    run_dir = trained_run(run)
-    stored = stored_run(run_dir)
-    sizes = write_archive(run_dir, file)
+    stored = stored_run(trained_run(run), _results(results) if results else None)
+    sizes = write_archive(stored, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     for field, what in (("mentions", "@names"), ("urls", "links")):  # which name people
         if getattr(stored.config.data.text, field) == "keep":
             say(f"warning: vocabulary.txt holds {what} of the tweets, since data.text.{field} = keep")
-    if beside := _encoder_beside(stored.config, stored.result, run_dir):
-        say(beside)
+    if told := missing_encoder(stored):
+        say(told)
     say(f'use it    sentiment predict {file} "what a lovely day"')
-
-
-def _encoder_beside(config: "RunConfig", result: "Result", run_dir: "RunDir") -> str:
-    """The encoder that a file does not hold, and where its recipient gets it; nothing if it reads none."""
-    place = "from the folder in which it is used"
-    if config.encoder:
-        command = f"`sentiment prepare encoder {config.encoder.model} --revision {config.encoder.revision}`"
-        place = place if config.encoder.is_folder else f"{command} fetches it"
-        return f"it needs the encoder {config.encoder.model!r}, which is not in it; {place}"
-    if config.elmo is None or result.encoder is None:
-        return ""
-    from sentiment.config.sections import ELMO_MODELS
-    from sentiment.encoders.models import own_model_dir
-
-    if config.elmo.pretrained:
-        folder = own_model_dir(result.encoder.fingerprint, config.elmo.model, run_dir.results).path
-        place = f"from {folder}: copy that to results/data/pretrained"
-    elif config.elmo.model in ELMO_MODELS:
-        place = f"`sentiment prepare elmo {config.elmo.model}` fetches it"
-    return f"it reads the ELMo model {config.elmo.model!r}, which is not in it; {place}"
 
 
 @app.command()
@@ -308,23 +266,21 @@ def show(
 
     Equal runs have equal digests.
     """
-    from sentiment.inference.export import model_card
-    from sentiment.inference.stored import CARD, read_archive, stored_run
+    from sentiment.inference.stored import CARD, model_card, read_archive, stored_run
     from sentiment.runs.run_dir import trained_run
 
     if model.is_file():
         echo(read_archive(model)[CARD].decode("utf-8", "replace").removesuffix("\n"))
         return
-    run_dir = trained_run(model)
+    run = stored_run(trained_run(model))
     if card:
-        echo(model_card(run_dir).removesuffix("\n"))
+        echo(model_card(run).removesuffix("\n"))
         return
     from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
-    stored_run(run_dir)
-    for name, path in (("best", run_dir.best_weights), ("last", run_dir.last_weights)):
+    for name, path in (("best", run.run_dir.best_weights), ("last", run.run_dir.last_weights)):
         echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
-    echo(f"{sha256_of(run_dir.metrics_file)}  metrics")
+    echo(f"{sha256_of(run.run_dir.metrics_file)}  metrics")
 
 
 @app.command()
@@ -345,48 +301,68 @@ def data(
     """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
-    from sentiment.runs.run_dir import Results
 
     parameters = _given_parameters(source, overrides, text_column, label_column, positive, negative)
-    run = _load_run(config, parameters, preview=True)
+    run, places = _load_run(config, parameters, preview=True), _results(results)
     with Terminal() as terminal:
         for path in (run.data.source, *(table.path for table in run.data.tests.values())):
-            fetch_tweets(path, Results(results), terminal.progress)
-        corpus = prepare_corpus(run.data, Results(results), terminal.progress)
+            fetch_tweets(path, places, terminal.progress)
+        corpus = prepare_corpus(run.data, places, terminal.progress)
     say("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
 
-@preparing.command()
-def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
+Prepare = Callable[["RunConfig", "Results", "StopRequest", Console], "Stop | None"]
+
+
+def _prepares(outlook: str, usual: dict[str, str], reads: "Callable[[RunConfig], object]") -> Callable[[Prepare], None]:
+    """Makes a command of `prepare` of what prepares something for a run, and can be stopped.
+
+    Args:
+        outlook: as for `_resumable`.
+        usual: fields that are set where the run `reads` nothing of the kind.
+    """
+
+    def add(prepare: Prepare) -> None:
+        def command(
+            config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS
+        ) -> None:
+            def load() -> "RunConfig":
+                changes = _given_parameters(data, overrides)
+                run = _load_run(config, changes)
+                return run if reads(run) else _load_run(config, changes | usual)
+
+            _resumable(load, lambda run, stop, console: prepare(run, _results(results), stop, console), outlook)
+
+        preparing.command(prepare.__name__, help=prepare.__doc__)(command)
+
+    return add
+
+
+@_prepares("the same command begins again", {"embedding.pretrained": "word2vec"}, lambda run: run.embedding.pretrained)
+def vectors(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
     """Learn the word vectors that a run starts from, of its training text and unlabelled files.
 
     A run without embedding.pretrained counts as one with word2vec. Ends with 3 when a signal or the time limit stopped
     it; the same command then begins again. `train` learns them as well if needed.
     """
+    from sentiment.config import WORD2VEC
+    from sentiment.training.experiment import run_vectors
 
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.config import WORD2VEC
-        from sentiment.runs.run_dir import Results
-        from sentiment.training.experiment import run_vectors
-
-        if (name := run.embedding.pretrained) is None:
-            raise UsageError(f"{config}: reads no learned vectors; its encoder's are read in place of them")
-        if name != WORD2VEC:
-            raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
-        return run_vectors([run], Results(results), stop, console)
-
-    def load() -> "RunConfig":
-        changes = _given_parameters(data, overrides)
-        run = _load_run(config, changes)
-        return run if run.embedding.pretrained else _load_run(config, changes | {"embedding.pretrained": "word2vec"})
-
-    _resumable(load, work, "the same command begins again")
+    if (name := run.embedding.pretrained) is None:
+        raise UsageError(
+            "embedding.pretrained = None: the run reads no learned vectors; its encoder's are read in place of them"
+        )
+    if name != WORD2VEC:
+        raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
+    return run_vectors([run], results, stop, console)
 
 
-@preparing.command()
-def pretrain(
-    config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS
-) -> None:
+@_prepares(
+    "all is saved: the same command goes on",
+    {"elmo.model": "pretrained/tweet"},
+    lambda run: run.elmo and run.elmo.pretrained,
+)
+def pretrain(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
     """Train an ELMo of a run's own text: the bidirectional language model of Peters et al. (2018), which the run then
     reads as `elmo.model: pretrained/tweet` or another size.
 
@@ -394,44 +370,27 @@ def pretrain(
     pretraining.unlabelled, and nothing of validation or test tweets. Ends with 0 when the model is complete, and with 3
     when a signal or the time limit stopped it; everything is saved then, and the same command resumes.
     """
+    from sentiment.training.pretraining import run_pretraining
 
-    def load() -> "RunConfig":
-        changes = _given_parameters(data, overrides)
-        run = _load_run(config, changes)
-        own = run.elmo is not None and run.elmo.pretrained
-        return run if own else _load_run(config, changes | {"elmo.model": "pretrained/tweet"})
-
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.runs.run_dir import Results
-        from sentiment.training.pretraining import run_pretraining
-
-        return run_pretraining([run], Results(results), stop, console)
-
-    _resumable(load, work, "all is saved: the same command goes on")
+    return run_pretraining([run], results, stop, console)
 
 
-@preparing.command()
-def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
+@_prepares("complete shards are kept: the same command goes on", {}, lambda _run: True)
+def encode(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
     """Compute the vectors of ELMo or another encoder that a run reads, for all runs on the same tweets.
 
     `train` does it as well if needed. Vectors that are there are checked, and damaged ones computed again. Several of
     these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are complete, and
     with 3 when a signal or the time limit stopped it; the same command then continues.
     """
+    from sentiment.training.encoding import run_encoding
 
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
-        from sentiment.runs.run_dir import Results
-        from sentiment.training.encoding import run_encoding
-
-        if run.frozen is None or not run.frozen.cached:
-            raise UsageError(
-                f"{config}: reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
-                "encoder.use to tokens or tweet"
-            )
-        return run_encoding([run], Results(results), stop, console)
-
-    changes = _given_parameters(data, overrides)
-    _resumable(lambda: _load_run(config, changes), work, "complete shards are kept: the same command goes on")
+    if run.frozen is None or not run.frozen.cached:
+        raise UsageError(
+            "the run reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
+            "encoder.use to tokens or tweet"
+        )
+    return run_encoding([run], results, stop, console)
 
 
 @preparing.command()
@@ -445,12 +404,10 @@ def elmo(
 ) -> None:
     """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
     from sentiment.encoders.models import fetch_elmo
-    from sentiment.runs.run_dir import Results
 
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
-            folder = Results(results).elmo_models
-            model = fetch_elmo(name, folder, terminal.progress, mirrors=mirrors or ())
+            model = fetch_elmo(name, _results(results).elmo_models, terminal.progress, mirrors=mirrors or ())
         say(f"{name}: {model.weights_path}")
 
 
@@ -465,10 +422,15 @@ def encoder(
     Only its configuration, tokeniser and *.safetensors are fetched; no code of the model is ever run.
     """
     from sentiment.encoders.models import fetch_encoder
-    from sentiment.runs.run_dir import Results
 
-    model = fetch_encoder(name, revision, Results(results).encoders, say)
+    model = fetch_encoder(name, revision, _results(results).encoders, say)
     say(f"{name}: {model.folder}")
+
+
+def _results(folder: Path) -> "Results":
+    from sentiment.runs.run_dir import Results  # loads the schema, which help does without
+
+    return Results(folder)
 
 
 def _given_parameters(

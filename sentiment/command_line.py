@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -51,8 +51,12 @@ PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A 
 NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run; `train` prints it.")]
 ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
-With = Annotated[str | None, typer.Option("--with", help="network, baseline or both (their mean).")]
-Threshold = Annotated[float | None, typer.Option("--threshold", help="Positive from this probability on; else .5.")]
+With = Annotated[
+    Literal["network", "baseline", "both"] | None, typer.Option("--with", help="What predicts; both is their mean.")
+]
+Threshold = Annotated[
+    float | None, typer.Option("--threshold", min=0, max=1, help="Positive from this probability on; else .5.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")]
@@ -86,6 +90,8 @@ class Commands(TyperGroup):
             message, code = str(error), error.exit_code
         except OSError as error:
             message, code = f"{error.filename}: {error.strerror}" if error.filename else str(error), EXIT_FAILED
+        except typer.BadParameter as error:
+            message, code = error.format_message(), error.exit_code
         except ModuleNotFoundError as error:
             if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
                 raise

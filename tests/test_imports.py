@@ -157,7 +157,7 @@ def test_sections_of_the_report_read_no_file() -> None:
 
 
 _COMMAND = "from {}.__main__ import app\ntry:\n    app({})\nexcept SystemExit: pass"
-_SECOND_HAND = {"sklearn", "pandas", "scipy"}
+_SECOND_HAND = {"sklearn", "pandas"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import stored_run
 from sentiment.runs.records import PARTS, THRESHOLD, Added
-from sentiment.runs.run_dir import TWEETS_FILE, RunDir, read_whole
+from sentiment.runs.run_dir import TWEETS_FILE, RunDir
 
 # What columns are called. Beside one that holds predictions by its name, `label` is what was to be predicted.
 _IDS = ("id", "tweet_id", "tweetid", "id_str", "status_id")
@@ -56,9 +56,8 @@ class Tweets:
         """
         import pyarrow.parquet as pq
 
-        run, record = stored_run(run_dir), read_whole(run_dir).record
-        assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
-        corpus = open_corpus(run.results.corpus_dir(record.data_fingerprint))
+        run = stored_run(run_dir)
+        corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
         table = pq.read_table(corpus.path / TWEETS_FILE, columns=["id", "text"]).take(rows)

@@ -1,6 +1,6 @@
 """Scores of a run, and of its model on labelled files that it knows nothing of. Loads torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
@@ -9,29 +9,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from rich.markup import escape
+from rich.table import Table
+from scipy.stats import binomtest, false_discovery_control
 
 from sentiment.config import DataConfig
-from sentiment.console import OUT, Progress, say
-from sentiment.data.corpus import TRAIN, VALIDATION, open_corpus
+from sentiment.console import OUT, Progress, say, visible
+from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import models_beside, scores_of, stored_run
-from sentiment.inference.terminal import check_table, score_table
+from sentiment.inference.stored import CompletedRun, models_beside, scores_of, stored_run
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
+    MEASURED_MODELS,
     MODEL_NAMES,
     PARTS,
     PREDICTION_COLUMNS,
     THRESHOLD,
+    CheckScore,
     Metrics,
     Part,
     Recommendation,
 )
-from sentiment.runs.run_dir import Results, RunDir, check_file, read_whole
+from sentiment.runs.run_dir import Results, RunDir, check_file
 from sentiment.training.task import Labels, measure
 
 _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
@@ -63,8 +67,6 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
     p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
     excludes zero just where the adjusted p is below 0.05.
     """
-    from scipy.stats import binomtest, false_discovery_control
-
     counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for first, other in pairs]
     tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
     adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
@@ -72,10 +74,8 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
     found = []
     for (first, _), (gained, lost), test, p in zip(pairs, counts, tests, adjusted, strict=True):
         n = len(first)
-        bounds = test.proportion_ci(level, method="exact") if test else None
-        low, high = (
-            (2 * float(at) - 1) * (gained + lost) / n + 0.0 for at in ((bounds.low, bounds.high) if bounds else (0, 0))
-        )
+        bounds = test.proportion_ci(level, method="exact") if test else (0.5, 0.5)
+        low, high = ((2 * float(at) - 1) * (gained + lost) / n for at in bounds)
         found.append(PairedDifference((gained - lost) / n, low, high, p))
     return found
 
@@ -118,55 +118,60 @@ class Scored:
             lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({told})")
         return lines
 
-    def warnings(self, names: tuple[str, str], what: str = "tweets") -> list[str]:
+    def warnings(self, names: tuple[str, str]) -> list[str]:
         """Which models say the same of all tweets; `names` are those of the negative and the positive label."""
         said = {name: np.unique(self._positive(name)[~np.isnan(one)]) for name, one in self.models.items()}
         return [
-            f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} {what}"
+            f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} tweets"
             for name, labels in said.items()
             if len(labels) == 1 and len(self.labels) > 1
         ]
 
 
-def own_scores(run_dir: RunDir, part: Part) -> Scored:
-    """What a completed run, and what was added from elsewhere, said of a part of its own data but the training part.
+def own_scores(run: CompletedRun) -> dict[Part, Scored]:
+    """What a completed run, and what was added from elsewhere, said of its validation and test tweets.
+
 
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
     import pyarrow.parquet as pq
 
-    result, file = stored_run(run_dir).result, run_dir.predictions_file
-    check_file(file, result)
+    file, found = run.run_dir.predictions_file, dict[Part, Scored]()
+    check_file(file, run.result)
+    elsewhere = run.run_dir.results.read_added(run.record.data_fingerprint)
     try:
         table = pq.read_table(file)
-        rows = np.array(table["part"].to_pylist()) == part
-        models = {name: table[column].to_numpy().astype(np.float64)[rows] for column, name in _COLUMNS.items()}
-        labels, places = (table[name].to_numpy()[rows] for name in ("label", "row"))
-        if not np.isin(labels, (0, 1)).all() or any(np.isnan(said).any() for said in models.values()):
-            raise ValueError("a label is neither 0 nor 1, or a score is none")
+        for part in PARTS[1:]:
+            of_part = table.filter(np.array(table["part"].to_pylist()) == part)
+            models = {name: of_part[column].to_numpy().astype(np.float64) for column, name in _COLUMNS.items()}
+            if of_part.num_rows != (n := run.result.metrics[part].n) or np.isnan([*models.values()]).any():
+                raise ValueError(f"not what its models say of {n:,} {part} tweets")
+            for name, added in elsewhere.items():
+                said = np.array([added.said.get(row, np.nan) for row in of_part["row"].to_pylist()])
+                models |= {} if np.isnan(said).all() else {f"{name} (added)": said}
+            found[part] = Scored(of_part["label"].to_numpy().astype(np.int64), models)
     except (ValueError, KeyError, OSError) as error:
         raise RunDirError(f"{file}: holds no predictions: {error}") from None
-    if len(labels) != (n := result.metrics[part].n):
-        raise RunDirError(f"{file}: holds {len(labels):,} {part} tweets, {result.run_id} was measured on {n:,}")
-    record = read_whole(run_dir).record
-    assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
-    for name, added in run_dir.results.read_added(record.data_fingerprint).items():
-        said = np.array([added.said.get(row, np.nan) for row in places.tolist()])
-        models |= {} if np.isnan(said).all() else {f"{name} (added)": said}
-    return Scored(labels.astype(np.int64), models)
+    return found
 
 
-def remarks(run_dir: RunDir) -> list[str]:
+def _remarks(run: CompletedRun) -> str:
     """What should be known before anything is concluded from a completed run's table of scores."""
-    run, validation = stored_run(run_dir), own_scores(run_dir, "validation")
-    lines = ["", *validation.warnings(run.config.data.label_names, "validation tweets")]
-    if run.config.data.source in _LEXICON_AUTHORS:
+    config, result, n, lines = run.config, run.result, run.result.metrics["validation"].n, [""]
+    if result.encoder and result.encoder.random:
+        lines.append(
+            f"ELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo"
+        )
+    if result.only_label is not None:
+        label = config.data.label_names[result.only_label]
+        lines.append(f"warning: the network calls every validation tweet {label}: it has learned nothing")
+    if config.data.source in _LEXICON_AUTHORS:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
-    if (n := len(validation.labels)) < _FEW_TWEETS:
+    if n < _FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    used = f"and used by predict: {MODEL_NAMES[run.result.recommended]}"
-    return [*lines, f"most accurate on validation tweets of what is trained here, {used}"]
+    used = f"and used by predict: {MODEL_NAMES[result.recommended]}"
+    return "\n".join([*lines, f"most accurate on validation tweets of what is trained here, {used}"])
 
 
 def show_result(run_dir: RunDir) -> None:
@@ -175,13 +180,11 @@ def show_result(run_dir: RunDir) -> None:
     Raises:
         RunDirError: a file of it is missing or damaged.
     """
-    result, known = stored_run(run_dir).result, remarks(run_dir)
-    chosen, scores = MODEL_NAMES[result.recommended], scores_of(result)
+    run = stored_run(run_dir)
+    result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], scores_of(run.result)
     OUT.print()
     OUT.print(score_table(scores, chosen))
-    if result.encoder and result.encoder.random:
-        say(f"\nELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo")
-    say("\n".join(known))
+    say(_remarks(run))
     test, place, checked = scores["test"][chosen], quote(str(run_dir.path)), result.check_list[chosen]
     low, high = 100 * test.accuracy_low, 100 * test.accuracy_high
     sure = f"95 % interval {low:.1f} to {high:.1f} %"
@@ -215,14 +218,13 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
     Raises:
         SentimentError: the run is not completed, or files of it are missing or damaged.
     """
-    run, known, test = stored_run(run_dir), remarks(run_dir), own_scores(run_dir, "test")  # before anything is shown
-    parts, name = scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]
-    for part in PARTS[1:]:
-        parts[part] = own_scores(run_dir, part).metrics() | parts[part]
+    run = stored_run(run_dir)
+    own, parts, name = own_scores(run), scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]
+    parts |= {part: scored.metrics() | parts[part] for part, scored in own.items()}
     OUT.print(score_table(parts, name))
-    say("\n".join([*test.difference_lines(name), *test.warnings(run.config.data.label_names, "test tweets")]))
+    say("\n".join([*own["test"].difference_lines(name), *own["test"].warnings(run.config.data.label_names)]))
     OUT.print(check_table(run.result.check_list, name))
-    say("\n".join(known))
+    say(_remarks(run))
     models: dict[str, dict[str, Any]] = {}
     for part, of_part in parts.items():
         for one, metrics in of_part.items():
@@ -259,46 +261,45 @@ def evaluate_on_file(
     run = stored_run(run_dir, results)
     models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
-    known, untold = _known_tweets(run_dir, results)
-    labels, readings, left_out = _read_file(models, name, source, known or [], progress)
+    known, untold = list[_Known](), list[str]()
+    try:
+        known = _known_tweets(open_corpus(results.corpus_dir(run.record.data_fingerprint)))
+    except DataError as error:
+        untold.append(f"warning: which of these tweets the model was trained on cannot be told: {error}")
+    labels, readings, left_out = _read_file(models, name, source, known, progress)
     scored = Scored(labels, {one: reading.probabilities for one, reading in readings.items()}, threshold)
     metrics = scored.metrics()
     OUT.print(score_table({PurePath(table.source).name: metrics}, name))
     lines = [f"positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on"] if threshold != THRESHOLD else []
-    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
+    counted = left_out.counted()
+    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in counted.items()]
     for one, reading in readings.items():
         if guessed := int((~reading.usable).sum()):
             lines.append(f"of {guessed:,} the {one} knows no word, and guesses")
     say("\n".join(f"  {line}" for line in [*lines, *untold]))
     say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
     dumped = {one: of_model.model_dump() for one, of_model in metrics.items()}
-    counts = {reason: rows.count for reason, rows in left_out.counted().items()}
-    told = {"left_out": counts, "knows_training": known is not None, "threshold": threshold}
+    counts = {reason: rows.count for reason, rows in counted.items()}
+    told = {"left_out": counts, "knows_training": not untold, "threshold": threshold}
     return dumped[name] | {"chosen": name, "models": dumped} | told
 
 
 # Tweets that are no test of a model: the reason, the column of the corpus (keys or authors), and its values.
 _Known = tuple[str, str, npt.NDArray[np.int64]]
+# The strongest last.
+_REASONS = (
+    ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
+    ("the model was trained on other tweets of the author", "authors", TRAIN),
+    ("was a validation tweet, by which the model was chosen", "keys", VALIDATION),
+    ("the model was trained on it", "keys", TRAIN),
+)
 
 
-def _known_tweets(run_dir: RunDir, results: Results) -> tuple[list[_Known] | None, list[str]]:
-    """What the models of a run know, the strongest reason last; and what is to be told if that is not known."""
-    try:
-        record = read_whole(run_dir).record
-        assert record is not None  # noqa: S101 - of a completed run, which `stored_run` has read
-        corpus = open_corpus(results.corpus_dir(record.data_fingerprint))
-    except DataError as error:
-        return None, [f"warning: which of these tweets the model was trained on cannot be told: {error}"]
-    found = []
-    for reason, column, part in (
-        ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
-        ("the model was trained on other tweets of the author", "authors", TRAIN),
-        ("was a validation tweet, by which the model was chosen", "keys", VALIDATION),
-        ("the model was trained on it", "keys", TRAIN),
-    ):
-        values = getattr(corpus, column)[corpus.parts == part]
-        found.append((reason, column, np.setdiff1d(values, [UNKNOWN] if column == "authors" else [])))
-    return found, []
+def _known_tweets(corpus: Corpus) -> list[_Known]:
+    return [
+        (reason, column, np.setdiff1d(getattr(corpus, column)[corpus.parts == part], [UNKNOWN]))
+        for reason, column, part in _REASONS
+    ]
 
 
 def _read_file(
@@ -308,20 +309,18 @@ def _read_file(
 
     Of rows with the same tweet each is scored.
     """
-    left_out, forms = RowCounter(), TweetForms()
-    labels: list[int] = []
+    left_out, forms, labels = RowCounter(), TweetForms(), list[int]()
     parts: dict[str, list[Reading]] = {model.name: [] for model in models}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
         said = {model.name: model.read_texts([row.text for row in rows]) for model in models}
-        reasons = _why_known(rows, known, forms)
         scored = []
-        for place, (row, usable) in enumerate(zip(rows, said[chosen].usable.tolist(), strict=True)):
-            if reason := reasons[place] or (None if usable else NO_WORDS):
-                left_out.add(reason, row.line)
+        for place, reason in enumerate(_why_known(rows, known, forms)):
+            if reason or not said[chosen].usable[place]:
+                left_out.add(reason or NO_WORDS, rows[place].line)
             else:
                 scored.append(place)
-                labels.append(row.label or 0)
+        labels += [rows[place].label or 0 for place in scored]
         for name, reading in said.items():
             parts[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
     if not labels:
@@ -354,3 +353,35 @@ def _why_known(rows: Sequence[Row], known: Sequence[_Known], forms: TweetForms) 
         for place in np.flatnonzero(np.isin(columns[column], values)).tolist():
             found[place] = reason
     return found
+
+
+def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
+    """The scores of models by part or file; those of the chosen model are emphasised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for part, models in parts.items():
+        n = next(iter(models.values())).n
+        table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
+        for name, one in models.items():
+            loss = f"{one.loss:.3f}" if name in MODEL_NAMES.values() else "-"  # of what may say no probabilities
+            interval = f"{one.accuracy_low:.3f}-{one.accuracy_high:.3f}"
+            others = (f"{score:.3f}" for score in (one.precision, one.recall, one.f1))
+            style = "bold" if name == chosen else ""
+            of = "" if one.n == n else f", n = {one.n:,}"
+            table.add_row(f"  {name}{of}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
+    return table
+
+
+def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
+    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("check list")
+    for name in MEASURED_MODELS:
+        table.add_column(name, justify="right", style="bold" if name == chosen else "")
+    tallies = [check_list[name] for name in MEASURED_MODELS]
+    for capability in tallies[0]:
+        table.add_row(f"  {capability}", *(f"{of[capability].right} of {of[capability].of}" for of in tallies))
+    table.add_row("  all", *(f"{one.right} of {one.of}" for one in map(total, tallies)), style="italic")
+    return table

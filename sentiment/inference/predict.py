@@ -1,4 +1,7 @@
-"""Predictions for texts and for files of any size, in the order of their rows, and what each token adds to one."""
+"""Predictions for texts and for files of any size, in the order of their rows, and what each token adds to one.
+
+Loads no torch, which predicting by the baseline does without.
+"""
 
 import csv
 import gzip
@@ -11,15 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+import typer
+from scipy.special import logit
 
 from sentiment.config import ColumnConfig
 from sentiment.config_file import shortened
-from sentiment.console import Progress
+from sentiment.console import OUT, Progress, printable, say, visible
 from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
     ENDINGS,
@@ -41,10 +48,11 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Reading, TextModel
 from sentiment.processes import available_cores
-from sentiment.runs.records import THRESHOLD
+from sentiment.runs.records import POSITIVE, THRESHOLD
 
 CHUNK = 16_384  # texts that are best read together: sorted by length, they make batches that are full
 NO_WORDS = "no usable words"
+_SHORTENED = "have fields that the first object lacks; these are left out"
 # Threads suffice for a model, which computes without Python's lock; more would hold up what reads and writes.
 _MOST_THREADS = 4
 
@@ -73,29 +81,19 @@ def _read_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterato
 
 
 def _use_one_core() -> None:
-    """Let this thread compute by itself, if a model has loaded torch."""
-    if torch := sys.modules.get("torch"):
+    if torch := sys.modules.get("torch"):  # only networks need it
         torch.set_num_threads(1)
 
 
 @dataclass
 class PredictedFile:
-    """What became of the rows of a file: how many have no prediction, and how many have fields that are not written."""
+    """How many rows of a file there are, and what is to be told of some of them."""
 
     rows: int = 0
-    refused: RowCounter = field(default_factory=RowCounter)
-    shortened: RowCounter = field(default_factory=RowCounter)
-
-    def count(self, row: _Row, said: Answer | None, header: Sequence[str]) -> None:
-        """Count what is to be told of a row; `header` has the columns that are written, none if all fields are."""
-        if said is None:
-            self.refused.add(row.refused or NO_WORDS, row.record.line)
-        if header and row.record.whole and not flat_fields(row.record.whole).keys() <= {*header}:
-            self.shortened.add("have fields that the first object lacks; these are left out", row.record.line)
+    told: RowCounter = field(default_factory=RowCounter)
 
     def render_lines(self) -> list[str]:
-        lines = [f"{rows.count:,} without a prediction: {why} ({rows})" for why, rows in self.refused.counted().items()]
-        return lines + [f"{rows.count:,} {what} ({rows})" for what, rows in self.shortened.counted().items()]
+        return [f"{rows.count:,} {what} ({rows})" for what, rows in self.told.counted().items()]
 
 
 def predict_file(
@@ -127,8 +125,7 @@ def predict_file(
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
     columns, form = model.config.data.columns, _written_form(target)
     table = open_table(source, lambda first: _names_columns(first, column, columns))
-    place = _text_place(table, column, columns.text, source)
-    header = table.names
+    place, header = _text_place(table, column, columns.text, source), table.names
     if form not in ("csv", "tsv") and (twice := [name for name in header if header.count(name) > 1]):
         raise UsageError(f"{source}: several columns are called {twice[0]!r}, which only .csv and .tsv can hold")
     outcome, total = PredictedFile(), about_rows(source)
@@ -140,7 +137,10 @@ def predict_file(
                 for row in chunk:
                     said = None if row.refused else next(predictions)
                     write_row(row.record, said)
-                    outcome.count(row, said, () if form == "jsonl" else header)
+                    if said is None:
+                        outcome.told.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
+                    if form != "jsonl" and row.record.whole and not flat_fields(row.record.whole).keys() <= {*header}:
+                        outcome.told.add(_SHORTENED, row.record.line)
                 outcome.rows += len(chunk)
                 progress(f"reading {source.name}", outcome.rows, None if total is None else max(total, outcome.rows))
 
@@ -174,8 +174,7 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
         return _Row(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
     fields = record.fields
     if len(fields) == len(table.names):
-        reason = why_no_text(fields[place])
-        return _Row(record, fields[place], reason)
+        return _Row(record, fields[place], why_no_text(fields[place]))
     last = len(table.names) - 1  # which takes what is too much, so that nothing is lost
     surplus = " " if table.form == "tsv" else table.delimiter  # a line of TSV could not be written with it
     fields = [*fields[:last], surplus.join(fields[last:]), *[None] * (last - len(fields))]
@@ -213,7 +212,6 @@ _DIGITS = 6
 
 
 def _written_form(target: Path) -> str:
-    """How a file is written: as its name says, and as CSV if the name has no ending."""
     form = ""
     with suppress(DataError):
         form = form_of(target) if target.suffix else "csv"
@@ -225,7 +223,6 @@ def _written_form(target: Path) -> str:
 
 
 def _added_names(header: Sequence[str]) -> list[str]:
-    """What the added columns are called in a table that may have columns of these names."""
     names = []
     for name in ADDED:
         while name in header:
@@ -289,14 +286,9 @@ def _delimited(target: Path, file: io.TextIOWrapper, form: str) -> Callable[[Seq
 
 
 def _cell(value: Any) -> str:
-    """A value as text, in JSON's words."""
-    if isinstance(value, str):
-        return value
     if value is None or value != value:  # only NaN differs from itself
         return ""
-    if isinstance(value, bool | dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, bool | dict | list) else str(value)
 
 
 def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answer | None) -> str:
@@ -319,9 +311,8 @@ def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], 
 
     *columns, labels, shares = zip(*rows, strict=True) if rows else [()] * len(names)
     table = pq.read_table(source) if source else pa.table([[*map(_cell, one)] for one in columns], names[:-2])
-    for name, values, kind in ((names[-2], labels, pa.string()), (names[-1], shares, pa.float64())):
-        table = table.append_column(name, pa.array(values, kind))
-    pq.write_table(table, file)
+    table = table.append_column(names[-2], pa.array(labels, pa.string()))
+    pq.write_table(table.append_column(names[-1], pa.array(shares, pa.float64())), file)
 
 
 # What a cell of a workbook does not hold, or not as it is.
@@ -383,10 +374,8 @@ def explain(model: TextModel, text: str) -> Explanation:
     Raises:
         UsageError: the model has no attention, and the text has more than 1,000 tokens.
     """
-    from scipy.special import logit
-
-    labels, shares = model.read_texts([text]).labels(model.config.data.label_names)
-    label, probability, tokens = str(labels[0]), float(shares[0]), model.tokenize(text)
+    (label,), (probability,) = (one.tolist() for one in model.read_texts([text]).labels(model.config.data.label_names))
+    tokens = model.tokenize(text)
     if (attention := model.attention(tokens)) is not None:
         return Explanation(label, probability, tokens, attention, "attention")
     if len(tokens) > _MOST_TOKENS:
@@ -395,3 +384,73 @@ def explain(model: TextModel, text: str) -> Explanation:
     said = model.read(TokenRows.of_tweets([tokens, *without])).probabilities
     odds = logit(np.clip(said, _SMALLEST, 1 - _SMALLEST))
     return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")
+
+
+_BLOCK = 1 << 16
+
+
+def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
+    """A text for each line: together those that can be read without waiting, so that each is answered at once.
+
+    Blank lines keep their place, and bytes that are no UTF-8 are shown as such.
+    """
+    rest = b""
+    while block := stream.read1(_BLOCK):
+        *lines, rest = (rest + block).split(b"\n")
+        yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
+    if rest:
+        yield [rest.decode("utf-8", "replace").rstrip("\r")]
+
+
+def show_answers(
+    model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float, explained: bool = False
+) -> None:
+    """Print the label of each text and how probable it is, in their order.
+
+    Args:
+        chunks: texts that are read together.
+        form: `text` is aligned, with the attention weights of tokens if there are any, and says `why` this model
+            predicts; `csv` and `jsonl` have the columns label, probability and text.
+        threshold: the label is positive from this probability on.
+        explained: without attention, `text` shows what leaving each token out would change.
+    """
+    names = model.config.data.label_names
+    width = max(len("label"), *(len(visible(name)) for name in names))
+    write = csv.writer(SimpleNamespace(write=partial(typer.echo, nl=False)), lineterminator="\n").writerow
+    if form == "csv":
+        write([*ADDED, "text"])
+    elif form == "text":
+        say(f"by the {model.name} ({why})\n{'label':<{width}}  probability  tweet")
+    for chunk in chunks:
+        reading = model.read_texts(chunk)
+        for text, said in zip(chunk, reading.answers(names, threshold), strict=True):
+            if form == "csv":
+                write([*answer_fields(said), text])
+            elif form == "jsonl":
+                values = dict(zip((*ADDED, "text"), (*answer_values(said), text), strict=True))
+                typer.echo(json.dumps(values, ensure_ascii=False))
+            else:
+                _show_aligned(model, text, said, width)
+                if said:
+                    _show_weights(model, text, explained)
+
+
+def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) -> None:
+    if said is None:
+        say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
+        return
+    line = f"{visible(said[0]):<{width}}  {100 * said[1]:>9.1f} %  {visible(text)}"
+    colour = "green" if said[0] == model.config.data.label_names[POSITIVE] else "red"
+    OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
+
+
+def _show_weights(model: TextModel, text: str, explained: bool) -> None:
+    """The tokens; the strongest ones are followed by their weight."""
+    tokens = model.tokenize(text)
+    weights, form = model.attention(tokens), ".0%"
+    if weights is None and explained:
+        weights, form = explain(model, text).weights, "+.1f"
+    if weights:
+        strong = max(map(abs, weights)) / 2
+        shares = (f" ({weight:{form}})" if abs(weight) > strong else "" for weight in weights)
+        say("  " + " ".join(visible(token) + share for token, share in zip(tokens, shares, strict=True)))

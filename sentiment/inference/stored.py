@@ -1,29 +1,39 @@
-"""The models of a completed run, in its directory or in a file of `export`: made in one way, and asked alike."""
+"""The models of a completed run, in its directory or in one file for others, which has a card in Hugging Face's format.
 
+They are made in one way wherever they are, and asked alike.
+"""
+
+import json
 import zipfile
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from io import StringIO
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sentiment.config import RunConfig
-from sentiment.console import visible
+from ruamel.yaml import YAML
+
+from sentiment import __version__
+from sentiment.config import ELMO_MODELS, RunConfig
+from sentiment.console import as_code, as_markdown, visible
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.errors import CheckpointError, RunDirError, UsageError
-from sentiment.files import open_named, read_named
+from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
-from sentiment.models.lexicon import LexiconModel
-from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
+from sentiment.models.text_model import LexiconModel, MeanModel, TextModel, check_arrays, described
 from sentiment.runs.records import (
     BASELINE,
     BOTH,
     LEXICON,
+    MODEL_NAMES,
     NETWORK,
     FileRecord,
     Metrics,
     Part,
     Recommendation,
     Result,
+    RunRecord,
 )
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, refuse_incomplete, trained_run
 
@@ -46,27 +56,23 @@ class Exported(FileRecord):
 
 
 @dataclass(frozen=True)
-class StoredRun:
-    """What the models of a completed run are made of: in its directory, or the files in an exported one."""
+class StoredRun(ABC):
+    """What the models of a completed run are made of."""
 
     place: str  # for messages
     config: RunConfig
     result: Result
     results: Results  # where its encoder is looked for
-    source: RunDir | Mapping[str, bytes]
 
+    @abstractmethod
     def content(self, name: str) -> tuple[bytes, str]:
         """What is in a file, and where it is, for messages.
 
         Raises:
             RunDirError: it is missing, cannot be read, or is not that of the result.
         """
-        if not isinstance(self.source, RunDir):
-            return self.source[name], f"{self.place}:{name}"
-        path = self.source.path / name
-        check_file(path, self.result)
-        return read_named(path, _MOST_BYTES), str(path)
 
+    @abstractmethod
     def weights(self) -> "dict[str, torch.Tensor]":
         """The network's weights at the best epoch.
 
@@ -74,8 +80,40 @@ class StoredRun:
             RunDirError: files of the run are missing.
             CheckpointError: the weights are damaged.
         """
-        if isinstance(self.source, RunDir):
-            return self._trained_weights(self.source)
+
+
+@dataclass(frozen=True)
+class CompletedRun(StoredRun):
+    """A run in its directory."""
+
+    run_dir: RunDir
+    record: RunRecord
+
+    def content(self, name: str) -> tuple[bytes, str]:
+        path = self.run_dir.path / name
+        check_file(path, self.result)
+        return read_named(path, _MOST_BYTES), str(path)
+
+    def weights(self) -> "dict[str, torch.Tensor]":
+        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+
+        refuse_incomplete(self.run_dir)
+        weights: dict[str, torch.Tensor] = read_checkpoint(self.run_dir.best_weights)["weights"]
+        if weights_sha256(weights) != self.result.weights_sha256:
+            raise CheckpointError(f"{self.run_dir.best_weights}: holds other weights than those of the result")
+        return weights
+
+
+@dataclass(frozen=True)
+class ExportedRun(StoredRun):
+    """The files in what `export` wrote."""
+
+    files: Mapping[str, bytes]
+
+    def content(self, name: str) -> tuple[bytes, str]:
+        return self.files[name], f"{self.place}:{name}"
+
+    def weights(self) -> "dict[str, torch.Tensor]":
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -85,18 +123,6 @@ class StoredRun:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place}: holds no weights: {error}") from None
 
-    def _trained_weights(self, run_dir: RunDir) -> "dict[str, torch.Tensor]":
-        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
-
-        refuse_incomplete(run_dir)
-        weights = read_checkpoint(run_dir.best_weights).get("weights")
-        # A checksum says only that it was written so.
-        if not isinstance(weights, dict) or not all(hasattr(one, "dtype") for one in weights.values()):
-            raise CheckpointError(f"{run_dir.best_weights}: holds no weights of a model")
-        if weights_sha256(weights) != self.result.weights_sha256:
-            raise CheckpointError(f"{run_dir.best_weights}: holds other weights than those of the result")
-        return weights
-
 
 def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
     """What a run was measured with, by part and by the model's name."""
@@ -104,7 +130,7 @@ def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
     return {part: {name: metrics[part] for name, metrics in models.items()} for part in result.parts}
 
 
-def stored_run(run_dir: RunDir, results: Results | None = None) -> StoredRun:
+def stored_run(run_dir: RunDir, results: Results | None = None) -> CompletedRun:
     """A completed run in its directory.
 
     Args:
@@ -115,9 +141,10 @@ def stored_run(run_dir: RunDir, results: Results | None = None) -> StoredRun:
         RunDirError: its records are damaged, or not all of one run.
     """
     run = read_whole(run_dir)
-    if run.result is None:
+    if run.result is None or run.record is None:  # a result without a record is refused
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
-    return StoredRun(str(run_dir.path), run.config, run.result, results or run_dir.results, run_dir)
+    places = results or run_dir.results
+    return CompletedRun(str(run_dir.path), run.config, run.result, places, run_dir, run.record)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -155,7 +182,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
         raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
     files = read_archive(path)
     one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files), choice)
+    return load_model(ExportedRun(str(path), one.config, one.result, results or Results(), files), choice)
 
 
 def load_model(
@@ -172,16 +199,12 @@ def load_model(
     """
     run = stored_run(run) if isinstance(run, RunDir) else run
     choice = choice or run.result.recommended
-    if choice == "both":
-        return _mean(run)
     temperature = run.result.temperatures[choice]
+    if choice == "both":
+        return MeanModel([load_model(run, "network", device), load_model(run, "baseline")], temperature)
     if choice == "network":
         return _network(run, device, temperature)
     return BaselineModel(run.config, LinearModel.from_bytes(*run.content(BASELINE_FILE)), temperature)
-
-
-def _mean(run: StoredRun) -> MeanModel:
-    return MeanModel(BOTH, [load_model(run, one) for one in ("network", "baseline")], run.result.temperatures["both"])
 
 
 def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
@@ -210,5 +233,205 @@ def models_beside(run: StoredRun) -> list[TextModel]:
     Raises:
         SentimentError: as `load_model`.
     """
-    both = _mean(run)
-    return [*both.members, both, LexiconModel(run.config)]
+    network, baseline = load_model(run, "network"), load_model(run, "baseline")
+    both = MeanModel([network, baseline], run.result.temperatures["both"])
+    return [network, baseline, both, LexiconModel(run.config)]
+
+
+# A zip's first date; with that of the clock equal models would be different files.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+_VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"
+_GO = "Go, Bhayani & Huang (2009), Twitter Sentiment Classification using Distant Supervision"
+# Of each data set: its name, licence, and who is to be cited.
+_DATA = {
+    "vader": ("tweets of VADER", "MIT", _VADER),
+    "sample": ("1,000 tweets of VADER", "MIT", _VADER),
+    "sentiment140": ("Sentiment140", "none is stated", _GO),
+}
+_SCORES = ("accuracy", "precision", "recall", "f1")
+
+_CARD = """# {name}
+
+{description}It tells tweets that are {positive} from those that are {negative}.
+
+## Use
+
+```python
+from sentiment import load
+
+model = load("model.zip")
+model.predict(["what a lovely day"])
+```
+
+or `sentiment predict model.zip "what a lovely day"`. The program is on no package index: ask for its wheel
+(`pip wheel --no-deps .` in a clone makes it) and install that: {install}.
+
+It holds a network and a linear baseline. By default the {recommended} predicts, which was the most accurate on
+validation tweets.
+
+## Scores
+
+| tweets | model | accuracy (95 %) | precision | recall | F1 |
+|---|---|---|---|---|---|
+{scores}
+
+Intervals are Wilson's, 95 %. The epoch, and which model predicts, were chosen on validation tweets.
+It {verdict}.
+
+## Data
+
+Data: {data}; licence: {licence}.{cite}
+No tweet is in the file that this card belongs to, but its vocabulary holds words of them.
+
+{encoder}## Limits
+
+- Two classes: neutral tweets are called one or the other.
+- Tokeniser and data are made for English tweets; nothing was measured on other languages or on longer texts.
+- It repeats what the labels of its tweets say, with their errors and their authors' prejudices. Don't decide on people
+  by it.
+
+## How it was made
+
+- {result.parameters:,} weights; best epoch {result.best_epoch} of {result.epochs}; seed {seed}
+- {result.seconds_trained:.0f} s on {devices}
+- sentiment-grids {version}
+- {versions}
+- SHA-256 of the weights {sha256}
+- fingerprint of the tweets {fingerprint}
+"""
+
+
+def without_paths(config: RunConfig) -> RunConfig:
+    """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
+    return config.respelled(lambda path: PurePath(path).name)
+
+
+def model_card(run: CompletedRun) -> str:
+    """The card of a run as Markdown; no description, label or file name in it is taken for markup."""
+    result, record, config = run.result, run.record, without_paths(run.config)
+    data, licence, cite = _DATA.get(record.dataset, (config.data.source, "not known; ask who gave you this model", ""))
+    text, yaml = StringIO(), YAML()
+    yaml.default_flow_style = False
+    yaml.dump(_for_machines(config, result, record.dataset, data, licence), text)
+    description = config.description.strip().rstrip(".")
+    negative, positive = map(as_code, config.data.label_names)
+    commit = f", commit {code[:12]}" if (code := record.attempts[-1].git_commit) else ""
+    card = _CARD.format(
+        name=as_markdown(result.run_id),
+        description=f"{as_markdown(description[:1].upper() + description[1:])}. " if description else "",
+        positive=positive,
+        negative=negative,
+        install=as_code(f"pip install ./sentiment_grids-{__version__}-py3-none-any.whl"),
+        recommended=MODEL_NAMES[result.recommended],
+        scores="\n".join(_table(result)),
+        verdict=as_markdown(result.overfit.verdict),
+        data=as_markdown(data),
+        licence=licence,
+        cite=f" Please cite {cite}." if cite else "",
+        encoder=_encoder(config, result),
+        result=result,
+        seed=config.seed,
+        devices=as_markdown(", ".join(sorted({attempt.device for attempt in record.attempts}))),
+        version=as_markdown(__version__ + commit),
+        versions=as_markdown(", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))),
+        sha256=as_markdown(result.weights_sha256),
+        fingerprint=as_markdown(record.data_fingerprint),
+    )
+    return f"---\n{text.getvalue()}---\n\n{card}"
+
+
+def _encoder(config: RunConfig, result: Result) -> str:
+    """The pretrained model that the file does not hold."""
+    if config.frozen is None or result.encoder is None:
+        return ""
+    told, name = result.encoder, f"{'the ELMo model ' if config.elmo else ''}{as_code(config.frozen.model)}"
+    commit = f", commit {as_code(told.commit)}" if told.commit else ""
+    licence = as_markdown(told.licence or "not known")
+    papers = f" Please cite {as_markdown(', '.join(f'arXiv:{one}' for one in told.papers))}." if told.papers else ""
+    reads = "is fine-tuned from" if config.finetunes else "reads vectors of"
+    return (
+        f"## Encoder\n\nThe network {reads} {name}{commit}, which is not in the file; licence: {licence}."
+        f"{papers}\nSHA-256 {as_code(told.fingerprint)}\n\n"
+    )
+
+
+def _for_machines(config: RunConfig, result: Result, dataset: str, data: str, licence: str) -> dict[str, Any]:
+    results = [
+        {
+            "task": {"type": "text-classification", "name": "sentiment of tweets"},
+            "dataset": {"type": visible(dataset), "name": visible(data), "split": part},
+            "metrics": [
+                {"type": name, "value": round(getattr(scores[MODEL_NAMES[result.recommended]], name), 4)}
+                for name in _SCORES
+            ],
+        }
+        for part, scores in scores_of(result).items()
+        if part != "train"
+    ]
+    return {
+        "language": "en",
+        "license": "mit" if licence == "MIT" else "other",
+        "library_name": "sentiment-grids",
+        "pipeline_tag": "text-classification",
+        "tags": ["sentiment-analysis", "tweets", config.model.kind],
+        "metrics": ["accuracy", "f1"],
+        "model-index": [{"name": visible(result.run_id), "results": results}],
+    }
+
+
+def _table(result: Result) -> Iterator[str]:
+    for part, scores in scores_of(result).items():
+        for name, one in scores.items():
+            bold = "**" if name == MODEL_NAMES[result.recommended] else ""
+            accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"
+            others = " | ".join(f"{value:.3f}" for value in (one.precision, one.recall, one.f1))
+            yield f"| {part}, {one.n:,} | {bold}{name}{bold} | {accuracy} | {others} |"
+
+
+def write_archive(run: CompletedRun, target: Path) -> dict[str, int]:
+    """Write the model of a completed run to a zip file, and give the size in bytes of each file in it.
+
+    Equal runs give equal bytes, and no path is in them.
+
+    Raises:
+        SentimentError: a file of the run is missing or damaged.
+        OSError: the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    weights, config, result = run.weights(), without_paths(run.config), run.result
+    if result.encoder and config.frozen:
+        result = result.model_copy(update={"encoder": result.encoder.model_copy(update={"model": config.frozen.model})})
+    exported = Exported(config=config, result=result).model_dump(mode="json")
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
+    files = {
+        CARD: model_card(run).encode(),
+        BASELINE_FILE: run.content(BASELINE_FILE)[0],
+        CONFIG: (json.dumps(exported, indent=2, sort_keys=True) + "\n").encode(),
+        NETWORK_FILE: save(plain),
+        VOCABULARY_FILE: run.content(VOCABULARY_FILE)[0],
+    }
+
+    def write(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+
+    write_named(target, write)
+    return {name: len(content) for name, content in files.items()}
+
+
+def missing_encoder(run: StoredRun) -> str:
+    """The encoder that an exported file does not hold, and where its recipient gets it; empty if it reads none."""
+    if run.config.frozen is None:
+        return ""
+    model, place = run.config.frozen.model, "from the folder in which it is used"
+    if run.config.encoder and not run.config.encoder.is_folder:
+        place = f"`sentiment prepare encoder {model} --revision {run.config.encoder.revision}` fetches it"
+    elif run.config.elmo and run.config.elmo.pretrained:
+        place = f"from {run.results.pretrained}: copy that to results/data/pretrained"
+    elif run.config.elmo and model in ELMO_MODELS:
+        place = f"`sentiment prepare elmo {model}` fetches it"
+    what = "ELMo model" if run.config.elmo else "encoder"
+    return f"it needs the {what} {model!r}, which is not in it; {place}"

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
+from scipy.special import expit
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
@@ -22,8 +24,15 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
-from sentiment.models.lexicon import FEATURES, corpus_lexicon, lexicon_fingerprint, polarity
-from sentiment.models.text_model import Reading, TextModel, calibrated, check_arrays
+from sentiment.models.text_model import (
+    FEATURES,
+    Reading,
+    TextModel,
+    calibrated,
+    check_arrays,
+    corpus_lexicon,
+    polarity,
+)
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import BASELINE
 
@@ -64,7 +73,6 @@ class NGramCounter:
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
         """How often each tweet has each n-gram of `keys`: a sparse float32 matrix (rows, keys) with sorted indices."""
-        from scipy import sparse
 
         of_types = _indicators(self._owners, self._grams, keys, len(self._words))
         blocks = []
@@ -87,11 +95,8 @@ class NGramCounter:
 
 def _indicators(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
     """How often each of `size` owners has each n-gram of the sorted `keys`; others do not count."""
-    from scipy import sparse
-
     places = np.searchsorted(keys, grams)
-    known = np.append(keys, np.uint64(0))[places] == grams
-    known &= places < len(keys)
+    known = (np.append(keys, np.uint64(0))[places] == grams) & (places < len(keys))
     return sparse.csr_matrix((np.ones(known.sum(), np.float32), (owners[known], places[known])), (size, len(keys)))
 
 
@@ -121,8 +126,8 @@ def _character_keys(types: Sequence[str]) -> tuple[Rows, Keys]:
 
 
 def _mixed(values: Keys) -> Keys:
-    values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-    values = (values ^ (values >> np.uint64(27))) * _MIX[1]
+    for shift, factor in zip((30, 27), _MIX, strict=True):
+        values = (values ^ (values >> np.uint64(shift))) * factor
     mixed: Keys = values ^ (values >> np.uint64(31))
     return mixed
 
@@ -150,10 +155,8 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
     return counts
 
 
-def _features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
+def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
     """TF-IDF of the counts of `keys`, which are overwritten, then `polarity`: sparse float32, (rows, features)."""
-    from scipy import sparse
-
     ngrams = tfidf(counts, idf, first_of_characters(keys))
     return sparse.hstack([ngrams, sparse.csr_matrix(polarity(rows))], format="csr")  # which stores no zeros
 
@@ -167,24 +170,18 @@ class LinearModel:
     weights: Numbers  # (features,): those of n-grams, then those of `polarity`
     intercept: float
 
-    def features(self, counter: NGramCounter, rows: TokenRows) -> Any:
-        """TF-IDF of tweets with logarithmic counts, see `tfidf`, then `polarity`: sparse float32, (rows, features)."""
-        return _features(self.keys, self.idf, counter.counts(rows, self.keys), rows)
-
     def read(self, rows: TokenRows) -> Reading:
         """Probabilities whatever the tweets around; usable is where it knows an n-gram, or the lexicon a word."""
-        from scipy.special import expit
-
-        values = self.features(NGramCounter(rows.types), rows)
+        values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
         logits = values @ self.weights.astype(np.float64) + self.intercept
         return Reading(expit(logits), np.diff(values.indptr) > 0)
 
     def to_bytes(self) -> bytes:
-        """Plain numbers in the format of safetensors, with the fingerprint of the rated words."""
+        """Plain numbers in the format of safetensors."""
         from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
-        return save(arrays | {"intercept": np.array([self.intercept]), "lexicon": _fingerprint_of_lexicon()})
+        return save(arrays | {"intercept": np.array([self.intercept])})
 
     @classmethod
     def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
@@ -202,16 +199,8 @@ class LinearModel:
             raise RunDirError(f"{place}: holds no linear baseline: {visible(str(error))}") from None
         n = arrays["keys"].size if "keys" in arrays else 0
         wanted = {"keys": f"uint64 ({n},)", "idf": f"float32 ({n},)", "weights": f"float32 ({n + len(FEATURES)},)"}
-        check_arrays(place, arrays, wanted | {"intercept": "float64 (1,)", "lexicon": "uint8 (32,)"})
-        if not bool((arrays["keys"][:-1] < arrays["keys"][1:]).all()):
-            raise RunDirError(f"{place}: holds no linear baseline: keys are no ascending hashes")
-        if not np.array_equal(arrays["lexicon"], _fingerprint_of_lexicon()):
-            raise RunDirError(f"{place}: was fitted with another list of rated words than the package afinn holds here")
+        check_arrays(place, arrays, wanted | {"intercept": "float64 (1,)"})
         return cls(arrays["keys"], arrays["idf"], arrays["weights"], float(arrays["intercept"][0]))
-
-
-def _fingerprint_of_lexicon() -> npt.NDArray[np.uint8]:
-    return np.frombuffer(bytes.fromhex(lexicon_fingerprint()), np.uint8)
 
 
 class BaselineModel(TextModel):
@@ -287,7 +276,7 @@ class _Design:
         self._keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
         self._idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
         self._scale = np.append(self._naive_bayes(counts), np.ones(len(FEATURES), np.float32))
-        self._values = _features(self._keys, self._idf, counts, texts)
+        self._values = features(self._keys, self._idf, counts, texts)
         self._values.data *= self._scale[self._values.indices]
 
     def fits(self, strengths: Sequence[float]) -> Iterator[LinearModel]:
@@ -304,10 +293,8 @@ class _Design:
         """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
         tells penalties apart that differ by a handful of tweets. `until_worse` leaves out the weaker, slower ones.
         """
-        from scipy.special import expit
-
         texts, labels, weights = _texts(self._corpus).take(rows), self._corpus.labels[rows], self._corpus.weights[rows]
-        values = _features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
+        values = features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
         scores: list[float] = []
         for fit in self.fits(_STRENGTHS):
             said = expit(values @ fit.weights + fit.intercept)
@@ -348,8 +335,7 @@ def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progre
 
 
 def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    """Of equally good ones the first, which has the strongest penalty."""
-    return _STRENGTHS[int(np.argmax(scores))]
+    return _STRENGTHS[int(np.argmax(scores))]  # of equally good ones the first, which has the strongest penalty
 
 
 # Raise it when the recipe changes, so that what is cached of the old recipe is not used.
@@ -380,10 +366,9 @@ def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent
     Raises:
         DataError: the tweets of the corpus cannot be read.
     """
-    path = _cache_of(corpus)
-    if (found := _cached(path)) is None:
-        with ProcessLock(path.with_suffix(".lock"), "fits the linear baseline", progress):
-            found = _cached(path) or _made(corpus, measured, progress)
+    if (found := _cached(corpus)) is None:
+        with ProcessLock(_cache_of(corpus).with_suffix(".lock"), "fits the linear baseline", progress):
+            found = _cached(corpus) or _made(corpus, measured, progress)
     return found
 
 
@@ -391,8 +376,9 @@ def _cache_of(corpus: Corpus) -> Path:
     return corpus.path / f"baselines-{_VERSION}.npz"
 
 
-def _cached(path: Path) -> Baselines | None:
+def _cached(corpus: Corpus) -> Baselines | None:
     """None if it is not there or damaged, which the checksums in a zip tell."""
+    path = _cache_of(corpus)
     try:
         with np.load(path) as arrays:
             model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))

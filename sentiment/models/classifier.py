@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from sentiment.config import ElmoConfig, EmbeddingConfig, EncoderConfig, ModelConfig, RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
@@ -19,8 +18,7 @@ from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.models import find_model
 from sentiment.errors import RunDirError
-from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Probabilities, Reading, TextModel, calibrated
+from sentiment.models.text_model import Probabilities, Reading, TextModel, calibrated, token_polarity
 from sentiment.runs.records import NETWORK, EncoderRecord
 from sentiment.runs.run_dir import Results
 
@@ -54,13 +52,15 @@ class LearnedEmbedding(nn.Module):
         super().__init__()
         self.size = config.size + config.polarity
         self.polarity = config.polarity
-        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING)
+        sketch = torch.get_default_device().type == "meta"  # drawing what has no values would load torch's compiler
+        empty = torch.empty(vocabulary_size, config.size) if sketch else None
+        self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING, _weight=empty)
         with torch.no_grad():
-            if vectors is None:
+            if vectors is not None:
+                self.table.weight.copy_(torch.from_numpy(vectors))
+            elif not sketch:
                 self.table.weight.normal_(std=config.initial_std)
                 self.table.weight[PADDING].zero_()
-            else:
-                self.table.weight.copy_(torch.from_numpy(vectors))
         self.table.weight.requires_grad_(config.trainable)
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.dropout)
@@ -129,7 +129,6 @@ def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor
 
 
 def _only(states: torch.Tensor, _batch: Batch, _forward_size: int) -> torch.Tensor:
-    """Of what has one state for the whole tweet."""
     return states[:, 0]
 
 
@@ -233,29 +232,23 @@ def _swapped_positions(batch: Batch) -> torch.Tensor:
     return (swapped + torch.arange(rows, device=swapped.device)[:, None] * time).flatten()
 
 
-def turn_around(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-    """Reverse each tweet of (batch, time, size); `positions` are `_swapped_positions`, None if no tweet is padded."""
-    turned: torch.Tensor = _Reverse.apply(states, positions)  # type: ignore[no-untyped-call]
-    return turned
-
-
 class _Reverse(torch.autograd.Function):
     """Reversal is its own inverse, so that its gradient is a gather as well, which is deterministic on every device."""
 
     @staticmethod
     def forward(ctx: Any, states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
         ctx.positions = positions
-        return _reverse(states, positions)
+        if positions is None:
+            return states.flip(1)
+        return states.flatten(0, 1).index_select(0, positions).view_as(states)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _reverse(gradients[0], ctx.positions), None
+        return turn_around(gradients[0], ctx.positions), None
 
 
-def _reverse(states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-    if positions is None:
-        return states.flip(1)
-    return states.flatten(0, 1).index_select(0, positions).view_as(states)
+# Reverses each tweet of (batch, time, size); `positions` are `_swapped_positions`, None if no tweet is padded.
+turn_around: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] = _Reverse.apply
 
 
 class Output(NamedTuple):
@@ -319,20 +312,8 @@ def sketch_classifier(config: RunConfig, vocabulary_size: int, encoder: int | Fi
     Raises:
         RuntimeError: a tensor would be larger than torch can count.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutValues():
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return build_classifier(config, vocabulary_size, encoder=encoder)
-
-
-class _WithoutValues(TorchFunctionMode):
-    """Random values of tensors that have none: drawing them would do nothing but load a part of torch's compiler."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function in (nn.init.normal_, torch.Tensor.normal_):
-            return args[0] if args else kwargs["tensor"]
-        return function(*args, **kwargs)
 
 
 def build_classifier(
@@ -368,8 +349,6 @@ def read_by(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple
         return model.embedding.pieces(rows)
     return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
 
-
-_CPU = torch.device("cpu")
 
 # Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
 _BATCH_TOKENS = 4096
@@ -426,11 +405,10 @@ class NetworkModel(TextModel):
         config: RunConfig,
         vocabulary: Vocabulary,
         model: Classifier,
-        encoder: Encoder | FineTuned | None = None,
-        device: torch.device = _CPU,
-        temperature: float = 1.0,
+        encoder: Encoder | FineTuned | None,  # computes vectors for networks that read them, or is a part of the model
+        device: torch.device,
+        temperature: float,
     ) -> None:
-        """Args: encoder: computes vectors, on any device, for networks that read them, or is a part of the model."""
         self.config, self.sequential = config, encoder is not None
         self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
         self._model, self._encoder = model.eval().to(device), None if isinstance(encoder, FineTuned) else encoder
@@ -442,9 +420,9 @@ class NetworkModel(TextModel):
             return Reading(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
-        known = np.cumsum((self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN) | self.sequential)
-        usable = np.diff(np.concatenate([[0], known])[rows.offsets]) > 0
-        return Reading(calibrated(said, self._temperature), usable)
+        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
+        known = np.concatenate([[0], np.cumsum((token_ids != UNKNOWN) | self.sequential)])
+        return Reading(calibrated(said, self._temperature), np.diff(known[rows.offsets]) > 0)
 
     def attention(self, tokens: list[str]) -> list[float] | None:
         """The mean over all hops; None for a text without tokens too."""
@@ -453,11 +431,10 @@ class NetworkModel(TextModel):
         return None if hops is None or not tokens else hops[0].mean(0).tolist()
 
     def _store(self, rows: TokenRows) -> TokenStore:
-        vectors = None
-        if self._encoder is not None and self.config.frozen is not None:
-            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(self.config.frozen), self._device)
+        encoder, frozen, device = self._encoder, self.config.frozen, self._device
+        vectors = FreshVectors(encoder, rows.tokens, layers_of(frozen), device) if encoder and frozen else None
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        return TokenStore(*read_by(self._model, self._vocabulary, rows), None, self._device, vectors, polarity)
+        return TokenStore(*read_by(self._model, self._vocabulary, rows), None, device, vectors, polarity)
 
 
 def encoder_of(

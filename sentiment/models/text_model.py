@@ -1,4 +1,7 @@
-"""What all models do with texts: read them, calibrated, and answer a check list. Loads no torch.
+"""What all models do with texts: read them, rate words by a lexicon, calibrate, answer a check list. Loads no torch.
+
+Lexicons: AFINN's values with negation are features of the baseline, and of networks; VADER's is a model that no run
+trains.
 
 Calibration: probabilities that mean what they say, by one temperature for each model of a run (Guo et al. 2017). The
 log-odds of a model's probabilities are divided by a temperature that is fitted on the validation tweets. They keep
@@ -13,20 +16,27 @@ to tell. They choose nothing: neither settings nor which model predicts.
 """
 
 import csv
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.metadata import distribution
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from sentiment.config import RunConfig
-from sentiment.console import visible
-from sentiment.data.text import TokenRows
+from sentiment.console import Progress, silent, visible
+from sentiment.data.corpus import Corpus
+from sentiment.data.text import FROWN, SMILE, TokenRows
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import THRESHOLD, CheckScore, Recommendation
+from sentiment.runs.records import BOTH, LEXICON, THRESHOLD, CheckScore, Recommendation
+from sentiment.runs.run_dir import TWEETS_FILE
 
 Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -99,8 +109,10 @@ class TextModel:
 class MeanModel(TextModel):
     """The mean of several models' probabilities, calibrated; it knows what any of them knows. All clean texts alike."""
 
-    def __init__(self, name: str, members: Sequence[TextModel], temperature: float = 1.0) -> None:
-        self.name, self.members, self.temperature = name, members, temperature
+    name = BOTH
+
+    def __init__(self, members: Sequence[TextModel], temperature: float) -> None:
+        self.members, self.temperature = members, temperature
         self.config, self.tokenize = members[0].config, members[0].tokenize
         self.sequential = any(member.sequential for member in members)
 
@@ -136,6 +148,130 @@ def described(array: Any) -> str:
     return f"{str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}"
 
 
+FEATURES = ("all", "positive", "negative", "negation")
+"""Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation."""
+
+_LISTS = ("AFINN-en-165.txt", "AFINN-emoticon-8.txt")
+_REACH = 3
+_TURNED = -0.74
+_BEFORE_BUT = 0.5
+_BOUND = 15.0
+_SCALE = 2.0
+_NEGATION = re.compile(
+    r".*n't|not?|never|none|nobody|nothing|neither|nor|nowhere|without|hardly|barely|can(no)?t|aint|"
+    r"(do|does|did|is|was|are|were|has|have|had|wo|would|could|should)nt",
+    re.IGNORECASE,
+)
+_ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
+_STRETCHED = re.compile(r"(.)\1{2,}")
+
+
+def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+    """`FEATURES` of each tweet, whatever the tweets around it. Shape (rows, 4)."""
+    values, negates, owners = _in_context(rows)
+    sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
+    columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+    """How positive each token is in its tweet, mostly from -2 to 2: for networks. Shape (tokens,)."""
+    return (_in_context(rows)[0] / _SCALE).astype(np.float32)
+
+
+def _in_context(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.NDArray[np.int64]]:
+    """Of each token its value in its tweet, whether it is a negation, and the tweet's row; all of shape (tokens,)."""
+    ids, owners = np.asarray(rows.token_ids), np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+
+    def where(holds: Callable[[str], object]) -> Flags:
+        return np.array([bool(holds(one)) for one in rows.types], bool)[ids]
+
+    negates, ends = where(_NEGATION.fullmatch), where(_ENDS_CLAUSE.fullmatch)
+    values = np.where(negates, 0.0, np.array([value_of(one) for one in rows.types], np.float64)[ids])
+    turned, reached = np.zeros(len(ids), bool), negates
+    for _ in range(_REACH):  # a negation reaches the next token of its tweet, unless that ends the clause
+        following = np.zeros(len(ids), bool)
+        following[1:] = reached[:-1] & (owners[1:] == owners[:-1]) & ~ends[1:]
+        turned, reached = turned | following, following
+    values[turned] *= _TURNED
+    contrasts = np.flatnonzero(where("but".__eq__))
+    last = np.full(rows.size, -1)
+    last[owners[contrasts]] = contrasts  # of several in a tweet the last one stays
+    values[np.arange(len(ids)) < last[owners]] *= _BEFORE_BUT
+    return values, negates, owners
+
+
+@cache
+def value_of(token: str) -> float:
+    """How positive a token is, from -5 to 5; 0 if nobody rated it.
+
+    A word that was stretched counts as it is spelt, an emoji as the words of its name in Unicode.
+    """
+    values = _word_values()
+    for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
+        if spelling in values:
+            return values[spelling]
+    if len(token) > 2 or token.isascii():  # an emoji may have a sign behind it that says how to draw it
+        return 0.0
+    words = re.split("[ -]", " ".join(unicodedata.name(one, "").lower() for one in token))
+    return max(-5.0, min(5.0, sum(values.get(word, 0.0) for word in words)))
+
+
+@cache
+def _word_values() -> dict[str, float]:
+    package = distribution("afinn")  # its lists are read, and none of its code is run
+    texts = (Path(str(package.locate_file(f"afinn/data/{name}"))).read_text(encoding="utf-8") for name in _LISTS)
+    pairs = (line.rsplit("\t", 1) for text in texts for line in text.splitlines())
+    rated = {word: float(value) for word, value in pairs}
+    return rated | {SMILE: rated[":)"], FROWN: rated[":("]}
+
+
+class LexiconModel(TextModel):
+    """Classifies texts by VADER's lexicon, which no run has trained, as they are, uncleaned."""
+
+    name = LEXICON
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config, self.tokenize = config, str.split
+
+    def read(self, rows: TokenRows) -> Reading:
+        """See `TextModel`; VADER too splits texts at white space."""
+        texts = [" ".join(tokens) for tokens in rows]
+        return Reading(lexicon_scores(texts), np.array(texts, object) != "")
+
+
+def lexicon_scores(texts: Iterable[str]) -> Probabilities:
+    """The compound score of each text, from [-1, 1] to [0, 1]: at least the threshold where it is not negative.
+
+    They are on the scale of probabilities, but none. Shape (texts,).
+    """
+    analyzer = _analyzer()
+    return np.array([(1 + analyzer.polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
+
+
+@cache
+def _analyzer() -> Any:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
+
+
+_CHUNK = 1000
+
+
+def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
+    """The scores of those rows of a corpus, NaN elsewhere. Shape (rows of the corpus,)."""
+    import pyarrow.parquet as pq
+
+    texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"]
+    scores = np.full(len(corpus.labels), np.nan, np.float32)
+    for first in range(0, len(rows), _CHUNK):
+        progress("rating tweets by VADER's lexicon", first, len(rows))
+        some = rows[first : first + _CHUNK]
+        scores[some] = lexicon_scores(texts[row].as_py() for row in some)
+    return scores
+
+
 _SMALLEST = 1e-12
 _LARGEST = 20.0  # temperature; the smallest is 1 / 20
 _DIGITS = 4
@@ -148,7 +284,6 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
     validation tweets are right, the loss would otherwise have no minimum. Both have shape (n,).
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import expit, logit
 
     odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
     positive = int((labels == 1).sum())
@@ -164,8 +299,6 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
     """The probabilities with their log-odds divided by the temperature."""
-    from scipy.special import expit, logit
-
     found: Probabilities = expit(logit(probabilities) / temperature)
     return found
 

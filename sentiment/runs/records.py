@@ -267,6 +267,8 @@ class Result(FileRecord):
         recommended: what is most accurate on the validation part.
         temperatures: what the log-odds of each model are divided by, fitted on the validation part; all scores are
             measured so.
+        only_label: the one that the network gives every validation tweet, so that it has learned nothing; None where it
+            gives both.
         check_list: by the names of the four models, then by capability; it chooses nothing.
         mixture: the learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are
             mixed.
@@ -286,6 +288,7 @@ class Result(FileRecord):
     lexicon: dict[Part, Metrics]
     recommended: Recommendation
     temperatures: dict[Recommendation, Annotated[float, Field(gt=0)]]
+    only_label: Annotated[int, Field(ge=0, le=1)] | None = None
     check_list: dict[str, dict[str, CheckScore]]
     baseline_settings: dict[str, Any]
     overfit: Overfit

@@ -29,8 +29,8 @@ from sentiment.models.classifier import (
     predict,
     sketch_classifier,
 )
-from sentiment.models.lexicon import LexiconModel
 from sentiment.models.text_model import (
+    LexiconModel,
     MeanModel,
     Probabilities,
     TextModel,
@@ -42,9 +42,9 @@ from sentiment.models.text_model import (
 from sentiment.runs.attempts import AttemptFolder, ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import (
-    BOTH,
     MODEL_NAMES,
     PREDICTION_COLUMNS,
+    THRESHOLD,
     EncoderRecord,
     Metrics,
     Part,
@@ -256,8 +256,9 @@ def _result(
     computing = embedding if isinstance(embedding, FineTuned) else encoder_of(run.config, encoder, run.results, cpu)
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
-    both = MeanModel(BOTH, [network, baseline], temperatures["both"])
+    both = MeanModel([network, baseline], temperatures["both"])
     models: list[TextModel] = [network, baseline, both, LexiconModel(run.config)]
+    positive = {bool(one) for one in scores["validation"]["network"] >= THRESHOLD}
     hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file
     return Result(
         run_id=run.config.run_id,
@@ -272,6 +273,7 @@ def _result(
         lexicon={part: measure(labels[part], said) for part, said in lexicon.items()},
         recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
         temperatures=temperatures,
+        only_label=int(positive.pop()) if len(positive) == 1 else None,
         check_list={model.name: check(model) for model in models},
         baseline_settings=baselines.settings,
         overfit=judge_overfit(

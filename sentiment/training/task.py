@@ -16,8 +16,7 @@ from sentiment.data.text import TokenRows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import share_of_rate
 from sentiment.models.classifier import Classifier, predict, read_by
-from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Probabilities
+from sentiment.models.text_model import Probabilities, token_polarity
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
 
 

@@ -17,8 +17,7 @@ from sentiment.encoders import transformer
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.export import model_card, write_archive
-from sentiment.inference.stored import load_model, open_model
+from sentiment.inference.stored import load_model, model_card, open_model, stored_run, write_archive
 from sentiment.runs.run_dir import Results, RunDir
 from tests.encoders.tiny import tiny_bert
 from tests.small_runs import Experiment, StopWhen, small_config
@@ -64,7 +63,7 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said - stored["score"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
-    write_archive(run.run_dir, tmp_path / "model.zip")
+    write_archive(stored_run(run.run_dir), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(model.parent)

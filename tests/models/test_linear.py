@@ -135,7 +135,9 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     present = counter.counts(texts, model.keys) > 0
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    values = model.features(counter, texts)  # what a lexicon says stands there once
+    values = fitting.features(
+        model.keys, model.idf, counter.counts(texts, model.keys), texts
+    )  # what a lexicon says stands there once
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
     np.testing.assert_allclose(model.read(texts).probabilities, expected[:, 1], atol=1e-3)

@@ -66,7 +66,7 @@ def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tm
     [
         (TRAINER, True),
         ("sentiment/data/text.py", True),
-        ("sentiment/inference/terminal.py", False),
+        ("sentiment/inference/predict.py", False),
         ("sentiment/inference/stored.py", False),
         ("sentiment/tracking.py", False),
         ("jobs/session.py", False),
