@@ -68,7 +68,7 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(model.parent)
     assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
-    assert "`./bert`, which is not in the file; licence: not known" in model_card(run.run_dir)
+    assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir))
 
 
 def test_a_second_run_encodes_nothing(
