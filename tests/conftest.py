@@ -26,7 +26,7 @@ from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makerepor
 from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
 
 # How long an example takes depends on what else the machine does. The same examples each time, so that a test judges a
-# change by what it changes; `python -m tests.fuzz 5` looks for others.
+# change by what it changes; `FUZZ=2000 pytest tests/test_fuzz.py` looks for others.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -165,21 +166,21 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path) -> None:
     manifest = _content(file, CONFIG)
     odd: tuple[Any, ...] = (None, math.nan, -1, 1e300, "../../x", "\x1b[31m\n\u202e", [[]], {})
-    refused_lines = 0
-    for number, (place, value) in enumerate((place, one) for place in _places(json.loads(manifest)) for one in odd):
+    rng, told = random.Random(0), 0
+    for number, place in enumerate(_places(json.loads(manifest))):
         values = json.loads(manifest)
         holder = values
         for key in place[:-1]:
             holder = holder[key]
-        holder[place[-1]] = value
+        holder[place[-1]] = rng.choice(odd)
         if number % 7 == 0:
             del holder[place[-1]]
         path = _changed(file, {CONFIG: json.dumps(values).encode()})
         if isinstance(_outcome(path, "both"), str):
-            refused_lines += 1
+            told += 1
         else:
             assert invoke("predict", path, "lovely").exit_code == 0
-    assert refused_lines > 500
+    assert told > 60
 
 
 def test_a_file_of_another_schema_version_is_refused_though_all_else_fits(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tools of the tests: mutants, invented files, benchmarks, forked processes, the option that forbids skips."""
+"""The tools of the tests: mutants, benchmarks, forked processes, the option that forbids skips."""
 
 import os
 import signal
@@ -12,7 +12,6 @@ import torch
 
 from sentiment.training.trainer import hardware_kind
 from tests.benchmarks import bench_data
-from tests.fuzz import READERS, read_invented
 from tests.limits import wait_for
 from tests.mutants import Mutant, read_mutants
 from tests.processes import run_python, start_python
@@ -32,11 +31,6 @@ def test_mutant_changes_one_place_and_its_tests_are_there(mutant: Mutant) -> Non
 
 def test_mutants_have_names_of_their_own() -> None:
     assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS)
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_reader_refuses_what_it_cannot_read(name: str) -> None:
-    assert read_invented(name, seed=0, examples=25) >= 20
 
 
 @pytest.fixture(autouse=True)
