@@ -1,7 +1,13 @@
-"""The invented study that gold files and the browser see: every section, and runs in every state."""
+"""The invented study that the expected report and the browser see: every section, and runs in every state.
+
+`python -m tests.report.studies` writes the expected report anew.
+"""
 
 import json
+import re
+import tempfile
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from sentiment.config import RunConfig
@@ -10,6 +16,13 @@ from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
+EXPECTED = Path(__file__).with_name("report.md")
+# What changes for other reasons than the report.
+_SCRUBBED = (
+    (r"(s[0-9]+)-[0-9a-f]{8}\b", r"\1-HASH"),
+    (r"\b[0-9a-f]{12}\b", "FINGERPRINT"),
+    (r"(sentiment-grids |sentiment_grids-)[0-9][^-,\s]*", r"\1VERSION"),
+)
 LABELS: list[int | None] = [100, 200, None]
 RATES, DROPOUTS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003], [0.0, 0.1, 0.2, 0.3, 0.4]
 
@@ -138,3 +151,15 @@ def _pause(study: Study, config: RunConfig, epochs: int | None) -> None:
     rows = [row for row in run_dir.read_metrics() if row["epoch"] <= epochs]
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run_dir.write_record(new_record(config, attempts=[attempt(reason="paused", last_step=10 * epochs)]))
+
+
+def scrubbed(text: str) -> str:
+    for pattern, replacement in _SCRUBBED:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        study = write_study(Results(Path(folder) / "results"))
+        EXPECTED.write_text(scrubbed(study.report(Path(folder) / "report")), encoding="utf-8")

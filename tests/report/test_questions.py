@@ -111,9 +111,9 @@ def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseli
             assert point.gap.value == pytest.approx(point.net.value - point.baseline.value)
             assert (point.gap.q or 0) >= (point.gap.p or 1)
     assert (curves[None].pays_from, curves["word2vec"].pays_from) == (None, 1)
-    assert "is shown to be worse than the linear baseline even with 20 labels" in curves[None].sentence
-    assert "beats the linear baseline from" in curves["word2vec"].sentence
-    assert "not shown with 20 labels" in curves["word2vec"].sentence
+    assert "is shown to be worse than the linear baseline even with 400 labels" in curves[None].sentence
+    assert "beats the linear baseline from 200 labels" in curves["word2vec"].sentence
+    assert "not shown with 100 labels" in curves["word2vec"].sentence
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseli
 def test_a_net_that_is_not_better_with_the_most_labels_does_not_pay(study: Study, skills: Any, said: str) -> None:
     curve = _curves(_label_study(study, skills))[None]
     assert curve.pays_from is None
-    assert f"{said} the linear baseline even with 20 labels" in curve.sentence
+    assert f"{said} the linear baseline even with 400 labels" in curve.sentence
 
 
 def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(labelled: Study) -> None:

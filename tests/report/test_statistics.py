@@ -30,7 +30,6 @@ def test_mcnemar_on_agrestis_approval_ratings() -> None:
     test = statistics.mcnemar(after, before)
     assert test.value == pytest.approx(-0.04)
     assert (test.low, test.high) == pytest.approx((-0.06, -0.02), abs=0.002)
-    assert test.p is not None
     assert test.p == pytest.approx(3.7e-5, rel=0.1)
     assert (test.discordant, test.n) == ((86, 150), 1600)
 
@@ -40,22 +39,13 @@ def test_interval_of_mcnemar_excludes_zero_just_where_the_test_rejects() -> None
     assert (same.value, same.low, same.high, same.p) == (0.0, None, None, 1.0)
     for only_first in range(21):
         test = statistics.mcnemar(*_flags((True, False, only_first), (False, True, 20 - only_first), (True, True, 9)))
-        assert test.p is not None
-        assert test.low is not None
-        assert test.high is not None
-        assert (test.low > 0 or test.high < 0) == (test.p < 0.05), only_first
+        assert ((test.low or 0) > 0 or (test.high or 0) < 0) == ((test.p or 0) < 0.05), only_first
 
 
 def test_correction_keeps_the_four_of_benjamini_and_hochberg() -> None:
     found = statistics.corrected([statistics.Difference(0.1, None, None, 9, p) for p in FIFTEEN])
     assert [one.is_shown for one in found] == [True] * 4 + [False] * 11
     assert statistics.corrected([]) == []
-
-
-def _width(one: statistics.Estimate) -> float:
-    assert one.low is not None
-    assert one.high is not None
-    return one.high - one.low
 
 
 def _seeds(rng: np.random.Generator, seeds: int, share: float, n: int = 200) -> statistics.Flags:
@@ -76,8 +66,7 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
         half = math.sqrt(sum(stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
         assert found.parts == tuple(map(pytest.approx, parts))
         assert found.high == min(found.value + half, 1.0)
-        assert found.p is not None
-        squared = sum(stats.t.isf(found.p / 2, freedom) ** 2 * part for part, freedom in parts)
+        squared = sum(stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
         assert squared == pytest.approx(0.25**2)
 
 
@@ -153,7 +142,7 @@ def test_a_family_counts_claims_that_might_have_been_made() -> None:
     alone, among = compare(pairs), compare(pairs, family=30)
     for one, other in zip(alone, among, strict=True):
         assert other.q == pytest.approx(min(10 * (one.q or 0), 1.0))
-        assert _width(other) > _width(one)
+        assert (other.high or 0) - (other.low or 0) > (one.high or 0) - (one.low or 0)
 
 
 def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:

@@ -13,9 +13,10 @@ from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirrored
 from tests.jobs.submitted import a_plan
+from tests.limits import wait_for
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, TrackedRun, wait_until
+from tests.tracking.tracked_run import GRID, TrackedRun
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     online = completed(tracking__wandb="online", seed=2)
     waiting.run_dir.result_file.unlink()
     with mirrored(online.run_dir, online.config.tracking, online.said.append):
-        wait_until((online.run_dir.wandb_dir / "lock").exists)
+        wait_for((online.run_dir.wandb_dir / "lock").exists, "W&B")
         code, output = online.sync(GRID)
     assert code == 0, output
     assert "already copies to W&B" in output
@@ -116,7 +117,7 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
 def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server: StubServer) -> None:
     server.hangs.set()
     with waiting.start_sync(GRID) as uploading:
-        wait_until(lambda: waiting.copying_processes)
+        wait_for(lambda: waiting.copying_processes, "W&B")
         uploading.send_signal(signal.SIGINT)
         output, _ = uploading.communicate()
     assert (uploading.returncode, output) == (130, "")

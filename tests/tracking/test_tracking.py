@@ -15,10 +15,11 @@ from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import identity_of, wandb_mode
 from tests.conftest import MakeExperiment
+from tests.limits import wait_for
 from tests.small_runs import Digest, StopWhen, digest_of
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, ReplayedRun, wait_until, wandb_service
+from tests.tracking.tracked_run import GRID, ReplayedRun, wandb_service
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
         replayed.wait_for_copy(2)
         os.kill(wandb_service(replayed.copying_process), signal.SIGTERM)  # as at a preemption
         replayed.log(9)
-        wait_until(lambda: not replayed.copying_processes)
+        wait_for(lambda: not replayed.copying_processes, "W&B")
     assert len(replayed.said) == 1
     replayed.log(7)
     with replayed.mirrored():
@@ -113,7 +114,7 @@ def test_rows_that_are_computed_again_after_a_kill_are_sent_once(
     replayed.log(0)
     with replayed.mirrored():
         replayed.log(8)
-        wait_until(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8)
+        wait_for(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8, "W&B")
         os.kill(replayed.copying_process, signal.SIGKILL)
     replayed.log(3)
     with replayed.mirrored():
@@ -206,7 +207,7 @@ def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
 
     def vanish(asked: int) -> bool:
         if asked == 20:
-            wait_until(lambda: server.runs)
+            wait_for(lambda: server.runs, "W&B")
             server.hangs.set()
         return False
 
@@ -217,7 +218,7 @@ def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
     assert len(stored.history) < len(unlucky.run_dir.read_metrics())
     for pid in unlucky.copying_processes:  # as Slurm does at the end of a job
         os.kill(pid, 9)
-    wait_until(lambda: not unlucky.copying_processes)
+    wait_for(lambda: not unlucky.copying_processes, "W&B")
     server.hangs.clear()
     server.released.set()
     code, output = unlucky.sync()

@@ -4,8 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from sentiment.config_file import dotted
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import mirrored
+from tests.limits import wait_for
 from tests.processes import Forked, start_python
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
@@ -75,7 +74,7 @@ class ReplayedRun(TrackedRun):
             shutil.copy(getattr(trained, name), getattr(self.run_dir, name))
 
     def wait_for_copy(self, number: int) -> None:
-        wait_until(lambda: sum(b"loss" in file.read_bytes() for file in self.offline_files) == number)
+        wait_for(lambda: sum(b"loss" in one.read_bytes() for one in self.offline_files) == number, "rows in files")
 
     @property
     def copying_process(self) -> int:
@@ -100,13 +99,6 @@ def wandb_service(pid: int) -> int:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     (service,) = [child for child in children if b"wandb-core" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return int(service)
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
 
 
 def _history(file: Path) -> list[dict[str, Any]]:
