@@ -72,12 +72,13 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
-    """The values of each parameter that differs between runs, and what all runs have in common."""
+    """The values of each parameter that differs between runs or does something in some, and what all have in common."""
     values: dict[str, dict[str, None]] = defaultdict(dict)
+    names = Counter(name for run in plan.runs for name in run.parameters)
     for run in plan.runs:
         for name, value in run.parameters.items():
             values[name][_text(value)] = None
-    varied = {name: list(found) for name, found in values.items() if len(found) > 1}
+    varied = {name: list(found) for name, found in values.items() if len(found) > 1 or names[name] < len(plan.runs)}
     told = {name: ", ".join(found[:_MOST]) for name, found in varied.items()}
     more = {name: f" and {len(found) - _MOST:,} more" for name, found in varied.items() if len(found) > _MOST}
     yield from _few([f"  {name}: {few}{more.get(name, '')}" for name, few in told.items()], "parameters")

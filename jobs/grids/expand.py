@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -41,19 +42,20 @@ class Base:
 
 
 def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
-    """The base run, or the runs of a finished grid that take its place; and a line for each that was left out.
+    """The base runs, or the runs of a finished grid that take their place; and a line for each that was left out.
 
     A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out; of the
     best also those that differ from it in the seed alone, since a mean over the other seeds would be biased.
 
     Raises:
-        ConfigError: the file in the grid's `command` is missing or is no YAML.
+        ConfigError: the file in the grid's `command`, or a further one, is missing or is no YAML.
         UsageError: the other grid is not planned or not finished, or none of its runs is wanted.
         RunDirError: a run of the other grid cannot be read.
     """
     wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
     if wanted is None:
-        return [Base(str(sweep.base_file), file_values, file_values, {})], []
+        others = [Base(file, read_yaml(Path(file)), file_values, {}) for file in sweep.controller.files]
+        return [Base(str(sweep.base_file), file_values, file_values, {}), *others], []
     what = f"grid {sweep.name!r} starts from runs of grid {wanted.grid!r}"
     plan = results.read_grid(wanted.grid)
     if plan is None:

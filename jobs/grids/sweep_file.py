@@ -256,7 +256,8 @@ class Controller(Section):
         type: for W&B.
         seed: of the draw, with method `random`, and of the suggestions, with `bayes`.
         rounds, per_round: with method `bayes`: how many rounds, and how many trials each has at the same time.
-        base: None lets all runs start from the file that `command` names.
+        base: None lets all runs start from the file that `command` names, and from each of `files`.
+        files: of further runs, each with sections of its own: what cannot be said by the values of one field each.
     """
 
     type: Literal["cloud"] = "cloud"
@@ -264,6 +265,7 @@ class Controller(Section):
     rounds: _Runs | None = None
     per_round: _Runs | None = None
     base: BaseRuns | None = None
+    files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class SweepFile(Section):
@@ -313,11 +315,14 @@ class SweepFile(Section):
 
     @model_validator(mode="after")
     def _early_end_can_be_decided(self) -> Self:
-        if self.method == "bayes" and (self.controller.base or self.early_terminate):
+        controller = self.controller
+        if self.method == "bayes" and (controller.base or controller.files or self.early_terminate):
             raise ValueError(
                 "method bayes goes neither with early_terminate, since scores after different epochs do not compare, "
-                "nor with controller.base"
+                "nor with controller.base or controller.files"
             )
+        if controller.base and controller.files:
+            raise ValueError("controller.base and controller.files are both set; runs start from one of them")
         part = self.metric.name.partition("/")[0]
         if self.early_terminate and part not in ("train", "validation"):
             raise ValueError(

@@ -264,8 +264,9 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     name = f"encoder {config.model!r}"
     folder = named_path(config.model) if config.is_folder else _folder(config, models)
     if not (folder / "config.json").is_file():
+        one = "NAME" if config.is_folder else f"{config.model} --revision {config.revision}"
         raise EncoderError(
-            f"{name}: {folder} holds no model. `sentiment prepare encoder NAME` fetches one of the Hugging Face Hub, "
+            f"{name}: {folder} holds no model. `sentiment prepare encoder {one}` fetches one of the Hugging Face Hub, "
             "on a machine with access to the internet; a folder with one is written ./FOLDER"
         )
     names = sorted(path.name for path in folder.iterdir() if _is_read(path.name))

@@ -63,7 +63,7 @@ IN_FOLDS = {
     "BiLSTM on the encoder's tokens": ("encoder", {"encoder.use": "tokens", "model.kind": "rnn", "model.dropout": 0.3}),
     "feed-forward on its tweets": ("encoder", {"model.kind": "feed_forward", "training.learning_rate": 0.001}),
     "linear on its tweets": ("encoder", {}),
-    "fine-tuned": ("finetuned", {}),
+    "fine-tuned for two epochs": ("finetuned", {"training.epochs": 2}),
 }
 
 Changes = dict[str, Any]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jobs.grids.expand import Base, expand
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
 from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
+from sentiment.config import EmbeddingConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import ConfigError, DataError, DivergedError, MemoryExhaustedError, UsageError
 from sentiment.runs.records import PlannedRun, Result
@@ -264,6 +265,23 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
         assert run.parameters["model.dropout"] == config.model.dropout
     assert grid.plan.parameters["model.hidden_size"] == [5]
     assert grid.plan.parameters["training.clip"] == [1.0, 0.1]
+
+
+def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Results) -> None:
+    other = write_yaml(base.with_name("other.yaml"), {"elmo": {"model": "tiny"}, "training": {"epochs": 2}})
+    changes = {"controller": {"type": "cloud", "files": [str(other)]}}
+    grid = expand_grid(write_grid(base, {"seed": [1, 2]}, **changes), results)
+    assert [(config.seed, bool(config.elmo)) for config in grid.configs] == [
+        (1, False),
+        (2, False),
+        (1, True),
+        (2, True),
+    ]
+    assert grid.configs[2].embedding == EmbeddingConfig()
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        assert resolve(read_yaml(base), run.parameters, "the test").run_id == run.run_id == config.run_id
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
+        expand_grid(write_grid(base, {"seed": [1, 2]}, controller={"files": ["none.yaml"]}), results)
 
 
 def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, results: Results, like: Result) -> None:
