@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError
@@ -19,8 +19,6 @@ from sentiment.files import read_named, shipped_file
 
 _MOST_BYTES = 100_000
 _MOST_NODES = 100_000
-_DEEPEST = 50
-_TOO_DEEP = f"is nested deeper than {_DEEPEST} levels, or an anchor refers to itself"
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -129,10 +127,11 @@ def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
         root = reader.compose(text)
         if root is None:
             return None
-        _check_size(root, place)
+        if next(islice(_nodes(root), _MOST_NODES, None), None):
+            raise ConfigError(f"{place}: has more than {_MOST_NODES:,} values, those that aliases stand for included")
         return reader.constructor.construct_document(root)
     except RecursionError:
-        raise ConfigError(f"{place}: {_TOO_DEEP}") from None
+        raise ConfigError(f"{place}: is nested too deep, or an anchor refers to itself") from None
     except (YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise ConfigError(f"{place}: is not valid YAML: {_yaml_problem(error)}") from None
 
@@ -145,24 +144,15 @@ def _yaml_problem(error: Exception) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
-def _check_size(root: Any, place: str) -> None:
-    """Refuse a document by its nodes, before aliases and merged mappings are followed, which can take for ever."""
-    waiting, count = [(root, 0)], 0
-    while waiting:
-        node, depth = waiting.pop()
-        count += 1
-        if depth > _DEEPEST:
-            raise ConfigError(f"{place}: {_TOO_DEEP}")
-        if count > _MOST_NODES:
-            raise ConfigError(f"{place}: has more than {_MOST_NODES:,} values, those that aliases stand for included")
-        if isinstance(node, MappingNode):
-            waiting += [(one, depth + 1) for pair in node.value for one in pair]
-        elif isinstance(node, SequenceNode):
-            waiting += [(one, depth + 1) for one in node.value]
+def _nodes(node: Any) -> Iterator[Any]:
+    """All values of a document, before aliases and merged mappings are followed, which can take for ever."""
+    yield node
+    for part in node.value if isinstance(node.value, list) else ():
+        for one in part if isinstance(part, tuple) else (part,):
+            yield from _nodes(one)
 
 
 def shortened(text: str, limit: int = 200) -> str:
-    """A text as messages quote it."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 

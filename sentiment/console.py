@@ -126,7 +126,6 @@ class Terminal:
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """Print a permanent line."""
         say(line)
 
     def progress(self, what: str, done: int, total: int | None) -> None:

@@ -125,7 +125,6 @@ def read_named(path: Path, most_bytes: int) -> bytes:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as `as_json` does."""
     write_atomically(path, as_json(value))
 
 
@@ -160,7 +159,6 @@ def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a regular file's bytes, read in blocks."""
     digest = hashlib.sha256()
     with open_named(path) as file:
         while block := file.read(_BLOCK):

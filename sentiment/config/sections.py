@@ -419,7 +419,6 @@ class ElmoConfig(Section):
 
     @property
     def cached(self) -> bool:
-        """Whether the vectors are computed once and stored."""
         return self.cache == "on" and self.backend == "own"
 
     @model_validator(mode="after")

@@ -96,8 +96,6 @@ NO_TOKEN = "left out: no token left"  # noqa: S105
 
 
 class PartCount(Record):
-    """The size of one part."""
-
     rows: int
     positive: int
 
@@ -186,7 +184,6 @@ class Corpus:
 
     @property
     def part_names(self) -> tuple[Part, ...]:
-        """Training, validation and test part, then further test sets by their names."""
         return (*PARTS, *self.report.tests)
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:

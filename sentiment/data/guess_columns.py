@@ -42,7 +42,6 @@ class TableColumn:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often each value occurs, without empty ones and outer blanks."""
         return Counter(value.strip() for value in self.values if value.strip())
 
     def can_hold(self, role: str) -> bool:
@@ -72,7 +71,6 @@ class Understanding:
     reasons: list[str]
 
     def told(self) -> list[str]:
-        """Lines that say what was guessed; none if nothing was."""
         return [f"{self.path.name}: {reason}" for reason in self.reasons if self.guessed]
 
     def preview(self) -> list[str]:
@@ -203,7 +201,6 @@ def known_pair(labels: Collection[str]) -> tuple[str, str] | None:
 
 
 def _meant_pair(path: Path, column: TableColumn) -> tuple[str, str]:
-    """The negative and the positive label of a table."""
     if pair := known_pair(column.counts):
         return pair
     values = {value.lower() for value in column.counts}

@@ -99,7 +99,6 @@ def form_of(path: Path) -> str:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file is compressed, by the end of its name."""
     return path.suffix.lower() == ".gz"
 
 
@@ -540,7 +539,6 @@ def as_text(value: Any) -> str:
 
 
 def why_no_text(value: object) -> str | None:
-    """Why a value is not the text of a tweet; None if it is."""
     if isinstance(value, str):
         return None if value.strip() else "empty text"
     return "empty text" if value is None else "text is not a string"
@@ -556,7 +554,6 @@ class CountedLines(Record):
     lines: list[int]
 
     def __str__(self) -> str:
-        """The lines, as in `line 3, 8, …`."""
         return f"line {', '.join(map(str, self.lines))}" + (", …" if self.count > len(self.lines) else "")
 
 
@@ -573,7 +570,6 @@ class RowCounter:
         return sum(map(len, self._lines.values()))
 
     def counted(self) -> dict[str, CountedLines]:
-        """The rows by reason, in the order in which the reasons were first met."""
         return {
             reason: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for reason, lines in self._lines.items()
         }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import chain
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -26,21 +27,16 @@ def tweet_patterns() -> tuple[Any, Any]:
     Its module is imported without its packages, which import scikit-learn, SciPy and pandas; afterwards they are as if
     never imported.
     """
-    added: set[str] = set()
-    if "nltk" not in sys.modules:
-        spec = importlib.util.find_spec("nltk")
-        for folder in (spec and spec.submodule_search_locations) or ():
-            for name, place in (("nltk", folder), ("nltk.tokenize", f"{folder}/tokenize")):
-                sys.modules[name] = ModuleType(name)
-                sys.modules[name].__path__ = [place]
-        added = {"nltk"}
-    try:
-        # Not the tokenizer's method `tokenize`, which always unescapes HTML.
-        casual = importlib.import_module("nltk.tokenize.casual")
-        return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
-    finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] in added]:
-            del sys.modules[name]
+    before, spec = {*sys.modules}, importlib.util.find_spec("nltk")
+    if spec and spec.origin and "nltk" not in before:
+        for name in ("nltk", "nltk.tokenize"):
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = [str(Path(spec.origin).parents[1].joinpath(*name.split(".")))]
+    # Not the tokenizer's method `tokenize`, which always unescapes HTML.
+    casual = importlib.import_module("nltk.tokenize.casual")
+    for name in {one for one in sys.modules if one.split(".")[0] == "nltk"} - before:
+        del sys.modules[name]
+    return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
 
 
 SMILE, FROWN, EMOTICON = "<smile>", "<frown>", "<emoticon>"
@@ -171,7 +167,6 @@ class Tokenizer:
         return self.split(self.prepare(text))
 
     def split(self, text: str) -> list[str]:
-        """The tokens of a prepared text."""
         if _ACROSS_BLANKS.search(text):
             return list(self.tokenize_whole(text))
         return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
@@ -185,7 +180,6 @@ class Tokenizer:
         return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _LONGEST_WORD else text
 
     def tokenize_whole(self, text: str) -> tuple[str, ...]:
-        """The tokens of a prepared text, which is not split at white space first."""
         return tuple(token for part in self._parts(text) if (token := self._finish(part)))
 
     def _parts(self, text: str) -> list[str]:
@@ -324,7 +318,6 @@ def key_of(form: str) -> int:
 
 
 def author_key(form: str) -> int:
-    """The same for the form of an author; UNKNOWN if it is empty."""
     return key_of(form) if form else UNKNOWN
 
 

@@ -336,7 +336,6 @@ def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
 
 
 def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
-    """All that decides the vectors a run learns; unlabelled files are known by their content."""
     settings = config.vectors or VectorsConfig()
     files = zip(_files(settings), settings.unlabelled, strict=True)
     return {

@@ -91,7 +91,6 @@ def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder
 
 
 def layers_of(config: Frozen) -> tuple[str, ...]:
-    """What a classifier reads."""
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
@@ -126,7 +125,6 @@ class VectorCache:
 
     @cached_property
     def tweet_spans(self) -> list[Span]:
-        """The range of tweets in each shard of a layer."""
         return shard_spans(self._corpus.offsets)
 
     def spans(self, layer: str) -> list[Span]:
@@ -147,7 +145,6 @@ class VectorCache:
         return starts, self._corpus.offsets[tweets + 1] - starts
 
     def types_of(self, tokens: Rows) -> Rows:
-        """The types of some tokens."""
         return np.asarray(self._corpus.token_ids[tokens], np.int64)
 
     def shard_file(self, layer: str, shard: int) -> Path:
@@ -157,7 +154,6 @@ class VectorCache:
         return [self.shard_file(layer, shard) for shard in range(len(self.spans(layer)))]
 
     def missing(self, layer: str) -> list[int]:
-        """Numbers of the shards of a layer that are not there."""
         return [shard for shard, path in enumerate(self._shard_files(layer)) if not path.exists()]
 
     def is_complete(self, layers: Collection[str]) -> bool:
@@ -298,14 +294,12 @@ def _stored(layer: str) -> np.dtype[Any]:
 
 
 def _shard_bytes(shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-    """The size of a shard's file: numpy's header, the values and the seal."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": dtype.str, "fortran_order": False, "shape": shape})
     return header.tell() + shape[0] * shape[1] * dtype.itemsize + _SEAL_BYTES
 
 
 def _is_sealed(content: bytes) -> bool:
-    """Whether the content of a shard is as it was written."""
     whole = memoryview(content)
     return hashlib.sha256(whole[:-_SEAL_BYTES]).digest() == whole[-_SEAL_BYTES:]
 
@@ -392,7 +386,6 @@ class CachedVectors:
         }
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """Each layer of these rows of the corpus, as `TweetVectors.gather`."""
         found = {}
         for name, layer in self._layers.items():
             starts, counts = self._cache.rows_of(name, rows)
@@ -439,7 +432,6 @@ class FreshVectors:
         self._encoder, self.tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        """Each layer of the tweets in these rows, as `TweetVectors.gather`."""
         tweets = [self.tokens_of(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
         encoded = self._encoder.encode(tweets, self._layers)

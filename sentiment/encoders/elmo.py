@@ -340,7 +340,6 @@ class LstmLayer:
 
 
 def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
-    """(tweets,): the row of each tweet's last step."""
     sizes, places = torch.tensor(step_sizes), torch.arange(step_sizes[0])
     last_step = torch.searchsorted(-sizes, -places, right=False) - 1
     return ((sizes.cumsum(0) - sizes)[last_step] + places).to(device)
@@ -500,7 +499,6 @@ class ElmoEncoder:
         return vectors
 
     def _encode_batch(self, batch: PackedBatch, type_vectors: torch.Tensor, found: Mapping[str, torch.Tensor]) -> None:
-        """Compute the LSTM layers of a batch and put them into `found`."""
         target = self._placed(batch.tokens)
         depth = 2 if "top" in found else 1
         for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):

@@ -147,7 +147,6 @@ class ElmoOptions(_Part):
 
 
 def cell_group(direction: int, layer: int) -> str:
-    """The HDF5 group of one layer's weights in one direction."""
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
 
 
@@ -273,7 +272,6 @@ SIZES = {
 
 
 def options_bytes(options: ElmoOptions) -> bytes:
-    """The content of `options.json`."""
     return json.dumps(options.model_dump(), indent=2).encode() + b"\n"
 
 

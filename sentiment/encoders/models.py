@@ -146,7 +146,6 @@ def encoder_record(name: str, model: Files) -> EncoderRecord:
 
 
 def published_files(name: str) -> tuple[str, str]:
-    """The names of a published model's files: options and weights."""
     return f"elmo_{PUBLISHED[name]}_{OPTIONS_FILE}", f"elmo_{PUBLISHED[name]}_{WEIGHTS_FILE}"
 
 
@@ -363,11 +362,9 @@ class PretrainedDir(RunDir):
 
     @property
     def completed(self) -> bool:
-        """Whether the model is complete."""
         return self.card_file.exists()
 
     def read_card(self) -> PretrainedCard | None:
-        """The card; None unless the model is complete."""
         return read_record(self.card_file, PretrainedCard)
 
 

@@ -64,7 +64,6 @@ class Transformer:
 
     @property
     def vector_size(self) -> int:
-        """Values per token, or per tweet."""
         size: int = self.network.config.hidden_size
         return size
 

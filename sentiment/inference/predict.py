@@ -232,12 +232,10 @@ def _added_names(header: Sequence[str]) -> list[str]:
 
 
 def answer_fields(said: Answer | None) -> list[str]:
-    """The added columns as text; both are empty where there is no prediction."""
     return [said[0], f"{said[1]:.{_DIGITS}f}"] if said else ["", ""]
 
 
 def answer_values(said: Answer | None) -> tuple[str | None, float | None]:
-    """The same for forms that have numbers and nothing."""
     return (said[0], round(said[1], _DIGITS)) if said else (None, None)
 
 
