@@ -32,6 +32,7 @@ _EXTRAS = {
     "huggingface_hub": ("hub", "fetching pretrained encoders"),
     "transformers": ("hub", "pretrained encoders"),
     "gensim": ("vectors", "learning word vectors"),
+    "openpyxl": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
 _LONGEST_MESSAGE = 10_000  # one that quotes a whole file helps nobody

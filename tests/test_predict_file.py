@@ -300,7 +300,7 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: T
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]
     for text in ("so\0awful", "long " * 7_000):
-        with pytest.raises(DataError, match=r"out\.xlsx: a cell of a workbook cannot hold '.*; write \.csv"):
+        with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row 2; write \.csv"):
             _to(network, write("odd.jsonl", json.dumps({"text": text})), "out.xlsx")
 
 

@@ -9,7 +9,6 @@ like rows, since a stray quote would have swallowed them. TSV knows no quotes: a
 import codecs
 import csv
 import gzip
-import importlib.util
 import json
 import math
 import re
@@ -421,17 +420,11 @@ def _open_parquet(path: Path) -> OpenedTable:
     return OpenedTable("parquet", names, read)
 
 
-def need_openpyxl(path: Path) -> None:
-    """Refuse a workbook where pandas cannot read or write it."""
-    if importlib.util.find_spec("openpyxl") is None:
-        raise DataError(f"{path}: a workbook needs openpyxl, `pip install openpyxl`; or save the table as CSV")
-
-
 def _workbook_rows(path: Path) -> list[TableRecord]:
     """The rows of the first sheet, which pandas reads as a whole."""
+    import openpyxl  # noqa: F401 - which pandas needs, whose own error would be none of a missing module
     import pandas as pd
 
-    need_openpyxl(path)
     with translated_errors(path), open_named(path) as file:
         try:
             rows = pd.read_excel(file, header=None, dtype=object, na_filter=False, engine="openpyxl").to_numpy()

@@ -34,7 +34,6 @@ from sentiment.data.text import Tokenizer, TokenRows, TweetForms, author_form, a
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Count, Record
 from sentiment.runs.run_dir import Results
 
 # The index after the end of a short tweet in a batch.
@@ -212,29 +211,17 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 # --- text to learn from ---------------------------------------------------------------------------------------------
 
 _EVERY = 10_000
+# What became of the tweets of an unlabelled file: used; left out since the validation or a test part has the same tweet
+# or another one of the author, or since the training part or an earlier line has it; unreadable, or without any token.
 _COUNTED = ("used", "held_out", "repeated", "refused")
+TextCount = dict[str, int]
 
 
-class TextCount(Record):
-    """What became of the tweets of one unlabelled file.
-
-    Attributes:
-        held_out: left out since the validation or a test part has the same tweet, or another one of the author.
-        repeated: left out since the training part or an earlier line has it.
-        refused: not readable, or without any token.
-    """
-
-    read: Count
-    used: Count
-    held_out: Count
-    repeated: Count
-    refused: Count
-
-    def render(self) -> str:
-        return (
-            f"{self.used:,} of {self.read:,} tweets, without {self.held_out:,} of validation or test or of their "
-            f"authors, {self.repeated:,} repeated and {self.refused:,} empty ones"
-        )
+def render_count(count: TextCount) -> str:
+    return (
+        "{used:,} of {read:,} tweets, without {held_out:,} of validation or test or of their authors, {repeated:,} "
+        "repeated and {refused:,} empty ones"
+    ).format(**count)
 
 
 def whole_training_part(config: DataConfig) -> DataConfig:
@@ -302,9 +289,9 @@ def gather_text(
                 lengths.append(len(tokens))
                 token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
             count[what] += 1
-        counts[file.name] = TextCount(read=count.total(), **{name: count[name] for name in _COUNTED})
+        counts[file.name] = {"read": count.total()} | {name: count[name] for name in _COUNTED}
         if not count["used"]:
-            raise DataError(f"{file.name}: no text of it can be used: {counts[file.name].render()}")
+            raise DataError(f"{file.name}: no text of it can be used: {render_count(counts[file.name])}")
     of_corpus = corpus.token_ids[np.repeat(trained, corpus.lengths())]
     all_lengths = np.concatenate([corpus.lengths()[trained], np.array(lengths, np.int64)])
     offsets = np.concatenate([[0], np.cumsum(all_lengths)])
@@ -386,13 +373,13 @@ def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progr
     settings = config.vectors or VectorsConfig()
     text, counts = gather_text(corpus, config.data.text, _files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    record = {"text": {name: count.model_dump() for name, count in counts.items()}}
+    record = {"text": counts}
     write_json(path.with_name(RECORD), _identity(config, results) | record)
     write_vectors(path, types, vectors)  # last, since the file completes them
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
         f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}: their text alone",
-        *(f"  {name}: {count.render()}" for name, count in counts.items()),
+        *(f"  {name}: {render_count(count)}" for name, count in counts.items()),
         f"  in {path}",
     ]
 

@@ -10,7 +10,6 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,8 +73,7 @@ class ReferenceElmo:
 def allennlp_elmo() -> ModuleType:
     """The module `allennlp.modules.elmo` with `Elmo`, `ScalarMix` and `batch_to_ids`.
 
-    `batch_to_ids` is replaced by one that needs no other part of allennlp; its ids are those of allennlp's own
-    `ELMoCharacterMapper`.
+    `batch_to_ids` is ours, which needs no other part of allennlp.
 
     Raises:
         EncoderError: allennlp is not installed.
@@ -93,17 +91,8 @@ def allennlp_elmo() -> ModuleType:
         # Archived files are not mended any more, so a warning about them helps nobody.
         warnings.simplefilter("ignore")
         module = importlib.import_module("allennlp.modules.elmo")
-    vars(module)["batch_to_ids"] = partial(_batch_to_ids, module.ELMoCharacterMapper())
+    vars(module)["batch_to_ids"] = batch_to_ids
     return module
-
-
-def _batch_to_ids(mapper: Any, batch: Sequence[Sequence[str]]) -> torch.Tensor:
-    """(sentences, tokens of the longest, 50) of int64."""
-    ids = torch.zeros(len(batch), max(map(len, batch), default=0), mapper.max_word_length, dtype=torch.long)
-    for row, sentence in enumerate(batch):
-        for column, token in enumerate(sentence):
-            ids[row, column] = torch.tensor(mapper.convert_word_to_char_ids(token))
-    return ids
 
 
 class _StandIn:

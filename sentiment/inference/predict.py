@@ -5,6 +5,7 @@ Loads no torch, which predicting by the baseline does without.
 
 import csv
 import gzip
+import importlib
 import io
 import json
 import re
@@ -39,7 +40,6 @@ from sentiment.data.tables import (
     form_of,
     has_header,
     is_packed,
-    need_openpyxl,
     open_table,
     why_no_text,
 )
@@ -207,19 +207,14 @@ WriteRow = Callable[[TableRecord, Answer | None], object]
 ADDED = ("label", "probability")  # the columns that are added to those of the input; see `_added_names`
 
 _FORMS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
-_VALID = f"the name does not say a form to write; valid endings: {ENDINGS}"
 _DIGITS = 6
 
 
 def _written_form(target: Path) -> str:
-    form = ""
     with suppress(DataError):
-        form = form_of(target) if target.suffix else "csv"
-    if form not in _FORMS:
-        raise UsageError(f"{target}: {_VALID}")
-    if form == "xlsx":
-        need_openpyxl(target)
-    return form
+        if (form := form_of(target) if target.suffix else "csv") in _FORMS:
+            return form
+    raise UsageError(f"{target}: the name does not say a form to write; valid endings: {ENDINGS}")
 
 
 def _added_names(header: Sequence[str]) -> list[str]:
@@ -247,12 +242,13 @@ def _row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Pa
     """
     form, names = _written_form(target), [*header, *_added_names(header)]
     if form in ("parquet", "xlsx"):
+        if form == "parquet":
+            write_rows = partial(_write_parquet, parquet)
+        else:  # loaded before anything is predicted, since it may not be installed
+            write_rows = partial(_write_workbook, target, importlib.import_module("openpyxl").Workbook())
         rows: list[list[Any]] = []
         yield lambda record, said: rows.append([*record.fields, *answer_values(said)])
-        if form == "parquet":
-            _write_parquet(file, names, rows, parquet)
-        else:
-            _write_workbook(target, file, names, rows)
+        write_rows(file, names, rows)
         return
     with gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_packed(target) else nullcontext(file) as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
@@ -302,7 +298,7 @@ def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answe
     return json.dumps(values | added, ensure_ascii=False, default=str) + "\n"
 
 
-def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], source: Path | None) -> None:
+def _write_parquet(source: Path | None, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
     """Columns of text, or those of the source, and the probability as a number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -315,28 +311,19 @@ def _write_parquet(file: BinaryIO, names: Sequence[str], rows: list[list[Any]], 
 
 # What a cell of a workbook does not hold, or not as it is.
 _NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)
-_DIGITS_OF_EXCEL, _MOST_ROWS_OF_EXCEL = 15, 2**20
+_MOST_ROWS, _MOST_DIGITS = 2**20, 15
 
 
-def _write_workbook(target: Path, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
+def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
     """Texts as they are, also those that look like formulas; numbers that Excel can hold stay numbers."""
-    import pandas as pd
-
-    def cell(value: Any) -> Any:
-        if isinstance(value, bool | float) or (type(value) is int and abs(value) < 10**_DIGITS_OF_EXCEL):
-            return value
-        if _NO_CELL.search(text := _cell(value)):
-            raise DataError(f"{target}: a cell of a workbook cannot hold {shortened(text)!r}; write .csv")
-        return text
-
-    if len(rows) >= _MOST_ROWS_OF_EXCEL:
-        raise DataError(f"{target}: {len(rows):,} rows are more than a workbook can hold; write .csv")
-    frame = pd.DataFrame([[*map(cell, row)] for row in rows], columns=[*map(cell, names)], dtype=object)
-    with pd.ExcelWriter(file, engine="openpyxl") as writer:
-        frame.to_excel(writer, index=False)
-        for of_row in writer.sheets["Sheet1"].iter_rows():
-            for one in of_row:
-                one.data_type = "s" if one.data_type == "f" else one.data_type
+    for line, row in enumerate([names, *rows], start=1):
+        for column, value in enumerate(row, start=1):
+            number = isinstance(value, bool | float) or (type(value) is int and abs(value) < 10**_MOST_DIGITS)
+            if _NO_CELL.search(text := _cell(value)) or line > _MOST_ROWS:
+                raise DataError(f"{target}: a workbook cannot hold {shortened(text)!r} in row {line:,}; write .csv")
+            cell = book.active.cell(line, column, value if number and value == value else text)
+            cell.data_type = "s" if cell.data_type == "f" else cell.data_type
+    book.save(file)
 
 
 _SMALLEST = 1e-12

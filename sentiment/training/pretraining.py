@@ -24,7 +24,7 @@ from sentiment.console import Console
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, EpochPlan, TokenStore
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
-from sentiment.data.vocabulary import TextCount, gather_text, whole_training_part
+from sentiment.data.vocabulary import TextCount, gather_text, render_count, whole_training_part
 from sentiment.encoders.elmo import CharacterNetwork
 from sentiment.encoders.elmo_files import (
     DIRECTIONS,
@@ -408,7 +408,7 @@ def _write_model(
         "source": corpus.report.source,
         "training_tweets": len(corpus.rows("train")),
         "held_out_tweets": len(text.held_out),
-        "unlabelled": {path: count.model_dump() for path, count in text.counts.items()},
+        "unlabelled": text.counts,
         "init": request.settings.init,
         "words": text.vocabulary,
         "unknown": text.unknown,
@@ -429,7 +429,7 @@ def _write_model(
         files_fingerprint=fingerprint([sha256_of(file) for file in (run_dir.options_file, run_dir.weights_file)]),
         facts=facts,
         lines=[line.format(**facts) for line in lines]
-        + [f"  {path}: {count.render()}" for path, count in text.counts.items()],
+        + [f"  {path}: {render_count(count)}" for path, count in text.counts.items()],
     )
     run_dir.write(run_dir.card_file, as_json(card.model_dump(mode="json")))
     Checkpoints(run_dir.checkpoints).delete_all()

@@ -182,18 +182,13 @@ def test_parquet_is_read_by_name_or_position() -> None:
         assert rows == [Row("1", "ann", 1, "so good", 1), Refusal(2, "empty label"), Refusal(3, "empty text")]
 
 
-def test_workbook_is_read_as_other_tables_and_refused_by_name_without_openpyxl(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_workbook_is_read_as_other_tables() -> None:
     pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     buffer = io.BytesIO()
     rows = [["mood", "text"], [1, "so good"], [None, None], ["neg", "None"], [4.0, None]]
     pd.DataFrame(rows).to_excel(buffer, index=False, header=False)
     expected = [Row("2", None, 1, "so good", 2), Row("4", None, 0, "None", 4), Refusal(5, "empty text")]
     assert _read(buffer.getvalue(), "t.xlsx", label="mood") == expected
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"t\.xlsx: a workbook needs openpyxl, `pip install openpyxl`"):
-        _read(buffer.getvalue(), "t.xlsx")
 
 
 @pytest.mark.parametrize(

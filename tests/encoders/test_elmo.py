@@ -158,4 +158,7 @@ def test_a_batch_is_padded_with_zeros() -> None:
 @needs_allennlp
 @given(batches)
 def test_batch_to_ids_equals_allennlp(batch: list[list[str]]) -> None:
-    assert torch.equal(batch_to_ids(batch), allennlp_elmo().batch_to_ids(batch))
+    mapper = allennlp_elmo().ELMoCharacterMapper()
+    for ids, sentence in zip(batch_to_ids(batch).tolist(), batch, strict=True):
+        assert ids[: len(sentence)] == [mapper.convert_word_to_char_ids(token) for token in sentence]
+        assert not any(map(any, ids[len(sentence) :]))
