@@ -38,7 +38,6 @@ from sentiment.runs.run_dir import (
     Results,
     RunDir,
     check_file,
-    check_log_row,
     read_rows,
     read_whole,
 )
@@ -262,10 +261,10 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     path = run.run_dir.metrics_file
     check_file(path, run.result)
     try:
-        epochs = [row for row in map(check_log_row, run.run_dir.read_metrics()) if row.get("kind") == "epoch"]
+        epochs, _ = run.run_dir.read_epochs()
         _ = [row[part][name] for row in epochs for part in _PARTS for name in _METRICS]
-    except (ValueError, KeyError) as error:
-        raise RunDirError(f"{path}: is damaged: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise RunDirError(f"{path}: is damaged: {error!r}") from None
     if not epochs:
         raise RunDirError(f"{path}: holds no epoch")
     return epochs

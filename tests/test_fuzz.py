@@ -26,7 +26,7 @@ from sentiment.data.sources import open_source
 from sentiment.encoders.elmo_files import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import GridPlan, Result, RunRecord
-from sentiment.runs.run_dir import Results, check_log_row, read_record, read_rows
+from sentiment.runs.run_dir import Results, read_record, read_rows
 
 _CELLS = st.text('ab01,\t"\n\r\x00é=\u202e ', max_size=20) | st.text(max_size=20)
 _JSON = st.recursive(
@@ -57,12 +57,6 @@ def _table(path: Path) -> None:
     list(open_source(config, Results(path.parent / "results")).main.read())
 
 
-def _log(path: Path) -> None:
-    for row in read_rows(path):
-        with contextlib.suppress(ValueError):  # which callers turn into a RunDirError
-            check_log_row(row)
-
-
 _YAML = st.text("ab:-[]{}&*!|>#'\"\n 01,<", max_size=80).map(str.encode)
 _TABLES = {
     "t.csv": _delimited(","),
@@ -78,7 +72,7 @@ READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], object]]] = 
     "result.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, Result)),
     "run.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, RunRecord)),
     "grid.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, GridPlan)),
-    "metrics.jsonl": (_lines(_JSON), _log),
+    "metrics.jsonl": (_lines(_JSON), read_rows),
 }
 _DAMAGE = st.none() | st.tuples(st.integers(0, 10**6), st.binary(max_size=4))
 

@@ -216,8 +216,8 @@ def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> 
     """A completed run with another configuration, and something else in its record and result."""
     run_dir = RunDir(Path(shutil.copytree(trained.path, folder / "results" / "runs" / "single" / "run")))
     run_dir.config_file.write_text(config.model_dump_json())
-    changed = recorded | {"config_fingerprint": config.fingerprint()}
-    run_dir.record_file.write_text(json.dumps(json.loads(run_dir.record_file.read_text()) | changed))
+    for file, changed in ((run_dir.record_file, recorded), (run_dir.result_file, {})):
+        file.write_text(json.dumps(json.loads(file.read_text()) | changed | {"run_id": config.run_id}))
     return run_dir
 
 

@@ -64,7 +64,7 @@ MISTAKES = [
     ((*SMOKE, "--data", "good.csv", "--text-column", "txt"), 2, "no column 'txt'; the file has 'text'"),
     ((*SMOKE, "--data", "good.csv", "--positive", "0"), 1, "good.csv:3: unknown label '1'"),
     # On models
-    (("predict", "nowhere", "nice"), 2, "no such directory; `train` prints a run's directory"),
+    (("predict", "nowhere", "nice"), 2, "no such directory; `train` prints it"),
     (("predict", "folder", "nice"), 2, "is not a run's directory"),
     (("predict", "model.zip", "nice"), 2, "no such file; `sentiment export RUN model.zip` writes one"),
     (("predict", "not.zip", "nice"), 1, "is no model that `sentiment export RUN FILE.zip` wrote"),

@@ -273,10 +273,8 @@ def _went_on(found: Rungs) -> list[str]:
 
 def _decided(ranking: RungRanking) -> str:
     failed = sum(trial.value is None for trial in ranking.trials)
-    remarks = [f"{failed:,} without a score ranked last" if failed else "", ranking.describe_tie()]
-    trials = wording.plural(len(ranking.trials), "trial")
-    listed = "".join(f"; {remark}" for remark in remarks if remark)
-    return f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} went on{listed}."
+    trials, last = wording.plural(len(ranking.trials), "trial"), f"; {failed:,} without a score ranked last"
+    return f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} went on{last if failed else ''}."
 
 
 def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Block:

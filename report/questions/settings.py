@@ -254,7 +254,7 @@ def _order(value: Any) -> tuple[int, float, str]:
 def _level(value: Any, runs: Runs, model: Recommendation) -> Level:
     metrics = [metrics_of(run, model) for run in runs]
     f1, accuracy = fmean(one["validation"].f1 for one in metrics), fmean(one["test"].accuracy for one in metrics)
-    return Level(value, runs, f1, accuracy, fmean(run.result.seconds_per_epoch for run in runs))
+    return Level(value, runs, f1, accuracy, fmean(run.result.seconds_trained / run.result.epochs for run in runs))
 
 
 def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:

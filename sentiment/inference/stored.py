@@ -35,7 +35,7 @@ from sentiment.runs.records import (
     Result,
     RunRecord,
 )
-from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, refuse_incomplete, trained_run
+from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, trained_run
 
 if TYPE_CHECKING:
     import torch
@@ -77,8 +77,7 @@ class StoredRun(ABC):
         """The network's weights at the best epoch.
 
         Raises:
-            RunDirError: files of the run are missing.
-            CheckpointError: the weights are damaged.
+            CheckpointError: the weights are missing or damaged.
         """
 
 
@@ -97,7 +96,6 @@ class CompletedRun(StoredRun):
     def weights(self) -> "dict[str, torch.Tensor]":
         from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 
-        refuse_incomplete(self.run_dir)
         weights: dict[str, torch.Tensor] = read_checkpoint(self.run_dir.best_weights)["weights"]
         if weights_sha256(weights) != self.result.weights_sha256:
             raise CheckpointError(f"{self.run_dir.best_weights}: holds other weights than those of the result")

@@ -42,8 +42,7 @@ class Owner(NamedTuple):
 def _read_owner(path: Path) -> Owner | None:
     """Who wrote its name into a lock's file last; None if nobody can be read there."""
     try:
-        owner = Owner(**json.loads(path.read_bytes()))
-        return owner if isinstance(owner.restarts, int) else None
+        return Owner(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 

@@ -1,9 +1,9 @@
 """What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from sentiment.config import PARTS as PARTS
 from sentiment.config import PartName, Section
@@ -60,23 +60,8 @@ PREDICTION_COLUMNS: dict[str, Recommendation] = {"score": "network", "baseline":
 MEASURED_MODELS = (NETWORK, BASELINE, BOTH, LEXICON)
 
 
-def _moment(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("has no time zone")
-    return text
-
-
-def _file_name(text: str) -> str:
-    if text in ("", ".", "..") or {"/", "\0"} & {*text}:
-        raise ValueError("is no name of a folder")
-    return text
-
-
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-# ISO 8601, UTC.
-Moment = Annotated[str, AfterValidator(_moment)]
-FolderName = Annotated[str, AfterValidator(_file_name)]
 
 
 def timestamp() -> str:
@@ -131,6 +116,7 @@ class Attempt(Record):
         code: SHA-256 of the code that can change what a run computes.
         device: the GPU's name, or `cpu`.
         first_step: optimiser steps that earlier attempts had done and saved.
+        start: as `end` in ISO 8601, UTC.
         detail: the name of the signal, the time that was left, or the error in one line.
     """
 
@@ -145,8 +131,8 @@ class Attempt(Record):
     threads: Count
     first_step: Count
     last_step: Count | None = None
-    start: Moment
-    end: Moment | None = None
+    start: str
+    end: str | None = None
     reason: Reason | None = None
     detail: str | None = None
 
@@ -211,7 +197,6 @@ class RunRecord(FileRecord):
     """
 
     run_id: str
-    config_fingerprint: str
     data_fingerprint: str
     dataset: str
     encoder: EncoderRecord | None = None
@@ -287,14 +272,13 @@ class Result(FileRecord):
     combination: dict[Part, Metrics]
     lexicon: dict[Part, Metrics]
     recommended: Recommendation
-    temperatures: dict[Recommendation, Annotated[float, Field(gt=0)]]
+    temperatures: Annotated[dict[Recommendation, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Annotated[int, Field(ge=0, le=1)] | None = None
     check_list: dict[str, dict[str, CheckScore]]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None
     mixture: list[float] | None = None
-    seconds_per_epoch: Annotated[float, Field(ge=0)]
     seconds_trained: Annotated[float, Field(ge=0)]
     weights_sha256: str
     files_sha256: dict[str, str]
@@ -303,20 +287,6 @@ class Result(FileRecord):
     def parts(self) -> tuple[Part, ...]:
         """Those of the run's own tweets, then further test sets by name."""
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
-
-    @model_validator(mode="after")
-    def _is_of_a_run(self) -> Self:
-        if self.best_epoch > self.epochs:
-            raise ValueError(f"best_epoch {self.best_epoch} is after the last of {self.epochs} epochs")
-        scores = (self.metrics, self.baseline, self.combination, self.lexicon)
-        tweets, *others = ({part: one.n for part, one in of_model.items()} for of_model in scores)
-        if not tweets.keys() >= {*PARTS} or any(other != tweets for other in others):
-            raise ValueError("scores are not those of all models on the same tweets")
-        if self.temperatures.keys() != MODEL_NAMES.keys() or self.check_list.keys() != {*MEASURED_MODELS}:
-            raise ValueError(f"temperatures and check_list are not those of {', '.join(MEASURED_MODELS)}")
-        if len({frozenset(one) for one in self.check_list.values()}) != 1:
-            raise ValueError("check_list has not the same capabilities for all models")
-        return self
 
 
 class Added(FileRecord):
@@ -349,7 +319,7 @@ class PlannedRun(Record):
     """
 
     index: Count
-    run_id: FolderName
+    run_id: str
     parameters: dict[str, Any]
 
     def overrides(self, *sections: str) -> list[str]:
@@ -380,15 +350,6 @@ class GridPlan(FileRecord):
     runs: list[PlannedRun]
     halving: Halving | None = None
     rounds: Rounds | None = None
-
-    @model_validator(mode="after")
-    def _has_each_run_once(self) -> Self:
-        part, _, score = self.metric.partition("/")
-        if part not in PARTS or score not in Metrics.model_fields:
-            raise ValueError(f"metric {self.metric!r} is not measured")
-        if len({run.run_id for run in self.runs}) < len(self.runs):
-            raise ValueError("two of its runs have the same id")
-        return self
 
     def command(self, run: PlannedRun) -> list[str]:
         """What trains one of the runs by itself: the same configuration, so the same run id."""

@@ -6,14 +6,13 @@ records of a run by `read_whole`.
 """
 
 import contextlib
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from sentiment.config import RunConfig
@@ -31,7 +30,6 @@ from sentiment.files import (
 )
 from sentiment.runs.attempts import AttemptFolder, seems_held
 from sentiment.runs.records import (
-    PARTS,
     SCHEMA_VERSION,
     Added,
     Failure,
@@ -43,7 +41,7 @@ from sentiment.runs.records import (
     WandbRun,
 )
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
 _MOST_BYTES = 100_000_000
@@ -82,13 +80,9 @@ def parse_record(content: bytes, kind: type[R], place: str) -> R:
             if one["loc"] == ("schema_version",):
                 told = visible(str(one["input"]))[:20]
                 raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
-        raise RunDirError(f"{place}: is not a valid record: {in_a_line(error)}") from None
-
-
-def in_a_line(error: ValidationError) -> str:
-    """The first few mistakes in a record."""
-    found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
-    return "; ".join(found[:_MISTAKES]) + (f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else "")
+        found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
+        more = f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else ""
+        raise RunDirError(f"{place}: is not a valid record: {'; '.join(found[:_MISTAKES])}{more}") from None
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -97,14 +91,10 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         RunDirError: the file cannot be read, or a line is not a JSON object.
     """
-    try:
-        return [_object(from_json(line)) for line in _lines(path)]
-    except ValueError as error:
-        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
+    return _parsed(path, _lines(path))
 
 
 def _lines(path: Path) -> list[bytes]:
-    """The complete lines of a file; none if there is no file."""
     try:
         with open_named(path) as file:
             return file.read().split(b"\n")[:-1]
@@ -114,28 +104,14 @@ def _lines(path: Path) -> list[bytes]:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
 
 
-def check_log_row(row: Any) -> Row:
-    """A row of the metric log, if it is one: a step or an epoch, with numbers where numbers belong.
-
-    Raises:
-        ValueError: says what is wrong with it.
-    """
-    fields = _object(row)
-    for name in ("step", "epoch"):
-        if type(fields.get(name)) is not int or fields[name] < 0:
-            raise ValueError(f"{name} is {fields.get(name)!r}, not a whole number")
-    for part in PARTS:
-        for name, score in _object(fields.get(part, {})).items():
-            most = math.inf if name in ("n", "loss") else 1
-            if not isinstance(score, int | float) or not 0 <= score <= most or math.isinf(score):
-                raise ValueError(f"{part}.{name} after step {fields['step']} is {score!r}")
-    return fields
-
-
-def _object(value: Any) -> Row:
-    if not isinstance(value, dict):
-        raise ValueError(f"a row is {str(value)[:40]!r}, not an object")
-    return value
+def _parsed(path: Path, lines: list[bytes]) -> list[Row]:
+    try:
+        rows = [from_json(line) for line in lines]
+    except ValueError as error:
+        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
+    if odd := [row for row in rows if not isinstance(row, dict)]:
+        raise RunDirError(f"{path}: has a row that is not an object: {str(odd[0])[:40]}")
+    return rows
 
 
 # The folder of runs outside of grids; no grid may have this name.
@@ -333,13 +309,9 @@ class RunDir:
         self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
 
     def read_config(self) -> RunConfig:
-        try:
-            return RunConfig.model_validate_json(read_named(self.config_file, _MOST_BYTES))
-        except ValidationError as error:
-            why = in_a_line(error)
-            raise RunDirError(f"{self.config_file}: is not a configuration of this version: {why}") from None
-        except OSError as error:
-            raise RunDirError(f"{self.config_file}: cannot be read: {error}") from None
+        if (config := read_record(self.config_file, RunConfig)) is None:
+            raise RunDirError(f"{self.config_file}: is missing")
+        return config
 
     def read(self, kind: type[R]) -> R | None:
         """The record of a kind that has a file here; None if there is none."""
@@ -356,17 +328,14 @@ class RunDir:
         """The rows of the metric log; a last line that is still being written is left out."""
         return read_rows(self.metrics_file)
 
-    def read_epochs(self) -> tuple[list[Row], Row | None]:
-        """The epochs' rows of the metric log, and the last row of all; checked."""
+    def read_epochs(self) -> tuple[list[Row], Row]:
+        """The epochs' rows of the metric log, and the last row of all, which is empty if there is none."""
         lines = _lines(self.metrics_file)
-        try:
-            epochs = [check_log_row(from_json(line)) for line in lines if b'"kind": "epoch"' in line]
-            return epochs, check_log_row(from_json(lines[-1])) if lines else None
-        except ValueError as error:
-            raise RunDirError(f"{self.metrics_file}: is not a metric log: {error}") from None
+        epochs = _parsed(self.metrics_file, [line for line in lines if b'"kind": "epoch"' in line])
+        return epochs, dict(*_parsed(self.metrics_file, lines[-1:]))
 
 
-_FILES: dict[type[Record], str] = {
+_FILES: dict[type[BaseModel], str] = {
     RunRecord: "run.json",
     Result: "result.json",
     Failure: "failure.json",
@@ -398,11 +367,10 @@ def trained_run(path: Path) -> RunDir:
     run_dir = RunDir(path)
     if run_dir.config_file.exists():
         return run_dir
-    if not path.exists():
-        raise UsageError(f"{path}: no such directory; `train` prints a run's directory, as results/runs/single/RUN_ID")
-    runs = sorted(file.parent.name for file in path.glob("*/config.json")) if path.is_dir() else []
-    hint = f"; its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}" if runs else ""
-    raise UsageError(f"{path}: is not a run's directory{hint or '; `train` prints it, such as results/runs/single/…'}")
+    runs = sorted(file.parent.name for file in path.glob("*/config.json"))
+    hint = f"its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}"
+    missing = "is not a run's directory" if path.exists() else "no such directory"
+    raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
 
 
 def read_whole(run_dir: RunDir) -> WholeRun:
@@ -411,27 +379,14 @@ def read_whole(run_dir: RunDir) -> WholeRun:
     Raises:
         RunDirError: one cannot be read or is missing, or they are those of different runs.
     """
-    if not run_dir.config_file.exists():
-        raise RunDirError(f"{run_dir.path}: holds no {run_dir.config_file.name}")
     run = WholeRun(run_dir.read_config(), run_dir.read(RunRecord), run_dir.read(Result))
-    refuse_mixed(run_dir, run)
+    for record in (run.record, run.result):
+        if record and record.run_id != run.config.run_id:
+            name = _FILES[type(record)]
+            raise RunDirError(f"{run_dir.path}: {name} is that of run {record.run_id}, not of {run.config.run_id}")
+    if run.result and not run.record:
+        raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
     return run
-
-
-def refuse_mixed(run_dir: RunDir, run: WholeRun) -> None:
-    """Compare the records of a run that are read already.
-
-    Raises:
-        RunDirError: one is missing, or they are those of different runs.
-    """
-    if run.record is None:
-        if run.result:
-            raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
-        return
-    if run.record.config_fingerprint != run.config.fingerprint():
-        raise RunDirError(f"{run_dir.path}: config.json is not that of run {run.record.run_id} in run.json; {_ANEW}")
-    if run.result and run.result.run_id != run.record.run_id:
-        raise RunDirError(f"{run_dir.path}: result.json is that of run {run.result.run_id}, not of {run.record.run_id}")
 
 
 def check_file(path: Path, result: Result | None) -> None:
@@ -447,20 +402,3 @@ def check_file(path: Path, result: Result | None) -> None:
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     raise RunDirError(f"{path}: is not the file that belongs to this result (its SHA-256 differs); {_ANEW}")
-
-
-def refuse_incomplete(run_dir: RunDir) -> None:
-    """Say of a completed run that files are missing, and how that is mended.
-
-    Raises:
-        RunDirError: files are missing.
-    """
-    wanted = (
-        run_dir.best_weights,
-        run_dir.last_weights,
-        run_dir.vocabulary_file,
-        run_dir.metrics_file,
-        run_dir.predictions_file,
-    )
-    if missing := [path.name for path in wanted if not path.exists()]:
-        raise RunDirError(f"{run_dir.path}: is completed, but lacks {', '.join(missing)}; bring them back, or {_ANEW}")

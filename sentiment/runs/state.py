@@ -15,7 +15,7 @@ is trained again before the rung is ranked, so that the same trials go on whatev
 import contextlib
 import math
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -29,7 +29,6 @@ from sentiment.runs.records import (
     Count,
     Failure,
     FileRecord,
-    FolderName,
     GridPlan,
     Halving,
     Record,
@@ -37,7 +36,7 @@ from sentiment.runs.records import (
     RunRecord,
     Tries,
 )
-from sentiment.runs.run_dir import Results, Row, RunDir, WholeRun, read_record, refuse_mixed
+from sentiment.runs.run_dir import Results, Row, RunDir, read_record
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
@@ -104,7 +103,7 @@ class RankedTrial(Record):
         why: why it has no value.
     """
 
-    run_id: FolderName
+    run_id: str
     value: float | None
     epoch: Count
     loss: float | None = None
@@ -128,19 +127,10 @@ class RungRanking(FileRecord):
     def chosen(self) -> list[str]:
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
-    def describe_tie(self) -> str:
-        """How many equal trials there were at the place where it was decided, and what decided; empty if none."""
-        tied = [trial for trial in self.trials if trial.value == self.trials[self.promoted - 1].value]
-        if all(trial.run_id in self.chosen for trial in tied):
-            return ""
-        how = "by validation loss" if len({trial.loss for trial in tied}) > 1 else "as in the plan"
-        return f"{len(tied)} of {len(self.trials)} equal, ordered {how}"
-
     def describe(self) -> str:
         """What was decided, and who had no value and why, in a line."""
-        told = [f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None]
-        decided = f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} go on"
-        return "; ".join(filter(None, [decided, self.describe_tie(), *told]))
+        told = (f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None)
+        return "; ".join([f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} go on", *told])
 
 
 @dataclass(frozen=True)
@@ -224,8 +214,7 @@ class Rungs:
         return found | {run_id: Standing(self.current, epochs, None, len(there)) for run_id in there}
 
     def is_decided(self, run_id: str) -> bool:
-        standing = self.standings.get(run_id)
-        return standing is not None and standing.decided
+        return run_id in self.standings and self.standings[run_id].decided
 
     def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
         """The trials of the current rung that have not ended, in the order of the plan.
@@ -249,7 +238,8 @@ class Rungs:
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
             write_once(file, as_json(self._rank(cancelled).model_dump(mode="json")))
-        return _read(self.results, self.plan, self.halving)
+        ranking = read_record(file, RungRanking)
+        return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
     def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
         """The trials of the current rung in the order of the plan, and what counts of those that have ended."""
@@ -308,48 +298,24 @@ class Rungs:
 
 
 def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
-    """The rungs of a grid; None if all of its runs are trained to their end.
-
-    Raises:
-        RunDirError: a ranking cannot be read.
-    """
-    return _read(results, plan, plan.halving) if plan.halving else None
+    """The rungs of a grid; None if all of its runs are trained to their end."""
+    if plan.halving is None:
+        return None
+    rankings: list[RungRanking] = []
+    while ranking := read_record(results.ranking_file(plan.name, len(rankings)), RungRanking):
+        rankings.append(ranking)
+    return Rungs(results, plan, plan.halving, rankings)
 
 
 def read_chosen(results: Results, grid: str, rung: int) -> list[str]:
-    """The ids of the trials that go on after a rung, the best first; none while that is not decided.
-
-    Raises:
-        RunDirError: the ranking cannot be read.
-    """
+    """The ids of the trials that go on after a rung, the best first; none while that is not decided."""
     ranking = read_record(results.ranking_file(grid, rung), RungRanking)
     return ranking.chosen if ranking else []
 
 
-def read_standing(run_dir: RunDir) -> Standing | None:
-    """Where a run stands in its grid's search; None if it is in none.
-
-    Raises:
-        RunDirError: the plan or a ranking cannot be read.
-    """
-    plan = run_dir.results.read_grid(run_dir.grid)
-    rungs = read_rungs(run_dir.results, plan) if plan else None
-    return rungs.standings.get(run_dir.path.name) if rungs else None
-
-
-def _read(results: Results, plan: GridPlan, halving: Halving) -> Rungs:
-    rankings = []
-    for rung in range(len(halving.epochs)):
-        ranking = read_record(results.ranking_file(plan.name, rung), RungRanking)
-        if ranking is None:
-            break
-        rankings.append(ranking)
-    return Rungs(results, plan, halving, rankings)
-
-
 def _share(number: int, eta: float) -> int:
     """1/eta of a number, rounded up, so that there is always one that goes on."""
-    return max(math.ceil(number / eta - 1e-9), 1)  # so that a third of 9 is 3, whatever the division leaves
+    return math.ceil(number / eta - 1e-9)  # so that a third of 9 is 3, whatever the division leaves
 
 
 def judge(
@@ -384,17 +350,11 @@ def judge(
 
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
-    """Read a run's directory; damage is reported in the value.
-
-    Args:
-        plan: of the run's grid, whose metric is the score; None leaves the score out.
-    """
+    """Read a run's directory; damage is reported in the value, and the score is that of the grid's plan."""
     found: dict[str, Any] = {}
     try:
         record, result = run_dir.read(RunRecord), run_dir.read(Result)
-        if (record or not result) and run_dir.config_file.is_file():
-            refuse_mixed(run_dir, WholeRun(run_dir.read_config(), record, result))
-        if record and record.attempts:
+        if record:
             found |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
             scores: dict[str, Any] = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
@@ -402,8 +362,9 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
             return RunProgress(**found, score=_score(plan, scores))
         found["failure"] = run_dir.read(Failure)
         epochs, last = run_dir.read_epochs()
-        found |= {"epoch": epochs[-1]["epoch"] if epochs else None, "step": last["step"] if last else None}
-        found["score"] = _best(plan, [score for row in epochs if (score := _score(plan, row)) is not None])
+        found |= {"epoch": epochs[-1]["epoch"] if epochs else None, "step": last.get("step")}
+        best = min if plan and plan.goal == "minimize" else max
+        found["score"] = best((score for row in epochs if (score := _score(plan, row)) is not None), default=None)
     except RunDirError as error:
         found["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
@@ -415,12 +376,10 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
-    """Where a run stood when its grid's search pruned it; None for any other run.
-
-    Raises:
-        RunDirError: the grid's plan or a ranking cannot be read.
-    """
-    standing = None if run_dir.completed else read_standing(run_dir)
+    """Where a run stood when its grid's search pruned it; None for any other run."""
+    plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
+    rungs = read_rungs(run_dir.results, plan) if plan else None
+    standing = rungs.standings.get(run_dir.path.name) if rungs else None
     return standing if standing and judge(read_progress(run_dir), standing).state == PRUNED else None
 
 
@@ -445,8 +404,3 @@ def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:
     part, _, name = plan.metric.partition("/")
     value = row.get(part, {}).get(name)
     return float(value) if value is not None else None
-
-
-def _best(plan: GridPlan | None, scores: list[float]) -> float | None:
-    choose = min if plan and plan.goal == "minimize" else max
-    return choose(scores, default=None)

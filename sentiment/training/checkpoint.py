@@ -31,24 +31,11 @@ _SAVES_TO_LEARN_FROM = 5
 
 
 def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = write_atomically) -> None:
-    """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format.
-
-    Args:
-        write_file: how the file is replaced.
-
-    Raises:
-        OSError: it could not be written; a file that was there before is unchanged.
-    """
+    """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
-    header = _header(payload)
-
-    def write(file: Any) -> None:
-        file.write(header)
-        file.write(payload)
-
-    write_file(path, write)
+    write_file(path, lambda file: file.writelines((_header(payload), payload)))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -92,11 +79,7 @@ def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
 
 
 class Checkpoints:
-    """The newest two states of a run.
-
-    Args:
-        write_file: how a state's file is put in its place.
-    """
+    """The newest two states of a run, in `folder`."""
 
     def __init__(self, folder: Path, write_file: WriteFile = write_atomically) -> None:
         self._folder = folder
@@ -196,43 +179,21 @@ class MetricLog:
     """`metrics.jsonl`. Its rows are kept in memory, since checkpoints contain them, and written now and then.
 
     The file is replaced as a whole, so that it never mixes rows of two attempts.
-
-    Args:
-        say: called once when the disk is full or fails; rows are then kept and written later.
     """
 
-    def __init__(self, run_dir: RunDir, say: Say) -> None:
-        self._run_dir, self._say = run_dir, say
+    def __init__(self, run_dir: RunDir) -> None:
+        self._run_dir = run_dir
         self._next = 0.0
-        self._told = False
         self.lines: list[str] = []
 
     def add(self, row: dict[str, Any]) -> None:
         self.lines.append(json.dumps(row, allow_nan=False) + "\n")
         if time.monotonic() >= self._next:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write all rows; if the disk is full, that is reported and does not end training.
-
-        Raises:
-            TakenOverError: a later attempt has begun.
-        """
-        start = time.monotonic()
-        try:
             self.write()
-        except OSError as error:
-            if not self._told:
-                self._say(f"{self._run_dir.metrics_file}: cannot be written ({error}); its rows are written later")
-            self._told = True
-        end = time.monotonic()
-        self._next = end + min((end - start) / _LOG_SHARE, _LOG_SECONDS)
 
     def write(self) -> None:
-        """Write all rows to the disk.
-
-        Raises:
-            OSError: the disk is full or fails; the former file is unchanged.
-            TakenOverError: a later attempt has begun; likewise.
-        """
+        """Write all rows to the disk; raises as `RunDir.write`."""
+        start = time.monotonic()
         self._run_dir.write(self._run_dir.metrics_file, lambda file: file.write("".join(self.lines).encode()))
+        end = time.monotonic()
+        self._next = end + min((end - start) / _LOG_SHARE, _LOG_SECONDS)

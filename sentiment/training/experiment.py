@@ -52,7 +52,7 @@ from sentiment.runs.records import (
     Result,
     RunRecord,
 )
-from sentiment.runs.run_dir import Results, RunDir, refuse_incomplete
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import mirror_again
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
@@ -108,22 +108,20 @@ def run_experiment(run: RunContext) -> None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
-    completed = run.run_dir.completed
-    if not completed:
+    if not run.run_dir.completed:
         _train_language_model(run)
-    model = None if completed else find_model(run.config, run.results)
-    encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
-        if completed or run.run_dir.completed:  # meanwhile, by another process
-            refuse_incomplete(run.run_dir)
+        if run.run_dir.completed:
             _refuse_other_files(run)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return
         run.begin()
+        model = find_model(run.config, run.results)
+        encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)
         vectors = tweet_vectors(run, corpus, model)
@@ -171,23 +169,18 @@ def _vectors_sha256(run: RunContext) -> str | None:
 
 
 def _refuse_other_files(run: RunContext) -> None:
-    """A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
-
-    What is gone or damaged by now is not compared: a completed run does not need it any more.
-    """
-    record, config, changed = run.run_dir.read(RunRecord), run.config, []
+    # A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
+    record, config, changed = run.run_dir.read(RunRecord), run.config, list[str]()
     if record is None:
         return
-    with suppress(SentimentError):
-        if corpus_fingerprint(config.data, run.results) != record.data_fingerprint:
-            changed.append(f"data than {config.data.source} now holds")
-    with suppress(SentimentError):
-        model = find_model(config, run.results)
-        if model and record.encoder and model.fingerprint != record.encoder.fingerprint:
-            changed.append(f"weights than {record.encoder.model} now has")
-    with suppress(SentimentError):
-        if _vectors_sha256(run) != record.vectors_sha256:
-            changed.append(f"vectors than {config.embedding.pretrained} now holds")
+    with suppress(SentimentError):  # nothing is compared if something is gone, since a completed run needs it no more
+        encoder, model = record.encoder, find_model(config, run.results)
+        compared = (
+            (f"data than {config.data.source}", record.data_fingerprint, corpus_fingerprint(config.data, run.results)),
+            (f"vectors than {config.embedding.pretrained}", record.vectors_sha256, _vectors_sha256(run)),
+            (f"weights than {encoder and encoder.model}", encoder and encoder.fingerprint, model and model.fingerprint),
+        )
+        changed = [f"{what} now holds" for what, former, present in compared if former != present]
     if changed:
         other = " and with other ".join(changed)
         raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train anew")
@@ -281,7 +274,6 @@ def _result(
         ),
         encoder=encoder,
         mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
-        seconds_per_epoch=trainer.seconds / trainer.epoch,
         seconds_trained=trainer.seconds,
         weights_sha256=weights_sha256(stopping.best_weights),
         files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},

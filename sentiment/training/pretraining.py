@@ -325,9 +325,9 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the model cannot be written, on a full disk for example; likewise.
     """
-    wanted = {one.fingerprint: (config, one) for config in configs if (one := pretraining_request(config, results))}
-    for config, request in wanted.values():
-        train_language_model(RunContext(config, results, request.run_dir, stop, console), request)
+    for config in configs:
+        if request := pretraining_request(config, results):
+            train_language_model(RunContext(config, results, request.run_dir, stop, console), request)
 
 
 def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:

@@ -166,7 +166,7 @@ class Trainer(Generic[T]):
         self._run = run
         self.identity = identity
         self._updater = Updater(task.model, run.config.training, self.device)
-        self.log = MetricLog(run.run_dir, run.console.say)
+        self.log = MetricLog(run.run_dir)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
         self._clock = self._saved = time.monotonic()
@@ -181,8 +181,7 @@ class Trainer(Generic[T]):
         Raises:
             StoppedError: there is a reason to stop, and the state is saved.
             DivergedError: the loss is not a finite number.
-            RunDirError: there is a reason to stop, but the state could not be saved.
-            OSError: training is finished, but the metric log could not be written.
+            OSError: the disk is full or fails; the last checkpoint stays.
             TakenOverError: another process has taken the run over.
         """
         self._clock = self._saved = time.monotonic()
@@ -191,10 +190,9 @@ class Trainer(Generic[T]):
                 self._run.stop.check_rung(self.epoch)
                 self._train_epoch()
         except StoppedError:
-            self.save(last_chance=True)
+            self.save()
             raise
         self.save()
-        self.log.write()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that is needed to resume, as tensors and plain values."""
@@ -222,31 +220,19 @@ class Trainer(Generic[T]):
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self.log.lines = list(state["log"])
-        self.log.flush()  # later rows go, since training repeats them
+        self.log.write()  # later rows go, since training repeats them
         present = self.hardware[-1]
         self.hardware = state["hardware"] if state["hardware"][-1] == present else [*state["hardware"], present]
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
 
-    def save(self, last_chance: bool = False) -> None:
-        """Write a checkpoint and the metric log. If the disk is full, say so; the next save tries again.
-
-        Args:
-            last_chance: whether there is no next save.
-
-        Raises:
-            RunDirError: the state could not be saved, and there is no next save.
-        """
-        self._count_time()
+    def save(self) -> None:
+        """Write the metric log and a checkpoint."""
         start = time.monotonic()
-        try:
-            self.log.write()
-            self.checkpoints.save(self.step, self.state_dict())
-        except OSError as error:
-            message = f"the checkpoint at step {self.step} could not be saved: {error}"
-            if last_chance:
-                raise RunDirError(f"{message}; the same command goes on from the one before, if any") from None
-            self._run.console.say(message)
+        self.seconds += start - self._clock
+        self._clock = start
+        self.log.write()
+        self.checkpoints.save(self.step, self.state_dict())
         self._saved = time.monotonic()
         self._run.stop.saves.append(self._saved - start)
 
@@ -301,8 +287,7 @@ class Trainer(Generic[T]):
         self.batch = 0
         best = self.early_stopping.update(self.epoch, found.validation, self.model)
         self.log.add({"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best} | found.row)
-        self.log.flush()
-        self._count_time()
+        self.log.write()
         self._run.console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
 
     def _diverged(self, what: str) -> DivergedError:
@@ -310,11 +295,6 @@ class Trainer(Generic[T]):
         return DivergedError(
             f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
         )
-
-    def _count_time(self) -> None:
-        now = time.monotonic()
-        self.seconds += now - self._clock
-        self._clock = now
 
 
 _MOST_THREADS = 8
@@ -338,9 +318,7 @@ def choose_device(name: str) -> torch.device:
 
 def available_threads(config: RuntimeConfig) -> int:
     """The number of CPU threads: as configured, else the number of cores that this process may use, at most 8."""
-    if config.threads is not None:
-        return config.threads
-    return min(available_cores(), _MOST_THREADS)
+    return config.threads or min(available_cores(), _MOST_THREADS)
 
 
 def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
@@ -408,9 +386,8 @@ def train_task(
     Args:
         identity: what a checkpoint must have been made from; its names are used in messages.
         build: makes the task on a device, with weights from torch's generator, which is seeded.
-        publish: writes what came out; that the run is completed last.
-        dataset: the name of what is read.
-        encoder: the model whose vectors are read.
+        publish: writes what came out, and last of all that the run is completed.
+        dataset: the name of what is read; `encoder` the model whose vectors are read.
 
     Raises:
         StoppedError: there is a reason to stop, and all is saved.
@@ -418,7 +395,6 @@ def train_task(
         RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses, or the record of earlier
             attempts cannot be read.
         MemoryExhaustedError: the GPU's memory is full.
-        BaseException: whatever training or `publish` raises.
     """
     trainer = _resumed(run, identity, build)
     record = _begin_attempt(run, trainer, dataset, encoder)
@@ -443,6 +419,7 @@ def train_task(
             raise
         except Exception as error:
             with suppress(OSError):  # fails as well on a full disk; the error itself says more
+                trainer.log.write()
                 end("failed", f"{type(error).__name__}: {error}")
             if isinstance(error, torch.OutOfMemoryError):
                 smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
@@ -450,12 +427,9 @@ def train_task(
             raise
         else:
             end("completed", None)
-        finally:
-            trainer.log.flush()
 
 
 def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], T]) -> Trainer[T]:
-    """A trainer in the state of the newest checkpoint, or at the beginning."""
     runtime = run.config.runtime
     state = newest_state(run.run_dir, identity, runtime.other_code, run.console.say)
     # Digits depend on it, so that a run keeps the number of its beginning.
@@ -469,7 +443,7 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
         trainer.load_state_dict(state)
         run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
     else:
-        trainer.log.flush()  # rows of an attempt that saved nothing are trained again
+        trainer.log.write()  # rows of an attempt that saved nothing are trained again
     return trainer
 
 
@@ -487,7 +461,6 @@ def _tell_other_hardware(run: RunContext, former: str, present: str) -> None:
 
 
 def _begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None) -> RunRecord:
-    """Record an attempt that begins now, behind those before."""
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
@@ -512,7 +485,6 @@ def _begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, encoder
     )
     record = RunRecord(
         run_id=run.config.run_id,
-        config_fingerprint=identity["config"],
         data_fingerprint=identity["data"],
         dataset=dataset,
         encoder=encoder,

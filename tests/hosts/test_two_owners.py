@@ -124,7 +124,7 @@ class Outcome:
         """Without what a clock has measured."""
         result = run_dir.read(Result)
         assert isinstance(result, Result)
-        clocked = {"seconds_per_epoch", "seconds_trained"}
+        clocked = {"seconds_trained"}
         return cls(digest_of(run_dir), result.model_dump(exclude=clocked))
 
 

@@ -112,7 +112,6 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     run_dir.write_record(
         RunRecord(
             run_id=run_dir.path.name,
-            config_fingerprint="",
             data_fingerprint="",
             dataset="table",
             versions={},

@@ -228,9 +228,6 @@ def test_table_of_many_runs_shows_those_that_matter() -> None:
         ("run.json", b"\xff\xfe no text\n"),
         ("metrics.jsonl", b"\0" * 40 + b"\n"),
         ("metrics.jsonl", b"[]\n"),
-        ("metrics.jsonl", b'{"kind": "epoch"}\n'),
-        ("metrics.jsonl", b'{"kind": "epoch", "epoch": 1, "step": 1, "validation": 3}\n'),
-        ("metrics.jsonl", b'{"kind": "epoch", "step": NaN, "epoch": NaN, "validation": {"f1": NaN}}\n'),
         ("failure.json", None),
     ],
 )

@@ -158,7 +158,6 @@ class Study:
                 overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
                 encoder=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
-                seconds_per_epoch=0.01 * config.model.hidden_size,
                 seconds_trained=0.04 * config.model.hidden_size,
                 files_sha256={},
                 weights_sha256="0" * 64,
@@ -219,7 +218,7 @@ def attempt(**changes: Any) -> Attempt:
 
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
-    values = {"run_id": config.run_id, "config_fingerprint": config.fingerprint(), "data_fingerprint": "0" * 64}
+    values = {"run_id": config.run_id, "data_fingerprint": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
     values |= {
         "schema_version": SCHEMA_VERSION,

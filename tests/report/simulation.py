@@ -55,7 +55,7 @@ class Layout:
 
     def _run(self, parameters: dict[str, Any]) -> CompletedRun:
         config = resolve(BASE, parameters, "a test")
-        result: Any = SimpleNamespace(encoder=None, lexicon={}, seconds_per_epoch=1.0, recommended="network")
+        result: Any = SimpleNamespace(encoder=None, lexicon={}, seconds_trained=1.0, epochs=1, recommended="network")
         record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus")
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 
