@@ -88,6 +88,12 @@ def measured_accuracy(metrics: Metrics) -> Estimate:
     return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
 
 
+def kappa(first: Flags, second: Flags) -> float:
+    """How far two agree beyond chance (Cohen 1960); 0 where chance alone would make them agree on everything."""
+    by_chance = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
+    return float(((first == second).mean() - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
+
+
 def mcnemar(first: Flags, second: Flags) -> Difference:
     """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
 

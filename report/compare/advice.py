@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from statistics import fmean
 from typing import get_args
 
 from report import statistics
-from report.compare.datasets import Configuration, Dataset, accuracy_of, compared, metrics_of, spread_between
-from report.read import CompletedRun, Run
+from report.compare.datasets import Configuration, Dataset, Elsewhere, accuracy_of, compared, metrics_of, spread_between
+from report.read import CompletedRun, Run, read_scores
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
 
@@ -27,6 +28,24 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Added:
+    """A predictor from elsewhere: the test accuracy of what is recommended less its own, corrected as those of rivals.
+
+    Attributes:
+        gap: None where they have not two test tweets in common.
+        is_chosen: whether it is no person, and better than what is recommended on validation tweets that both have.
+    """
+
+    predictor: Elsewhere
+    gap: Difference | None
+    is_chosen: bool
+
+    @property
+    def is_better(self) -> bool:
+        return self.is_chosen and self.gap is not None and self.gap.is_shown and self.gap.value < 0
+
+
+@dataclass(frozen=True)
 class Recommended:
     """What to use; headline, tiles, figure, star, row and command are all written from it.
 
@@ -40,6 +59,7 @@ class Recommended:
             corrected for all configurations; None if predictions cannot be read.
         rivals: the other configurations, the best on validation tweets first.
         cheapest: of those that are not shown to be worse, the one whose runs take the least time; itself included.
+        added: what was put beside the runs from elsewhere.
     """
 
     configuration: Configuration
@@ -49,6 +69,7 @@ class Recommended:
     gain: Difference | None
     rivals: list[Rival]
     cheapest: Configuration
+    added: list[Added]
 
     @property
     def equals(self) -> list[Rival]:
@@ -71,14 +92,19 @@ def recommend(dataset: Dataset) -> Recommended | None:
     if best is None:
         return None
     others = [one for one in dataset.competing if one is not best]
-    spread = spread_between(one.runs for one in dataset.competing)
-    pairs = (dataset.answers.pair([best.runs], [one.runs], spread) for one in others)
-    gaps = compared(pairs, math.comb(len(dataset.competing), 2))
-    rivals = [Rival(one, gap) for one, gap in zip(others, gaps, strict=True) if gap]
-    equal = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
     chosen = predictor_of(best)
     gain = _gain(dataset, best, chosen)
     predicts = chosen if gain is None or (gain.is_shown and gain.value > 0) else "baseline"
+    runs, answers = [one.runs for one in dataset.competing], dataset.answers.beside(dataset.added)
+    spread, spread_added = spread_between(runs), spread_between(runs, predicts)
+    pairs = chain(
+        (answers.pair([best.runs], [one.runs], spread) for one in others),
+        (answers.pair([best.runs], [[one]], spread_added, predicts, "baseline") for one in dataset.added),
+    )
+    gaps = compared(pairs, math.comb(len(runs) + len(dataset.added), 2))
+    rivals = [Rival(one, gap) for one, gap in zip(others, gaps, strict=False) if gap]
+    equal = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
+    added = zip(dataset.added, gaps[len(others) :], strict=True)
     return Recommended(
         configuration=best,
         chosen=chosen,
@@ -87,7 +113,17 @@ def recommend(dataset: Dataset) -> Recommended | None:
         gain=gain,
         rivals=rivals,
         cheapest=min(equal, key=seconds_of),
+        added=[Added(one, gap, _is_chosen(one, best.best_seed, predicts)) for one, gap in added],
     )
+
+
+def _is_chosen(one: Elsewhere, run: CompletedRun, predicts: Recommendation) -> bool:
+    if one.validation is None or one.added.annotator:
+        return False
+    scores, (said, labels, places) = read_scores(run, "validation"), one.validation
+    if scores is None or scores.corpus != one.tested.corpus:
+        return False
+    return bool((said == labels).sum() > scores.right(scores.said[predicts])[places].sum())
 
 
 def predictor_of(one: Configuration) -> Recommendation:

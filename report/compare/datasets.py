@@ -2,20 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import chain
 from pathlib import PurePath
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from report import statistics
 from report.read import CompletedRun, Places, Scores, read_each, read_identities, read_scores
-from report.statistics import Difference, Flags, Pair, Side, Spread
+from report.statistics import Difference, Estimate, Flags, Pair, Side, Spread
 from sentiment.config import RunConfig
-from sentiment.runs.records import Metrics, Part, Recommendation
+from sentiment.errors import RunDirError
+from sentiment.runs.records import THRESHOLD, Added, Metrics, Part, Recommendation
 from sentiment.runs.run_dir import Results
 
 # The seeds of one configuration.
@@ -34,7 +36,7 @@ class Matcher:
 
     def common(self, first: "Answered | Scores", second: "Answered | Scores") -> Common | None:
         """The tweets of the same part in both; None where a corpus is not on this machine."""
-        both = (first.corpus, second.corpus)
+        both = (_key(first), _key(second))
         if both not in self._found:
             self._found[both] = self._match(first, second)
         return self._found[both]
@@ -43,8 +45,10 @@ class Matcher:
         import pyarrow.compute as pc
 
         if first.corpus == second.corpus:
-            everywhere = np.arange(len(first.rows))
-            return everywhere, everywhere
+            if np.array_equal(first.rows, second.rows):
+                return np.arange(len(first.rows)), np.arange(len(first.rows))
+            _, of_first, of_second = np.intersect1d(first.rows, second.rows, return_indices=True)
+            return of_first, of_second
         of_first, of_second = self._read(first), self._read(second)
         if of_first is None or of_second is None:
             return None
@@ -52,9 +56,14 @@ class Matcher:
         return np.flatnonzero(found.is_valid().to_numpy()), found.drop_null().to_numpy().astype(np.int64)
 
     def _read(self, one: "Answered | Scores") -> Any:
-        if one.corpus not in self._identities:
-            self._identities[one.corpus] = read_identities(one.corpus, one.rows, self.results)
-        return self._identities[one.corpus]
+        if _key(one) not in self._identities:
+            self._identities[_key(one)] = read_identities(one.corpus, one.rows, self.results)
+        return self._identities[_key(one)]
+
+
+def _key(one: "Answered | Scores") -> str:
+    """What has the same places among test tweets has the same key."""
+    return f"{one.corpus} {one.subset if isinstance(one, Answered) else ''}"
 
 
 @dataclass(frozen=True)
@@ -63,14 +72,28 @@ class Answered:
 
     Attributes:
         corpus: the fingerprint of the corpus that holds the tweets at these rows, of shape (n,).
+        subset: whose tweets these are, where they are not all test tweets of the corpus.
+        only_label: what the net says of every tweet; None if it tells tweets apart.
     """
 
     corpus: str
     rows: Places
     packed: dict[Recommendation, npt.NDArray[np.uint8]]
+    subset: str = ""
+    only_label: int | None = None
 
     def right(self, model: Recommendation = "network") -> Flags:
         return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
+
+
+class Answering(Protocol):
+    """A run, or a predictor from elsewhere."""
+
+    @property
+    def run_id(self) -> str: ...
+
+
+A = TypeVar("A", bound=Answering)
 
 
 @dataclass(frozen=True)
@@ -80,13 +103,13 @@ class Answers:
     by_run: dict[str, Answered]
     matcher: Matcher
 
-    def readable(self, runs: Runs) -> list[CompletedRun]:
+    def readable(self, runs: Sequence[A]) -> list[A]:
         return [run for run in runs if run.run_id in self.by_run]
 
     def pair(
         self,
-        first: Sequence[Runs],
-        second: Sequence[Runs],
+        first: Sequence[Sequence[Answering]],
+        second: Sequence[Sequence[Answering]],
         spread: Spread | None,
         model: Recommendation = "network",
         against: Recommendation | None = None,
@@ -118,10 +141,19 @@ class Answers:
         """The seeds of a configuration, and the linear baseline that was trained on the same tweets."""
         return self.pair([runs], [self.readable(runs)[:1]], spread, model, "baseline")
 
-    def _right(self, runs: Runs, model: Recommendation, places: dict[str, Places]) -> Flags:
+    def beside(self, added: Iterable["Elsewhere"]) -> "Answers":
+        """The same, with those of predictors from elsewhere."""
+        return replace(self, by_run=self.by_run | {one.run_id: one.tested for one in added})
+
+    def only_label(self, runs: Runs) -> str | None:
+        """The label that the nets of all these runs give to every tweet; None if one of them tells tweets apart."""
+        said = {self.by_run[run.run_id].only_label for run in self.readable(runs)}
+        return runs[0].config.data.label_names[label] if len(said) == 1 and (label := said.pop()) is not None else None
+
+    def _right(self, runs: Sequence[Answering], model: Recommendation, places: dict[str, Places]) -> Flags:
         return np.stack([self.by_run[run.run_id].right(model)[places[run.run_id]] for run in runs])
 
-    def _places(self, runs: Runs) -> dict[str, Places]:
+    def _places(self, runs: Sequence[Answering]) -> dict[str, Places]:
         """Where each run has the tweets that all have, in the order of the first run, by run id."""
         first = self.by_run[runs[0].run_id]
         found = {run.run_id: self.matcher.common(first, self.by_run[run.run_id]) for run in runs}
@@ -144,10 +176,17 @@ def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Di
     return [next(claims) if is_known else None for is_known in known]
 
 
-def against_baseline(configurations: Sequence[Runs], answers: Answers) -> list[Difference | None]:
-    """Each configuration less the linear baseline on the same tweets, corrected for all of them."""
+def against_baseline(
+    configurations: Sequence[Runs], answers: Answers, added: Sequence["Elsewhere"] = ()
+) -> list[Difference | None]:
+    """Each configuration, then each predictor from elsewhere, less the linear baseline on the same tweets, corrected
+    for all of them; the baseline of the first configuration is that of what comes from elsewhere."""
     spread = spread_between(configurations)
-    return compared(answers.with_baseline(runs, spread) for runs in configurations)
+    pairs = chain(
+        (answers.with_baseline(runs, spread) for runs in configurations),
+        (answers.pair([[one]], [answers.readable(configurations[0])[:1]], None, "baseline") for one in added),
+    )
+    return compared(pairs)
 
 
 def spread_between(configurations: Iterable[Runs], model: Recommendation = "network") -> Spread | None:
@@ -179,10 +218,12 @@ class Configuration:
 
     Attributes:
         distinguishing: the settings by dotted name that tell it from the others that it stands beside.
+        only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
     """
 
     runs: list[CompletedRun]
     distinguishing: dict[str, Any]
+    only_label: str | None = None
 
     @property
     def config(self) -> RunConfig:
@@ -204,6 +245,43 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """A predictor that `sentiment add` has put beside runs, on the test tweets that it answers.
+
+    Attributes:
+        run: on whose tweets; of this corpus its answers know the labels.
+        tested: which of them it has right; nothing in it was trained here with another seed, as in a baseline.
+        of: how many test tweets there are.
+        kappa: its agreement with the labels beyond chance (Cohen 1960).
+        validation: what it calls positive, and is, of the validation tweets that it answers, and their places in the
+            run's scores; None where folds leave no such tweets.
+    """
+
+    name: str
+    added: Added
+    run: CompletedRun
+    tested: Answered
+    of: int
+    kappa: float
+    validation: tuple[Flags, Flags, Places] | None
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.name} (added)"
+
+    @property
+    def accuracy(self) -> Estimate:
+        right = self.tested.right("baseline")
+        return statistics.wilson(int(right.sum()), len(right))
+
+    @property
+    def validation_f1(self) -> float | None:
+        if self.validation is None or not (of := sum(int(one.sum()) for one in self.validation[:2])):
+            return None
+        return 2 * int((self.validation[0] & self.validation[1]).sum()) / of
+
+
+@dataclass(frozen=True)
 class Dataset:
     """The completed runs on one set of tweets.
 
@@ -214,8 +292,8 @@ class Dataset:
         from_lexicon_authors: whether they collected the tweets.
         runs: each once, even if several grids have it.
         configurations: best mean validation F1 first; those of random numbers come last.
-        against_baseline: of each configuration its test accuracy less the linear baseline's, corrected for all of
-            them; None if no predictions can be read.
+        against_baseline: of each configuration, then of what was added, its test accuracy less the linear baseline's,
+            corrected for all of them; None if no predictions can be read.
         problems: predictions that cannot be read, by name.
     """
 
@@ -228,11 +306,14 @@ class Dataset:
     against_baseline: list[Difference | None]
     answers: Answers
     problems: list[str]
+    added: list[Elsewhere] = field(default_factory=list)
 
     @cached_property
     def competing(self) -> list[Configuration]:
-        """Those that may be recommended: of real numbers, and trained on as many labels as any."""
-        usable = [one for one in self.configurations if not one.is_random]
+        """Those that may be recommended: of real numbers, trained on as many labels as any, and that tell tweets apart,
+        if any does."""
+        real = [one for one in self.configurations if not one.is_random]
+        usable = [one for one in real if one.only_label is None] or real
         most = max((_labels(one) for one in usable), default=0)
         return [one for one in usable if _labels(one) == most]
 
@@ -289,8 +370,10 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
     data = runs[0].config.data
     shared: dict[str, npt.NDArray[np.int64]] = {}
     by_run, problems = read_each(runs, lambda run: _answered(run, shared))
-    configurations = configurations_of(runs)
     answers = Answers(by_run, Matcher(results))
+    configurations = [replace(one, only_label=answers.only_label(one.runs)) for one in configurations_of(runs)]
+    added, unread = _added(answers.readable(runs), results)
+    every = answers.beside(added)
     folds = len(runs[0].folds) or None
     return Dataset(
         name=PurePath(data.source).name + (f" in {folds} folds" if folds else ""),
@@ -299,10 +382,44 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
         from_lexicon_authors=data.source in LEXICON_AUTHORS,
         runs=runs,
         configurations=configurations,
-        against_baseline=against_baseline([one.runs for one in configurations], answers),
+        against_baseline=against_baseline([one.runs for one in configurations], every, added),
         answers=answers,
-        problems=problems,
+        problems=[*problems, *unread],
+        added=added,
     )
+
+
+def _added(runs: Runs, results: Results) -> tuple[list[Elsewhere], list[str]]:
+    """What was put beside runs, by name, and what of it cannot be read; of several corpora the first one counts."""
+    found: dict[str, Elsewhere] = {}
+    problems = []
+    corpora = {fold.record.data_fingerprint: run for run in runs for fold in run.folds or (run,)}
+    for corpus, run in corpora.items():
+        try:
+            for name, added in results.read_added(corpus).items():
+                if name not in found and (one := _elsewhere(name, added, run)):
+                    found[name] = one
+        except RunDirError as error:
+            problems.append(str(error))
+    return [found[name] for name in sorted(found)], problems
+
+
+def _elsewhere(name: str, added: Added, run: CompletedRun) -> Elsewhere | None:
+    """None if it answers no test tweet."""
+    validation, test = read_scores(run, "validation"), read_scores(run, "test")
+    if test is None or not len((found := _said(added, test))[0]):
+        return None
+    said, labels, places = found
+    tested = Answered(test.corpus, test.rows[places], {"baseline": np.packbits(said == labels)}, name)
+    chosen = None if validation is None else _said(added, validation)
+    return Elsewhere(name, added, run, tested, len(test.rows), statistics.kappa(said, labels), chosen)
+
+
+def _said(added: Added, scores: Scores) -> tuple[Flags, Flags, Places]:
+    """What it calls positive, and is, of the tweets that it answers, and their places."""
+    said = np.array([added.said.get(row, np.nan) for row in scores.rows.tolist()])
+    places = np.flatnonzero(~np.isnan(said))
+    return said[places] >= THRESHOLD, scores.labels[places], places
 
 
 def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> Answered | None:
@@ -312,7 +429,9 @@ def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> An
         return None
     rows = shared.setdefault(scores.corpus, scores.rows)
     packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
-    return Answered(scores.corpus, rows if np.array_equal(rows, scores.rows) else scores.rows, packed)
+    said, *others = {*(scores.model >= THRESHOLD).tolist()}
+    rows = rows if np.array_equal(rows, scores.rows) else scores.rows
+    return Answered(scores.corpus, rows, packed, only_label=None if others else int(said))
 
 
 def _tweets(config: RunConfig) -> str:

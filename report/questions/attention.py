@@ -46,7 +46,6 @@ def _said(difference: Difference, value: str, scale: int) -> str:
     """`-1.3 (-2.1 to -0.5)`, and whether that is shown."""
     bounds = [wording.signed(scale * one) for one in (difference.low, difference.high) if one is not None]
     remarks = [" to ".join(bounds), "" if difference.is_shown else "no difference shown"]
-    remarks += [wording.THESE_MODELS] if difference.of_these_models else []
     listed = "; ".join(filter(None, remarks))
     return f"{value} ({listed})" if listed else value
 
@@ -68,6 +67,7 @@ def attention(findings: Findings) -> Question:
         problems += unread
         if speeds:
             sentences = [Text(joined([emphasis(f"{grid.name}:"), one.sentence])) for one in speeds]
+            sentences += map(Text, wording.of_these_models(gap for one in speeds for gap in (one.best_epoch, one.gap)))
             cards.append(Card("Does self-attention learn faster, and overfit more?", sentences))
     methods = [_METHOD] if cards else []
     looks, unread = _looks(findings)

@@ -69,7 +69,8 @@ def labels(findings: Findings) -> Question:
     cards = []
     for grid in findings.study.grids:
         if curves := label_curves(grid, findings.answers, findings.study.results):
-            sentences = Bullets([curve.sentence for curve in curves])
+            of_these = wording.of_these_models(point.gap for curve in curves for point in curve.points)
+            sentences = Bullets([*(curve.sentence for curve in curves), *of_these])
             cards.append(Card("What is a label worth?", [sentences, _figure(grid, curves)]))
     return Question(cards)
 

@@ -71,6 +71,7 @@ class Level:
         validation_f1: mean over runs: what the best value is chosen by.
         accuracy: mean over runs, on test tweets.
         seconds: mean per epoch.
+        only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
     """
 
     value: Any
@@ -78,10 +79,12 @@ class Level:
     validation_f1: float
     accuracy: float
     seconds: float
+    only_label: str | None
 
     def name(self, parameter: str) -> str:
         """The value, with its parameter's name where that is needed, and with a mark where it is random numbers."""
         mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in self.runs) else ""
+        mark += f" [calls every tweet {self.only_label}]" if self.only_label else ""
         if parameter == "elmo.model" and self.value is None:
             return "no ELMo"
         if parameter == "encoder.model" and self.value is None:
@@ -107,16 +110,17 @@ class Contrast:
     def verdict(self) -> str:
         if self.score is None:
             return _VERDICTS[3]
-        return _VERDICTS[2 if not self.score.is_shown else 0 if self.score.value > 0 else 1]
+        is_better = self.score.value > 0
+        return _VERDICTS[
+            2 if not self.score.is_shown or (is_better and self.best.only_label) else 0 if is_better else 1
+        ]
 
     def named(self, parameter: str) -> str:
         """The other value, with the difference where one is shown."""
         name, gap = self.other.name(parameter), self.score
-        if gap is None or not gap.is_shown:
+        if gap is None or self.verdict == _VERDICTS[2]:
             return name
-        return (
-            f"{name} ({wording.points(gap.value)} points{'; ' + wording.THESE_MODELS if gap.of_these_models else ''})"
-        )
+        return f"{name} ({wording.points(gap.value)} points)"
 
 
 @dataclass(frozen=True)
@@ -206,12 +210,12 @@ def effects_of(
         Effect(name, model, labels, levels, [])
         for labels, alike in _by_labels(runs)
         for name in names
-        if 1 < len(levels := _levels(alike, name, model)) <= _MOST_VALUES
+        if 1 < len(levels := _levels(alike, name, model, answers)) <= _MOST_VALUES
     ]
     matched = [
         (effect, best, other, both)
         for effect in found
-        for best in [max(effect.levels, key=lambda level: level.validation_f1)]
+        for best in [max(effect.levels, key=lambda level: (level.only_label is None, level.validation_f1))]
         for other in effect.levels
         if other is not best
         if (both := matched_runs([*best.runs, *other.runs], effect.parameter, best.value, other.value))
@@ -238,12 +242,13 @@ def _by_labels(runs: Runs) -> list[tuple[int | None, Runs]]:
     return [(labels or None, groups[labels]) for labels in sorted(groups, key=lambda one: one or math.inf)]
 
 
-def _levels(runs: Runs, parameter: str, model: Recommendation) -> list[Level]:
+def _levels(runs: Runs, parameter: str, model: Recommendation, answers: Answers) -> list[Level]:
     groups: dict[Any, Runs] = defaultdict(list)
     for run in runs:
         if not parameter.startswith(unused(run)):
             groups[run.settings.get(parameter)].append(run)
-    return [_level(value, groups[value], model) for value in sorted(groups, key=_order)]
+    found = ((value, groups[value]) for value in sorted(groups, key=_order))
+    return [_level(value, of, model, answers.only_label(of) if model == "network" else None) for value, of in found]
 
 
 def _order(value: Any) -> tuple[int, float, str]:
@@ -251,10 +256,11 @@ def _order(value: Any) -> tuple[int, float, str]:
     return (0 if value is None else 1 if is_number else 2, float(value) if is_number else 0.0, str(value))
 
 
-def _level(value: Any, runs: Runs, model: Recommendation) -> Level:
+def _level(value: Any, runs: Runs, model: Recommendation, only_label: str | None) -> Level:
     metrics = [metrics_of(run, model) for run in runs]
     f1, accuracy = fmean(one["validation"].f1 for one in metrics), fmean(one["test"].accuracy for one in metrics)
-    return Level(value, runs, f1, accuracy, fmean(run.result.seconds_trained / run.result.epochs for run in runs))
+    seconds = fmean(run.result.seconds_trained / run.result.epochs for run in runs)
+    return Level(value, runs, f1, accuracy, seconds, only_label)
 
 
 def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
@@ -263,6 +269,8 @@ def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
         Text(joined([emphasis(f"{', '.join(filter(None, [grid.name, one.context]))}:"), one.sentence]))
         for grid, one in effects
     ]
+    gaps = [one.score for _, effect in effects for one in effect.contrasts if one.score and one.score.is_shown]
+    content += map(Text, wording.of_these_models(gaps))
     several = len({grid.name for grid, one in effects if one.contrasts}) > 1
     lines: list[Line] = []
     for grid, effect in effects:

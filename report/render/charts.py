@@ -3,6 +3,7 @@ attention. The same bytes each time, for screens, paper and phones."""
 
 import math
 import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,6 +228,8 @@ def _line_axis(axis: Axis, look: Spec) -> Spec:
 _ROW, _NARROW_ROW = 30, 46
 # What a character of the digits takes at most, with the space before them.
 _PIXELS = 8
+# What a letter of a name takes on average, and how far its lines are apart.
+_LETTER, _LINE_HEIGHT = 7, 15
 
 # What a row of the figure is called, what it shows, and its colour.
 Line = tuple[str, Estimate, str]
@@ -237,13 +240,15 @@ class ValueAxis:
     """The horizontal axis: what it measures, with its unit.
 
     Attributes:
-        reference: a share to draw an upright line at.
+        reference: a share to draw a dashed upright line at.
+        ceiling: the same, solid: how far people agree.
         is_half: whether the figure shares its row with another one.
     """
 
     title: str
     marks_zero: bool = False
     reference: float | None = None
+    ceiling: float | None = None
     is_half: bool = False
 
 
@@ -268,15 +273,15 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     is_narrow = width <= HALF
     height = {"step": _NARROW_ROW if is_narrow else _ROW}
     x = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 12}}
-    labels = None if is_narrow else {"labelLimit": 380, "grid": False, "labelPadding": 12}
+    labels = None if is_narrow else {"labelLimit": 420, "grid": False, "labelPadding": 12}
     y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
     colour = {"field": "colour", "type": "nominal", "scale": None}
     title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
     layers: list[Spec] = []
-    if axis.marks_zero or axis.reference is not None:
-        at = 0.0 if axis.reference is None else 100 * axis.reference
-        rule: Spec = {"type": "rule", "color": MUTED, "strokeDash": [] if axis.marks_zero else [4, 4]}
-        layers.append({"data": {"values": [{"at": at}]}, "mark": rule, "encoding": {"x": {"field": "at", **x}}})
+    for share, dash in ((0.0 if axis.marks_zero else None, []), (axis.reference, [4, 4]), (axis.ceiling, [])):
+        at: Spec = {"values": [{"at": 100 * share}] if share is not None else []}
+        rule: Spec = {"type": "rule", "color": MUTED, "strokeDash": dash}
+        layers += [{"data": at, "mark": rule, "encoding": {"x": {"field": "at", **x}}}] if at["values"] else []
     bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
     bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
     layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
@@ -287,10 +292,15 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     digits |= {"dy": -15 if is_narrow else 0, "color": INK}
     right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
     layers += _words(digits, {"y": y, **right})
-    if is_narrow:
-        limit = width - _PIXELS * max(len(row["shown"]) for row in rows)
-        name = {"type": "text", "align": "left", "dy": -15, "limit": limit}
-        layers += _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "name"}})
+    if is_narrow:  # names stand above the bars, in lines that leave room for the digits
+        room = (width - _PIXELS * max(len(row["shown"]) for row in rows)) // _LETTER
+        wrapped = [textwrap.wrap(row["name"], room)[::-1] for row in rows]
+        height["step"] += _LINE_HEIGHT * (max(map(len, wrapped)) - 1)
+        for up in range(max(map(len, wrapped))):
+            lines = [{"place": place, "text": of[up]} for place, of in enumerate(wrapped) if up < len(of)]
+            name = {"type": "text", "align": "left", "dy": -15 - up * _LINE_HEIGHT}
+            for layer in _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "text"}}):
+                layers.append({"data": {"values": lines}, **layer})
     return chart(width, height, data={"values": rows}, layer=layers)
 
 
@@ -431,7 +441,8 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     titles = [{"axis": place, "title": axis.title} for place, axis in enumerate(axes)]
     x = {"field": "axis", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, len(axes) - 0.55]}}
     y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
-    scale = {"scheme": "viridis", "reverse": not score.more_is_better}
+    # Without its darkest colours, which could not be seen in the dark.
+    scale = {"scheme": {"name": "viridis", "extent": [0.25, 1]}, "reverse": not score.more_is_better}
     colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
     line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": SAID}
     ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}

@@ -2,7 +2,7 @@
 safe for Markdown and for HTML at once, so that nothing in it is taken for markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -151,9 +151,13 @@ def points(share: float | None) -> str:
 
 
 def claim(gap: Difference) -> str:
-    """`+1.9 points (+1.2 to +2.5)`, and of what it holds where that is less."""
-    interval = "" if gap.low is None else f" ({points(gap.low)} to {points(gap.high)})"
-    return f"{points(gap.value)} points{interval}{'; ' + THESE_MODELS if gap.of_these_models else ''}"
+    """`+1.9 points (+1.2 to +2.5)`."""
+    return f"{points(gap.value)} points" + ("" if gap.low is None else f" ({points(gap.low)} to {points(gap.high)})")
+
+
+def of_these_models(gaps: Iterable[Difference]) -> list[str]:
+    """The sentence that says, once for all of them, that some hold for less than other seeds."""
+    return [f"{capital(THESE_MODELS)}."] if any(gap.of_these_models for gap in gaps) else []
 
 
 def share(estimate: Estimate) -> str:

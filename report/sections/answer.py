@@ -1,6 +1,7 @@
 """The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
 
 from collections import Counter
+from statistics import fmean
 
 from report.compare.advice import Recommended, score_of, seconds_of, usage_of
 from report.compare.datasets import Configuration, Dataset
@@ -30,7 +31,7 @@ def answer(findings: Findings) -> ReportSection:
         fold = f" (by the first of its {dataset.folds} folds)" if dataset.folds else ""
         content = [
             Text(_headline(best), is_lead=True),
-            *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
+            *(Text(strong(sentence)) for sentence in (*_better_elsewhere(best), *worse_than_the_lexicon(findings))),
             Command(f"To use it{fold}", names.predict_command(best.run, findings.study.results, best.to_name)),
             Facts(_facts(best, dataset)),
             _figure(best, dataset),
@@ -51,6 +52,16 @@ def _headline(best: Recommended) -> object:
     baseline = f"the linear baseline ({wording.percent(best.run.result.baseline['test'].accuracy)}\u00a0%)"
     points = wording.percent(best.gain.value)
     return joined([strong(f"Use {name}."), f"{said}It {right}, {points} points more than {baseline}."])
+
+
+def _better_elsewhere(best: Recommended) -> list[str]:
+    """A sentence for each predictor from elsewhere that validation tweets choose, and test tweets show to be better."""
+    return [
+        f"Better is {one.predictor.name}, which was added: it does better on validation tweets too, and on "
+        f"{one.gap.n:,} test tweets it has {wording.percent(-one.gap.value)} points more right."
+        for one in best.added
+        if one.gap and one.is_better
+    ]
 
 
 def _name(best: Recommended) -> str:
@@ -80,6 +91,7 @@ def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
     if gap := best.gain:
         whose = wording.capital(_USED["network" if best.chosen == "baseline" else best.chosen])
         verdict = "" if gap.is_shown else ": no difference shown"
+        verdict += f"; {wording.THESE_MODELS}" if gap.of_these_models else ""
         facts.append((f"{whose} against the linear baseline", f"{wording.claim(gap)}{verdict}"))
     if rivals := len(dataset.competing) - 1:
         missing = rivals - len(best.rivals)
@@ -110,10 +122,16 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
         name = _STAR * (best.predicts == "both") + "Mean of the best net and the linear baseline"
         lines.insert(0, (name, mean, charts.GREEN))
     lines.append(("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), charts.MUTED))
+    models = [one for one in dataset.added if not one.added.annotator]
+    lines += [(f"{one.name} (added)", one.accuracy, charts.PURPLE) for one in models[:_MOST_LINES]]
+    people = [one.accuracy.value for one in dataset.added if one.added.annotator]
+    ceiling = fmean(people) if people else None
     lines.sort(key=lambda line: not line[0].startswith(_STAR))
     left = len(best.equals) + 1 - len(shown)
     more = f"; nor of {left:,} more" if left else ""
     remark = f" {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
+    if ceiling is not None:
+        remark += f" Solid upright: people agree with the labels of {wording.percent(ceiling)} %."
     caption = joined(
         [
             f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset.name}. Light: no difference "
@@ -122,7 +140,9 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
         ]
     )
     alt = "Test accuracy of the recommended model, its equals and the baseline"
-    return interval_figure("answer", alt, caption, lines, ValueAxis("accuracy (%)", reference=baseline.value))
+    return interval_figure(
+        "answer", alt, caption, lines, ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
+    )
 
 
 def _line_name(one: Configuration, best: Recommended) -> str:
@@ -152,7 +172,11 @@ def warnings(findings: Findings) -> list[str]:
         said.append(
             f"{single:,} of {many:,} configurations have one seed only, which may be luck, and are not recommended."
         )
-    if fewer := sum(not one.is_random for one in main.configurations) - many:
+    if alike := [one for one in main.configurations if one.only_label]:
+        which, more = names.configuration_name(alike[0]), f", and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+        said.append(f"Not recommended, since it tells no tweets apart: {which}{more}.")
+    left = [one for one in main.configurations if one not in main.competing]
+    if fewer := sum(not one.is_random and one.only_label is None for one in left):
         said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")
     if (sets := len(findings.datasets)) > 1:
         said.append(

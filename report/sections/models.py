@@ -1,16 +1,29 @@
 """The models: configurations by their mean over seeds, on other people's tweets, on the check list, and published."""
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
 from report.compare.advice import Recommended, seconds_of, usage_of
-from report.compare.datasets import Configuration, Dataset
+from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
 from report.read import CompletedRun
 from report.render import wording
-from report.render.blocks import Block, Column, Heading, ReportSection, Row, Table, Text, column, with_bounds
+from report.render.blocks import (
+    Block,
+    Column,
+    Fold,
+    Heading,
+    Note,
+    ReportSection,
+    Row,
+    Table,
+    Text,
+    column,
+    with_bounds,
+)
 from report.render.wording import joined
 from report.sections.names import LEXICON_REMARK, METHODS, configuration_name
 from report.statistics import Difference
@@ -47,8 +60,18 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     behind = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
     rows = {
         one: {"rank": rank, **_row(one, gap), **_behind(behind.get(one))}
-        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
+        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=False), 1)
     }
+    added = [
+        _added_row(one, gap)
+        | with_bounds("behind" if best and best.predicts == "network" else "recommended_less", less)
+        for one, gap, less in zip(
+            dataset.added,
+            dataset.against_baseline[len(rows) :],
+            [one.gap for one in best.added] if best else [None] * len(dataset.added),
+            strict=True,
+        )
+    ]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
@@ -71,9 +94,43 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
         bold = references[best.predicts]
     further = f"All {wording.plural(len(every), 'configuration')} with precision, recall, F1, parameters and attempts."
     return [
-        Table(name, caption, _columns(every), [*first, *references.values()], best=bold),
+        Table(name, caption, _columns([*every, *added]), [*first, *references.values(), *added], best=bold),
         Table(f"{name}-all", further, _further_columns(), every, folded=True),
+        *([Fold("What was added from elsewhere", _told(dataset.added))] if added else []),
     ]
+
+
+def _added_row(one: Elsewhere, gap: Difference | None) -> dict[str, Any]:
+    return {
+        "model": _added_name(one),
+        "validation_f1": one.validation_f1,
+        **with_bounds("test_accuracy", one.accuracy),
+        "against_baseline": _verdict(gap),
+        **with_bounds("above_baseline", gap),
+        "kappa": one.kappa,
+    }
+
+
+def _added_name(one: Elsewhere) -> str:
+    of = "" if one.accuracy.n == one.of else f", {one.accuracy.n:,} of {one.of:,} tweets"
+    return f"{one.name} (added{', a person' if one.added.annotator else ''}{of})"
+
+
+def _told(added: Sequence[Elsewhere]) -> list[Block]:
+    """Where each predictor from elsewhere comes from, what it cost, and how far it agrees with the labels."""
+    told: list[Block] = []
+    for one in added:
+        per = [f"{unit} {1000 * value / one.added.tweets:,.3g}" for unit, value in
+               (("cost", one.added.cost), ("seconds", one.added.seconds)) if value is not None]  # fmt: skip
+        said = [
+            f"agrees with the labels of {wording.share(one.accuracy)} of {one.accuracy.n:,} test tweets",
+            f"Cohen\u2019s kappa {one.kappa:.2f}",
+            *([f"for 1,000 tweets: {', '.join(per)}"] if per else []),
+            f"from {one.added.file}, SHA-256 {one.added.file_sha256[:12]}",
+        ]
+        told += [Heading(_added_name(one)), Text(f"{wording.capital('; '.join(said))}.")]
+        told += [Note(one.added.note)] if one.added.note else []
+    return told
 
 
 def _behind(gap: Difference | None) -> dict[str, Any]:
@@ -81,18 +138,19 @@ def _behind(gap: Difference | None) -> dict[str, Any]:
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    behind = any(row.get("behind") is not None for row in rows)
+    behind, added = (any(row.get(key) is not None for row in rows) for key in ("behind", "recommended_less"))
     return [
         column("#", "rank", "count"),
         column("Model", "model"),
         column("Validation F1", "validation_f1", "percent"),
         column("Test accuracy", "test_accuracy", "percent"),
         *([column("Best net \u2212 this, points", "behind", "points")] if behind else []),
+        *([column("Recommended \u2212 this, points", "recommended_less", "points")] if added else []),
         column("Against the baseline", "against_baseline"),
         column("Seeds", "seeds", "count"),
         column("Overfits", "overfits"),
         column("Time per run", "seconds", "duration"),
-        *([column("GPU-hours", "gpu_hours", ",.2f")] if any(row["gpu_hours"] for row in rows) else []),
+        *([column("GPU-hours", "gpu_hours", ",.2f")] if any(row.get("gpu_hours") for row in rows) else []),
     ]
 
 
@@ -135,7 +193,7 @@ def _row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
             row[f"{part}_{metric}"] = fmean(values)
             row[f"{part}_{metric}_sd"] = stdev(values) if len(values) > 1 else None
     row |= with_bounds("above_baseline", gap) | {
-        "against_baseline": _verdict(gap),
+        "against_baseline": "tells no tweets apart" if one.only_label else _verdict(gap),
         "baseline_q": gap.q if gap else None,
     }
     overfits, usage = sum(run.result.overfit.overfits for run in one.runs), usage_of(one.runs)

@@ -60,7 +60,8 @@ def model_name(config: RunConfig) -> str:
 
 def configuration_name(one: Configuration) -> str:
     """The architecture, with those of the distinguishing settings that it does not name."""
-    return ", ".join([model_name(one.config), *other_settings(one)]) + (_SUFFIX if one.runs[0].is_random else "")
+    marks = [_SUFFIX] * one.runs[0].is_random + [f" [calls every tweet {one.only_label}]"] * bool(one.only_label)
+    return ", ".join([model_name(one.config), *other_settings(one)]) + "".join(marks)
 
 
 def other_settings(one: Configuration) -> list[str]:

@@ -1,0 +1,210 @@
+"""Predictions from elsewhere in the report, beside the models on the tweets that both have; nets that tell no tweets
+apart are never called better."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from report.compare.findings import Findings
+from report.render.blocks import Fold, Table
+from report.render.charts import Figure
+from report.sections.answer import answer, warnings
+from report.sections.models import leaderboard
+from report.statistics import Side, compare, kappa, spread_of
+from sentiment.files import write_json
+from sentiment.runs.records import Added, RunRecord
+from sentiment.runs.run_dir import Results, RunDir
+from tests.report.made_up import PARTS, Study
+
+N = PARTS["test"]
+FIRST = PARTS["validation"]  # the first test tweet's row
+
+
+def _runs(study: Study, **data: Any) -> list[RunDir]:
+    return [
+        study.single({"model.hidden_size": width, "seed": seed} | data, skill=0.8 + width / 50)
+        for width in (8, 16)
+        for seed in (1, 2, 3)
+    ]
+
+
+def _add(study: Study, run_dir: RunDir, name: str, said: dict[int, float], **fields: Any) -> Path:
+    """Write what `sentiment add` would."""
+    record = run_dir.read(RunRecord)
+    assert record
+    path = study.results.added_file(record.data_fingerprint, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
+    write_json(path, Added.model_validate(values | {"cost": None, "seconds": None, "said": said} | fields).model_dump())
+    return path
+
+
+def _said(run_dir: RunDir, wrong_every: int, part: str = "test", leave: int = 0) -> dict[int, float]:
+    """The labels of a part but its last tweets, each so many-th turned."""
+    rows = [row for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == part]
+    kept = rows[: len(rows) - leave]
+    return {row["row"]: float(row["label"] ^ (place % wrong_every == 0)) for place, row in enumerate(kept)}
+
+
+def _right(run_dir: RunDir, column: str) -> Any:
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    table = table[table["part"] == "test"]
+    return ((table[column] >= 0.5) == (table["label"] == 1)).to_numpy()
+
+
+def _rows(findings: Findings) -> dict[str, dict[str, Any]]:
+    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    return {row["model"]: dict(row) for row in table.rows}
+
+
+@pytest.mark.parametrize("stop_words", ["none", "all"])
+def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study: Study, stop_words: str) -> None:
+    """Also where it was added to a run that cleans tweets otherwise than the recommended one."""
+    first, *_ = run_dirs = _runs(study)
+    beside = first if stop_words == "none" else study.single({"data.text.stop_words": "all"}, skill=0.1, emptied=3)
+    said = _said(beside, 10, leave=20)
+    _add(study, beside, "gpt", said)
+    findings = study.findings()
+    best, (added,) = findings.recommended, findings.main.added  # type: ignore[union-attr]
+    assert best
+    assert not findings.problems
+    of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
+    column = {"network": "score"}.get(best.predicts, best.predicts)
+    nets, baseline = np.stack([_right(one, column)[:n] for one in of]), _right(of[0], "baseline")[:n]
+    mine = added.tested.right("baseline")
+    assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
+    (claim,) = best.added
+    assert claim.gap
+    assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
+    spread = spread_of([_right(one, column).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
+    (alone,) = compare([(Side([nets]), Side([mine[None]], is_trained=False), spread)])
+    assert claim.gap.p == pytest.approx(alone.p)
+    assert claim.gap.q
+    assert alone.p
+    assert claim.gap.q > alone.p  # corrected with the rivals
+    row = _rows(findings)[f"gpt (added, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]
+    assert row["above_baseline"] == pytest.approx(mine.mean() - baseline.mean())
+    assert row["behind" if best.predicts == "network" else "recommended_less"] == claim.gap.value
+
+
+def _lead(findings: Findings) -> str:
+    return " ".join(str(getattr(block, "text", "")) for block in answer(findings).blocks)
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "annotator", "is_told"),
+    [
+        (20, 200, False, True),
+        (2, 200, False, False),
+        (20, 3, False, False),
+        (20, 200, True, False),
+        (None, 200, False, False),
+    ],
+)
+def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_to_be_better(
+    study: Study, validation: int | None, test: int, annotator: bool, is_told: bool
+) -> None:
+    run_dir, *_ = _runs(study)
+    said = _said(run_dir, test) | ({} if validation is None else _said(run_dir, validation, "validation"))
+    _add(study, run_dir, "gpt", said, annotator=annotator)
+    findings = study.findings()
+    assert ("Better is gpt, which was added" in _lead(findings)) == is_told
+    assert findings.recommended
+    assert _lead(findings).startswith("**Use ")
+
+
+def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
+    run_dir, *_ = _runs(study)
+    said = _said(run_dir, 7)
+    _add(study, run_dir, "Anna", said, annotator=True, note="Asked <b>twice</b>.", cost=3.0, seconds=60.0)
+    findings = study.findings()
+    (anna,) = findings.main.added  # type: ignore[union-attr]
+    labels = [row["label"] for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == "test"]
+    assert anna.kappa == pytest.approx(cohen_kappa_score(labels, [int(said[FIRST + at]) for at in range(N)]))
+    (figure,) = (block for block in answer(findings).blocks if isinstance(block, Figure))
+    uprights = [layer["data"]["values"][0]["at"] for layer in figure.spec["layer"] if "data" in layer]
+    assert uprights[1] == pytest.approx(100 * anna.accuracy.value)
+    assert f"people agree with the labels of {100 * anna.accuracy.value:.1f}" in str(figure.caption)
+    fold = next(block for block in leaderboard(findings).blocks if isinstance(block, Fold))
+    told = " ".join(str(getattr(block, "text", "")) for block in fold.blocks)
+    assert f"kappa {anna.kappa:.2f}" in told
+    assert f"for 1,000 tweets: cost {3000 / N:.3g}, seconds {60000 / N:.3g}" in told
+    assert "Asked <b>twice</b>." in told
+    page = study.report(study.results.report)
+    assert "Anna (added, a person)" in page
+    assert "<b>twice" not in (study.results.report / "report.html").read_text()
+
+
+def test_answers_to_all_tweets_count_for_all_folds_at_once(tmp_path: Path) -> None:
+    study = Study(Results(tmp_path / "results"))
+    runs = [study.single({"data.folds": 3, "data.fold": fold}, skill=fold) for fold in (1, 2, 3)]
+    _add(study, runs[1], "gpt", _said(runs[1], 5))
+    findings = study.findings()
+    (gpt,) = findings.main.added  # type: ignore[union-attr]
+    assert gpt.run.folds
+    assert findings.recommended
+    assert findings.recommended.added[0].gap
+
+
+def test_damaged_file_is_named_and_stops_nothing(study: Study) -> None:
+    run_dir, *_ = _runs(study)
+    path = _add(study, run_dir, "gpt", _said(run_dir, 5))
+    path.write_text(json.dumps({"schema_version": 1, "said": {"3": 7}}))
+    findings = study.findings()
+    assert findings.recommended
+    assert [str(path) in problem for problem in findings.problems] == [True]
+
+
+def test_agreement_by_chance_alone_is_none() -> None:
+    ones = np.ones(4, bool)
+    assert kappa(ones, ones) == 0
+    assert kappa(np.array([True, False]), np.array([True, False])) == 1
+
+
+def _blind(study: Study, run_dir: RunDir) -> None:
+    """The net of a run calls every tweet positive, and nobody noticed."""
+    table = pq.read_table(run_dir.predictions_file)
+    column = pa.array([0.9] * table.num_rows, pa.float32())
+    pq.write_table(table.set_column(table.column_names.index("score"), "score", column), run_dir.predictions_file)
+    result = json.loads(run_dir.result_file.read_text())
+    labels = np.array(table["label"].to_pylist())
+    for part in ("validation", "test", "manual"):
+        share = float(labels[np.array(table["part"].to_pylist()) == part].mean())
+        result["metrics"][part] |= {"accuracy": share, "precision": share, "recall": 1.0, "f1": 0.99}
+    run_dir.result_file.write_text(json.dumps(result))
+
+
+def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_better(study: Study) -> None:
+    runs = [{"model.hidden_size": width, "seed": seed} for width in (8, 16) for seed in (1, 2)]
+    parameters = {"model.hidden_size": [8, 16], "seed": [1, 2]}
+    configs = study.write_grid("widths", "How wide?", parameters, runs)
+    run_dirs = [study.complete(config, "widths", skill=0.0, linear=0.05) for config in configs]
+    for run_dir in run_dirs[2:]:
+        _blind(study, run_dir)
+    findings = study.findings()
+    assert not findings.problems
+    assert findings.recommended
+    assert findings.recommended.configuration.config.model.hidden_size == 8
+    ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "calls every tweet positive" in name)
+    assert "16" in name
+    assert row["against_baseline"] == "tells no tweets apart"
+    assert any(f"Not recommended, since it tells no tweets apart: {name}." == said for said in warnings(findings))
+    page = study.report(study.results.report)
+    assert "Best on validation tweets: 8 hidden units;" in page
+    assert "16 hidden units \\[calls every tweet positive\\]" in page
+
+
+def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> None:
+    runs = [{"model.hidden_size": width} for width in (8, 16, 32, 64)]
+    configs = study.write_grid("widths", "How wide?", {"model.hidden_size": [8, 16, 32, 64]}, runs)
+    for config in configs:
+        study.complete(config, "widths", skill=3.0 if config.model.hidden_size == 64 else 0.2)
+    page = study.report(study.results.report)
+    card = page[page.index("How wide?") :]
+    assert card[: card.index("![")].count("ne seed each") == 1
