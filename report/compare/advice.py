@@ -28,7 +28,7 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedRival:
     """A predictor from elsewhere: the test accuracy of what is recommended less its own, corrected as those of rivals.
 
     Attributes:
@@ -69,7 +69,7 @@ class Recommended:
     gain: Difference | None
     rivals: list[Rival]
     cheapest: Configuration
-    added: list[Added]
+    added: list[AddedRival]
 
     @property
     def equals(self) -> list[Rival]:
@@ -113,7 +113,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
         gain=gain,
         rivals=rivals,
         cheapest=min(equal, key=seconds_of),
-        added=[Added(one, gap, _is_chosen(one, best.best_seed, predicts)) for one, gap in added],
+        added=[AddedRival(one, gap, _is_chosen(one, best.best_seed, predicts)) for one, gap in added],
     )
 
 

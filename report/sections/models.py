@@ -62,16 +62,7 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
         one: {"rank": rank, **_row(one, gap), **_behind(behind.get(one))}
         for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=False), 1)
     }
-    added = [
-        _added_row(one, gap)
-        | with_bounds("behind" if best and best.predicts == "network" else "recommended_less", less)
-        for one, gap, less in zip(
-            dataset.added,
-            dataset.against_baseline[len(rows) :],
-            [one.gap for one in best.added] if best else [None] * len(dataset.added),
-            strict=True,
-        )
-    ]
+    added = _added_rows(dataset, best)
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
     caption = (
@@ -100,15 +91,16 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     ]
 
 
-def _added_row(one: Elsewhere, gap: Difference | None) -> dict[str, Any]:
-    return {
-        "model": _added_name(one),
-        "validation_f1": one.validation_f1,
-        **with_bounds("test_accuracy", one.accuracy),
-        "against_baseline": _verdict(gap),
-        **with_bounds("above_baseline", gap),
-        "kappa": one.kappa,
-    }
+def _added_rows(dataset: Dataset, best: Recommended | None) -> list[dict[str, Any]]:
+    against = dataset.against_baseline[len(dataset.configurations) :]
+    behind = "behind" if best and best.predicts == "network" else "recommended_less"
+    gaps = [one.gap for one in best.added] if best else [None] * len(against)
+    return [
+        {"model": _added_name(one), "validation_f1": one.validation_f1, "against_baseline": _verdict(gap)}
+        | {"kappa": one.kappa, **with_bounds("test_accuracy", one.accuracy), **with_bounds("above_baseline", gap)}
+        | with_bounds(behind, less)
+        for one, gap, less in zip(dataset.added, against, gaps, strict=True)
+    ]
 
 
 def _added_name(one: Elsewhere) -> str:
