@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,11 +30,7 @@ _MOST = 8
 
 
 def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool = False) -> Iterator[str]:
-    """Lines to print. Nothing is written but the checksum of a table of tweets; no queue and no tweets are needed.
-
-    Args:
-        verbose: also every run, and what sbatch would be told.
-    """
+    """Lines to print. Nothing is written but the checksum of a table of tweets; no queue and no tweets are needed."""
     (jobs,) = read_jobs(results, [grid.plan.name])
     rows = read_grid_status(results, grid.plan, jobs).rows
     elsewhere, rungs = completed_elsewhere(results, grid), read_rungs(results, grid.plan)
@@ -97,32 +94,25 @@ def _text(value: Any) -> str:
 
 
 def _rungs_told(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
-    """What all rungs take at most: trials that end by themselves take less."""
     longest = max(config.training.epochs for config in configs)
-    told, spent, before = [], 0, 0
-    for rung in range(rungs.last + 1):
-        to_epoch, trials = rungs.epochs(rung) or longest, rungs.size(rung)
-        told.append(f"{trials:,} to epoch {to_epoch}" + (" (decided)" if rung < rungs.current else ""))
-        spent, before = spent + trials * (to_epoch - before), to_epoch
-    full = sum(config.training.epochs for config in configs)
-    return f"rungs: trials {', '.join(told)}; {spent:,} of the {full:,} epochs of all trials to their end"
+    told = [
+        f"{rungs.size(rung):,} to epoch {rungs.epochs(rung) or longest}{' (decided)' if rung < rungs.current else ''}"
+        for rung in range(rungs.last + 1)
+    ]
+    return f"rungs: trials {', '.join(told)}, at most"
 
 
 def _hours(configs: Sequence[RunConfig], results: Results) -> str:
     known: dict[object, list[float]] = defaultdict(list)
     for file in results.runs.glob("*/*/result.json"):
-        try:
-            run_dir = RunDir(file.parent)
-            config, result = run_dir.read_config(), run_dir.read(Result)
-        except RunDirError:
-            continue
-        if result:
-            known[_likeness(config)].append(result.seconds_trained)
-    found = [fmean(known[_likeness(config)]) for config in configs if _likeness(config) in known]
+        run_dir = RunDir(file.parent)
+        with suppress(RunDirError):
+            if result := run_dir.read(Result):
+                known[_likeness(run_dir.read_config())].append(result.seconds_trained)
+    found = [fmean(known[like]) for like in map(_likeness, configs) if like in known]
     if not found:
         return "not known, since no run like these is completed here"
-    others = f"; of the other {len(configs) - len(found):,} runs not known" if len(found) < len(configs) else ""
-    return f"about {sum(found) / 3600:,.2g} for {len(found):,} of them, by completed ones like them{others}"
+    return f"about {sum(found) / 3600:,.2g} for {len(found):,} of {len(configs):,}, by completed runs like them"
 
 
 def _likeness(config: RunConfig) -> object:

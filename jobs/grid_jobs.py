@@ -68,11 +68,6 @@ class GridJobs:
         }
 
     @property
-    def cancelled_runs(self) -> set[str]:
-        """Ids of the runs that `sentiment cancel` has ended, and that were not submitted again since."""
-        return {run_id for run_id, (folder, _) in self.places.items() if run_id in self._cancelled[folder]}
-
-    @property
     def lacks_final_job(self) -> bool:
         """Whether training was submitted without the job that ends a grid, or that failed."""
         training = [one for one in self.submissions if one.submission.job_kind.trains_runs and not one.submission.here]
@@ -81,12 +76,7 @@ class GridJobs:
             return False
         newest_is_missing = not final or final[-1].number < training[-1].number
         ended_too_early = self._any_active(training) and not self._any_active(final)
-        return newest_is_missing or ended_too_early or self.final_job_failed
-
-    @property
-    def final_job_failed(self) -> bool:
-        """Whether the newest job that ends the grid did not succeed; one that was cancelled is as somebody wants it."""
-        return "report" in self.failed_services
+        return newest_is_missing or ended_too_early or "report" in self.failed_services
 
     def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
         """The task that has a run, by its newest attempt; of one that nobody has begun, a task that may take it."""
@@ -269,14 +259,9 @@ class QueueOwner(Record):
         return f"submitted by {self.user} on cluster {self.cluster}; ask there"
 
 
-def read_owner(results: Results) -> QueueOwner | None:
-    """Whose jobs they are; None before the first."""
-    return read_record(results.slurm / "owner.json", QueueOwner)
-
-
 def insist_on_ownership(results: Results) -> None:
     """Let only one user on one cluster submit and cancel, the first one to do so; a UsageError tells the others."""
-    here, owner = QueueOwner.here(), read_owner(results)
+    here, owner = QueueOwner.here(), read_record(results.slurm / "owner.json", QueueOwner)
     if owner is None:
         results.slurm.mkdir(parents=True, exist_ok=True)
         write_json(results.slurm / "owner.json", here.model_dump(mode="json"))
@@ -300,7 +285,7 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
 
 def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
     try:
-        owner = read_owner(results)
+        owner = read_record(results.slurm / "owner.json", QueueOwner)
         if owner and owner != QueueOwner.here():
             return None, owner.describe()
         return read_queue(), ""

@@ -1,9 +1,7 @@
 """Works off a grid's jobs on this machine while the command waits: the same tasks as on Slurm, one job after another.
 
-A training task of a local grid works off all runs, several at a time. It is started as Slurm would start it, from the
-frozen copy of the code, prints into the same log, and is found by other commands in the same way: as long as this
-process holds the lock in a job's folder, the job counts as running. `sentiment cancel` marks runs as cancelled there,
-which the task heeds.
+A task is started as Slurm would start it, from the frozen copy of the code, and prints into the same log. As long as
+this process holds the lock in a job's folder, other commands see the job as running; `cancel` marks its runs there.
 """
 
 import os

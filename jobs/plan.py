@@ -43,11 +43,7 @@ class WantedRun:
 
 @dataclass(frozen=True)
 class CodeChoice:
-    """How a command chooses the code of runs.
-
-    Attributes:
-        new_code: take the code of now for all runs; those that have begun then begin anew.
-    """
+    """How a command chooses the code of runs; if that of now is asked for, those that have begun begin anew."""
 
     results: Results
     new_code: bool = False
@@ -61,11 +57,8 @@ class CodeChoice:
     ) -> list[WantedRun]:
         """Give each run its code, and say how many don't get that of now.
 
-        A run that has saved steps keeps the code that it was submitted with, as long as the copy of it is whole.
-
-        Args:
-            places: the tasks that runs were last given to.
-            again: whether all others keep theirs, too.
+        A run that has saved steps keeps the code that it was submitted with, as long as the copy of it is whole; all
+        others do so when they are submitted again.
         """
         if self.new_code:
             return [WantedRun(row, _beginning_anew(config), self.present) for row, config in runs]
@@ -117,11 +110,8 @@ def plan_jobs(
 ) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted.
 
-    Runs that had too little memory or time get more than they had, in an array of their own.
-
     Args:
         candidates: of a search, all trials of the current rung, if tasks for the later rungs are to follow.
-        jobs: the grid's earlier ones.
     """
     most, training = most_tasks(), file.resources(plan.name)
     planned = _arrays(runs, training, jobs, most) + _slots(candidates, read_rungs(results, plan), training, most)

@@ -3,38 +3,38 @@
 A pure function of what the run's directory says, what the queue says of the task that has the run or may take it, and
 what is asked:
 
-| | what the run's directory and the queue say | state | `submit` | `rerun` | `cancel` | a task | at the end |
-|---|---|---|---|---|---|---|---|
-| 1 | it has a result | COMPLETED | | | | | |
-| 2 | the queue does not answer; a process gives signs of life | RUNNING | | | cancels | | |
-| 3 | the queue does not answer; it failed in the array that it was last given to | as it failed | submits | submits | | | if begun |
-| 4 | the queue does not answer | UNKNOWN | | | cancels | | |
-| 5 | a process trains it: of its task, of another job in the queue, or of none | RUNNING or SUSPENDED | | | cancels | | |
-| 6 | its task is in the queue; `sentiment cancel` ended this run | CANCELLED | submits | if named | | | |
-| 7 | its task is in the queue; it failed in this array | as it failed | submits | submits | | | if begun |
-| 8 | its task, or the job that this waits for, begins only when somebody releases it | HELD | | releases | cancels | | |
-| 9 | its task runs, with another run at the moment | PENDING | | | cancels | trains | |
-| 10 | its task is in the queue | as the queue says | | | cancels | | |
-| 11 | a file of its directory is damaged | FAILED | submits | submits | | | if begun |
-| 12 | it is at the end of a rung whose ranking decided that it does not go on | PRUNED | | if named | | | |
-| 13 | `sentiment cancel` ended it | CANCELLED | submits | if named | | | |
-| 14 | it failed, and wrote down why | as it failed | submits | submits | | | if begun |
-| 15 | it is at the end of its rung, and tasks that rank it are in the queue | PENDING | | | cancels | | |
-| 16 | it is at the end of its rung, and nothing is there to rank it | PAUSED | ranks | | | | |
-| 17 | it was at the end of its rung and goes on in the next, for which nothing was submitted | PLANNED | submits | | | | |
-| 18 | it is being submitted, or that was interrupted | PLANNED | submits | | | | |
-| 19 | its task has ended, and somebody cancelled it | CANCELLED | submits | if named | | | |
-| 20 | its task has ended, or the queue has forgotten it | as it ended | submits | submits | | | if begun |
-| 21 | it was given to no queue, and somebody stopped it | CANCELLED | submits | if named | | | |
-| 22 | it was given to no queue, and has begun | as it ended | submits | submits | | | if begun |
-| 23 | nothing has happened to it | PLANNED | submits | | | | |
+line | what directory and queue say | state | `submit` | `rerun` | `cancel` | a task | at the end
+---|---|---|---|---|---|---|---
+1 | it has a result | COMPLETED
+2 | the queue is silent; a process trains it | RUNNING ||| cancels
+3 | the queue is silent; it failed in its last array | as it failed | submits | submits ||| if begun
+4 | the queue is silent | UNKNOWN ||| cancels
+5 | a process trains it | RUNNING or SUSPENDED ||| cancels
+6 | its task is queued; `sentiment cancel` ended it | CANCELLED | submits | if named
+7 | its task is queued; it failed in this array | as it failed | submits | submits ||| if begun
+8 | its task, or a job before, awaits a release | HELD || releases | cancels
+9 | its task trains another run | PENDING ||| cancels | trains
+10 | its task is queued | as the queue says ||| cancels
+11 | a file is damaged | FAILED | submits | submits ||| if begun
+12 | its rung's ranking ended it | PRUNED || if named
+13 | `sentiment cancel` ended it | CANCELLED | submits | if named
+14 | it failed, and wrote why | as it failed | submits | submits ||| if begun
+15 | its rung is over; ranking tasks are queued | PENDING ||| cancels
+16 | its rung is over; nothing ranks it | PAUSED | ranks
+17 | its next rung is not submitted | PLANNED | submits
+18 | its submission was interrupted | PLANNED | submits
+19 | somebody cancelled its task | CANCELLED | submits | if named
+20 | its task is over or forgotten | as it ended | submits | submits ||| if begun
+21 | never queued; somebody stopped it | CANCELLED | submits | if named
+22 | never queued; it has begun | as it ended | submits | submits ||| if begun
+23 | nothing has happened | PLANNED | submits
 
-The first line that fits decides; 6 to 10 say nothing of a trial at the end of its rung.
-As it failed: FAILED, or OUT_OF_MEMORY if its process was killed. As it ended: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL,
-LOST (nobody knows how) and the like. *If begun*: if the run has begun since it was last submitted and has not ended by
-itself, as when it was killed or lacked memory, time or disk; `attempts_without_progress` says how often in a row. *If
-named*: by an option or the run's id.
-"""  # noqa: E501
+The first line that fits decides; 6 to 10 are not for a trial whose rung is over. *Trains it*: a process of its task, of
+another queued job, or of none. *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed. *As it ended*:
+FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (nobody knows how) ... *If begun*: since it was submitted, and
+not ended by itself, as when killed or short of memory, time or disk; `attempts_without_progress` limits the tries in a
+row. *If named*: by an option or the run's id.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, replace

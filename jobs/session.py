@@ -39,13 +39,10 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """What the command line says about how to execute runs.
+    """What the command line says about how to execute runs, here (`local`) or by a queue, with its cluster's file.
 
     Attributes:
-        cluster: what jobs may use: a file, or what it says.
-        local: whether to use this machine instead of a queue.
         at_once: on this machine: how many runs at a time; None takes one for each GPU, or one.
-        new_code: as in `jobs.plan.CodeChoice`.
     """
 
     cluster: Path | ClusterFile = field(default_factory=ClusterFile)
@@ -264,14 +261,10 @@ class GridSession:
             self.say(f"{len(released)} held job{'s' if len(released) > 1 else ''} released: {' '.join(released)}")
 
     def cancel(self, run_ids: set[str]) -> list[str]:
-        """Cancel runs; the ids of those that would have gone on.
+        """Cancel runs (no ids: all that the grid has in the queue); the ids of those that would have gone on.
 
         They are marked, which the tasks that train them heed. A task that has not begun is taken from the queue if
         nothing else is left of its share, and an array of which nothing is left.
-
-        Args:
-            run_ids: of the runs meant; if empty, all that the grid has in the queue, other jobs and what newer ones
-                have replaced too.
         """
         going_on = {row.run_id for row in self.rows if policy.cancel(row)}
         others = going_on - run_ids if run_ids else set[str]()

@@ -135,7 +135,7 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
     varied = {name for name, values in plan.parameters.items() if len(values) > 1}
     parameters = {one.run_id: {k: v for k, v in one.parameters.items() if k in varied} for one in plan.runs}
     rows = [replace(row, parameters=parameters.get(row.run_id, {})) for row in rows]
-    return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), jobs.final_job_failed)
+    return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
 
 
 def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, standing: Standing | None) -> RunStatus:
@@ -212,24 +212,31 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
 
 
 def _table(grid: GridStatus, rows: Sequence[RunStatus], now: datetime, console: Console) -> Table:
-    varied = list(dict.fromkeys(name for row in rows for name in row.parameters))
+    """As many parameters as fit beside the run's whole name; before one is left out, names of columns are cut."""
+    varied, narrow = list(dict.fromkeys(name for row in rows for name in row.parameters)), False
     while True:
-        table = Table(box=None, pad_edge=False, header_style="")
-        score = grid.metric.rpartition("/")[2]
-        for head in ("run", "state", "try", "epoch", score, *(name.rpartition(".")[2] for name in varied), "seen"):
-            table.add_column(head, no_wrap=head != "run", overflow="fold")
-        for row in rows:
-            known = (row.attempts or None, row.epoch, None if row.score is None else f"{row.score:.3f}")
-            values = (row.parameters.get(name) for name in varied)
-            table.add_row(row.run_id, row.state, *map(_cell, (*known, *values)), _ago(row.seen, now))
+        names = ("run", "state", "try", "epoch", grid.metric, *varied, "ago")
+        heads = [re.split("[./]", name)[-1] for name in names]
+        cells = [_cells(row, varied, now) for row in rows]
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+        for head, *column in zip(heads, *cells, strict=True):
+            width = max(4, *map(len, column)) if narrow else len(head)
+            cut = head if len(head) <= width else f"{head[: width - 1]}…"
+            table.add_column(cut, no_wrap=head != "run", overflow="fold")
+        for one in cells:
+            table.add_row(*one)
         wide = console.options.update(width=_UNLIMITED)
         if not varied or console.measure(table, options=wide).maximum <= console.width:
             return table
-        varied.pop()
+        if narrow:
+            varied.pop()
+        narrow = True
 
 
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
+def _cells(row: RunStatus, varied: Sequence[str], now: datetime) -> list[str]:
+    score = None if row.score is None else f"{row.score:.3f}"
+    known = (row.attempts or None, row.epoch, score, *(row.parameters.get(name) for name in varied))
+    return [row.run_id, row.state, *("-" if value is None else str(value) for value in known), _ago(row.seen, now)]
 
 
 def _ago(moment: str | None, now: datetime) -> str:
@@ -238,8 +245,8 @@ def _ago(moment: str | None, now: datetime) -> str:
     seconds = max((now.astimezone(UTC) - datetime.fromisoformat(moment)).total_seconds(), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
@@ -277,21 +284,16 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
     if owner is None:
         say(f"run {name}: no process trains it")
         return
-    if owner.job:
-        raise UsageError(f"run {name}: is trained by {owner}; `scancel {owner.job}` ends it")
-    if owner.host != socket.gethostname():
-        raise UsageError(f"run {name}: is trained by {owner}; give this command there")
+    if owner.job or owner.host != socket.gethostname():
+        how = f"`scancel {owner.job}` ends it" if owner.job else "give this command there"
+        raise UsageError(f"run {name}: is trained by {owner}; {how}")
     os.kill(owner.pid, signal.SIGTERM)
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
 
 
 @dataclass(frozen=True)
 class TaskOutput:
-    """The output of a run of a grid, or of the newest job of a kind that trains no runs.
-
-    Attributes:
-        name: the run's id, or the kind.
-    """
+    """The output of a run of a grid, by its id, or of the newest job of a kind that trains no runs."""
 
     results: Results
     plan: GridPlan

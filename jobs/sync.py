@@ -1,9 +1,7 @@
 """Uploads runs to Weights & Biases (W&B) from a machine with a network: what is new, one run after another.
 
-What is uploaded is always `metrics.jsonl`, from the first row that the server lacks, and never the files that wandb
-writes beside training where there is no network. Those may be missing or cut off by a kill, and wandb can't upload them
-while they grow. The metric log has every row once, whatever happened, so that any run is uploaded in the same way, at
-any time, and repeating it uploads nothing twice.
+What is uploaded is always `metrics.jsonl`, from the first row that the server lacks: it has every row once, whatever
+happened, at any time. The files that wandb writes beside training without a network may be cut off by a kill.
 
 W&B takes no row back: rows that a run computed again after a kill stay there as they were first sent.
 

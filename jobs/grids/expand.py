@@ -46,11 +46,6 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
 
     A run whose every attempt fails by its own configuration does not keep its grid unfinished, and is left out; of the
     best also those that differ from it in the seed alone, since a mean over the other seeds would be biased.
-
-    Raises:
-        ConfigError: the file in the grid's `command`, or a further one, is missing or is no YAML.
-        UsageError: the other grid is not planned or not finished, or none of its runs is wanted.
-        RunDirError: a run of the other grid cannot be read.
     """
     wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
     if wanted is None:
@@ -130,12 +125,8 @@ _MOST_REPEATS = 1_000
 _BASE = ""
 
 
-@dataclass(frozen=True)
-class ExpandedRun:
-    """A configuration, and what distinguishes it from the file in the grid's `command`, by dotted name."""
-
-    parameters: dict[str, Any]
-    config: RunConfig
+ExpandedRun = tuple[dict[str, Any], RunConfig]
+"""What distinguishes a configuration from the file in the grid's `command`, by dotted name; and the configuration."""
 
 
 def expand(
@@ -145,10 +136,6 @@ def expand(
 
     Parameters that do nothing in a run (attention's without attention) are left out, and runs that are then equal are
     one run, so that a grid may compare a feature with its absence.
-
-    Args:
-        space: values by dotted name; distributions only if trials are drawn.
-        trials, seed: of a random search, in which combinations are drawn.
 
     Returns:
         All runs, each once, and what is wrong with combinations that make no valid run.
@@ -174,8 +161,8 @@ def expand(
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(combination)
             continue
-        if run.config.run_id not in runs:
-            runs[run.config.run_id], repeats = run, 0
+        if run[1].run_id not in runs:
+            runs[run[1].run_id], repeats = run, 0
     return list(runs.values()), [_describe(line, those, asked) for line, those in refused.items()]
 
 
@@ -185,7 +172,7 @@ def _run(base: Base, combination: dict[str, Any]) -> ExpandedRun:
     if base.file_values is not base.values:  # in which fields it differs from the file that the grid names
         ours, theirs = map(_identity, (config, resolve(base.file_values, parameters, base.origin)))
         parameters |= {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
-    return ExpandedRun(parameters, config)
+    return parameters, config
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:

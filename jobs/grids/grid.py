@@ -37,19 +37,13 @@ class ExpandedGrid:
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Expand a grid file, and check that all of its runs can be run here.
+    """Expand a grid file, and check that all of its runs can be run here; a ConfigError has all mistakes.
 
     Nothing is written: the caller that starts the runs writes the plan first (`results.write_grid`), and from then on
     its runs keep their index. A file that has grown adds runs after them.
 
     Args:
         overrides: such as `data.source=vader`, for all runs; they narrow a parameter of the file to one value.
-
-    Raises:
-        ConfigError: the file or any of its runs is invalid, needs what is not here, or the file does not contain all
-            planned runs any more; all mistakes in one message.
-        UsageError: it starts from runs of another grid, which is not finished.
-        RunDirError: the plan cannot be read.
     """
     grid, mistakes = _expand(path, results, overrides)
     if lacking := [*mistakes, *missing_for(grid.configs, results)]:
@@ -71,7 +65,7 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     bases, left_out = find_bases(sweep, results)
     trials = sweep.controller.per_round or sweep.run_cap
     runs, mistakes = expand(bases, space, trials, sweep.controller.seed or 0)
-    grid = ExpandedGrid(_plan(sweep, space, runs), [run.config for run in runs], left_out)
+    grid = ExpandedGrid(_plan(sweep, space, runs), [config for _, config in runs], left_out)
     planned = None if mistakes else results.read_grid(sweep.name)
     if planned and planned.rounds and grid.plan.rounds:
         return _next_rounds(planned, grid, path, results), []
@@ -79,14 +73,14 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
 
 
 def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[ExpandedRun]) -> GridPlan:
-    controller, epochs = sweep.controller, [run.config.training.epochs for run in runs]
+    controller, epochs = sweep.controller, [config.training.epochs for _, config in runs]
     rounds = None
     if controller.rounds and controller.per_round:
         given = {"rounds": controller.rounds, "per_round": controller.per_round, "seed": controller.seed or 0}
         rounds = Rounds(**given, space=write_space(space))
     found: dict[str, list[Any]] = {}  # values that come from runs of another grid are as much a choice as the file's
-    for run in runs:
-        for name, value in run.parameters.items():
+    for parameters, _ in runs:
+        for name, value in parameters.items():
             if value not in found.setdefault(name, []):
                 found[name].append(value)
     listed = {name: [str(one)] if isinstance(one, Distribution) else list(one) for name, one in space.items()}
@@ -99,8 +93,8 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
         base=str(sweep.base_file),
         parameters=found | listed,
         runs=[
-            PlannedRun(index=index, run_id=run.config.run_id, parameters=run.parameters)
-            for index, run in enumerate(runs)
+            PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
+            for index, (parameters, config) in enumerate(runs)
         ],
         halving=sweep.early_terminate.halving(max(epochs)) if sweep.early_terminate and epochs else None,
         rounds=rounds,

@@ -355,12 +355,7 @@ class SweepFile(Section):
 
 
 def read_sweep(path: Path) -> SweepFile:
-    """Read a grid file.
-
-    Raises:
-        ConfigError: no such file, not YAML, outside of the schema, or W&B would read it differently; all mistakes in
-            one message.
-    """
+    """Read a grid file; a ConfigError has all mistakes, and what W&B would read differently."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
         raise ConfigError(f"{path}: is no grid; `sentiment train {path}` trains a run, if it is a run's file")

@@ -136,11 +136,7 @@ def read_settings() -> dict[str, str]:
 
 
 def requeue(job: str) -> None:
-    """Let a job (`<array>_<task>`, from within an array) begin again later.
-
-    Raises:
-        SlurmError: Slurm refuses. If Slurm kills the command, that is no error: the order was accepted.
-    """
+    """Let a job (`<array>_<task>`, from within an array) begin again; if Slurm kills the command, it has heard it."""
     try:
         ask("scontrol", "requeue", job)
     except _KilledError:

@@ -66,8 +66,7 @@ class Resources(Section):
             shard:2` beside `gpus: 0`, which jobs that need no GPU don't get.
         attempts_without_progress: how often in a row a run may begin at the same step, or the time of another job
             end without progress.
-        memory_factor: A rerun multiplies the memory of a run that had too little by this factor.
-        time_factor: A rerun multiplies the time of a run that timed out by this factor.
+        memory_factor, time_factor: by which a rerun multiplies what was too little.
     """
 
     partition: str | None = None

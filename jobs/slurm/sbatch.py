@@ -52,12 +52,7 @@ class _Sbatch(submitit.SlurmExecutor):
 
 
 def send(submission: Submission) -> str:
-    """Submit what is written down as an intent; the job's id in Slurm.
-
-    Raises:
-        QueueFullError: there are as many jobs as there may be.
-        SlurmError: Slurm refuses or does not answer; whether it has the job can then be seen by the job's name.
-    """
+    """Submit what is written down as an intent; the job's id in Slurm, which may have it after an error too."""
     file = submission.folder.logs / "submission.sh"
     file.write_text(batch_file(submission), encoding="utf-8")
     try:
@@ -147,15 +142,10 @@ def submit_chain(
 ) -> tuple[list[SubmissionDir], SlurmError | None]:
     """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
 
-    Args:
-        before: the grid's earlier jobs; a final one that still waits is replaced, and so are tasks of later rungs.
+    Of earlier jobs, a final one that still waits is replaced, and so are tasks of later rungs.
 
     Returns:
         What was accepted; and why the job that ends a grid was refused, without which training goes on.
-
-    Raises:
-        QueueFullError: there is no room for all training and what it waits for; nothing of the chain is left.
-        SlurmError: Slurm refuses for another reason. Nothing of the chain is left in the queue either.
     """
     active = {job.name for job in before.queue or () if job.active}
     rungs = {job.rung for job in jobs if job.by_ranking}

@@ -123,11 +123,7 @@ def insist_on_progress(folder: "SubmissionDir", number: int) -> None:
 
 
 def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcome":
-    """Let the queue start the task again, unless it was cancelled meanwhile or makes no progress.
-
-    Args:
-        outcome: why; a task that is only to look again need not make any.
-    """
+    """Let the queue start the task again, unless it was cancelled meanwhile or makes no progress."""
     from jobs.tasks.attempt import Outcome
     from sentiment.errors import SentimentError
 

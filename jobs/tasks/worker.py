@@ -80,11 +80,7 @@ class SideBySide:
         return len(self._children)
 
     def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
-        """Begin a work, which returns its exit code; a lane must be free.
-
-        Args:
-            device: what the work computes on; of several GPUs it sees one, unless it names one itself.
-        """
+        """Begin a work, which returns its exit code; of several GPUs it sees one, unless it names one itself."""
         lane = min({*range(self.lanes)} - {child.lane for child in self._children.values()})
         share = core_shares(self.lanes)[lane]
         gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
@@ -148,10 +144,8 @@ _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.
 class Worker:
     """A training task of a submission.
 
-    Whether a run is free is asked when its turn comes; the run's lock decides when two tasks want it at once.
-
-    Args:
-        task: its number. It begins with its own share of the runs, so that tasks seldom want the same one.
+    Whether a run is free is asked when its turn comes; the run's lock decides when two tasks want it at once, which is
+    seldom, since each begins with its own share.
     """
 
     folder: SubmissionDir
@@ -233,8 +227,7 @@ class Worker:
             outcomes += self._collect(side_by_side)
 
     def _ends(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task takes no other run. The first is always begun: if it is too long it goes on in its next
-        start."""
+        """Whether the task takes no other run; the first is always begun, and goes on in the next start."""
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():
@@ -293,7 +286,8 @@ class Worker:
             None when there is more to do, else what the task ends with.
         """
         results, grid = self.folder.results, self.folder.submission.grid
-        plan, cancelled = results.read_grid(grid), GridJobs(read_submissions(results, grid), ()).cancelled_runs
+        plan, places = results.read_grid(grid), GridJobs(read_submissions(results, grid), ()).places
+        cancelled = {run_id for run_id, (folder, _) in places.items() if run_id in folder.cancelled}
         if plan is None or (rungs := read_rungs(results, plan)) is None:
             raise RunDirError(f"{results.grid_file(grid)}: is gone, or no search in rungs any more")
         trials = rungs.unfinished(cancelled)

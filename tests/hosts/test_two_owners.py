@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sentiment.config import RunConfig
 from sentiment.config_file import load_config
-from sentiment.runs.records import Failure, Result, RunRecord
+from sentiment.runs.records import Failure, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -71,12 +69,10 @@ class Stage:
 
     @property
     def run_dir(self) -> RunDir:
-        """The run's directory."""
         return self.results.run_dir(self.run_file.run_id, GRID)
 
-    def start(self, host: str, pause_at: str = "never", restarts: int = 0, job: str = "7") -> Forked:
-        """Start a process that trains."""
-        environ = {"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": str(restarts)}
+    def start(self, host: str, pause_at: str = "never", restarts: int = 0) -> Forked:
+        environ = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(restarts)}
         arguments = (str(self.run_file.path), str(self.results.root), pause_at)
         return self.hosts.start(host, TRAIN, *arguments, environ=environ)
 
@@ -99,8 +95,18 @@ class Stage:
             process.communicate()
 
 
+@pytest.fixture(scope="session")
+def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -> Digest:
+    """What comes out if nothing happens."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run_file.share_corpus_with(folder)
+    config, results = load_config(run_file.path), Results(folder)
+    run_dir = results.run_dir(config.run_id)
+    assert run_experiment(RunContext(config, results, run_dir)) is None
+    return digest_of(run_dir)
+
+
 def _end(process: Forked, word: str = "") -> str:
-    """Wait for the end of a process; what it said."""
     output, _ = process.communicate(word, timeout=limit())
     return f"{output}exit {process.returncode}\n"
 
@@ -112,39 +118,6 @@ def stage(run_file: RunFile, tmp_path: Path, request: pytest.FixtureRequest) -> 
     return Stage(Hosts(tmp_path, request.param), run_file, Results(tmp_path))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came out of a run."""
-
-    digest: Digest
-    result: dict[str, Any]
-
-    @classmethod
-    def of(cls, run_dir: RunDir) -> "Outcome":
-        """Without what a clock has measured."""
-        result = run_dir.read(Result)
-        assert isinstance(result, Result)
-        clocked = {"seconds_trained"}
-        return cls(digest_of(run_dir), result.model_dump(exclude=clocked))
-
-
-@pytest.fixture(scope="session")
-def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """What comes out if nothing happens."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    run_file.share_corpus_with(folder)
-    config: RunConfig = load_config(run_file.path)
-    results = Results(folder)
-    assert run_experiment(RunContext(config, results, results.run_dir(config.run_id))) is None
-    return Outcome.of(results.run_dir(config.run_id))
-
-
-def _attempts(run_dir: RunDir) -> list[tuple[str, str | None]]:
-    record = run_dir.read(RunRecord)
-    assert record is not None
-    return [(attempt.host, attempt.reason) for attempt in record.attempts]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "moment"),
@@ -152,7 +125,7 @@ def _attempts(run_dir: RunDir) -> list[tuple[str, str | None]]:
     indirect=["stage"],
 )
 def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well(
-    stage: Stage, moment: str, uninterrupted: Outcome
+    stage: Stage, moment: str, uninterrupted: Digest
 ) -> None:
     """Even if it is suspended in the instant before a file gets its name."""
     with stage.paused("a", moment) as first:
@@ -167,20 +140,8 @@ def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and
     assert said.endswith("exit 0\n")
     assert "Traceback" not in said
     assert {path: path.read_bytes() for path in stage.run_dir.path.rglob("*") if path.is_file()} == written
-    assert _attempts(stage.run_dir) == [("a", None), ("b", "completed")]
-    assert Outcome.of(stage.run_dir) == uninterrupted
+    record = stage.run_dir.read(RunRecord)
+    assert record is not None
+    assert [(attempt.host, attempt.reason) for attempt in record.attempts] == [("a", None), ("b", "completed")]
+    assert digest_of(stage.run_dir) == uninterrupted
     assert stage.run_dir.read(Failure) is None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["shared"], indirect=True)
-def test_run_that_another_job_trains_is_left_to_it(stage: Stage, uninterrupted: Outcome) -> None:
-    with stage.paused("a", "a step") as first:
-        said = _end(stage.start("b", job="8"))
-        assert said.endswith("the run is left to it\nexit 0\n")
-        assert f"process {first.pid} on host a (Slurm job 7) already trains this run" in said
-        assert stage.run_dir.read(Failure) is None
-        said = _end(first, "go on\n")
-    assert said.endswith("exit 0\n")
-    assert _attempts(stage.run_dir) == [("a", "completed")]
-    assert Outcome.of(stage.run_dir) == uninterrupted

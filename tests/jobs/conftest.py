@@ -13,11 +13,9 @@ __all__ = ["base", "results", "slurm"]
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    """Nothing is in them yet."""
     return Results(tmp_path / "results")
 
 
 @pytest.fixture
 def base(tmp_path: Path, tweets_file: Path) -> Path:
-    """A small run that grids can start from."""
     return write_base(tmp_path / "configs", tweets_file)

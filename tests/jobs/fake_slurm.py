@@ -53,7 +53,6 @@ class FakeSlurm:
     folder: Path
 
     def add(self, name: str, job_id: str, task: int | None, state: str, reason: str = "None") -> None:
-        """Put a job into the queue."""
         fields = (job_id, "N/A" if task is None else str(task), state, reason, name)
         with open(self.folder / "jobs", "a", encoding="utf-8") as jobs:
             jobs.write(_MARK + "".join(field + _MARK for field in fields) + "\n")
@@ -63,13 +62,11 @@ class FakeSlurm:
         (self.folder / f"fail-{program}").write_text(how + "\n", encoding="utf-8")
 
     def heal(self) -> None:
-        """Let all programs answer."""
         for file in self.folder.glob("fail-*"):
             file.unlink()
 
     @property
     def orders(self) -> list[str]:
-        """What the programs were told, one line each."""
         file = self.folder / "orders"
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
@@ -87,7 +84,6 @@ class FakeSlurm:
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    """An empty queue."""
     folder = tmp_path / "slurm"
     folder.mkdir()
     for name, answer in _ANSWERS.items():

@@ -21,7 +21,6 @@ LAUNCH_FAILED = "launch failed requeued held"
 
 
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
-    """The plan of a grid with these runs."""
     runs = [PlannedRun(index=seed, run_id=one, parameters={"seed": seed}) for seed, one in enumerate(run_ids)]
     plan = GridPlan(
         name=GRID,
@@ -40,7 +39,6 @@ PLAN = a_plan(f"run-{seed}" for seed in range(3))
 
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
-    """A run as `status` shows it."""
     row = RunStatus(state, active=active, grid="g", run_id="run-0", attempts=1)
     return replace(row, **changes)  # type: ignore[arg-type]
 
@@ -75,23 +73,19 @@ def write_job(
 def submitted(
     results: Results, kind: KindName, job_id: str, runs: Sequence[str] = (), after: str | None = None, **more: Any
 ) -> SubmissionDir:
-    """A job that the queue has accepted, with each run as a task of its own."""
     return write_job(results, kind, [[run] for run in runs] or [[]], job_id=job_id, after=after, **more)
 
 
 def write_submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **resources: Any) -> SubmissionDir:
-    """Training tasks, each with its runs."""
     run_ids = [[config.run_id for config in task] for task in tasks]
     return write_job(results, "train", run_ids, [config for task in tasks for config in task], **resources)
 
 
 def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
-    """A task as squeue shows it."""
     return Job(folder.submission.name, folder.job_id, task, state, reason)
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:
-    """An attempt that a job has begun."""
     begun = Attempt(
         host="h",
         pid=1,
@@ -107,7 +101,6 @@ def attempt_of(job: str | None, **changes: object) -> Attempt:
 
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
-    """`run.json` of a run with these attempts."""
     run_dir.path.mkdir(parents=True, exist_ok=True)
     run_dir.write_record(
         RunRecord(
@@ -122,5 +115,4 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
 
 
 def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:
-    """A failure that a run met in a job."""
     return Failure(job=job, time="", error=error, reason="the loss is nan", traceback="...")

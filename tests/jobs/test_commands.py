@@ -19,14 +19,15 @@ from jobs.session import LaunchOptions, cancel_grid, rerun_grid
 from jobs.slurm import commands
 from jobs.status import find_targets, read_plan, read_status
 from jobs.submissions import SubmissionDir, read_submissions
-from jobs.tasks.attempt import Outcome
+from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import submit_next_part
 from sentiment.config_file import read_yaml
-from sentiment.errors import ConfigError, NoSlurmError, SlurmError, UsageError
+from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, UsageError
 from sentiment.files import write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import read_rungs
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import (
@@ -56,7 +57,6 @@ def _code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
-    """A command's exit code, and what it printed."""
     cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}}))]
     if command in ("status", "cancel"):
         cluster = []
@@ -156,24 +156,11 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     return ending
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [
-        {"squeue": "[ -e refused ] || { touch refused; kill -9 $$; }"},
-        {"scontrol": "[ -e refused ] || { touch refused; kill -9 $$; }"},
-        {
-            "sbatch": "[ -e away ] || { touch away; exit 1; }",
-            "squeue": "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi",
-        },
-    ],
-    ids=lambda faults: "-".join(faults),
-)
-def test_one_refusal_does_not_end_the_tries(
-    slurm: FakeSlurm, base: Path, results: Results, faults: dict[str, str]
-) -> None:
+def test_one_refusal_does_not_end_the_tries(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    """Here sbatch is not heard, nor squeue afterwards; the next time both answer."""
     ending = _ended(slurm, base, results)
-    for program, fault in faults.items():
-        slurm.fail(program, fault)
+    slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
+    slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
     said: list[str] = []
     assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
     assert submit_next_part(ending, said.append) is Outcome.COMPLETED
@@ -236,13 +223,6 @@ def test_configurations_are_those_last_submitted_else_begun_else_planned(base: P
     write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
     with pytest.raises(ConfigError, match=f"not {planned.run_id} of grid some; bring back its file"):
         session._configured(rows[2:])
-
-
-@pytest.mark.parametrize("command", ["rerun", "status"])
-def test_command_that_finds_no_grid_says_so(command: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, [command, "--results", str(tmp_path / "nothing")])
-    where = f"{tmp_path / 'nothing'}: no grid was submitted to this folder of results yet"
-    assert (done.exit_code, done.output) == (0, f"{where}; sentiment submit GRID, or --results DIR\n")
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
@@ -319,50 +299,46 @@ def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
         cancel_grid(results, PLAN, set(), said.append)
 
 
-def test_held_runs_are_left_to_slurm_by_a_rerun_here(results: Results, tmp_path: Path, slurm: FakeSlurm) -> None:
-    first = submitted(results, "train", "7", ["run-0"])
-    slurm.add(first.submission.name, "7", 0, "PENDING", LAUNCH_FAILED)
-    said: list[str] = []
-    assert rerun_grid(results, PLAN, [], set(), LaunchOptions(tmp_path / "none.yaml", local=True, say=said.append)) == 0
-    assert said == [
-        "1 of 1 runs are held in the queue; `sentiment rerun g` frees them",
-        "nothing to do",
-    ]
-
-
-ANNA = {"user": "anna", "cluster": "big"}
-ASK_THERE = "submitted by anna on cluster big; ask there"
-
-
-def _of_anna(results: Results) -> SubmissionDir:
-    results.write_grid(PLAN)
-    folder = submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
-    write_json(results.slurm / "owner.json", ANNA)
-    return folder
-
-
-@pytest.mark.parametrize("has_slurm", [True, False])
-def test_what_somebody_else_submitted_is_unknown_and_goes_on_as_far_as_is_known(
-    results: Results, slurm: FakeSlurm, has_slurm: bool
+def test_trial_that_failed_ranks_last_and_comes_too_late_when_it_is_submitted_again(
+    slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
-    _of_anna(results)
-    if not has_slurm:
-        (slurm.folder / "scontrol").write_text("#!/bin/sh\necho Could not establish a configuration source >&2; exit 1")
-    done = CliRunner().invoke(app, ["status", "--json", "--results", str(results.root)])
-    (grid,) = json.loads(done.output)
-    assert {row["state"] for row in grid["rows"]} == {"UNKNOWN"}
-    assert ({row["reason"] for row in grid["rows"]} == {ASK_THERE}) is has_slurm
-    assert done.exit_code == 3
+    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 3}}
+    grid = write_grid(base, {"seed": [1, 2], "training.epochs": 3}, **halving)
+    assert _call("submit", grid, results, str(grid))[0] == 0
+    plan = read_plan(results, "some")
+    good, failed = (results.run_dir(run.run_id, "some") for run in plan.runs)
+    write_attempts(good, attempt_of("7_0", reason="paused"))
+    good.metrics_file.write_text('{"kind": "epoch", "step": 9, "epoch": 1, "validation": {"accuracy": 0.5}}\n')
+    record_failure(failed, DataError("broken.csv"))
+    rungs = read_rungs(results, plan)
+    assert rungs is not None
+    assert [trial.value for trial in rungs.settle().rankings[0].trials] == [0.5, None]
+    (slurm.folder / "jobs").write_text("")
+    _, output = _call("submit", grid, results, str(grid))
+    assert output.splitlines()[0].startswith("1 of 2 runs missed the ranking of their rung; to train them to its end")
+    assert slurm.tasks(results) == {good.path.name: 1}
+    assert "1 of 2 runs submitted" in _call("rerun", grid, results)[1]
 
 
-def test_somebody_else_neither_submits_nor_cancels(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
-    _of_anna(results)
+def test_what_somebody_else_submitted_is_unknown_and_nobody_else_submits_or_cancels(
+    results: Results, slurm: FakeSlurm, tmp_path: Path
+) -> None:
+    results.write_grid(PLAN)
+    submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
+    write_json(results.slurm / "owner.json", {"user": "anna", "cluster": "big"})
     expected = "these are the jobs of anna on cluster big, not of root on test: give this command there, or use another"
     with pytest.raises(UsageError, match=expected):
         rerun_grid(results, PLAN, ["lost"], set(), LaunchOptions(tmp_path / "cluster.yaml"))
     with pytest.raises(UsageError, match=expected):
         cancel_grid(results, PLAN, set(), print)
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
+    asked = ["submitted by anna on cluster big; ask there", "is installed, but knows of no cluster"]
+    for reason in asked:
+        done = CliRunner().invoke(app, ["status", "--json", "--results", str(results.root)])
+        (grid,) = json.loads(done.output)
+        assert (done.exit_code, {row["state"] for row in grid["rows"]}) == (3, {"UNKNOWN"})
+        assert all(reason in row["reason"] for row in grid["rows"])
+        (slurm.folder / "scontrol").write_text("#!/bin/sh\necho Could not establish a configuration source >&2; exit 1")
 
 
 def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
@@ -412,25 +388,21 @@ class Scene:
     snapshot: Path
 
     def call(self, command: str) -> tuple[int, list[str]]:
-        """A command's exit code, and its lines."""
         more: list[str] = {"submit": [str(self.grid)], "cancel": ["some"]}.get(command, [])
         code, output = _call(command, self.grid, self.results, *more)
         return code, output.splitlines()
 
     @property
     def states(self) -> list[str]:
-        """What `status` says."""
         (grid,) = read_status(self.results)
         return [row.state for row in grid.rows]
 
     @property
     def tasks(self) -> list[int]:
-        """How many tasks each run has that wait or run."""
         found, plan = self.slurm.tasks(self.results), read_plan(self.results, "some")
         return [found.get(run.run_id, 0) for run in plan.runs]
 
     def restore(self) -> None:
-        """As at the beginning."""
         for folder in (self.results.root, self.slurm.folder):
             shutil.rmtree(folder)
             shutil.copytree(self.snapshot / folder.name, folder)

@@ -63,7 +63,6 @@ def test_further_lines_of_a_finding_stand_below_its_text() -> None:
 
 @pytest.fixture(scope="module")
 def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real cluster's configuration file."""
     from tests.slurm.cluster import Cluster, what_is_missing
 
     if missing := what_is_missing():

@@ -14,12 +14,11 @@ from jobs.grids.expand import Base, expand
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
 from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
 from sentiment.config import EmbeddingConfig
-from sentiment.config_file import read_yaml, resolve
-from sentiment.errors import ConfigError, DataError, DivergedError, MemoryExhaustedError, UsageError
+from sentiment.config_file import load_config, read_yaml, resolve
+from sentiment.errors import ConfigError, DataError, DivergedError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid, write_yaml
-from tests.processes import run_python
 from tests.small_runs import Experiment, digest_of
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
@@ -53,15 +52,14 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     assert load_grid(write_yaml(path, values), results) == grid  # a section means the same as dotted names
 
 
-@pytest.mark.parametrize("more", [6, 88])
 def test_random_search_draws_different_runs_by_its_seed_and_more_trials_continue_fewer(
-    base: Path, results: Results, more: int
+    base: Path, results: Results
 ) -> None:
     def ids(**changes: Any) -> list[str]:
         return _ids(load_grid(write_grid(base, WIDE, **changes), results))
 
-    few, many = (ids(**draw(trials=number)) for number in (5, more))
-    assert (many[:5], len({*many})) == (few, more)
+    few, many = (ids(**draw(trials=number)) for number in (5, 88))
+    assert (many[:5], len({*many})) == (few, 88)
     assert few != ids(**draw(seed=2))
     assert few != ids()[:5]
 
@@ -99,30 +97,12 @@ def test_expansion_has_each_run_once_and_none_is_missing_in_whatever_order_param
         trials = None
     base: dict[str, Any] = {}
     ids, turned = (
-        [run.config.run_id for run in expand([Base("nowhere", base, base, {})], one, trials, 3)[0]]
+        [config.run_id for _, config in expand([Base("nowhere", base, base, {})], one, trials, 3)[0]]
         for one in (space, dict(reversed(space.items())))
     )
     assert ids == turned, "the order of parameters in a file is nobody's intention"
     assert len(set(ids)) == len(ids)
     assert len(ids) == (all_runs if trials is None else trials)
-
-
-def test_parameters_that_do_nothing_in_a_run_make_no_runs(base: Path, results: Results, tweets_file: Path) -> None:
-    """So that attention is compared with its absence in one grid, which is trained once."""
-    other = tweets_file.parent / "." / "x" / ".." / tweets_file.name  # the same file
-    parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
-    without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.window": [3, 4]}
-    grid = expand_grid(write_grid(base, parameters | without_effect), results)
-    assert len(grid.configs) == 1 + 4
-    (without,) = [run for run in grid.plan.runs if run.parameters["model.pooling"] == "mean"]
-    assert "model.attention.r" not in without.parameters
-
-
-def test_overrides_are_for_all_runs_and_narrow_a_parameter(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, LAYERS), results, ["model.layers=2", "training.epochs=1"])
-    assert {(config.model.layers, config.training.epochs) for config in grid.configs} == {(2, 1)}
-    assert len(grid.configs) == 4
-    assert grid.plan.parameters["training.epochs"] == [1]
 
 
 def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(
@@ -169,6 +149,40 @@ def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Re
     assert len(expand_grid(write_grid(base, parameters), results).configs) == 1
     message = _refusal(write_grid(base, {"encoder.model": "./nowhere"}), results)
     assert "encoder.model: encoder './nowhere': nowhere holds no model" in message
+
+
+def test_parameters_that_do_nothing_make_no_runs_and_overrides_are_for_all(
+    base: Path, results: Results, tweets_file: Path
+) -> None:
+    """So that attention is compared with its absence in one grid, which is trained once."""
+    other = tweets_file.parent / "." / "x" / ".." / tweets_file.name  # the same file
+    parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
+    without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.window": [3, 4]}
+    path = write_grid(base, parameters | without_effect)
+    grid = expand_grid(path, results)
+    assert len(grid.configs) == 1 + 4
+    (without,) = [run for run in grid.plan.runs if run.parameters["model.pooling"] == "mean"]
+    assert "model.attention.r" not in without.parameters
+    grid = load_grid(path, results, ["model.attention.r=5", "training.epochs=1"])
+    assert (len(grid.configs), {config.training.epochs for config in grid.configs}) == (1 + 2, {1})
+    assert grid.plan.parameters["training.epochs"] == [1]
+
+
+def test_runs_that_start_from_another_grids_have_the_parameters_that_repeat_them(
+    base: Path, results: Results, like: Result
+) -> None:
+    """Though the grid's own `command` names another file, which differs in what is varied and in what is not."""
+    first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
+    finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
+    values = read_yaml(base)
+    other = values | {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
+    other_file = write_yaml(base.parent / "other" / "base.yaml", other)
+    varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
+    grid = load_grid(write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2)), results)
+    assert (grid.plan.base, grid.plan.parameters["embedding.size"]) == (str(other_file), [8])
+    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
+        _, *words = shlex.split(shlex.join(grid.plan.command(run)))
+        assert load_config(Path(words[1]), words[3::2]).run_id == run.run_id == config.run_id  # each after a --set
 
 
 def test_planned_runs_keep_their_index_and_new_ones_come_behind_them(base: Path, results: Results) -> None:
@@ -299,37 +313,6 @@ def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, 
     assert [config.model.hidden_size for config in grid.configs] == [6]  # the lowest
 
 
-def _perform(command: list[str], results: Results) -> Path:
-    """Give a command as it is printed; the directory of the run that it trained."""
-    program, *words = shlex.split(shlex.join(command))
-    done = run_python("-m", program, *words, "--results", results.root, cwd=results.root)
-    assert done.returncode == 0, done.stderr
-    (result,) = (results.runs / "single").glob("*/result.json")
-    return result.parent
-
-
-@pytest.mark.slow
-def test_command_of_a_run_that_starts_from_another_grids_run_repeats_it(
-    base: Path, results: Results, like: Result
-) -> None:
-    """Though the grid's own `command` names another file, which differs in what is varied and in what is not."""
-    first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
-    finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
-    values = read_yaml(base)
-    other = values | {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
-    other_file = write_yaml(base.parent / "other" / "base.yaml", other)
-    varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
-    path = write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2))
-    grid = load_grid(path, results)
-    assert grid.plan.base == str(other_file)
-    last = grid.plan.runs[-1]
-    assert grid.configs[-1].embedding.size == 8
-    assert _perform(grid.plan.command(last), results).name == last.run_id
-    assert grid.plan.parameters["embedding.size"] == [8]
-    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
-        assert resolve(read_yaml(other_file), run.parameters, "the test").run_id == run.run_id == config.run_id
-
-
 def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
     message = _refusal_grid(path, results)
@@ -367,42 +350,26 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
     ]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        KilledError("its process was killed by signal 9"),
-        NoProgressError("cut 3 times in a row"),
-        MemoryExhaustedError("the GPU's memory is full"),
-        DataError("some.csv: no such file"),
-        OSError("No space left on device"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_run_that_another_attempt_may_complete_is_waited_for(
-    base: Path, results: Results, like: Result, error: Exception
-) -> None:
-    failed, best = _fail_one(base, results, like, error)
-    assert f"is not finished: 1 of 8 runs have no result yet ({failed})" in _refusal_grid(best, results)
+def test_run_that_another_attempt_may_complete_is_waited_for(base: Path, results: Results, like: Result) -> None:
+    errors = [KilledError("by signal 9"), NoProgressError("cut 3 times in a row"), DataError("some.csv: no such file")]
+    for error in errors:
+        failed, best = _fail_one(base, results, like, error)
+        assert f"is not finished: 1 of 8 runs have no result yet ({failed})" in _refusal_grid(best, results)
 
 
 @pytest.mark.parametrize(
     ("overfits", "wanted", "message"),
     [
-        (False, starts_from("first", "overfitting"), "runs of grid 'first' that overfit: none of its 8 does"),
-        (True, starts_from("first", "best"), "wanted are 1 configurations, there are 0"),
-        (
-            False,
-            starts_from("first", "best", count=5),
-            "wanted are 5 configurations, there are 4",
-        ),
+        (False, ("overfitting",), "runs of grid 'first' that overfit: none of its 8 does"),
+        (True, ("best",), "wanted are 1 configurations, there are 0"),
     ],
-    ids=["none overfits", "all overfit", "too many"],
 )
 def test_grid_without_such_runs_is_no_base(
-    base: Path, results: Results, like: Result, overfits: bool, wanted: dict[str, Any], message: str
+    base: Path, results: Results, like: Result, overfits: bool, wanted: tuple[str], message: str
 ) -> None:
     _run_first(base, results, like, lambda run: (0.8, overfits))
-    assert message in _refusal_grid(write_grid(base, {"model.dropout": 0.5}, name="second", **wanted), results)
+    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", *wanted))
+    assert message in _refusal_grid(path, results)
 
 
 @pytest.fixture
@@ -477,16 +444,3 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
     assert [path.name for path in folder.iterdir()] == ["grid.json"]
     reuse_completed(results, grid)
     assert results.run_dir(run_id, "some").completed
-
-
-@pytest.mark.slow
-def test_run_with_an_own_model_is_taken_over_as_long_as_that_is_here(
-    results: Results, tmp_path: Path, tweets_file: Path
-) -> None:
-    own = {"elmo.model": "pretrained/tiny", "pretraining.epochs": 1, "pretraining.min_count": 1, "training.epochs": 1}
-    grid = load_grid(write_grid(write_base(tmp_path, tweets_file), own), results)
-    config, run_id = grid.configs[0], grid.plan.runs[0].run_id
-    Experiment(config, results, results.run_dir(run_id, "other")).complete()
-    assert list(completed_elsewhere(results, grid)) == [run_id]
-    shutil.rmtree(results.pretrained)
-    assert completed_elsewhere(results, grid) == {}

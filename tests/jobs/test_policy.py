@@ -74,7 +74,6 @@ class Case:
 
     @property
     def word(self) -> str:
-        """How its task ended."""
         ended = self.queued.ended(self.progress)
         return ended.state if ended else ""
 
@@ -153,7 +152,6 @@ def _progresses() -> Iterator[RunProgress]:
 
 @pytest.fixture(scope="module")
 def judged() -> list[tuple[Case, Verdict]]:
-    """Every case, and the verdict on it."""
     cases = [
         Case(progress, replace(queued, ranks=True) if ranks else queued, standing)
         for progress, queued, standing in product(_progresses(), _queues(), STANDINGS)
@@ -164,8 +162,9 @@ def judged() -> list[tuple[Case, Verdict]]:
 
 def _table() -> list[list[str]]:
     """The cells of each line: number, what is known, state, and what is done by each who asks."""
-    lines = [line for line in (policy.__doc__ or "").splitlines() if re.match(r"\| \d", line)]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    lines = [line for line in (policy.__doc__ or "").splitlines() if re.match(r"\d+ \|", line)]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    return [(line + [""] * 8)[:8] for line in cells]  # empty ones at the end are left out
 
 
 def _is_said(cell: str, verdict: Verdict, case: Case) -> bool:
@@ -185,7 +184,6 @@ def _is_said(cell: str, verdict: Verdict, case: Case) -> bool:
 
 @cache
 def _done(state: str, active: bool) -> list[str]:
-    """The cells of a line that say what is done."""
     verdict = Verdict(state, active=active)
     assert policy.end(verdict) == ""
     rerun, named = policy.rerun(verdict), policy.rerun(verdict, named=True)
@@ -210,7 +208,6 @@ def test_table_says_what_is_done_in_every_case(judged: list[tuple[Case, Verdict]
 
 @cache
 def _submits(state: str, active: bool, begun: bool) -> bool:
-    """Whether any command, or the job at the end, submits a run."""
     verdict = Verdict(state, "", active, begun)
     asked = [policy.submit(verdict), policy.end(verdict)]
     asked += [policy.rerun(verdict, causes, named) for causes in ((), (*CAUSES,)) for named in (False, True)]
@@ -287,7 +284,7 @@ def test_exit_code_of_status_is_about_all_runs(states: list[str], code: int) -> 
 
 
 def test_readme_has_the_table() -> None:
-    start, end = "| | what the run's directory", "named*: by an option"
+    start, end = "line | what directory", "named*: by an option"
     text = policy.__doc__ or ""
     readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
     assert text[text.index(start) : text.index(end)] in readme

@@ -11,7 +11,6 @@ from sentiment.errors import ConfigError
 from sentiment.runs.records import Failure, PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import finish, write_grid
-from tests.jobs.test_here import grid_here
 
 SPACE: dict[str, Any] = {
     "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
@@ -128,14 +127,3 @@ def test_space_is_fixed_once_a_round_is_planned(base: Path, results: Results) ->
         load_grid(write_grid(base, SPACE | {"model.cell": ["lstm"]}, **_bayes()), results)
     with pytest.raises(ConfigError, match="changed since the first round was planned"):
         load_grid(write_grid(base, SPACE, **_bayes(seed=2)), results)
-
-
-@pytest.mark.slow
-def test_rounds_follow_each_other_on_this_machine(tmp_path: Path, tweets_file: Path) -> None:
-    space = {"training.learning_rate": SPACE["training.learning_rate"], "training.epochs": 1}
-    search = grid_here(tmp_path, tweets_file, space, **_bayes(rounds=2, per_round=2))
-    code, lines = search.run("--at-once", "2")
-    assert code == 0, lines
-    assert "the next round: 2 trials, suggested by 2" in lines
-    assert search.states() == (0, ["COMPLETED"] * 4)
-    assert search.run() == (0, ["nothing to do"])

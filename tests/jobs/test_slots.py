@@ -216,7 +216,6 @@ class _World:
         return _InThisProcess(1, stop, set, self)
 
     def search(self, order: Random) -> list[list[tuple[str, float | None]]]:
-        """Its rankings."""
         jobs = [job for job in _planned(self.results, self.grid) if job.rung is not None]
         folders = [_submitted(self.results, job, str(number)) for number, job in enumerate(jobs)]
         for _ in range(20):  # the first chain, and those that the job that ends the grid submits

@@ -1,7 +1,6 @@
 """Grid files are W&B's: both read the same in them, mean the same by each distribution, and slips are told."""
 
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -204,17 +203,6 @@ def test_wandb_means_the_same_by_each_distribution(validator: Path) -> None:
         assert [ours.quantile(share) for share in shares] == pytest.approx(theirs, rel=1e-5)
 
 
-def test_draws_lie_in_their_ranges_and_differ(base: Path, results: Results) -> None:
-    drawn = _drawn(base, results, SPACE, run_cap=60)
-    assert len(drawn) == 60
-    assert all(0.0001 <= one["training.learning_rate"] <= 0.01 for one in drawn)
-    assert len({one["training.learning_rate"] for one in drawn}) == 60
-    assert {type(one["model.hidden_size"]) for one in drawn} == {int}
-    assert {one["model.hidden_size"] for one in drawn} <= {*range(4, 65)}
-    assert 15 <= sum(one["training.clip"] == 0.5 for one in drawn) <= 45
-    assert {one["training.batch_size"] for one in drawn} == {32, 64}
-
-
 def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     few = _drawn(base, results, SPACE, run_cap=3)
     assert few[0] == {
@@ -232,6 +220,16 @@ def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     assert _drawn(base, results, SPACE, run_cap=3, controller=controller) != few
 
 
+def test_draws_lie_in_their_ranges_and_differ(base: Path, results: Results) -> None:
+    drawn = _drawn(base, results, SPACE, run_cap=60)
+    rates = {one["training.learning_rate"] for one in drawn}
+    assert (len(rates), all(0.0001 <= rate <= 0.01 for rate in rates)) == (60, True)
+    assert {one["model.hidden_size"] for one in drawn} <= {*range(4, 65)}
+    assert 15 <= sum(one["training.clip"] == 0.5 for one in drawn) <= 45
+    grid = load_grid(write_grid(base, {"seed": {"min": 1, "max": 3}}), results)
+    assert grid.plan.parameters == {"seed": [1, 2, 3]}
+
+
 def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
     space = {"model.hidden_size": {"min": 4, "max": 8}}
     assert sorted(one["model.hidden_size"] for one in _drawn(base, results, space, run_cap=5)) == [4, 5, 6, 7, 8]
@@ -245,12 +243,6 @@ def test_unlikely_values_are_rarely_drawn_and_impossible_ones_never() -> None:
     assert "c" not in drawn
     assert 60 <= drawn.count("b") <= 140
     assert distribution.quantile(1.0) == "b"  # where probabilities add up to slightly less than 1
-
-
-def test_grid_runs_through_whole_numbers(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": {"min": 1, "max": 3}}), results)
-    assert grid.plan.parameters == {"seed": [1, 2, 3]}
-    assert len(grid.plan.runs) == 3
 
 
 @pytest.mark.parametrize(
@@ -289,25 +281,20 @@ def _seed(**parameter: Any) -> dict[str, Any]:
     [
         ({"name": "other"}, "has the name 'other'; a grid is named like its file, 'some'"),
         ({"name": "single"}, "name 'single': takes letters"),
-        ({"name": "../x"}, "name '../x': takes letters"),
         ({"metric": {"name": "f1", "goal": "maximize"}}, "'f1' is not measured; valid: validation/ and one of loss"),
         ({"metric": {"name": "test/loss", "goal": "maximize"}}, "goal 'maximize' would choose the worst loss"),
         ({"metric": {"name": "test/f1"}}, "metric.goal: is missing"),
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
-        ({"command": ["train", "a.yaml", "b=1", "${args}"]}, "command must end in train, the base run's file"),
         ({"method": "random"}, "method random needs run_cap and controller.seed"),
         ({"run_cap": 4}, "run_cap: not with method grid"),
         (draw(trials=10**9), "run_cap"),
         ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
         ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values, a distribution"),
         ({"parameters": {"seed": {"values": []}}}, "parameters.seed.values = []"),
-        ({"parameters": {}}, "parameters = {}"),
         (starts_from("rnn", "good"), "input should be 'overfitting' or 'best'"),
         (starts_from("rnn", "overfitting", count=2), "count goes with runs 'best'"),
-        ({"controller": {"type": "local"}}, "controller.type = 'local'"),
         (_halving(max_iter=9, s=2), "early_terminate.max_iter: unknown key"),
         (_halving(min_iter=1, eta=1), "early_terminate.eta = 1"),
-        (_halving(min_iter=1, eta=math.inf), "early_terminate.eta"),
         (_halving(min_iter=10**400), "early_terminate.min_iter"),
         ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
         (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
@@ -317,11 +304,9 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"controller": starts_from("rnn", "best")["controller"] | {"files": ["a.yaml"]}}, "base and controller.files"),
         (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "controller.per_round: not with method random"),
         (_bayes(10**9, 2), "controller.rounds"),
-        (_bayes(2, 10**9), "controller.per_round"),
         (_seed(min=1), "distribution uniform needs max"),
         (_seed(min=2, max=2), "min 2 is not below max 2"),
         (_seed(min=0, max=10**400), "parameters.seed"),
-        (_seed(min=-1e16, max=1.0), "parameters.seed"),
         (_seed(distribution="log_normal", mu=1), "'log_normal' is unknown; valid: int_uniform, uniform"),
         (_seed(distribution="uniform", min=1, max=2, q=1), "q: unknown key"),
         (_seed(distribution="normal", min=1), "distribution normal has no min; it takes mu, sigma"),
@@ -339,5 +324,4 @@ def _seed(**parameter: Any) -> dict[str, Any]:
 def test_slip_is_told_with_what_would_be_valid(base: Path, changes: dict[str, Any], message: str) -> None:
     path = write_grid(base, {"seed": 1})
     write_yaml(path, read_yaml(path) | changes)
-    path.write_text(path.read_text().replace("1e+16", "1.0e+16"))
     assert message in _refusal(path)

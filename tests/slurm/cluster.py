@@ -1,8 +1,5 @@
 """A real Slurm on one machine: several nodes with fake GPUs, in a private folder, on private ports.
 
-    python -m tests.slurm.cluster start FOLDER     # prints what to export
-    python -m tests.slurm.cluster stop FOLDER
-
 Needs root (the fake GPUs are device files) and Debian's packages slurmctld, slurmd, slurm-client and munge.
 """
 
@@ -12,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,19 +97,16 @@ class Process:
         return any(one.pid == self.pid and one.name == self.name for one in processes())
 
     def has_open(self, folder: Path) -> bool:
-        """Whether it has a file in this folder open."""
         with contextlib.suppress(OSError):
             return any(link.readlink().is_relative_to(folder) for link in Path(f"/proc/{self.pid}/fd").iterdir())
         return False
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; one that has gone does not mind."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
 
 def processes() -> Iterator[Process]:
-    """All that run now."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             with contextlib.suppress(OSError):
@@ -142,12 +135,8 @@ class Cluster:
         return kept | {"SLURM_CONF": str(self.root / "etc" / "slurm.conf"), "PATH": _path()}
 
     def start(self) -> None:
-        """Write the configuration, start all daemons and wait until all nodes are idle."""
-        self.start_munge()
-        self.start_slurm()
-
-    def start_slurm(self) -> None:
-        """Start slurmctld and all nodes, and wait until these are idle."""
+        self._lay_out()
+        self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
         self.start_controller()
         for node in NODES:
             self.start_node(node)
@@ -161,27 +150,12 @@ class Cluster:
         self.stop()
 
     def stop(self) -> None:
-        """Cancel all jobs, then end the daemons and whatever still runs for this cluster."""
-        self.stop_slurm()
-        self.stop_munge()
-
-    def stop_slurm(self) -> None:
-        """The same, but for what other daemons need."""
         subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=limit())
         _end(self._daemons("slurmctld", "slurmd"))
         _end([*self._members(), *self._keepers()], signal.SIGKILL)
-
-    def start_munge(self) -> None:
-        """Write the configuration, and start what all other daemons need."""
-        self._lay_out()
-        self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
-
-    def stop_munge(self) -> None:
-        """When no other daemon needs it any more."""
         _end(self._daemons("munged"))
 
     def start_controller(self) -> None:
-        """Start slurmctld and wait until it answers."""
         self._launch("slurmctld")
         self.wait(lambda: self.run("scontrol", "ping", check=False).returncode == 0, "an answer of slurmctld")
 
@@ -206,19 +180,16 @@ class Cluster:
         _end([one for one in processes() if one.pid in keepers and one.name == "slurmstepd"], signal.SIGKILL)
 
     def node_states(self) -> dict[str, str]:
-        """Each node's state in sinfo's words."""
         rows = self.run("sinfo", "-h", "-N", "-o", "%N %T", check=False).stdout.split("\n")
         return dict(row.split() for row in rows if row)  # type: ignore[misc]
 
     def run(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """One of Slurm's commands, or any that is to find this cluster."""
         done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=limit())
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
-        """Ask until it is true; else what Slurm says of itself is told."""
         wait_for(condition, what, seconds, self._last_words)
 
     def _lay_out(self) -> None:
@@ -284,7 +255,6 @@ class Cluster:
         return [process for process in processes() if process.pid in pids and process.name in names]
 
     def _members(self) -> list[Process]:
-        """Processes of this cluster's tasks."""
         conf = self.environ["SLURM_CONF"]
         return [one for one in processes() if one.environ.get("SLURM_CONF") == conf and "SLURM_JOB_ID" in one.environ]
 
@@ -307,7 +277,6 @@ def _path() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this host that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
@@ -316,7 +285,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def _end(victims: list[Process], number: signal.Signals = signal.SIGTERM) -> None:
-    """Signal them all, wait until they are gone, and kill those that are not."""
     for victim in victims:
         victim.signal(number)
     end = time.monotonic() + 6
@@ -324,21 +292,3 @@ def _end(victims: list[Process], number: signal.Signals = signal.SIGTERM) -> Non
         time.sleep(0.02)
     for survivor in alive:
         survivor.signal(signal.SIGKILL)
-
-
-def main(arguments: list[str]) -> None:
-    """Start or stop the cluster in a folder."""
-    if len(arguments) != 2 or arguments[0] not in ("start", "stop"):
-        raise SystemExit(__doc__)
-    if arguments[0] == "start" and (missing := what_is_missing()):
-        raise SystemExit(missing)
-    cluster = Cluster(Path(arguments[1]).resolve())
-    if arguments[0] == "stop":
-        cluster.stop()
-    else:
-        cluster.start()
-        print(f"export SLURM_CONF={cluster.environ['SLURM_CONF']}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

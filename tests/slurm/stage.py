@@ -51,18 +51,6 @@ _FORKING = f"export PYTHONPATH={Path(__file__).with_name('forking')}:$PYTHONPATH
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
 
 
-_TRIVIAL = """
-folder={results}/slurm/{grid}/${{SLURM_JOB_NAME#{grid}-}}
-run=$(awk '/"tasks"/ {{on = 1}} on && /^      "/ {{gsub(/[ ",]/, ""); print}}' "$folder/submission.json" |
-  sed -n "$((${{SLURM_ARRAY_TASK_ID:-0}} + 1))p")
-if [ -n "$run" ]; then
-  mkdir -p "{results}/runs/{grid}/$run"
-  sed "s/{like}/$run/" {result} > "{results}/runs/{grid}/$run/.result" &&
-    mv "{results}/runs/{grid}/$run/.result" "{results}/runs/{grid}/$run/result.json"
-fi
-exit 0
-"""
-
 Scenario = Callable[["Stage"], None]
 _OF_TEST = "scenario"
 
@@ -111,15 +99,12 @@ class Stage:
 
     @property
     def results(self) -> Results:
-        """All that is written."""
         return Results(self.folder / "results")
 
     def beside(self, name: str) -> "Stage":
-        """Another stage, for a second grid."""
         return Stage(self.cluster, self.folder / name, self.prepared, name)
 
     def write_cluster(self, services: dict[str, Any] | None = None, **changes: Any) -> None:
-        """What jobs may use, and what differs for jobs that train no runs."""
         report = {
             "gpus": 0,
             "cpus": 1,
@@ -132,17 +117,7 @@ class Stage:
             changes["setup"] = [_FORKING, *changes.get("setup", [])]
         self.write("cluster.yaml", {"defaults": _RESOURCES | changes} | sections)
 
-    def write_trivial_cluster(self, report: dict[str, Any] | None = None, **changes: Any) -> None:
-        """All jobs, the report too, do next to nothing: a few lines of shell write a run's result."""
-        done = next(self.prepared.results.runs.glob("single/*/result.json"))
-        script = self.folder / "trivial.sh"
-        names = {"results": self.results.root, "grid": self.name, "like": done.parent.name, "result": done}
-        script.write_text(_TRIVIAL.format(**names))
-        defaults = {"time_minutes": 10, "memory_gb": 0.1, "gpus": 0, "cpus": 1, "setup": [f". {script}"], **changes}
-        self.write("cluster.yaml", {"defaults": defaults, "report": report or {}})
-
     def write_grid(self, **parameters: Sequence[Any]) -> None:
-        """The grid: values by the parameter's name, with `__` for dots."""
         base = self.write("base.yaml", BASE)
         grid = {
             "name": self.name,
@@ -155,75 +130,51 @@ class Stage:
         self.write(f"{self.name}.yaml", grid | self.more)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
-        """`python -m jobs ...`; what it printed."""
         done = self.start(*arguments)
         output, _ = done.communicate(timeout=limit())
         assert expect is None or done.returncode == expect, f"{arguments} ended with {done.returncode}:\n{output}"
         return output
 
     def start(self, *arguments: str) -> Forked:
-        """The same, not waited for."""
         environ = self.cluster.environ | self.environ
         environ["PATH"] = f"{self.path}:{environ['PATH']}"
         words = ("-m", "jobs", *arguments, "--results", self.results.root)
         return start_python(*words, environ=environ, cwd=self.folder)
 
     def submit(self, *arguments: str, expect: int | None = 0) -> str:
-        """Submit the grid."""
         return self.run("submit", f"{self.name}.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
 
     def rerun(self, *arguments: str) -> str:
-        """Submit again what failed."""
         return self.run("rerun", *arguments, "--cluster", "cluster.yaml")
 
     def states(self) -> dict[str, str]:
-        """What `status` says of each run."""
         return {row["run_id"]: row["state"] for row in self.rows()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """All that `status` says."""
         (grid,) = json.loads(self.run("status", self.name, "--json", expect=None))
         rows: list[dict[str, Any]] = grid["rows"]
         return rows
 
     @property
     def runs(self) -> list["StagedRun"]:
-        """The grid's runs, in the order of its plan."""
         plan = self.results.read_grid(self.name)
         assert plan is not None
         return [StagedRun(self, self.results.run_dir(run.run_id, self.name)) for run in plan.runs]
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
-        """Ask until it is true."""
         self.cluster.wait(condition, what, seconds)
 
     def wait_for_states(self, *states: str) -> None:
-        """Wait until these, and no others, are the states of runs."""
         self.wait(lambda: {*self.states().values()} == {*states}, f"{states} in {self.folder}")
 
     def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = 300.0) -> None:
-        """Wait until runs have their results, and `run.json` says so."""
         self.wait(
             lambda: all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs),
             f"results in {self.folder}",
             seconds,
         )
 
-    def newest(self, kind: str) -> SubmissionDir:
-        """The newest job of a kind."""
-        return [one for one in read_submissions(self.results) if one.submission.kind == kind][-1]
-
-    def warn(self, kind: str) -> None:
-        """Send USR2, past Slurm, to the processes of the newest job of a kind."""
-        job, conf = self.newest(kind).job_id, self.cluster.environ["SLURM_CONF"]
-        for process in processes():
-            found = process.environ
-            of_job = job in (found.get("SLURM_ARRAY_JOB_ID"), found.get("SLURM_JOB_ID"))
-            if of_job and found.get("SLURM_CONF") == conf and process.name.startswith("python"):
-                process.signal(signal.SIGUSR2)
-
     def write(self, name: str, value: Any) -> Path:
-        """A YAML file in its folder."""
         with open(self.folder / name, "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(value, file)
         return self.folder / name
@@ -238,7 +189,6 @@ class StagedRun:
 
     @property
     def run_id(self) -> str:
-        """Its name."""
         return self.dir.path.name
 
     @property
@@ -251,26 +201,22 @@ class StagedRun:
 
     @property
     def job(self) -> str:
-        """The same, as Slurm's commands take it."""
         folder, task = self.task
         return folder.job(task)
 
     @property
     def log(self) -> str:
-        """What its task and Slurm printed."""
         folder, task = self.task
         file = folder.log_file(task)
         return file.read_text() if file else ""
 
     @property
     def step(self) -> int:
-        """Of the newest row in its metric log, into which each step writes one."""
         rows = self.dir.read_metrics()
         return int(rows[-1]["step"]) if rows else 0
 
     @property
     def attempts(self) -> list[Attempt]:
-        """What `run.json` says."""
         record = self.dir.read(RunRecord)
         return record.attempts if record else []
 
@@ -281,20 +227,16 @@ class StagedRun:
         ).stdout.strip()
 
     def wait_for_step(self, step: int) -> None:
-        """Wait until it has got so far."""
         self.stage.wait(lambda: self.step >= step, f"step {step} of {self.dir.path}")
 
     def wait_for_attempt(self, number: int) -> None:
-        """Wait until an attempt has begun to train."""
         self.stage.wait(lambda: len(self.attempts) >= number, f"attempt {number} of {self.dir.path}")
 
     def send(self, name: str) -> None:
-        """Signal its task through Slurm."""
         self.stage.cluster.run("scancel", f"--signal={name}", self.job)
 
     @property
     def node(self) -> str:
-        """Where its task runs."""
         return self.asked("%N")
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -310,7 +252,6 @@ class StagedRun:
                 process.signal(number)
 
     def matches_uninterrupted(self) -> bool:
-        """Whether weights and metric log are those of a run that nothing happened to."""
         return digest_of(self.dir) == self.stage.prepared.digest(self.dir.read_config())
 
 

@@ -53,39 +53,6 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
 
 
 @scenario
-def test_report_that_fails_is_told_and_made_again(stage: Stage) -> None:
-    stage.write_trivial_cluster(report={"setup": ["exit 7"]})
-    stage.write_grid(seed=[1, 2])
-    stage.submit()
-    stage.wait(lambda: "report: FAILED" in stage.run("status", expect=None), "the report's end")
-    stage.wait_for_states("COMPLETED")
-    stage.run("status", expect=1)
-    stage.write_trivial_cluster()
-    assert "0 of 2 runs submitted\n  report job" in stage.rerun()
-    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the second report's end")
-    stage.run("status", expect=0)
-    assert "nothing to submit" in stage.rerun()
-
-
-@scenario
-def test_job_that_writes_the_report_is_requeued_when_it_is_warned(stage: Stage) -> None:
-    stage.reports = True
-    stage.write_cluster()
-    stage.write_grid(seed=[1], **SHORT)
-    stage.submit()
-    stage.wait_completed(stage.runs)
-
-    def requeued() -> bool:
-        stage.warn("report")
-        log = stage.newest("report").log_file(0)
-        return log is not None and "saved, and requeued" in log.read_text()
-
-    stage.wait(requeued, "a warning that is noticed")
-    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the report")
-    assert (stage.results.report / "report.html").exists()
-
-
-@scenario
 def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> None:
     """As after a launch that failed, Slurm puts them back and does not start them again by itself."""
     stage.write_grid(seed=[1, 2])
@@ -168,7 +135,7 @@ def test_task_on_a_full_disk_says_so_and_jobs_can_be_looked_at(stage: Stage) -> 
     with _small_disk("size=64m,nr_inodes=2000") as disk:
         stage = Stage(stage.cluster, disk / "stage", stage.prepared)
         held = stage.beside("held")
-        held.write_trivial_cluster(sbatch={"hold": True})
+        held.write_cluster(sbatch={"hold": True})
         held.write_grid(seed=[1, 2])
         held.submit()
         stage.write_grid(seed=[1], **ENDLESS)

@@ -149,20 +149,3 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     assert "0 of 4 runs submitted" in output
     assert "of rung 1" in output
     _assert_undisturbed(stage)
-
-
-@scenario
-def test_slot_that_begins_before_the_others_and_is_requeued_while_it_ranks_decides_the_same(stage: Stage) -> None:
-    _begin(stage)
-    slots = _slots(stage)[0]
-    stage.cluster.run("scontrol", "hold", slots.job(0))
-    running = ("squeue", "-h", "-t", "running", "-o", "%i", "-j", slots.job(1))
-    stage.wait(lambda: stage.cluster.run(*running, check=False).stdout.strip(), "the second slot's start")
-    stage.cluster.run("scontrol", "requeue", slots.job(1))
-    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
-    second = _run(stage, _rungs(stage).rankings[0].chosen[1])
-    stage.wait(lambda: second.attempts[-1].reason == "paused" and len(second.attempts) >= 2, "the second slot's end")
-    assert _rungs(stage).current == 1
-    assert len(_run(stage, _rungs(stage).rankings[0].chosen[0]).attempts) == 1
-    stage.cluster.run("scontrol", "release", slots.job(0))
-    _assert_undisturbed(stage)

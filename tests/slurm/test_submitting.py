@@ -24,7 +24,7 @@ def _deadly_sbatch(folder: Path, script: str) -> str:
 @scenario
 def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anything(stage: Stage) -> None:
     """Nor do two who submit at the same moment."""
-    stage.write_trivial_cluster(sbatch={"hold": True})
+    stage.write_cluster(sbatch={"hold": True})
     stage.write_grid(seed=[1, 2])
     stage.path = _deadly_sbatch(stage.folder / "before", "kill -9 $PPID")
     stage.submit(expect=-9)
@@ -125,23 +125,3 @@ def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_refuse_what
     stage.rerun("--new-code")
     stage.wait_completed([other])
     assert other.matches_uninterrupted()
-
-
-@scenario
-def test_logs_are_shown_attempt_by_attempt_and_followed_to_the_end(stage: Stage) -> None:
-    stage.write_grid(seed=[1])
-    stage.submit()
-    (run,) = stage.runs
-    following = stage.start("status", "--log", run.run_id, "--watch")
-    run.wait_for_step(40)
-    run.send("USR2")
-    output, _ = following.communicate(timeout=limit(300))
-    assert following.returncode == 0, output
-    first, second = run.attempts
-    begins = [f"run {run.run_id}, process {one.pid} on {one.host}" for one in (first, second)]
-    assert [line for line in output.splitlines() if line.startswith("run ")] == begins
-    assert f"{run.run_id}: COMPLETED" in output
-    newest = stage.run("status", "--log", run.run_id)
-    assert begins[0] in newest.partition(begins[1])[0]
-    assert "saved, and requeued" in run.log
-    assert f"==> {run.task[0].run_log(run.run_id)} <==" in newest

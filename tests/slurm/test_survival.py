@@ -94,25 +94,6 @@ def test_array_cut_several_times_ends_like_uninterrupted_runs(stage: Stage) -> N
 
 
 @scenario
-def test_requeue_by_an_administrator_loses_nothing(stage: Stage) -> None:
-    """And jobs do not inherit what another job left in the shell."""
-    stage.environ = {"SLURM_JOB_ID": "1", "SLURM_MEM_PER_CPU": "1", "SBATCH_PARTITION": "high"}
-    stage.write_grid(seed=[1])
-    stage.submit()
-    (run,) = stage.runs
-    run.wait_for_step(60)
-    assert run.asked("%P") == "main"
-    stage.cluster.run("scontrol", "requeue", run.job)
-    stage.wait_completed([run])
-    first, second = run.attempts
-    assert (first.reason, first.detail) == ("signal", "SIGTERM")
-    assert second.first_step == first.last_step
-    assert (second.job, second.restart_count) == (first.job, 1)
-    assert second.job == run.job
-    assert run.matches_uninterrupted()
-
-
-@scenario
 def test_preempted_runs_save_and_go_on_with_and_without_grace_time(stage: Stage) -> None:
     stages = [stage, stage.beside("grace")]
     for one, partition in zip(stages, ("low", "grace"), strict=True):
@@ -142,7 +123,7 @@ def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -
     settings = {"JobRequeue": "0", "PreemptParameters": "send_user_signal", "MaxArraySize": "4"}
     with Cluster(stage.cluster.root.with_name("slurm-other"), settings) as stage.cluster:
         many = stage.beside("many")
-        many.write_trivial_cluster(sbatch={"hold": True})
+        many.write_cluster(sbatch={"hold": True})
         many.write_grid(seed=list(range(10)))
         assert ", 4 tasks " in many.submit()
         assert len({run.job for run in many.runs}) == 4
