@@ -76,12 +76,12 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
     A job without a GPU prepares them before any task that holds a GPU starts.
     """
     from sentiment.data.corpus import find_corpus
-    from sentiment.models.baseline import has_baselines
+    from sentiment.models.baseline import baselines_file
 
     found = []
     for config in {config.data: config for config in configs}.values():
         corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
-        if corpus is None or not has_baselines(corpus):  # only a dry run gets as far as this without tweets
+        if corpus is None or not baselines_file(corpus).exists():  # only a dry run gets as far as this without tweets
             found.append(config)
     return found
 

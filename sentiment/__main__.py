@@ -441,7 +441,6 @@ def _given_parameters(
     positive: list[str] | None = None,
     negative: list[str] | None = None,
 ) -> dict[str, Any]:
-    """What the options of a command change, by dotted name."""
     from sentiment.config_file import parse_override
 
     parameters = dict(parse_override(override) for override in overrides or [])

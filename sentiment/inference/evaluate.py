@@ -131,7 +131,6 @@ class Scored:
 def own_scores(run: CompletedRun) -> dict[Part, Scored]:
     """What a completed run, and what was added from elsewhere, said of its validation and test tweets.
 
-
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
@@ -330,7 +329,6 @@ def _read_file(
 
 
 def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
-    """Rows with a label; the others are counted."""
     for number, row in enumerate(source.read()):
         if number % _CHUNK == 0:
             progress(f"reading {source.name}", number, source.total)
@@ -343,7 +341,6 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
 
 
 def _why_known(rows: Sequence[Row], known: Sequence[_Known], forms: TweetForms) -> list[str | None]:
-    """Why a tweet is no test of the models; None if they know neither it nor its author."""
     columns = {
         "keys": np.array([key_of(forms.of(row.text)) for row in rows], np.int64),
         "authors": np.array([author_key(author_form(row.user)) for row in rows], np.int64),

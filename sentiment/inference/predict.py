@@ -299,7 +299,6 @@ def _object(target: Path, names: Sequence[str], record: TableRecord, said: Answe
 
 
 def _write_parquet(source: Path | None, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
-    """Columns of text, or those of the source, and the probability as a number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -430,7 +429,6 @@ def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) 
 
 
 def _show_weights(model: TextModel, text: str, explained: bool) -> None:
-    """The tokens; the strongest ones are followed by their weight."""
     tokens = model.tokenize(text)
     weights, form = model.attention(tokens), ".0%"
     if weights is None and explained:

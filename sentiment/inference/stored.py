@@ -5,8 +5,7 @@ They are made in one way wherever they are, and asked alike.
 
 import json
 import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
@@ -56,62 +55,31 @@ class Exported(FileRecord):
 
 
 @dataclass(frozen=True)
-class StoredRun(ABC):
-    """What the models of a completed run are made of."""
+class StoredRun:
+    """What the models of a completed run are made of.
 
-    place: str  # for messages
+    Attributes:
+        place: for messages.
+        results: where its encoder is looked for.
+        read: what is in a file of it; raises a RunDirError if that is missing, or is not that of the result.
+    """
+
+    place: str
     config: RunConfig
     result: Result
-    results: Results  # where its encoder is looked for
+    results: Results
+    read: Callable[[str], bytes]
 
-    @abstractmethod
     def content(self, name: str) -> tuple[bytes, str]:
-        """What is in a file, and where it is, for messages.
+        """What is in a file, and where it is, for messages."""
+        return self.read(name), f"{self.place}/{name}"
 
-        Raises:
-            RunDirError: it is missing, cannot be read, or is not that of the result.
-        """
-
-    @abstractmethod
     def weights(self) -> "dict[str, torch.Tensor]":
         """The network's weights at the best epoch.
 
         Raises:
             CheckpointError: the weights are missing or damaged.
         """
-
-
-@dataclass(frozen=True)
-class CompletedRun(StoredRun):
-    """A run in its directory."""
-
-    run_dir: RunDir
-    record: RunRecord
-
-    def content(self, name: str) -> tuple[bytes, str]:
-        path = self.run_dir.path / name
-        check_file(path, self.result)
-        return read_named(path, _MOST_BYTES), str(path)
-
-    def weights(self) -> "dict[str, torch.Tensor]":
-        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
-
-        weights: dict[str, torch.Tensor] = read_checkpoint(self.run_dir.best_weights)["weights"]
-        if weights_sha256(weights) != self.result.weights_sha256:
-            raise CheckpointError(f"{self.run_dir.best_weights}: holds other weights than those of the result")
-        return weights
-
-
-@dataclass(frozen=True)
-class ExportedRun(StoredRun):
-    """The files in what `export` wrote."""
-
-    files: Mapping[str, bytes]
-
-    def content(self, name: str) -> tuple[bytes, str]:
-        return self.files[name], f"{self.place}:{name}"
-
-    def weights(self) -> "dict[str, torch.Tensor]":
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -120,6 +88,22 @@ class ExportedRun(StoredRun):
             return load(content)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{place}: holds no weights: {error}") from None
+
+
+@dataclass(frozen=True)
+class CompletedRun(StoredRun):
+    """A run in its directory, which has its weights in a checkpoint."""
+
+    run_dir: RunDir
+    record: RunRecord
+
+    def weights(self) -> "dict[str, torch.Tensor]":
+        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+
+        weights: dict[str, torch.Tensor] = read_checkpoint(self.run_dir.best_weights)["weights"]
+        if weights_sha256(weights) != self.result.weights_sha256:
+            raise CheckpointError(f"{self.run_dir.best_weights}: holds other weights than those of the result")
+        return weights
 
 
 def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
@@ -139,10 +123,15 @@ def stored_run(run_dir: RunDir, results: Results | None = None) -> CompletedRun:
         RunDirError: its records are damaged, or not all of one run.
     """
     run = read_whole(run_dir)
-    if run.result is None or run.record is None:  # a result without a record is refused
+    if (result := run.result) is None or run.record is None:  # a result without a record is refused
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
+
+    def read(name: str) -> bytes:
+        check_file(run_dir.path / name, result)
+        return read_named(run_dir.path / name, _MOST_BYTES)
+
     places = results or run_dir.results
-    return CompletedRun(str(run_dir.path), run.config, run.result, places, run_dir, run.record)
+    return CompletedRun(str(run_dir.path), run.config, result, places, read, run_dir, run.record)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -180,7 +169,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
         raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
     files = read_archive(path)
     one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    return load_model(ExportedRun(str(path), one.config, one.result, results or Results(), files), choice)
+    return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files.__getitem__), choice)
 
 
 def load_model(
@@ -206,7 +195,6 @@ def load_model(
 
 
 def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
-    """The network, put together; its weights are checked before any are made."""
     from sentiment.encoders.finetuned import FineTuned
     from sentiment.models.classifier import NetworkModel, build_classifier, encoder_of, sketch_classifier
     from sentiment.training.trainer import choose_device
@@ -340,7 +328,6 @@ def model_card(run: CompletedRun) -> str:
 
 
 def _encoder(config: RunConfig, result: Result) -> str:
-    """The pretrained model that the file does not hold."""
     if config.frozen is None or result.encoder is None:
         return ""
     told, name = result.encoder, f"{'the ELMo model ' if config.elmo else ''}{as_code(config.frozen.model)}"

@@ -86,7 +86,6 @@ class NGramCounter:
         return sparse.vstack(blocks, format="csr")
 
     def _pairs(self, rows: TokenRows) -> tuple[Keys, Rows]:
-        """The pairs of neighbouring tokens, and the row of each."""
         keys = self._words[rows.token_ids]
         owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
         inside = owners[1:] == owners[:-1]
@@ -132,18 +131,14 @@ def _mixed(values: Keys) -> Keys:
     return mixed
 
 
-def first_of_characters(keys: Keys) -> int:
-    """The place in sorted keys from which on n-grams are made of characters; those before are of words."""
-    return int(np.searchsorted(keys, _OF_CHARACTERS))
-
-
-def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
+def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
     """Turn counts of n-grams into 1 + log(count), times their rarity, over the length of the tweet's vector.
 
-    The n-grams of words make one vector and those of characters another, as the many characters would drown the words.
-    The first `words` columns are of words. Nothing depends on where in the matrix a number stands, as it may with
+    The n-grams of words, which come first in sorted `keys`, make one vector and those of characters another, as the
+    many characters would drown the words. Nothing depends on where in the matrix a number stands, as it may with
     NumPy's faster sums and logarithms.
     """
+    words = np.searchsorted(keys, _OF_CHARACTERS)
     for first in range(0, counts.shape[0], _ROWS_AT_ONCE):  # a block at a time, since numbers of 64 bits need much room
         ends = counts.indptr[first : first + _ROWS_AT_ONCE + 1]
         block = slice(ends[0], ends[-1])
@@ -157,8 +152,8 @@ def tfidf(counts: Any, idf: Numbers, words: int) -> Any:
 
 def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
     """TF-IDF of the counts of `keys`, which are overwritten, then `polarity`: sparse float32, (rows, features)."""
-    ngrams = tfidf(counts, idf, first_of_characters(keys))
-    return sparse.hstack([ngrams, sparse.csr_matrix(polarity(rows))], format="csr")  # which stores no zeros
+    # Which stores no zeros.
+    return sparse.hstack([tfidf(counts, idf, keys), sparse.csr_matrix(polarity(rows))], format="csr")
 
 
 @dataclass(frozen=True)
@@ -177,7 +172,6 @@ class LinearModel:
         return Reading(expit(logits), np.diff(values.indptr) > 0)
 
     def to_bytes(self) -> bytes:
-        """Plain numbers in the format of safetensors."""
         from safetensors.numpy import save
 
         arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
@@ -352,11 +346,6 @@ class Baselines:
     settings: dict[str, Any]  # how that was made
 
 
-def has_baselines(corpus: Corpus) -> bool:
-    """Whether they are cached."""
-    return _cache_of(corpus).exists()
-
-
 def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
     """The baselines of a corpus, cached in its folder: of several processes one makes them, and damaged ones anew.
 
@@ -367,19 +356,18 @@ def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent
         DataError: the tweets of the corpus cannot be read.
     """
     if (found := _cached(corpus)) is None:
-        with ProcessLock(_cache_of(corpus).with_suffix(".lock"), "fits the linear baseline", progress):
+        with ProcessLock(baselines_file(corpus).with_suffix(".lock"), "fits the linear baseline", progress):
             found = _cached(corpus) or _made(corpus, measured, progress)
     return found
 
 
-def _cache_of(corpus: Corpus) -> Path:
+def baselines_file(corpus: Corpus) -> Path:
     return corpus.path / f"baselines-{_VERSION}.npz"
 
 
 def _cached(corpus: Corpus) -> Baselines | None:
-    """None if it is not there or damaged, which the checksums in a zip tell."""
-    path = _cache_of(corpus)
-    try:
+    path = baselines_file(corpus)
+    try:  # the checksums in a zip tell what is damaged
         with np.load(path) as arrays:
             model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))
             return Baselines(arrays["linear"], arrays["lexicon"], model, json.loads(str(arrays["settings"])))
@@ -393,5 +381,5 @@ def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     found = Baselines(linear, corpus_lexicon(corpus, measured, progress), model, settings)
     arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
     arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)
-    write_atomically(_cache_of(corpus), lambda file: np.savez(file, **arrays))
+    write_atomically(baselines_file(corpus), lambda file: np.savez(file, **arrays))
     return found

@@ -270,7 +270,6 @@ class HiddenLayers(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Map vectors of shape (batch, input_size) to shape (batch, size)."""
         for number, layer in enumerate(self.layers):
             vectors = torch.relu(layer(self.dropout(vectors) if number else vectors))
         return vectors
@@ -302,7 +301,6 @@ class Classifier(nn.Module):
         return Output(self.output(self.dropout(vectors)).squeeze(1), attention, penalty)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """The parameters that the optimiser changes."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 

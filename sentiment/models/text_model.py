@@ -69,7 +69,6 @@ class Reading(NamedTuple):
         return labels, np.where(self.usable, sure, np.nan)
 
     def answers(self, names: npt.ArrayLike, threshold: float = THRESHOLD) -> Iterator[Answer | None]:
-        """The same one by one; None where the model knows nothing."""
         labels, sure = self.labels(names, threshold)
         for label, share, usable in zip(labels.tolist(), sure.tolist(), self.usable.tolist(), strict=True):
             yield (label, share) if usable else None
@@ -107,7 +106,10 @@ class TextModel:
 
 
 class MeanModel(TextModel):
-    """The mean of several models' probabilities, calibrated; it knows what any of them knows. All clean texts alike."""
+    """The calibrated mean of a network's probabilities and the baseline's; it knows what any of them knows.
+
+    Both clean texts alike; what has attention is the network.
+    """
 
     name = BOTH
 
@@ -122,9 +124,7 @@ class MeanModel(TextModel):
         return Reading(calibrated(mean, self.temperature), np.any([one.usable for one in readings], axis=0))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        """That of the first member that has any."""
-        found = (member.attention(tokens) for member in self.members)
-        return next((weights for weights in found if weights is not None), None)
+        return self.members[0].attention(tokens)
 
 
 def check_arrays(place: str, found: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
@@ -331,7 +331,6 @@ class Check(NamedTuple):
 
 @cache
 def checks() -> tuple[Check, ...]:
-    """All sentences of the check list, in the order of the file."""
     text = files("sentiment.models").joinpath("check_list.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return tuple(Check(row["capability"], row["text"], row["label"] == "positive") for row in rows)
@@ -347,5 +346,4 @@ def check(model: TextModel) -> dict[str, CheckScore]:
 
 
 def total(tallies: Mapping[str, CheckScore]) -> CheckScore:
-    """That over all capabilities."""
     return CheckScore(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))
