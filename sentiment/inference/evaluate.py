@@ -8,7 +8,6 @@ from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from rich.markup import escape
 from rich.table import Table
 from scipy.stats import binomtest, false_discovery_control
@@ -144,12 +143,13 @@ def own_scores(run: CompletedRun) -> dict[Part, Scored]:
         for part in PARTS[1:]:
             of_part = table.filter(np.array(table["part"].to_pylist()) == part)
             models = {name: of_part[column].to_numpy().astype(np.float64) for column, name in _COLUMNS.items()}
-            if of_part.num_rows != (n := run.result.metrics[part].n) or np.isnan([*models.values()]).any():
+            labels, n = of_part["label"].to_numpy().astype(np.int64), run.result.metrics[part].n
+            if len(labels) != n or not np.isin(labels, (0, 1)).all() or np.isnan([*models.values()]).any():
                 raise ValueError(f"not what its models say of {n:,} {part} tweets")
             for name, added in elsewhere.items():
                 said = np.array([added.said.get(row, np.nan) for row in of_part["row"].to_pylist()])
                 models |= {} if np.isnan(said).all() else {f"{name} (added)": said}
-            found[part] = Scored(of_part["label"].to_numpy().astype(np.int64), models)
+            found[part] = Scored(labels, models)
     except (ValueError, KeyError, OSError) as error:
         raise RunDirError(f"{file}: holds no predictions: {error}") from None
     return found
@@ -260,7 +260,7 @@ def evaluate_on_file(
     run = stored_run(run_dir, results)
     models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
-    known, untold = list[_Known](), list[str]()
+    known, untold = _Known(keys={}, authors={}), list[str]()
     try:
         known = _known_tweets(open_corpus(results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
@@ -283,8 +283,8 @@ def evaluate_on_file(
     return dumped[name] | {"chosen": name, "models": dumped} | told
 
 
-# Tweets that are no test of a model: the reason, the column of the corpus (keys or authors), and its values.
-_Known = tuple[str, str, npt.NDArray[np.int64]]
+# Why tweets are no test of a model, by their keys or authors in the corpus.
+_Known = dict[str, dict[int, str]]
 # The strongest last.
 _REASONS = (
     ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
@@ -294,15 +294,16 @@ _REASONS = (
 )
 
 
-def _known_tweets(corpus: Corpus) -> list[_Known]:
-    return [
-        (reason, column, np.setdiff1d(getattr(corpus, column)[corpus.parts == part], [UNKNOWN]))
-        for reason, column, part in _REASONS
-    ]
+def _known_tweets(corpus: Corpus) -> _Known:
+    known: _Known = {"keys": {}, "authors": {}}
+    for reason, column, part in _REASONS:
+        known[column] |= dict.fromkeys(getattr(corpus, column)[corpus.parts == part].tolist(), reason)
+    known["authors"].pop(UNKNOWN, None)
+    return known
 
 
 def _read_file(
-    models: Sequence[TextModel], chosen: str, source: TweetFile, known: Sequence[_Known], progress: Progress
+    models: Sequence[TextModel], chosen: str, source: TweetFile, known: _Known, progress: Progress
 ) -> tuple[Labels, dict[str, Reading], RowCounter]:
     """Labels, what models say, and what is left out: rows that the chosen model does not answer, or one knows.
 
@@ -314,9 +315,11 @@ def _read_file(
     while rows := list(islice(labelled, _CHUNK)):
         said = {model.name: model.read_texts([row.text for row in rows]) for model in models}
         scored = []
-        for place, reason in enumerate(_why_known(rows, known, forms)):
+        for place, row in enumerate(rows):
+            reason = known["keys"].get(key_of(forms.of(row.text)))
+            reason = reason or known["authors"].get(author_key(author_form(row.user)))
             if reason or not said[chosen].usable[place]:
-                left_out.add(reason or NO_WORDS, rows[place].line)
+                left_out.add(reason or NO_WORDS, row.line)
             else:
                 scored.append(place)
         labels += [rows[place].label or 0 for place in scored]
@@ -338,18 +341,6 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
             left_out.add("neutral or ignored label", row.line)
         else:
             yield row
-
-
-def _why_known(rows: Sequence[Row], known: Sequence[_Known], forms: TweetForms) -> list[str | None]:
-    columns = {
-        "keys": np.array([key_of(forms.of(row.text)) for row in rows], np.int64),
-        "authors": np.array([author_key(author_form(row.user)) for row in rows], np.int64),
-    }
-    found: list[str | None] = [None] * len(rows)
-    for reason, column, values in known:
-        for place in np.flatnonzero(np.isin(columns[column], values)).tolist():
-            found[place] = reason
-    return found
 
 
 def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:

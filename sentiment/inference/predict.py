@@ -358,8 +358,8 @@ def explain(model: TextModel, text: str) -> Explanation:
     Raises:
         UsageError: the model has no attention, and the text has more than 1,000 tokens.
     """
-    (label,), (probability,) = (one.tolist() for one in model.read_texts([text]).labels(model.config.data.label_names))
-    tokens = model.tokenize(text)
+    (answer,) = model.read_texts([text]).answers(model.config.data.label_names)
+    (label, probability), tokens = answer or ("", np.nan), model.tokenize(text)
     if (attention := model.attention(tokens)) is not None:
         return Explanation(label, probability, tokens, attention, "attention")
     if len(tokens) > _MOST_TOKENS:

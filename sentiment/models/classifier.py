@@ -51,7 +51,6 @@ class LearnedEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.size = config.size + config.polarity
-        self.polarity = config.polarity
         sketch = torch.get_default_device().type == "meta"  # drawing what has no values would load torch's compiler
         empty = torch.empty(vocabulary_size, config.size) if sketch else None
         self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING, _weight=empty)
@@ -72,11 +71,7 @@ class LearnedEmbedding(nn.Module):
             hidden = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
             token_ids = torch.where(hidden & (token_ids != PADDING), UNKNOWN, token_ids)
         vectors: torch.Tensor = self.dropout(self.table(token_ids))
-        if not self.polarity:
-            return vectors
-        if batch.polarity is None:
-            raise ValueError("the batch does not say how positive its words are rated")
-        return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
+        return vectors if batch.polarity is None else torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
 
 
 class ElmoEmbedding(nn.Module):
@@ -105,8 +100,8 @@ class ElmoEmbedding(nn.Module):
         return None if self.mix is None else torch.softmax(self.mix.weights.detach().double(), 0).tolist()
 
 
+# Vectors of tweets (batch, size), and as in `Output` the attention that they were made with, and its penalty.
 Pooled = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
-"""Vectors of tweets (batch, size), and as in `Output` the attention that they were made with, and its penalty."""
 
 
 def _mean(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:

@@ -55,8 +55,8 @@ class Reading(NamedTuple):
     def joined(cls, readings: Sequence["Reading"]) -> "Reading":
         return cls(*map(np.concatenate, zip(*readings, strict=True)))
 
-    def labels(self, names: npt.ArrayLike, threshold: float = THRESHOLD) -> tuple[npt.NDArray[np.str_], Probabilities]:
-        """The label of each text and how probable it is; the empty label and NaN where the model knows nothing.
+    def answers(self, names: tuple[str, str], threshold: float = THRESHOLD) -> Iterator[Answer | None]:
+        """The label of each text and how probable it is; None where the model knows nothing.
 
         Of the two `names` it is the second, the positive one, from the threshold on.
 
@@ -64,14 +64,9 @@ class Reading(NamedTuple):
             UsageError: the threshold is no probability.
         """
         positive = self.probabilities >= checked_threshold(threshold)
-        sure = np.where(positive, self.probabilities, 1 - self.probabilities)
-        labels = np.where(self.usable, np.array(names)[positive.astype(int)], "")
-        return labels, np.where(self.usable, sure, np.nan)
-
-    def answers(self, names: npt.ArrayLike, threshold: float = THRESHOLD) -> Iterator[Answer | None]:
-        labels, sure = self.labels(names, threshold)
-        for label, share, usable in zip(labels.tolist(), sure.tolist(), self.usable.tolist(), strict=True):
-            yield (label, share) if usable else None
+        said = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
+        for yes, share, usable in said:
+            yield (names[yes], share if yes else 1 - share) if usable else None
 
 
 def checked_threshold(value: float) -> float:
@@ -148,8 +143,8 @@ def described(array: Any) -> str:
     return f"{str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}"
 
 
+# Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation.
 FEATURES = ("all", "positive", "negative", "negation")
-"""Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation."""
 
 _LISTS = ("AFINN-en-165.txt", "AFINN-emoticon-8.txt")
 _REACH = 3
