@@ -105,13 +105,11 @@ class TableCount(Record):
 
     Attributes:
         kept: in a test set of its own, or in the training part.
-        held_out: of a table for training alone, left out since validation or test hold the text or the author.
     """
 
     file: str
     read: int
     kept: int
-    held_out: int
 
 
 class CorpusReport(Record):
@@ -141,8 +139,7 @@ class CorpusReport(Record):
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
         lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
         for extra in self.extra_train:
-            held_out = f"{extra.held_out:,} left out since validation or test hold their text or author"
-            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training; {held_out}")
+            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
         for part, count in self.parts.items():
             of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
             lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
@@ -541,7 +538,6 @@ class Preparation:
         elif part == TRAIN and (key in self._held_out or author in self._held_out_authors):
             self._withheld.add(key)
             left_out[HELD_OUT if extra else RESERVED] += 1
-            self._of[of]["held_out"] += 1
         elif not wanted:
             left_out[SURPLUS] += 1
         else:

@@ -1,4 +1,4 @@
-"""How fast tweets are prepared, against a plain loop over NLTK's tokenizer, and how fast a prepared corpus opens.
+"""How fast tweets are prepared, against a plain loop over NLTK's tokenizer, and how fast they open again.
 
 Run with `python -m tests.benchmarks.bench_data [--tweets N]`; ratios are of processor time, of what this one process
 does in turns. Tweets are made up where there are no real ones.
@@ -12,14 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from nltk.tokenize import TweetTokenizer
 
 from sentiment.config import DataConfig, VocabularyConfig
-from sentiment.data.corpus import CorpusReport, PartCount, building_place, open_corpus, prepare_corpus, write_corpus
+from sentiment.data.corpus import open_corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.runs.run_dir import Results
 from tests.benchmarks.timing import announce, spent
@@ -29,7 +27,6 @@ FILES = ("sentiment140_sample.csv.gz", "sentiment140_textonly.csv.gz", "sentimen
 ALL_ROWS = 1_600_000
 ROUNDS = 5
 ROUND_TWEETS = 4_000
-TOKENS_PER_TWEET = 15
 
 
 def main() -> None:
@@ -44,7 +41,6 @@ def main() -> None:
         source = Path(folder) / "tweets.csv"
         write_source(source, tweets)
         compare_preparation(source, [text for _, text in tweets], results)
-        open_large_corpus(results, min(ALL_ROWS, 8 * count))
 
 
 def some_tweets(count: int) -> tuple[list[tuple[str, str]], str]:
@@ -82,7 +78,8 @@ def write_source(path: Path, tweets: list[tuple[str, str]]) -> None:
 def compare_preparation(source: Path, texts: list[str], results: Results) -> None:
     """Prepare all tweets, and loop over some of them before and after, since the machine's speed changes."""
     plain = [seconds_of_plain_loop(texts, start) for start in range(ROUNDS)]
-    took = spent(lambda: prepare_corpus(DataConfig(source=str(source)), results))
+    config = DataConfig(source=str(source))
+    took = spent(lambda: prepare_corpus(config, results))
     plain += [seconds_of_plain_loop(texts, start) for start in range(ROUNDS)]
     per_tweet = float(np.median(plain))
     print(f"plain loop over TweetTokenizer: {per_tweet * 1e6:.1f} us per tweet, {per_tweet * len(texts):.1f} s for all")
@@ -90,6 +87,7 @@ def compare_preparation(source: Path, texts: list[str], results: Results) -> Non
     print(f"prepare: {took}; the loop {ratio:.2f} times the processor; {ALL_ROWS:,} tweets: {projected:.0f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"largest memory, with all texts for the loop: {peak:.0f} MiB")
+    measure_opening(prepare_corpus(config, results).path)
 
 
 def seconds_of_plain_loop(texts: list[str], start: int) -> float:
@@ -97,31 +95,6 @@ def seconds_of_plain_loop(texts: list[str], start: int) -> float:
     tokenizer = TweetTokenizer()
     some = texts[start :: max(1, len(texts) // ROUND_TWEETS)]
     return spent(lambda: [tokenizer.tokenize(text) for text in some]).processor / len(some)
-
-
-def open_large_corpus(results: Results, rows: int) -> None:
-    """Open a corpus of many rows, at most as large as Sentiment140, and build its vocabulary."""
-    types = [f"type{number}" for number in range(600_000)]
-    numbers, rng = np.arange(rows), np.random.default_rng(1)
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "token_ids": (rng.zipf(1.2, rows * TOKENS_PER_TWEET) % len(types)).astype(np.int32),
-        "offsets": np.arange(0, (rows + 1) * TOKENS_PER_TWEET, TOKENS_PER_TWEET),
-        "labels": (numbers % 2).astype(np.int8),
-        "parts": (numbers // 2 % 10 % 3).astype(np.int8),
-        "keys": numbers,
-        "authors": numbers,
-        "weights": np.ones(rows, np.float32),
-        "withheld": np.zeros(0, np.int64),
-    }
-    counts = dict.fromkeys(CorpusReport.model_fields, 0) | {"read": rows, "kept": rows}
-    nothing: dict[str, Any] = {"tests": {}, "extra_train": (), "left_out": {}, "refused": {}}
-    parts = {part: PartCount(rows=1, positive=1) for part in ("train", "validation", "test")}
-    report = CorpusReport.model_validate(counts | nothing | {"source": "generated", "parts": parts})
-    place = results.root / "large"
-    with building_place(place) as folder:
-        (folder / "tweets.parquet").touch()
-        write_corpus(folder, "0" * 64, arrays, types, report)
-    measure_opening(place)
 
 
 def measure_opening(place: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
     folder = _dir(config, results).path
     said = " ".join(invoke("export", run_dir.path, file).output.split())
     assert "'pretrained/tiny', which is not in it" in said
-    assert str(folder) in said
+    assert f"from {folder.parent}: copy that" in said
     table.unlink()
     there = Results(tmp_path / "elsewhere")
     with pytest.raises(EncoderError, match=r"'pretrained/tiny' .*: is not whole in .*elsewhere.*; copy its folder"):
