@@ -109,14 +109,15 @@ def test_command_does_here_what_the_readme_says(
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.parametrize("place", [place for place, text in READMES.items() if "import load" in text])
+@pytest.mark.parametrize("place", [place for place, text in READMES.items() if "from sentiment import" in text])
 def test_python_of_a_readme_runs(desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.chdir(desk)
-    monkeypatch.setattr("sentiment.train", lambda *_, **__: load(trained.path), raising=False)
+    for trains in ("train", "SentimentClassifier.fit"):
+        monkeypatch.setattr(f"sentiment.model.{trains}", lambda *_, **__: load(trained.path))
     for block in re.findall(r"^```python\n(.*?)^```", READMES[place], re.MULTILINE | re.DOTALL):
-        if "import load" in block:
+        if "from sentiment import" in block:
             code = block.replace("results/runs/single/RUN_ID", f"results/runs/single/{trained.path.name}")
-            exec(compile(code, place, "exec"), {})
+            exec(compile(code, place, "exec"), {"texts": ["fine"], "labels": ["positive"]})
 
 
 def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
