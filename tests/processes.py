@@ -1,8 +1,5 @@
 """Python processes that need not import torch, pandas and the rest first: they are forked from a server that has.
 
-    done = run_python("-m", "sentiment", "show", str(run_dir.path))  # done.returncode, .stdout, .stderr
-    with start_python("-m", "sentiment", "train", str(config)) as process: # a subprocess.Popen
-
 A process has its own folder, environment and streams, and ends as an interpreter does. It takes .1 s of processor in
 place of 2 to 5. What the interpreter itself reads from the environment before the first line (PYTHONUTF8, LC_ALL,
 LD_PRELOAD, ...), what is imported how late, and preexec_fn can't be tested so: such a test starts `sys.executable`.
@@ -112,12 +109,7 @@ class Forked(subprocess.Popen[str]):
 
 
 def start_python(*arguments: object, environ: Mapping[str, str] | None = None, **options: Any) -> Forked:
-    """Start a process: `-m MODULE ...`, `-c CODE ...` or `SCRIPT ...`. Its output is one stream, if not said otherwise.
-
-    Args:
-        environ: of the process; by default this one's.
-        options: for subprocess.Popen.
-    """
+    """Start a process: `-m MODULE ...`, `-c CODE ...` or `SCRIPT ...`. Its output is one stream by default."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return Forked([sys.executable, *map(str, arguments)], text=True, env=environ, **streams | options)
 

@@ -12,7 +12,6 @@ from sentiment.models.text_model import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
-from tests.small_runs import invented_tweets, write_tweets
 
 COMMANDS = (
     *("data", "prepare", "train", "evaluate", "add", "predict", "export", "show"),
@@ -98,19 +97,6 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
         right = [scores["check_list"][model][name][0] for model in (NETWORK, BASELINE, BOTH, LEXICON)]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
-
-
-def test_evaluation_of_a_file_counts_each_of_its_rows(trained: RunDir, tmp_path: Path) -> None:
-    tweets = invented_tweets(300, seed=9)
-    table = write_tweets(tmp_path / "new.csv", [*tweets, *tweets[:50]])
-    options = ("--data", table, "--out", tmp_path / "scores.json", "--results", tmp_path)
-    done = invoke("evaluate", trained.path, *options)
-    assert done.exit_code == 0, done.output
-    scores = json.loads((tmp_path / "scores.json").read_text())
-    assert scores["n"] == 350
-    assert scores["accuracy"] > 0.6
-    assert "new.csv, 350 tweets" in done.output
-    assert [line.split()[0] for line in done.output.splitlines() if "p = " in line] != []
 
 
 def test_prediction_of_texts_names_label_and_probability(trained: RunDir) -> None:

@@ -121,12 +121,6 @@ def test_mistake_is_answered_by_one_message_that_says_what_to_do(
     assert not list(desk.glob("r/runs/single/*/run.json"))
 
 
-def test_several_mistakes_are_told_at_once() -> None:
-    output = refused(2, *SMOKE, "model.hidden_size=big", "training.epochs=0", "model.colour=red")
-    for name in ("model.hidden_size = 'big' (an override)", "training.epochs = 0", "model.colour: unknown key"):
-        assert name in output
-
-
 def test_table_that_pandas_wrote_with_its_index_is_understood(tmp_path: Path) -> None:
     table = pd.DataFrame({"said": [text for _, text in TWEETS], "mood": [("sad", "happy")[one] for one, _ in TWEETS]})
     table.to_csv(tmp_path / "pandas.csv")

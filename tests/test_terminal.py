@@ -81,9 +81,7 @@ def with_closed_reader(*command: object) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "command",
     [
-        ("sentiment", "submit", "vader", "--dry-run"),
         ("sentiment", "status"),
-        ("jobs", "--help"),
         ("report", "--help"),
     ],
     ids=" ".join,
@@ -91,17 +89,6 @@ def with_closed_reader(*command: object) -> "subprocess.CompletedProcess[str]":
 def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: tuple[str, ...]) -> None:
     done = with_closed_reader(*command)
     assert (done.returncode, done.stderr) == (NOBODY_READS, "")
-
-
-@pytest.mark.slow
-def test_closed_reader_ends_training_and_the_same_command_goes_on(small_run_file: Path, tmp_path: Path) -> None:
-    command = ("sentiment", "train", small_run_file, "--results", tmp_path)
-    done = with_closed_reader(*command)
-    assert (done.returncode, done.stderr) == (NOBODY_READS, "")
-    again = subprocess.run(
-        [sys.executable, "-m", *map(str, command)], capture_output=True, text=True, timeout=TIME_LIMIT
-    )
-    assert again.returncode == 0, again.stderr
 
 
 def test_broken_pipe_elsewhere_is_an_error_as_any_other() -> None:

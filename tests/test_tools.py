@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from sentiment.training.trainer import hardware_kind
-from tests.benchmarks import bench_data
 from tests.limits import wait_for
 from tests.mutants import Mutant, read_mutants
 from tests.processes import run_python, start_python
@@ -33,45 +32,17 @@ def test_mutants_have_names_of_their_own() -> None:
     assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS)
 
 
-@pytest.fixture(autouse=True)
-def _no_real_tweets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_data, "SHARED", tmp_path / "nowhere")
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 10])
-def test_made_up_tweets_have_both_labels_whichever_of_them_are_taken(step: int) -> None:
-    tweets, what = bench_data.some_tweets(400)
-    assert {label for label, _ in tweets[::step]} == {"0", "1"}
-    assert what == "400 tweets made up by a Zipf law"
-
-
-def test_what_needs_real_tweets_says_so_where_there_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(
-        sys, "argv", ["models", "--tweets", str(tmp_path / "nowhere"), "--results", str(tmp_path / "r")]
-    )
-    import_module("tests.benchmarks.bench_models").main()
-    assert "models: no real tweets at" in capsys.readouterr().out
-    assert not (tmp_path / "r").exists()
-
-
 @pytest.mark.more
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("training", "--batches 1 --repeats 1"),
-        ("data", "--tweets 300"),
-    ],
-)
+@pytest.mark.parametrize("command", ["training --batches 1 --repeats 1", "data --tweets 300"])
 def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
-    name: str, options: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", [name, *options.split()])
+    monkeypatch.setattr("tests.benchmarks.bench_data.SHARED", tmp_path / "no real tweets")
+    monkeypatch.setattr(sys, "argv", command.split())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        import_module(f"tests.benchmarks.bench_{name}").main()
+        import_module(f"tests.benchmarks.bench_{command.split()[0]}").main()
     finally:
         torch.set_num_threads(threads)
     first, *others = capsys.readouterr().out.splitlines()
@@ -171,8 +142,4 @@ def test_skipped_tests_fail_with_the_option_unless_their_needs_may_be_missing(tm
     assert "1 passed, 2 skipped, 1 xfailed, 2 errors" in output
     assert "skipped, which --no-skips forbids: Skipped: no wish" in output
     assert "skipped, which --no-skips forbids: Skipped: all of it" in output
-
-
-@pytest.mark.slow
-def test_skipped_tests_stay_skipped_without_the_option(tmp_path: Path) -> None:
     assert "1 passed, 4 skipped, 1 xfailed" in _outcomes(tmp_path)

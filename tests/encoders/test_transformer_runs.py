@@ -13,7 +13,6 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.data.corpus import prepare_corpus
-from sentiment.encoders import transformer
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
@@ -69,24 +68,6 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     monkeypatch.chdir(model.parent)
     assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
     assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir))
-
-
-def test_a_second_run_encodes_nothing(
-    tweets_file: Path, model: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = _run(tweets_file, model, results, **TWEET)
-    first.complete()
-    caches = {path.name for path in results.encoder_caches.iterdir()}
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("encodes again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(transformer.Transformer, "encode", refuse)
-        patch.setattr("sentiment.training.experiment.check", lambda _: {})  # reads other texts
-        second = _run(tweets_file, model, results, **TWEET, seed=2)
-        assert second.attempt() is None
-    assert {path.name for path in results.encoder_caches.iterdir()} == caches
 
 
 @pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)

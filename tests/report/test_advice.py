@@ -11,8 +11,7 @@ from scipy import stats
 
 from report import statistics
 from report.compare.advice import Recommended
-from report.compare.findings import Findings, analyse
-from report.read import load_study
+from report.compare.findings import Findings
 from report.render.blocks import Command, Facts, Table, Text
 from report.render.charts import Figure
 from report.sections.answer import answer, warnings
@@ -158,27 +157,3 @@ def test_recommended_configuration_stands_among_the_first_however_many_single_se
     assert row is table.best
     assert row["rank"] == 21
     assert row["test_accuracy"] == findings.recommended.configuration.mean("test", "accuracy")
-
-
-def test_nets_that_are_not_compared_are_counted(tmp_path: Path) -> None:
-    findings = _findings(tmp_path, {(width, seed): 3.0 for width in (4, 8) for seed in (1, 2)})
-    assert findings.recommended
-    assert _tiles(findings)["No difference between nets shown to"] == "1 of 1 other net"
-    for run in findings.recommended.rivals[0].configuration.runs:
-        run.run_dir.predictions_file.unlink()
-    again = analyse(load_study(findings.study.results, []))
-    assert _tiles(again)["No difference between nets shown to"] == "0 of 1 other net; 1 not compared"
-
-
-def _tiles(findings: Findings) -> dict[str, str]:
-    (facts,) = [block for block in answer(findings).blocks if isinstance(block, Facts)]
-    return {term: str(value) for term, value in facts.items}
-
-
-@pytest.mark.parametrize(
-    ("widths", "said"),
-    [((8,), "There is one seed only. Another"), ((8, 16), "There is one seed only of each configuration. Another")],
-)
-def test_where_nothing_has_several_seeds_the_warning_counts_nothing(tmp_path: Path, widths: Any, said: str) -> None:
-    findings = _findings(tmp_path, {(width, 1): 1.0 for width in widths})
-    assert [warning for warning in warnings(findings) if warning.startswith(said)]

@@ -125,14 +125,6 @@ def test_a_net_that_is_not_better_with_the_most_labels_does_not_pay(study: Study
     assert f"{said} the linear baseline even with 400 labels" in curve.sentence
 
 
-def test_predictions_that_cannot_be_read_are_named_and_their_point_is_left_out(labelled: Study) -> None:
-    for run in load_study(labelled.results, []).grids[0].completed:
-        if run.config.data.train_rows == 100 and run.config.embedding.pretrained is None:
-            run.run_dir.predictions_file.unlink()
-    assert {vectors: len(curve.points) for vectors, curve in _curves(labelled).items()} == {None: 2, "word2vec": 3}
-    assert any("predictions.parquet" in problem for problem in labelled.findings().problems)
-
-
 def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweets_cannot_be_matched(
     labelled: Study,
 ) -> None:

@@ -16,7 +16,7 @@ from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import identity_of, wandb_mode
 from tests.conftest import MakeExperiment
 from tests.limits import wait_for
-from tests.small_runs import Digest, StopWhen, digest_of
+from tests.small_runs import Digest
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, ReplayedRun, wandb_service
@@ -196,34 +196,6 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     assert unlucky.complete() == expected
     assert len(unlucky.told) == 1
     assert "sentiment sync" in unlucky.told[0]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("impatient")
-def test_server_that_vanishes_while_a_run_is_on_gets_the_rest_from_sync(
-    run: MakeRun, server: StubServer, expected: Digest
-) -> None:
-    unlucky = run(tracking__wandb="online")
-
-    def vanish(asked: int) -> bool:
-        if asked == 20:
-            wait_for(lambda: server.runs, "W&B")
-            server.hangs.set()
-        return False
-
-    assert unlucky.attempt(StopWhen(vanish)) is None
-    assert digest_of(unlucky.run_dir) == expected
-    assert len(unlucky.told) == 1
-    (stored,) = server.runs.values()
-    assert len(stored.history) < len(unlucky.run_dir.read_metrics())
-    for pid in unlucky.copying_processes:  # as Slurm does at the end of a job
-        os.kill(pid, 9)
-    wait_for(lambda: not unlucky.copying_processes, "W&B")
-    server.hangs.clear()
-    server.released.set()
-    code, output = unlucky.sync()
-    assert code == 0, output
-    assert stored.rows == unlucky.rows
 
 
 @pytest.mark.slow
