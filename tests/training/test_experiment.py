@@ -1,16 +1,20 @@
-"""A run from data to result: what it refuses, what it says, and what it leaves behind."""
+"""A run from data to result: what it refuses and says, on which hardware and vectors, and with a full disk."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sentiment.console import silent
+from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.experiment import prepare_data
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
+from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
 
 
 def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vectors_that_were_replaced(
@@ -98,3 +102,148 @@ def test_model_that_no_memory_holds_is_refused_with_its_bytes(
         run.attempt()
     with pytest.raises(ConfigError, match="less than or equal to 1000000"):
         experiment(**{field: 1_000_001})
+
+
+def _stop(run: Experiment) -> None:
+    assert run.attempt(StopWhen(lambda question: question == 8)) is not None
+
+
+def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+
+
+def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = experiment()
+    _on("AVX512", monkeypatch)
+    _stop(run)
+    _stop(run)
+    assert not any("hardware" in line for line in run.said)
+    _on("AVX2", monkeypatch)
+    _stop(run)
+    _stop(run)
+    (told,) = [line for line in run.said if "hardware" in line]
+    assert "goes on on other hardware: " in told
+    assert told.index("(AVX2)") < told.index("(AVX512)")
+    run.complete()
+    assert [kind.rpartition(" ")[2] for kind in run.record.hardware] == ["(AVX512)", "(AVX2)"]
+
+
+def test_other_hardware_can_be_refused_and_another_version_of_a_package_is_told(
+    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = experiment(runtime__same_hardware=True)
+    _on("AVX512", monkeypatch)
+    _stop(run)
+    with monkeypatch.context() as patch:
+        _on("AVX2", patch)
+        refusal = r"\(AVX512\), and here is .*\(AVX2\): runtime\.same_hardware = true lets"
+        with pytest.raises(RunDirError, match=refusal):
+            run.attempt()
+    assert not any("numbers may differ" in line for line in run.said)
+    run.run_dir.write_record(run.record.model_copy(update={"versions": {"torch": "0.1"}}))
+    run.complete()
+    assert f"torch was 0.1 in the last attempt and is {torch.__version__} now: numbers may differ" in run.said
+
+
+# Checkpoints are larger than this, all other files are smaller.
+ROOM = 20_000
+LARGE: dict[str, Any] = {"embedding__size": 64, "training__log_every": 50}
+
+
+def _stopped(experiment: MakeExperiment) -> Experiment:
+    run = experiment(**LARGE)
+    assert run.attempt(StopWhen(lambda asked: asked == 20)) is not None
+    for path in run.run_dir.checkpoints.iterdir():
+        assert path.stat().st_size > ROOM
+    return run
+
+
+def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experiment: MakeExperiment) -> None:
+    expected = experiment(**LARGE).complete()
+    run = _stopped(experiment)
+    before = {path.name: path.read_bytes() for path in run.run_dir.checkpoints.iterdir()}
+    for stop in (StopWhen(lambda asked: asked == 3), None):
+        with limited_file_size(ROOM), pytest.raises(OSError, match=r"File too large: '.*/step-.*\.ckpt'"):
+            run.attempt(stop)
+        assert run.record.attempts[-1].reason == "failed"
+    assert {path.name: path.read_bytes() for path in run.run_dir.checkpoints.iterdir()} == before
+    assert not run.run_dir.completed
+    assert run.complete() == expected
+
+
+def test_result_is_not_written_beside_an_incomplete_metric_log(experiment: MakeExperiment) -> None:
+    """Otherwise its hash and its epochs would be those of half a log."""
+    run = experiment(**LARGE)
+    log = run.run_dir.metrics_file
+
+    def block(asked: int) -> bool:
+        if asked == 20:
+            log.unlink()
+            log.mkdir()  # nothing can be put in its place
+        return False
+
+    with pytest.raises(OSError, match=r"metrics\.jsonl"):
+        run.attempt(StopWhen(block))
+    assert not run.run_dir.completed
+    log.rmdir()
+    assert run.complete() == experiment(**LARGE).complete()
+
+
+WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 2, "training__epochs": 1}
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    file = tmp_path / "more.txt"
+    file.write_text("".join(f"an unlabelled tweet with a wordfromelsewhere and {n} others\n" for n in range(9)))
+    return file
+
+
+def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperiment) -> None:
+    run = experiment(**WORD2VEC, embedding__trainable=False)
+    run.complete()
+    vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
+    weights = read_checkpoint(run.run_dir.best_weights)["weights"]
+    table = next(tensor for name, tensor in weights.items() if "embedding" in name).numpy()
+    file = pretrained_file(run.config, run.results)
+    assert file is not None
+    vectors, found = load_vectors(file, vocabulary, 8, run.config.seed)
+    assert found > 9
+    np.testing.assert_array_equal(table, vectors)
+    record = run.record
+    assert record.vectors_sha256 is not None
+    assert record.vectors_sha256.startswith(file.parent.name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [({}, True), ({"vectors__vocabulary": "training"}, False), ({"data__vocabulary__max_size": 20}, None)],
+)
+def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
+    experiment: MakeExperiment, more: Path, changes: dict[str, Any], known: bool | None
+) -> None:
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], **changes)
+    run.complete()
+    vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
+    if known is None:
+        assert len(vocabulary.types) == 20
+    else:
+        assert (vocabulary.encode(["wordfromelsewhere"])[0] != UNKNOWN) == known
+
+
+def test_a_completed_run_is_refused_where_unlabelled_text_has_changed_and_needs_no_vectors_otherwise(
+    experiment: MakeExperiment, more: Path
+) -> None:
+    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}])
+    run.complete()
+    file = pretrained_file(run.config, run.results)
+    assert file is not None
+    for one in file.parent.iterdir():
+        one.unlink()
+    run.complete()
+    assert run.said[-1] == "is completed already; nothing to train"
+    more.write_text("quite another tweet\n" * 9)
+    with pytest.raises(RunDirError, match="was completed with other vectors than word2vec now holds"):
+        run.complete()
