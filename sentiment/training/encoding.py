@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from sentiment.config import DataConfig, RunConfig
+from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
@@ -48,20 +48,17 @@ def _caches(
     return found.values()
 
 
-def tweet_vectors(run: RunContext, corpus: Corpus, model: Files | None) -> TweetVectors | None:
+def tweet_vectors(run: RunContext, frozen: ElmoConfig | EncoderConfig, corpus: Corpus, model: Files) -> TweetVectors:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Args:
-        model: whose vectors they are; None for a run that reads none. One that is fine-tuned gives none.
+        model: whose vectors they are.
 
     Raises:
         StoppedError: there was a reason to stop; complete shards stay.
         EncoderError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    frozen = run.config.frozen
-    if frozen is None or model is None or run.config.finetunes:
-        return None
     device, layers = choose_device(run.config.runtime.device), layers_of(frozen)
     if model.random:
         run.console.say(f"the ELMo model {frozen.model!r} has random weights: scores say nothing about ELMo")

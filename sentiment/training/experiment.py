@@ -124,7 +124,8 @@ def run_experiment(run: RunContext) -> None:
         encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)
-        vectors = tweet_vectors(run, corpus, model)
+        read = run.config.frozen if not run.config.finetunes else None  # vectors of what is tuned change
+        vectors = tweet_vectors(run, read, corpus, model) if read and model else None
         identity = _identity(run, corpus.fingerprint, encoder)
         vocabulary = _new_vocabulary(run, corpus)
 

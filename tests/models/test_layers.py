@@ -21,7 +21,6 @@ from sentiment.models.classifier import (
     FixedPooling,
     RecurrentEncoder,
     SelfAttention,
-    hop_overlap,
     turn_around,
 )
 from tests.models.batches import config, model, store
@@ -29,11 +28,6 @@ from tests.models.batches import config, model, store
 
 def _names(field: str) -> tuple[str, ...]:
     return get_args(ModelConfig.model_fields[field].annotation)
-
-
-def test_schema_and_registries_have_the_same_names() -> None:
-    assert set(_names("pooling")) == set(POOLING_NAMES) == {*FIXED_POOLINGS, "attention"}
-    assert set(_names("cell")) == set(CELLS)
 
 
 @pytest.mark.parametrize(("kind", "pooling", "cell"), [*itertools.product(_names("kind"), POOLING_NAMES, CELLS)])
@@ -167,32 +161,19 @@ def _attention(state_size: int, **settings: Any) -> SelfAttention:
     return SelfAttention(state_size, ModelConfig(pooling="attention", attention=AttentionConfig(**settings)))
 
 
-def test_attention_weights_sum_to_one_and_leave_padding_out() -> None:
-    batch = _batch((1, 3, 6))
-    torch.manual_seed(0)
-    _, attention, _ = _attention(4, d_a=3, r=2)(torch.randn(3, 6, 4) * 5, batch)
-    assert attention.shape == (3, 2, 6)
-    torch.testing.assert_close(attention.sum(2), torch.ones(3, 2))
-    assert (attention.transpose(1, 2)[~batch.mask] == 0).all()
-
-
 def test_attention_is_the_formula_of_lin_et_al() -> None:
-    batch = _batch((4, 4))
+    batch = _batch((2, 4))
     torch.manual_seed(0)
     layer = _attention(5, d_a=3, r=2, penalty=0.7).train()
     states = torch.randn(2, 4, 5)
     vectors, attention, penalty = layer(states, batch)
     penalties = []
-    for row, h in enumerate(states):
+    for row, (h, length) in enumerate(zip(states, batch.lengths.tolist(), strict=True)):
+        h = h[:length]
         a = torch.softmax(layer.hops.weight @ torch.tanh(layer.hidden.weight @ h.T), dim=1)
-        torch.testing.assert_close(attention[row], a)
+        torch.testing.assert_close(attention[row], torch.nn.functional.pad(a, (0, 4 - length)))
         torch.testing.assert_close(vectors[row], (a @ h).flatten())
         penalties.append(torch.linalg.matrix_norm(a @ a.T - torch.eye(2)) ** 2)
     torch.testing.assert_close(penalty, 0.7 * torch.stack(penalties).mean())
     assert layer.eval()(states, batch)[2] is None
     assert _attention(5, penalty=0.0).train()(states, batch)[2] is None
-
-
-def test_penalty_is_zero_where_each_hop_sees_one_token_of_its_own() -> None:
-    assert hop_overlap(torch.eye(3)[None]).item() == 0
-    assert hop_overlap(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])).item() == pytest.approx(2)
