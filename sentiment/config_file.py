@@ -53,13 +53,7 @@ def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: st
 def explain(
     error: ValidationError, schema: type[BaseModel], origin: str, parameters: Collection[str] = frozenset()
 ) -> str:
-    """A line for each mistake: its dotted path, value and origin, and what would be valid.
-
-    Args:
-        schema: what the values were checked against.
-        origin: the file that the values come from.
-        parameters: dotted names of values that come from an override instead.
-    """
+    """A line for each mistake: its dotted path, value and origin, and what would be valid."""
     return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
@@ -113,9 +107,6 @@ def parse_override(override: str) -> tuple[str, Any]:
 
 def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
     """A YAML document of bounded size; aliases count as what they stand for, so that a short file cannot be a huge one.
-
-    Args:
-        place: where the text comes from, for messages.
 
     Raises:
         ConfigError: it is no YAML, too large, or nested too deep.

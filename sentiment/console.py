@@ -129,13 +129,7 @@ class Terminal:
         say(line)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Show how far `what` is; cheap enough to be called at every step.
-
-        Args:
-            what: the work that is done.
-            done: how much of it is done.
-            total: how much there is to do; None if that is not known.
-        """
+        """Show how far `what` is; cheap enough to be called at every step."""
         now = time.monotonic()
         wait = _REFRESH_SECONDS if OUT.is_terminal else _SECONDS_BETWEEN_LINES
         if what == self._what and done != total and now - self._shown < wait:

@@ -56,9 +56,6 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> bool:
 
     Returns:
         Whether it was this one; if not, the file is left as another one wrote it.
-
-    Raises:
-        OSError: the disk refuses it.
     """
     made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     write_atomically(made, write)
@@ -73,11 +70,7 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> bool:
 
 
 def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Like `write_atomically`, for a path that a user gives: links are followed, and devices and FIFOs written to.
-
-    Raises:
-        OSError: names `path`.
-    """
+    """Like `write_atomically`, for a path that a user gives: links are followed, and devices and FIFOs written to."""
     with contextlib.suppress(FileNotFoundError):
         path.stat()  # refuses a link to itself
     target = Path(os.path.realpath(path))
@@ -207,11 +200,7 @@ def shipped_file(path: Path) -> Path:
 
 
 def config_file(name: Path, folder: str) -> Path:
-    """The file that a user names by its path, or by its stem in `configs/runs` or `configs/grids`.
-
-    Args:
-        folder: `runs` or `grids`.
-    """
+    """The file that a user names by its path, or by its stem in `configs/runs` or `configs/grids`."""
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 
 

@@ -1,9 +1,11 @@
 """From raw tweets to batches of token numbers.
 
-- `sources`: where tweets come from; `tables`: files read row by row; `rows`, `guess_columns`: what their columns mean
+- `sources`: where tweets come from; `tables`: files read row by row; `guess_columns`: what their columns mean
 - `text`: from a tweet's text to its tokens
 - `corpus`: tweets cleaned, tokenised, split and kept on disk
-- `vocabulary`, `word_vectors`, `batches`: what a model reads
+- `vocabulary`, `batches`: what a model reads
+
+A file that cannot be used is a DataError, a column that it lacks a ConfigError.
 
 May import `config`, `runs` and what lies below them; torch in `batches` only.
 """

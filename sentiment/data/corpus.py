@@ -201,9 +201,6 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or not
     there, and the first one that is complete stays. On one host one process prepares it, and the others wait.
 
-    Args:
-        progress: told how many rows are prepared.
-
     Raises:
         DataError: the source cannot be used, the corpus cannot be written, or one that is there is damaged.
         DownloadError: the source could not be fetched.
@@ -237,22 +234,14 @@ def _train_bound(config: DataConfig, results: Results, progress: Progress) -> fl
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
-    """The corpus of a configuration if it is prepared, otherwise None; nothing is prepared.
-
-    Raises:
-        DataError: the source cannot be used, or the corpus is damaged.
-    """
+    """The corpus of a configuration if it is prepared, otherwise None; nothing is prepared."""
     source = open_source(config, results)
     final = results.corpus_dir(_fingerprint(config, source))
     return _open_from(final, source) if final.exists() else None
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
-    """The fingerprint that the corpus of a configuration would have now; nothing is prepared.
-
-    Raises:
-        DataError: the source cannot be used.
-    """
+    """The fingerprint that the corpus of a configuration would have now; nothing is prepared."""
     return _fingerprint(config, open_source(config, results))
 
 
@@ -328,12 +317,7 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
 def write_corpus(
     folder: Path, known: str, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport
 ) -> None:
-    """Write all files but that of the tweets, the manifest last, and make all of them durable.
-
-    Args:
-        known: the fingerprint.
-        arrays: all of ARRAYS.
-    """
+    """Write all files but that of the tweets, the manifest last, and make all of them durable."""
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     (folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
@@ -419,9 +403,6 @@ class Preparation:
     def run(self, tweets_file: Path) -> tuple[dict[str, npt.NDArray[Any]], list[str], CorpusReport]:
         """Read, tokenise and write all rows; no text stays in memory.
 
-        Args:
-            tweets_file: is written as the rows come.
-
         Returns:
             The arrays of the corpus by name, the types in the order of their numbers, and what became of the rows.
 
@@ -478,11 +459,7 @@ class Preparation:
         self._progress(f"preparing {what}", number, number)
 
     def _take(self, rows: list[Row], of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
-        """Number and write those of some labelled rows that are kept.
-
-        Args:
-            part: of all of them; None splits them.
-        """
+        """Number and write those of some labelled rows that are kept."""
         import pyarrow as pa
 
         tweets = self._digested(rows, part)

@@ -104,9 +104,6 @@ def resolve_with_guesses(
 
     Returns:
         The configuration, and what of the table was understood; None if nothing had to be.
-
-    Raises:
-        SentimentError: as `resolve` and `understand`.
     """
     run = resolve(values, parameters, origin)
     found = understand(run.data, {*given, *parameters})

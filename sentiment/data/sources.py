@@ -72,9 +72,6 @@ def download(remote: Remote, folder: Path, progress: Progress | None = None) -> 
 
     A partial download stays in `<name>.part`, where the next call continues it.
 
-    Returns:
-        The path of the complete and verified file.
-
     Raises:
         DownloadError: it could not be fetched or is not the expected file; the message says what was tried.
     """
@@ -245,11 +242,7 @@ def missing_tweets(source: str, results: Results) -> str | None:
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
-    """Put the archive of a source into the downloads, unless it is there or the source has none.
-
-    Raises:
-        DownloadError: it could not be fetched; the message says what was tried.
-    """
+    """Put the archive of a source into the downloads, unless it is there or the source has none."""
     if source == SENTIMENT140:
         download(ARCHIVE, results.downloads, progress)
     elif source == VADER:
@@ -299,20 +292,12 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
 
 
 def source_sha256(path: Path) -> str:
-    """The SHA-256 of a file, which is read unless this process has read it and it is unchanged.
-
-    Raises:
-        DataError: the file is missing or unreadable.
-    """
+    """The SHA-256 of a file, which is read unless this process has read it and it is unchanged."""
     return _sha256_of(path, _state_of(path))
 
 
 def about_rows(path: Path) -> int | None:
-    """The number of lines of a plain text file; None of any other, which would take as long as reading it.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """The number of lines of a plain text file; None of any other, which would take as long as reading it."""
     if is_packed(path) or form_of(path) in ("parquet", "xlsx", "zip"):
         return None
     with translated_errors(path), open_named(path) as file:
@@ -341,11 +326,7 @@ def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
 
 
 def is_sentiment140(path: Path) -> bool:
-    """Whether a file is CSV in the form of Sentiment140, judged by its first row: six columns without a header.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """Whether a file is CSV in the form of Sentiment140, judged by its first row: six columns without a header."""
     if form_of(path) != "csv":
         return False
     record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
@@ -404,9 +385,6 @@ def fetch_vader(results: Results) -> Path:
 
 def read_vader(archive: Path) -> Rows:
     """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk.
-
-    Args:
-        archive: the source archive of vaderSentiment.
 
     Raises:
         DataError: the archive is damaged or not the expected one.

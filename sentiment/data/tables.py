@@ -82,11 +82,7 @@ ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
 
 
 def form_of(path: Path) -> str:
-    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip.
-
-    Raises:
-        DataError: the name says nothing known.
-    """
+    """How a file is read or written, by the end of its name: csv, tsv, jsonl, parquet, xlsx, txt or zip."""
     packed = is_packed(path)
     form = _FORMS.get((path.with_suffix("") if packed else path).suffix.lower())
     if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
@@ -122,9 +118,6 @@ def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
 
     Args:
         member: the file in a zip archive that is meant; the archive is not unpacked.
-
-    Raises:
-        DataError: the file is missing, unreadable or damaged; also later, from within the context.
     """
     with translated_errors(path), ExitStack() as stack:
         file = stack.enter_context(open_named(path))
@@ -175,10 +168,6 @@ _WRONG_QUOTES = "a quote that opens in it does not close at the end of a field"
 
 def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
     """The records of a CSV file; a blank line is one without fields.
-
-    Args:
-        read: called a second time if a quoted field spans lines.
-        name: the file's name, for messages.
 
     Raises:
         DataError: the lines that a quoted field joins look like rows.

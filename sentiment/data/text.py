@@ -314,7 +314,9 @@ def key_of(form: str) -> int:
 
     The chance that any of a million other tweets is taken for one of 1.3 million is 1 in 14 million.
     """
-    return int.from_bytes(hashlib.blake2b(_encode(form), digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
+    )
 
 
 def author_key(form: str) -> int:
@@ -328,7 +330,7 @@ def thinning_of(key: int) -> float:
 
 def stable_unit(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on `text` and `salt` only, the same on every machine."""
-    digest = hashlib.blake2b(_encode(f"{salt}\0{text}"), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{salt}\0{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (int.from_bytes(digest, "little") >> (64 - _MANTISSA)) * 2.0**-_MANTISSA
 
 
@@ -338,7 +340,3 @@ def _counts(token: str) -> bool:
     if token.isalnum():
         return True
     return any(one.isalnum() or unicodedata.category(one) == "So" for one in token) or emoticon_mask(token) is not None
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -87,9 +87,6 @@ class Vocabulary:
         Args:
             vectors: a file in the format of word2vec.
             most: the largest number of types in all.
-
-        Raises:
-            DataError: the file cannot be read.
         """
         known = self._index
         further = (token for token in read_types(vectors) if token not in known)
@@ -106,9 +103,6 @@ class Vocabulary:
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> Self:
         """What `write` wrote.
-
-        Args:
-            path: where it was, for messages.
 
         Raises:
             DataError: it is truncated, or not a vocabulary.
@@ -176,11 +170,7 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
 
 
 def read_types(path: Path) -> Iterator[str]:
-    """The types that a file has vectors of, in the order of the lines.
-
-    Raises:
-        DataError: the file cannot be read, or is truncated.
-    """
+    """The types that a file has vectors of, in the order of the lines."""
     return (content.split(b" ", 1)[0].decode("utf-8", "replace") for _, content in _vector_lines(path))
 
 
@@ -235,9 +225,6 @@ def open_text(file: TextFile, field: str) -> TweetFile:
 
     Args:
         field: of the configuration that names it, for messages.
-
-    Raises:
-        DataError: it is missing, unreadable or of an unknown format.
     """
     path = named_path(file.path)
     column = "text" if form_of(path) == "txt" else file.column
@@ -248,9 +235,6 @@ def gather_text(
     corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
 ) -> tuple[TokenRows, dict[str, TextCount]]:
     """The training tweets of a corpus, and those of the files that are not held out, each text once.
-
-    Args:
-        config: how the files' tweets are cleaned; that of the corpus.
 
     Returns:
         The tweets in the order in which they are read, and what became of those of each file, by its path.
@@ -306,11 +290,7 @@ VECTORS, RECORD = "vectors.txt", "record.json"
 
 
 def pretrained_file(config: RunConfig, results: Results) -> Path | None:
-    """The file that a run's embedding starts from; None if there is none. Learned vectors may not be there yet.
-
-    Raises:
-        DataError: the tweets, or an unlabelled file, cannot be read.
-    """
+    """The file that a run's embedding starts from; None if there is none. Learned vectors may not be there yet."""
     found = vectors_fingerprint(config, results)
     if found is not None:
         return results.word_vectors / found[:16] / VECTORS
@@ -318,7 +298,7 @@ def pretrained_file(config: RunConfig, results: Results) -> Path | None:
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
-    """The fingerprint that the vectors a run learns would have now; None if it learns none. Raises as above."""
+    """The fingerprint that the vectors a run learns would have now; None if it learns none."""
     return fingerprint(_identity(config, results)) if config.embedding.pretrained == WORD2VEC else None
 
 
@@ -336,7 +316,7 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
 
 
 def has_vectors(config: RunConfig, results: Results) -> bool:
-    """Whether no vectors have to be learned before a run can start. Raises as above."""
+    """Whether no vectors have to be learned before a run can start."""
     file = pretrained_file(config, results)
     return config.embedding.pretrained != WORD2VEC or file is None or file.exists()
 
@@ -347,9 +327,6 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     They appear when they are complete, with a record of what they were learned from; if it is interrupted, the next
     call begins again, and gets the same bits. Of several processes on one host that ask for the same vectors one learns
     them, and the others wait.
-
-    Args:
-        progress: an error that it raises ends the work.
 
     Returns:
         Lines for a terminal; none if they are there, or the run learns none.
@@ -390,9 +367,6 @@ def learn_vectors(
     """The types that are frequent enough, and their vectors, shape (types, size); the same bits each time.
 
     One thread learns, since several would change the same numbers at once, in an order that is never the same.
-
-    Args:
-        progress: told after each epoch; an error that it raises ends the work.
 
     Raises:
         DataError: no type is frequent enough.

@@ -70,12 +70,7 @@ class Encoder(Protocol):
 
 
 def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder:
-    """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer.
-
-    Raises:
-        EncoderError: a part of the model's file is damaged, or allennlp is asked for and not installed.
-        EncoderError: a transformer cannot be loaded.
-    """
+    """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer."""
     if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
 
@@ -171,16 +166,10 @@ class VectorCache:
     def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> None:
         """Compute what is missing of these layers; any number of processes may do so at once and share the work.
 
-        Args:
-            device: for the encoder.
-            progress: called between batches; what it raises ends the work, and complete shards stay.
-
         Raises:
             EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
             MemoryExhaustedError: the GPU's memory does not hold the model.
         """
-        if self.is_complete(layers):
-            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             needed, free = self.size(layers, missing=True) / 1e9, shutil.disk_usage(self.folder).free / 1e9
@@ -244,8 +233,6 @@ class VectorCache:
             offsets, spans = self._corpus.offsets, (self.tweet_spans[shard] for shard in missing)
             done = int(offsets[-1] - sum(offsets[last] - offsets[first] for first, last in spans))
             self._write_tweets(random.choice(missing), needed, encoder, done, progress)
-        for leftover in self.folder.glob(".*.tmp"):  # of processes that were killed
-            leftover.unlink(missing_ok=True)
 
     def _write_types(self, shard: int, encoder: Encoder, progress: Progress) -> None:
         start, end = self.spans(BY_TYPE)[shard]
@@ -280,12 +267,7 @@ class VectorCache:
         content = io.BytesIO()
         np.save(content, vectors)
         content.write(hashlib.sha256(content.getbuffer()).digest())
-        try:
-            write_once(path, lambda file: file.write(content.getbuffer()))
-        except FileNotFoundError:
-            # Another process has completed the cache and deleted this temporary file as a leftover.
-            if not path.exists():
-                raise
+        write_once(path, lambda file: file.write(content.getbuffer()))
 
 
 def _stored(layer: str) -> np.dtype[Any]:

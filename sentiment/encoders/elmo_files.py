@@ -288,14 +288,7 @@ def weights_bytes(weights: Mapping[str, np.ndarray], attributes: Mapping[str, in
 
 
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tuple[Path, Path]:
-    """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so.
-
-    Args:
-        folder: made if it is missing.
-
-    Returns:
-        The paths of options and weights.
-    """
+    """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so."""
     folder.mkdir(parents=True, exist_ok=True)
     options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
     write_atomically(options_path, lambda file: file.write(options_bytes(options)))

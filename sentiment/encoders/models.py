@@ -135,11 +135,7 @@ def find_model(config: RunConfig, results: Results, fingerprint: str | None = No
 
 
 def encoder_record(name: str, model: Files) -> EncoderRecord:
-    """What is recorded of the model whose vectors a run reads.
-
-    Args:
-        name: as its configuration has it.
-    """
+    """What is recorded of the model whose vectors a run reads."""
     told = model.fetched if isinstance(model, HubFiles) else None
     said = told.model_dump(include={"commit", "licence", "papers"}) if told else {}
     return EncoderRecord(model=name, fingerprint=model.fingerprint, random=model.random, **said)
@@ -429,15 +425,7 @@ def pretraining_request(config: RunConfig, results: Results) -> PretrainingReque
 
 
 def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDir:
-    """Where the language model is that was trained here and has these files.
-
-    Args:
-        fingerprint: `ElmoFiles.fingerprint`.
-        name: the value of `elmo.model`, for messages.
-
-    Raises:
-        EncoderError: it is nowhere.
-    """
+    """Where the language model is that was trained here and has these files."""
     for file in sorted(results.pretrained.glob("*/card.json")):
         with contextlib.suppress(RunDirError):  # of another model that is damaged
             if (card := PretrainedDir(file.parent).read_card()) and card.files_fingerprint == fingerprint:

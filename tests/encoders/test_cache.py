@@ -140,7 +140,6 @@ def test_shard_that_is_missing_is_computed_again_and_no_other(
     cache: VectorCache, corpus: Corpus, model: ElmoFiles
 ) -> None:
     everything = bytes_by_name(filled(cache))
-    (cache.folder / ".first-00000.npy.1.tmp").write_bytes(b"of a writer that was killed")
     cache.shard_file("top", 1).unlink()
     again = _again(cache, corpus, model)
     assert again.missing("top") == [1]
