@@ -1,13 +1,115 @@
-"""Which texts are the same tweet, which names the same author, and that a part depends on nothing but the tweet."""
+"""Which texts are the same tweet; validation and test stay the same whatever is trained on, and nothing of them is."""
 
+import random
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from sentiment.config import DataConfig, TextConfig
-from sentiment.data.corpus import TEST, TRAIN, VALIDATION, part_code
+from sentiment.config import DataConfig, TextConfig, TextFile
+from sentiment.config_file import resolve
+from sentiment.console import silent
+from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, part_code, prepare_corpus
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
-from tests.data.near_copies import COPIES, SPELLINGS, tweet_text
+from sentiment.data.vocabulary import gather_text, open_text, whole_training_part
+from sentiment.errors import DataError
+from sentiment.runs.run_dir import Results
+from tests.data.made_up import write_table
+
+COPIES: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "capitals and blanks": lambda text: f"  {text.upper()} ",
+    "zero-width space": lambda text: text.replace(" ", " \u200b", 3),
+    "byte order mark": lambda text: "\ufeff" + text,
+    "curly quotes": lambda text: "\u201c" + text.replace("'", "\u2019") + "\u201d",
+    "control character": lambda text: text.replace(" ", "\x07 ", 1),
+    "fullwidth letters": lambda text: text.replace("so", "\uff53\uff4f", 1),
+    "letters repeated": lambda text: text.replace("soooo", "sooooooooo"),
+    "retweet": lambda text: f"RT @bob: {text}",
+    "retweet of a retweet": lambda text: f"RT @amy RT @bob: {text}",
+    "link": lambda text: f"{text} http://ex.am/ple",
+    "hashtag": lambda text: f"{text} #winning #life",
+    "signs": lambda text: f"{text} !!",
+    "other user": lambda text: text.replace("@cleo", "@dora"),
+    "escapes": lambda text: text.replace(" & ", " &amp; "),
+    "cut": lambda text: text[: text.rindex(" ") + 3] + "\u2026",
+}
+"""What makes a copy of a tweet that `tweet_text` gives."""
+
+_NAME, _DIGITS = "zq", "abcdefghij"
+
+SPELLINGS: tuple[Callable[[str], str], ...] = (str, str.upper, lambda name: f"@{name}", lambda name: f"{name} ")
+WITH_AUTHORS = ("id", "label", "text", "user")
+COLUMNS = {"id": "id", "label": "label", "text": "text", "user": "user"}
+
+
+def tweet_text(number: int) -> str:
+    """A tweet with a word that no other one has, beyond twelve words."""
+    return f"@cleo don't you think {_name(number)} is soooo good & warm for all of us, from here to the old harbour"
+
+
+def number_in(tokens: Iterable[str]) -> int:
+    (name,) = [token for token in tokens if token.startswith(_NAME)]
+    return int(name.removeprefix(_NAME).translate(str.maketrans(_DIGITS, "0123456789")))
+
+
+def _name(number: int) -> str:
+    return _NAME + str(number).translate(str.maketrans("0123456789", _DIGITS))
+
+
+class Tweet(NamedTuple):
+    """A row of a table, and who wrote what in it."""
+
+    id: str
+    number: int
+    """Of its `tweet_text`."""
+    author: str
+    label: str
+    text: str
+    user: str
+    """The author, as spelled."""
+
+
+class World:
+    """Tables of invented tweets that copy each other and share authors, all drawn from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self.tweets: dict[str, Tweet] = {}
+        self.main = self._tweets("m", range(160), 200)
+        self.second = self._tweets("s", [*range(0, 160, 8), *range(200, 220)], 30)
+        self.extra = self._tweets("e", [*range(0, 160, 3), *range(300, 360)], 90)
+        self.nameless = self._tweets("n", [*range(0, 160, 5), *range(400, 440)], 60)
+        self.unlabelled = self._tweets("u", [*range(220), *range(300, 500)], 300)
+
+    def write(self, folder: Path) -> None:
+        for name, rows in (("main", self.main), ("second", self.second), ("extra", self.extra)):
+            table = [(one.id, one.label, one.text, one.user) for one in rows]
+            write_table(folder / f"{name}.csv", table, WITH_AUTHORS)
+        nameless = [(one.id, one.label, one.text) for one in self.nameless]
+        write_table(folder / "nameless.csv", nameless, WITH_AUTHORS[:3])
+        date = "Mon Apr 06 22:19:45 PDT 2009"
+        sentiment140 = [("4", one.id, date, "NO_QUERY", one.user, one.text) for one in self.unlabelled]
+        write_table(folder / "unlabelled.csv", sentiment140[1:], sentiment140[0])
+
+    def _tweets(self, prefix: str, numbers: Sequence[int], count: int) -> list[Tweet]:
+        rng = self._rng
+        chosen = [*numbers, *rng.choices(numbers, k=max(0, count - len(numbers)))]
+        rng.shuffle(chosen)
+        rows = []
+        for place, number in enumerate(chosen):
+            author = f"user{rng.randrange(90)}"
+            text, user = rng.choice(list(COPIES.values()))(tweet_text(number)), rng.choice(SPELLINGS)(author)
+            rows.append(Tweet(f"{prefix}{place}", number, author, rng.choice(("0", "4")), text, user))
+        self.tweets |= {one.id: one for one in rows}
+        return rows
+
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=60)
 TWEETISH = st.lists(
@@ -95,3 +197,98 @@ def test_any_text_can_be_hashed(text: str, author: str) -> None:
     assert part_code(author, FORMS.of(text), DataConfig()) in (TRAIN, VALIDATION, TEST)
     assert -(2**63) <= key_of(FORMS.of(text)) < 2**63
     assert author_form(text) == author_form(author_form(text))
+
+
+NAMELESS = {"id": "id", "label": "label", "text": "text"}
+SPLITS = st.sampled_from([{}, {"folds": 3, "fold": 1}, {"folds": 3, "fold": 3}])
+TRAINED_ON = st.fixed_dictionaries(
+    {},
+    optional={
+        "train_rows": st.sampled_from([20, 40]),
+        "tests": st.sampled_from([["second.csv"], ["second.csv", "extra.csv"]]),
+        "extra_train": st.lists(st.sampled_from(["extra.csv", "nameless.csv", "main.csv"]), min_size=1, unique=True),
+    },
+)
+
+
+def _config(folder: Path, options: dict[str, Any]) -> DataConfig:
+    extra = [
+        {"path": str(folder / name), "columns": NAMELESS if name.startswith("nameless") else COLUMNS}
+        for name in options.get("extra_train", [])
+    ]
+    values = {"source": str(folder / "main.csv"), "columns": COLUMNS, "validation_fraction": 0.2, "test_fraction": 0.2}
+    tests = {PurePath(name).stem: {"path": str(folder / name), "columns": COLUMNS} for name in options.get("tests", [])}
+    values |= options | {"extra_train": extra, "tests": tests}
+    return resolve({"data": values}, {}, "a test").data
+
+
+def _rows(corpus: Corpus, *parts: str) -> list[tuple[str, int]]:
+    """Identifiers and labels of the rows in these parts, in their order."""
+    table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
+    return [row[:2] for row in zip(table["id"], table["label"], table["part"], strict=True) if row[2] in parts]
+
+
+def _numbers(corpus: Corpus, world: World, *parts: str) -> set[int]:
+    return {world.tweets[name].number for name, _ in _rows(corpus, *parts)}
+
+
+@pytest.mark.slow
+@given(seed=st.integers(0, 10_000), split=SPLITS, trained_on=TRAINED_ON)
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])  # smaller examples would tell no more
+def test_validation_and_test_stay_the_same_whatever_is_trained_on(
+    seed: int, split: dict[str, Any], trained_on: dict[str, Any]
+) -> None:
+    world = World(seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder, results = Path(place), Results(Path(place) / "results")
+        world.write(folder)
+        plain = prepare_corpus(_config(folder, split), results)
+        config = _config(folder, split | trained_on)
+        try:
+            corpus = prepare_corpus(config, results)
+        except DataError as error:
+            assume("but both are needed" not in str(error))  # nearly all was held out
+            raise
+        for part in ("validation", "test"):
+            assert _rows(corpus, part) == _rows(plain, part), part
+        held_out = _numbers(corpus, world, *corpus.part_names[1:])
+        tested = {"second": world.second, "extra": world.extra}
+        assert held_out == _numbers(plain, world, "validation", "test").union(
+            *({one.number for one in tested[name]} for name in config.tests)
+        )
+        _check_trained_on(corpus, world, held_out)
+        _check_text(config, results, world, held_out)
+
+
+def _authors_held_out(corpus: Corpus, world: World) -> set[str]:
+    return {world.tweets[name].author for name, _ in _rows(corpus, *corpus.part_names[1:])}
+
+
+def _check_trained_on(corpus: Corpus, world: World, held_out: set[int]) -> None:
+    trained = [world.tweets[name] for name, _ in _rows(corpus, "train")]
+    assert trained
+    assert len({one.number for one in trained}) == len(trained), "a tweet is trained on twice"
+    assert not held_out & {one.number for one in trained}
+    named = {one.author for one in trained if one.id[0] != "n"}
+    assert not named & _authors_held_out(corpus, world)
+
+
+def _check_text(config: DataConfig, results: Results, world: World, held_out: set[int]) -> None:
+    """The text of vectors and language models, which reads an unlabelled file besides the training part."""
+    corpus = prepare_corpus(whole_training_part(config), results)
+    path = Path(config.source).with_name("unlabelled.csv")
+    files = [open_text(TextFile(path=str(path)), "vectors.unlabelled")]
+    read = {number_in(tokens) for tokens in gather_text(corpus, config.text, files, silent)[0]}
+    assert read > {world.tweets[name].number for name, _ in _rows(corpus, "train")}
+    assert not held_out & read
+    told: dict[int, set[str]] = defaultdict(set)
+    for one in [*_labelled(config, world), *world.unlabelled]:
+        told[one.number].add(one.author)
+    first_read_without_author = {one.number for one in world.nameless} - {one.number for one in world.main}
+    authors = _authors_held_out(corpus, world)
+    assert not [number for number in read - first_read_without_author if told[number] <= authors]
+
+
+def _labelled(config: DataConfig, world: World) -> list[Tweet]:
+    """The tweets of tables with authors that the corpus reads."""
+    return world.main + (world.extra if any("extra" in table.path for table in config.extra_train) else [])
