@@ -1,10 +1,5 @@
-"""Puts one bug after another into a copy of the tree, and lists those that their tests don't notice.
+"""Puts one bug after another into a copy of the tree, and lists those that their tests don't notice."""
 
-Each bug's tests run in a process that is forked from this one, which has imported other people's packages already and
-nothing of the project: the copy stands first in the path there, and in `PYTHONPATH` for processes that tests start.
-"""
-
-import importlib
 import os
 import shutil
 import signal
@@ -14,17 +9,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
-from multiprocessing import get_context
 from pathlib import Path
 
 from tests.mutants import Mutant, read_mutants
 
 ROOT = Path(__file__).parents[2]
-_PACKAGES = ("sentiment", "jobs", "report", "tests")
-_SLOW = ("torch", "pandas", "scipy.stats", "sklearn.linear_model", "pyarrow.parquet", "pydantic", "rich", "typer")
-_OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
+_PYTEST = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short")
 _SECONDS = 300
-_ALL_PASSED, _SOME_FAILED, _OTHER_CODE = 0, 1, 99
+_ALL_PASSED, _SOME_FAILED = 0, 1
 _LINES = 30
 
 KILLED, SURVIVED, STALE, BROKEN = "killed", "SURVIVED", "NO LONGER APPLIES", "BROKEN"
@@ -34,16 +26,16 @@ KILLED, SURVIVED, STALE, BROKEN = "killed", "SURVIVED", "NO LONGER APPLIES", "BR
 class Copy:
     """A copy of the tree, in which one file at a time is changed."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "tree"
-        self._output = folder / "output"
         (folder / "tmp").mkdir()
-        self._environment = {"PYTHONPATH": str(self.path), "TMPDIR": str(folder / "tmp")}
-        listed = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        places = {"PYTHONPATH": str(self.path), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
+        self._environment = os.environ | places
+        listed = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         for name in subprocess.run(listed, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
-            if name and (root / name).is_file():
+            if name and (ROOT / name).is_file():
                 (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(root / name, self.path / name)
+                shutil.copy2(ROOT / name, self.path / name)
 
     def judge(self, mutant: Mutant) -> tuple[str, str]:
         """Whether the tests of a mutant notice it; and what is to be said besides."""
@@ -65,32 +57,16 @@ class Copy:
 
     def test(self, tests: Iterable[str], seconds: float | None = None) -> tuple[int | None, str]:
         """Run tests until one fails: pytest's exit code, None if it took too long, and the end of what it printed."""
-        process = get_context("fork").Process(target=self._run, args=([*_OPTIONS, *tests],))
-        process.start()
-        process.join(seconds)
-        code = process.exitcode
-        if code is None and process.pid:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.join()
-        return code, "\n".join(self._output.read_text(errors="replace").splitlines()[-_LINES:])
-
-    def _run(self, arguments: list[str]) -> None:
-        """In the forked process: import the copy's packages, in place of those of this program, and run pytest."""
-        os.setsid()
-        with open(self._output, "wb") as output:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
-        os.chdir(self.path)
-        os.environ.update(self._environment)
-        tempfile.tempdir = None
-        sys.path[:] = [str(self.path), *(one for one in sys.path if one not in ("", str(ROOT)))]
-        for name in [name for name in sys.modules if name.partition(".")[0] in _PACKAGES]:
-            del sys.modules[name]
-        for name in _PACKAGES:
-            if (file := importlib.import_module(name).__file__) != str(self.path / name / "__init__.py"):
-                print(f"{name} is imported from {file}")
-                sys.exit(_OTHER_CODE)
-        sys.exit(importlib.import_module("pytest").main(arguments))
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(
+            [*_PYTEST, *tests], cwd=self.path, env=self._environment, text=True, start_new_session=True, **streams
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                return None, ""
+        return process.returncode, "\n".join(output.splitlines()[-_LINES:])
 
 
 def main(names: list[str]) -> int:
@@ -102,28 +78,21 @@ def main(names: list[str]) -> int:
     if not mutants:
         print(f"no mutant is called {', '.join(names)}; areas: {', '.join(areas)}")
         return 2
-    os.environ["OMP_NUM_THREADS"] = "1"
-    for name in _SLOW:
-        importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copy = Copy(ROOT, Path(folder))
-        tests = sorted({test for one in mutants for test in one.tests})
-        code, output = copy.test(tests)
+        copy = Copy(Path(folder))
+        code, output = copy.test(sorted({test for one in mutants for test in one.tests}))
         if code != _ALL_PASSED:
             print(f"{output}\nwithout any mutant these tests don't pass")
             return 2
-        verdicts: dict[str, Counter[str]] = {}
+        verdicts: Counter[str] = Counter()
         for mutant in mutants:
             start = time.monotonic()
             verdict, remark = copy.judge(mutant)
-            verdicts.setdefault(mutant.area, Counter())[verdict] += 1
+            verdicts[verdict] += 1
             seconds = f"{time.monotonic() - start:.0f} s"
             print(f"{verdict:<9} {mutant.area}: {mutant.bug} ({seconds}){remark and f': {remark}'}", flush=True)
-    for area, numbers in verdicts.items():
-        print(f"{area}: {', '.join(f'{number} {verdict}' for verdict, number in numbers.items())}")
-    whole = sum(verdicts.values(), Counter())
-    print(f"{whole[KILLED]} of {len(mutants)} mutants are killed")
-    return int(whole[KILLED] < len(mutants))
+    print(", ".join(f"{number} {verdict}" for verdict, number in verdicts.items()))
+    return int(verdicts[KILLED] < len(mutants))
 
 
 if __name__ == "__main__":
