@@ -21,8 +21,7 @@ from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_aut
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tests.cluster_lane import pytest_xdist_setupnodes as pytest_xdist_setupnodes
 from tests.no_skips import pytest_addoption as pytest_addoption
-from tests.no_skips import pytest_make_collect_report as pytest_make_collect_report
-from tests.no_skips import pytest_runtest_makereport as pytest_runtest_makereport
+from tests.no_skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.small_runs import SMALL_RUN, TWEETS, Experiment, invented_tweets, small_config, write_tweets
 
 # How long an example takes depends on what else the machine does. The same examples each time, so that a test judges a

@@ -125,21 +125,21 @@ def test_good(): pass
 """
 
 
-def _outcomes(folder: Path, *options: str) -> str:
-    (folder / "test_some.py").write_text(_TESTS)
-    (folder / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")
-    markers = "[pytest]\nmarkers =\n    gpu: a\n    shared_data: b\n"
-    (folder / "pytest.ini").write_text(markers)
-    options = ("--continue-on-collection-errors", *options)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.no_skips", *options, str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
-
-
 @pytest.mark.slow
-def test_skipped_tests_fail_with_the_option_unless_their_needs_may_be_missing(tmp_path: Path) -> None:
-    output = _outcomes(tmp_path, "--no-skips")
-    assert "1 passed, 2 skipped, 1 xfailed, 2 errors" in output
-    assert "skipped, which --no-skips forbids: Skipped: no wish" in output
-    assert "skipped, which --no-skips forbids: Skipped: all of it" in output
-    assert "1 passed, 4 skipped, 1 xfailed" in _outcomes(tmp_path)
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_missing(
+    tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "test_some.py").write_text(_TESTS)
+    (tmp_path / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    gpu: a\n    shared_data: b\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "tests.no_skips", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for options, code, told in (
+        ((), 0, set()),
+        (("--no-skips",), 1, {"test_module.py", "test_some.py::test_skipped"}),
+    ):
+        done = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert "1 passed, 4 skipped, 1 xfailed" in done.stdout
+        said = {line.split()[-1] for line in done.stdout.splitlines() if "which --no-skips forbids" in line}
+        assert (done.returncode, said) == (code, told)
