@@ -48,19 +48,19 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         if not (grids / f"{name}.yaml").exists():
             yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
     try:
-        facts, refusals = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()], True
+        facts = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()]
     except NoSlurmError as error:
-        facts, refusals = [], False
+        facts = []
         yield Finding("note", "no Slurm", f"{error}; `sentiment submit GRID --local` runs a grid on this machine")
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
     yield from (Finding("ok", topic, text) for topic, text in facts)
     for section, resources in file.sections().items():
-        topic, refusal = f"{cluster.name} {section}", find_refusal(resources) if refusals else None
+        topic, refusal = f"{cluster.name} {section}", find_refusal(resources) if facts else None
         told = f"{resources.describe()}: Slurm says {refusal}" if refusal else resources.describe()
         yield Finding("problem" if refusal else "ok", topic, told)
-    if refusals:
+    if facts:
         yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
 
 

@@ -76,9 +76,11 @@ def _varied(plan: GridPlan) -> Iterator[str]:
         for name, value in run.parameters.items():
             values[name][_text(value)] = None
     varied = {name: list(found) for name, found in values.items() if len(found) > 1 or names[name] < len(plan.runs)}
-    told = {name: ", ".join(found[:_MOST]) for name, found in varied.items()}
-    more = {name: f" and {len(found) - _MOST:,} more" for name, found in varied.items() if len(found) > _MOST}
-    yield from _few([f"  {name}: {few}{more.get(name, '')}" for name, few in told.items()], "parameters")
+    lines = (
+        f"  {name}: {', '.join(found[:_MOST])}{f' and {len(found) - _MOST:,} more' if len(found) > _MOST else ''}"
+        for name, found in varied.items()
+    )
+    yield from _few([*lines], "parameters")
     common = (f"{name}={next(iter(found))}" for name, found in values.items() if name not in varied)
     yield f"  all runs: {', '.join([plan.base, *common])}"
 

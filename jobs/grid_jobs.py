@@ -203,8 +203,7 @@ class GridJobs:
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in (*(self.queue or ()), *self.here)}
 
-    def _lives(self, job: str) -> bool:
-        """Of processes that no queue knows the run's own lock says all."""
+    def _lives(self, job: str) -> bool:  # of processes that no queue knows the run's own lock says all
         return self.queue is None or job.startswith(HERE) or job in self._addresses
 
     @cached_property

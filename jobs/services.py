@@ -71,10 +71,7 @@ def steps_saved(run_dir: RunDir) -> int:
 
 
 def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted.
-
-    A job without a GPU prepares them before any task that holds a GPU starts.
-    """
+    """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted."""
     from sentiment.data.corpus import find_corpus
     from sentiment.models.baseline import baselines_file
 
@@ -119,8 +116,9 @@ def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> lis
 
 def _bytes_in(folder: Path) -> int:
     """Of files that are complete: those that are being written have names that say so."""
-    files = files_in(folder)
-    return sum(size for path, size in files if not path.name.startswith(".") and ".tmp" not in path.parent.suffix)
+    return sum(
+        size for path, size in files_in(folder) if not path.name.startswith(".") and ".tmp" not in path.parent.suffix
+    )
 
 
 _NO_GPU = {"gpus": 0}
@@ -179,10 +177,7 @@ def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[Kind
 
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
-    """A line for each thing that is missing, with the command that fetches it.
-
-    Nothing is fetched here: compute nodes often have no network, so everything has to be there before a job starts.
-    """
+    """A line for each thing that is missing, with the command that fetches it: compute nodes often have no network."""
     from sentiment.encoders.models import find_elmo, find_encoder
 
     every = list(configs)

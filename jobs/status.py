@@ -89,16 +89,7 @@ class GridStatus:
 
 
 # What the scores of runs outside of grids are read by; nothing of this is ever written.
-_NO_PLAN = GridPlan(
-    name=SINGLE,
-    description="runs outside of grids",
-    method="grid",
-    metric="validation/f1",
-    goal="maximize",
-    base="",
-    parameters={},
-    runs=[],
-)
+_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/f1", goal="maximize", runs=[], parameters={})
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
@@ -335,8 +326,10 @@ def find_output(name: str, results: Results) -> TaskOutput:
             f"{name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND with a kind of "
             f"{', '.join(kinds)}; a run outside of grids prints where it was started"
         )
-    found = [TaskOutput(results, plan, rest) for plan in meant]
-    return max(found, key=lambda one: one.newest.stat().st_mtime_ns if one.newest else 0)
+    return max(
+        (TaskOutput(results, plan, rest) for plan in meant),
+        key=lambda one: one.newest.stat().st_mtime_ns if one.newest else 0,
+    )
 
 
 def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:

@@ -76,8 +76,12 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
     controller, epochs = sweep.controller, [config.training.epochs for _, config in runs]
     rounds = None
     if controller.rounds and controller.per_round:
-        given = {"rounds": controller.rounds, "per_round": controller.per_round, "seed": controller.seed or 0}
-        rounds = Rounds(**given, space=write_space(space))
+        rounds = Rounds(
+            rounds=controller.rounds,
+            per_round=controller.per_round,
+            seed=controller.seed or 0,
+            space=write_space(space),
+        )
     found: dict[str, list[Any]] = {}  # values that come from runs of another grid are as much a choice as the file's
     for parameters, _ in runs:
         for name, value in parameters.items():
@@ -175,10 +179,7 @@ def trained_on_others(results: Results, grid: ExpandedGrid) -> list[str]:
 
 
 def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
-    """Whether completed runs ask just this, and were trained on the tweets, vectors and models that are here now.
-
-    None: that cannot be told, as without its files.
-    """
+    """Whether completed runs ask just this, of the tweets, vectors and models that are here now; None: nobody knows."""
     from sentiment.data.corpus import corpus_fingerprint
     from sentiment.data.sources import source_sha256
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
