@@ -460,11 +460,7 @@ def _column(named: str | None) -> str | int | None:
 
 
 def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
-    """The run that a file (None: the defaults) and the options of a command describe; guesses on columns are told.
-
-    Args:
-        preview: show the first rows of a table of the user's own as they are understood.
-    """
+    """The run that a file (None: the defaults) and the options of a command describe; guesses on columns are told."""
     from sentiment.config_file import dotted, read_yaml
 
     file = config_file(config, "runs") if config else None
@@ -477,12 +473,7 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
 def _with_guesses(
     values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
 ) -> "RunConfig":
-    """A configuration with parameters laid over it, and what was not said of its table and could be guessed.
-
-    Args:
-        given: dotted names of the values that somebody has set.
-        origin: of the values, for messages.
-    """
+    """A configuration with parameters laid over it, and what nobody had `given` of its table and could be guessed."""
     from sentiment.data.guess_columns import resolve_with_guesses
 
     run, found = resolve_with_guesses(values, given, parameters, origin)
@@ -494,17 +485,12 @@ def _with_guesses(
 def _resumable(
     load: "Callable[[], RunConfig]", work: "Callable[[RunConfig, StopRequest, Console], Stop | None]", outlook: str
 ) -> None:
-    """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then.
-
-    Args:
-        outlook: what is kept, and what the same command does then.
-    """
+    """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then."""
     from sentiment.training.stop import StopRequest, end_of_time
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
         run = load()
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
-
         with Terminal() as terminal:
             reason = work(run, stop, Console(terminal.say, terminal.progress))
     if reason:

@@ -16,10 +16,8 @@ from sentiment.console import printable
 from sentiment.errors import SentimentError
 
 EXIT_FAILED = 1
-EXIT_UNFINISHED = 3
-"""Something runs still, or was stopped with everything saved: the same command resumes it."""
-NOBODY_READS = 141
-"""The reader of the standard output has closed it: the exit code of programs which SIGPIPE ends."""
+EXIT_UNFINISHED = 3  # something runs still, or was stopped with everything saved: the same command resumes it
+NOBODY_READS = 141  # the reader of the standard output has closed it: the exit code of programs which SIGPIPE ends
 
 # The extra of this program that brings a package, and what it is for.
 _EXTRAS = {
@@ -75,7 +73,6 @@ class Commands(TyperGroup):
     """Shows errors of this program and of the disk as one message instead of a traceback."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the options; the help is shown here."""
         with _ending_with_its_reader():
             return super().make_context(*arguments, **options)
 

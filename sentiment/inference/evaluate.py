@@ -174,11 +174,7 @@ def _remarks(run: CompletedRun) -> str:
 
 
 def show_result(run_dir: RunDir) -> None:
-    """Print the result of a completed run, and how to use its model.
-
-    Raises:
-        RunDirError: a file of it is missing or damaged.
-    """
+    """Print the result of a completed run, and how to use its model."""
     run = stored_run(run_dir)
     result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], scores_of(run.result)
     OUT.print()

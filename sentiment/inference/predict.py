@@ -266,15 +266,14 @@ def _delimited(target: Path, file: io.TextIOWrapper, form: str) -> Callable[[Seq
     minimal, always = (
         csv.writer(file, lineterminator="\n", quoting=quoting) for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
     )
-    bare = csv.writer(file, "excel-tab", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
 
     def write(fields: Sequence[str]) -> None:
-        quoted = always if any("\r" in field for field in fields) else minimal  # which Python's writer does not quote
-        try:
-            (bare if form == "tsv" else quoted).writerow(fields)
-        except csv.Error:
-            text = next(field for field in fields if "\t" in field or "\n" in field)
-            raise DataError(f"{target}: a line of TSV cannot hold {shortened(text)!r}; write .csv") from None
+        if form == "csv":  # Python's writer does not quote \r
+            (always if any("\r" in field for field in fields) else minimal).writerow(fields)
+            return
+        if odd := [field for field in fields if "\t" in field or "\n" in field]:
+            raise DataError(f"{target}: a line of TSV cannot hold {shortened(odd[0])!r}; write .csv")
+        file.write("\t".join(fields) + "\n")
 
     return write
 

@@ -71,7 +71,6 @@ class StoredRun:
     read: Callable[[str], bytes]
 
     def content(self, name: str) -> tuple[bytes, str]:
-        """What is in a file, and where it is, for messages."""
         return self.read(name), f"{self.place}/{name}"
 
     def weights(self) -> "dict[str, torch.Tensor]":
@@ -214,11 +213,7 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
 
 
 def models_beside(run: StoredRun) -> list[TextModel]:
-    """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon.
-
-    Raises:
-        SentimentError: as `load_model`.
-    """
+    """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon."""
     network, baseline = load_model(run, "network"), load_model(run, "baseline")
     both = MeanModel([network, baseline], run.result.temperatures["both"])
     return [network, baseline, both, LexiconModel(run.config)]

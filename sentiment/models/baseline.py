@@ -351,9 +351,6 @@ def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent
 
     Args:
         measured: the rows that the lexicon rates, which takes long; always the same for a corpus.
-
-    Raises:
-        DataError: the tweets of the corpus cannot be read.
     """
     if (found := _cached(corpus)) is None:
         with ProcessLock(baselines_file(corpus).with_suffix(".lock"), "fits the linear baseline", progress):
