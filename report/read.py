@@ -423,8 +423,9 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
     manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
     try:
         counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
-        return {name: counts[name] for name in ("read", "kept", "duplicates", "contradictory", "types", "parts")}
-    except (OSError, ValueError, KeyError, TypeError):
+        duplicates = sum(rows for why, rows in counts["left_out"].items() if why.startswith("duplicates"))
+        return {name: counts[name] for name in ("read", "kept", "parts")} | {"duplicates": duplicates}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

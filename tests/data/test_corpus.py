@@ -5,11 +5,13 @@ import random
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from report.read import read_counts
 from sentiment.config import DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
 from sentiment.data.corpus import (
@@ -87,6 +89,9 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
     corpus = prepare(write_table(tmp_path / "t.csv", rows), results)
     assert (corpus.report.kept, corpus.report.left_out) == (301, {DUPLICATE: 1, CONTRADICTION: 1})
+    run: Any = SimpleNamespace(record=SimpleNamespace(data_fingerprint=corpus.fingerprint))
+    counts = read_counts(run, results) or {}
+    assert (counts["read"], counts["kept"], counts["duplicates"]) == (303, 301, 2)
     assert "  Same @ann  THING http://a.b" in parts_of(corpus)
 
 

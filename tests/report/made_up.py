@@ -184,7 +184,7 @@ class Study:
         table = {"row": np.arange(n), **columns, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
         pq.write_table(pa.table(table), folder / TWEETS_FILE)
         counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": trained, **self.parts}.items()}
-        report = {"read": 300, "kept": 280, "duplicates": 20, "contradictory": 1, "types": 500, "parts": counts}
+        report = {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "parts": counts}
         write_json(folder / "manifest.json", {"report": report})
 
 
