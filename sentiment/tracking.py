@@ -68,7 +68,6 @@ def wandb_mode(config: TrackingConfig) -> str:
 
 
 def in_sweep() -> bool:
-    """Whether W&B's sweep agent started this process; it has then chosen the run's id already."""
     return bool(os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"))
 
 
@@ -105,26 +104,20 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
     if (mode := wandb_mode(config)) == "disabled":
         yield
         return
-    process, problem = None, ""
-    try:
-        if not run_dir.wandb_file.exists():
-            run_dir.write_record(identity_of(run_dir))
-        process = subprocess.Popen(  # noqa: S603 - a fixed command
-            [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # Ctrl+C is for training alone
-        )
-    except OSError as error:
-        problem = str(error)
+    if not run_dir.wandb_file.exists():
+        run_dir.write_record(identity_of(run_dir))
+    process = subprocess.Popen(  # noqa: S603 - a fixed command
+        [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl+C is for training alone
+    )
     try:
         yield
     finally:
-        if process:
-            problem = _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
-        if problem:
+        if problem := _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP):
             say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
 
 
@@ -133,7 +126,6 @@ _LEFT: list["subprocess.Popen[str]"] = []
 
 
 def _end(process: "subprocess.Popen[str]", seconds: float) -> str:
-    """Let a process copy the rest; what went wrong, or nothing."""
     try:
         return process.communicate(timeout=seconds)[0].rstrip()
     except subprocess.TimeoutExpired:
@@ -142,7 +134,7 @@ def _end(process: "subprocess.Popen[str]", seconds: float) -> str:
 
 
 def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
-    """Copy a run that is completed already if W&B's sweep agent started it, since the agent waits for a new run."""
+    """Copy a completed run if W&B's sweep agent started it: the agent waits for a new run."""
     if in_sweep():
         with mirrored(run_dir, config, say):
             pass
@@ -204,7 +196,6 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
 
 
 def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
-    """The run at W&B; charts have the optimiser's steps on their axis, and the use of CPU is that of training."""
     import wandb
 
     config, record = run_dir.read_config(), run_dir.read(RunRecord)
@@ -259,7 +250,6 @@ def _confirmed_rows(run: Any, sent: int) -> int:
 
 
 def _training_has_ended() -> bool:
-    """Whether training closes its end of the pipe within a while."""
     if not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
         return False
     signal.alarm(_SECONDS_TO_END)

@@ -40,7 +40,6 @@ class Owner(NamedTuple):
 
 
 def _read_owner(path: Path) -> Owner | None:
-    """Who wrote its name into a lock's file last; None if nobody can be read there."""
     try:
         return Owner(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -66,7 +65,7 @@ class ProcessLock:
         """Take no lock yet.
 
         Args:
-            activity: what the owner does while it holds the lock, for the message to others.
+            activity: of the owner, for the message to others.
             waiting: waits until the lock is free, and tells this twice a second who holds it; an error that it raises
                 ends the waiting. None does not wait.
         """
@@ -111,13 +110,10 @@ class ProcessLock:
 
 
 def _lock(descriptor: int, kind: int) -> bool:
-    """Take the kernel's lock; False if another process has it."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # the file system knows no such locks
-        return True
+    except OSError as error:  # any other one: the file system knows no such locks
+        return not isinstance(error, BlockingIOError)
     return True
 
 
@@ -133,7 +129,6 @@ def live_owner(path: Path) -> Owner | None:
 
 
 def seems_held(path: Path) -> bool:
-    """Whether a process holds a lock, as far as the kernel of this host knows."""
     return live_owner(path) is not None
 
 
@@ -149,14 +144,10 @@ class AttemptFolder:
     """
 
     def __init__(self, run: Path) -> None:
-        """Begin an attempt.
-
-        Args:
-            run: the run's directory; its lock is held, as far as that reaches.
+        """Begin an attempt in a run's directory, whose lock is held, as far as that reaches.
 
         Raises:
             LockedError: another process does the same at this moment.
-            OSError: the disk is full or fails.
         """
         former = list(run.glob(f"{_PREFIX}*"))
         numbers = [int(number) for path in former if (number := path.name.removeprefix(_PREFIX)).isdecimal()]

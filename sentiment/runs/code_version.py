@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 from sentiment.console import silent
-from sentiment.errors import RunDirError
 from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import FileRecord
@@ -64,7 +63,6 @@ class CodeVersion(FileRecord):
 
 @cache
 def running_code() -> CodeVersion:
-    """The version that this process was started with."""
     return _version_at(ROOT, _contents(ROOT))
 
 
@@ -73,20 +71,13 @@ def freeze_code(results: Results) -> str:
 
     Returns:
         The copy's id: its name there.
-
-    Raises:
-        RunDirError: the copy cannot be written.
     """
     contents = _contents(ROOT)
     version = _version_at(ROOT, contents)
-    folder = results.code / version.id
-    try:
-        results.code.mkdir(parents=True, exist_ok=True)
-        with ProcessLock(results.code / "lock", "copies the program's code", silent):
-            if find_damage(folder):
-                _write_copy(folder, version, contents)
-    except OSError as error:
-        raise RunDirError(f"{folder}: cannot be written, so the program's code is not copied: {error}") from None
+    results.code.mkdir(parents=True, exist_ok=True)
+    with ProcessLock(results.code / "lock", "copies the program's code", silent):
+        if find_damage(results.code / version.id):
+            _write_copy(results.code / version.id, version, contents)
     return version.id
 
 
@@ -95,7 +86,6 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 
     Args:
         copy: None takes the folder that this process has its own code from.
-        start: a copy of START.
     """
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
 
@@ -124,7 +114,6 @@ def _contents(root: Path) -> dict[str, bytes]:
 
 
 def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) -> None:
-    """Write the files, and last what they are, without which a copy counts as unfinished."""
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         # Replaced as a whole, since tasks may run from a copy that is mended.
@@ -134,7 +123,6 @@ def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) 
 
 
 def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    """The commit of a checkout, and whether files that git knows differ from it."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - fixed

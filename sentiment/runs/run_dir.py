@@ -65,10 +65,7 @@ def read_record(path: Path, kind: type[R]) -> R | None:
 
 
 def parse_record(content: bytes, kind: type[R], place: str) -> R:
-    """The record in some JSON.
-
-    Args:
-        place: where it was, for messages.
+    """The record in some JSON; `place` is where it was, for messages.
 
     Raises:
         RunDirError: it is not a record of this kind, or is one of another version.
@@ -164,7 +161,6 @@ class Results:
         return self.corpora / fingerprint[:16]
 
     def corpus_lock(self, fingerprint: str) -> Path:
-        """Held by the process that prepares a corpus."""
         return self.root / "data" / "locks" / fingerprint[:16]
 
     def added_file(self, fingerprint: str, name: str) -> Path:
@@ -172,31 +168,21 @@ class Results:
         return self.added / fingerprint[:16] / f"{name}.json"
 
     def read_added(self, fingerprint: str) -> dict[str, Added]:
-        """All predictors from elsewhere of a corpus, by name.
-
-        Raises:
-            RunDirError: a file of them cannot be read.
-        """
+        """All predictors from elsewhere of a corpus, by name."""
         files = sorted(self.added_file(fingerprint, "").parent.glob("*.json"))
         return {file.stem: one for file in files if (one := read_record(file, Added))}
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
-        """The directory of a run in a grid, or outside of grids."""
         return RunDir(self.runs / grid / run_id)
 
     def grid_file(self, grid: str) -> Path:
-        """The plan of a grid, beside the directories of its runs."""
         return self.runs / grid / "grid.json"
 
     def ranking_file(self, grid: str, rung: int) -> Path:
         return self.runs / grid / f"rung-{rung}.json"
 
     def read_grid(self, grid: str) -> GridPlan | None:
-        """The plan of a grid; None if there is none.
-
-        Raises:
-            RunDirError: it cannot be read, is of another version, or that of a grid with another name.
-        """
+        """The plan of a grid; None if there is none."""
         plan = read_record(self.grid_file(grid), GridPlan)
         if plan is not None and plan.name != grid:  # files are written to the folder of the plan's name
             raise RunDirError(f"{self.grid_file(grid)}: is the plan of grid {plan.name!r}, not of {grid!r}")
@@ -274,9 +260,6 @@ class RunDir:
 
         Returns:
             The configuration to train with: the stored one, with the operational sections of `config`.
-
-        Raises:
-            RunDirError: the directory belongs to another question, or cannot be written.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -296,16 +279,10 @@ class RunDir:
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Replace a file of the run atomically.
-
-        Raises:
-            TakenOverError: a later attempt has begun.
-            OSError: the disk is full or fails; `path` is unchanged.
-        """
+        """Replace a file of the run atomically; a TakenOverError if a later attempt has begun."""
         (self.attempt.write if self.attempt else write_atomically)(path, write)
 
     def write_record(self, record: Record) -> None:
-        """Replace the file of a record's kind; a result completes the run."""
         self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
 
     def read_config(self) -> RunConfig:
@@ -314,7 +291,6 @@ class RunDir:
         return config
 
     def read(self, kind: type[R]) -> R | None:
-        """The record of a kind that has a file here; None if there is none."""
         return read_record(self.path / _FILES[kind], kind)
 
     def own_failure(self) -> str:
@@ -325,7 +301,6 @@ class RunDir:
         return ""
 
     def read_metrics(self) -> list[Row]:
-        """The rows of the metric log; a last line that is still being written is left out."""
         return read_rows(self.metrics_file)
 
     def read_epochs(self) -> tuple[list[Row], Row]:

@@ -180,7 +180,7 @@ class Rungs:
 
     @property
     def last(self) -> int:
-        """The number of the rung that trains to the end."""
+        """The rung that trains to the end."""
         return len(self.halving.epochs)
 
     @property
@@ -217,23 +217,14 @@ class Rungs:
         return run_id in self.standings and self.standings[run_id].decided
 
     def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
-        """The trials of the current rung that have not ended, in the order of the plan.
-
-        Args:
-            cancelled: ids of the runs that a user has cancelled: these have ended.
-        """
+        """The trials of the current rung that have not ended, in the plan's order; what `cancelled` names has ended."""
         return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
 
     def settle(self, cancelled: Set[str] = frozenset()) -> "Rungs":
         """Rank the trials of the current rung, unless another process has done so by now.
 
-        Args:
-            cancelled: as for `unfinished`.
-
         Raises:
             UnfinishedRungError: one of them has not ended, or none got to the rung's end.
-            RunDirError: the ranking cannot be read.
-            OSError: it cannot be written.
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
@@ -242,7 +233,6 @@ class Rungs:
         return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
     def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
-        """The trials of the current rung in the order of the plan, and what counts of those that have ended."""
         there = {*self.trials(self.current)}
         run_dirs = [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs if run.run_id in there]
         return [(run_dir, self._measure(run_dir, run_dir.path.name in cancelled)) for run_dir in run_dirs]
@@ -384,7 +374,6 @@ def read_pruned(run_dir: RunDir) -> Standing | None:
 
 
 def _after(attempt: Attempt) -> RunState:
-    """The state of a run that no queue knows, after its newest attempt."""
     if attempt.reason is None:
         return RunState(LOST, f"its process on {attempt.host} died without a word")
     if attempt.reason == "failed":

@@ -89,9 +89,6 @@ class Checkpoints:
         """Write the state after `step` steps, then delete all states but this one and the one before.
 
         States of later steps are deleted as well: they are damaged, or training would have resumed from them.
-
-        Raises:
-            OSError: it could not be written; older states are kept.
         """
         newest = self._folder / f"step-{step:010d}.ckpt"
         write_checkpoint(newest, state, self._write_file)
@@ -119,14 +116,10 @@ class Checkpoints:
 
 
 def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say) -> dict[str, Any] | None:
-    """The state to resume a run from, if there is one.
-
-    Args:
-        identity: what it must have been made from, by names for messages.
-        other_code: what to do if other code made it, as `runtime.other_code`.
+    """The state to resume a run from, if there is one; with other code as `runtime.other_code` says.
 
     Raises:
-        CheckpointError: it was made from something else.
+        CheckpointError: it was made from something else than `identity` says, by names for messages.
     """
     checkpoints = Checkpoints(run_dir.checkpoints)
     state, damaged = checkpoints.newest()

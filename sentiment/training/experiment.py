@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -67,23 +68,14 @@ Scores = dict[Part, dict[Recommendation, Probabilities]]
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
-    """The corpus of a run and its baselines; all come from their caches if they are there.
-
-    Raises:
-        SentimentError: the data cannot be used.
-        StoppedError: `progress` raised it; an unfinished part is prepared again by the next call.
-    """
+    """The corpus of a run and its baselines; all come from their caches if they are there."""
     corpus = prepare_corpus(config.data, results, progress)
     return corpus, corpus_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
 @stoppable
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Prepare the tweets of all these runs, and their baselines.
-
-    Raises:
-        SentimentError: the data cannot be used.
-    """
+    """Prepare the tweets of all these runs, and their baselines."""
     progress = stop.interrupting(console.progress)
     for config in configs:
         corpus, _ = prepare_data(config, results, progress)
@@ -92,7 +84,7 @@ def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRe
 
 @stoppable
 def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Learn the word vectors that these runs start from, each set once; raises as `run_preparation`."""
+    """Learn the word vectors that these runs start from, each set once."""
     progress = stop.interrupting(console.progress)
     for config in configs:
         learned, file = prepare_vectors(config, results, progress), pretrained_file(config, results)
@@ -133,14 +125,11 @@ def run_experiment(run: RunContext) -> None:
             classifier = _new_classifier(run, vocabulary, model)
             return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
-        def publish(trainer: Trainer[ClassifierTask]) -> None:
-            _publish(run, trainer, baselines, encoder)
-
+        publish = partial(_publish, run, baselines, encoder)
         train_task(run, identity, build, publish, corpus.dataset, encoder)
 
 
 def _train_language_model(run: RunContext) -> None:
-    """Train the model that the run reads, unless it reads none or it is there."""
     request = pretraining_request(run.config, run.results)
     if request and not request.run_dir.completed:
         from sentiment.training.pretraining import train_language_model  # few runs need the language model's code
@@ -150,11 +139,7 @@ def _train_language_model(run: RunContext) -> None:
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:
-    """What a run's digits follow from, by names for messages.
-
-    Args:
-        data: the fingerprint of the corpus.
-    """
+    """What a run's digits follow from, by names for messages; `data` is the fingerprint of the corpus."""
     identity = {"config": run.config.fingerprint(), "data": data, "code": running_code().training}
     if encoder:
         identity["encoder"] = encoder.fingerprint
@@ -175,7 +160,7 @@ def _refuse_other_files(run: RunContext) -> None:
     if record is None:
         return
     with suppress(SentimentError):  # nothing is compared if something is gone, since a completed run needs it no more
-        encoder, model = record.encoder, find_model(config, run.results)
+        encoder, model = record.encoder, find_model(config, run.results) if record.encoder else None
         compared = (
             (f"data than {config.data.source}", record.data_fingerprint, corpus_fingerprint(config.data, run.results)),
             (f"vectors than {config.embedding.pretrained}", record.vectors_sha256, _vectors_sha256(run)),
@@ -214,9 +199,8 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None
 
 
 def _publish(
-    run: RunContext, trainer: Trainer[ClassifierTask], baselines: Baselines, encoder: EncoderRecord | None
+    run: RunContext, baselines: Baselines, encoder: EncoderRecord | None, trainer: Trainer[ClassifierTask]
 ) -> None:
-    """Measure the best epoch's weights on all parts and write all files, `result.json` last."""
     run_dir, stopping = run.run_dir, trainer.early_stopping
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best, best_epoch = stopping.best_weights, stopping.best_epoch
@@ -282,7 +266,6 @@ def _result(
 
 
 def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[Recommendation, float]]:
-    """What each model says of each part, and the temperatures that its log-odds were divided by."""
     rows, validation = task.measured, task.rows["validation"]
     labels, linear = task.store.labels_of(validation), baselines.linear.astype(np.float64)
     raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
@@ -319,7 +302,6 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, ba
 
 
 def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) -> None:
-    """Write sample test tweets with the weight of each token in each hop, for the heat maps of the report."""
     sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:_ATTENTION_SAMPLES])
     lines = []
     for row in sample:

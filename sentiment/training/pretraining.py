@@ -4,6 +4,7 @@ tweets to the model's files, which `sentiment.encoders.elmo` then reads."""
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -288,11 +289,7 @@ class LanguageTask:
         return (forward.mean() + backward.mean()) / 2, None
 
     def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """Perplexity of the held-out tweets in both directions, after the current epoch.
-
-        Args:
-            check: called between batches.
-        """
+        """Perplexity of the held-out tweets in both directions, after the current epoch."""
         words, sums = 0, [0.0, 0.0]
         with evaluation_mode(self.model):
             for batch in self._tweets.store.in_order_of_length(self.text.held_out, _MOST_TOKENS):
@@ -319,11 +316,7 @@ def _perplexity(loss: float) -> float:
 def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
     """Train the language models that these runs ask for, each once; complete ones are left as they are.
 
-    Of several processes that ask for the same one trains it, and the others wait.
-
-    Raises:
-        SentimentError: anything that a user can mend; everything that was saved before stays valid.
-        OSError: the model cannot be written, on a full disk for example; likewise.
+    Of several processes that ask for the same one trains it, and the others wait. Raises as `run_experiment`.
     """
     for config in configs:
         if request := pretraining_request(config, results):
@@ -331,7 +324,6 @@ def run_pretraining(configs: Iterable[RunConfig], results: Results, stop: StopRe
 
 
 def _as_run(request: PretrainingRequest, config: RunConfig) -> RunConfig:
-    """The language model's training as a run: what decides its weights, on the machine of the one that asks for it."""
     settings = request.settings
     training = TrainingConfig(
         learning_rate=settings.learning_rate,
@@ -387,21 +379,16 @@ def _train(run: RunContext, request: PretrainingRequest) -> None:
             model = LanguageModel(request.options, text.vocabulary, request.settings.dropout, begin)
             return LanguageTask(run.config, model.to(device), text, device)
 
-        def publish(trainer: Trainer[LanguageTask]) -> None:
-            _write_model(run_dir, request, corpus, trainer)
-
-        train_task(run, identity, build, publish, corpus.dataset)
+        train_task(run, identity, build, partial(_write_model, run_dir, request, corpus), corpus.dataset)
 
 
 def _write_model(
     run_dir: PretrainedDir, request: PretrainingRequest, corpus: Corpus, trainer: Trainer[LanguageTask]
 ) -> None:
-    """Write the model of the best epoch, the card last."""
     stopping, text, options = trainer.early_stopping, trainer.task.text, request.options
     weights = {name: stopping.best_weights[f"weights.{name}"].detach().cpu().numpy() for name in options.datasets()}
     run_dir.write(run_dir.options_file, lambda file: file.write(options_bytes(options)))
-    content = weights_bytes(weights)
-    run_dir.write(run_dir.weights_file, lambda file: file.write(content))
+    run_dir.write(run_dir.weights_file, lambda file: file.write(weights_bytes(weights)))
     found = next(row["held_out"] for row in run_dir.read_epochs()[0] if row["epoch"] == stopping.best_epoch)
     facts = {
         "model": request.model,

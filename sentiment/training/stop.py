@@ -107,16 +107,12 @@ class StopRequest:
         return None
 
     def check_rung(self, epoch: int) -> None:
-        """End training after this many epochs if its rung ends there; raises as `check`."""
+        """End training in the same way after this many epochs if its rung ends there."""
         if self.epochs is not None and epoch >= self.epochs:
             raise StoppedError(Stop("paused", f"{epoch} epochs are done, where its rung ends"))
 
     def check(self) -> None:
-        """End the work if there is a reason to stop.
-
-        Raises:
-            StoppedError: there is one.
-        """
+        """End the work by a StoppedError if there is a reason to stop."""
         if stop := self.reason():
             raise StoppedError(stop)
 

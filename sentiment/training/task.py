@@ -97,11 +97,7 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:
-    """Whether training accuracy exceeds validation accuracy too much; both are fractions, at the best epoch.
-
-    Args:
-        largest_gap: by how much training accuracy may be higher.
-    """
+    """Whether training accuracy exceeds validation accuracy by more than allowed; fractions, at the best epoch."""
     gap = train_accuracy - validation_accuracy
     return Overfit(
         overfits=gap > largest_gap,
@@ -143,11 +139,7 @@ class ClassifierTask:
         vectors: TweetVectors | None,
         device: torch.device,
     ) -> None:
-        """Put model and tweets on the device.
-
-        Args:
-            vectors: of the encoder, where a run reads them.
-        """
+        """Put model and tweets on the device; with the encoder's vectors where a run reads them."""
         self.model, self.corpus, self.vocabulary, self.device = model.to(device), corpus, vocabulary, device
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
         self.measured = measured_rows(corpus)

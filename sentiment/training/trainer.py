@@ -148,11 +148,7 @@ class Trainer(Generic[T]):
     """
 
     def __init__(self, run: RunContext, task: T, identity: dict[str, Any]) -> None:
-        """Begin with the weights of the task's model, or go on after `load_state_dict`.
-
-        Args:
-            identity: what a checkpoint must agree with to be resumed from; stored in it.
-        """
+        """Begin with the weights of the task's model; `identity` is what a checkpoint must agree with."""
         self.task = task
         self.model = task.model
         self.device = task.device
@@ -195,7 +191,6 @@ class Trainer(Generic[T]):
         self.save()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that is needed to resume, as tensors and plain values."""
         return {
             "identity": self.identity,
             "step": self.step,
@@ -237,7 +232,6 @@ class Trainer(Generic[T]):
         self._run.stop.saves.append(self._saved - start)
 
     def _train_epoch(self) -> None:
-        """Train to the end of the current epoch, and measure it."""
         plan, label = self.task.batches(self.epoch), f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
         self.model.train()
         while self.batch < len(plan):
@@ -364,12 +358,9 @@ def hardware_kind(device: torch.device) -> str:
 
 
 def _processor() -> str:
-    try:
-        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
-    except OSError:
-        pass
+    with suppress(OSError, StopIteration):  # not all systems, and not all kinds of processors have it
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(" ".join(line.partition(":")[2].split()) for line in lines if line.startswith("model name"))
     return platform.processor() or platform.machine()
 
 
