@@ -97,15 +97,14 @@ class Checkpoints:
         for path in paths[: max(end - _KEEP, 0)] + paths[end:]:
             path.unlink(missing_ok=True)
 
-    def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest valid state (None if there is none), and a message for each newer one that is invalid."""
-        damaged: list[str] = []
+    def newest(self, say: Say) -> dict[str, Any] | None:
+        """The newest valid state, if there is one; each newer one that is invalid is told."""
         for path in reversed(self._paths()):
             try:
-                return read_checkpoint(path), damaged
+                return read_checkpoint(path)
             except CheckpointError as error:
-                damaged.append(str(error))
-        return None, damaged
+                say(f"{error}; goes on from an older one, if there is one, or from the beginning")
+        return None
 
     def delete_all(self) -> None:
         for path in self._paths():
@@ -122,10 +121,7 @@ def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, 
         CheckpointError: it was made from something else than `identity` says, by names for messages.
     """
     checkpoints = Checkpoints(run_dir.checkpoints)
-    state, damaged = checkpoints.newest()
-    for message in damaged:
-        say(f"{message}; goes on from {'an older one' if state else 'the beginning'}")
-    if state is None:
+    if (state := checkpoints.newest(say)) is None:
         return None
     made_from = state["identity"]
     for name, value in identity.items():

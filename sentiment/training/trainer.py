@@ -427,7 +427,14 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
     threads = state["identity"]["threads"] if state else available_threads(runtime)
     device = choose_device(runtime.device)
     if state and (former := state["hardware"][-1]) != (present := hardware_kind(device)):
-        _tell_other_hardware(run, former, present)
+        if runtime.same_hardware:
+            raise RunDirError(
+                f"{run.run_dir.path}: was computed on {former}, and here is {present}: runtime.same_hardware = true "
+                "lets it go on only on the former (`constraint` in configs/cluster.yaml chooses nodes); with false it "
+                "goes on here, and may differ in its last digits from a run on one kind"
+            )
+        numbers = "its numbers may differ in their last digits from those of a run on one kind"
+        run.console.say(f"goes on on other hardware: {present}, after {former}; {numbers}")
     make_reproducible(runtime, threads, run.config.seed)
     trainer = Trainer(run, build(device), identity | {"threads": threads})
     if state:
@@ -436,19 +443,6 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
     else:
         trainer.log.write()  # rows of an attempt that saved nothing are trained again
     return trainer
-
-
-def _tell_other_hardware(run: RunContext, former: str, present: str) -> None:
-    if run.config.runtime.same_hardware:
-        raise RunDirError(
-            f"{run.run_dir.path}: was computed on {former}, and here is {present}: runtime.same_hardware = true "
-            "lets it go on only on the former (`constraint` in configs/cluster.yaml chooses nodes); with false it "
-            "goes on here, and may differ in its last digits from a run on one kind"
-        )
-    run.console.say(
-        f"goes on on other hardware: {present}, after {former}; its numbers may differ in their last digits from "
-        "those of a run on one kind"
-    )
 
 
 def _begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None) -> RunRecord:

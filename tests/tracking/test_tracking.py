@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -95,15 +94,6 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
     assert code == 0, output
     (stored,) = server.runs.values()
     assert stored.rows == replayed.rows
-
-
-@pytest.mark.slow
-def test_copying_process_that_cannot_be_started_is_told(replayed: ReplayedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with replayed.mirrored():
-        pass
-    (told,) = replayed.told
-    assert "'/nowhere/python'; training is not affected" in told
 
 
 @pytest.mark.slow

@@ -78,13 +78,14 @@ def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_pa
     for step in (190, 200):
         (tmp_path / f"step-{step:010d}.ckpt").write_bytes(b"torn")
     checkpoints = Checkpoints(tmp_path)
-    state, damaged = checkpoints.newest()
-    assert (state, len(damaged)) == (None, 2)
+    damaged: list[str] = []
+    assert checkpoints.newest(damaged.append) is None
+    assert len(damaged) == 2
     for step in (9, 10, 100, 101):
         checkpoints.save(step, STATE | {"step": step})
-        state, damaged = checkpoints.newest()
+        state = checkpoints.newest(damaged.append)
         assert state is not None
-        assert (state["step"], damaged) == (step, [])
+        assert (state["step"], len(damaged)) == (step, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000100.ckpt", "step-0000000101.ckpt"]
 
 
@@ -113,7 +114,6 @@ def test_damaged_checkpoints_are_named_and_the_run_goes_on_before_them_with_the_
     assert run.complete() == expected
     told = [line for line in run.said if "goes on from" in line]
     assert len(told) == damaged
-    assert all(("an older one" if damaged == 1 else "the beginning") in line for line in told)
     assert newest.name in told[0]
     step = int(older.stem.removeprefix("step-"))
     assert any(line.startswith(f"goes on after step {step} ") for line in run.said) is (damaged == 1)
