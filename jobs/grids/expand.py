@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from jobs.grids.sweep_file import MOST_RUNS, Choices, Distribution, SweepFile, draw
-from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
+from sentiment.config import OPERATIONAL_SECTIONS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.runs.records import Failure, GridPlan, PlannedRun, Result
@@ -121,6 +121,9 @@ def _apart_from_seed(run: PlannedRun) -> str:
 
 # A draw may give a run that an earlier one gave; after so many of these in a row no others are looked for.
 _MOST_REPEATS = 1_000
+# Need not be told where only the encoder's name makes it one.
+_OF_AN_ENCODER = dotted({"encoder": EncoderConfig().model_dump(mode="json", exclude={"model", "use"})})
+
 # Sorts before all names of fields.
 _BASE = ""
 
@@ -171,7 +174,8 @@ def _run(base: Base, combination: dict[str, Any]) -> ExpandedRun:
     parameters = effective(base.parameters | combination, config)
     if base.file_values is not base.values:  # in which fields it differs from the file that the grid names
         ours, theirs = map(_identity, (config, resolve(base.file_values, parameters, base.origin)))
-        parameters |= {name: value for name, value in ours.items() if name not in theirs or theirs[name] != value}
+        known = _OF_AN_ENCODER | theirs
+        parameters |= {name: value for name, value in ours.items() if name not in known or known[name] != value}
     return parameters, config
 
 

@@ -37,6 +37,7 @@ ASKED = {
     "model.pooling": "Last state, mean and maximum, or self-attention?",
     "elmo.model": "Which ELMo, and is it worth what it costs?",
     "encoder.model": "Does a pretrained encoder help, and which?",
+    "encoder.use": "Vectors of tokens, of tweets, or a fine-tuned encoder?",
     "elmo.layers": "Which of ELMo\u2019s layers?",
     "data.text.stop_words": "Do stop words matter?",
 }

