@@ -104,6 +104,9 @@ class RunConfig(Section):
         """A readable prefix and the first 8 hexadecimal digits of the fingerprint; a valid file name."""
         return f"{self.title}-{self.fingerprint()[:8]}"
 
+    def __repr__(self) -> str:
+        return f"RunConfig({self.title})"  # all of its values would hide what a classifier of scikit-learn shows beside
+
     @property
     def title(self) -> str:
         """The readable prefix of the run id; many runs may share it."""
