@@ -274,9 +274,8 @@ def evaluate_on_file(
     say("\n".join(f"  {line}" for line in [*lines, *untold]))
     say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
     dumped = {one: of_model.model_dump() for one, of_model in metrics.items()}
-    counts = {reason: rows.count for reason, rows in counted.items()}
-    told = {"left_out": counts, "knows_training": not untold, "threshold": threshold}
-    return dumped[name] | {"chosen": name, "models": dumped} | told
+    told = {"left_out": {reason: rows.count for reason, rows in counted.items()}, "knows_training": not untold}
+    return dumped[name] | {"chosen": name, "models": dumped, "threshold": threshold} | told
 
 
 # Why tweets are no test of a model, by their keys or authors in the corpus.

@@ -127,8 +127,7 @@ def _character_keys(types: Sequence[str]) -> tuple[Rows, Keys]:
 def _mixed(values: Keys) -> Keys:
     for shift, factor in zip((30, 27), _MIX, strict=True):
         values = (values ^ (values >> np.uint64(shift))) * factor
-    mixed: Keys = values ^ (values >> np.uint64(31))
-    return mixed
+    return np.asarray(values ^ (values >> np.uint64(31)))
 
 
 def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
@@ -304,8 +303,7 @@ class _Design:
         positive, weights = np.repeat(self._labels == 1, lengths), np.repeat(self._weights, lengths)
         having = [np.bincount(counts.indices[of], weights[of], size) + 1.0 for of in (positive, ~positive)]
         ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
-        scale: Numbers = np.sqrt(1 + ratio**2).astype(np.float32)
-        return scale
+        return np.asarray(np.sqrt(1 + ratio**2), np.float32)
 
 
 def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progress) -> float:

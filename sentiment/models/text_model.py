@@ -240,8 +240,7 @@ def lexicon_scores(texts: Iterable[str]) -> Probabilities:
 
     They are on the scale of probabilities, but none. Shape (texts,).
     """
-    analyzer = _analyzer()
-    return np.array([(1 + analyzer.polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
+    return np.array([(1 + _analyzer().polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
 
 
 @cache
@@ -294,8 +293,7 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
     """The probabilities with their log-odds divided by the temperature."""
-    found: Probabilities = expit(logit(probabilities) / temperature)
-    return found
+    return np.asarray(expit(logit(probabilities) / temperature))
 
 
 def fit_temperatures(
