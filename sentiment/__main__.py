@@ -492,7 +492,7 @@ def _resumable(
         run = load()
         stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
         with Terminal() as terminal:
-            reason = work(run, stop, Console(terminal.say, terminal.progress))
+            reason = work(run, stop, Console(say, terminal.progress))
     if reason:
         say(f"stopped ({reason.detail}); {outlook}")
         raise typer.Exit(EXIT_UNFINISHED)

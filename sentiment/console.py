@@ -125,9 +125,6 @@ class Terminal:
     ) -> None:
         self._bar.stop()
 
-    def say(self, line: str) -> None:
-        say(line)
-
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Show how far `what` is; cheap enough to be called at every step."""
         now = time.monotonic()
@@ -137,7 +134,7 @@ class Terminal:
         if OUT.is_terminal:
             self._show_bar(what, done, total)
         elif what == self._what and now - self._shown >= wait:
-            self.say(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
+            say(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
         else:
             self._what = what
             return

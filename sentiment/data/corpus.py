@@ -438,13 +438,12 @@ class Preparation:
         return arrays, list(self._index), self._report(arrays, read)
 
     def _read(self, file: TweetFile, of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
-        what = of if isinstance(of, str) else "tweets" if of is None else "further training tweets"
-        prefix = "" if of is None else f"{of if isinstance(of, str) else file.name}: "
+        name = of if isinstance(of, str) else file.name
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
             if isinstance(row, Refusal):
-                self._refused.add(prefix + row.reason, row.line)
+                self._refused.add(row.reason if of is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
                 self._left_out[IGNORED] += 1
             else:
@@ -452,11 +451,11 @@ class Preparation:
             if len(rows) == _LOT_ROWS:
                 self._take(rows, of, part, writer)
                 rows = []
-                self._progress(f"preparing {what}", number, file.total)
+                self._progress(f"preparing {Path(name).name}", number, file.total)
         if rows:
             self._take(rows, of, part, writer)
         self._of[of]["read"] = number
-        self._progress(f"preparing {what}", number, number)
+        self._progress(f"preparing {Path(name).name}", number, number)
 
     def _take(self, rows: list[Row], of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
         """Number and write those of some labelled rows that are kept."""
