@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.files import files_in, sha256_of
+from sentiment.files import ROOT, files_in, sha256_of
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
@@ -160,3 +161,22 @@ def test_mistake_is_told_in_a_line(
     table = _write(tmp_path / "t.csv", ("text", "x"), [("never seen", "positive")])
     words = [str(table) if word == "FILE" else word for word in arguments]
     assert why in refused(code, "add", *words, "--of", run.path)
+
+
+def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "report" / "README.md").read_text(encoding="utf-8")
+    blocks = {kind: re.search(rf"^```{kind}\n(.*?)^```", text, re.M | re.S) for kind in ("csv", "text")}
+    for kind, name in (("csv", "answers.csv"), ("text", "prompt.txt")):
+        (tmp_path / name).write_text(blocks[kind][1], encoding="utf-8")  # type: ignore[index]
+    monkeypatch.chdir(tmp_path)
+    config = small_config(Path("sample"), training__epochs=1)
+    run = Experiment(config, Results(tmp_path), Results(tmp_path).run_dir(config.run_id))
+    run.complete()
+    for command in re.findall(r"^sentiment (add .*?)(?:  +#.*)?$", text, re.M)[:2]:
+        words = command.replace("RUN_DIR", str(run.run_dir.path)).split()
+        assert (done := invoke(*words)).exit_code == 0, done.output
+        if "llm" in words:
+            assert done.output.startswith("llm: 3 of 105 test tweets, 0 of 96 validation tweets")
+    (record,) = run.results.read_added(run.record.data_fingerprint).values()
+    assert record.note == "Is this tweet positive or negative? Answer with one word."
+    assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["test"]["accuracy"] == pytest.approx(2 / 3)
