@@ -18,7 +18,24 @@ from report.build import compose
 from report.compare.findings import Findings
 from report.read import CompletedRun
 from report.render import wording
-from report.render.charts import HALF, NARROW, WIDE, Axis, Figure, Point, line_figure, panel_figure
+from report.render.charts import (
+    BLUE,
+    HALF,
+    NARROW,
+    WIDE,
+    Axis,
+    Figure,
+    Line,
+    Point,
+    Trial,
+    ValueAxis,
+    interval_figure,
+    line_figure,
+    panel_figure,
+    parallel_figure,
+)
+from report.render.wording import Score
+from report.statistics import Estimate
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Spec, Study, nodes, rows_with
 from tests.report.studies import LABELS, write_halved, write_labels, write_study
@@ -268,3 +285,21 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
         assert known[place].sum() == len(test) in (113, 120)
         np.testing.assert_array_equal(right[place][known[place]], (test["score"] >= 0.5) == (test["label"] == 1))
     assert list(unpacked["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()
+
+
+def test_names_are_whole_on_phones() -> None:
+    name = "stop words kept \u2212 stop words removed but negations (stop_words, the linear baseline)"
+    lines: list[Line] = [(one, Estimate(0.034, -0.013, 0.034, 120), BLUE) for one in (name, "LSTM \u2212 GRU")]
+    figure = interval_figure("names", "Names", "n = 120", lines, ValueAxis("points", marks_zero=True))
+    texts = re.findall(r"<text [^>]*>([^<]*)</text>", figure.narrow_svg)
+    assert "\u2026" not in "".join(texts)
+    assert {*name.split()} <= {word for text in texts for word in text.split()}
+
+
+def test_no_line_of_a_trial_is_too_dark_for_dark_paper() -> None:
+    trials = [Trial(index, {"model.dropout": index / 4}, index / 4) for index in range(5)]
+    svg = parallel_figure("trials", "Trials", "n = 5", trials, Score("validation/f1")).svg
+    colours = re.findall(r'aria-label="trial [^>]* stroke="rgb\((\d+), (\d+), (\d+)\)"', svg)
+    assert len(colours) == 5
+    weights = (0.2126, 0.7152, 0.0722)  # of the eye; viridis begins at 26
+    assert min(sum(int(one) * weight for one, weight in zip(of, weights, strict=True)) for of in colours) > 75
