@@ -1,8 +1,11 @@
 """Models of the Hub: fetched once with their commit and licence, then found and checked without a network."""
 
 import hashlib
+import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +14,78 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from sentiment.config import EncoderConfig
 from sentiment.encoders.models import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
-from tests.encoders.tiny import COMMIT, Hub, tiny_bert
+from tests.encoders.tiny import tiny_bert
 from tests.serving import serving
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/model"
 MODEL = EncoderConfig(model=NAME)
+
+
+class Hub(ThreadingHTTPServer):
+    """Answers on loopback as the Hub does for one model of one commit.
+
+    Attributes:
+        unanswered: a file that it says it has, and does not give.
+        sha256_of_weights: what it says; empty: the truth.
+    """
+
+    def __init__(self, folder: Path, licence: str | None = "apache-2.0") -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+        self.licence, self.asked = licence, list[str]()
+        self.unanswered = self.sha256_of_weights = ""
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def info(self) -> dict[str, Any]:
+        siblings: list[dict[str, Any]] = [
+            {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest()}
+            for name, content in self.files.items()
+        ]
+        for one in siblings:
+            if one["rfilename"].endswith(".safetensors"):
+                sha256 = self.sha256_of_weights or hashlib.sha256(self.files[one["rfilename"]]).hexdigest()
+                one["lfs"] = {"sha256": sha256, "size": one["size"], "pointerSize": 134}
+        said = {"id": "some/model", "sha": COMMIT, "siblings": siblings, "tags": ["bert", "arxiv:1908.10084"]}
+        return said | ({"cardData": {"license": self.licence}} if self.licence else {})
+
+    def tree(self) -> list[dict[str, Any]]:
+        return [
+            {"type": "file", "path": one["rfilename"], "size": one["size"], "oid": one["blobId"]}
+            for one in self.info()["siblings"]
+        ]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        path = self.path.partition("?")[0]
+        name = path.removeprefix(f"/some/model/resolve/{COMMIT}/")
+        if path == "/api/models/some/model/revision/main":
+            self._answer(json.dumps(self.server.info()).encode())
+        elif path == f"/api/models/some/model/tree/{COMMIT}":
+            self._answer(json.dumps(self.server.tree()).encode())
+        elif name in self.server.files and name != self.server.unanswered:
+            self._answer(self.server.files[name])
+        else:
+            self.send_error(404)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _answer(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")

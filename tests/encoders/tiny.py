@@ -1,15 +1,11 @@
-"""Tiny transformers with random weights, made here, and a Hub on loopback that has them."""
+"""Tiny transformers with random weights."""
 
-import hashlib
-import json
 import string
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import torch
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
 
 
@@ -53,71 +49,3 @@ def _save(model: Any, folder: Path) -> None:
         for weights in model.parameters():  # as far apart as those of trained models
             torch.nn.init.normal_(weights, std=0.3)
     model.save_pretrained(folder)
-
-
-class Hub(ThreadingHTTPServer):
-    """Answers as the Hub does for one model, `some/model` of one commit.
-
-    Attributes:
-        files: what the repository holds.
-        asked: the paths of all requests.
-        unanswered: a file that it says it has, and does not give.
-        sha256_of_weights: what it says; empty: the truth.
-    """
-
-    def __init__(self, folder: Path, licence: str | None = "apache-2.0") -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-        self.licence, self.asked = licence, list[str]()
-        self.unanswered = self.sha256_of_weights = ""
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def info(self) -> dict[str, Any]:
-        siblings: list[dict[str, Any]] = [
-            {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest()}
-            for name, content in self.files.items()
-        ]
-        for one in siblings:
-            if one["rfilename"].endswith(".safetensors"):
-                sha256 = self.sha256_of_weights or hashlib.sha256(self.files[one["rfilename"]]).hexdigest()
-                one["lfs"] = {"sha256": sha256, "size": one["size"], "pointerSize": 134}
-        said = {"id": "some/model", "sha": COMMIT, "siblings": siblings, "tags": ["bert", "arxiv:1908.10084"]}
-        return said | ({"cardData": {"license": self.licence}} if self.licence else {})
-
-    def tree(self) -> list[dict[str, Any]]:
-        return [
-            {"type": "file", "path": one["rfilename"], "size": one["size"], "oid": one["blobId"]}
-            for one in self.info()["siblings"]
-        ]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        path = self.path.partition("?")[0]
-        name = path.removeprefix(f"/some/model/resolve/{COMMIT}/")
-        if path == "/api/models/some/model/revision/main":
-            self._answer(json.dumps(self.server.info()).encode())
-        elif path == f"/api/models/some/model/tree/{COMMIT}":
-            self._answer(json.dumps(self.server.tree()).encode())
-        elif name in self.server.files and name != self.server.unanswered:
-            self._answer(self.server.files[name])
-        else:
-            self.send_error(404)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def _answer(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass

@@ -16,7 +16,7 @@ from report.compare.matching import matched_runs, pool_folds, varying
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_scores
-from report.render.blocks import Table, Text, column
+from report.render.blocks import Table, Text
 from report.sections.answer import answer
 from report.sections.models import check_list, elsewhere, worse_than_the_lexicon
 from report.statistics import Difference, Side, compare, mcnemar, spread_of
@@ -201,10 +201,6 @@ def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) 
     assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
 
 
-def test_counts_are_whole_numbers_and_their_means_keep_one_digit() -> None:
-    shown = column("Right", "right", "count")
-    found = [shown.show({"right": number}) for number in (12, 12.0, 8.5, 11.96, 1200.0)]
-    assert found == ["12", "12", "8.5", "12.0", "1,200"]
 
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])
