@@ -157,7 +157,7 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: 
     (files.folder / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match="is not what was fetched; delete it"):
         find_encoder(MODEL, tmp_path)
-    with pytest.raises(EncoderError, match="`sentiment prepare encoder NAME` fetches one"):
+    with pytest.raises(EncoderError, match="`sentiment prepare encoder other/model --revision main` fetches one"):
         find_encoder(EncoderConfig(model="other/model"), tmp_path)
     with pytest.raises(DownloadError, match="'other/model' at 'main': cannot be fetched"):
         fetch_encoder("other/model", "main", tmp_path, pytest.fail)

@@ -201,8 +201,6 @@ def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) 
     assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
 
 
-
-
 @pytest.mark.parametrize("what", ["missing", "damaged"])
 def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Study, what: str) -> None:
     path = load_study(folded.results, []).grids[0].completed[0].run_dir.path
