@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.markup import escape
 from rich.table import Table
-from scipy.stats import binomtest, false_discovery_control
 
 from sentiment.config import DataConfig
 from sentiment.console import OUT, Progress, say, visible
@@ -66,6 +65,8 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
     p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
     excludes zero just where the adjusted p is below 0.05.
     """
+    from scipy.stats import binomtest, false_discovery_control
+
     counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for first, other in pairs]
     tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
     adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
