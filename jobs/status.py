@@ -276,8 +276,8 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
         say(f"run {name}: no process trains it")
         return
     if owner.job or owner.host != socket.gethostname():
-        how = f"`scancel {owner.job}` ends it" if owner.job else "give this command there"
-        raise UsageError(f"run {name}: is trained by {owner}; {how}")
+        remedy = f"`scancel {owner.job}` ends it" if owner.job else "give this command there"
+        raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
     os.kill(owner.pid, signal.SIGTERM)
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
 

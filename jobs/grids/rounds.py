@@ -54,8 +54,7 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
             break
     if not new:
         return None
-    grown = plan.model_copy(update={"runs": [*plan.runs, *(run for run, _ in new)]})
-    return grown, [config for _, config in new]
+    return plan.model_copy(update={"runs": [*plan.runs, *(run for run, _ in new)]}), [config for _, config in new]
 
 
 def write_space(space: Mapping[str, Choices]) -> dict[str, Any]:

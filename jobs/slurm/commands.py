@@ -262,7 +262,6 @@ def read_partitions() -> list[tuple[str, str]]:
 def most_tasks() -> int:
     """The largest number of tasks that the site allows in one array; Slurm's default where there is no Slurm."""
     try:
-        settings = read_settings()
+        return int(read_settings().get("MaxArraySize", _MOST_TASKS))
     except NoSlurmError:
-        settings = {}
-    return int(settings.get("MaxArraySize", _MOST_TASKS))
+        return _MOST_TASKS
