@@ -128,6 +128,7 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [_own_results(tweets_file, tmp_path, elmo__layers=layers) for layers in ("first", "mix", "top")]
     said: list[str] = []

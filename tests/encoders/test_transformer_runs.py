@@ -42,7 +42,7 @@ def _run(tweets: Path, model: Path, results: Results, name: str = "", **changes:
     return Experiment(config, results, results.run_dir(config.run_id, name or "single"))
 
 
-@pytest.mark.parametrize("changes", [TWEET, TWEET | {"model__kind": "feed_forward"}, TOKENS, TUNED, UPPER], ids=str)
+@pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)
 def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     changes: dict[str, Any],
     tweets_file: Path,

@@ -259,6 +259,7 @@ _KINDS = st.sampled_from(["with its task", "alone"])
 _DEATHS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.lists(_KINDS, max_size=2))
 
 
+@pytest.mark.slow
 def test_same_trials_go_on_whatever_dies_in_any_rung(
     base: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

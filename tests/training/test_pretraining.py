@@ -365,6 +365,7 @@ def test_each_direction_predicts_the_next_word_from_those_it_has_read() -> None:
     assert int(text.inside.sum()) == 6
 
 
+@pytest.mark.slow
 def test_a_model_learns_a_text_by_heart_in_both_directions() -> None:
     torch.manual_seed(5)
     tweets = [["the", "cat", "sat"], ["a", "dog", "ran", "home"]] * 4
