@@ -174,7 +174,8 @@ def warnings(findings: Findings) -> list[str]:
         )
     if alike := [one for one in main.configurations if one.only_label]:
         which, more = names.configuration_name(alike[0]), f", and {len(alike) - 1:,} more" if len(alike) > 1 else ""
-        said.append(f"Not recommended, since it tells no tweets apart: {which}{more}.")
+        so = "" if alike[0] in main.competing else ", and so not recommended"
+        said.append(f"Tells no tweets apart{so}: {which}{more}.")
     left = [one for one in main.configurations if one not in main.competing]
     if fewer := sum(not one.is_random and one.only_label is None for one in left):
         said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")

@@ -194,7 +194,7 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
     ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "calls every tweet positive" in name)
     assert "16" in name
     assert row["against_baseline"] == "tells no tweets apart"
-    assert any(f"Not recommended, since it tells no tweets apart: {name}." == said for said in warnings(findings))
+    assert any(f"Tells no tweets apart, and so not recommended: {name}." == said for said in warnings(findings))
     page = study.report(study.results.report)
     assert "Best on validation tweets: 8 hidden units;" in page
     assert "16 hidden units \\[calls every tweet positive\\]" in page
@@ -208,3 +208,10 @@ def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> No
     page = study.report(study.results.report)
     card = page[page.index("How wide?") :]
     assert card[: card.index("![")].count("ne seed each") == 1
+
+
+def test_only_net_that_there_is_says_that_it_tells_no_tweets_apart(study: Study) -> None:
+    _blind(study, study.single({}, skill=0.0))
+    findings = study.findings()
+    assert findings.recommended
+    assert any(said.startswith("Tells no tweets apart: BiLSTM") for said in warnings(findings))
