@@ -96,6 +96,8 @@ NO_TOKEN = "left out: no token left"  # noqa: S105
 
 
 class PartCount(Record):
+    """The size of one part."""
+
     rows: int
     positive: int
 
