@@ -19,7 +19,7 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import CompletedRun, models_beside, scores_of, stored_run
+from sentiment.inference.stored import TrainedRun, models_beside, scores_of, stored_run
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
@@ -128,7 +128,7 @@ class Scored:
         ]
 
 
-def own_scores(run: CompletedRun) -> dict[Part, Scored]:
+def own_scores(run: TrainedRun) -> dict[Part, Scored]:
     """What a completed run, and what was added from elsewhere, said of its validation and test tweets.
 
     Raises:
@@ -156,7 +156,7 @@ def own_scores(run: CompletedRun) -> dict[Part, Scored]:
     return found
 
 
-def _remarks(run: CompletedRun) -> str:
+def _remarks(run: TrainedRun) -> str:
     """What should be known before anything is concluded from a completed run's table of scores."""
     config, result, n, lines = run.config, run.result, run.result.metrics["validation"].n, [""]
     if result.encoder and result.encoder.random:

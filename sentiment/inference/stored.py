@@ -90,7 +90,7 @@ class StoredRun:
 
 
 @dataclass(frozen=True)
-class CompletedRun(StoredRun):
+class TrainedRun(StoredRun):
     """A run in its directory, which has its weights in a checkpoint."""
 
     run_dir: RunDir
@@ -111,7 +111,7 @@ def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
     return {part: {name: metrics[part] for name, metrics in models.items()} for part in result.parts}
 
 
-def stored_run(run_dir: RunDir, results: Results | None = None) -> CompletedRun:
+def stored_run(run_dir: RunDir, results: Results | None = None) -> TrainedRun:
     """A completed run in its directory.
 
     Args:
@@ -130,7 +130,7 @@ def stored_run(run_dir: RunDir, results: Results | None = None) -> CompletedRun:
         return read_named(run_dir.path / name, _MOST_BYTES)
 
     places = results or run_dir.results
-    return CompletedRun(str(run_dir.path), run.config, result, places, read, run_dir, run.record)
+    return TrainedRun(str(run_dir.path), run.config, result, places, read, run_dir, run.record)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -288,7 +288,7 @@ def without_paths(config: RunConfig) -> RunConfig:
     return config.respelled(lambda path: PurePath(path).name)
 
 
-def model_card(run: CompletedRun) -> str:
+def model_card(run: TrainedRun) -> str:
     """The card of a run as Markdown; no description, label or file name in it is taken for markup."""
     result, record, config = run.result, run.record, without_paths(run.config)
     data, licence, cite = _DATA.get(record.dataset, (config.data.source, "not known; ask who gave you this model", ""))
@@ -369,7 +369,7 @@ def _table(result: Result) -> Iterator[str]:
             yield f"| {part}, {one.n:,} | {bold}{name}{bold} | {accuracy} | {others} |"
 
 
-def write_archive(run: CompletedRun, target: Path) -> dict[str, int]:
+def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
     """Write the model of a completed run to a zip file, and give the size in bytes of each file in it.
 
     Equal runs give equal bytes, and no path is in them.
