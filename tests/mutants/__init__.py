@@ -1,7 +1,7 @@
 """Deliberate bugs ("mutants"), each of which a test must notice: `make mutants`, or `python -m tests.mutants NAME`.
 
-`mutants.yaml` has them by area and file: a sentence on the bug, a text that stands once in the file and the one in its
-place, and the tests (files, folders or ids, with blanks between) that must notice it.
+`mutants.yaml` has them by area and file, under the tests (files, folders or ids, with blanks between) that must notice
+them: a sentence on the bug, a text that stands once in the file, and the one in its place.
 """
 
 from dataclasses import dataclass
@@ -41,9 +41,10 @@ def read_mutants() -> list[Mutant]:
     """All mutants, in the order of their file."""
     path = Path(__file__).with_name("mutants.yaml")
     return [
-        Mutant(area, bug, group["file"], before, after, tuple(group["tests"].split()))
-        for area, groups in YAML(typ="safe").load(path).items()
-        for group in groups
-        for bug, texts in group["bugs"].items()
+        Mutant(area, bug, file, before, after, tuple(tests.split()))
+        for area, files in YAML(typ="safe").load(path).items()
+        for file, groups in files.items()
+        for tests, bugs in groups.items()
+        for bug, texts in bugs.items()
         for before, after in texts.items()
     ]
