@@ -73,12 +73,11 @@ def steps_saved(run_dir: RunDir) -> int:
 def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
     """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted."""
     from sentiment.data.corpus import find_corpus
-    from sentiment.models.baseline import baselines_file
 
     found = []
     for config in {config.data: config for config in configs}.values():
         corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
-        if corpus is None or not baselines_file(corpus).exists():  # only a dry run gets as far as this without tweets
+        if corpus is None or not corpus.baselines_file.exists():  # only a dry run gets as far as this without tweets
             found.append(config)
     return found
 

@@ -167,6 +167,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
         (_COMMAND.format("sentiment", ["train", "--help"]), {*HEAVY, "ruamel"}),
         (_COMMAND.format("sentiment", ["show", "nowhere"]), _SECOND_HAND),
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
+        (_COMMAND.format("jobs", ["submit", "smoke", "--dry-run", "--results", "nowhere"]), {"torch", "scipy"}),
         (_COMMAND.format("report", ["report", "--help"]), HEAVY),
         ("import sentiment.runs.run_dir, sentiment.config_file, sentiment.runs.records", HEAVY),
         ("import sentiment.encoders.models", {"torch"}),

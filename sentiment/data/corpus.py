@@ -34,7 +34,7 @@ from sentiment.data.text import (
     thinning_of,
 )
 from sentiment.errors import DataError
-from sentiment.files import fingerprint, sync_folder, write_json
+from sentiment.files import FolderEntry, fingerprint, sync_folder, write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import PARTS, Part, Record
 from sentiment.runs.run_dir import TWEETS_FILE, Results
@@ -180,6 +180,9 @@ class Corpus:
     authors: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
     withheld: npt.NDArray[np.int64]
+
+    # The number grows with the recipe of `sentiment.models.baseline`, so that what the old one made is not used.
+    baselines_file = FolderEntry("baselines-5.npz")
 
     @property
     def part_names(self) -> tuple[Part, ...]:

@@ -10,7 +10,6 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -330,10 +329,6 @@ def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
     return _STRENGTHS[int(np.argmax(scores))]  # of equally good ones the first, which has the strongest penalty
 
 
-# Raise it when the recipe changes, so that what is cached of the old recipe is not used.
-_VERSION = 5
-
-
 @dataclass(frozen=True)
 class Baselines:
     """What the runs on a corpus are compared with."""
@@ -351,17 +346,13 @@ def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent
         measured: the rows that the lexicon rates, which takes long; always the same for a corpus.
     """
     if (found := _cached(corpus)) is None:
-        with ProcessLock(baselines_file(corpus).with_suffix(".lock"), "fits the linear baseline", progress):
+        with ProcessLock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):
             found = _cached(corpus) or _made(corpus, measured, progress)
     return found
 
 
-def baselines_file(corpus: Corpus) -> Path:
-    return corpus.path / f"baselines-{_VERSION}.npz"
-
-
 def _cached(corpus: Corpus) -> Baselines | None:
-    path = baselines_file(corpus)
+    path = corpus.baselines_file
     try:  # the checksums in a zip tell what is damaged
         with np.load(path) as arrays:
             model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))
@@ -376,5 +367,5 @@ def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     found = Baselines(linear, corpus_lexicon(corpus, measured, progress), model, settings)
     arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
     arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)
-    write_atomically(baselines_file(corpus), lambda file: np.savez(file, **arrays))
+    write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))
     return found
