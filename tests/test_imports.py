@@ -121,7 +121,7 @@ _ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswit
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
     (r"sentiment\.data", r"torch", r"sentiment\.data\.batches"),
-    ("|".join(map(re.escape, _BELOW_DATA - {"sentiment"})), "|".join(HEAVY), ""),
+    ("|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))), "|".join(sorted(HEAVY)), ""),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
     (r"report\.render", r"sentiment\.(?!console|files)", ""),
