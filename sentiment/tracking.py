@@ -104,20 +104,26 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
     if (mode := wandb_mode(config)) == "disabled":
         yield
         return
-    if not run_dir.wandb_file.exists():
-        run_dir.write_record(identity_of(run_dir))
-    process = subprocess.Popen(  # noqa: S603 - a fixed command
-        [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,  # Ctrl+C is for training alone
-    )
+    process, problem = None, ""
+    try:
+        if not run_dir.wandb_file.exists():
+            run_dir.write_record(identity_of(run_dir))
+        process = subprocess.Popen(  # noqa: S603 - a fixed command
+            [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # Ctrl+C is for training alone
+        )
+    except OSError as error:
+        problem = f"cannot be started: {error}"
     try:
         yield
     finally:
-        if problem := _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP):
+        if process:
+            problem = _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
+        if problem:
             say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
 
 

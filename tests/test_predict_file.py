@@ -299,9 +299,17 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: T
     found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]
-    for text in ("so\0awful", "long " * 7_000):
-        with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row 2; write \.csv"):
-            _to(network, write("odd.jsonl", json.dumps({"text": text})), "out.xlsx")
+    odd = (
+        {"text": "so\0awful"},
+        {"text": "long " * 7_000},
+        {"text": "awful", **dict.fromkeys(map(str, range(2**14)), 1)},
+    )
+    for line in odd:
+        with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row [12]; write \.csv"):
+            _to(network, write("odd.jsonl", json.dumps(line)), "out.xlsx")
+    pq.write_table(pa.table({"text": ["awful"], "said": ["#N/A"], "n": [float("inf")]}), target.with_name("in.parquet"))
+    table, _ = _to(network, target.with_name("in.parquet"), "odd.xlsx")
+    assert pd.read_excel(table, na_filter=False).to_numpy(object).tolist()[0][:3] == ["awful", "#N/A", float("inf")]
 
 
 @pytest.mark.parametrize("name", ["out.csv.gz", "out.jsonl.gz"])

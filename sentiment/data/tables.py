@@ -292,7 +292,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
     if form == "parquet":
         return _open_parquet(path)
     if form == "xlsx":
-        return _with_header(path, form, partial(iter, _workbook_rows(path)), names_columns, " ")
+        return _with_header(path, form, _workbook_rows(path), names_columns, " ")
     if form == "jsonl":
         read = partial(_json_records, lines)
         names = list(flat_fields(_first_row(path, read).whole or {}))
@@ -409,18 +409,26 @@ def _open_parquet(path: Path) -> OpenedTable:
     return OpenedTable("parquet", names, read)
 
 
-def _workbook_rows(path: Path) -> list[TableRecord]:
-    """The rows of the first sheet, which pandas reads as a whole."""
-    import openpyxl  # noqa: F401 - which pandas needs, whose own error would be none of a missing module
-    import pandas as pd
+def _workbook_rows(path: Path) -> Callable[[], Records]:
+    """Reads the first sheet, of whose rows only what is in them is kept: one cell far out may make all of them long."""
+    import openpyxl
 
+    rows: list[list[Any]] = []
     with translated_errors(path), open_named(path) as file:
         try:
-            rows = pd.read_excel(file, header=None, dtype=object, na_filter=False, engine="openpyxl").to_numpy()
+            sheet = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False).worksheets[0]
+            sheet.reset_dimensions()  # which other programs state wrongly
+            for row in sheet.rows:
+                rows.append([None if cell.data_type == "e" else cell.value for cell in row])  # a faulty formula
+                while rows[-1] and rows[-1][-1] in (None, ""):
+                    rows[-1].pop()
         except Exception as error:  # of whatever kind the library makes it
             raise DataError(f"{path}: is no workbook that can be read: {' '.join(str(error).split())}") from None
-    found = [[None if value != value else value for value in row] for row in rows.tolist()]  # NaN is a faulty formula
-    return [TableRecord(line, row if any(one != "" for one in row) else []) for line, row in enumerate(found, start=1)]
+    width = max(map(len, rows), default=0)
+    return lambda: (
+        TableRecord(line, [*row, *repeat(None, width - len(row))] if row else [])
+        for line, row in enumerate(rows, start=1)
+    )
 
 
 # --- tweets ---------------------------------------------------------------------------------------------------------

@@ -44,17 +44,9 @@ class FineTuned(nn.Module):
         trained.requires_grad_(True)
         if (pooler := getattr(self.network, "pooler", None)) is not None:
             pooler.requires_grad_(False)  # nothing here reads it
-        frozen = {f"network.{name}" for name, one in self.network.named_parameters() if not one.requires_grad}
-
-        def leave_out(_module: nn.Module, state: dict[str, Any], prefix: str, _metadata: object) -> None:
-            for name in frozen:
-                del state[prefix + name]
-
-        def miss_none(_module: nn.Module, keys: Any) -> None:
-            keys.missing_keys[:] = [key for key in keys.missing_keys if key.removeprefix("embedding.") not in frozen]
-
-        self.register_state_dict_post_hook(leave_out)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_post_hook(miss_none)  # type: ignore[no-untyped-call]
+        self.untrained = {f"network.{name}" for name, one in self.network.named_parameters() if not one.requires_grad}
+        self.register_state_dict_post_hook(_leave_out_untrained)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_miss_no_untrained)  # type: ignore[no-untyped-call]
 
     def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """The numbers of the pieces of tweets, one after another, and offsets. Shapes (pieces,), (tweets + 1,)."""
@@ -67,6 +59,16 @@ class FineTuned(nn.Module):
         mask = batch.mask.long() if batch.padded else None
         states: torch.Tensor = self.network(input_ids=batch.token_ids, attention_mask=mask).last_hidden_state
         return states
+
+
+# Functions of the module, since others cannot be pickled.
+def _leave_out_untrained(tuned: FineTuned, state: dict[str, Any], prefix: str, _metadata: object) -> None:
+    for name in tuned.untrained:
+        del state[prefix + name]
+
+
+def _miss_no_untrained(tuned: FineTuned, keys: Any) -> None:
+    keys.missing_keys[:] = [key for key in keys.missing_keys if key.removeprefix("embedding.") not in tuned.untrained]
 
 
 def share_of_rate(step: int, steps: int) -> float:

@@ -309,18 +309,18 @@ def _write_parquet(source: Path | None, file: BinaryIO, names: Sequence[str], ro
 
 # What a cell of a workbook does not hold, or not as it is.
 _NO_CELL = re.compile(r"[\x00-\x08\x0b-\x1f]|.{32768}", re.DOTALL)
-_MOST_ROWS, _MOST_DIGITS = 2**20, 15
+_MOST_ROWS, _MOST_COLUMNS, _MOST_DIGITS = 2**20, 2**14, 15
 
 
 def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str], rows: list[list[Any]]) -> None:
-    """Texts as they are, also those that look like formulas; numbers that Excel can hold stay numbers."""
+    """Texts as they are, also those that look like formulas or errors; numbers that Excel can hold stay numbers."""
     for line, row in enumerate([names, *rows], start=1):
         for column, value in enumerate(row, start=1):
-            number = isinstance(value, bool | float) or (type(value) is int and abs(value) < 10**_MOST_DIGITS)
-            if _NO_CELL.search(text := _cell(value)) or line > _MOST_ROWS:
+            number = isinstance(value, int | float) and abs(value) < 10**_MOST_DIGITS
+            if _NO_CELL.search(text := _cell(value)) or line > _MOST_ROWS or column > _MOST_COLUMNS:
                 raise DataError(f"{target}: a workbook cannot hold {shortened(text)!r} in row {line:,}; write .csv")
-            cell = book.active.cell(line, column, value if number and value == value else text)
-            cell.data_type = "s" if cell.data_type == "f" else cell.data_type
+            cell = book.active.cell(line, column, value if number else text)
+            cell.data_type = cell.data_type if number else "s"
     book.save(file)
 
 

@@ -1,8 +1,8 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written.
 
 Whatever is in a file, it is valid or named as damaged (RunDirError). Each file by itself may be in order and yet be
-that of another run, copied or renamed by hand: `status`, the report, `predict` and `evaluate` therefore read the
-records of a run by `read_whole`.
+that of another run, copied or renamed by hand: the report, `predict` and `evaluate` therefore read the records of a run
+by `read_whole`.
 """
 
 import contextlib

@@ -5,6 +5,7 @@ import gzip
 import io
 import re
 import tempfile
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
 from sentiment.data.sources import open_source
-from sentiment.data.tables import Refusal, Row, TableRecord, csv_records
+from sentiment.data.tables import Refusal, Row, TableRecord, csv_records, open_table
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 
@@ -189,6 +190,26 @@ def test_workbook_is_read_as_other_tables() -> None:
     pd.DataFrame(rows).to_excel(buffer, index=False, header=False)
     expected = [Row("2", None, 1, "so good", 2), Row("4", None, 0, "None", 4), Refusal(5, "empty text")]
     assert _read(buffer.getvalue(), "t.xlsx", label="mood") == expected
+
+
+def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    book = openpyxl.Workbook()
+    for row in (["label", "text"], [1, "so good"], *[[0, "bad"]] * 500):
+        book.active.append(row)
+    book.active["XFD2"] = "a slip of the hand"
+    book.save(tmp_path / "t.xlsx")
+    tracemalloc.start()
+    table = open_table(tmp_path / "t.xlsx", lambda _: True)
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+    rows = [one.fields for one in table.read([0, 1]) if isinstance(one, TableRecord)]
+    assert [len(rows), {len(row) for row in rows}, rows[0][:2], rows[0][-1]] == [
+        501,
+        {2**14},
+        [1, "so good"],
+        "a slip of the hand",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Fine-tuning: which weights of a transformer are trained and kept, and how fast it learns."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,8 @@ def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Pat
 def test_only_trained_weights_are_kept_and_the_others_are_those_of_the_file(
     folder: Path, layers: int | None, kept: int
 ) -> None:
-    tuned = torch.nn.ModuleDict({"embedding": _tuned(folder, layers)})
+    made = torch.nn.ModuleDict({"embedding": _tuned(folder, layers)})
+    tuned = pickle.loads(pickle.dumps(made))  # as a classifier of scikit-learn is stored
     state = {name: torch.zeros_like(weights) for name, weights in tuned.state_dict().items()}
     assert len(state) == kept
     assert not any("pooler" in name for name in state)

@@ -12,7 +12,7 @@ from sentiment import tracking
 from sentiment.config import TrackingConfig
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking import identity_of, wandb_mode
+from sentiment.tracking import identity_of, mirrored, wandb_mode
 from tests.conftest import MakeExperiment
 from tests.limits import wait_for
 from tests.small_runs import Digest
@@ -186,6 +186,18 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     assert unlucky.complete() == expected
     assert len(unlucky.told) == 1
     assert "sentiment sync" in unlucky.told[0]
+
+
+def test_wandb_that_cannot_even_be_started_is_told_and_stops_no_training(
+    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained.path, tmp_path / "run")
+    monkeypatch.setattr(tracking, "start_command", lambda _module: [str(tmp_path / "no such program")])
+    told: list[str] = []
+    with mirrored(RunDir(tmp_path / "run"), TrackingConfig(wandb="offline"), told.append):
+        assert told == []
+    assert len(told) == 1
+    assert "no such program" in told[0]
 
 
 @pytest.mark.slow
