@@ -108,12 +108,12 @@ def test_probabilities_by_text_count_on_the_tweets_that_both_have_and_all_else_i
 def test_own_labels_beside_predictions_are_not_taken_for_them(
     run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    rows = [(row["id"], row["label"], 1) for row in _of(tweets, "test")]
+    rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
-    invoke("add", "all one", _write(tmp_path / "one.csv", ("id", "label", "prediction"), rows), "--of", run.path)
+    invoke("add", "all one", _write(tmp_path / "one.csv", ("text", "label", "prediction"), rows), "--of", run.path)
     assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
     done = invoke(
-        "add", "own", _write(tmp_path / "own.csv", ("id", "label"), [row[:2] for row in rows]), "--of", run.path
+        "add", "own", _write(tmp_path / "own.csv", ("text", "label"), [row[:2] for row in rows]), "--of", run.path
     )
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
@@ -135,6 +135,13 @@ def test_answer_that_is_none_is_named_with_its_row(
     assert f"{table}:3: {why}" in message or (f"{table}:3: " in message and why in message)
     if answer == "happy":
         assert invoke("add", "x", table, "--of", run.path, "--positive", "Happy").exit_code == 0
+
+
+def test_numbers_of_other_rows_are_not_taken_for_those_of_tweets(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    table = _write(tmp_path / "t.csv", ("id", "label"), [(row["id"], 1) for row in tweets])
+    assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--of", run.path)
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:

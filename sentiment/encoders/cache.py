@@ -185,26 +185,13 @@ class VectorCache:
                 "goes on"
             ) from error
 
-    def discard_damaged(
-        self, layers: Collection[str], progress: Progress = silent, of_other_size_only: bool = False
-    ) -> list[Path]:
-        """Delete shards whose content has changed since they were written, so that they are computed again.
-
-        Args:
-            of_other_size_only: read none of them, and delete those that have not the size that they were written with.
-
-        Returns:
-            Their paths.
-        """
+    def discard_damaged(self, layers: Collection[str], progress: Progress = silent) -> list[Path]:
+        """Delete shards whose content has changed since they were written, so that they are computed again; which."""
         found = []
         for layer in self._needed(layers):
             for shard, path in enumerate(self._shard_files(layer)):
                 progress(f"checking vectors of {layer}", shard, None)
-                if not path.exists():
-                    continue
-                start, end = self.spans(layer)[shard]
-                size = _shard_bytes((end - start, self.vector_size), _stored(layer))
-                if path.stat().st_size != size or not (of_other_size_only or _is_sealed(path.read_bytes())):
+                if path.exists() and not _is_sealed(path.read_bytes()):
                     path.unlink(missing_ok=True)
                     found.append(path)
         return found
@@ -215,7 +202,8 @@ class VectorCache:
             return [np.load(path, mmap_mode="r") for path in self._shard_files(layer)]
         except (OSError, ValueError) as error:
             raise EncoderError(
-                f"{self.folder}: a shard of {layer!r} cannot be read ({error}); the same command computes it again"
+                f"{self.folder}: a shard of {layer!r} cannot be read ({error}); `sentiment prepare encode` with the "
+                "run's file computes it again"
             ) from None
 
     def _needed(self, layers: Collection[str]) -> list[str]:
@@ -273,12 +261,6 @@ class VectorCache:
 def _stored(layer: str) -> np.dtype[Any]:
     """The type of stored values; float16 is right to 2e-4 relative, in half the bytes."""
     return np.dtype(np.float32 if layer == BY_TYPE else np.float16)
-
-
-def _shard_bytes(shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": dtype.str, "fortran_order": False, "shape": shape})
-    return header.tell() + shape[0] * shape[1] * dtype.itemsize + _SEAL_BYTES
 
 
 def _is_sealed(content: bytes) -> bool:

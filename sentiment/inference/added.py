@@ -22,7 +22,7 @@ from sentiment.data.text import TweetForms, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
-from sentiment.inference.stored import stored_run
+from sentiment.inference.stored import TrainedRun, stored_run
 from sentiment.runs.records import PARTS, THRESHOLD, Added
 from sentiment.runs.run_dir import TWEETS_FILE, RunDir
 
@@ -40,8 +40,11 @@ class Tweets:
 
     Attributes:
         rows: of the corpus, ascending, of shape (n,), as all others.
+        ids: what a sheet calls them: a checksum of text and source's id, so that neither can be changed unnoticed. The
+            source's own are often the numbers of its rows, and would be found among those of any other table.
     """
 
+    run: TrainedRun
     corpus: Corpus
     rows: npt.NDArray[np.int64]
     ids: list[str]
@@ -60,34 +63,27 @@ class Tweets:
         corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
-        table = pq.read_table(corpus.path / TWEETS_FILE, columns=["id", "text"]).take(rows)
-        return cls(corpus, rows, *(table[name].to_pylist() for name in ("id", "text")))
+        tweets = pq.read_table(corpus.path / TWEETS_FILE, columns=["id", "text"]).take(rows).to_pylist()
+        ids = [sha256(f"{one['id']}\0{one['text']}".encode()).hexdigest()[:16] for one in tweets]
+        return cls(run, corpus, rows, ids, [one["text"] for one in tweets])
 
     @cached_property
-    def sheet_ids(self) -> list[str]:
-        """What a sheet calls them: a checksum of id and text, so that neither can be changed unnoticed."""
-        pairs = zip(self.ids, self.texts, strict=True)
-        return [sha256(f"{one}\0{text}".encode()).hexdigest()[:16] for one, text in pairs]
-
-    @cached_property
-    def _places(self) -> tuple[dict[str, int], dict[int, int], dict[str, int]]:
-        """By the sheet's id, by the key of the tweet, and by the id of its source."""
+    def _places(self) -> tuple[dict[str, int], dict[int, int]]:
+        """By id, and by the key of the tweet."""
         keys = self.corpus.keys[self.rows].tolist()
-        of_sheet, own = ({one: place for place, one in enumerate(ids)} for ids in (self.sheet_ids, self.ids))
-        return of_sheet, {key: place for place, key in enumerate(keys)}, own
+        return {one: at for at, one in enumerate(self.ids)}, {key: at for at, key in enumerate(keys)}
 
     def find(self, identifier: str, text: str, forms: TweetForms) -> int | None:
-        """The row of a tweet, by the sheet's id, else by its text, else by the id that its source gives it.
+        """The row of a tweet, by its id, else by its text.
 
         Raises:
-            ValueError: the id of the sheet stands beside another text.
+            ValueError: the id stands beside another text.
         """
-        of_sheet, of_keys, own = self._places
-        place = of_sheet.get(identifier)
-        if place is not None and text and text.split() != self.texts[place].split():
+        of_ids, of_keys = self._places
+        if (place := of_ids.get(identifier)) is None:
+            place = of_keys.get(key_of(forms.of(text))) if text else None
+        elif text and text.split() != self.texts[place].split():
             raise ValueError(f"tweet {identifier} has another text than in the sheet: {shortened(text)!r}")
-        if place is None:
-            place = of_keys.get(key_of(forms.of(text))) if text else own.get(identifier)
         return None if place is None else int(self.rows[place])
 
     def counted(self, rows: Iterable[int]) -> str:
@@ -109,8 +105,8 @@ def write_tweets(run_dir: RunDir, path: Path) -> int:
     """
     tweets = Tweets.of(run_dir)
     parts = tweets.corpus.parts[tweets.rows].tolist()
-    order = sorted(range(len(parts)), key=lambda place: (-parts[place], tweets.sheet_ids[place]))
-    write_sheet(path, ("id", "text"), ([tweets.sheet_ids[place], tweets.texts[place]] for place in order))
+    order = sorted(range(len(parts)), key=lambda place: (-parts[place], tweets.ids[place]))
+    write_sheet(path, ("id", "text"), ([tweets.ids[place], tweets.texts[place]] for place in order))
     return len(order)
 
 
@@ -130,24 +126,23 @@ def add_predictions(
     Raises:
         SentimentError: the table or the run cannot be used, an answer is none, or a tweet is not the sheet's.
     """
-    tweets = Tweets.of(run_dir)
-    target = run_dir.results.added_file(tweets.corpus.fingerprint, name)
     if "/" in name or name.startswith("."):
         raise UsageError(f"{name}: is to be the name of a file, so that it has no '/' in it and no '.' before it")
-    meanings = label_meanings(LabelConfig()) | label_meanings(stored_run(run_dir).config.data.labels)
+    tweets = Tweets.of(run_dir)
+    target = run_dir.results.added_file(tweets.corpus.fingerprint, name)
+    meanings = label_meanings(LabelConfig()) | label_meanings(tweets.run.config.data.labels)
     meanings |= {label.strip().lower(): meaning for label, meaning in labels.items()}
     said, answered, left_out = _read(file, columns, tweets, meanings)
     if not said:
         raise DataError(f"{file}: has no answer to a tweet of {run_dir.path}: {left_out.most_common()}")
     record = {"file": file.name, "file_sha256": source_sha256(file), "tweets": answered, "said": said} | told
-    is_new = not target.exists()
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, Added.model_validate(record).model_dump(mode="json"))
     lines = [f"{name}: {tweets.counted(said)}"]
     lines += [f"  {rows.count:,} left out: {why} ({rows})" for why, rows in left_out.counted().items()]
     if len(said) >= _ENOUGH and all((of >= THRESHOLD) == tweets.corpus.labels[row] for row, of in said.items()):
         lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
-    return [*lines, f"{'in' if is_new else 'replaces what was in'} {target}; delete that, and it is forgotten"]
+    return [*lines, f"in {target}; delete that, and it is forgotten"]
 
 
 def _read(

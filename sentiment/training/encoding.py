@@ -28,7 +28,9 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
     """
     progress = stop.interrupting(console.progress)
     for config, cache, layers in _caches(configs, results, progress):
-        _complete(config, cache, layers, Console(console.say, progress), whole=True)
+        for path in cache.discard_damaged(layers, progress):
+            console.say(f"{path}: has changed since it was written; it is computed again")
+        _complete(config, cache, layers, progress)
         console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
 
 
@@ -65,20 +67,17 @@ def tweet_vectors(run: RunContext, frozen: ElmoConfig | EncoderConfig, corpus: C
     if not frozen.cached:
         return FreshVectors(build_encoder(frozen, model, device), corpus.tokens, layers, device)
     cache = VectorCache(corpus, frozen, model, run.results)
-    _complete(run.config, cache, layers, Console(run.console.say, run.progress), whole=False)
+    _complete(run.config, cache, layers, run.progress)
     size = cache.size(layers)
     place = choose_place(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
     return CachedVectors(cache, layers, device, place)
 
 
-def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], console: Console, whole: bool) -> None:
-    """Compute what is missing or has changed since it was written; unless `whole`, that is judged by sizes alone."""
-    for path in cache.discard_damaged(layers, console.progress, of_other_size_only=not whole):
-        console.say(f"{path}: has changed since it was written; it is computed again")
+def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> None:
     if not cache.is_complete(layers):
         torch.set_num_threads(available_threads(config.runtime))
-        cache.fill(layers, choose_device(config.runtime.device), console.progress)
+        cache.fill(layers, choose_device(config.runtime.device), progress)
 
 
 def choose_place(needed: int, device: torch.device) -> Place:

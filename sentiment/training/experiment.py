@@ -100,8 +100,10 @@ def run_experiment(run: RunContext) -> None:
         SentimentError: anything that a user can mend; everything that was saved before stays valid.
         OSError: the outcome cannot be written, on a full disk for example; likewise.
     """
+    model = None
     if not run.run_dir.completed:
         _train_language_model(run)
+        model = find_model(run.config, run.results)  # before anything is made, since it may be missing
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
@@ -112,7 +114,6 @@ def run_experiment(run: RunContext) -> None:
             mirror_again(run.run_dir, run.config.tracking, run.console.say)
             return
         run.begin()
-        model = find_model(run.config, run.results)
         encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)

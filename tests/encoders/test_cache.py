@@ -231,5 +231,5 @@ def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache:
     with pytest.raises(EncoderError, match="a shard was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
-    with pytest.raises(EncoderError, match=r"cannot be read .*top-00000\.npy.*the same command computes it again"):
+    with pytest.raises(EncoderError, match=r"cannot be read .*top-00000\.npy.*`sentiment prepare encode`"):
         opened(cache, config(layers="top"), "disk")

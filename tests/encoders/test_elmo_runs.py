@@ -79,13 +79,6 @@ def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
     told = f"{victim}: has changed since it was written"
     assert any(line.startswith(told) for line in said)
     assert victim.read_bytes() == whole
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sentiment.encoders.cache._is_sealed", lambda _: pytest.fail("reads whole shards"))
-        run.attempt(StopWhen(lambda asked: asked >= 10))
-        victim.write_bytes(whole[:-1])
-        run.attempt(StopWhen(lambda asked: asked >= 10))
-    assert any(line.startswith(told) for line in run.said)
-    assert victim.read_bytes() == whole
 
 
 def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(
