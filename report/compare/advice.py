@@ -9,8 +9,17 @@ from statistics import fmean
 from typing import get_args
 
 from report import statistics
-from report.compare.datasets import Configuration, Dataset, Elsewhere, accuracy_of, compared, metrics_of, spread_between
-from report.read import CompletedRun, Run, read_scores
+from report.compare.datasets import (
+    Configuration,
+    Dataset,
+    Elsewhere,
+    Matcher,
+    accuracy_of,
+    compared,
+    metrics_of,
+    spread_between,
+)
+from report.read import CompletedRun, Run, read_each, read_scores
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
 
@@ -113,17 +122,20 @@ def recommend(dataset: Dataset) -> Recommended | None:
         gain=gain,
         rivals=rivals,
         cheapest=min(equal, key=seconds_of),
-        added=[AddedRival(one, gap, _is_chosen(one, best.best_seed, predicts)) for one, gap in added],
+        added=[AddedRival(one, gap, _is_chosen(one, dataset, predicts)) for one, gap in added],
     )
 
 
-def _is_chosen(one: Elsewhere, run: CompletedRun, predicts: Recommendation) -> bool:
-    if one.validation is None or one.added.annotator:
+def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: Recommendation) -> bool:
+    if one.validation is None or one.added.annotator or dataset.best is None:
         return False
-    scores, (said, labels, places) = read_scores(run, "validation"), one.validation
-    if scores is None or scores.corpus != one.tested.corpus:
-        return False
-    return bool((said == labels).sum() > scores.right(scores.said[predicts])[places].sum())
+    found, _ = read_each([dataset.best.best_seed], lambda run: read_scores(run, "validation"))
+    for scores in found.values():
+        # Not the matcher of answers, which finds test tweets.
+        if common := Matcher(dataset.answers.matcher.results).common(scores, one.validation):
+            theirs, mine = scores.right(scores.said[predicts]), one.validation.right(one.validation.baseline)
+            return bool(mine[common[1]].sum() > theirs[common[0]].sum())
+    return False
 
 
 def predictor_of(one: Configuration) -> Recommendation:

@@ -7,7 +7,7 @@ from functools import cached_property, reduce
 from itertools import chain
 from pathlib import PurePath
 from statistics import fmean
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -249,36 +249,44 @@ class Elsewhere:
     """A predictor that `sentiment add` has put beside runs, on the test tweets that it answers.
 
     Attributes:
-        run: on whose tweets; of this corpus its answers know the labels.
-        tested: which of them it has right; nothing in it was trained here with another seed, as in a baseline.
+        test, validation: what it says of the tweets that it answers, as a baseline does: nothing in it was trained here
+            with another seed. Folds leave no validation tweets.
         of: how many test tweets there are.
-        kappa: its agreement with the labels beyond chance (Cohen 1960).
-        validation: what it calls positive, and is, of the validation tweets that it answers, and their places in the
-            run's scores; None where folds leave no such tweets.
+        above_baseline: its test accuracy less that of the linear baseline; None where they can't be compared.
     """
 
     name: str
     added: Added
-    run: CompletedRun
-    tested: Answered
+    test: Scores
+    validation: Scores | None
     of: int
-    kappa: float
-    validation: tuple[Flags, Flags, Places] | None
+    above_baseline: Difference | None = None
 
     @property
     def run_id(self) -> str:
         return f"{self.name} (added)"
 
     @property
+    def tested(self) -> Answered:
+        packed = np.packbits(self.test.right(self.test.baseline))
+        return Answered(self.test.corpus, self.test.rows, dict.fromkeys(get_args(Recommendation), packed), self.name)
+
+    @property
     def accuracy(self) -> Estimate:
-        right = self.tested.right("baseline")
-        return statistics.wilson(int(right.sum()), len(right))
+        return statistics.wilson(int(self.test.right(self.test.baseline).sum()), len(self.test.rows))
+
+    @property
+    def kappa(self) -> float:
+        """Its agreement with the labels beyond chance (Cohen 1960)."""
+        return statistics.kappa(self.test.baseline >= THRESHOLD, self.test.labels)
 
     @property
     def validation_f1(self) -> float | None:
-        if self.validation is None or not (of := sum(int(one.sum()) for one in self.validation[:2])):
+        if self.validation is None:
             return None
-        return 2 * int((self.validation[0] & self.validation[1]).sum()) / of
+        said, labels = self.validation.baseline >= THRESHOLD, self.validation.labels
+        of = int(said.sum() + labels.sum())
+        return 2 * int((said & labels).sum()) / of if of else None
 
 
 @dataclass(frozen=True)
@@ -292,8 +300,8 @@ class Dataset:
         from_lexicon_authors: whether they collected the tweets.
         runs: each once, even if several grids have it.
         configurations: best mean validation F1 first; those of random numbers come last.
-        against_baseline: of each configuration, then of what was added, its test accuracy less the linear baseline's,
-            corrected for all of them; None if no predictions can be read.
+        against_baseline: of each configuration its test accuracy less the linear baseline's, corrected for all of them
+            and for what was added; None if no predictions can be read.
         problems: predictions that cannot be read, by name.
     """
 
@@ -373,7 +381,7 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
     answers = Answers(by_run, Matcher(results))
     configurations = [replace(one, only_label=answers.only_label(one.runs)) for one in configurations_of(runs)]
     added, unread = _added(answers.readable(runs), results)
-    every = answers.beside(added)
+    gaps = against_baseline([one.runs for one in configurations], answers.beside(added), added)
     folds = len(runs[0].folds) or None
     return Dataset(
         name=PurePath(data.source).name + (f" in {folds} folds" if folds else ""),
@@ -382,10 +390,10 @@ def _dataset(runs: list[CompletedRun], results: Results) -> Dataset:
         from_lexicon_authors=data.source in LEXICON_AUTHORS,
         runs=runs,
         configurations=configurations,
-        against_baseline=against_baseline([one.runs for one in configurations], every, added),
+        against_baseline=gaps[: len(configurations)],
         answers=answers,
         problems=[*problems, *unread],
-        added=added,
+        added=[replace(one, above_baseline=gap) for one, gap in zip(added, gaps[len(configurations) :], strict=True)],
     )
 
 
@@ -407,19 +415,15 @@ def _added(runs: Runs, results: Results) -> tuple[list[Elsewhere], list[str]]:
 def _elsewhere(name: str, added: Added, run: CompletedRun) -> Elsewhere | None:
     """None if it answers no test tweet."""
     validation, test = read_scores(run, "validation"), read_scores(run, "test")
-    if test is None or not len((found := _said(added, test))[0]):
+    if test is None or not len((found := _said(added, test)).rows):
         return None
-    said, labels, places = found
-    tested = Answered(test.corpus, test.rows[places], {"baseline": np.packbits(said == labels)}, name)
-    chosen = None if validation is None else _said(added, validation)
-    return Elsewhere(name, added, run, tested, len(test.rows), statistics.kappa(said, labels), chosen)
+    return Elsewhere(name, added, found, None if validation is None else _said(added, validation), len(test.rows))
 
 
-def _said(added: Added, scores: Scores) -> tuple[Flags, Flags, Places]:
-    """What it calls positive, and is, of the tweets that it answers, and their places."""
+def _said(added: Added, scores: Scores) -> Scores:
     said = np.array([added.said.get(row, np.nan) for row in scores.rows.tolist()])
-    places = np.flatnonzero(~np.isnan(said))
-    return said[places] >= THRESHOLD, scores.labels[places], places
+    of = ~np.isnan(said)
+    return Scores(scores.corpus, scores.rows[of], scores.labels[of], {"baseline": said[of]}, scores.lexicon[of])
 
 
 def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> Answered | None:

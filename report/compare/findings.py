@@ -162,15 +162,16 @@ _UNKNOWN = 2
 
 
 def tweet_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
-    """The answers of all runs on the tweets of the corpus that most of them read; None if none can be read.
+    """The answers of all runs, and of what was added, on the tweets of the corpus that most of them read; None if no
+    run's can be read.
 
     Returns:
         `ids` of runs; `n` places of tweets `of` so many; and deflated, in base64: `right` and `known` (whether a run
         was tested on it: cleaning may leave nothing of a tweet) as bits by run and place, `labels` as bytes (2 where
         the corpus is not on this machine), `texts` by place, of those that runs disagree most about.
     """
-    answered = dataset.answers.by_run
-    if not answered:
+    answered = dataset.answers.beside(dataset.added).by_run
+    if not dataset.answers.by_run:
         return None
     ((corpus, _),) = Counter(one.corpus for one in answered.values()).most_common(1)
     first = next(one for one in answered.values() if one.corpus == corpus)

@@ -25,6 +25,7 @@ class LabelPoint:
     Attributes:
         labels: training tweets; None if all there are, and their corpus is not on this machine.
         gap: test accuracy of the net less that of the baseline on as many labels, corrected for all points of the grid.
+        only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
     """
 
     labels: int | None
@@ -32,11 +33,16 @@ class LabelPoint:
     net: Estimate
     baseline: Estimate
     gap: Difference
+    only_label: str | None = None
+
+    @property
+    def pays(self) -> bool:
+        return self.only_label is None and self.gap.is_shown and self.gap.value > 0
 
     @property
     def said(self) -> str:
         number = "all labels" if self.labels is None else wording.plural(self.labels, "label")
-        return f"{number} ({wording.claim(self.gap)})"
+        return f"{number} ({f'calls every tweet {self.only_label}' if self.only_label else wording.claim(self.gap)})"
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,8 @@ class LabelCurve:
     @property
     def pays_from(self) -> int | None:
         """The place from which on the net is shown to beat the baseline at every number; None if from none."""
-        fails = [not (point.gap.is_shown and point.gap.value > 0) for point in self.points]
-        place = len(fails) - next((back for back, one in enumerate(reversed(fails)) if one), len(fails))
-        return place if place < len(fails) else None
+        place = next((place for place, one in reversed([*enumerate(self.points, 1)]) if not one.pays), 0)
+        return place if place < len(self.points) else None
 
     @property
     def sentence(self) -> str:
@@ -90,7 +95,8 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     for one, pair, gap in zip(configurations, pairs, compared(pairs), strict=True):
         if pair and gap:
             net, baseline = (statistics.score_of(side, pair[2]) for side in pair[:2])
-            point = LabelPoint(_labels(one, results), len(one.runs), net, baseline, gap)
+            said = answers.only_label(one.runs)
+            point = LabelPoint(_labels(one, results), len(one.runs), net, baseline, gap, said)
             found.setdefault(_without_labels(one), LabelCurve(_name(one), [])).points.append(point)
     return list(found.values())
 

@@ -155,6 +155,11 @@ def claim(gap: Difference) -> str:
     return f"{points(gap.value)} points" + ("" if gap.low is None else f" ({points(gap.low)} to {points(gap.high)})")
 
 
+def remark(gap: Difference) -> str:
+    """What stands behind a claim that holds for less than other seeds."""
+    return f"; {THESE_MODELS}" if gap.of_these_models else ""
+
+
 def of_these_models(gaps: Iterable[Difference]) -> list[str]:
     """The sentence that says, once for all of them, that some hold for less than other seeds."""
     return [f"{capital(THESE_MODELS)}."] if any(gap.of_these_models for gap in gaps) else []

@@ -58,7 +58,8 @@ def _better_elsewhere(best: Recommended) -> list[str]:
     """A sentence for each predictor from elsewhere that validation tweets choose, and test tweets show to be better."""
     return [
         f"Better is {one.predictor.name}, which was added: it does better on validation tweets too, and on "
-        f"{one.gap.n:,} test tweets it has {wording.percent(-one.gap.value)} points more right."
+        f"{one.gap.n:,} test tweets it has {wording.percent(-one.gap.value)} points more right"
+        f"{wording.remark(one.gap)}."
         for one in best.added
         if one.gap and one.is_better
     ]
@@ -91,8 +92,7 @@ def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
     if gap := best.gain:
         whose = wording.capital(_USED["network" if best.chosen == "baseline" else best.chosen])
         verdict = "" if gap.is_shown else ": no difference shown"
-        verdict += f"; {wording.THESE_MODELS}" if gap.of_these_models else ""
-        facts.append((f"{whose} against the linear baseline", f"{wording.claim(gap)}{verdict}"))
+        facts.append((f"{whose} against the linear baseline", f"{wording.claim(gap)}{verdict}{wording.remark(gap)}"))
     if rivals := len(dataset.competing) - 1:
         missing = rivals - len(best.rivals)
         told = f"{len(best.equals):,} of {wording.plural(rivals, 'other net')}"

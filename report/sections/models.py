@@ -60,7 +60,7 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     behind = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
     rows = {
         one: {"rank": rank, **_row(one, gap), **_behind(behind.get(one))}
-        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=False), 1)
+        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
     }
     added = _added_rows(dataset, best)
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
@@ -92,14 +92,14 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
 
 
 def _added_rows(dataset: Dataset, best: Recommended | None) -> list[dict[str, Any]]:
-    against = dataset.against_baseline[len(dataset.configurations) :]
     behind = "behind" if best and best.predicts == "network" else "recommended_less"
-    gaps = [one.gap for one in best.added] if best else [None] * len(against)
+    gaps = [one.gap for one in best.added] if best else [None] * len(dataset.added)
     return [
-        {"model": _added_name(one), "validation_f1": one.validation_f1, "against_baseline": _verdict(gap)}
-        | {"kappa": one.kappa, **with_bounds("test_accuracy", one.accuracy), **with_bounds("above_baseline", gap)}
-        | with_bounds(behind, less)
-        for one, gap, less in zip(dataset.added, against, gaps, strict=True)
+        {"model": _added_name(one), "validation_f1": one.validation_f1, "kappa": one.kappa}
+        | with_bounds("test_accuracy", one.accuracy)
+        | with_bounds("above_baseline", one.above_baseline)
+        | {"against_baseline": _verdict(one.above_baseline), **with_bounds(behind, gap)}
+        for one, gap in zip(dataset.added, gaps, strict=True)
     ]
 
 
@@ -275,7 +275,7 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
     return [
         f"On {one.tests} ({len(one.labels):,} tweets of other people) it has {wording.percent(one.accuracy.value)} % "
         f"right, {wording.percent(-gap.value)} points fewer than VADER\u2019s lexicon, which nobody trained"
-        f"{f'; {wording.THESE_MODELS}' if gap.of_these_models else ''}."
+        f"{wording.remark(gap)}."
         f"{f' {LEXICON_REMARK}' if one.from_lexicon_authors else ''}"
         for one in findings.elsewhere
         if one.is_recommended

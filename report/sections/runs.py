@@ -113,6 +113,7 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
         "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
         "answers": findings.packed,
+        "added": [one.run_id for one in findings.main.added] if findings.main else [],
         "overlay": {"wide": _themed(overlay_spec(charts.WIDE)), "narrow": _themed(overlay_spec(charts.NARROW))},
         "names": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }

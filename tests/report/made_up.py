@@ -22,6 +22,7 @@ from sentiment.models.text_model import calibrated
 from sentiment.runs.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,
+    Added,
     Attempt,
     CheckScore,
     EncoderRecord,
@@ -164,6 +165,17 @@ class Study:
             )
         )
         return run_dir
+
+    def add(self, run_dir: RunDir, name: str, said: dict[int, float], **fields: Any) -> Path:
+        """Write what `sentiment add` would."""
+        record = run_dir.read(RunRecord)
+        assert record
+        path = self.results.added_file(record.data_fingerprint, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
+        values |= {"cost": None, "seconds": None, "said": said} | fields
+        write_json(path, Added.model_validate(values).model_dump())
+        return path
 
     def _write_corpus(self, data: str, trained: int, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
         folder = self.results.corpus_dir(data)

@@ -14,12 +14,20 @@ from unittest.mock import patch
 
 import numpy as np
 
-from report.compare.advice import recommend
-from report.compare.datasets import Answered, Answers, Dataset, Matcher, against_baseline, configurations_of
+from report.compare import advice
+from report.compare.datasets import (
+    Answered,
+    Answers,
+    Dataset,
+    Elsewhere,
+    Matcher,
+    against_baseline,
+    configurations_of,
+)
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
-from report.read import CompletedRun, Grid
+from report.read import CompletedRun, Grid, Scores
 from report.statistics import Difference
 from sentiment.config_file import resolve
 from sentiment.runs.records import Recommendation
@@ -52,6 +60,7 @@ class Layout:
         self.seeds = seeds
         self.runs = [self._run(one | {"seed": seed}) for one in self.parameters for seed in range(1, seeds + 1)]
         self.grid = Grid("grid", None, [], self.runs)
+        self.added: list[Elsewhere] = []
 
     def _run(self, parameters: dict[str, Any]) -> CompletedRun:
         config = resolve(BASE, parameters, "a test")
@@ -63,6 +72,9 @@ class Layout:
         luck = rng.normal(size=(len(self.parameters), self.seeds)) * world.deviation
         luck[0] += world.gain
         test, validation = (_right(luck, world.tweets, rng) for _ in range(2))
+        told: Any = SimpleNamespace(annotator=False)
+        others = enumerate(zip(test[2], validation[2], strict=True))
+        self.added = [Elsewhere(f"{n}", told, _scores(one), _scores(other), len(one)) for n, (one, other) in others]
         by_run = {}
         for place, run in enumerate(self.runs):
             of_test, of_validation = (part[0][divmod(place, self.seeds)] for part in (test, validation))
@@ -75,7 +87,7 @@ class Layout:
             run.result.combination = run.result.metrics
             run.result.best_epoch = int(rng.integers(1, 9))
             run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
-            run.result.validation = of_validation
+            run.result.validation = _scores(validation[1], of_validation)
             packed: Any = {
                 "network": np.packbits(of_test),
                 "both": np.packbits(of_test),
@@ -85,13 +97,20 @@ class Layout:
         return Answers(by_run, Matcher(_NOWHERE))
 
 
-def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any]:
-    """Which tweets are right by configuration, seed and tweet, and which the baseline has right."""
+def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Which tweets are right by configuration, seed and tweet; which the baseline, and which each of two predictors
+    from elsewhere has right."""
     tweet = rng.normal(size=n) * _TWEET**0.5
     own = rng.normal(size=(len(luck), 1, n)) * _OWN**0.5
     chance = rng.normal(size=(*luck.shape, n)) * (1 - _TWEET - _OWN) ** 0.5
-    baseline = tweet + rng.normal(size=n) * (1 - _TWEET) ** 0.5
-    return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline > _THRESHOLD
+    baseline, *others = (tweet + rng.normal(size=(3, n)) * (1 - _TWEET) ** 0.5) > _THRESHOLD
+    return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline, others
+
+
+def _scores(baseline: Any, net: Any = None) -> Scores:
+    n = len(baseline)
+    said: Any = {"network": net, "both": net, "baseline": baseline}
+    return Scores("corpus", np.arange(n), np.ones(n, bool), said, baseline)
 
 
 def _metrics(right: Any) -> Any:
@@ -101,20 +120,26 @@ def _metrics(right: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    configurations = configurations_of(layout.runs)
-    against = against_baseline([one.runs for one in configurations], answers)
-    return Dataset("tweets", None, False, False, layout.runs, configurations, against, answers, [])
+    configurations, every = configurations_of(layout.runs), answers.beside(layout.added)
+    against = against_baseline([one.runs for one in configurations], every, layout.added)[: len(configurations)]
+    return Dataset("tweets", None, False, False, layout.runs, configurations, against, answers, [], layout.added)
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
     return any(gap is not None and gap.is_shown for gap in gaps)
 
 
+def _validation(run: CompletedRun, _part: str) -> Any:
+    return run.result.validation  # type: ignore[attr-defined]
+
+
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch("report.compare.advice.seconds_of", lambda _one: 1.0):
-        best = recommend(dataset)
+    with patch.multiple(advice, seconds_of=lambda _one: 1.0, read_scores=_validation):
+        best = advice.recommend(dataset)
     assert best
+    yield "headline: what was added is better", any(one.is_better for one in best.added)
+    yield "leaderboard: what was added is better or worse", _shown(one.gap for one in best.added)
     yield "headline and tile: recommended against the baseline", _shown([best.gain])
     yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in best.rivals)
     yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
@@ -144,11 +169,7 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
-    def read(run: CompletedRun, _part: str) -> Any:
-        right = run.result.validation  # type: ignore[attr-defined]
-        return SimpleNamespace(model=None, right=lambda _model: right)
-
-    with patch.object(attention, "read_scores", read):
+    with patch.object(attention, "read_scores", _validation):
         (found,), _ = attention.speeds_of(layout.grid)
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.gap])
 

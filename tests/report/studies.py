@@ -12,7 +12,7 @@ from typing import Any
 
 from sentiment.config import RunConfig
 from sentiment.runs.records import Failure
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_rungs
 from tests.report.made_up import PARTS, Study, attempt, new_record
 
@@ -54,6 +54,7 @@ def _write_rnn(study: Study) -> None:
     *completed, failed, stopped, died, _missing = configs
     for config in completed:
         study.complete(config, "rnn", skill=1.0 + 0.01 * config.model.hidden_size)
+    _add(study, study.run_dir(completed[0], "rnn"))
     for config, changes in (
         (failed, {"reason": "failed", "detail": "DivergedError: the loss is not a number"}),
         (stopped, {"reason": "signal", "detail": "SIGTERM", "last_step": 20, "restart_count": 1}),
@@ -66,6 +67,15 @@ def _write_rnn(study: Study) -> None:
         job="41_8", time="2026-01-01T10:02:00+00:00", error="DivergedError", reason="the loss ran away", traceback=""
     )
     study.run_dir(failed, "rnn").write_record(failure)
+
+
+def _add(study: Study, run_dir: RunDir) -> None:
+    """A language model, and a person who labelled some test tweets."""
+    validation, test = study.parts["validation"], study.parts["test"]
+    said = {row: float(row % 2) if row % 9 else 0.4 for row in range(validation + test)}
+    study.add(run_dir, "llm", said, note="Positive or *negative*?", cost=0.42, seconds=95.0)
+    of_anna = {row: float(row % 2) if row % 20 else 1.0 for row in range(validation, validation + 80)}
+    study.add(run_dir, "Anna", of_anna, annotator=True)
 
 
 def _write_cleaning(study: Study) -> None:

@@ -17,8 +17,6 @@ from report.render.charts import Figure
 from report.sections.answer import answer, warnings
 from report.sections.models import leaderboard
 from report.statistics import Side, compare, kappa, spread_of
-from sentiment.files import write_json
-from sentiment.runs.records import Added, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
 
@@ -32,17 +30,6 @@ def _runs(study: Study, **data: Any) -> list[RunDir]:
         for width in (8, 16)
         for seed in (1, 2, 3)
     ]
-
-
-def _add(study: Study, run_dir: RunDir, name: str, said: dict[int, float], **fields: Any) -> Path:
-    """Write what `sentiment add` would."""
-    record = run_dir.read(RunRecord)
-    assert record
-    path = study.results.added_file(record.data_fingerprint, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
-    write_json(path, Added.model_validate(values | {"cost": None, "seconds": None, "said": said} | fields).model_dump())
-    return path
 
 
 def _said(run_dir: RunDir, wrong_every: int, part: str = "test", leave: int = 0) -> dict[int, float]:
@@ -69,7 +56,7 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     first, *_ = run_dirs = _runs(study)
     beside = first if stop_words == "none" else study.single({"data.text.stop_words": "all"}, skill=0.1, emptied=3)
     said = _said(beside, 10, leave=20)
-    _add(study, beside, "gpt", said)
+    study.add(beside, "gpt", said)
     findings = study.findings()
     best, (added,) = findings.recommended, findings.main.added  # type: ignore[union-attr]
     assert best
@@ -98,21 +85,25 @@ def _lead(findings: Findings) -> str:
 
 
 @pytest.mark.parametrize(
-    ("validation", "test", "annotator", "is_told"),
+    ("validation", "test", "annotator", "stop_words", "is_told"),
     [
-        (20, 200, False, True),
-        (2, 200, False, False),
-        (20, 3, False, False),
-        (20, 200, True, False),
-        (None, 200, False, False),
+        (20, 200, False, "none", True),
+        (20, 200, False, "all", True),
+        (2, 200, False, "none", False),
+        (20, 3, False, "none", False),
+        (20, 200, True, "none", False),
+        (None, 200, False, "none", False),
     ],
 )
 def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_to_be_better(
-    study: Study, validation: int | None, test: int, annotator: bool, is_told: bool
+    study: Study, validation: int | None, test: int, annotator: bool, stop_words: str, is_told: bool
 ) -> None:
+    """Also where it was added to a run that cleans tweets otherwise than the recommended one."""
     run_dir, *_ = _runs(study)
+    if stop_words == "all":
+        run_dir = study.single({"data.text.stop_words": "all"}, skill=0.1, emptied=3)
     said = _said(run_dir, test) | ({} if validation is None else _said(run_dir, validation, "validation"))
-    _add(study, run_dir, "gpt", said, annotator=annotator)
+    study.add(run_dir, "gpt", said, annotator=annotator)
     findings = study.findings()
     assert ("Better is gpt, which was added" in _lead(findings)) == is_told
     assert findings.recommended
@@ -122,7 +113,7 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
 def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
     run_dir, *_ = _runs(study)
     said = _said(run_dir, 7)
-    _add(study, run_dir, "Anna", said, annotator=True, note="Asked <b>twice</b>.", cost=3.0, seconds=60.0)
+    study.add(run_dir, "Anna", said, annotator=True, note="Asked <b>twice</b>.", cost=3.0, seconds=60.0)
     findings = study.findings()
     (anna,) = findings.main.added  # type: ignore[union-attr]
     labels = [row["label"] for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == "test"]
@@ -144,17 +135,27 @@ def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> Non
 def test_answers_to_all_tweets_count_for_all_folds_at_once(tmp_path: Path) -> None:
     study = Study(Results(tmp_path / "results"))
     runs = [study.single({"data.folds": 3, "data.fold": fold}, skill=fold) for fold in (1, 2, 3)]
-    _add(study, runs[1], "gpt", _said(runs[1], 5))
+    study.add(runs[1], "gpt", _said(runs[1], 5))
     findings = study.findings()
     (gpt,) = findings.main.added  # type: ignore[union-attr]
-    assert gpt.run.folds
+    assert (len(gpt.test.rows), gpt.of, gpt.validation) == (3 * N, 3 * N, None)
     assert findings.recommended
     assert findings.recommended.added[0].gap
 
 
+def test_best_run_without_predictions_is_named_and_stops_nothing(study: Study) -> None:
+    first, *others = _runs(study)
+    study.add(first, "gpt", _said(first, 20) | _said(first, 20, "validation"))
+    for run_dir in others:
+        run_dir.predictions_file.unlink()
+    findings = study.findings()
+    assert len(findings.problems) == len(others)
+    assert not findings.recommended.added[0].is_better  # type: ignore[union-attr]
+
+
 def test_damaged_file_is_named_and_stops_nothing(study: Study) -> None:
     run_dir, *_ = _runs(study)
-    path = _add(study, run_dir, "gpt", _said(run_dir, 5))
+    path = study.add(run_dir, "gpt", _said(run_dir, 5))
     path.write_text(json.dumps({"schema_version": 1, "said": {"3": 7}}))
     findings = study.findings()
     assert findings.recommended

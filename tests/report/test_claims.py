@@ -19,7 +19,7 @@ def test_worlds_without_a_difference_make_no_more_claims_than_the_level_allows()
     found = [rates(world, WORLDS) for world in ALIKE]
     together = {kind: fmean(one[kind] for one in found) for kind in found[0]}
     assert {kind: share for kind, share in together.items() if share > MOST} == {}
-    assert len(together) == 10
+    assert len(together) == 12
 
 
 def test_clear_differences_are_found_with_several_seeds() -> None:

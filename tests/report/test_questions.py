@@ -1,5 +1,6 @@
 """The questions: what a setting changes, what a label is worth, what a search finds and its rungs save."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -123,6 +124,17 @@ def test_a_net_that_is_not_better_with_the_most_labels_does_not_pay(study: Study
     curve = _curves(_label_study(study, skills))[None]
     assert curve.pays_from is None
     assert f"{said} the linear baseline even with 400 labels" in curve.sentence
+
+
+def test_a_net_that_calls_every_tweet_alike_pays_from_no_number_of_labels(labelled: Study) -> None:
+    findings = labelled.findings()
+    grid, by_run = findings.study.grids[0], findings.answers.by_run
+    for run in grid.completed:
+        if run.config.embedding.pretrained and run.config.data.train_rows == 200:
+            by_run[run.run_id] = replace(by_run[run.run_id], only_label=1)
+    curve = next(one for one in label_curves(grid, findings.answers, labelled.results) if "word2vec" in one.name)
+    assert "beats the linear baseline from 400 labels" in curve.sentence
+    assert "not shown with 200 labels (calls every tweet positive)" in curve.sentence
 
 
 def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweets_cannot_be_matched(

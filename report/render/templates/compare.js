@@ -1,4 +1,4 @@
-// Any two runs compared on the test tweets that both were tested on: McNemar's exact test, uncorrected, and where they differ.
+// A run compared with any other, or with what was added, on the test tweets that both were tested on: McNemar's exact test, uncorrected, and where they differ.
 
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -89,14 +89,14 @@ async function comparison(data, first, second) {
   }
   const all = await answers(data.answers), found = discordant(all, ...rows);
   const gap = mcnemar(found.first.length, found.second.length, found.n);
-  const which = gap.p >= 0.05 ? "no difference is shown" : gap.value > 0 ? "this run is better" : "the other run is better";
+  const which = gap.p >= 0.05 ? "no difference is shown" : gap.value > 0 ? "this run is better" : "the other is better";
   const verdict = `As a single comparison, ${which}`;
   const interval = gap.low === undefined ? "" : ` (95 % interval ${signed(gap.low)} to ${signed(gap.high)})`;
   section.append(made("p", `${verdict}: ${signed(gap.value)} points${interval}.`, "verdict"));
   const part = all.n < all.of ? `a random ${found.n.toLocaleString("en")} of ${all.of.toLocaleString("en")}` : found.n.toLocaleString("en");
-  section.append(made("p", `Exact McNemar test of these two trained models, ${shownP(gap.p)}, not corrected for other pairs that you look at; ${found.first.length} of ` +
+  section.append(made("p", `Exact McNemar test of these two models, ${shownP(gap.p)}, not corrected for other pairs that you look at; ${found.first.length} of ` +
     `${part} test tweets only this run has right, ${found.second.length} only the other.`));
-  section.append(differences(first, second), listed(all, found, data.names));
+  section.append(...(second.settings ? [differences(first, second)] : []), listed(all, found, data.names));
   return section;
 }
 
@@ -112,7 +112,7 @@ function differences(first, second) {
 
 function listed(all, found, names) {
   const columns = made("div", "", "columns");
-  for (const [which, title] of [["first", "Only this run has right"], ["second", "Only the other run has right"]]) {
+  for (const [which, title] of [["first", "Only this run has right"], ["second", "Only the other has right"]]) {
     const column = made("div"), list = made("ul", "", "tweets");
     const known = found[which].filter((place) => all.texts[place] !== undefined);
     const step = Math.max(1, Math.floor(known.length / MOST_TWEETS));

@@ -61,7 +61,7 @@ function details(run) {
 function chooser(run, other, runs, open) {
   const label = made("label", "Compare with "), select = made("select");
   select.append(new Option("another run\u2026", ""));
-  runs.forEach((one, place) => { if (one !== run && one.model) select.append(new Option(`${one.run} (${one.grid})`, place)); });
+  runs.forEach((one, place) => { if (one !== run && one.model) select.append(new Option(one.grid ? `${one.run} (${one.grid})` : one.run, place)); });
   if (other) select.value = runs.indexOf(other);
   select.addEventListener("change", () => open(run, select.value === "" ? null : runs[select.value]));
   label.append(select);

@@ -19,6 +19,7 @@ function shown(value, kind) {
 function start() {
   const runs = explored.runs;
   runs.forEach((run) => { run.id = run.run.replace(/ \[random numbers\]$/, ""); run.grid ??= "single run"; });
+  const added = explored.added.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
   const commands = [...document.querySelectorAll("#table-commands tbody tr")].map((row) => row.querySelector("code")?.textContent);
@@ -79,7 +80,7 @@ function start() {
     close.addEventListener("click", () => { panel.hidden = true; state.opened = state.other = null; remember(); });
     panel.replaceChildren(close, made("h3", run.run), details(run));
     curves(panel, other ? [run, other] : [run]);
-    panel.append(chooser(run, other, runs, open), ...(other ? [await comparison(explored, run, other)] : []));
+    panel.append(chooser(run, other, [...runs, ...added], open), ...(other ? [await comparison(explored, run, other)] : []));
     panel.append(...records(run, commands[run.command]));
     panel.querySelectorAll(".copy").forEach(copies);
     panel.scrollIntoView({ block: "start" });
@@ -88,7 +89,7 @@ function start() {
   }
 
   function restore() {
-    const parts = new URLSearchParams(location.hash.slice(1)), named = (id) => runs.find((run) => run.id === id);
+    const parts = new URLSearchParams(location.hash.slice(1)), named = (id, of = runs) => of.find((run) => run.id === id);
     if (![...parts.values()].some(Boolean)) return;
     for (const key of ["q", ...Object.keys(FILTERS)]) state[key] = parts.get(key) ?? "";
     tools.querySelectorAll("[name]").forEach((field) => { if (field.name in state) field.value = state[field.name]; });
@@ -96,7 +97,7 @@ function start() {
     tools.querySelectorAll("fieldset input").forEach((box) => { box.checked = state.columns.has(box.value); });
     draw();
     filter();
-    if (named(parts.get("run"))) open(named(parts.get("run")), named(parts.get("with")));
+    if (named(parts.get("run"))) open(named(parts.get("run")), named(parts.get("with"), [...runs, ...added]));
     else explorer.scrollIntoView();
   }
 
