@@ -78,15 +78,13 @@ def _f1(run: CompletedRun) -> float:
 
 
 def _of_first_rung(rungs: Rungs) -> list[Trial]:
-    """The trials with a score at its end, by the parameters that the plan varies between them."""
     planned = {run.run_id: run for run in rungs.plan.runs}
-    names = varying_parameters(rungs.plan)
+    names = _varying_parameters(rungs.plan)
     ended = [(planned[trial.run_id], trial.value) for trial in rungs.rankings[0].trials if trial.value is not None]
     return [Trial(run.index, {name: run.parameters.get(name) for name in names}, value) for run, value in ended]
 
 
-def varying_parameters(plan: GridPlan) -> list[str]:
-    """Names of the parameters that the runs of a plan differ in."""
+def _varying_parameters(plan: GridPlan) -> list[str]:
     names = dict.fromkeys(name for run in plan.runs for name in run.parameters if name != "seed")
     return [name for name in names if len({str(run.parameters.get(name)) for run in plan.runs}) > 1]
 
@@ -290,7 +288,6 @@ def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Block:
 
 
 def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:
-    """A trial's scores after each epoch, as far as it got."""
     parameters = run.planned.parameters if run.planned else {}
     settings = ", ".join(wording.setting(name, value) for name, value in parameters.items())
     state = "trained to the end" if run.completed else "pruned, or not there yet"

@@ -86,10 +86,6 @@ class Level:
         """The value, with its parameter's name where that is needed, and with a mark where it is random numbers."""
         mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in self.runs) else ""
         mark += f" [calls every tweet {self.only_label}]" if self.only_label else ""
-        if parameter == "elmo.model" and self.value is None:
-            return "no ELMo"
-        if parameter == "encoder.model" and self.value is None:
-            return "no encoder"
         return wording.setting(parameter, self.value) + mark
 
 
@@ -157,7 +153,6 @@ class Effect:
         return f"Best on validation tweets: {best}; {', and '.join(said)}.{further}"
 
     def _cost(self) -> str:
-        """What ELMo takes, and which of its layers nets use."""
         times = [(one.best.seconds / max(one.other.seconds, 1e-9), one.other) for one in self.contrasts]
         longer = [
             f"{ratio:.1f} times as long as {other.name(self.parameter)}" for ratio, other in times if ratio > _LONGER

@@ -450,14 +450,12 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     heading: Spec = {"type": "text", "align": "left", "fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
     heading |= {"dy": -22, "dx": -8, "fontSize": size, "limit": width // len(axes) - 4}
     label: Spec = {"type": "text", "align": "left", "dx": 5, "fontSize": size}
-    halo = label | {"stroke": PAPER, "strokeWidth": 4, "opacity": 0.85}
     top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
     words = {"x": x, "y": y, "text": {"field": "label"}}
     layers: list[Spec] = [
         {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
         {"data": {"values": titles}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": x, **ends}},
-        {"data": {"values": ticks}, "mark": halo, "encoding": words},
-        {"data": {"values": ticks}, "mark": label, "encoding": words},
+        *({"data": {"values": ticks}, **layer} for layer in _words(label, words)),
         {"data": {"values": titles}, "mark": heading, "encoding": top},
     ]
     return chart(width, 340, layer=layers)

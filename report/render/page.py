@@ -38,10 +38,12 @@ def render_page(report: Report) -> str:
     scripts = [_plotting()] if has_explorer else []
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
-    templates.filters |= {"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by}
-    templates.filters |= {"json": _json, "visible": visible, "anchor": _anchor}
-    templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
-    templates.filters |= {"compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))}  # noqa: S704 - escaped
+    templates.filters |= {
+        **{"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by},
+        **{"json": _json, "visible": visible, "anchor": _anchor},
+        "note": lambda text: Markup(_COMMONMARK.render(printable(text))),  # noqa: S704 - it escapes
+        "compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text)),  # noqa: S704 - escaped
+    }
     return templates.get_template("page.html.j2").render(
         report=report,
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package

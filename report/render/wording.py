@@ -65,6 +65,8 @@ _VALUES: dict[str, dict[Any, str]] = {
         "keep_negations": "stop words removed but negations",
         "all": "all stop words removed",
     },
+    "elmo.model": {None: "no ELMo"},
+    "encoder.model": {None: "no encoder"},
     "encoder.use": {"tokens": "vectors of tokens", "tweet": "vectors of tweets", "finetune": "fine-tuned"},
     "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
     "elmo.layers": {
@@ -108,24 +110,26 @@ class Score:
 
 
 def parameter_name(dotted: str) -> str:
-    """What a reader calls a parameter, given its dotted name."""
     return _PARAMETERS.get(dotted, dotted)
 
 
 def parameter_value(dotted: str, value: Any) -> str:
     """A value of a parameter, without the parameter's name."""
-    known = _VALUES.get(dotted, {})
-    if isinstance(value, str | bool | None) and value in known:
-        return known[value]
+    if _is_known(dotted, value):
+        return _VALUES[dotted][value]
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _is_known(dotted: str, value: Any) -> bool:
+    return isinstance(value, str | bool | None) and value in _VALUES.get(dotted, {})
+
+
 def setting(dotted: str, value: Any) -> str:
     """Name and value, `dropout 0.1`; the value alone where it speaks for itself."""
     shown, name = parameter_value(dotted, value), parameter_name(dotted)
-    if dotted in _VALUES:
+    if _is_known(dotted, value):
         return shown
     if dotted in _COUNTED:
         return f"{shown} {name.removesuffix('s') if value == 1 else name}"
@@ -228,12 +232,10 @@ def escape(value: Any) -> Markup:
 
 
 def strong(value: Any) -> Markup:
-    """In bold."""
     return Markup("**{}**").format(escape(value))
 
 
 def emphasis(value: Any) -> Markup:
-    """In italics."""
     return Markup("*{}*").format(escape(value))
 
 

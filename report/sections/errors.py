@@ -5,8 +5,9 @@ from html import unescape
 import numpy as np
 import pandas as pd
 
+from report.compare.datasets import metrics_of
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
-from report.read import Scores
+from report.read import CompletedRun, Scores
 from report.render import wording
 from report.render.blocks import Block, Heading, ReportSection, Row, Table, Text, column
 from report.render.charts import Axis, Point, line_figure, panel_figure, share_point
@@ -17,8 +18,6 @@ from sentiment.runs.records import MODEL_NAMES, THRESHOLD
 _SHOWN = 5
 _LONGEST_TWEET = 280
 _GROUPS = 10
-# What is surer counts as this sure: scores are stored in 32 bits.
-_SUREST = 1e-7
 
 
 def learning(findings: Findings) -> ReportSection:
@@ -44,7 +43,7 @@ def errors(findings: Findings) -> ReportSection:
     if scores is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
     net = f"the net (run {run.run_id})"
-    content: list[Block] = [_reliability(net, scores), _numbers(scores, run.config.data.label_names)]
+    content: list[Block] = [_reliability(net, scores), _numbers(run, scores)]
     if best.tweets is None:
         folder = findings.study.results.corpus_dir(scores.corpus)
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes can't be shown."))
@@ -66,22 +65,18 @@ def _off_by(labels: Flags, said: Values) -> float:
     return float(sum(abs(mean * n - positive) for mean, positive, n in groups)) / len(labels)
 
 
-def _log_loss(labels: Flags, said: Values) -> float:
-    return float(-np.log(np.maximum(np.where(labels, said, 1 - said), _SUREST)).mean())
-
-
-def _numbers(scores: Scores, names: tuple[str, str]) -> Table:
-    """Confusion and calibration of each model."""
+def _numbers(run: CompletedRun, scores: Scores) -> Table:
     rows: list[Row] = []
     for model, name in MODEL_NAMES.items():
         said = scores.said[model]
         counts = np.bincount(2 * scores.labels + (said >= THRESHOLD), minlength=4)
         row = {f"called_{place}": int(count) for place, count in enumerate(counts)} | {"model": name}
-        rows.append(row | {"error": _off_by(scores.labels, said), "loss": _log_loss(scores.labels, said)})
+        rows.append(row | {"error": _off_by(scores.labels, said), "loss": metrics_of(run, model)["test"].loss})
     caption = (
         f"Confusion and calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are "
         "off on average (expected calibration error, ten groups), and the log loss (nats)."
     )
+    names = run.config.data.label_names
     titles = [f"{label} called {called}" for label in names for called in names]
     columns = [
         column("Model", "model"),

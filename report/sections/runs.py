@@ -125,7 +125,6 @@ def _varying(completed: list[CompletedRun]) -> list[str]:
 
 
 def _themed(spec: Any) -> Any:
-    """A specification in the page's colours."""
     text = json.dumps(spec)
     for colour, variable in charts.THEME.items():
         text = text.replace(f'"{colour}"', f'"{variable}"')

@@ -10,7 +10,7 @@ import pytest
 
 from report.questions.labels import LabelCurve, label_curves
 from report.questions.search import Search, direction, search, trial_points
-from report.questions.settings import Effect, effects_of
+from report.questions.settings import Effect, Level, effects_of
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
@@ -61,6 +61,12 @@ def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
     (contrast,) = effect.contrasts
     assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
     assert effect.sentence.startswith("Best on validation tweets: ELMo model small; it beats no ELMo (+")
+
+
+def test_a_value_that_is_none_has_its_marks_too() -> None:
+    run: Any = SimpleNamespace(is_random=False)
+    name = Level(None, [run], 0.5, 0.5, 1.0, "positive").name("elmo.model")
+    assert name == "no ELMo [calls every tweet positive]"
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
