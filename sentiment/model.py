@@ -30,7 +30,7 @@ from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.guess_columns import known_pair, resolve_with_guesses
 from sentiment.errors import SentimentError, UsageError
-from sentiment.files import config_file, fingerprint, write_once
+from sentiment.files import config_file, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel, checked_threshold
@@ -114,7 +114,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 parameters["tracking.wandb"] = "disabled"  # nothing stays that could be uploaded later
             parameters["data.source"] = str(_write_table(folder, texts, names))
             config = resolve(values, parameters, origin)
-            if config.frozen and self.results is None:
+            if config.frozen and self.results is None and not named_path(config.frozen.model).is_dir():
                 raise UsageError(f"{config.frozen.model!r} lies in a folder of results: name it, as results='results'")
             trained = _train(config, folder, choice, self.show_progress)
         return self._holding(trained, meanings)

@@ -1,5 +1,6 @@
 """Runs that read a transformer's vectors: of tokens or of tweets, encoded once, exact to resume, used and handed on."""
 
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_en
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import load_model, model_card, open_model, stored_run, write_archive
+from sentiment.model import SentimentClassifier
 from sentiment.runs.run_dir import Results, RunDir
 from tests.encoders.tiny import tiny_bert
 from tests.small_runs import Experiment, StopWhen, small_config
@@ -147,3 +149,12 @@ def test_another_model_in_the_same_folder_is_noticed(
     shutil.rmtree(copy)
     run.complete()
     assert run.said[-1] == "is completed already; nothing to train"
+
+
+@pytest.mark.slow
+def test_classifier_takes_a_model_in_a_folder_of_its_own_and_is_stored_with_it(model: Path) -> None:
+    changes = {"encoder.model": str(model), "encoder.use": "finetune", "model.kind": "linear", "training.epochs": 1}
+    texts, labels = [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(400)], [n % 2 for n in range(400)]
+    fitted = SentimentClassifier("rnn", changes, choice="network").fit(texts, labels)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.predict_proba(texts[:5]).tolist() == fitted.predict_proba(texts[:5]).tolist()
