@@ -87,11 +87,11 @@ def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[Run
     configs = [config for config in configs if config.embedding.pretrained == WORD2VEC]
     if not configs:
         return []
-    from sentiment.data.vocabulary import has_vectors, vectors_fingerprint
+    from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
 
     if any(_lacks_tweets(config, results) for config in configs):
         return configs[:1]
-    missing = (config for config in configs if not has_vectors(config, results))
+    missing = (config for config in configs if (file := pretrained_file(config, results)) and not file.exists())
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 

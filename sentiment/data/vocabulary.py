@@ -315,12 +315,6 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
     }
 
 
-def has_vectors(config: RunConfig, results: Results) -> bool:
-    """Whether no vectors have to be learned before a run can start."""
-    file = pretrained_file(config, results)
-    return config.embedding.pretrained != WORD2VEC or file is None or file.exists()
-
-
 def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> list[str]:
     """Learn the vectors that a run starts from, unless they are there.
 

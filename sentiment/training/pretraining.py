@@ -2,7 +2,7 @@
 tweets to the model's files, which `sentiment.encoders.elmo` then reads."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
@@ -84,31 +84,20 @@ class DirectedText:
 
 
 class DirectedTweets:
-    """Many tweets on a device, in batches of `store`.
+    """Many tweets on a device, in batches of `store`; none is empty.
 
     Args:
-        types: all distinct tokens.
-        token_ids: (tokens,) indices of `types`.
-        offsets: (tweets + 1,) where each tweet starts and the last one ends; none is empty.
-        words: (types,): the number of each type in the vocabulary that is predicted.
+        words: (types,): the number of each type of `rows` in the vocabulary that is predicted.
     """
 
-    def __init__(
-        self,
-        types: Sequence[str],
-        token_ids: npt.NDArray[np.integer],
-        offsets: npt.NDArray[np.int64],
-        words: npt.NDArray[np.int64],
-        device: torch.device,
-    ) -> None:
-        self.store = TokenStore(token_ids.astype(np.int64) + _FIRST_TYPE, offsets, None, device)
+    def __init__(self, rows: TokenRows, words: npt.NDArray[np.int64], device: torch.device) -> None:
+        self.store = TokenStore(rows.token_ids.astype(np.int64) + _FIRST_TYPE, rows.offsets, None, device)
         # Two rows that no batch asks for come first.
-        characters = character_ids(["", "", SENTENCE_START, SENTENCE_END, *types]).astype(np.int16)
+        characters = character_ids(["", "", SENTENCE_START, SENTENCE_END, *rows.types]).astype(np.int16)
         self._characters = torch.from_numpy(characters).to(device)
         self._words = torch.from_numpy(np.concatenate([[0, 0, *_MARKS], words]).astype(np.int64)).to(device)
 
     def directed(self, batch: Batch) -> DirectedText:
-        """A batch in both directions."""
         tweets, longest = batch.token_ids.shape
         lengths = batch.lengths[:, None]
         marked = torch.full((tweets, longest + 2), _LAST_MARK, device=batch.lengths.device)
@@ -273,8 +262,7 @@ class LanguageTask:
 
     def __init__(self, config: RunConfig, model: LanguageModel, text: LanguageText, device: torch.device) -> None:
         self.model, self.text, self.device, self._config = model, text, device, config
-        whole = text.text
-        self._tweets = DirectedTweets(whole.types, whole.token_ids, whole.offsets, text.words, device)
+        self._tweets = DirectedTweets(text.text, text.words, device)
         self._epoch = 0
 
     def batches(self, epoch: int) -> EpochPlan:

@@ -16,6 +16,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
+from sentiment.data.text import TokenRows
 from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.cache import Encoder
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder
@@ -288,12 +289,8 @@ def _with_clips(cell_clip: float | None, proj_clip: float | None) -> ElmoOptions
 
 
 def directed(tweets: Tweets) -> tuple[DirectedTweets, list[str]]:
-    types = list(dict.fromkeys(token for tweet in tweets for token in tweet))
-    number = {token: place for place, token in enumerate(types)}
-    ids = np.array([number[token] for tweet in tweets for token in tweet])
-    offsets = np.concatenate([[0], np.cumsum([len(tweet) for tweet in tweets])])
-    words = np.arange(len(types), dtype=np.int64) + 2
-    return DirectedTweets(types, ids, offsets, words, torch.device("cpu")), types
+    rows = TokenRows.of_tweets(tweets)
+    return DirectedTweets(rows, np.arange(len(rows.types)) + 2, torch.device("cpu")), list(rows.types)
 
 
 def _vectors(model: LanguageModel, tweets: Tweets) -> dict[str, torch.Tensor]:
