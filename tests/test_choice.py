@@ -14,7 +14,7 @@ import pytest
 
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import load_model, scores_of
+from sentiment.inference.stored import open_model, scores_of
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.runs.records import LEXICON, MODEL_NAMES, PARTS, Metrics, Result
@@ -35,7 +35,7 @@ def _result(run_dir: RunDir) -> Result:
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
     network, baseline, both = (
-        load_model(trained, choice).read_texts(TEXTS).probabilities for choice in ("network", "baseline", "both")
+        open_model(trained.path, choice).read_texts(TEXTS).probabilities for choice in ("network", "baseline", "both")
     )
     temperature = _result(trained).temperatures["both"]
     assert temperature != 1
@@ -59,7 +59,7 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
     values = _result(run.run_dir).model_dump(mode="json")
     for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
-        assert isinstance(load_model(run.run_dir), kind)
+        assert isinstance(open_model(run.run_dir.path), kind)
     assert "by the mean of both (the most accurate on validation" in invoke("predict", run.run_dir.path, "x").output
 
 
@@ -201,7 +201,7 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     found, output = _evaluate(run, _write(tmp_path / "t.csv", table), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
     assert found["n"] == 30
-    said = load_model(run, "network").read_texts([text for _, text, _ in new]).probabilities >= 0.5
+    said = open_model(run.path, "network").read_texts([text for _, text, _ in new]).probabilities >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 

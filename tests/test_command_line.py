@@ -7,7 +7,7 @@ from shlex import quote
 
 import pytest
 
-from sentiment.inference.stored import load_model, models_beside, stored_run
+from sentiment.inference.stored import models_beside, open_model, stored_run
 from sentiment.models.text_model import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import RunDir
@@ -40,7 +40,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
         "mean of both",
         "best epoch",
         "overfit",
-        f"check list   {total(check(load_model(run_dir))).right} of {len(checks())} short sentences right",
+        f"check list   {total(check(open_model(run_dir.path))).right} of {len(checks())} short sentences right",
         quote(str(run_dir.path)),
         "sentiment predict",
     ):

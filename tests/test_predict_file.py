@@ -24,7 +24,7 @@ from sentiment.__main__ import app, predict
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.predict import PredictedFile, lines_at_once, predict_file
-from sentiment.inference.stored import load_model
+from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
@@ -38,7 +38,7 @@ FORMATS = "csv", "jsonl", "text"
 
 @pytest.fixture(scope="module")
 def network(trained: RunDir) -> TextModel:
-    return load_model(trained, "network")
+    return open_model(trained.path, "network")
 
 
 Write = Callable[[str, str], Path]
@@ -147,7 +147,7 @@ def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: Mak
     table = write("no header.csv", "".join(f'{label},"{text}"\n' for label, text in invented_tweets(400)))
     run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
     run.complete()
-    rows = _rows(load_model(run.run_dir, "network"), write("a.csv", "0,lovely\n1,awful\n"))
+    rows = _rows(open_model(run.run_dir.path, "network"), write("a.csv", "0,lovely\n1,awful\n"))
     assert [row[:2] for row in rows] == [["0", "1"], ["0", "lovely"], ["1", "awful"]]
 
 

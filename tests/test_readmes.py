@@ -17,7 +17,7 @@ from sentiment.__main__ import app
 from sentiment.config_file import load_config
 from sentiment.files import ROOT
 from sentiment.inference.evaluate import EXAMPLE
-from sentiment.inference.stored import load_model
+from sentiment.inference.stored import open_model
 from sentiment.model import load
 from sentiment.runs.records import Recommendation
 from sentiment.runs.run_dir import Results, RunDir
@@ -246,7 +246,7 @@ def test_examples_are_predicted_rightly_by_what_make_run_recommends(
     run_of_make: RunDir, choice: Recommendation | None
 ) -> None:
     """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""
-    model = load_model(run_of_make, choice)
+    model = open_model(run_of_make.path, choice)
     tweets = [tweet for _, tweet in SHOWN]
     said = dict(zip(tweets, (model.read_texts(tweets).probabilities >= 0.5).tolist(), strict=True))
     assert said == {tweet: label == "positive" for label, tweet in SHOWN}

@@ -171,9 +171,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
     return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files.__getitem__), choice)
 
 
-def load_model(
-    run: StoredRun | RunDir, choice: Recommendation | None = None, device: "torch.device | None" = None
-) -> TextModel:
+def load_model(run: StoredRun, choice: Recommendation | None = None, device: "torch.device | None" = None) -> TextModel:
     """A model of a completed run.
 
     Args:
@@ -181,9 +179,8 @@ def load_model(
         device: that computes the network; None is a GPU where there is one, else the CPU.
 
     Raises:
-        SentimentError: the run is not completed; or what is stored is damaged, or does not belong together.
+        SentimentError: what is stored is damaged, or does not belong together.
     """
-    run = stored_run(run) if isinstance(run, RunDir) else run
     choice = choice or run.result.recommended
     temperature = run.result.temperatures[choice]
     if choice == "both":

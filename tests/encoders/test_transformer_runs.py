@@ -17,9 +17,9 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder
 from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.stored import load_model, model_card, open_model, stored_run, write_archive
+from sentiment.inference.stored import model_card, open_model, stored_run, write_archive
 from sentiment.model import SentimentClassifier
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import tiny_bert
 from tests.small_runs import Experiment, StopWhen, small_config
 
@@ -59,7 +59,7 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
     tweets = pd.read_parquet(results.corpus_dir(record.data_fingerprint) / "tweets.parquet").set_index("row")
     texts = tweets["text"].loc[stored["row"]].tolist()
-    said = load_model(run.run_dir, "network").read_texts(texts).probabilities
+    said = open_model(run.run_dir.path, "network").read_texts(texts).probabilities
     # Vectors of frozen ones came from the cache, in half the digits. What is tuned has learned little, but something.
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said - stored["score"]).max() < tolerance
@@ -145,7 +145,7 @@ def test_another_model_in_the_same_folder_is_noticed(
     with pytest.raises(RunDirError, match="was completed with other weights than"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other weights than"):
-        load_model(RunDir(run.run_dir.path), "network")
+        open_model(run.run_dir.path, "network")
     shutil.rmtree(copy)
     run.complete()
     assert run.said[-1] == "is completed already; nothing to train"

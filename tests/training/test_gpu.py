@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sentiment.inference.stored import load_model
+from sentiment.inference.stored import load_model, open_model, stored_run
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets
 from tests.training.test_exact_resume import MODELS, complete_with_stops
@@ -39,10 +39,11 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
     gpu, cpu = (
-        load_model(run.run_dir, "network", torch.device(name)).read(texts).probabilities for name in ("cuda", "cpu")
+        load_model(stored_run(run.run_dir), "network", torch.device(name)).read(texts).probabilities
+        for name in ("cuda", "cpu")
     )
     assert gpu == pytest.approx(cpu, abs=1e-4)
-    assert load_model(run.run_dir, "network").read_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
+    assert open_model(run.run_dir.path, "network").read_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
 
 
 def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:

@@ -28,7 +28,7 @@ from sentiment.encoders.models import (
 )
 from sentiment.errors import ConfigError, DataError, DivergedError, EncoderError
 from sentiment.files import sha256_of
-from sentiment.inference.stored import load_model, open_model
+from sentiment.inference.stored import open_model
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training import pretraining as pretraining_run
@@ -146,7 +146,7 @@ def test_a_model_that_was_handed_on_without_its_language_model_says_what_is_miss
         open_model(file, "network", there)
     shutil.copytree(folder, there.pretrained / folder.name)
     texts = ["a lovely day"]
-    wanted = load_model(run_dir, "network").read_texts(texts).probabilities
+    wanted = open_model(run_dir.path, "network").read_texts(texts).probabilities
     assert open_model(file, "network", there).read_texts(texts).probabilities.tolist() == wanted.tolist()
     (there.pretrained / folder.name / "card.json").write_bytes(b"{")
     with pytest.raises(EncoderError, match="is not whole in"):

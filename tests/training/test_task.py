@@ -15,7 +15,7 @@ from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.inference.evaluate import paired_differences
-from sentiment.inference.stored import load_model
+from sentiment.inference.stored import open_model
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
 from sentiment.training.task import ClassifierTask, judge_overfit, measure
@@ -129,7 +129,7 @@ def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: M
     run.complete()
     texts = pq.read_table(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")["text"].to_numpy()
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
-    predictor = load_model(run.run_dir, "network")
+    predictor = open_model(run.run_dir.path, "network")
     said = [predictor.read_texts([text]).probabilities[0] for text in texts[predictions["row"]]]
     np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
 

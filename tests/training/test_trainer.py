@@ -14,7 +14,7 @@ from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import ConfigError, DivergedError, UsageError
-from sentiment.inference.stored import load_model
+from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
 from sentiment.runs.records import Part, Result
@@ -189,4 +189,4 @@ def test_labels_of_test_tweets_choose_nothing(runs: tuple[Finished, Finished]) -
     assert first.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
         assert getattr(first, chosen) == getattr(turned, chosen)
-    assert load_model(first_dir).name == load_model(turned_dir).name
+    assert open_model(first_dir.path).name == open_model(turned_dir.path).name
