@@ -23,7 +23,6 @@ class _Scheduling(LoadScopeScheduling):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests come first that take seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -35,7 +34,6 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Replace the one that deals out tests one by one."""
     return _Scheduling(config, log)
 
 

@@ -6,7 +6,6 @@ from sentiment.__main__ import app
 
 
 def invoke(*arguments: object, input: str | None = None) -> Result:
-    """Run a command."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
 
 

@@ -58,7 +58,6 @@ def tweets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a YAML file."""
     path = tmp_path_factory.mktemp("configs") / "small.yaml"
     with open(path, "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(SMALL_RUN | {"data": {"source": str(tweets_file)}}, file)

@@ -27,7 +27,7 @@ import threading
 import traceback
 import types
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -52,7 +52,6 @@ _INTERRUPT = -int(signal.SIGINT)
 
 @functools.cache
 def server() -> str:
-    """The address of the server for all tests, which lives as long as the process that asked first."""
     if ADDRESS not in os.environ:
         path = str(Path(tempfile.mkdtemp(prefix="fork-server-")) / "socket")
         listener = socket.socket(socket.AF_UNIX)
@@ -114,20 +113,14 @@ def start_python(*arguments: object, environ: Mapping[str, str] | None = None, *
     return Forked([sys.executable, *map(str, arguments)], text=True, env=environ, **streams | options)
 
 
-def run_python(*arguments: object, environ: Mapping[str, str] | None = None, **options: Any) -> "CompletedProcess[str]":
-    """Run a process to its end, and keep stdout and stderr apart; arguments as of `start_python` and `run_command`."""
-    return run_command([sys.executable, *map(str, arguments)], env=environ, **options)
-
-
-def run_command(
-    command: Sequence[str], input: str | None = None, seconds: float = 120.0, **options: Any
+def run_python(
+    *arguments: object, input: str | None = None, environ: Mapping[str, str] | None = None, **options: Any
 ) -> "CompletedProcess[str]":
-    """In place of `subprocess.run`: run a command that begins with `sys.executable`, and keep what it prints."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    streams["stdin"] = subprocess.PIPE if input else subprocess.DEVNULL
-    with Forked(command, text=True, **streams | options) as process:
+    """Run a process to its end, and keep stdout and stderr apart; arguments as of `start_python`."""
+    streams = {"stdin": subprocess.PIPE if input else subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with start_python(*arguments, environ=environ, **streams | options) as process:
         try:
-            stdout, stderr = process.communicate(input, timeout=limit(seconds))
+            stdout, stderr = process.communicate(input, timeout=limit())
         except BaseException:
             process.kill()
             raise
@@ -254,12 +247,9 @@ def _end(work: Any) -> None:
         work()
     except SystemExit as exit:
         code = exit.code
-    except KeyboardInterrupt:
+    except BaseException as error:
         traceback.print_exc()
-        code = _INTERRUPT
-    except BaseException:
-        traceback.print_exc()
-        code = 1
+        code = _INTERRUPT if isinstance(error, KeyboardInterrupt) else 1
     if isinstance(code, str):
         print(code, file=sys.stderr)
         code = 1

@@ -11,7 +11,6 @@ S = TypeVar("S", bound=BaseServer)
 
 @contextmanager
 def serving(server: S) -> Iterator[S]:
-    """Let a server answer until the block ends, then close it."""
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

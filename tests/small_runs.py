@@ -3,7 +3,7 @@
 import csv
 import random
 import resource
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from sentiment.config_file import resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.runs.records import CheckScore, Result, RunRecord
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import R, Results, RunDir
 from sentiment.training.checkpoint import read_checkpoint, weights_sha256
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext, Stop, StopRequest
@@ -50,11 +50,9 @@ def invented_tweets(count: int, seed: int = 0) -> list[tuple[int, str]]:
     return [(label, text) for text, label in tweets.items()]
 
 
-def write_tweets(path: Path, tweets: Iterable[tuple[int, str]]) -> Path:
+def write_tweets(path: Path, rows: Iterable[Sequence[object]], header: Sequence[str] = ("label", "text")) -> Path:
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["label", "text"])
-        writer.writerows(tweets)
+        csv.writer(file).writerows([header, *rows])
     return path
 
 
@@ -74,9 +72,15 @@ class Digest:
     check_list: dict[str, dict[str, CheckScore]]
 
 
+def stored(run_dir: RunDir, kind: type[R]) -> R:
+    """A record that must be there."""
+    record = run_dir.read(kind)
+    assert record is not None
+    return record
+
+
 def digest_of(run_dir: RunDir) -> Digest:
-    result = run_dir.read(Result)
-    assert result is not None
+    result = stored(run_dir, Result)
     best, last = (
         weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
     )
@@ -94,15 +98,11 @@ class Experiment:
 
     @property
     def record(self) -> RunRecord:
-        record = self.run_dir.read(RunRecord)
-        assert record is not None
-        return record
+        return stored(self.run_dir, RunRecord)
 
     @property
     def result(self) -> Result:
-        result = self.run_dir.read(Result)
-        assert result is not None
-        return result
+        return stored(self.run_dir, Result)
 
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
         console = Console(say=self.said.append, progress=lambda what, done, total: None)

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,12 @@ import pytest
 from sentiment.files import ROOT, files_in, sha256_of
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
-from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
+from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
 from tests.test_command_line import invoke, refused
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    """In results of its own, to which predictions are added."""
     folder = tmp_path_factory.mktemp("added")
     config = small_config(write_tweets(folder / "tweets.csv", invented_tweets(300)), training__epochs=1)
     one = Experiment(config, Results(folder), Results(folder).run_dir(config.run_id))
@@ -34,12 +32,6 @@ def tweets(run: RunDir) -> list[dict[str, Any]]:
     (file,) = run.results.corpora.glob(f"*/{TWEETS_FILE}")
     rows = pq.read_table(file).to_pylist()
     return [row for part in ("test", "validation", "train") for row in rows if row["part"] == part]
-
-
-def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> Path:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
 
 
 def _scores(run: RunDir, folder: Path) -> tuple[dict[str, Any], str]:
@@ -65,13 +57,13 @@ def test_sheet_that_comes_back_with_labels_is_a_predictor_beside_the_models(
     labels = {row["text"]: row["label"] for row in tweets}
     said = [(row["id"], ("Negative", "positive")[labels[row["text"]] ^ (n % 4 == 0)]) for n, row in enumerate(rows)]
     (tmp_path / "prompt.txt").write_text("Positive or negative?\n")
-    table, options = _write(tmp_path / "back.csv", ("id", "label"), said), ("--note", tmp_path / "prompt.txt")
+    table, options = write_tweets(tmp_path / "back.csv", said, ("id", "label")), ("--note", tmp_path / "prompt.txt")
     done = invoke("add", "gpt", table, "--of", run.path, *options, "--cost", "0.5", "--seconds", "90")
     assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
     found, shown = _scores(run, tmp_path)
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 3  # in both parts, and less what is chosen
-    (record,) = run.results.read_added(run.read(RunRecord).data_fingerprint).values()  # type: ignore[union-attr]
+    (record,) = run.results.read_added(stored(run, RunRecord).data_fingerprint).values()
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
@@ -90,7 +82,7 @@ def test_probabilities_by_text_count_on_the_tweets_that_both_have_and_all_else_i
         ("neutral", ""),
         (half[2]["text"], "2"),
     ]
-    done = invoke("add", "api", _write(tmp_path / "api.csv", ("Tweet", "Score"), rows), "--of", run.path)
+    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
@@ -110,10 +102,10 @@ def test_own_labels_beside_predictions_are_not_taken_for_them(
 ) -> None:
     rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
-    invoke("add", "all one", _write(tmp_path / "one.csv", ("text", "label", "prediction"), rows), "--of", run.path)
+    invoke("add", "all one", write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction")), "--of", run.path)
     assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
     done = invoke(
-        "add", "own", _write(tmp_path / "own.csv", ("text", "label"), [row[:2] for row in rows]), "--of", run.path
+        "add", "own", write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label")), "--of", run.path
     )
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
@@ -130,7 +122,7 @@ def test_own_labels_beside_predictions_are_not_taken_for_them(
 def test_answer_that_is_none_is_named_with_its_row(
     run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path, answer: str, why: str
 ) -> None:
-    table = _write(tmp_path / "t.csv", ("text", "label"), [(tweets[0]["text"], "0.5"), (tweets[1]["text"], answer)])
+    table = write_tweets(tmp_path / "t.csv", [("0.5", tweets[0]["text"]), (answer, tweets[1]["text"])])
     message = refused(1, "add", "x", table, "--of", run.path)
     assert f"{table}:3: {why}" in message or (f"{table}:3: " in message and why in message)
     if answer == "happy":
@@ -140,7 +132,7 @@ def test_answer_that_is_none_is_named_with_its_row(
 def test_numbers_of_other_rows_are_not_taken_for_those_of_tweets(
     run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    table = _write(tmp_path / "t.csv", ("id", "label"), [(row["id"], 1) for row in tweets])
+    table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
     assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--of", run.path)
 
 
@@ -148,7 +140,7 @@ def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) ->
     invoke("add", "--of", run.path, "--sheet", tmp_path / "sheet.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text(encoding="utf-8").splitlines()]
     moved = [(row["id"], other["text"], "positive") for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)]
-    message = refused(1, "add", "x", _write(tmp_path / "t.csv", ("id", "text", "label"), moved), "--of", run.path)
+    message = refused(1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--of", run.path)
     assert f"t.csv:2: tweet {rows[0]['id']} has another text than in the sheet: '{rows[1]['text']}'" in message
 
 
@@ -165,7 +157,7 @@ def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) ->
 def test_mistake_is_told_in_a_line(
     run: RunDir, tmp_path: Path, arguments: tuple[str, ...], code: int, why: str
 ) -> None:
-    table = _write(tmp_path / "t.csv", ("text", "x"), [("never seen", "positive")])
+    table = write_tweets(tmp_path / "t.csv", [("never seen", "positive")], ("text", "x"))
     words = [str(table) if word == "FILE" else word for word in arguments]
     assert why in refused(code, "add", *words, "--of", run.path)
 

@@ -22,22 +22,16 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, invented_tweets, small_config, write_tweets
+from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
 
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
-
-
-def _result(run_dir: RunDir) -> Result:
-    result = run_dir.read(Result)
-    assert result is not None
-    return result
 
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
     network, baseline, both = (
         open_model(trained.path, choice).read_texts(TEXTS).probabilities for choice in ("network", "baseline", "both")
     )
-    temperature = _result(trained).temperatures["both"]
+    temperature = stored(trained, Result).temperatures["both"]
     assert temperature != 1
     np.testing.assert_allclose(both, calibrated((network + baseline) / 2, temperature))
 
@@ -56,7 +50,7 @@ def test_a_baseline_predicts_texts_and_files_without_torch(trained: RunDir, tmp_
 def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -> None:
     run = experiment(training__epochs=1)
     run.complete()
-    values = _result(run.run_dir).model_dump(mode="json")
+    values = stored(run.run_dir, Result).model_dump(mode="json")
     for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
         assert isinstance(open_model(run.run_dir.path), kind)
@@ -88,13 +82,15 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
-        assert (own["test"]["n"] if not data else own["n"]) == (250 if data else _result(trained).metrics["test"].n)
+        assert (own["test"]["n"] if not data else own["n"]) == (
+            250 if data else stored(trained, Result).metrics["test"].n
+        )
 
 
 def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:
     table, out = tmp_path / "moods.csv", tmp_path / "out.csv"
     rows = [("happy" if label else "sad", text) for label, text in invented_tweets(400, seed=2)]
-    write_tweets(table, rows)  # type: ignore[arg-type]
+    write_tweets(table, rows)
     changes = {"data__labels__positive": "happy", "data__labels__negative": ["0", "sad"], "data__source": str(table)}
     run = experiment(training__epochs=2, **changes)
     run.complete()
@@ -114,10 +110,10 @@ def test_a_model_that_says_the_same_of_all_tweets_is_named(
     assert "warning: the linear baseline says 'positive' of all 5 tweets" in done.output
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()
-    called = ("negative", "positive")[_result(run.run_dir).only_label or 0]
+    called = ("negative", "positive")[stored(run.run_dir, Result).only_label or 0]
     told = f"warning: the network calls every validation tweet {called}: it has learned nothing"
     assert told in invoke("evaluate", run.run_dir.path).output.splitlines()
-    assert _result(trained).only_label is None
+    assert stored(trained, Result).only_label is None
 
 
 def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment, tmp_path: Path) -> None:
@@ -125,7 +121,7 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     tables = {one: write_tweets(tmp_path / f"{one}.csv", invented_tweets(n, seed=9)) for one, n in sizes.items()}
     run = experiment(training__epochs=1, data__tests={one: {"path": str(path)} for one, path in tables.items()})
     run.complete()
-    result, path = _result(run.run_dir), run.run_dir.path
+    result, path = stored(run.run_dir, Result), run.run_dir.path
     assert result.parts == ("train", "validation", "test", "ours", "theirs")
     for of_model in (result.metrics, result.baseline, result.combination, result.lexicon):
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
@@ -140,6 +136,7 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
 
 
 TRAINED_ON = "the model was trained on it"
+WITH_USERS = ("label", "text", "user")
 CHOSEN_BY = "was a validation tweet, by which the model was chosen"
 BY_AUTHOR = "the model was trained on other tweets of the author"
 
@@ -148,18 +145,12 @@ BY_AUTHOR = "the model was trained on other tweets of the author"
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     folder = tmp_path_factory.mktemp("evaluated")
     rows = [(label, text, f"user{place % 300}") for place, (label, text) in enumerate(invented_tweets(600))]
-    _write(folder / "tweets.csv", rows)
+    write_tweets(folder / "tweets.csv", rows, WITH_USERS)
     config = small_config(folder / "tweets.csv", training__epochs=1, data__columns__user="user")
     results = Results(folder)
     one = Experiment(config, results, results.run_dir(config.run_id, "single"))
     one.complete()
     return one.run_dir
-
-
-def _write(path: Path, rows: list[tuple[Any, ...]]) -> Path:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("label", "text", "user"), *rows])
-    return path
 
 
 def _evaluate(run_dir: RunDir, table: Path, *options: str) -> tuple[dict[str, Any], str]:
@@ -176,7 +167,7 @@ def _corpus(run: RunDir) -> Corpus:
 
 def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir) -> None:
     found, output = _evaluate(run, run.results.root / "tweets.csv")
-    result, corpus = _result(run), _corpus(run)
+    result, corpus = stored(run, Result), _corpus(run)
     parts = {part: metrics.n for part, metrics in result.metrics.items()}
     assert found["left_out"] == {TRAINED_ON: len(corpus.rows("train")), CHOSEN_BY: parts["validation"]}
     assert found["n"] == parts["test"]
@@ -198,7 +189,7 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
         (1, "\u0416\u0416\u0416 \u0429\u0429\u0429", "other"),
         *new,
     ]
-    found, output = _evaluate(run, _write(tmp_path / "t.csv", table), "--with", "network")
+    found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", table, WITH_USERS), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
     assert found["n"] == 30
     said = open_model(run.path, "network").read_texts([text for _, text, _ in new]).probabilities >= 0.5
@@ -207,7 +198,9 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
-    odd = _write(tmp_path / "odd.csv", [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)])
+    odd = write_tweets(
+        tmp_path / "odd.csv", [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)], WITH_USERS
+    )
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
     assert f"no row with a positive or negative label to score; left out were 50 {NO_WORDS}" in said
     assert "--threshold belongs to --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
@@ -216,14 +209,15 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
 def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:
     moved = RunDir(Path(shutil.copytree(run.results.root, tmp_path / "copy")) / run.path.relative_to(run.results.root))
     shutil.rmtree(tmp_path / "copy" / "data")
-    found, output = _evaluate(moved, _write(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)]))
+    table = write_tweets(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)], WITH_USERS)
+    found, output = _evaluate(moved, table)
     assert found["knows_training"] is False
     assert "which of these tweets the model was trained on cannot be told" in output.replace("\n", " ")
 
 
 def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: RunDir, tmp_path: Path) -> None:
     rows = invented_tweets(200, seed=5)
-    table = _write(tmp_path / "new.csv", [(*one, f"new{place}") for place, one in enumerate(rows)])
+    table = write_tweets(tmp_path / "new.csv", [(*one, f"new{place}") for place, one in enumerate(rows)], WITH_USERS)
     usual, _ = _evaluate(run, table)
     (strict, output), positive = _evaluate(run, table, "--threshold", "1"), sum(label for label, *_ in rows) / len(rows)
     assert (usual["threshold"], strict["threshold"]) == (0.5, 1)

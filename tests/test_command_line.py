@@ -12,6 +12,7 @@ from sentiment.models.text_model import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
+from tests.small_runs import stored
 
 COMMANDS = (
     *("data", "prepare", "train", "evaluate", "add", "predict", "export", "show"),
@@ -81,8 +82,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     done = invoke("evaluate", trained.path, "--out", tmp_path / "scores.json")
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "scores.json").read_text())
-    result = trained.read(Result)
-    assert result is not None
+    result = stored(trained, Result)
     network = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
     assert scores["models"]["network"] == network
     chosen = scores["models"][scores["chosen"]]
@@ -97,16 +97,6 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
         right = [scores["check_list"][model][name][0] for model in (NETWORK, BASELINE, BOTH, LEXICON)]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
-
-
-def test_prediction_of_texts_names_label_and_probability(trained: RunDir) -> None:
-    done = invoke("predict", trained.path, "such a lovely happy day", "awful [bold]broken")
-    assert done.exit_code == 0, done.output
-    model, header, first, second = done.output.splitlines()
-    assert re.fullmatch(r"by the .+ \(the most accurate on validation tweets\)", model)
-    assert header == "label     probability  tweet"
-    assert re.fullmatch(r"positive +[5-9]\d\.\d %  such a lovely happy day", first)
-    assert re.fullmatch(r"negative +[5-9]\d\.\d %  awful \[bold\]broken", second)
 
 
 def test_explained_prediction_says_what_each_strong_token_adds(trained: RunDir) -> None:
@@ -125,8 +115,7 @@ def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_a
 
 def test_digest_is_that_of_the_result(trained: RunDir) -> None:
     done = invoke("show", trained.path)
-    result = trained.read(Result)
-    assert result is not None
+    result = stored(trained, Result)
     best, last, metrics = (line.split() for line in done.output.splitlines())
     assert best == [result.weights_sha256, "best", "weights"]
     assert last[1:] == ["last", "weights"]
@@ -141,50 +130,22 @@ def test_help_lists_all_commands_each_explains_itself_and_no_command_shows_help(
         assert "Usage" in invoke(command, "--help").output
 
 
-def test_evaluate_reads_a_file_with_columns_of_other_names(trained: RunDir, tmp_path: Path) -> None:
-    file = tmp_path / "others.csv"
+def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: RunDir, tmp_path: Path) -> None:
+    file, places = tmp_path / "others.csv", ("--results", tmp_path / "results")
     file.write_text("class,tweet\nneg,what an awful day\npos,lovely cake\n")
     options = ["--set", "data.columns.text=tweet", "--set", "data.columns.label=class"]
-    done = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results", *options)
-    assert done.exit_code == 0, done.output
-    assert "others.csv, 2 tweets" in done.output
-    guessed = invoke("evaluate", trained.path, "--data", file, "--results", tmp_path / "results").output
-    assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
+    assert "others.csv, 2 tweets" in invoke("evaluate", trained.path, "--data", file, *places, *options).output
     file.write_text("class,tweet\n1,what an awful day\n2,lovely cake\n")
-    other = ("--data", file, "--results", tmp_path / "results", "--positive", "2", "--negative", "1")
-    assert "others.csv, 2 tweets" in invoke("evaluate", trained.path, *other, "--set", "vectors.window=3").output
-    wrong = ("--data", file, "--results", tmp_path / "results", "--text-column", "txt")
-    assert "no column 'txt'" in refused(2, "evaluate", trained.path, *wrong)
+    guessed = invoke("evaluate", trained.path, "--data", file, *places, "--positive", "2", "--negative", "1").output
+    assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
+    assert "others.csv, 2 tweets" in guessed
 
 
-@pytest.mark.slow
-def test_pretrain_says_what_it_learned_from_and_how_good_it_is_and_goes_on_where_it_stopped(
+def test_vectors_are_learned_once_though_the_run_itself_begins_with_random_ones(
     small_run_file: Path, tmp_path: Path
 ) -> None:
-    results = tmp_path / "results"
-    changes = ("elmo.model=pretrained/tiny", "pretraining.epochs=2", "pretraining.min_count=1", "runtime.device=cpu")
-    arguments = ["prepare", "pretrain", small_run_file, "--results", results]
-    arguments += [word for change in changes for word in ("--set", change)]
-    stopped = invoke(*arguments, "--set", "runtime.time_limit_seconds=0.1")
-    assert stopped.exit_code == 3, stopped.output
-    assert "the same command goes on" in stopped.output
-    done = invoke(*arguments)
-    assert done.exit_code == 0, done.output
-    assert "pretrained/tiny: " in done.output
-    assert re.search(r"perplexity of \d+ training tweets that were held out: [\d.]+ forward", done.output)
-    (folder,) = (results / "data" / "pretrained").iterdir()
-    assert {"options.json", "weights.hdf5", "card.json"} <= {file.name for file in folder.iterdir()}
-    assert invoke("train", small_run_file, "--results", results, *arguments[5:]).exit_code == 0
-
-
-def test_vectors_says_what_it_learned_from_and_where_they_are(small_run_file: Path, tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    arguments = ("prepare", "vectors", small_run_file, "--results", results, "--set", "vectors.epochs=2")
-    output = invoke(*arguments).output
-    assert "word2vec: " in output  # although the run itself starts from random vectors
-    assert "training tweets of" in output
-    (file,) = results.rglob("vectors.txt")
-    assert file.parent.name in "".join(output.split())
-    assert "vectors are in" in invoke(*arguments).output  # they are learned once
+    arguments = ("prepare", "vectors", small_run_file, "--results", tmp_path, "--set", "vectors.epochs=2")
+    assert "word2vec: " in invoke(*arguments).output
+    assert "vectors are in" in invoke(*arguments).output
     message = refused(2, *arguments[:-1], "embedding.pretrained=my.txt")
     assert "'my.txt': is a file; `word2vec` is learned" in message

@@ -193,7 +193,6 @@ def test_an_encoder_of_tweets_goes_with_no_recurrent_net_and_with_no_elmo(projec
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with some files, which is the current one; the home is beside it."""
     (tmp_path / "project" / "data").mkdir(parents=True)
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -272,14 +271,17 @@ def test_vectors_can_be_none_in_a_word_and_without_a_section_are_those_of_the_de
     plain = resolve({}, WORD2VEC, "file")
     assert plain == resolve({"vectors": {}}, WORD2VEC, "file")
     assert plain.vectors == VectorsConfig()
-    further = {
-        "data.extra_train": [{"path": "./data/../x.csv"}, {"path": "vader"}],
-        "vectors.unlabelled": [{"path": f"{project}/y.txt"}],
-    }
-    config = _config(WORD2VEC | further)
-    assert config.vectors is not None
-    assert [table.path for table in config.data.extra_train] == ["x.csv", "vader"]
-    assert [file.path for file in config.vectors.unlabelled] == ["y.txt"]
+
+
+def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
+    text = [{"path": f"{project}/y.txt"}]
+    further = {"data.extra_train": [{"path": "./data/../x.csv"}, {"path": "vader"}], "vectors.unlabelled": text}
+    config = _config(WORD2VEC | OWN_ELMO | further | {"pretraining.unlabelled": text, "pretraining.init": "./a/../m"})
+    values = dotted(config.model_dump())
+    assert [table["path"] for table in values["data.extra_train"]] == ["x.csv", "vader"]
+    for name in ("vectors", "pretraining"):
+        assert [file["path"] for file in values[f"{name}.unlabelled"]] == ["y.txt"]
+    assert values["pretraining.init"] == "m"
 
 
 def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
@@ -290,50 +292,23 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
     assert _config(TABLE | {"data.tests.other.path": "./tweets.csv"}) == _config(TABLE)
 
 
-@pytest.mark.parametrize(
-    ("tests", "message"),
-    [
-        (
-            {"validation": {"path": "x.csv"}},
-            r"data\.tests\.validation.*: 'validation' is a part of the run's own tweets",
-        ),
-        ({"mine": {"path": "x.csv", "colums": {}}}, r"data\.tests\.mine\.colums: unknown key.* mean 'columns'"),
-    ],
-)
-def test_mistakes_in_test_sets_are_told(tests: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        resolve({"data": {"tests": tests}}, {}, "file")
-
-
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:
     assert set(ELMO_MODELS) == {*PUBLISHED, TINY}
     assert not any(os.sep in name for name in ELMO_MODELS)
 
 
-def _resolved(parameters: dict[str, Any]) -> RunConfig:
-    return resolve({}, parameters, "file")
-
-
-def test_paths_of_pretraining_are_spelled_in_one_way(project: Path) -> None:
-    paths = {"pretraining.unlabelled": [{"path": f"{project}/y.txt"}], "pretraining.init": "./a/../m"}
-    spelled = _resolved(OWN_ELMO | paths)
-    assert spelled.pretraining is not None
-    assert ([file.path for file in spelled.pretraining.unlabelled], spelled.pretraining.init) == (["y.txt"], "m")
-
-
-def test_own_models_begin_with_zeros_unless_the_configuration_says_otherwise() -> None:
-    own = {"elmo.model": "pretrained/tweet"}
-    for changes, state in ((own, "zero"), (own | {"elmo.state": "warm"}, "warm"), ({"elmo.model": "tiny"}, "warm")):
-        elmo = _resolved(changes).elmo
-        assert elmo is not None
-        assert elmo.state == state
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [(OWN_ELMO, "zero"), (OWN_ELMO | {"elmo.state": "warm"}, "warm"), ({"elmo.model": "tiny"}, "warm")],
+)
+def test_own_models_begin_with_zeros_unless_the_configuration_says_otherwise(changes: Any, state: str) -> None:
+    assert dotted(_config(changes).model_dump())["elmo.state"] == state
 
 
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}
 
 
 def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
-    """With the fields that have no effect."""
     values = copy.deepcopy(SMALL_RUN)
     for name, value in parameters.items():
         *sections, field = name.split(".")
@@ -344,58 +319,32 @@ def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
     return RunConfig.model_validate(values)
 
 
-def _run(config: RunConfig, results: Results) -> Experiment:
-    return Experiment(config, results, results.run_dir(config.run_id))
-
-
-@pytest.fixture
-def vectors(tmp_path: Path) -> str:
-    """A file with the vector of one token."""
-    file = tmp_path / "vectors.txt"
-    file.write_text("good " + " ".join(["0.5"] * 8) + "\n")
-    return str(file)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "fields"),
     [
+        ({}, "model.attention.d_a model.attention.r model.attention.penalty data.columns.text data.labels.negative"),
+        (FEED_FORWARD, "model.cell model.bidirectional"),
         (
-            {},
-            [
-                *["model.attention.d_a", "model.attention.r", "model.attention.penalty", "data.columns.text"],
-                "data.labels.negative",
-            ],
+            ALONE | {"elmo.model": "tiny", "elmo.layers": "top"},
+            "data.vocabulary.min_count data.vocabulary.max_size embedding.size embedding.initial_std "
+            "embedding.trainable embedding.dropout embedding.token_dropout embedding.polarity",
         ),
-        (TABLE | FEED_FORWARD, ["model.cell", "model.bidirectional"]),
-        ({"embedding.pretrained": "a file"}, ["embedding.initial_std"]),
-        (
-            ALONE | {"elmo.layers": "top"},
-            [
-                *["data.vocabulary.min_count", "data.vocabulary.max_size", "embedding.size", "embedding.initial_std"],
-                *["embedding.trainable", "embedding.dropout", "embedding.token_dropout", "embedding.polarity"],
-            ],
-        ),
-        (TOKEN_LAYER, ["elmo.state"]),
+        (TOKEN_LAYER | {"elmo.model": "tiny"}, "elmo.state"),
     ],
     ids=str,
 )
 def test_fields_without_effect_change_no_bit_of_a_run(
-    settings: dict[str, Any], fields: list[str], shared_results: Results, tweets_file: Path, vectors: str
+    settings: dict[str, Any], fields: str, shared_results: Results
 ) -> None:
-    here = dict(settings)
-    if "data.source" in here:
-        here["data.source"] = str(tweets_file)
-    if "embedding.pretrained" in here:
-        here["embedding.pretrained"] = vectors
-    if any(name.startswith("elmo.") for name in here):
-        here["elmo.model"] = "tiny"
-    plain = _as_spelled(SHORT | here)
-    changed = _as_spelled(SHORT | here | {field: IN_SOME_RUNS[field][0] for field in fields})
+    plain = _as_spelled(SHORT | settings)
+    changed = _as_spelled(SHORT | settings | {field: IN_SOME_RUNS[field][0] for field in fields.split()})
     assert changed != plain
     assert changed.canonical() == plain.canonical()
-    runs = [_run(config, shared_results) for config in (plain, changed)]
-    assert runs[0].complete() == runs[1].complete()
+    first, second = (
+        Experiment(one, shared_results, shared_results.run_dir(one.run_id)).complete() for one in (plain, changed)
+    )
+    assert first == second
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
-from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -92,14 +91,6 @@ def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(
         model.predict(texts)
 
 
-def test_model_is_the_last_step_of_a_pipeline(model: SentimentClassifier) -> None:
-    clean = FunctionTransformer(lambda texts: [text.replace("awful", "lovely") for text in texts])
-    steps = Pipeline([("clean", clean), ("model", model)])
-    assert steps.predict(["awful", "lovely"]).tolist() == ["positive", "positive"]
-    assert accuracy_score(["positive", "negative", "positive"], model.predict(TEXTS)) == 1.0
-    assert model.score(TEXTS, ["positive", "negative", "negative"]) == pytest.approx(2 / 3)
-
-
 def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: RunDir) -> None:
     attentive = load(trained_with_attention.path, "network").explain("lovely tea today")
     assert (attentive.kind, attentive.tokens) == ("attention", ["lovely", "tea", "today"])
@@ -162,7 +153,6 @@ X, Y = [text for _, text in TWEETS], [label for label, _ in TWEETS]
 
 @pytest.fixture
 def tiny(small_run_file: Path) -> SentimentClassifier:
-    """Not fitted, and fitted in a moment."""
     return SentimentClassifier(small_run_file, {"training.epochs": 1})
 
 

@@ -3,14 +3,10 @@
 import os
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
 
 from sentiment import __version__
 from sentiment.files import ROOT, config_file, shipped_file
@@ -88,23 +84,6 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     run("train", "smoke", "--set", "training.epochs=1")
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
     assert "probability" in run("predict", str(run_dir), "what a lovely day")
-
-
-def test_lock_file_of_uv_is_that_of_the_packages_that_are_asked_for() -> None:
-    """`uv lock` writes it anew where this fails."""
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
-    (own,) = [package for package in locked if package["name"] == "sentiment-grids"]
-    requirements = {(one["name"], one.get("specifier")) for one in own["metadata"]["requires-dist"]}
-    for line in (
-        *asked["dependencies"],
-        *(line for extra in asked["optional-dependencies"].values() for line in extra),
-    ):
-        wanted = Requirement(line)
-        if wanted.name != "sentiment-grids":
-            ranges = {SpecifierSet(text or "") for name, text in requirements if name == canonicalize_name(wanted.name)}
-            assert wanted.specifier in ranges, line
-    assert own["metadata"]["provides-extras"] == [*asked["optional-dependencies"]]
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,6 @@ Write = Callable[[str, str], Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a text file, compressed if its name says so."""
-
     def made(name: str, text: str) -> Path:
         content = text.encode()
         (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
@@ -192,7 +190,6 @@ def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, mo
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A Parquet file with columns of several types."""
     columns = {
         "day": pa.array([date(2020, 1, day) for day in range(1, 6)]),
         "text": pa.array(TEXTS, pa.string()),
@@ -219,19 +216,6 @@ def test_parquet_keeps_types_and_order(network: TextModel, table: Path, monkeypa
     assert found.schema.field("probability").type == pa.float64()
     assert found["n"].to_pylist() == ["1", "2", "3"]
     assert found["label"].to_pylist() == ["positive", None, "negative"]
-
-
-@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl"])
-def test_parquet_to_another_form_has_a_row_for_each(network: TextModel, table: Path, name: str) -> None:
-    target, outcome = _to(network, table, name)
-    assert outcome.rows == 5
-    if name.endswith("jsonl"):
-        read = pd.DataFrame([json.loads(line) for line in target.read_text().splitlines()])
-    else:
-        read = pd.read_csv(target, sep="\t" if name.endswith("tsv") else ",")
-    assert [None if label != label else label for label in read["label"]] == LABELS
-    assert str(read["day"][0]) == "2020-01-01"
-    assert [bool(share > 0.5) for share in read["probability"]] == [label is not None for label in LABELS]
 
 
 def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel, write: Write) -> None:
@@ -316,13 +300,6 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: T
 def test_name_that_says_compressed_is_compressed(network: TextModel, table: Path, name: str) -> None:
     packed, plain = (_to(network, table, one)[0] for one in (name, name.removesuffix(".gz")))
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
-
-
-def test_progress_knows_about_how_many_rows_there_are(network: TextModel, write: Write, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    source = write("in.csv", "text\n" + "a lovely day\n" * 300)
-    predict_file(network, source, tmp_path / "o", None, lambda _, done, total: told.append((done, total)))
-    assert told[-1] in ((300, 300), (300, 301))
 
 
 SHOWN = ["such a lovely, happy day", 'awful "broken"', ""]

@@ -139,9 +139,6 @@ def test_versions_are_one() -> None:
     assert f"## {release}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-# --- make
-
-
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A clone that is installed already, with programs that only write their arguments down."""
@@ -165,7 +162,6 @@ def _run(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _make(clone: Path, *arguments: str) -> list[list[str]]:
-    """What each command that make starts is given."""
     done = _run(clone, *arguments)
     assert done.returncode == 0, done.stderr
     said = clone / "said"
@@ -199,14 +195,6 @@ def test_awkward_names_reach_the_command_unchanged(clone: Path, name: str) -> No
     for target in ("status", "rerun", "cancel", "report", "submit", "help"):
         _make(clone, target, f"GRID={name}", f"SET={name}", f"RUN={name}", f"DATA=$(shell {name})")
     assert not (clone / "bad").exists()
-
-
-def test_several_grids_are_several_arguments(clone: Path) -> None:
-    assert _make(clone, "report", "GRID=rnn elmo") == [["report", "rnn", "elmo", "--results", "results"]]
-    submitted = _make(clone, "submit", "GRID=rnn elmo", "SET=seed=2", "DRY_RUN=1", "LOCAL=1")
-    rest = ["--results", "results", "--dry-run", "--local", "--set", "seed=2"]
-    assert submitted == [["submit", grid, *rest] for grid in ("rnn", "elmo")]
-    assert _make(clone, "submit-elmo") == [["submit", "elmo", "--results", "results"]]
 
 
 def test_make_refuses_variables_that_it_does_not_have_and_its_help_fits_80_columns(clone: Path) -> None:

@@ -218,11 +218,6 @@ def test_nothing_is_decided_where_nothing_got_to_the_end_and_nothing_anew_where_
         read_rungs(results, _plan(2))
 
 
-def test_grid_without_rungs_has_none(results: Results) -> None:
-    plan = _plan(2, halving=None)
-    assert read_rungs(results, plan) is None
-
-
 @pytest.mark.parametrize(
     ("epoch", "standing", "state", "reason"),
     [

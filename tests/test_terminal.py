@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sentiment.__main__ import app
 from sentiment.command_line import NOBODY_READS, command_line
 from sentiment.console import printable, visible
 from sentiment.runs.run_dir import RunDir
+from tests.commands import invoke
+from tests.limits import limit
 
 STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\u200b\r"
 
@@ -32,27 +33,22 @@ def test_lines_stay_lines_and_letters_stay_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "{run}", "lovely {bad}"], ["predict", "{bad}", "x"], ["show", "{bad}"]]
+    "arguments",
+    [
+        ["predict", "{run}", "lovely {bad}"],
+        ["predict", "{bad}", "x"],
+        ["show", "{bad}"],
+        ["evaluate", "{run}", "--data", "{folder}/t{bad}.csv"],
+    ],
 )
 def test_commands_print_what_they_were_given_without_its_control_characters(
-    trained: RunDir, arguments: list[str]
+    trained_with_attention: RunDir, tmp_path: Path, arguments: list[str]
 ) -> None:
-    given = [one.format(run=trained.path, bad=STEERING) for one in arguments]
-    output = CliRunner().invoke(app, given).output
-    assert "⟨U+001B⟩]0;owned⟨U+0007⟩" in output
+    (tmp_path / f"t{STEERING}.csv").write_text("label,text\n1,lovely\n0,awful\n")
+    places = {"run": trained_with_attention.path, "folder": tmp_path, "bad": STEERING}
+    output = invoke(*(one.format(**places) for one in arguments)).output
+    assert "⟨U+001B⟩]0;owned" in output
     assert not {"\x1b", "\x9b", "\x07", "\u202e"} & {*output}
-
-
-def test_attention_and_file_names_are_shown_without_control_characters(
-    trained_with_attention: RunDir, tmp_path: Path
-) -> None:
-    output = CliRunner().invoke(app, ["predict", str(trained_with_attention.path), f"lovely {STEERING} day"]).output
-    assert "\x1b" not in output
-    odd = tmp_path / f"t{STEERING.replace('/', '')}.csv"
-    odd.write_text("label,text\n1,lovely\n0,awful\n")
-    output = CliRunner().invoke(app, ["evaluate", str(trained_with_attention.path), "--data", str(odd)]).output
-    assert "2 tweets" in output
-    assert not {"\x1b", "\x9b", "\x07"} & {*output}
 
 
 @pytest.mark.slow
@@ -64,30 +60,13 @@ def test_terminal_without_the_letters_gets_others_and_no_traceback(trained: RunD
     assert "caf? ?" in done.stdout
 
 
-TIME_LIMIT = 120
-
-
-def with_closed_reader(*command: object) -> "subprocess.CompletedProcess[str]":
-    """Run a program whose standard output is a pipe that nobody reads any more."""
+@pytest.mark.parametrize("command", ["sentiment status", "report --help"])
+def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    try:
-        words = [sys.executable, "-m", *(str(word) for word in command)]
-        return subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=TIME_LIMIT)
-    finally:
-        os.close(writer)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("sentiment", "status"),
-        ("report", "--help"),
-    ],
-    ids=" ".join,
-)
-def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: tuple[str, ...]) -> None:
-    done = with_closed_reader(*command)
+    with open(writer, "wb") as output:
+        words = [sys.executable, "-m", *command.split()]
+        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, timeout=limit())
     assert (done.returncode, done.stderr) == (NOBODY_READS, "")
 
 

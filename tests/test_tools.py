@@ -101,11 +101,6 @@ def test_process_is_signalled_and_ends_with_who_started_it() -> None:
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the end of a process that nobody waits for")
 
 
-@pytest.mark.slow
-def test_interpreter_is_the_same() -> None:
-    assert run_python("-c", "import sys; print(sys.executable)").stdout == f"{sys.executable}\n"
-
-
 _TESTS = """
 import pytest
 
@@ -114,12 +109,6 @@ def test_skipped(): pass
 
 @pytest.mark.gpu
 def test_needs_gpu(): pytest.skip("no GPU")
-
-@pytest.mark.shared_data
-def test_needs_tweets(): pytest.skip("no tweets")
-
-@pytest.mark.xfail
-def test_expected_to_fail(): assert False
 
 def test_good(): pass
 """
@@ -132,14 +121,10 @@ def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_
 ) -> None:
     (tmp_path / "test_some.py").write_text(_TESTS)
     (tmp_path / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    gpu: a\n    shared_data: b\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "tests.no_skips", str(tmp_path)]
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    gpu: a\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "tests.no_skips", "--no-skips", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    for options, code, told in (
-        ((), 0, set()),
-        (("--no-skips",), 1, {"test_module.py", "test_some.py::test_skipped"}),
-    ):
-        done = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert "1 passed, 4 skipped, 1 xfailed" in done.stdout
-        said = {line.split()[-1] for line in done.stdout.splitlines() if "which --no-skips forbids" in line}
-        assert (done.returncode, said) == (code, told)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, "1 passed, 3 skipped" in done.stdout) == (1, True)
+    said = {line.split()[-1] for line in done.stdout.splitlines() if "which --no-skips forbids" in line}
+    assert said == {"test_module.py", "test_some.py::test_skipped"}

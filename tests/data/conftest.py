@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import tweets, write_table
+from tests.data.made_up import tweets
+from tests.small_runs import write_tweets
 
 
 @pytest.fixture
@@ -15,4 +16,4 @@ def results(tmp_path: Path) -> Results:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    return write_table(tmp_path / "my tweets.csv", tweets(400))
+    return write_tweets(tmp_path / "my tweets.csv", tweets(400))

@@ -1,8 +1,6 @@
 """Invented tweets, the files that hold them, and the corpora that are made of these."""
 
-import csv
 import random
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +27,6 @@ def tweets(count: int, seed: int = 0) -> list[tuple[str, str]]:
     return made
 
 
-def write_table(path: Path, rows: Iterable[Sequence[str]], header: Sequence[str] = ("label", "text")) -> Path:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
 def sentiment140_lines(count: int, first: int = 0) -> list[str]:
     lines = []
     for number, (label, text) in enumerate(tweets(count, seed=first)):
@@ -45,7 +37,6 @@ def sentiment140_lines(count: int, first: int = 0) -> list[str]:
 
 
 def prepare(path: Path, results: Results, **options: Any) -> Corpus:
-    """The corpus of a table; options are fields of `data`."""
     return prepare_corpus(
         resolve({"data": {"source": str(path)}}, {f"data.{name}": of for name, of in options.items()}, "a test").data,
         results,

@@ -69,9 +69,6 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     fetch_tweets("~/vadr", results, silent)
 
 
-# --- Sentiment140 ---------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "trainingandtestdata.zip"
@@ -151,8 +148,6 @@ def test_an_archive_that_is_damaged_or_another_one_is_named(
         read(archive, results)
 
 
-# --- VADER ----------------------------------------------------------------------------------------------------------
-
 RATED = '1\t2.5\tSo "good"\r\n2\t-0.6\tMeh\r\n3\t0.3\tHm\r\n4\t0\tNothing'
 
 
@@ -215,9 +210,6 @@ def test_a_damaged_archive_of_vader_is_named(sdist: Path, damage: str, monkeypat
     monkeypatch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)
     with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
         list(sources.read_vader(sdist))
-
-
-# --- files that change ----------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_hashed_once_by_a_process_and_again_when_it_has_changed(

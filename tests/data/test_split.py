@@ -20,7 +20,7 @@ from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, 
 from sentiment.data.vocabulary import gather_text, open_text, whole_training_part
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import write_table
+from tests.small_runs import write_tweets
 
 COPIES: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
@@ -91,12 +91,12 @@ class World:
     def write(self, folder: Path) -> None:
         for name, rows in (("main", self.main), ("second", self.second), ("extra", self.extra)):
             table = [(one.id, one.label, one.text, one.user) for one in rows]
-            write_table(folder / f"{name}.csv", table, WITH_AUTHORS)
+            write_tweets(folder / f"{name}.csv", table, WITH_AUTHORS)
         nameless = [(one.id, one.label, one.text) for one in self.nameless]
-        write_table(folder / "nameless.csv", nameless, WITH_AUTHORS[:3])
+        write_tweets(folder / "nameless.csv", nameless, WITH_AUTHORS[:3])
         date = "Mon Apr 06 22:19:45 PDT 2009"
         sentiment140 = [("4", one.id, date, "NO_QUERY", one.user, one.text) for one in self.unlabelled]
-        write_table(folder / "unlabelled.csv", sentiment140[1:], sentiment140[0])
+        write_tweets(folder / "unlabelled.csv", sentiment140[1:], sentiment140[0])
 
     def _tweets(self, prefix: str, numbers: Sequence[int], count: int) -> list[Tweet]:
         rng = self._rng
@@ -223,7 +223,6 @@ def _config(folder: Path, options: dict[str, Any]) -> DataConfig:
 
 
 def _rows(corpus: Corpus, *parts: str) -> list[tuple[str, int]]:
-    """Identifiers and labels of the rows in these parts, in their order."""
     table = pq.read_table(corpus.path / "tweets.parquet").to_pydict()
     return [row[:2] for row in zip(table["id"], table["label"], table["part"], strict=True) if row[2] in parts]
 

@@ -26,7 +26,8 @@ from sentiment.data.vocabulary import (
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results
-from tests.data.made_up import parts_of, prepare, tweets, write_table
+from tests.data.made_up import parts_of, prepare, tweets
+from tests.small_runs import write_tweets
 
 
 def test_types_of_the_training_part_come_most_frequent_first(table: Path, results: Results) -> None:
@@ -126,9 +127,6 @@ def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, error: 
         load_vectors(tmp_path / "v.txt", Vocabulary(["the", "rain", "snow"]), 3)
 
 
-# --- learned vectors ------------------------------------------------------------------------------------------------
-
-
 def _own_word(number: int) -> str:
     """A token that starts with `own`; tokens hold letters or digits, not both."""
     return "own" + "".join(chr(ord("a") + int(digit)) for digit in str(number))
@@ -136,9 +134,8 @@ def _own_word(number: int) -> str:
 
 @pytest.fixture
 def own_words(tmp_path: Path) -> Path:
-    """300 tweets, each with a word of its own."""
     rows = [(label, f"{text} {_own_word(n)}") for n, (label, text) in enumerate(tweets(300))]
-    return write_table(tmp_path / "tweets.csv", rows)
+    return write_tweets(tmp_path / "tweets.csv", rows)
 
 
 def _config(table: Path, **changes: Any) -> RunConfig:
@@ -162,7 +159,7 @@ def test_unlabelled_text_is_learned_from_unless_it_is_held_out(
     own_words: Path, results: Results, tmp_path: Path
 ) -> None:
     texts = [line.split(",", 1)[1] for line in own_words.read_text().splitlines()[1:]]
-    lines, table = tmp_path / "more.txt.gz", write_table(tmp_path / "more.csv", [("7", "a thirdnew tweet")], "ab")
+    lines, table = tmp_path / "more.txt.gz", write_tweets(tmp_path / "more.csv", [("7", "a thirdnew tweet")], "ab")
     lines.write_bytes(gzip.compress("\n".join([*texts, *texts, "a firstnew tweet", "a secondnew tweet"]).encode()))
     config = _with_text(own_words, lines, table, column="b")
     corpus = prepare_corpus(config.data, results)
@@ -182,11 +179,11 @@ def test_text_that_was_kept_from_training_for_its_author_is_not_learned_from_els
 ) -> None:
     header, columns = ("label", "text", "user"), {"user": "user"}
     rows = [(label, text, f"user{n}") for n, (label, text) in enumerate(tweets(300))]
-    main = write_table(tmp_path / "main.csv", rows, header)
+    main = write_tweets(tmp_path / "main.csv", rows, header)
     parts = parts_of(prepare(main, results, columns=columns))
     author = next(user for _, text, user in rows if parts[text] == "test")
     others = [("positive", "a withheldword of theirs", author), ("negative", "another usedword", "somebody")]
-    extra = {"path": str(write_table(tmp_path / "extra.csv", others, header)), "columns": columns}
+    extra = {"path": str(write_tweets(tmp_path / "extra.csv", others, header)), "columns": columns}
     (tmp_path / "more.txt").write_text("a withheldword of theirs\nand a furtherword\n")
     unlabelled = [{"path": str(tmp_path / "more.txt")}]
     config = _config(main, data__columns=columns, data__extra_train=[extra], vectors__unlabelled=unlabelled)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sentiment.encoders.elmo import ElmoEncoder
-from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, write_random_model
+from sentiment.encoders.elmo_files import SIZES, write_random_model
 from tests.encoders.tweets import LIBRARIES, SHARED_FIXTURES, Model, strong_model
 
 
@@ -40,5 +40,4 @@ def trained_tiny() -> Model:
 
 @pytest.fixture(scope="session")
 def elmo(tiny: Model) -> ElmoEncoder:
-    options = read_options(tiny.options)
-    return ElmoEncoder(options, read_weights(tiny.weights, options))
+    return tiny.elmo()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sentiment.encoders.allennlp import allennlp_elmo, batch_to_ids
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
-from sentiment.encoders.elmo_files import character_ids, read_options, read_weights
+from sentiment.encoders.elmo_files import character_ids
 from tests.encoders.tweets import Layers, Model, Tweets, batches, needs_allennlp, of_tweet, random_tweets, running_on
 
 
@@ -90,16 +90,6 @@ def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str,
         assert 0 < (found[layer] - vectors).abs().max() < near
 
 
-@pytest.mark.parametrize("change", [{"cell_clip": None}, {"proj_clip": None}, {"cell_clip": 0.05}], ids=str)
-def test_clips_are_part_of_the_model(saturating: Model, change: dict[str, float | None]) -> None:
-    options = read_options(saturating.options)
-    weights = read_weights(saturating.weights, options)
-    other = options.model_copy(update={"lstm": options.lstm.model_copy(update=change)})
-    tweets = random_tweets(20, longest=20)
-    outputs = [ElmoEncoder(one, weights).encode(tweets, ["first"])["first"] for one in (options, other)]
-    assert not torch.allclose(*outputs, atol=1e-2)
-
-
 def test_a_packed_batch_has_each_row_once() -> None:
     _, numbers, lengths = number_tweets([["a"], ["b", "c", "a"], [], ["c", "b"]])
     batch = pack(numbers, lengths, np.array([3, 1, 2]), 10)
@@ -137,22 +127,6 @@ def of_bytes(*begin: int) -> list[int]:
 )
 def test_a_token_becomes_its_bytes_between_marks(token: str, ids: list[int]) -> None:
     assert character_ids([token]).tolist() == [ids]
-
-
-def test_tokens_do_not_mix() -> None:
-    tokens = ["ab", "", "c" * 60, "<S>", "d"]
-    assert character_ids(tokens).tolist() == [character_ids([token])[0].tolist() for token in tokens]
-    assert character_ids([]).shape == (0, 50)
-
-
-def test_a_batch_is_padded_with_zeros() -> None:
-    ids = batch_to_ids([["a"], [], ["b", "c"]])
-    assert ids.dtype == torch.int64
-    assert ids.shape == (3, 2, 50)
-    assert (ids > 0).any(2).tolist() == [[True, False], [False, False], [True, True]]
-    np.testing.assert_array_equal(ids[2], character_ids(["b", "c"]))
-    assert batch_to_ids([]).shape == (0, 0, 50)
-    assert batch_to_ids([[]]).shape == (1, 0, 50)
 
 
 @needs_allennlp

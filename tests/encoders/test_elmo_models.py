@@ -50,13 +50,6 @@ def test_a_model_is_fetched_once_and_its_checksums_are_recorded(mirror: Path, mo
     assert fetch_elmo("small", models / "other", servers=[tmp_path.as_uri()]).fingerprint == files.fingerprint
 
 
-def test_mirrors_are_tried_before_the_publishers_and_all_are_named(models: Path, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"(?s)options\.json could not be fetched.*put the file at") as refused:
-        _fetch(tmp_path / "gone", models)
-    places = [(tmp_path / "gone").as_uri(), NOWHERE[0]]
-    assert sorted(places, key=str(refused.value).index) == places
-
-
 def test_what_does_not_fit_its_options_is_told_with_what_to_do(mirror: Path, models: Path) -> None:
     (mirror / WEIGHTS).write_bytes(b"<html>" * 100)
     with pytest.raises(EncoderError, match=r"no HDF5 file .*delete it and fetch it again"):

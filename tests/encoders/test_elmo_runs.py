@@ -13,7 +13,6 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
 from sentiment.encoders.models import find_elmo
 from sentiment.errors import EncoderError
-from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
@@ -98,19 +97,13 @@ def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: Mak
     mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
     mixed.complete()
     single.complete()
-    result, other, record = mixed.run_dir.read(Result), single.run_dir.read(Result), mixed.run_dir.read(RunRecord)
-    assert result is not None
-    assert other is not None
-    assert record is not None
-    assert result.mixture is not None
-    assert len(result.mixture) == 3
+    result, encoder = mixed.result, mixed.record.encoder
+    assert result.mixture
     assert sum(result.mixture) == pytest.approx(1)
     assert result.mixture != pytest.approx([1 / 3] * 3, abs=1e-4)
-    assert other.mixture is None
-    assert result.encoder is not None
-    assert result.encoder == record.encoder
-    assert result.encoder.random
-    assert result.encoder.model == "tiny"
+    assert single.result.mixture is None
+    assert encoder
+    assert (result.encoder, encoder.model, encoder.random) == (encoder, "tiny", True)
     assert any("has random weights" in line for line in mixed.said)
 
 

@@ -8,20 +8,17 @@ from typing import Any
 import h5py
 import pytest
 import torch
-from hypothesis import given, settings
 
 import sentiment.encoders.allennlp
 from sentiment.encoders.allennlp import Elmo, ReferenceElmo, allennlp_elmo, batch_to_ids
-from sentiment.encoders.elmo import ElmoEncoder, ScalarMix
+from sentiment.encoders.elmo import ScalarMix
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import (
     SHARED_FIXTURES,
     Model,
     Tweets,
-    batches,
     largest_difference,
     needs_allennlp,
-    of_tweet,
     random_tweets,
     running_on,
     strong_model,
@@ -93,11 +90,6 @@ def layers() -> list[torch.Tensor]:
     return [torch.randn(4, 7, 6, generator=generator) * (number + 1) + number for number in range(3)]
 
 
-def test_a_mixture_is_the_mean_at_first_in_full_precision() -> None:
-    halves = [layer.half() for layer in layers()]
-    torch.testing.assert_close(ScalarMix(3)(halves), torch.stack([layer.float() for layer in halves]).mean(0))
-
-
 @needs_allennlp
 def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
     weights = [0.5, -1.0, 2.0]
@@ -117,11 +109,6 @@ def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
 def _difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
     wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets, batch_tweets=19)
     return largest_difference(model.elmo().encode(tweets, batch_tweets=batch_tweets), wanted)
-
-
-@pytest.fixture(scope="module")
-def reference(tiny: Model) -> ReferenceElmo:
-    return ReferenceElmo(tiny.options, tiny.weights, state="zero")
 
 
 @needs_allennlp
@@ -148,13 +135,6 @@ def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
 
 
 @needs_allennlp
-@pytest.mark.shared_data
-@pytest.mark.usefixtures("library")
-def test_trained_weights_agree(trained_tiny: Model) -> None:
-    assert _difference(trained_tiny, random_tweets(60)) <= 1e-5
-
-
-@needs_allennlp
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "tweets"), [("small", 20), pytest.param("original", 4, marks=pytest.mark.more)])
 @pytest.mark.usefixtures("library")
@@ -164,15 +144,6 @@ def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
         assert _difference(model, random_tweets(tweets, longest=tweets), batch_tweets=3) <= 1e-4
     finally:
         model.weights.unlink()  # large
-
-
-@needs_allennlp
-@given(batches)
-@settings(deadline=None, max_examples=40)
-def test_any_batch_agrees(elmo: ElmoEncoder, reference: ReferenceElmo, batch: Tweets) -> None:
-    wanted, found = reference.encode(batch), elmo.encode(batch)
-    for layer, vectors in wanted.items():
-        torch.testing.assert_close(found[layer], vectors, atol=1e-5, rtol=0)
 
 
 LISTS = 3
@@ -185,7 +156,6 @@ def sentences(trained_tiny: Model) -> list[list[list[str]]]:
 
 
 def of_bilm(number: int, sentence: int) -> torch.Tensor:
-    """(tokens, 32): the top layer."""
     with h5py.File(SHARED_FIXTURES / f"lm_embeddings_{number}.hdf5", "r") as file:
         forward, backward = torch.from_numpy(file[str(sentence)][...])
     return torch.cat([forward, backward], dim=1)
@@ -198,22 +168,3 @@ def test_all_sentences_agree_where_the_state_runs_on(
 ) -> None:
     for sentence, found in enumerate(running_on(trained_tiny, sentences[number])):
         torch.testing.assert_close(found, of_bilm(number, sentence), atol=1e-5, rtol=0)
-
-
-@pytest.mark.shared_data
-def test_from_zeros_only_the_first_sentences_agree(trained_tiny: Model, sentences: list[list[list[str]]]) -> None:
-    elmo = trained_tiny.elmo("zero")
-    for number in range(LISTS):
-        found = elmo.encode(sentences[number], ["top"])
-        first, second = (of_tweet(found, sentences[number], one)["top"] for one in range(2))
-        torch.testing.assert_close(first, of_bilm(number, 0), atol=1e-5, rtol=0)
-        assert (second - of_bilm(number, 1)).abs().max() > 0.1
-
-
-@pytest.mark.shared_data
-def test_token_vectors_agree(trained_tiny: Model) -> None:
-    words = (SHARED_FIXTURES / "vocab_test.txt").read_text(encoding="utf-8").splitlines()
-    with h5py.File(SHARED_FIXTURES / "elmo_token_embeddings.hdf5", "r") as file:
-        wanted = torch.from_numpy(file["embedding"][...])
-    assert len(words) == len(wanted) == 458
-    torch.testing.assert_close(trained_tiny.elmo().type_vectors(words), wanted, atol=1e-5, rtol=0)

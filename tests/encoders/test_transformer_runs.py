@@ -7,15 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 
 pytest.importorskip("transformers", reason="the extra hub is not installed")
 
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
-from sentiment.data.corpus import prepare_corpus
-from sentiment.encoders.cache import CachedVectors, Place, VectorCache, build_encoder
-from sentiment.encoders.models import find_model
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import model_card, open_model, stored_run, write_archive
 from sentiment.model import SentimentClassifier
@@ -82,25 +78,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert cut.complete() == expected
 
 
-def test_each_row_of_a_cache_is_its_tweets(tweets_file: Path, model: Path, results: Results) -> None:
-    run = _run(tweets_file, model, results, **TWEET)
-    files, config = find_model(run.config, results), run.config.encoder
-    assert files is not None
-    assert config is not None
-    corpus = prepare_corpus(run.config.data, results)
-    cache = VectorCache(corpus, config, files, results)
-    cache.fill(["tweet", "pieces"], torch.device("cpu"))
-    rows = torch.randperm(len(corpus.labels))[:40].numpy()
-    tweets, longest = [corpus.tokens(row) for row in rows], int(corpus.lengths()[rows].max())
-    wanted = build_encoder(config, files, torch.device("cpu")).encode(tweets, ["tweet", "pieces"])
-    places: list[Place] = ["GPU memory", "disk"]
-    for place in places:
-        found = CachedVectors(cache, ["tweet", "pieces"], torch.device("cpu"), place).gather(rows, longest)
-        torch.testing.assert_close(found["tweet"], wanted["tweet"][:, None], atol=5e-3, rtol=1e-2)
-        flat = torch.cat([one[: len(tweet)] for one, tweet in zip(found["pieces"], tweets, strict=True)])
-        torch.testing.assert_close(flat, wanted["pieces"], atol=5e-3, rtol=1e-2)
-
-
 def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
     tweets_file: Path, model: Path, results: Results
 ) -> None:
@@ -109,23 +86,6 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
     assert model_name(tweet) == "bert (tweet), linear layer"
     assert model_name(tokens) == "bert (tokens), BiLSTM 6, mean and maximum"
     assert missing_for([tweet, tokens], results) == []
-
-
-def test_sentences_of_the_check_list_take_no_memory_of_the_gpu(
-    tweets_file: Path, model: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`cpu:0` stands in for a GPU."""
-    run = _run(tweets_file, model, results, "elsewhere", **TWEET)
-    used: list[object] = []
-
-    def spy(config: object, model: object, device: torch.device) -> object:
-        used.append(device)
-        return build_encoder(config, model, device)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("sentiment.training.trainer.choose_device", lambda _: torch.device("cpu:0"))
-    monkeypatch.setattr("sentiment.models.classifier.build_encoder", spy)
-    run.complete()
-    assert used == [torch.device("cpu")]
 
 
 def test_another_model_in_the_same_folder_is_noticed(

@@ -28,12 +28,10 @@ EVERY_MODEL = [*RECURRENT, *FEED_FORWARD]
 
 
 def name(changes: dict[str, Any]) -> str:
-    """Of a model, for the names of tests."""
     return "-".join(str(value) for value in changes.values())
 
 
 def config(changes: dict[str, Any]) -> RunConfig:
-    """A small model."""
     return resolve({"embedding": {"size": 6}, "model": {"hidden_size": 5}}, changes, "a test")
 
 
@@ -48,7 +46,6 @@ def model(changes: dict[str, Any]) -> Classifier:
 
 
 def store(lengths: tuple[int, ...] = LENGTHS, device: str = "cpu") -> TokenStore:
-    """Random tweets of these lengths."""
     rng = np.random.default_rng(0)
     offsets = np.cumsum([0, *lengths]).astype(np.int64)
     token_ids = rng.integers(2, VOCABULARY, offsets[-1])

@@ -124,17 +124,6 @@ def test_vectors_to_start_from_are_taken_and_stay_if_not_trainable() -> None:
     assert not embedding.table.weight.requires_grad
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-@pytest.mark.parametrize("changes", EVERY_MODEL, ids=name)
-def test_gpu_gives_the_same_logits_as_the_cpu(changes: dict[str, Any]) -> None:
-    classifier: Classifier = model(changes).eval()
-    rows = np.arange(len(store()))
-    expected = classifier(store().in_order_of_length(rows)[0]).logits
-    on_gpu = classifier.to("cuda")(store(device="cuda").in_order_of_length(rows)[0]).logits
-    torch.testing.assert_close(on_gpu.cpu(), expected, atol=1e-4, rtol=1e-4)
-
-
 SIZE = 6
 TWEETS = (4, 2, 3)
 

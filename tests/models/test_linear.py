@@ -1,8 +1,5 @@
 """The linear baseline, of which there is one for each corpus."""
 
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,18 +20,6 @@ from sentiment.models import baseline as fitting
 from sentiment.models.baseline import Keys, LinearModel, NGramCounter, corpus_baselines, tfidf
 from sentiment.runs.run_dir import Results
 
-FIT = """
-    import sys
-    from pathlib import Path
-    from sentiment.data.corpus import open_corpus
-    from sentiment.models.baseline import corpus_baselines
-
-    said = []
-    corpus = open_corpus(Path(sys.argv[1]))
-    baselines = corpus_baselines(corpus, corpus.rows("test"), lambda what, done, total: said.append(what))
-    print(baselines.linear.tobytes().hex(), "fitting the linear baseline" in said)
-"""
-
 
 def _fitted(corpus: Corpus) -> LinearModel:
     return fitting.fit_linear_model(corpus, silent)[0]
@@ -47,17 +32,6 @@ def _prepare(tweets_file: Path, folder: Path) -> Corpus:
 @pytest.fixture(scope="module")
 def corpus(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return _prepare(tweets_file, tmp_path_factory.mktemp("results"))
-
-
-@pytest.mark.slow
-def test_of_several_processes_one_fits_and_all_have_the_same_baseline(tweets_file: Path, tmp_path: Path) -> None:
-    corpus = _prepare(tweets_file, tmp_path)
-    command = [sys.executable, "-c", textwrap.dedent(FIT), str(corpus.path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    baselines, fits = zip(*(process.communicate(timeout=60)[0].split() for process in processes), strict=True)
-    assert baselines[0] == baselines[1]
-    assert len(baselines[0]) == 8 * len(corpus.labels)
-    assert sorted(fits) == ["False", "True"]
 
 
 def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets_file: Path, tmp_path: Path) -> None:
@@ -80,7 +54,6 @@ def _with_pairs(tweet: list[str]) -> list[str]:
 
 
 def _counted(tweets: list[list[str]]) -> tuple[Any, Keys]:
-    """Counts of all n-grams, and their hashes."""
     rows = TokenRows.of_tweets(tweets)
     counter = NGramCounter(rows.types)
     keys = counter.frequent(rows, 1, 1 << 20)

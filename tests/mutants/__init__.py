@@ -12,8 +12,6 @@ from ruamel.yaml import YAML
 
 @dataclass(frozen=True)
 class Mutant:
-    """One bug."""
-
     area: str
     bug: str
     file: str
@@ -38,7 +36,6 @@ class Mutant:
 
 
 def read_mutants() -> list[Mutant]:
-    """All mutants, in the order of their file."""
     path = Path(__file__).with_name("mutants.yaml")
     return [
         Mutant(area, bug, file, before, after, tuple(tests.split()))

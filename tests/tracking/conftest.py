@@ -23,7 +23,6 @@ MakeReplayed = Callable[..., ReplayedRun]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The user's home directory, in which wandb should write nothing."""
     (tmp_path / "home").mkdir()
     return tmp_path / "home"
 

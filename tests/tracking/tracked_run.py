@@ -23,8 +23,6 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass
 class TrackedRun(Experiment):
-    """A run in a grid, in a results folder of its own."""
-
     @property
     def told(self) -> list[str]:
         return [line for line in self.said if line.startswith("W&B: ")]

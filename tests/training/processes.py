@@ -15,40 +15,32 @@ from tests.processes import Forked, run_python, start_python
 
 @dataclass(frozen=True)
 class RunFile:
-    """A run's YAML file, and a place where its corpus is prepared."""
-
     path: Path
     run_id: str
     prepared: Results
 
     def share_corpus_with(self, results: Path) -> None:
-        """Let a new results folder begin with the prepared corpus."""
         shutil.copytree(self.prepared.root / "data", results / "data")
 
     def run_dir(self, results: Path) -> RunDir:
-        """Of this run in a results folder."""
         return Results(results).run_dir(self.run_id)
 
 
 def train_command(config: Path, results: Path) -> list[str]:
-    """As a user would type it."""
     return [sys.executable, "-m", "sentiment", "train", str(config), "--results", str(results)]
 
 
 def start(config: Path, results: Path) -> Forked:
-    """Start training; what it prints can be read from its `stdout`."""
     return start_python(*train_command(config, results)[1:])
 
 
 def digest(run_dir: RunDir) -> str:
-    """What the command of this name prints."""
     done = run_python("-m", "sentiment", "show", run_dir.path)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> bool:
-    """Whether it came true while the process lived."""
     deadline = time.monotonic() + limit()
     while process.poll() is None:
         if condition():
@@ -62,7 +54,6 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") 
 
 
 def count_rows(run_dir: RunDir) -> int:
-    """Rows of the metric log at this moment."""
     try:
         return run_dir.metrics_file.read_bytes().count(b"\n")
     except FileNotFoundError:

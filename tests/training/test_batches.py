@@ -1,7 +1,6 @@
 """Batches: every row once, the same plan for the same epoch, nearly no padding, bounded memory."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,11 +78,3 @@ def test_many_rows_need_nearly_no_padding_and_come_in_no_order_of_length() -> No
     assert padding / lengths.sum() < 0.02
     means = [batch.lengths.float().mean().item() for batch in batches]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
-
-
-@pytest.mark.parametrize("tweets", [[[]], [[], []], [[], [3, 4], []], [[3], []]], ids=str)
-def test_empty_tweet_is_one_unknown_token(tweets: Tweets) -> None:
-    store = _store(tweets)
-    assert store.lengths.tolist() == [max(len(tweet), 1) for tweet in tweets]
-    for row, tweet in enumerate(tweets):
-        assert store.in_order_of_length(np.array([row]))[0].token_ids.tolist() == [tweet or [UNKNOWN]]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sentiment.errors import CheckpointError, RunDirError
+from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
 from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
@@ -89,9 +89,6 @@ def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000100.ckpt", "step-0000000101.ckpt"]
 
 
-# --- in a run ---------------------------------------------------------------------------------------------------------
-
-
 def _stopped(run: Experiment, question: int = 20) -> list[Path]:
     """Train until then; the checkpoints that are there, newest last."""
     assert run.attempt(StopWhen(lambda asked: asked == question)) is not None
@@ -158,22 +155,3 @@ def test_outcome_that_was_half_written_is_written_again(experiment: MakeExperime
 
 
 # --- what a power cut leaves of small files -------------------------------------------------------------------------
-
-
-def _tear(run: Experiment, name: str) -> None:
-    """The last row is torn, and what was to follow it is NUL."""
-    path = run.run_dir.path / name
-    path.write_bytes((path.read_bytes() if path.exists() else b"")[:-30] + b"\0" * 40 + b"\n")
-
-
-@pytest.mark.slow
-def test_torn_files_are_written_anew_and_a_torn_record_is_named(experiment: MakeExperiment) -> None:
-    expected = experiment().complete()
-    run = experiment()
-    _stopped(run, question=30)
-    for name in ("metrics.jsonl", "failure.json", "lock", "run.json"):
-        _tear(run, name)
-    with pytest.raises(RunDirError, match=r"run\.json: is not a valid record.*delete it"):
-        run.attempt()
-    run.run_dir.record_file.unlink()
-    assert run.complete() == expected

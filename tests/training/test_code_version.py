@@ -141,7 +141,6 @@ def test_module_is_imported_from_the_copy_or_refused_whatever_pythonpath_and_the
 
 
 def _told(run: Experiment, choice: str) -> Experiment:
-    """The run, with what to do with other code."""
     runtime = run.config.runtime.model_copy(update={"other_code": choice})
     run.config = run.config.model_copy(update={"runtime": runtime})
     return run

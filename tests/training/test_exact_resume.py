@@ -66,14 +66,3 @@ def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment:
     assert [attempt.last_step for attempt in record.attempts] == [7, 7, result.steps]
     assert record.attempts[0].detail == "SIGTERM"
     assert "goes on after step 7 in epoch 1" in run.said
-
-
-def test_completed_run_says_so_and_trains_nothing(experiment: MakeExperiment) -> None:
-    run = experiment()
-    digest = run.complete()
-    before = {path: path.stat().st_mtime_ns for path in run.run_dir.path.rglob("*") if path != run.run_dir.lock_file}
-    run.said.clear()
-    assert run.complete() == digest
-    after = {path: path.stat().st_mtime_ns for path in run.run_dir.path.rglob("*") if path != run.run_dir.lock_file}
-    assert {p: t for p, t in after.items() if p.is_file()} == {p: t for p, t in before.items() if p.is_file()}
-    assert any("completed" in line for line in run.said)

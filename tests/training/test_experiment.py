@@ -82,16 +82,6 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     assert record.attempts[-1].reason == "failed"
 
 
-def test_baseline_of_a_handful_of_tweets_takes_words_that_occur_once(tmp_path: Path) -> None:
-    lines = [(number % 2, f"one{number} two{number} three{number}") for number in range(60)]
-    tweets = write_tweets(tmp_path / "tweets.csv", lines)
-    changes = {"training__epochs": 1, "data__validation_fraction": 0.3, "data__test_fraction": 0.3}
-    run = Experiment(small_config(tweets, **changes), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
-    run.complete()
-    result = run.result
-    assert result.baseline_settings["min_df"] == 1
-
-
 @pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
 def test_model_that_no_memory_holds_is_refused_with_its_bytes(
     experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch
@@ -231,19 +221,3 @@ def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
         assert len(vocabulary.types) == 20
     else:
         assert (vocabulary.encode(["wordfromelsewhere"])[0] != UNKNOWN) == known
-
-
-def test_a_completed_run_is_refused_where_unlabelled_text_has_changed_and_needs_no_vectors_otherwise(
-    experiment: MakeExperiment, more: Path
-) -> None:
-    run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}])
-    run.complete()
-    file = pretrained_file(run.config, run.results)
-    assert file is not None
-    for one in file.parent.iterdir():
-        one.unlink()
-    run.complete()
-    assert run.said[-1] == "is completed already; nothing to train"
-    more.write_text("quite another tweet\n" * 9)
-    with pytest.raises(RunDirError, match="was completed with other vectors than word2vec now holds"):
-        run.complete()

@@ -16,6 +16,7 @@ import pytest
 from sentiment.files import files_in
 from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import RunDir
+from tests.small_runs import stored
 from tests.training.processes import RunFile, count_rows, digest, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,6 @@ def writing_outcome(run_dir: RunDir, pid: int, rng: random.Random) -> Callable[[
 
 
 def _written_by(run_dir: RunDir, pid: int) -> set[str]:
-    """Names of the files that a process is writing."""
     return {path.name for path, _ in files_in(run_dir.path) if path.name.endswith(f".{pid}.tmp")}
 
 
@@ -95,12 +95,10 @@ def _end(run_file: RunFile, results: Path, code: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def uninterrupted(run_file: RunFile, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Digest of a run that nothing happened to."""
     results = tmp_path_factory.mktemp("uninterrupted")
     run_file.share_corpus_with(results)
     _end(run_file, results)
-    result = run_file.run_dir(results).read(Result)
-    assert result is not None
+    result = stored(run_file.run_dir(results), Result)
     assert result.steps >= 150
     return digest(run_file.run_dir(results))
 
@@ -137,8 +135,7 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice_in_a_row(
         assert "the same command goes on" in output
     assert "goes on after step" in _end(run_file, tmp_path)
     assert digest(run_dir) == uninterrupted
-    record = run_dir.read(RunRecord)
-    assert record is not None
+    record = stored(run_dir, RunRecord)
     assert [attempt.reason for attempt in record.attempts] == ["signal", "signal", "completed"]
     assert record.attempts[1].last_step == record.attempts[2].first_step
 

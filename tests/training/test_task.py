@@ -81,14 +81,6 @@ def test_paired_differences_are_corrected_for_their_number() -> None:
     assert (among[1].low, among[1].high, among[1].p) == (0.0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_alone_can_be_measured(label: int) -> None:
-    metrics = measure(np.full(5, label), np.full(5, float(label)))
-    assert metrics.accuracy == 1
-    assert metrics.loss == pytest.approx(0, abs=1e-9)
-    assert (metrics.precision, metrics.recall, metrics.f1) == (label, label, label)
-
-
 def test_overfit_is_a_gap_larger_than_allowed() -> None:
     assert not judge_overfit(0.75, 0.5, 0.25).overfits
     verdict = judge_overfit(0.90, 0.80, 0.05)
