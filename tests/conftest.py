@@ -1,8 +1,5 @@
 """What all tests share: invented tweets, a small run on them, no network, and the option `--no-skips`."""
 
-import fcntl
-import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -32,7 +29,6 @@ settings.load_profile("suite")
 # Where a shell started the tests in the background, Ctrl+C would be ignored by every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-MadeOnce = Callable[[str, Callable[[Path], None]], Path]
 MakeExperiment = Callable[..., Experiment]
 
 
@@ -65,30 +61,11 @@ def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
-    """Lets one of the processes that run tests make a folder; each gets a copy."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-    def make_once(name: str, make: Callable[[Path], None]) -> Path:
-        folder = shared / f"once-{name}"
-        with open(folder.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                made = folder.with_suffix(".making")
-                make(made)
-                made.rename(folder)
-        return Path(shutil.copytree(folder, tmp_path_factory.mktemp(name), dirs_exist_ok=True))
-
-    return make_once
-
-
-@pytest.fixture(scope="session")
-def shared_results(tweets_file: Path, made_once: MadeOnce) -> Results:
+def shared_results(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Where the corpus and its baselines are prepared once for all tests in this process."""
-    return Results(
-        made_once("results", lambda folder: prepare_data(small_config(tweets_file), Results(folder), silent))
-    )
+    results = Results(tmp_path_factory.mktemp("results"))
+    prepare_data(small_config(tweets_file), results, silent)
+    return results
 
 
 @pytest.fixture
