@@ -102,11 +102,11 @@ def test_own_labels_beside_predictions_are_not_taken_for_them(
 ) -> None:
     rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
-    invoke("add", "all one", write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction")), "--of", run.path)
+    table = write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction"))
+    invoke("add", "all one", table, "--of", run.path)
     assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
-    done = invoke(
-        "add", "own", write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label")), "--of", run.path
-    )
+    table = write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label"))
+    done = invoke("add", "own", table, "--of", run.path)
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
 
