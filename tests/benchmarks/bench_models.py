@@ -100,7 +100,7 @@ def nets(options: argparse.Namespace, source: str) -> Runs:
 def world(options: argparse.Namespace, source: str) -> Runs:
     """The networks of `rnn` and `sentiment140` on `vader`, Sentiment140 and both, each tested on the others' tweets."""
     large = {"data.source": source, "data.train_rows": options.rows}
-    weight = max(1.0, round(SHARE * (options.rows or 92_500) / 3_372))
+    weight = round(SHARE * 92_500 / 3_372)  # with --rows as well, which thins both alike
     both = large | {"data.extra_train": [{"path": "vader", "weight": weight}]}
     foreign = tests_of(options, "manual", "airline")
     trained = {
@@ -187,9 +187,11 @@ def show(runs: Runs, results: Results) -> None:
             for model, flags in right.items():
                 told = ", ".join(difference(flags, right[other]) for other in ("lexicon", "baseline"))
                 print(f"{name:45} {part:12} {model:13} {100 * flags.mean():.1f}      {told}, n = {len(flags):,}")
-        result = results.run_dir(configs[0].run_id, "bench").read(Result)
-        for model, scores in (result.check_list if result else {}).items():
-            share = sum(score.right for score in scores.values()) / sum(score.of for score in scores.values())
+        read = [results.run_dir(config.run_id, "bench").read(Result) for config in configs]
+        lists = [result.check_list for result in read if result]
+        for model in lists[0]:
+            scores = [score for one in lists for score in one[model].values()]
+            share = sum(score.right for score in scores) / sum(score.of for score in scores)
             print(f"{name:45} {'check list':12} {model:13} {100 * share:.1f}", flush=True)
 
 
