@@ -64,7 +64,8 @@ class Layout:
 
     def _run(self, parameters: dict[str, Any]) -> CompletedRun:
         config = resolve(BASE, parameters, "a test")
-        result: Any = SimpleNamespace(encoder=None, lexicon={}, seconds_trained=1.0, epochs=1, recommended="network")
+        result: Any = SimpleNamespace(encoder=None, only_label=None, seconds_trained=1.0, epochs=1)
+        result.recommended = "network"
         record: Any = SimpleNamespace(encoder=None, attempts=[], data_fingerprint="corpus")
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 

@@ -3,6 +3,7 @@ apart are never called better."""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from report.compare.datasets import spread_between
 from report.compare.findings import Findings
 from report.render.blocks import Fold, Table
 from report.render.charts import Figure
@@ -199,6 +201,17 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
     page = study.report(study.results.report)
     assert "Best on validation tweets: 8 hidden units;" in page
     assert "16 hidden units \\[calls every tweet positive\\]" in page
+
+
+def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_differ() -> None:
+    def runs(only_label: int | None, *accuracies: float) -> Any:
+        metrics = [{"test": SimpleNamespace(accuracy=one)} for one in accuracies]
+        results = [SimpleNamespace(metrics=m, baseline=m, combination=m, only_label=only_label) for m in metrics]
+        return [SimpleNamespace(result=one) for one in results]
+
+    learned, blind = runs(None, 0.8, 0.9), runs(1, 0.5, 0.5)
+    assert spread_between([learned, blind]) == spread_of([[0.8, 0.9]])
+    assert spread_between([blind]) == spread_of([[0.5, 0.5]])
 
 
 def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> None:
