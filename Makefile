@@ -75,7 +75,7 @@ report: .venv/installed ## say what came out, all or GRID: RESULTS/report
 doctor: .venv/installed ## say what is here: Slurm, processors, disk
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
-test: .venv/installed-dev ## run all tests of what the product does
+test: .venv/installed-dev ## run the tests: some minutes
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
 test-fast: .venv/installed-dev ## run the tests that take moments

@@ -54,10 +54,9 @@ def submit(
 ) -> None:
     """Submit the runs of a grid that are neither completed nor queued.
 
-    It ends as soon as Slurm has accepted them. They compute with a copy of the code of now; one that other code has
-    begun goes on with that, unless --new-code. With --local it ends when all runs have ended and the report is built:
-    with 0 if all are completed, 1 if any failed, and 3 if it was stopped. Everything is saved then, and the same
-    command goes on.
+    Ends as soon as Slurm has accepted them. Runs use a copy of the code as it is now; a run that other code began goes
+    on with that, unless --new-code. With --local it ends when all runs have ended and the report is written: with 0 if
+    all are completed, 1 if any failed, and 3 if it was stopped: all is saved, and the same command goes on.
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
@@ -76,21 +75,21 @@ def submit(
 
 @app.command()
 def status(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[GRID]...", help="All grids if none is named.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="GRID", help="By default all grids.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or are held.")] = False,
     all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="What one run (RUN, GRID/RUN) or another job (GRID/data ...) has printed.")
+        bool, typer.Option("--log", help="What a run (RUN_ID) or another job (GRID/data ...) has printed.")
     ] = False,
     watch: Watch = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Show the state of all runs; those outside of grids are `single`.
+    """Show the state of runs, or what one has printed.
 
-    Ends with 0 when all are completed or pruned; with 3 while any runs, waits or is UNKNOWN; else with 1 if any failed,
-    is held or was cancelled; and with 3 if all others are still to be submitted. With --log --watch it goes on until
-    the run has ended: with 0 if it is completed, else with 1.
+    Runs outside of grids are the grid `single`. Ends with 0 when all are completed or pruned; with 3 while any runs,
+    waits or is UNKNOWN; else with 1 if any failed, is held or was cancelled; and with 3 if all others are still to be
+    submitted. With --log --watch it ends with the run: with 0 if that is completed, else with 1.
     """
     from jobs.policy import may_go_on
     from jobs.status import read_status, show
@@ -134,7 +133,7 @@ def rerun(
         typer.Option(
             "--only",
             metavar="CAUSE,...",
-            help="Of timeout, lost, oom, failed, held, cancelled, pruned; all but the last two by default.",
+            help="timeout, lost, oom, failed, held, cancelled or pruned; by default all but the last two.",
         ),
     ] = None,
     local: Local = False,
@@ -145,9 +144,8 @@ def rerun(
 ) -> None:
     """Submit again what ended without a result, from its checkpoints.
 
-    Without --only all but cancelled or pruned ones. They compute with the code that they were submitted with;
-    --new-code takes that of now, as after mending a bug. Runs that Slurm holds are in its queue already: they are
-    released instead.
+    Runs use the code that they were submitted with, unless --new-code, as after mending a bug. Those that Slurm holds
+    are released.
     """
     from jobs.policy import CAUSES
     from jobs.session import LaunchOptions, rerun_grid
@@ -178,7 +176,7 @@ def rerun(
 def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """Cancel grids or single runs: they save and end.
 
-    They go on only when they are submitted again.
+    They go on when they are submitted again.
     """
     from jobs.session import cancel_grid
     from jobs.status import cancel_single, find_targets, single_runs
@@ -204,8 +202,8 @@ def sync(
 ) -> None:
     """Upload what is new to Weights & Biases.
 
-    From where there is a network; without names, all runs tracked by it. Ends with 0 when all is there, and with 1 if
-    anything failed. It can be repeated at any time.
+    By default of all tracked runs. Ends with 0 when all is there, and with 1 if anything failed; it can be
+    repeated at any time.
     """
     from jobs.sync import find_runs, upload_runs
     from sentiment.runs.run_dir import Results
@@ -229,7 +227,7 @@ def sync(
 def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
     """Say what is here for grids: Slurm's settings, processors, disk.
 
-    Ends with 1 if something prevents any grid from running, such as a partition that does not exist.
+    Ends with 1 if something, such as a partition that does not exist, prevents any grid from running.
     """
     from jobs.doctor import examine, render
     from sentiment.runs.run_dir import Results

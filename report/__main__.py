@@ -15,11 +15,11 @@ _MOST_PROBLEMS = 10
 def report(
     grids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GRID]...", help="Only these (`single`: runs outside of grids); else all."),
+        typer.Argument(metavar="GRID", help="By default all; `single`: runs outside of grids."),
     ] = None,
     out: Out = None,
-    title: Annotated[str | None, typer.Option("--title", help="What stands at the top of the page.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Write it again and again while runs are at work.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write it again while runs are at work.")] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Write the report on all runs, completed or not.

@@ -43,16 +43,14 @@ STDIN = "-"
 _MOST_BYTES = 1_000_000  # of a note
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
-preparing = typer.Typer(
-    no_args_is_help=True, help="Prepare what a run reads: word vectors, encoders and their vectors."
-)
+preparing = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def train(
     config: ConfigFile,
     changes: Annotated[
-        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="As --set; also --FIELD=VALUE.")
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="As --set; also --FIELD=VALUE.")
     ] = None,
     data: Data = None,
     text_column: TextColumn = None,
@@ -64,9 +62,8 @@ def train(
 ) -> None:
     """Train a run, or resume it where it stopped; print its scores.
 
-    Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it. Everything is saved
-    then, and the same command resumes the run. If the process was suspended, and another one has taken the run over
-    meanwhile, it writes nothing more and ends with 0.
+    Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it: all is saved, and the
+    same command resumes it. A process that was suspended while another took the run over ends with 0.
     """
     for change in (str(config), *(changes or [])):
         if change.startswith("-") and (change == str(config) or not (change.startswith("--") and "=" in change)):
@@ -100,7 +97,7 @@ def train(
 def evaluate(
     run: RunDirectory,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A labelled table instead; what of it the run knows is left out.")
+        Path | None, typer.Option("--data", help="A labelled table; what the run has seen of it is left out.")
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -114,7 +111,7 @@ def evaluate(
 ) -> None:
     """Print the scores of a trained model beside its baselines.
 
-    They are those of its own test tweets, or of any labelled table (--data). --out is a JSON file of all metrics.
+    On its own test tweets, or on any labelled table (--data). --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.runs.records import THRESHOLD
@@ -140,24 +137,23 @@ def evaluate(
 
 @app.command()
 def add(
-    of: Annotated[Path, typer.Option("--of", metavar="RUN", help="The directory of a run on these tweets.")],
-    name: Annotated[str | None, typer.Argument(help="What it is to be called, such as a language model.")] = None,
-    file: Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet: ids or texts, and answers.")] = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", help="The table to write, for others to label.")] = None,
+    of: Annotated[Path, typer.Option("--of", metavar="RUN_DIR", help="The directory of a run on these tweets.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call the predictor.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A table: ids or texts, and answers.")] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Write the run's tweets here, to be labelled.")] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
     negative: NegativeLabels = None,
-    annotator: Annotated[bool, typer.Option("--annotator", help="A person says it: agreement, and a ceiling.")] = False,
-    note: Annotated[Path | None, typer.Option("--note", help="A text of where it comes from: a prompt.")] = None,
-    cost: Annotated[float | None, typer.Option("--cost", min=0, help="Of the table in all, in money.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="That the table took in all.")] = None,
+    annotator: Annotated[bool, typer.Option("--annotator", help="A person: agreement and ceiling are shown.")] = False,
+    note: Annotated[Path | None, typer.Option("--note", help="A text file on its origin, such as a prompt.")] = None,
+    cost: Annotated[float | None, typer.Option("--cost", min=0, help="Of all answers, in money.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="Of all answers.")] = None,
 ) -> None:
-    """Put predictions from elsewhere beside the models of runs.
+    """Compare any other predictor with the models of runs.
 
-    Of a language model, a service, a colleague's model, a person; `evaluate` and the report show them. --sheet writes
-    the tweets that are to be labelled. The answers are labels, or probabilities of positive; tweets are found by the
-    sheet's ids, or by their texts.
+    A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report. Answers
+    are labels, or probabilities of positive. Tweets are found by the ids of --sheet, else by their texts.
     """
     from sentiment.inference.added import add_predictions, write_tweets
     from sentiment.runs.records import NEGATIVE, POSITIVE
@@ -181,21 +177,24 @@ def add(
 @app.command()
 def predict(
     model: ModelPlace,
-    texts: Annotated[list[str] | None, typer.Argument(help="Tweets, each in quotes; - reads a line each.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="CSV, TSV, JSONL, Parquet or XLSX.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TWEET", help="Each in quotes; - reads one a line from stdin.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")
+    ] = None,
     out: Out = None,
     text_column: TextColumn = None,
-    form: Annotated[Literal["text", "csv", "jsonl"], typer.Option("--format", help="Of answers to tweets.")] = "text",
+    form: Annotated[Literal["text", "csv", "jsonl"], typer.Option("--format", help="Of answers to TWEETs.")] = "text",
     choice: With = None,
     threshold: Threshold = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also what would change without each word.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also what each token adds.")] = False,
     results: ModelResults = None,
 ) -> None:
     """Print the label of each tweet and how probable it is.
 
     Attention models also show the weight of each token. --explain says by how much the log-odds of the positive label
-    fall without a token: what speaks for it is above 0. With --file, --out is the table to write: .csv, .jsonl,
-    .parquet and others.
+    fall without a token. --file needs --out, whose ending is that of the table to write.
     """
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
@@ -236,8 +235,8 @@ def export(
 ) -> None:
     """Write a run's model as one file for others.
 
-    It holds weights as plain numbers, vocabulary, scores and a model card. It predicts without the tweets that it was
-    trained on, and none of them is in it. `predict` and `sentiment.load` read it; nothing in it is executed.
+    It holds weights, vocabulary, scores and a model card, and no tweet. `predict` and `sentiment.load` read it; nothing
+    in it is executed.
     """
     from sentiment.inference.stored import missing_encoder, stored_run, write_archive
     from sentiment.runs.run_dir import trained_run
@@ -258,13 +257,12 @@ def export(
 @app.command()
 def show(
     model: ModelPlace,
-    card: Annotated[bool, typer.Option("--card", help="The model card, in Hugging Face's format.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card, in Hugging Face's format.")] = False,
 ) -> None:
-    """Print the digests of a run, or the model card of a file.
+    """Print the digests of a run, or its model card.
 
-    A run's digests are the SHA-256 of its best weights, its last weights and its metric log.
-
-    Equal runs have equal digests.
+    Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. Of a
+    file that `export` wrote the card is printed.
     """
     from sentiment.inference.stored import CARD, model_card, read_archive, stored_run
     from sentiment.runs.run_dir import trained_run
@@ -285,8 +283,10 @@ def show(
 
 @app.command()
 def data(
-    source: Annotated[str | None, typer.Argument(help=f"{SOURCE_CHOICES}.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Prepare the data as this run needs them.")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=f"{SOURCE_CHOICES}.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="RUN", help="Prepare the tweets as this run reads them.")
+    ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
@@ -296,8 +296,8 @@ def data(
 ) -> None:
     """Fetch a data set, or look at a table, and prepare it.
 
-    It is cleaned, tokenised and split, and a summary is printed. Of a table the first rows are shown as they are
-    understood, with the lines that keep this in a run's file.
+    Tweets are cleaned, tokenised and split, and a summary is printed. Of a table the first rows are shown as they are
+    understood, with the lines for a run's file.
     """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
@@ -340,10 +340,10 @@ def _prepares(outlook: str, usual: dict[str, str], reads: "Callable[[RunConfig],
 
 @_prepares("the same command begins again", {"embedding.pretrained": "word2vec"}, lambda run: run.embedding.pretrained)
 def vectors(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
-    """Learn the word vectors that a run starts from, of its training text and unlabelled files.
+    """Learn a run's word vectors from its training text.
 
-    A run without embedding.pretrained counts as one with word2vec. Ends with 3 when a signal or the time limit stopped
-    it; the same command then begins again. `train` learns them as well if needed.
+    vectors.unlabelled names further text. `train` learns them as well if needed. Ends with 3 when a signal or the time
+    limit stopped it; the same command then begins again.
     """
     from sentiment.config import WORD2VEC
     from sentiment.training.experiment import run_vectors
@@ -363,12 +363,11 @@ def vectors(run: "RunConfig", results: "Results", stop: "StopRequest", console: 
     lambda run: run.elmo and run.elmo.pretrained,
 )
 def pretrain(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
-    """Train an ELMo of a run's own text: the bidirectional language model of Peters et al. (2018), which the run then
-    reads as `elmo.model: pretrained/tweet` or another size.
+    """Train an ELMo on a run's own training text.
 
-    A run without such a model counts as one with pretrained/tweet. It reads the text of the training part and of
-    pretraining.unlabelled, and nothing of validation or test tweets. Ends with 0 when the model is complete, and with 3
-    when a signal or the time limit stopped it; everything is saved then, and the same command resumes.
+    It is the bidirectional language model of Peters et al. (2018) that elmo.model names, by default pretrained/tweet.
+    pretraining.unlabelled names further text; nothing of validation or test tweets is read. Ends with 3 when a signal
+    or the time limit stopped it: all is saved, and the same command resumes it.
     """
     from sentiment.training.pretraining import run_pretraining
 
@@ -377,11 +376,11 @@ def pretrain(run: "RunConfig", results: "Results", stop: "StopRequest", console:
 
 @_prepares("complete shards are kept: the same command goes on", {}, lambda _run: True)
 def encode(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
-    """Compute the vectors of ELMo or another encoder that a run reads, for all runs on the same tweets.
+    """Compute the encoder's vectors of a run's tweets.
 
-    `train` does it as well if needed. Vectors that are there are checked, and damaged ones computed again. Several of
-    these commands, on any hosts that share the results, share the work. Ends with 0 when all vectors are complete, and
-    with 3 when a signal or the time limit stopped it; the same command then continues.
+    All runs with the same tweets and encoder read them; `train` computes them as well if needed. Damaged ones are
+    computed again. Several such commands, on hosts that share the results, share the work. Ends with 3 when a signal or
+    the time limit stopped it; the same command goes on.
     """
     from sentiment.training.encoding import run_encoding
 
@@ -395,14 +394,19 @@ def encode(run: "RunConfig", results: "Results", stop: "StopRequest", console: C
 
 @preparing.command()
 def elmo(
-    names: Annotated[list[str] | None, typer.Argument(help="small, medium, original or original-5.5b.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="small, medium, original or original-5.5b.")
+    ] = None,
     mirrors: Annotated[
         list[str] | None,
-        typer.Option("--mirror", help="A folder or address to try before the publishers'; repeatable."),
+        typer.Option("--mirror", metavar="PLACE", help="A folder or address to try first; repeatable."),
     ] = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Download published ELMo models (by default small and original-5.5b), check them and store their checksums."""
+    """Fetch published ELMo models, and check them.
+
+    By default small and original-5.5b.
+    """
     from sentiment.encoders.models import fetch_elmo
 
     for name in names or ["small", "original-5.5b"]:
@@ -413,13 +417,13 @@ def elmo(
 
 @preparing.command()
 def encoder(
-    name: Annotated[str, typer.Argument(help="Such as sentence-transformers/all-MiniLM-L6-v2.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as sentence-transformers/all-MiniLM-L6-v2.")],
     revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Fetch a pretrained encoder of the Hugging Face Hub, once, and record its commit and licence.
+    """Fetch an encoder of the Hugging Face Hub.
 
-    Only its configuration, tokeniser and *.safetensors are fetched; no code of the model is ever run.
+    Configuration, tokeniser and *.safetensors are fetched, commit and licence recorded; no code of the model is run.
     """
     from sentiment.encoders.models import fetch_encoder
 

@@ -38,34 +38,41 @@ _LONGEST_MESSAGE = 10_000  # one that quotes a whole file helps nobody
 RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
 ModelResults = Annotated[
-    Path | None, typer.Option("--results", help="The folder for all results; by default the one that the run lies in.")
+    Path | None, typer.Option("--results", help="The folder for all results; by default the run's.")
 ]
-ConfigFile = Annotated[Path, typer.Argument(help="The YAML file of a run, or its name in configs/runs.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a field: section.field=value.")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="RUN", help="A run's file, or its name in configs/runs.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field, such as model.layers=2.")
+]
 TextColumn = Annotated[
-    str | None, typer.Option("--text-column", help="The table's column with the tweets; a number counts from 0.")
+    str | None,
+    typer.Option("--text-column", metavar="NAME", help="The column with the tweets; a number counts from 0."),
 ]
-LabelColumn = Annotated[str | None, typer.Option("--label-column", help="The table's column with the labels.")]
-PositiveLabels = Annotated[list[str] | None, typer.Option("--positive", help="A label that means positive.")]
-NegativeLabels = Annotated[list[str] | None, typer.Option("--negative", help="A label that means negative.")]
-RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run; `train` prints it.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="The column with the labels.")]
+PositiveLabels = Annotated[
+    list[str] | None, typer.Option("--positive", metavar="LABEL", help="A label that means positive; repeatable.")
+]
+NegativeLabels = Annotated[
+    list[str] | None, typer.Option("--negative", metavar="LABEL", help="A label that means negative; repeatable.")
+]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run; `train` prints it.")]
 ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
 With = Annotated[
-    Literal["network", "baseline", "both"] | None, typer.Option("--with", help="What predicts; both is their mean.")
+    Literal["network", "baseline", "both"] | None,
+    typer.Option("--with", help="The model that predicts; both: the mean."),
 ]
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", min=0, max=1, help="Positive from this probability on; else .5.")
+    float | None,
+    typer.Option("--threshold", min=0, max=1, help="The least probability of a positive tweet; by default .5."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="[GRID | RUN]...", help="Names of grids, or run ids.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Again and again, until nothing runs.")]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")]
 Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
 AtOnce = Annotated[
-    int | None, typer.Option("--at-once", min=1, help="With --local: how many runs at a time; by default one per GPU.")
+    int | None, typer.Option("--at-once", min=1, help="With --local: runs at a time; by default one per GPU.")
 ]
-NewCode = Annotated[
-    bool, typer.Option("--new-code", help="Train anew, with the code of now, runs that were begun with other code.")
-]
+NewCode = Annotated[bool, typer.Option("--new-code", help="Begin runs of other code anew, with the code as it is now.")]
 ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
 
 

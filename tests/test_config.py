@@ -102,7 +102,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
         ({"data.labels.positive": ["1", "x"], "data.labels.negative": [" X"]}, "have several"),
-        ({"runtime.device": "gpu"}, "runtime.device = 'gpu'"),
+        ({"runtime.device": "gpu"}, "runtime.device: 'gpu' is not a device"),
         ({"training.epochs": 2.0}, "training.epochs = 2.0"),
         ({"model.bidirectional": 1}, "model.bidirectional = 1"),
         ({"training.learning_rate": float("nan")}, "training.learning_rate = nan"),

@@ -102,7 +102,7 @@ def test_names_decide_what_is_a_model_and_nothing_is_unpacked(file: Path) -> Non
     made.append(_changed(file, {"../../evil.pkl": b"cos\nsystem\n"}, "added"))
     for path in (*made, twice, _changed(file, {}, "packed", zipfile.ZIP_DEFLATED)):
         told = _outcome(path)
-        assert "is no model that `sentiment export RUN FILE.zip` wrote: it holds " in told
+        assert "is no model that `sentiment export RUN_DIR FILE.zip` wrote: it holds " in told
         assert f", and not {', '.join(names)}, each once and not compressed" in told
 
 

@@ -28,6 +28,7 @@ FILES = {
     "words.csv": "text,label\n" + "".join(f'"{text}",{("nein", "ja")[label]}\n' for label, text in TWEETS),
     "grid.yaml": "method: grid\nparameters: {model.hidden_size: [8, 16]}\n",
     "word.yaml": "model: lstm\n",
+    "misspelt.yaml": "modle: {cell: gru}\n",
 }
 
 SMOKE = ("train", "smoke", "--results", "r")
@@ -40,12 +41,13 @@ MISTAKES = [
     ((*SMOKE, "--epochs", "3"), 2, "--epochs: no such option; a field of the run is changed by --training.epochs=3"),
     (("train", "grid.yaml"), 2, "is the file of a grid, not of a run; `sentiment submit grid.yaml --local`"),
     (("train", "word.yaml"), 2, "must hold fields, each as NAME: VALUE; valid: kind, cell, hidden_size"),
+    ((*SMOKE, "runtime.device=gpu"), 2, "'gpu' is not a device; valid: auto, cpu, cuda, cuda:1 (an override)"),
     # On tables
     ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known: 'nein' (30), 'ja' (30)"),
     # On models
     (("predict", "nowhere", "nice"), 2, "no such directory; `train` prints it"),
     (("predict", "folder", "nice"), 2, "is not a run's directory"),
-    (("predict", "model.zip", "nice"), 2, "no such file; `sentiment export RUN model.zip` writes one"),
+    (("predict", "model.zip", "nice"), 2, "no such file; `sentiment export RUN_DIR model.zip` writes one"),
     (("predict", "RUN", "nice", "--with", "best"), 2, "'best' is not one of 'network', 'baseline', 'both'"),
     (("predict", "RUN", "--file", "good.csv"), 2, "--file IN with --out OUT"),
     (("predict", "RUN", "nice", "--threshold=nan"), 2, "--threshold"),
@@ -59,7 +61,7 @@ MISTAKES = [
     ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; download it first"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain belongs to tweets in quotes"),
     # On grids and the report
-    (("submit", "word.yaml", "--dry-run"), 2, "word.yaml: is no grid; `sentiment train word.yaml`"),
+    (("submit", "misspelt.yaml"), 2, "command and parameters; found modle; `sentiment train misspelt.yaml`"),
     (("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),
     (("status", "smoke", "--results", "r"), 2, "smoke: neither a grid nor a run in r/runs; there are no grids yet"),
     (("status", "--log", "some", "--results", "r"), 2, "some: is no run of a grid"),

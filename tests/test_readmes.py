@@ -33,7 +33,7 @@ READMES = {
 }
 COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
-PLACEHOLDERS = {"RUN_DIR", "RUN_ID", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
+PLACEHOLDERS = {"mine", "RUN_DIR", "RUN_ID", "RUN", "GRID", "MODEL", "NAME", "DIR", "FILE", "FILE.zip", "MODEL.zip"}
 
 
 def _commands(program: str) -> Iterator[list[str]]:

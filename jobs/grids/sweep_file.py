@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
 from sentiment.config import Section
-from sentiment.config_file import dotted, explain, parse_yaml, read_yaml
+from sentiment.config_file import dotted, explain, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
 from sentiment.runs.records import PARTS, Halving, Metrics, Part
@@ -358,7 +358,11 @@ def read_sweep(path: Path) -> SweepFile:
     """Read a grid file; a ConfigError has all mistakes, and what W&B would read differently."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
-        raise ConfigError(f"{path}: is no grid; `sentiment train {path}` trains a run, if it is a run's file")
+        found = shortened(", ".join(map(str, values))) or "nothing"
+        raise ConfigError(
+            f"{path}: is no grid, which has name, description, method, metric, command and parameters; found {found}; "
+            f"`sentiment train {path}` trains the file of a run"
+        )
     try:
         sweep = SweepFile.model_validate(values)
     except ValidationError as error:

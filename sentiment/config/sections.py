@@ -97,18 +97,14 @@ class TextConfig(Section):
     """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens.
 
     Attributes:
-        unescape_html: `&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into meaningless
-            tokens.
+        unescape_html: `&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into pieces.
         urls: `mask` replaces every link by the token `<url>`, so that thousands of types seen once become one type.
-        mentions: `mask` replaces every @name by the token `<user>`, which keeps that somebody is addressed, but not
-            who.
+        mentions: `mask` replaces every @name by the token `<user>`, which tells that somebody is addressed.
         hashtags: `split` removes the `#`, so that `#happy` and `happy` are the same token.
-        emoticons: `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` shows what words alone
-            achieve.
+        emoticons: `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` leaves words alone.
         shorten_elongations: `sooooo` becomes `sooo`: at most three repeats, so that emphasis stays visible with fewer
             spellings of a word.
-        lowercase: words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo, which reads
-            capitals.
+        lowercase: words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo.
         stop_words: `all` removes NLTK's English stop words, with negations, which costs accuracy; `keep_negations`
             keeps those.
     """
@@ -141,7 +137,19 @@ def _test_name(name: str) -> str:
     return name
 
 
-PartName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=40)]
+def _matching(pattern: str, valid: str) -> AfterValidator:
+    """A text of this pattern; a mistake is told in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{text!r} is not {valid}")
+        return text
+
+    return AfterValidator(check)
+
+
+_LETTERS_FIRST = _matching("[A-Za-z][A-Za-z0-9_-]*", "valid; a name has letters, digits, _ and -, a letter first")
+PartName = Annotated[str, Field(max_length=40), _LETTERS_FIRST]
 TestName = Annotated[PartName, AfterValidator(_test_name)]
 
 
@@ -254,8 +262,7 @@ class TextFile(Section):
 
     Attributes:
         path: one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`.
-        column: the column of a table that holds the text, by name or by position, counted from 0. Sentiment140's own
-            format needs none.
+        column: the column of a table that holds the text, by name or position from 0. Sentiment140's needs none.
     """
 
     path: str
@@ -342,15 +349,13 @@ class EmbeddingConfig(Section):
 
     Attributes:
         size: numbers per token.
-        initial_std: standard deviation of the initial random vectors; the larger it is, the slower they change
-            relatively.
+        initial_std: standard deviation of the initial random vectors; larger ones change more slowly.
         pretrained: initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the
             section `vectors` says (`sentiment prepare vectors`, or by the first run); or the path of a text file in
             the format of GloVe or word2vec. None, also written `none`, starts from random ones.
         trainable: whether training changes the vectors.
         dropout: fraction of each token vector's numbers that is set to zero in training.
-        token_dropout: fraction of the tokens that is read as unknown in training, which reduces overfitting on small
-            corpora.
+        token_dropout: fraction of the tokens that is read as unknown in training, against overfitting.
         polarity: whether each vector has one number more: how positive people rated the word, turned after a negation.
             It stays as it is where the token is read as unknown.
     """
@@ -378,10 +383,8 @@ class ElmoConfig(Section):
             weights for tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`,
             `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own text as the section
             `pretraining` says (`sentiment prepare pretrain`). `none` is no ELMo.
-        layers: the context-free vectors, those of the first or the top LSTM layer, or a learned weighted mean of all
-            three.
-        combine: whether the classifier reads ELMo's vectors alone, or concatenated with the learned vectors of
-            `embedding`.
+        layers: the context-free vectors, those of the first or top LSTM layer, or a learned weighted mean of all.
+        combine: whether the classifier reads ELMo's vectors alone, or beside the learned ones of `embedding`.
         dropout: fraction of each ELMo vector's numbers that is set to zero in training.
         state: the LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their
             default; or `warm`, the state after a fixed text, much closer to the running state that published ones were
@@ -410,7 +413,7 @@ class ElmoConfig(Section):
     @classmethod
     def _own_model_has_a_known_size(cls, model: str) -> str:
         if model.startswith(PRETRAINED) and model not in PRETRAINED_MODELS:
-            raise ValueError(f"is no size of an own model; valid: {', '.join(PRETRAINED_MODELS)}")
+            raise ValueError(f"{model!r} is no size of an own model; valid: {', '.join(PRETRAINED_MODELS)}")
         return model
 
     @property
@@ -553,7 +556,8 @@ class TrackingConfig(Section):
     """Where the metric log is copied to; `metrics.jsonl` itself is always written.
 
     Attributes:
-        wandb: mode of Weights & Biases; `auto` means `offline` in Slurm tasks and `disabled` elsewhere.
+        wandb: mode of Weights & Biases; `auto` means `online` under `wandb agent`, `offline` in Slurm tasks, and
+            `disabled` elsewhere.
         project: the project at W&B.
         entity: the user or team at W&B; None is the default of the account.
     """
@@ -579,17 +583,14 @@ class RuntimeConfig(Section):
     Attributes:
         device: `auto` is the first CUDA GPU, or the CPU if there is none.
         threads: CPU threads for tensor operations; None is the number of cores that this process may use, at most 8.
-        deterministic: refuse nondeterministic operations, so that a resumed run equals an uninterrupted one bit for
-            bit.
-        same_hardware: refuse to resume on another kind of processor or GPU, on which the last digits of results may
-            differ.
-        time_limit_seconds: save and stop before this much time has passed, or before Slurm's end of the job if that is
-            earlier.
+        deterministic: refuse nondeterministic operations, so that a resumed run equals an uninterrupted one.
+        same_hardware: refuse to resume on another kind of processor or GPU, where the last digits may differ.
+        time_limit_seconds: save and stop before this much time has passed, or the time of Slurm's job.
         other_code: what to do if the newest checkpoint was made by another version of the program: refuse it, begin the
             run anew, or go on all the same, which is recorded and shown in the report.
     """
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
+    device: Annotated[str, _matching("auto|cpu|cuda(:[0-9]+)?", "a device; valid: auto, cpu, cuda, cuda:1")] = "auto"
     threads: PositiveInt | None = None
     deterministic: bool = True
     same_hardware: bool = False

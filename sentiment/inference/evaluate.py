@@ -170,8 +170,8 @@ def _remarks(run: TrainedRun) -> str:
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
     if n < _FEW_TWEETS:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    used = f"and used by predict: {MODEL_NAMES[result.recommended]}"
-    return "\n".join([*lines, f"most accurate on validation tweets of what is trained here, {used}"])
+    name = MODEL_NAMES[result.recommended]
+    return "\n".join([*lines, f"used by predict: {name}, the most accurate model of this run on validation tweets"])
 
 
 def show_result(run_dir: RunDir) -> None:
@@ -186,9 +186,7 @@ def show_result(run_dir: RunDir) -> None:
     sure = f"95 % interval {low:.1f} to {high:.1f} %"
     if test.n < _FEW_TESTED:
         sure += f": what lies closer than \u00b1 {(high - low) / 2:.1f} points can't be told apart"
-        sure += (
-            "\n             test on all tweets by folds: data.folds=5 with data.fold from 1 to 5, as grid vader does"
-        )
+        sure += "\n             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader"
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "

@@ -148,7 +148,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
             why = f"it holds {found}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
         why = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
-    raise RunDirError(f"{path}: is no model that `sentiment export RUN FILE.zip` wrote: {why}")
+    raise RunDirError(f"{path}: is no model that `sentiment export RUN_DIR FILE.zip` wrote: {why}")
 
 
 def open_model(path: Path, choice: Recommendation | None = None, results: Results | None = None) -> TextModel:
@@ -165,7 +165,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
     if not path.is_file() and path.suffix != ".zip":
         return load_model(stored_run(trained_run(path), results), choice)
     if not path.exists():
-        raise UsageError(f"{path}: no such file; `sentiment export RUN {path}` writes one")
+        raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
     files = read_archive(path)
     one = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
     return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files.__getitem__), choice)

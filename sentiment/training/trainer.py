@@ -304,9 +304,9 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UsageError(f"runtime.device = {name!r}: this machine shows {count} CUDA GPUs; valid are 'auto' and 'cpu'")
+    gpus = [f", cuda:{index}" for index in range(torch.cuda.device_count())]
+    if device.type == "cuda" and (device.index or 0) >= len(gpus):
+        raise UsageError(f"runtime.device = {name!r}: is not on this machine; valid: auto, cpu{''.join(gpus)}")
     return device
 
 

@@ -283,8 +283,13 @@ def test_exit_code_of_status_is_about_all_runs(states: list[str], code: int) -> 
     assert policy.exit_code([Verdict(state, active=state == "RUNNING") for state in states]) == code
 
 
-def test_readme_has_the_table() -> None:
-    start, end = "line | what directory", "named*: by an option"
-    text = policy.__doc__ or ""
+def test_readme_names_the_commands_that_make_each_state_go_on() -> None:
     readme = (Path(policy.__file__).parent / "README.md").read_text(encoding="utf-8")
-    assert text[text.index(start) : text.index(end)] in readme
+    rows = re.findall(r"^([A-Z_, ]+)(?: \.\.\.)? \| .+ \| (.+)$", readme, re.MULTILINE)
+    assert len(rows) == 8
+    for state, commands in ((state, commands) for states, commands in rows for state in states.split(", ")):
+        run = Verdict(state, active=commands == "Slurm")
+        said = "`submit`" in commands, "`rerun`" in commands
+        assert said == (bool(policy.submit(run)), bool(policy.rerun(run))), state
+        for cause in re.findall(r"--only (\w+)", commands):
+            assert policy.rerun(run, [cause]) == "submits", state
