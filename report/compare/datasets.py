@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from report import statistics
+from report.compare.matching import seeds_together
 from report.read import CompletedRun, Places, Scores, read_each, read_identities, read_scores
 from report.statistics import Difference, Estimate, Flags, Pair, Side, Spread
 from sentiment.config import RunConfig
@@ -200,7 +201,6 @@ def spread_between(configurations: Iterable[Runs], model: Recommendation = "netw
 
 
 def accuracy_of(run: CompletedRun, model: Recommendation = "network") -> float:
-    """The test accuracy of a run's network, of its baseline, or of the mean of both."""
     return metrics_of(run, model)["test"].accuracy
 
 
@@ -360,12 +360,9 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
 
 def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
     """Runs by their configuration, best mean validation F1 first and those of random numbers last."""
-    groups: dict[str, list[CompletedRun]] = defaultdict(list)
-    for run in runs:
-        groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
     varying = {name for run in runs for name in run.parameters}
     varying = {name for name in varying if len({run.settings.get(name) for run in runs}) > 1}
-    found = [Configuration(group, _distinguishing(group[0], varying)) for group in groups.values()]
+    found = [Configuration(group, _distinguishing(group[0], varying)) for group in seeds_together(runs)]
     return sorted(found, key=lambda one: (one.is_random, -one.mean("validation", "f1"), _tie_break(one)))
 
 

@@ -30,7 +30,6 @@ def unused(run: CompletedRun) -> tuple[str, ...]:
 
 
 def seeds_together(runs: Iterable[CompletedRun]) -> list[Runs]:
-    """Runs that differ by their seed alone, together."""
     groups: dict[str, Runs] = defaultdict(list)
     for run in runs:
         groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
