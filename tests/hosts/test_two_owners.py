@@ -127,7 +127,6 @@ def stage(run_file: RunFile, tmp_path: Path, request: pytest.FixtureRequest) -> 
 def test_suspended_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well(
     stage: Stage, moment: str, uninterrupted: Digest
 ) -> None:
-    """Even if it is suspended in the instant before a file gets its name."""
     with stage.paused("a", moment) as first:
         first.send_signal(signal.SIGSTOP)
         second = stage.start("b", restarts=1)

@@ -207,7 +207,6 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatc
 def test_best_go_on_and_the_others_are_pruned_and_can_be_continued_by_name(
     tmp_path: Path, tweets_file: Path, shared_results: Results
 ) -> None:
-    """Four trials: rung 0 to epoch 1, and two of them to their end, which is epoch 3."""
     trials: dict[str, Any] = {"training.learning_rate": [0.0001, 0.002, 0.02, 0.04], "training.epochs": 3}
     halving = {"type": "hyperband", "min_iter": 1, "eta": 3}
     grid = grid_here(tmp_path, tweets_file, trials | {"training.early_stopping.patience": 9}, early_terminate=halving)

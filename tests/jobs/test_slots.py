@@ -22,9 +22,10 @@ from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus, read_grid_status
 from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
-from jobs.tasks.attempt import Outcome, attempt_run, record_failure
+from jobs.tasks.attempt import Outcome, announce, attempt_run, record_failure
 from jobs.tasks.task import perform
 from jobs.tasks.worker import SideBySide, Worker
+from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import Results, RunDir
@@ -53,7 +54,8 @@ def grid(base: Path, results: Results) -> ExpandedGrid:
 DIVERGED = -1.0
 
 
-def _write_epochs(run_dir: RunDir, score: float, epochs: int) -> None:
+def _write_epochs(run_dir: RunDir, score: float, epochs: int, first_step: int = 0) -> None:
+    write_attempts(run_dir, attempt_of("7_0", reason="paused", first_step=first_step, last_step=9 * epochs))
     rows = (
         {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
         for one in range(1, epochs + 1)
@@ -64,14 +66,11 @@ def _write_epochs(run_dir: RunDir, score: float, epochs: int) -> None:
 def _log(results: Results, grid: ExpandedGrid, *scores: float | None) -> None:
     """Let trials end in this rung with these scores; those without one do not end."""
     for run, score in zip(grid.plan.runs, scores, strict=True):
-        if score is None:
-            continue
         run_dir = results.run_dir(run.run_id, grid.plan.name)
         if score == DIVERGED:
             record_failure(run_dir, SentimentError("the loss is nan"))
-            continue
-        write_attempts(run_dir, attempt_of("7_0", reason="paused", last_step=9))
-        _write_epochs(run_dir, score, 1)
+        elif score is not None:
+            _write_epochs(run_dir, score, 1)
 
 
 def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
@@ -80,13 +79,13 @@ def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
     return rungs
 
 
-def _row(run_id: str, state: str = "PLANNED") -> RunStatus:
-    return RunStatus(state, grid="some", run_id=run_id)
+def _wanted(config: RunConfig) -> WantedRun:
+    return WantedRun(RunStatus("PLANNED", grid="some", run_id=config.run_id), config, "code")
 
 
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
-    runs = [WantedRun(_row(config.run_id), config, "code") for config in grid.configs]
-    candidates, file = ranked_next(runs, _rungs(results, grid)), ClusterFile(defaults=Resources(**resources))
+    candidates = ranked_next(map(_wanted, grid.configs), _rungs(results, grid))
+    file = ClusterFile(defaults=Resources(**resources))
     return plan_jobs(candidates, candidates, grid.plan, results, file, GridJobs((), None))
 
 
@@ -170,6 +169,19 @@ def test_slot_looks_again_while_a_trial_before_is_trained_and_fails_if_none_got_
     assert "none of its 4 trials got to the end of epoch 1" in capsys.readouterr().out
 
 
+def test_slot_that_is_requeued_before_it_has_ranked_ranks_in_its_next_start(
+    results: Results, grid: ExpandedGrid
+) -> None:
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    announce(results.run_dir(grid.plan.runs[2].run_id, "some"))  # which a process was about to begin
+    assert Worker(folder, 0, StopRequest(end=0.0)).work() is Outcome.OUT_OF_TIME
+    assert folder.waits_for_ranking
+    _log(results, grid, None, None, 0.9, None)
+    assert _decide(folder, 0) is None
+    assert folder.tasks == [[grid.plan.runs[2].run_id], [grid.plan.runs[3].run_id]]
+
+
 def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None:
     rung = next(job for job in _planned(results, grid) if job.rung == 0)
     _submitted(results, rung, "8").cancel([grid.plan.runs[2].run_id])
@@ -205,8 +217,7 @@ class _World:
         if index == 2 and rung == 1:
             raise SentimentError("the loss is nan")
         epochs = stop.epochs or 5
-        write_attempts(run_dir, attempt_of("7_0", reason="paused", first_step=before, last_step=9 * epochs))
-        _write_epochs(run_dir, 0.5 + index / 100, epochs)
+        _write_epochs(run_dir, 0.5 + index / 100, epochs, before)
         if stop.epochs is None:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
@@ -304,7 +315,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
     folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.by_ranking]
     queue = [queued(one, 0, "None") for one in folders]
-    wanted = [WantedRun(_row("a"), grid.configs[0], None)]
+    wanted = [_wanted(grid.configs[0])]
 
     def needed(wanted: list[WantedRun], queue: list[Job]) -> bool:
         return a_session(results, GridJobs(folders, queue), grid.plan)._needs_slots(wanted)

@@ -37,7 +37,7 @@ STARTING_FROM_OTHERS = ("regularisation", "random_sweep_of_best", "random_sweep_
 # W&B's validator, alone: it asks for a numpy that is too old for anything else here, and works with the present one.
 VALIDATOR = ["sweeps==0.3.0", "jsonschema", "jsonschema-specifications", "jsonref", "attrs", "referencing", "rpds-py"]
 VALIDATE = (
-    "import json, sys, yaml; from sweeps.config import schema_violations_from_proposed_config as check\n"
+    "from sweeps.config import schema_violations_from_proposed_config as check\n"
     "print(json.dumps({path: [str(one) for one in check(yaml.safe_load(open(path)))] for path in sys.argv[1:]}))"
 )
 
@@ -53,11 +53,11 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _violations(validator: Path, *files: Path) -> dict[str, list[str]]:
-    command = [sys.executable, "-W", "ignore", "-c", VALIDATE, *map(str, files)]
+def _ask(validator: Path, script: str, *arguments: str) -> dict[str, list[Any]]:
+    command = [sys.executable, "-W", "ignore", "-c", f"import json, sys, yaml; {script}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(validator)})
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: dict[str, list[Any]] = json.loads(done.stdout)
     return found
 
 
@@ -67,17 +67,10 @@ def _refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def _edit(path: Path, old: str, new: str) -> Path:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
-    return path
-
-
 @pytest.mark.more
 def test_wandb_takes_each_grid_file_as_it_is(validator: Path, base: Path) -> None:
-    wrong = _edit(write_grid(base, {"seed": 1}, name="wrong"), "method: grid", "method: gird")
-    found = _violations(validator, *FILES, wrong)
+    wrong = write_grid(base, {"seed": 1}, name="wrong", method="gird")
+    found = _ask(validator, VALIDATE, *map(str, (*FILES, wrong)))
     assert found.pop(str(wrong)) != []
     assert found == {str(path): [] for path in FILES}
 
@@ -103,19 +96,14 @@ def test_each_grid_of_the_study_expands(name: str, tmp_path: Path) -> None:
 
 
 def test_search_as_published_has_the_same_trials_as_that_in_rungs(tmp_path: Path) -> None:
-    full, rungs, one_epoch = (
-        expand_grid(GRIDS / f"random_sweep{kind}.yaml", Results(tmp_path)).plan for kind in ("_full", "", "_one_epoch")
-    )
-    assert (
-        [run.run_id for run in full.runs]
-        == [run.run_id for run in rungs.runs]
-        == [run.run_id for run in one_epoch.runs]
-    )
-    assert full.halving is None
-    assert rungs.halving
-    assert one_epoch.halving
-    assert (rungs.halving.epochs, rungs.halving.eta) == ([1, 3, 9], 3)
-    assert (one_epoch.halving.epochs, one_epoch.halving.eta) == ([1], 20)
+    names = ("random_sweep_full", "random_sweep", "random_sweep_one_epoch")
+    plans = [expand_grid(GRIDS / f"{name}.yaml", Results(tmp_path)).plan for name in names]
+    assert len({tuple(run.run_id for run in plan.runs) for plan in plans}) == 1
+    assert [plan.halving and (plan.halving.epochs, plan.halving.eta) for plan in plans] == [
+        None,
+        ([1, 3, 9], 3),
+        ([1], 20),
+    ]
 
 
 @pytest.mark.parametrize("name", STARTING_FROM_OTHERS)
@@ -127,25 +115,22 @@ def test_grids_that_start_from_others_say_what_to_run_first(name: str, tmp_path:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("learning_rate: {value: 1e-4}", "W&B reads 1e-4 as text; write it as 0.0001 or 1.0e-4"),
-        ("learning_rate: {values: [0.1, 1e5]}", "W&B reads 1e5 as text"),
-        ("elmo.cache: {value: off}", "parameters.elmo.cache.value: is 'off' here and False to W&B"),
-        ("seed: {values: [010]}", "parameters.seed.values: is [10] here and [8] to W&B"),
+        ("1e-4", "W&B reads 1e-4 as text; write it as 0.0001 or 1.0e-4"),
+        ("off", "parameters.seed.value: is 'off' here and False to W&B"),
+        ("010", "parameters.seed.value: is 10 here and 8 to W&B"),
     ],
 )
 def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str, meant: str) -> None:
-    path = _edit(write_grid(base, {"model.layers": 1}), "  model.layers: {value: 1}\n", f"  {written}\n")
+    path = write_grid(base, {"seed": 1})
+    path.write_text(path.read_text().replace("seed: {value: 1}", f"seed: {{value: {written}}}"))
     assert meant in _refusal(path)
 
 
 def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
-    metric = {"name": "validation/acuracy", "goal": "max"}
-    path = write_grid(base, {"seed": 1}, metric=metric, method="tpe", sed=3, description="", run_cap=0)
-    lines = _refusal(path).splitlines()
-    assert len(lines) == 5
-    assert f"sed: unknown key ({path}); valid: name, description" in lines[-1]
-    for start in ("description = ''", "method = 'tpe'", "metric.goal = 'max'", "run_cap = 0"):
-        assert any(line.startswith(start) for line in lines)
+    lines = _refusal(write_grid(base, {"seed": 1}, method="tpe", sed=3, description="", run_cap=0)).splitlines()
+    starts = ["description = ''", "method = 'tpe'", "run_cap = 0", "sed: unknown key"]
+    assert len(lines) == len(starts)
+    assert all(any(line.startswith(start) for line in lines) for start in starts)
 
 
 # For each distribution the keys of a parameter, and some of its quantiles by hand or table.
@@ -187,15 +172,12 @@ def test_wandb_means_the_same_by_each_distribution(validator: Path) -> None:
     shares = [0.01, 0.2, 0.4, 0.6, 0.97]
     every = {name: _parameter(name) for name in KNOWN} | {"p": {"values": [1, 2], "probabilities": [0.7, 0.3]}}
     script = (
-        "import json, sys; from sweeps.params import HyperParameter\n"
+        "from sweeps.params import HyperParameter\n"
         "every, shares = json.loads(sys.argv[1])\n"
         "print(json.dumps({name: [float(HyperParameter(name, dict(one)).ppf(share)) for share in shares]\n"
         "                  for name, one in every.items()}))"
     )
-    command = [sys.executable, "-W", "ignore", "-c", script, json.dumps([every, shares])]
-    done = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(validator)})
-    assert done.returncode == 0, done.stderr
-    for name, theirs in json.loads(done.stdout).items():
+    for name, theirs in _ask(validator, script, json.dumps([every, shares])).items():
         ours = Parameter.model_validate(every[name]).flatten(name)[name]
         assert isinstance(ours, Distribution)
         assert [ours.quantile(share) for share in shares] == pytest.approx(theirs, rel=1e-5)
@@ -222,10 +204,7 @@ def test_draws_lie_in_their_ranges_and_differ(base: Path, results: Results) -> N
     drawn = _drawn(base, results, SPACE, run_cap=60)
     rates = {one["training.learning_rate"] for one in drawn}
     assert (len(rates), all(0.0001 <= rate <= 0.01 for rate in rates)) == (60, True)
-    assert {one["model.hidden_size"] for one in drawn} <= {*range(4, 65)}
     assert 15 <= sum(one["training.clip"] == 0.5 for one in drawn) <= 45
-    grid = load_grid(write_grid(base, {"seed": {"min": 1, "max": 3}}), results)
-    assert grid.plan.parameters == {"seed": [1, 2, 3]}
 
 
 def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
@@ -248,7 +227,6 @@ def test_unlikely_values_are_rarely_drawn_and_impossible_ones_never() -> None:
     [
         ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
         ({"min_iter": 3}, 12, [3, 9]),
-        ({"min_iter": 1, "eta": 3}, 9, [1, 3]),
         ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
     ],
 )
@@ -256,8 +234,7 @@ def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: i
     path = write_grid(base, {"seed": [1, 2]}, early_terminate={"type": "hyperband", **section})
     found = read_sweep(path).early_terminate
     assert found is not None
-    assert found.halving(epochs).epochs == rungs
-    assert found.strict  # as in W&B's schema
+    assert (found.halving(epochs).epochs, found.strict) == (rungs, True)  # as in W&B's schema
 
 
 def _halving(**keys: Any) -> dict[str, Any]:
@@ -281,41 +258,27 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"name": "single"}, "name 'single': takes letters"),
         ({"metric": {"name": "f1", "goal": "maximize"}}, "'f1' is not measured; valid: validation/ and one of loss"),
         ({"metric": {"name": "test/loss", "goal": "maximize"}}, "goal 'maximize' would choose the worst loss"),
-        ({"metric": {"name": "test/f1"}}, "metric.goal: is missing"),
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
         ({"method": "random"}, "method random needs run_cap and controller.seed"),
         ({"run_cap": 4}, "run_cap: not with method grid"),
-        (draw(trials=10**9), "run_cap"),
         ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
-        ({"parameters": {"seed": {"value": 1, "values": [1]}}}, "exactly one of value, values, a distribution"),
-        ({"parameters": {"seed": {"values": []}}}, "parameters.seed.values = []"),
         (starts_from("rnn", "good"), "input should be 'overfitting' or 'best'"),
         (starts_from("rnn", "overfitting", count=2), "count goes with runs 'best'"),
-        (_halving(max_iter=9, s=2), "early_terminate.max_iter: unknown key"),
-        (_halving(min_iter=1, eta=1), "early_terminate.eta = 1"),
         (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        ({"early_terminate": {"type": "median", "min_iter": 1}}, "early_terminate.type = 'median'"),
         (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
         ({"method": "bayes"}, "method bayes needs controller.rounds and controller.per_round and controller.seed"),
-        (_bayes(3, 4) | {"run_cap": 5}, "run_cap: not with method bayes"),
         (_bayes(3, 4) | _halving(min_iter=1), "method bayes goes neither with early_terminate"),
         ({"controller": starts_from("rnn", "best")["controller"] | {"files": ["a.yaml"]}}, "base and controller.files"),
         (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "controller.per_round: not with method random"),
-        (_bayes(10**9, 2), "controller.rounds"),
         (_seed(min=1), "distribution uniform needs max"),
         (_seed(min=2, max=2), "min 2 is not below max 2"),
-        (_seed(min=0, max=10**400), "parameters.seed"),
         (_seed(distribution="log_normal", mu=1), "'log_normal' is unknown; valid: int_uniform, uniform"),
-        (_seed(distribution="uniform", min=1, max=2, q=1), "q: unknown key"),
         (_seed(distribution="normal", min=1), "distribution normal has no min; it takes mu, sigma"),
-        (_seed(distribution="normal", sigma=0), "parameters.seed.sigma = 0"),
         (_seed(distribution="log_uniform_values", min=0, max=1), "takes positive numbers, not min 0"),
         (_seed(distribution="int_uniform", min=0.5, max=1), "int_uniform takes whole numbers"),
         (_seed(values=[1, 2], min=1, max=2), "needs exactly one of value, values, a distribution"),
-        (_seed(values=[1, 2], distribution="normal"), "needs exactly one of value, values, a distribution"),
         (_seed(values=[1, 2], probabilities=[0.5]), "1 probabilities of 2 values"),
         (_seed(values=[1, 2], probabilities=[0.5, 0.6]), "the probabilities add up to 1.1 instead of 1"),
-        (_seed(distribution="categorical", values=[1]), "distribution 'categorical' is unknown"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Attempt, Failure, Result, RunRecord, Tries
+from sentiment.runs.records import Failure, Result, RunRecord, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.fake_slurm import FakeSlurm
@@ -45,6 +46,7 @@ from tests.jobs.submitted import (
     a_failure,
     a_plan,
     attempt_of,
+    queued,
     write_attempts,
     write_job,
     write_submission,
@@ -61,15 +63,10 @@ def shares(tweets_file: Path) -> Shares:
     return [runs[0::2], runs[1::2]]
 
 
-def _start(folder: SubmissionDir, task: int, job: str = "7") -> Forked:
+def _start(folder: SubmissionDir, task: int) -> Forked:
     command = [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
-    environ = os.environ | {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
+    environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
     return Forked(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def _attempts(run_dir: RunDir) -> list[Attempt]:
-    record = run_dir.read(RunRecord)
-    return record.attempts if record else []
 
 
 @pytest.fixture
@@ -84,18 +81,33 @@ def test_every_run_is_trained_once_and_a_failure_does_not_hold_up_the_others(
     diverges = small_config(tweets_file, seed=230, training__learning_rate=1e38)
     folder, cancelled = write_submission(results, [[diverges, *shares[0]], shares[1]]), shares[1][0].run_id
     folder.cancel([cancelled])
-    outputs = [(task.communicate()[0], task.returncode) for task in [_start(folder, 0), _start(folder, 1)]]
-    assert 1 in [code for _, code in outputs], outputs
-    assert [len(_attempts(one)) for one in run_dirs] == [int(one.path.name != cancelled) for one in run_dirs]
-    assert [one.completed for one in run_dirs] == [one.path.name != cancelled for one in run_dirs]
+    said = "".join(task.communicate()[0] for task in [_start(folder, 0), _start(folder, 1)])
+    records = {one.path.name: one.read(RunRecord) for one in run_dirs if one.completed}
+    assert [len(record.attempts) for record in records.values() if record] == [1] * 5
+    assert cancelled not in records
     assert digest_of(run_dirs[0]) == Experiment(shares[0][0], shared_results, RunDir(tmp_path / "alone")).complete()
     failure = results.run_dir(diverges.run_id, GRID).read(Failure)
     assert failure is not None
     assert (failure.error, "training.learning_rate = 1e+38 is too high" in failure.reason) == ("DivergedError", True)
-    assert any(f"{diverges.run_id} FAILED: DivergedError: " in output for output, _ in outputs)
+    assert f"{diverges.run_id} FAILED: DivergedError: " in said
     assert "Traceback" in folder.run_log(diverges.run_id).read_text()
     again = _start(folder, 1)  # what failed is left alone: it would fail again
     assert (again.communicate()[0].count("DivergedError"), again.returncode) == (0, 0)
+
+
+def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_or_is_completed(
+    pool: Callable[..., Worker], run_dirs: list[RunDir], tried: list[str], trained: RunDir, slurm: FakeSlurm
+) -> None:
+    task, result = pool(), trained.read(Result)
+    assert result is not None
+    for run_dir in run_dirs[1:]:
+        run_dir.path.mkdir(parents=True)
+        run_dir.write_record(result)
+    task.folder.cancel([run_dirs[0].path.name])
+    assert perform(task.folder, 0, task.stop) is Outcome.COMPLETED
+    task.folder.cancel([task.folder.submission.id])
+    assert perform(task.folder, 0, task.stop) is Outcome.STOPPED
+    assert tried == []
 
 
 @pytest.fixture
@@ -111,7 +123,6 @@ class _Processes(SideBySide):
     codes: Iterator[int] = field(default_factory=lambda: repeat(0))
     seconds: float = 10.0
     now: float = 1000.0
-    most: int = 0
     at_work: list[str] = field(default_factory=list)
 
     @property
@@ -121,14 +132,10 @@ class _Processes(SideBySide):
     def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         self.at_work.append(name)
         self.tried.append(name)
-        self.most = max(self.most, self.number)
 
     def collect(self) -> dict[str, int]:
         self.now += self.seconds
         return {self.at_work.pop(0): next(self.codes)}
-
-
-made: list[_Processes] = []
 
 
 @pytest.fixture
@@ -137,29 +144,22 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
     monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
-    made.clear()
 
-    def make(
-        stop: StopRequest | None = None, seconds: float = 10.0, codes: Iterator[int] | None = None, at_once: int = 1
-    ) -> Worker:
+    def make(stop: StopRequest | None = None, at_once: int = 1, **how: Any) -> Worker:
         stop = stop or StopRequest()
-        fake = _Processes(at_once, stop, set, tried, codes or repeat(0), seconds)
-        folder = write_submission(results, shares, at_once=at_once)
-        made.append(fake)
+        fake = _Processes(at_once, stop, set, tried, **how)
         monkeypatch.setattr("jobs.tasks.worker.SideBySide", lambda *_: fake)
-        return Worker(folder, 0, stop, clock=lambda: fake.now)
+        return Worker(write_submission(results, shares, at_once=at_once), 0, stop, clock=lambda: fake.now)
 
     return make
 
 
+@pytest.mark.parametrize(("seconds", "begun"), [(10.0, 2), (100.0, 1)])
 def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
-    pool: Callable[..., Worker], tried: list[str]
+    pool: Callable[..., Worker], tried: list[str], seconds: float, begun: int
 ) -> None:
-    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0)).work() is Outcome.OUT_OF_TIME
-    assert len(tried) == 2  # after 20 of 25 s a third would not end
-    tried.clear()
-    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=100.0).work() is Outcome.OUT_OF_TIME
-    assert len(tried) == 1
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=seconds).work() is Outcome.OUT_OF_TIME
+    assert len(tried) == begun
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,10 @@ def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
 def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_for_the_next(
     pool: Callable[..., Worker], tried: list[str], shares: Shares
 ) -> None:
-    task = pool(at_once=4, codes=iter([Outcome.COMPLETED, Outcome.FAILED, *[Outcome.COMPLETED] * 4]))
-    assert task.work() is Outcome.FAILED
-    assert made[-1].most == 4
+    at_work: list[int] = []
+    ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))  # type: ignore[func-returns-value]
+    assert pool(at_once=4, codes=ends).work() is Outcome.FAILED
+    assert at_work == [4, 5, 6, 6, 6, 6]
     assert tried == [config.run_id for share in shares for config in share]
 
 
@@ -216,7 +217,6 @@ def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
 def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_ended(
     pool: Callable[..., Worker], run_dirs: list[RunDir], slurm: FakeSlurm, trained: RunDir
 ) -> None:
-    """One that Slurm holds would keep the report waiting for ever."""
     task = pool()
     name = task.folder.submission.name
     slurm.add(name, "7", 0, "RUNNING")
@@ -240,34 +240,23 @@ def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_en
 def test_state_of_a_run_is_that_of_the_task_which_has_it(
     results: Results, shares: Shares, run_dirs: list[RunDir]
 ) -> None:
-    """Task 0 trains one of its own, task 1 was killed with one of task 0's share."""
-    folder = write_submission(results, shares)
-    folder.accept("7")
-    plan = a_plan(one.path.name for one in run_dirs)
-    running, died, _, failed, cancelled, _ = run_dirs
+    folder = write_submission(results, shares, job_id="7")
+    running, died, waits, *_ = run_dirs
     write_attempts(running, attempt_of("7_0"))
-    write_attempts(died, attempt_of("7_1"))
-    write_attempts(failed, attempt_of("7_0", end="2026-03-04T12:00:00+00:00", reason="failed"))
-    failed.write_record(a_failure("7_0"))
-    folder.cancel([cancelled.path.name])
-    name = folder.submission.name
+    write_attempts(died, attempt_of("7_1"))  # which is of the share of task 0
+    name, plan = folder.submission.name, a_plan(one.path.name for one in (running, died, waits))
     queue = [Job(name, "7", 0, "RUNNING"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
     with ProcessLock(running.lock_file):
-        rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows
-    assert [row.state for row in rows] == ["RUNNING", "FAILED", "PENDING", "FAILED", "CANCELLED", "PENDING"]
-    assert [row.active for row in rows] == [True, False, True, False, False, True]
-    assert rows[2].reason == "waits for its turn"
+        rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows[:3]
+    assert [(row.state, row.active) for row in rows] == [("RUNNING", True), ("FAILED", False), ("PENDING", True)]
 
 
 def test_task_that_may_take_a_run_is_its_own_if_that_is_in_the_queue(results: Results, shares: Shares) -> None:
-    folder = write_submission(results, shares)
-    folder.accept("7")
-    name = folder.submission.name
-    held = Job(name, "7", 0, "PENDING", reason="launch failed requeued held")
-    both = GridJobs([folder], [held, Job(name, "7", 1, "RUNNING")])
-    assert both.place(shares[0][0].run_id) == (folder, 0)
-    ended = GridJobs([folder], [replace(held, state="FAILED"), Job(name, "7", 1, "RUNNING")])
-    assert ended.place(shares[0][0].run_id) == (folder, 1)
+    folder = write_submission(results, shares, job_id="7")
+    held, runs = queued(folder, 0, LAUNCH_FAILED), queued(folder, 1, "None", "RUNNING")
+    first = shares[0][0].run_id
+    assert GridJobs([folder], [held, runs]).place(first) == (folder, 0)
+    assert GridJobs([folder], [replace(held, state="FAILED"), runs]).place(first) == (folder, 1)
     assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)
 
 
@@ -295,7 +284,6 @@ def test_task_for_tweets_prepares_them_or_says_why_not_to_all_that_wait(
 
 
 def test_signal_reaches_all_processes_of_a_task_and_exit_codes_come_back(tmp_path: Path) -> None:
-    """Also if the task's own process is the only one that it was sent to."""
 
     def work(number: int) -> int:
         (tmp_path / str(number)).touch()
@@ -333,7 +321,6 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
 def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slurm's own part in it is played in tests/slurm."""
     config = small_config(tweets_file)
     folder = write_job(Results(tmp_path), "pretrain", [[]], [config], attempts_without_progress=2)
     steps = iter([0, 0, 5, 5, 5])
@@ -426,17 +413,11 @@ def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
 def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
     attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
 ) -> None:
-    error = RunDirError("the state could not be saved: No space left on device")
-    for number, outcome in (
-        (errno.EACCES, Outcome.FAILED),
-        (errno.ENOSPC, Outcome.DISK_FULL),
-        (errno.EDQUOT, Outcome.DISK_FULL),
-    ):
+    error = RunDirError("the state could not be saved")
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
         error.__context__ = OSError(number, "")
-        assert attempt(error) is outcome
-    failure = run_dir.read(Failure)
-    assert failure is not None
-    assert "No space left on device; it found no room" in failure.reason
+        assert attempt(error) is (Outcome.FAILED if number == errno.EACCES else Outcome.DISK_FULL)
+        assert ("; it found no room" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
@@ -462,15 +443,11 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
 
 
 def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
-    run_dir: RunDir, config: RunConfig, results: Results, monkeypatch: pytest.MonkeyPatch
+    run_dir: RunDir, config: RunConfig, results: Results
 ) -> None:
     run_dir.create(config)
+    run_dir.write_record(a_failure(None))
     with ProcessLock(run_dir.lock_file):
-        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
-        assert not run_dir.tries_file.exists()
-        run_dir.write_record(a_failure(None))
-        run_dir.write_record(Tries(step=0, number=1, job=None))
-        monkeypatch.setattr(RunDir, "write_record", lambda *_: pytest.fail("only its owner counts"))
-        assert attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest()) is Outcome.COMPLETED
-    assert run_dir.read(Tries) == Tries(step=0, number=1, job=None)
+        assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
+    assert not run_dir.tries_file.exists()
     assert run_dir.read(Failure) == a_failure(None)

@@ -24,9 +24,7 @@ PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol", "sc
 PARTITIONS = {
     "main": (("n1", "n2", "n3"), "Default=YES PriorityTier=1"),
     "mortal": (("mortal1", "mortal2"), "PriorityTier=1"),
-    "lost": (("lost1", "lost2"), "PriorityTier=1"),
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
-    "grace": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE GraceTime=20"),
     "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
 }
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
@@ -169,15 +167,11 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """As if its power had gone: what runs there ends last, so that nothing reports its death."""
-        tasks = self._tasks_on(name)
-        self.lose_node(name)
-        _end(tasks, signal.SIGKILL)
-
-    def lose_node(self, name: str) -> None:
-        """As if its network had gone: Slurm's daemons hear no more of it, while its tasks go on."""
-        keepers = {task.parent for task in self._tasks_on(name)}
+        tasks = [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == name]
+        keepers = {task.parent for task in tasks}
         _end([one for one in self._daemons("slurmd") if one.pid == self._pid(f"slurmd-{name}.pid")], signal.SIGKILL)
         _end([one for one in processes() if one.pid in keepers and one.name == "slurmstepd"], signal.SIGKILL)
+        _end(tasks, signal.SIGKILL)
 
     def node_states(self) -> dict[str, str]:
         rows = self.run("sinfo", "-h", "-N", "-o", "%N %T", check=False).stdout.split("\n")
@@ -257,9 +251,6 @@ class Cluster:
     def _members(self) -> list[Process]:
         conf = self.environ["SLURM_CONF"]
         return [one for one in processes() if one.environ.get("SLURM_CONF") == conf and "SLURM_JOB_ID" in one.environ]
-
-    def _tasks_on(self, node: str) -> list[Process]:
-        return [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == node]
 
     def _keepers(self) -> list[Process]:
         """The slurmstepd of tasks: they have no environment, but files of this cluster open."""

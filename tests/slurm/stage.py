@@ -101,21 +101,12 @@ class Stage:
     def results(self) -> Results:
         return Results(self.folder / "results")
 
-    def beside(self, name: str) -> "Stage":
-        return Stage(self.cluster, self.folder / name, self.prepared, name)
-
-    def write_cluster(self, services: dict[str, Any] | None = None, **changes: Any) -> None:
-        report = {
-            "gpus": 0,
-            "cpus": 1,
-            "memory_gb": 1.0,
-            "time_minutes": 10,
-            "sbatch": {} if self.reports else {"hold": True},
-        }
-        sections = {"cache": {}, "report": report} | (services or {})
+    def write_cluster(self, **changes: Any) -> None:
+        report: dict[str, Any] = {"gpus": 0, "cpus": 1, "memory_gb": 1.0, "time_minutes": 10}
+        report |= {} if self.reports else {"sbatch": {"hold": True}}
         if self.forked:
-            changes["setup"] = [_FORKING, *changes.get("setup", [])]
-        self.write("cluster.yaml", {"defaults": _RESOURCES | changes} | sections)
+            changes["setup"] = [_FORKING]
+        self.write("cluster.yaml", {"defaults": _RESOURCES | changes, "report": report})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
         base = self.write("base.yaml", BASE)
@@ -167,12 +158,11 @@ class Stage:
     def wait_for_states(self, *states: str) -> None:
         self.wait(lambda: {*self.states().values()} == {*states}, f"{states} in {self.folder}")
 
-    def wait_completed(self, runs: Sequence["StagedRun"], seconds: float = 300.0) -> None:
-        self.wait(
-            lambda: all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs),
-            f"results in {self.folder}",
-            seconds,
-        )
+    def wait_completed(self, runs: Sequence["StagedRun"]) -> None:
+        def completed() -> bool:
+            return all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs)
+
+        self.wait(completed, f"results in {self.folder}")
 
     def write(self, name: str, value: Any) -> Path:
         with open(self.folder / name, "w", encoding="utf-8") as file:
@@ -242,11 +232,8 @@ class StagedRun:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal its process, past Slurm; by default as the kernel does for want of memory: no handler, no word."""
         array, _, task = self.job.partition("_")
-        environ = {
-            "SLURM_CONF": self.stage.cluster.environ["SLURM_CONF"],
-            "SLURM_ARRAY_JOB_ID": array,
-            "SLURM_ARRAY_TASK_ID": task,
-        }
+        environ = {"SLURM_CONF": self.stage.cluster.environ["SLURM_CONF"]}
+        environ |= {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task}
         for process in processes():
             if environ.items() <= process.environ.items() and process.name.startswith("python"):
                 process.signal(number)
@@ -267,13 +254,7 @@ class Prepared:
         """Of an uninterrupted run."""
         with self._lock:
             if config.run_id not in self._digests:
-                self._digests[config.run_id] = self._train(config)
+                run_dir = self.results.run_dir(config.run_id)
+                assert run_experiment(RunContext(config, self.results, run_dir)) is None
+                self._digests[config.run_id] = digest_of(run_dir)
             return self._digests[config.run_id]
-
-    def _train(self, config: RunConfig) -> Digest:
-        run_dir = self.results.run_dir(config.run_id)
-        unlimited = config.model_copy(
-            update={"runtime": config.runtime.model_copy(update={"time_limit_seconds": None})}
-        )
-        assert run_experiment(RunContext(unlimited, self.results, run_dir)) is None
-        return digest_of(run_dir)

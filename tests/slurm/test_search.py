@@ -88,7 +88,6 @@ def _assert_undisturbed(stage: Stage) -> None:
 
 @scenario
 def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage) -> None:
-    """Of the two tasks that share rung 0 one is requeued, which the other waits for; then the winner is."""
     stage.write_cluster(parallelism=2)
     _begin(stage)
     assert "nothing to submit" in stage.submit()
@@ -106,28 +105,6 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
     assert "1 of 4 runs submitted" in stage.rerun(loser.run_id)
     stage.wait_completed([loser])
     assert loser.matches_uninterrupted()
-
-
-@scenario
-def test_search_of_which_a_task_is_killed_in_each_rung_decides_as_undisturbed(stage: Stage) -> None:
-    """A trial, then a slot of the next rung, then that of the last one, after which only the report's job comes."""
-    stage.reports = True
-    stage.write_cluster()
-    _begin(stage)
-    killed = stage.runs[0]
-    killed.wait_for_step(10)
-    killed.kill()
-    stage.wait(lambda: _rungs(stage).current == 1, "the first ranking")
-    for rung, place in ((1, 1), (2, 0)):
-        stage.wait(lambda rung=rung: _rungs(stage).current == rung, f"the ranking before rung {rung}")  # type: ignore[misc]
-        slot = _run(stage, _rungs(stage).trials(rung)[place])
-        stage.wait(lambda slot=slot: slot.attempts[-1].end is None, "its slot")  # type: ignore[misc]
-        slot.wait_for_step(slot.attempts[-1].first_step + 5)
-        slot.kill()
-    _assert_undisturbed(stage)
-    logs = [log.read_text() for log in (stage.results.slurm / stage.name).glob("*/logs/*.out")]
-    assert any(f"rung 0: {killed.run_id} has not ended, and is trained again to epoch 2" in log for log in logs)
-    assert any("has not ended, and is tried again" in log for log in logs)
 
 
 @scenario

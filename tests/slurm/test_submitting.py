@@ -1,7 +1,6 @@
 """From a grid to jobs: chains, what Slurm refuses, submitting processes that die, and what users see of it."""
 
 import shutil
-from pathlib import Path
 
 from jobs.submissions import read_submissions
 from sentiment.files import ROOT
@@ -12,26 +11,18 @@ from tests.slurm.stage import DIVERGES, SHORT, Stage, scenario
 ELMO = {"elmo__model": ["tiny"], "elmo__combine": ["beside"]}
 
 
-def _deadly_sbatch(folder: Path, script: str) -> str:
-    """An sbatch that kills whoever calls it; the folder that it is in."""
-    folder.mkdir()
-    path = folder / "sbatch"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return str(folder)
-
-
 @scenario
 def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anything(stage: Stage) -> None:
-    """Nor do two who submit at the same moment."""
     stage.write_cluster(sbatch={"hold": True})
     stage.write_grid(seed=[1, 2])
-    stage.path = _deadly_sbatch(stage.folder / "before", "kill -9 $PPID")
-    stage.submit(expect=-9)
-    assert {*stage.states().values()} == {"PLANNED"}
-    stage.path = _deadly_sbatch(stage.folder / "after", '/usr/bin/sbatch "$@"; kill -9 $PPID')
-    stage.submit(expect=-9)
-    assert {*stage.states().values()} == {"PENDING"}
+    for script, state in (("kill -9 $PPID", "PLANNED"), ('/usr/bin/sbatch "$@"; kill -9 $PPID', "PENDING")):
+        sbatch = stage.folder / "deadly" / "sbatch"
+        sbatch.parent.mkdir(exist_ok=True)
+        sbatch.write_text(f"#!/bin/sh\n{script}\n")
+        sbatch.chmod(0o755)
+        stage.path = str(sbatch.parent)
+        stage.submit(expect=-9)
+        assert {*stage.states().values()} == {state}
     stage.path = ""
     assert "0 of 2 runs submitted" in stage.submit()
     training, report = read_submissions(stage.results)  # that which never reached Slurm is withdrawn
@@ -48,7 +39,6 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
 
 @scenario
 def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
-    """A task in the middle fails: the report is written all the same, and anew when the task is rerun."""
     stage.reports = True
     stage.write_cluster()
     anew: dict[str, list[object]] = {"data__text__lowercase": [False], "data__text__hashtags": ["split"]}
@@ -70,18 +60,7 @@ def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage:
 
 @scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
-    """And a chain of which Slurm refuses a part leaves nothing behind: there is no such partition."""
     stage.write_grid(seed=[1], **SHORT, **ELMO)
-    cluster = stage.folder / "cluster.yaml"
-    usual = cluster.read_text()
-    cluster.write_text("defaults: {gpus: 1, sbatch: {hold: true}}\ngrids: {grid: {partition: nowhere}}\n")
-    output = stage.submit(expect=1)
-    assert "error: sbatch: " in output
-    assert "invalid partition" in output
-    assert stage.results.read_grid(stage.name) is None  # the next submission plans anew
-    assert read_submissions(stage.results) == []
-    assert str(stage.folder) not in stage.cluster.run("squeue", "-h", "-o", "%Z").stdout
-    cluster.write_text(usual)
     stage.results.encoder_caches.touch()  # where a folder should be made
     stage.submit()
     (run,) = stage.runs
@@ -94,8 +73,7 @@ def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: St
 
 
 @scenario
-def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_refuse_what_is_left_of_it(stage: Stage) -> None:
-    """Tasks inherit the shell's variables, so without a copy of the code they would import the edited clone."""
+def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_the_shells_variables(stage: Stage) -> None:
     clone = stage.folder / "clone"
     for package in ("sentiment", "jobs", "report"):
         shutil.copytree(ROOT / package, clone / package)
@@ -111,17 +89,3 @@ def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_refuse_what
     stage.wait_completed([run])
     assert run.matches_uninterrupted()
     assert run.attempts[0].code == running_code().training
-    stage.environ = {}
-    stage.write_grid(seed=[1, 2], **SHORT)
-    stage.submit()
-    other = stage.runs[1]
-    code = other.task[0].submission.code
-    assert code
-    (stage.results.code / code / "jobs" / "tasks" / "attempt.py").unlink()
-    stage.cluster.run("scontrol", "release", other.job.partition("_")[0])
-    stage.wait(lambda: stage.states()[other.run_id] == "FAILED", "the refusal")
-    assert "refused: the code in" in stage.rows()[1]["reason"]
-    stage.write_cluster()
-    stage.rerun("--new-code")
-    stage.wait_completed([other])
-    assert other.matches_uninterrupted()
