@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.runs.run_dir import Results
+from sentiment.runs.records import Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
 
@@ -19,3 +20,11 @@ def results(tmp_path: Path) -> Results:
 @pytest.fixture
 def base(tmp_path: Path, tweets_file: Path) -> Path:
     return write_base(tmp_path / "configs", tweets_file)
+
+
+@pytest.fixture
+def like(trained: RunDir) -> Result:
+    """A real result, for runs that only look finished."""
+    result = trained.read(Result)
+    assert result is not None
+    return result

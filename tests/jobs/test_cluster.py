@@ -75,21 +75,14 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "defaults": {"partion": "gpu", "gpus": -1},
         "report": {"memory_gb": "4G"},
-        "grids": {"elmo": {"time_minutes": 0, "memory_factor": 0.5}},
+        "grids": {"elmo": {"memory_factor": 0.5}},
         "grid": {},
     }
-    path = write_yaml(tmp_path / "cluster.yaml", values)
-    lines = _refusal(path).splitlines()
-    assert len(lines) == 6
-    assert f"defaults.partion: unknown key ({path}); did you mean 'partition'? Valid: partition, account" in lines[1]
-    for start in (
-        "defaults.gpus = -1",
-        "report.memory_gb = '4G'",
-        "grids.elmo.time_minutes = 0",
-        "grids.elmo.memory_f",
-    ):
-        assert any(line.startswith(start) for line in lines)
-    assert "grid: unknown key" in lines[-1]
+    lines = _refusal(write_yaml(tmp_path / "cluster.yaml", values)).splitlines()
+    starts = ["defaults.gpus = -1", "defaults.partion: unknown key", "report.memory_gb = '4G'"]
+    starts += ["grids.elmo.memory_factor = 0.5", "grid: unknown key"]
+    assert len(lines) == len(starts)
+    assert all(any(line.startswith(start) for line in lines) for start in starts)
     assert "did you mean 'grids'?" in lines[-1]
 
 

@@ -26,7 +26,7 @@ from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, U
 from sentiment.files import write_json
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_rungs
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
@@ -186,14 +186,12 @@ def test_job_at_the_end_does_not_look_for_ever(
 
 
 def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
-    slurm: FakeSlurm, base: Path, results: Results, trained: RunDir
+    slurm: FakeSlurm, base: Path, results: Results, like: Result
 ) -> None:
     controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
     grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
     assert _call("submit", grid, results, str(grid))[0] == 0
-    result = trained.read(Result)
-    assert isinstance(result, Result)
-    finish(results, load_grid(grid, results), result, lambda _run: (0.5, False))
+    finish(results, load_grid(grid, results), like, lambda _run: (0.5, False))
     (slurm.folder / "jobs").write_text("")
     *_, ending = read_submissions(results)
     slurm.fail("sbatch", FULL)

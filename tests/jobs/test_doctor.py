@@ -1,7 +1,5 @@
 """The doctor: what a site's settings mean, whether Slurm would take the jobs, and what is missing here."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,38 +57,3 @@ def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:
 def test_further_lines_of_a_finding_stand_below_its_text() -> None:
     lines = list(render([Finding("ok", "a", "one"), Finding("problem", "longer", "two\nthree")]))
     assert lines == ["ok    a       one", "!!    longer  two", "              three"]
-
-
-@pytest.fixture(scope="module")
-def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from tests.slurm.cluster import Cluster, what_is_missing
-
-    if missing := what_is_missing():
-        pytest.skip(missing)
-    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
-    try:
-        cluster.start()
-        yield cluster.environ["SLURM_CONF"]
-    finally:
-        cluster.stop()
-
-
-@pytest.mark.slurm
-def test_real_cluster_is_described_and_asked_whether_it_would_take_the_jobs(
-    slurm_conf: str, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLURM_CONF", slurm_conf)
-    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}})
-    code, text = _run("--cluster", cluster, "--results", results.root)
-    assert code == 0, text
-    for expected in ("cluster test", "PreemptMode REQUEUE", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
-        assert expected in text
-    grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
-    write_yaml(cluster, {"grids": grids})
-    code, text = _run("--cluster", cluster, "--results", results.root)
-    assert code == 1
-    refused = [line for line in text.splitlines() if "Slurm says" in line]
-    assert [line.split()[2] for line in refused] == ["grids.elmo", "grids.rnn"], text
-    assert "Requested node configuration is not available" in refused[0]
-    assert "nvalid partition" in refused[1]

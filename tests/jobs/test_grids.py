@@ -201,13 +201,6 @@ def _as_found(run: PlannedRun) -> tuple[float, bool]:
     return score, score == 0.80
 
 
-@pytest.fixture
-def like(trained: RunDir) -> Result:
-    result = trained.read(Result)
-    assert result is not None
-    return result
-
-
 def _run_first(base: Path, results: Results, like: Result, judge: Judge = _as_found) -> None:
     finish(results, load_grid(write_grid(base, FIRST, name="first"), results), like, judge)
 

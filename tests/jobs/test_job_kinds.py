@@ -1,6 +1,5 @@
-"""The table of job kinds is the only place that knows one kind from another."""
+"""What each kind of job does for the runs that need it."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,6 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
-
-PACKAGE = Path(__file__).parents[2] / "jobs"
-_ASKS_FOR_A_KIND = re.compile(rf"kind\b.*(==|!=|\bin\b).*['\"]({'|'.join(JOB_KINDS)})['\"]")
-
-
-def test_no_other_module_asks_which_kind_a_job_is() -> None:
-    assert _ASKS_FOR_A_KIND.search('if folder.submission.kind != "train":')
-    files = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "services.py"]
-    assert [path for path in files if any(map(_ASKS_FOR_A_KIND.search, path.read_text().splitlines()))] == []
 
 
 def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
@@ -38,17 +28,15 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]
 
 
+PRETRAINED = {"elmo__model": "pretrained/tiny", "pretraining__epochs": 1, "pretraining__min_count": 1}
+WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "other", "said", "saved"),
     [
-        ("vectors", {"embedding__pretrained": "word2vec", "vectors__epochs": 3}, {"vectors__seed": 2}, "learning", 0),
-        (
-            "pretrain",
-            {"elmo__model": "pretrained/tiny", "pretraining__epochs": 1, "pretraining__min_count": 1},
-            {"pretraining__held_out": 20},
-            "epoch",
-            2,
-        ),
+        ("vectors", WORD2VEC, {"vectors__seed": 2}, "learning", 0),
+        ("pretrain", PRETRAINED, {"pretraining__held_out": 20}, "epoch", 2),
     ],
 )
 def test_service_works_once_for_all_runs_that_need_the_same_and_goes_on_after_a_stop(

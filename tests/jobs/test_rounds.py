@@ -9,7 +9,7 @@ from jobs.grids.grid import ExpandedGrid, load_grid
 from jobs.grids.rounds import grow
 from sentiment.errors import ConfigError
 from sentiment.runs.records import Failure, PlannedRun, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import finish, write_grid
 
 SPACE: dict[str, Any] = {
@@ -23,13 +23,6 @@ FAILURE = Failure(job=None, time="", error="DivergedError", reason="the loss is 
 
 def _bayes(rounds: int = 3, per_round: int = 4, seed: int = 1) -> dict[str, Any]:
     return {"method": "bayes", "controller": {"type": "cloud", "rounds": rounds, "per_round": per_round, "seed": seed}}
-
-
-@pytest.fixture
-def like(trained: RunDir) -> Result:
-    result = trained.read(Result)
-    assert result is not None
-    return result
 
 
 def _good(run: PlannedRun) -> tuple[float, bool]:
@@ -50,17 +43,14 @@ def test_each_round_follows_when_the_one_before_has_ended(base: Path, results: R
     assert _ids(load_grid(path, results)) == _ids(first)  # not before it has ended
     finish(results, first, like, _good)
     second = load_grid(path, results)
-    assert _ids(second)[:4] == _ids(first)
-    assert len({*_ids(second)}) == 8
+    assert (_ids(second)[:4], len({*_ids(second)})) == (_ids(first), 8)
     assert [run.index for run in second.plan.runs] == list(range(8))
     finish(results, second, like, _good)
     third = load_grid(path, results)
-    assert len(_ids(third)) == 12
     finish(results, third, like, _good)
-    assert _ids(load_grid(path, results)) == _ids(third)
+    assert (len(_ids(third)), _ids(load_grid(path, results))) == (12, _ids(third))
     longer = load_grid(write_grid(base, SPACE, **_bayes(rounds=4)), results)
-    assert _ids(longer)[:12] == _ids(third)
-    assert len(_ids(longer)) == 16
+    assert (_ids(longer)[:12], len(_ids(longer))) == (_ids(third), 16)
 
 
 def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Results, like: Result) -> None:

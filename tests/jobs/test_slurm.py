@@ -1,14 +1,13 @@
 """An answer of Slurm is whole, or it is none."""
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from jobs.slurm import commands
-from jobs.slurm.commands import cancel, read_queue, read_settings, release, requeue, submit
+from jobs.slurm.commands import cancel, read_queue, read_settings, requeue, submit
 from sentiment.errors import NoSlurmError, UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
@@ -30,15 +29,6 @@ def test_bytes_that_are_no_text_in_a_name_hide_no_other_job(slurm: FakeSlurm) ->
     with open(slurm.folder / "jobs", "ab") as jobs:
         jobs.write(b"@8@N/A@PENDING@None@\xff\xfe@\n")
     assert [job.job_id for job in read_queue()] == ["7", "8"]
-
-
-def test_warning_before_an_answer_is_no_part_of_it(slurm: FakeSlurm) -> None:
-    slurm.add("one", "7", 0, "RUNNING")
-    for program in ("squeue", "scontrol", "sbatch"):
-        slurm.fail(program, "echo 'warning: the cluster is in maintenance from Monday'")
-    assert [job.address for job in read_queue()] == ["7_0"]
-    assert read_settings()["ClusterName"] == "test"
-    assert submit("/dev/null") == "101"
 
 
 def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +70,3 @@ def test_requeue_that_slurm_kills_was_accepted(slurm: FakeSlurm) -> None:
         slurm.fail("scontrol", failure)
         with pytest.raises(UnansweredError):
             requeue("7_0")
-
-
-@pytest.mark.parametrize("order", [cancel, release])
-def test_order_whose_command_was_killed_may_not_have_been_heard(
-    slurm: FakeSlurm, order: Callable[[list[str]], None]
-) -> None:
-    for program in ("scancel", "scontrol"):
-        slurm.fail(program, "kill -9 $$")
-    with pytest.raises(UnansweredError, match="was killed by signal 9"):
-        order(["7_0"])

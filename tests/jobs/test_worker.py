@@ -96,13 +96,12 @@ def test_every_run_is_trained_once_and_a_failure_does_not_hold_up_the_others(
 
 
 def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_or_is_completed(
-    pool: Callable[..., Worker], run_dirs: list[RunDir], tried: list[str], trained: RunDir, slurm: FakeSlurm
+    pool: Callable[..., Worker], run_dirs: list[RunDir], tried: list[str], like: Result, slurm: FakeSlurm
 ) -> None:
-    task, result = pool(), trained.read(Result)
-    assert result is not None
+    task = pool()
     for run_dir in run_dirs[1:]:
         run_dir.path.mkdir(parents=True)
-        run_dir.write_record(result)
+        run_dir.write_record(like)
     task.folder.cancel([run_dirs[0].path.name])
     assert perform(task.folder, 0, task.stop) is Outcome.COMPLETED
     task.folder.cancel([task.folder.submission.id])
@@ -215,7 +214,7 @@ def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
 
 
 def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_ended(
-    pool: Callable[..., Worker], run_dirs: list[RunDir], slurm: FakeSlurm, trained: RunDir
+    pool: Callable[..., Worker], run_dirs: list[RunDir], slurm: FakeSlurm, like: Result
 ) -> None:
     task = pool()
     name = task.folder.submission.name
@@ -225,14 +224,12 @@ def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_en
     requeued, failed, *others = run_dirs
     write_attempts(requeued, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
     record_failure(failed, ConfigError("is wrong"))
-    result = trained.read(Result)
-    assert result is not None
     for run_dir in others:
         run_dir.path.mkdir(parents=True)
-        run_dir.write_record(result)
+        run_dir.write_record(like)
     assert task.work() is Outcome.COMPLETED
     assert slurm.orders == []
-    requeued.write_record(result)
+    requeued.write_record(like)
     assert task.work() is Outcome.COMPLETED
     assert slurm.orders[-1] == "scancel 7_1"
 

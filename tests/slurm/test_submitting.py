@@ -89,3 +89,16 @@ def test_tasks_run_the_code_that_was_submitted_whatever_its_path_and_the_shells_
     stage.wait_completed([run])
     assert run.matches_uninterrupted()
     assert run.attempts[0].code == running_code().training
+
+
+@scenario
+def test_doctor_describes_the_cluster_and_asks_whether_it_would_take_the_jobs(stage: Stage) -> None:
+    text = stage.run("doctor", "--cluster", "cluster.yaml")
+    for expected in ("cluster test", "PreemptMode REQUEUE", "partition main*", "gpu:fake:2", "cluster.yaml defaults"):
+        assert expected in text
+    grids = {"elmo": {"gpus": 3}, "rnn": {"partition": "none"}, "smoke": {"gpus": 0, "sbatch": {"gres": "shard:2"}}}
+    stage.write("cluster.yaml", {"grids": grids})
+    text = stage.run("doctor", "--cluster", "cluster.yaml", expect=1)
+    elmo, rnn = [line for line in text.splitlines() if "Slurm says" in line]
+    assert ("grids.elmo" in elmo, "Requested node configuration is not available" in elmo) == (True, True)
+    assert ("grids.rnn" in rnn, "nvalid partition" in rnn) == (True, True)

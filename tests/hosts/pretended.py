@@ -1,4 +1,4 @@
-"""Read by an interpreter with this folder on its path: it believes to be on another host.
+"""Run first by a process, which then believes to be on another host.
 
 HOST_NAME is what it is called there, and HOST_LOCKS says how far flock reaches: "shared" (as it is) or "local" (to
 processes of the same host, by files in HOST_FOLDER that are locked instead).
