@@ -11,7 +11,7 @@ from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, Ru
 # Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
 # were killed on a node that dies is cancelled afterwards: nobody wished that.
 _TERMINATION_MESSAGES = (
-    (FAILED, re.compile(r"^refused: ")),  # by `sentiment.runs.start_copy`
+    (FAILED, re.compile(r"^(refused|is not requeued): ")),  # of `sentiment.runs.start_copy` and `jobs.tasks.task`
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
@@ -53,7 +53,8 @@ def ended_state(job: Job | None, log: Path | None, seen: str) -> RunState:
 
 def read_termination(log: Path | None) -> RunState | None:
     """What Slurm printed about the end of the newest attempt; None if nothing."""
-    said = [line for line in _newest_attempt(log) if line.startswith(("slurmstepd", "srun: error", "refused: "))]
+    begins = ("slurmstepd", "srun: error", "refused: ", "is not requeued: ")
+    said = [line for line in _newest_attempt(log) if line.startswith(begins)]
     for state, pattern in _TERMINATION_MESSAGES:
         for line in said:
             if state == FAILED and _DISK_FULL.search(line):

@@ -99,6 +99,7 @@ DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
         ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026 ***\nsrun: error: n1: task 0: Killed", "FAILED", ""),
         (f"srun: error: n1: task 0: {DISK_FULL}", "FAILED", "found no room on the disk"),
         ("srun: error: n1: task 0: Exited with exit code 2", "FAILED", "exit code 2"),
+        ("is not requeued: Access denied\nsrun: error: n1: Exited with exit code 1", "FAILED", "Access denied"),
         ("slurmstepd: error: no such words", None, ""),
         ("a tweet says: srun: error: n1: task 0: Killed, out of memory", None, ""),
         ("srun: error: n1: task 0: Killed\ntask 3 of g-x, start 2 on n2\nfine", None, ""),
