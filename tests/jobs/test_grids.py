@@ -229,14 +229,12 @@ def _refusal_grid(path: Path, results: Results) -> str:
 
 def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results: Results, like: Result) -> None:
     _run_first(base, results, like)
-    base.write_text("embedding: {size: 50}\n", encoding="utf-8")
+    base.write_text("embedding: {size: 50}\n", encoding="utf-8")  # they stay as they were
     varied = {"model.dropout": [0.0, 0.5], "training.clip": [1.0, 0.1]}
     grid = load_grid(write_grid(base, varied, name="second", **starts_from("first", "overfitting")), results)
-    assert len(grid.configs) == 4
-    for run, config in zip(grid.plan.runs, grid.configs, strict=True):
-        assert (config.model.hidden_size, config.seed, config.embedding.size) == (5, 2, 8)
-        assert run.parameters["model.hidden_size"] == 5
-        assert run.parameters["model.dropout"] == config.model.dropout
+    found = {(config.model.hidden_size, config.seed, config.embedding.size) for config in grid.configs}
+    assert (len(grid.configs), found) == (4, {(5, 2, 8)})
+    assert [run.parameters["model.dropout"] for run in grid.plan.runs] == [one.model.dropout for one in grid.configs]
     assert grid.plan.parameters["model.hidden_size"] == [5]
     assert grid.plan.parameters["training.clip"] == [1.0, 0.1]
 
@@ -245,12 +243,8 @@ def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Re
     other = write_yaml(base.with_name("other.yaml"), {"elmo": {"model": "tiny"}, "training": {"epochs": 2}})
     changes = {"controller": {"type": "cloud", "files": [str(other)]}}
     grid = expand_grid(write_grid(base, {"seed": [1, 2]}, **changes), results)
-    assert [(config.seed, bool(config.elmo)) for config in grid.configs] == [
-        (1, False),
-        (2, False),
-        (1, True),
-        (2, True),
-    ]
+    elmo = [(config.seed, bool(config.elmo)) for config in grid.configs]
+    assert elmo == [(1, False), (2, False), (1, True), (2, True)]
     assert grid.configs[2].embedding == EmbeddingConfig()
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         assert resolve(read_yaml(base), run.parameters, "the test").run_id == run.run_id == config.run_id
@@ -349,12 +343,9 @@ def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
     results.run_dir(begun, "some").create(grid.configs[1])
     results.run_dir(unfinished, "other").create(grid.configs[2])
     reuse_completed(results, grid)
-    assert not results.run_dir(begun, "some").completed
     target = results.run_dir(taken, "some")
-    assert target.completed
-    assert target.read_config() == grid.configs[0]
-    assert digest_of(target) == digest_of(source)
-    assert not results.run_dir(unfinished, "some").path.exists()
+    assert (target.read_config(), digest_of(target)) == (grid.configs[0], digest_of(source))
+    assert [results.run_dir(run_id, "some").completed for run_id in (taken, begun, unfinished)] == [True, False, False]
     assert completed_elsewhere(results, grid) == {}
 
 
