@@ -241,7 +241,9 @@ def test_tuning_begins_with_the_weights_of_another_model(table: Path, results: R
 
 
 def test_mistakes_are_told(table: Path, results: Results, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"elmo\.model: is no size of an own model; valid: pretrained/tiny, "):
+    with pytest.raises(
+        ConfigError, match=r"elmo\.model: 'pretrained/huge' is no size of an own model; valid: pretrained/tiny, "
+    ):
         _config(table, elmo__model="pretrained/huge")
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
         _train(_config(table, pretraining__unlabelled=[{"path": str(tmp_path / "gone.txt")}]), results)

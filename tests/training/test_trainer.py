@@ -79,7 +79,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_told(
 def test_what_needs_a_gpu_is_refused_without_one(experiment: MakeExperiment) -> None:
     with pytest.raises(ConfigError, match=r"training\.precision = 'bf16' needs a CUDA GPU; valid .*: fp32"):
         experiment(training__precision="bf16").attempt()
-    with pytest.raises(UsageError, match=r"runtime\.device = 'cuda:63': this machine shows \d+ CUDA GPUs"):
+    with pytest.raises(UsageError, match=r"runtime\.device = 'cuda:63': is not on this machine; valid: auto, cpu"):
         experiment(runtime__device="cuda:63").attempt()
 
 
