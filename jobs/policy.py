@@ -181,8 +181,7 @@ def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:
 
 
 def _as_failed(failure: Failure) -> Verdict:
-    state = OUT_OF_MEMORY if failure.error == KILLED else FAILED
-    return Verdict(state, f"{failure.error}: {failure.reason}")
+    return Verdict(OUT_OF_MEMORY if failure.error == KILLED else FAILED, f"{failure.error}: {failure.reason}")
 
 
 def _array(job: str | None) -> str:
