@@ -26,6 +26,7 @@ from sentiment.data.tables import CountedLines, Refusal, Row, RowCounter
 from sentiment.data.text import (
     UNKNOWN,
     Tokenizer,
+    TokenRows,
     TweetForms,
     author_form,
     author_key,
@@ -64,24 +65,19 @@ TRAIN, VALIDATION, TEST = range(len(PARTS))
 
 
 def part_code(author: str, form: str, config: DataConfig) -> int:
-    """TRAIN, VALIDATION or TEST, by the author if known, so that all tweets of an author are in one part.
+    """TRAIN, VALIDATION or TEST, by the author's form, or the tweet's where that is empty: all of an author is in one.
 
     With folds each author, or text, is in the test part of one fold and of no other.
-
-    Args:
-        author: the author's form.
-        form: the tweet's form, which decides if the author is not known.
     """
     whose, kind = (author, "user") if author else (form, "text")
-    validation_fraction, folds = config.validation_fraction, config.folds
-    if folds is None:
+    if (folds := config.folds) is None:
         unit = stable_unit(whose, kind)
         if unit < config.test_fraction:
             return TEST
-        return VALIDATION if unit < config.test_fraction + validation_fraction else TRAIN
+        return VALIDATION if unit < config.test_fraction + config.validation_fraction else TRAIN
     if int(stable_unit(whose, f"{kind}, folds") * folds) + 1 == config.fold:
         return TEST
-    of_the_rest = validation_fraction * folds / (folds - 1)
+    of_the_rest = config.validation_fraction * folds / (folds - 1)
     return VALIDATION if stable_unit(whose, f"{kind}, validation of fold {config.fold}") < of_the_rest else TRAIN
 
 
@@ -103,34 +99,22 @@ class PartCount(Record):
 
 
 class TableCount(Record):
-    """What became of the rows of a further table.
-
-    Attributes:
-        kept: in a test set of its own, or in the training part.
-    """
+    """What became of the rows of a further table."""
 
     file: str
     read: int
-    kept: int
+    kept: int  # in a test set of its own, or in the training part
 
 
 class CorpusReport(Record):
-    """What became of the rows: kept, left out and refused add up to `read`.
-
-    Attributes:
-        tests: further test sets by name.
-        extra_train: tables for training alone.
-        read: rows of the source and of all further tables.
-        left_out: rows by the reason, such as DUPLICATE.
-        refused: rows that cannot be used, by the reason.
-    """
+    """What became of the rows: kept, left out and refused add up to `read`."""
 
     source: str
     tests: dict[str, TableCount]
     extra_train: tuple[TableCount, ...]
-    read: int
+    read: int  # of the source and of all further tables
     kept: int
-    left_out: dict[str, int]
+    left_out: dict[str, int]  # by the reason, such as DUPLICATE
     refused: dict[str, CountedLines]
     parts: dict[Part, PartCount]
     tokens: int
@@ -150,36 +134,19 @@ class CorpusReport(Record):
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Tweets that are ready for training; the arrays are memory-mapped from the files in `path`, read-only.
-
-    Attributes:
-        fingerprint: SHA-256 of what the corpus was made from; `path` is named after it.
-        dataset: the name of the data set that the tweets belong to; of a corpus opened by its path it is not known.
-        types: the distinct tokens of all parts.
-        token_ids: (tokens,) index into `types`.
-        offsets: (rows + 1,) where each tweet begins and the last one ends.
-        labels: (rows,) 0 negative, 1 positive.
-        parts: (rows,) index into `part_names`.
-        keys: (rows,) equal for the same tweet, see `TweetForms`.
-        authors: (rows,) equal for the same author; UNKNOWN where none is known.
-        weights: (rows,) how often each counts in training: `extra_train.weight`, else 1.
-        withheld: (n,) keys of tweets that are in no part since their text or author is held out.
-    """
+class Corpus(TokenRows):
+    """Tweets that are ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
 
     path: Path
-    fingerprint: str
-    dataset: str
+    fingerprint: str  # SHA-256 of what the corpus was made from; `path` is named after it
+    dataset: str  # that the tweets belong to; not known of a corpus opened by its path
     report: CorpusReport
-    types: Sequence[str]
-    token_ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int8]
-    parts: npt.NDArray[np.int8]
-    keys: npt.NDArray[np.int64]
-    authors: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
-    withheld: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]  # (rows,) 0 negative, 1 positive
+    parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
+    keys: npt.NDArray[np.int64]  # (rows,) equal for the same tweet, see `TweetForms`
+    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN where none is known
+    weights: npt.NDArray[np.float32]  # (rows,) how often each counts in training: `extra_train.weight`, else 1
+    withheld: npt.NDArray[np.int64]  # (n,) keys of tweets that are in no part since their text or author is held out
 
     # The number grows with the recipe of `sentiment.models.baseline`, so that what the old one made is not used.
     baselines_file = FolderEntry("baselines-5.npz")
@@ -189,15 +156,12 @@ class Corpus:
         return (*PARTS, *self.report.tests)
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
-        """The numbers of the rows in a part, in ascending order. Shape (rows in the part,)."""
+        """The numbers of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
-        """The number of tokens of each row, at least 1. Shape (rows,)."""
+        """The number of tokens of each row, at least 1."""
         return np.diff(self.offsets)
-
-    def tokens(self, row: int) -> list[str]:
-        return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]]]
 
 
 def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent) -> Corpus:
@@ -207,9 +171,7 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     there, and the first one that is complete stays. On one host one process prepares it, and the others wait.
 
     Raises:
-        DataError: the source cannot be used, the corpus cannot be written, or one that is there is damaged.
-        DownloadError: the source could not be fetched.
-        ConfigError: the source lacks a configured column.
+        DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
     """
     source = open_source(config, results)
     known = _fingerprint(config, source)
@@ -268,11 +230,7 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus; its files have the right sizes, and all of their numbers refer to something.
-
-    Raises:
-        DataError: there is none, or a file is missing or damaged.
-    """
+    """Open a prepared corpus. A DataError if there is none, or a file is missing or has another size."""
     if not path.exists():
         raise DataError(f"{path}: holds no prepared corpus")
     try:
@@ -283,32 +241,14 @@ def open_corpus(path: Path) -> Corpus:
         report = CorpusReport.model_validate(manifest["report"])
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
-        _check_numbers(arrays, len(types), len(PARTS) + len(report.tests))
         known = str(manifest["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
     return Corpus(path=path, fingerprint=known, dataset="table", report=report, types=types, **arrays)
 
 
-def _check_numbers(arrays: dict[str, npt.NDArray[Any]], types: int, part_count: int) -> None:
-    """Refuse arrays with which training would fail or silently read other tweets, by a ValueError."""
-    offsets, rows = arrays["offsets"], len(arrays["labels"])
-    if {len(arrays[name]) for name in ("parts", "keys", "authors", "weights")} != {rows} or len(offsets) != rows + 1:
-        raise ValueError("the arrays have different lengths")
-    if offsets[0] != 0 or offsets[-1] != len(arrays["token_ids"]) or not (np.diff(offsets) > 0).all():
-        raise ValueError("offsets does not rise from 0 to the number of tokens")
-    for name, bound in (("labels", 2), ("parts", part_count), ("token_ids", types)):
-        if arrays[name].min() < 0 or arrays[name].max() >= bound:
-            raise ValueError(f"{name} holds a number that is not from 0 to {bound - 1:,}")
-    if not ((arrays["weights"] > 0) & np.isfinite(arrays["weights"])).all():
-        raise ValueError("weights holds a number that is not above 0")
-
-
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """The corpus at `path`, with the names of the data set and of the files that were asked for.
-
-    Those in the manifest are of the first file with this content, since any number of files may have the same.
-    """
+    """The corpus at `path` by the names that were asked for; its manifest has those of the first file so prepared."""
     corpus = open_corpus(path)
     tests, extra = corpus.report.tests, zip(corpus.report.extra_train, source.extra_train, strict=True)
     names = {
@@ -338,8 +278,8 @@ def write_corpus(
 def building_place(final: Path) -> Iterator[Path]:
     """A new folder beside `final`, which is renamed to `final` when the block succeeds and deleted when it fails.
 
-    If another process has put the same corpus there in the meantime, that one stays. Folders that killed processes left
-    behind are deleted after a day.
+    If another host has put the same corpus there in the meantime, that one stays. What killed processes left behind is
+    deleted after a day.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     for leftover in final.parent.glob(".*.tmp"):
@@ -360,8 +300,7 @@ def building_place(final: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# Rows that are decided on, numbered and written together; the order of the types depends on it.
-_LOT_ROWS = 4096
+_LOT_ROWS = 4096  # that are decided on, numbered and written together; the order of the types depends on it
 _REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
 # Which file rows are of: the name of a test set, the number of a table for training alone, or None, the source itself.
 _Of = str | int | None
@@ -379,11 +318,7 @@ class _Tweet(NamedTuple):
 
 
 class Preparation:
-    """Prepares the rows of a source.
-
-    Args:
-        train_bound: training rows whose thinning number (see `thinning_of`) is not below this are left out.
-    """
+    """Prepares the rows of a source; left out are training rows whose `thinning_of` is not below `train_bound`."""
 
     def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress, train_bound: float) -> None:
         self._config, self._source = config, source
@@ -391,8 +326,8 @@ class Preparation:
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(beside=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
-        # What later rows depend on. Held out are tweets and authors of further test sets, and of the validation and
-        # test parts if further tables are read: within one table the split itself keeps authors and copies apart.
+        # Tweets and authors of further test sets, and of the validation and test parts if further tables are read:
+        # within one table the split itself keeps authors and copies apart.
         self._held_out: set[int] = set()
         self._held_out_authors: set[int] = set()
         self._withheld: set[int] = set()
@@ -400,7 +335,6 @@ class Preparation:
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
         self._index: dict[str, int] = {}  # number of each type
         self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
-        self._rows_written = 0
         self._of: dict[_Of, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
@@ -410,10 +344,6 @@ class Preparation:
 
         Returns:
             The arrays of the corpus by name, the types in the order of their numbers, and what became of the rows.
-
-        Raises:
-            DataError: a file cannot be used, or the rows are not enough.
-            ConfigError: a file lacks a configured column.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -421,13 +351,10 @@ class Preparation:
         columns = {"row": pa.int64(), "id": pa.string(), "part": pa.dictionary(pa.int8(), pa.string())}
         columns |= {"label": pa.int8(), "text": pa.string(), "tokens": pa.int32()}
         with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
-            # First further test sets, because nothing of them may be trained on.
-            for part, (test, file) in enumerate(self._source.tests.items(), start=TEST + 1):
-                self._read(file, test, part, writer)
-            self._read(self._source.main, None, None, writer)
-            # Last, when all is known that is held out.
-            for number, file in enumerate(self._source.extra_train):
-                self._read(file, number, TRAIN, writer)
+            # First what nothing may be trained on, and last, when all is known that is held out, what is trained on.
+            tests, main, extra = self._source.tests.items(), (None, self._source.main), self._source.extra_train
+            for of, file in (*tests, main, *enumerate(extra)):
+                self._read(file, of, writer)
         name, read = self._source.main.name, sum(of["read"] for of in self._of.values())
         if not read:
             raise DataError(f"{name}: holds no rows")
@@ -442,7 +369,7 @@ class Preparation:
         arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
         return arrays, list(self._index), self._report(arrays, read)
 
-    def _read(self, file: TweetFile, of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
+    def _read(self, file: TweetFile, of: _Of, writer: "pq.ParquetWriter") -> None:
         name = of if isinstance(of, str) else file.name
         rows: list[Row] = []
         number = 0
@@ -454,19 +381,18 @@ class Preparation:
             else:
                 rows.append(row)
             if len(rows) == _LOT_ROWS:
-                self._take(rows, of, part, writer)
+                self._take(rows, of, writer)
                 rows = []
                 self._progress(f"preparing {Path(name).name}", number, file.total)
-        if rows:
-            self._take(rows, of, part, writer)
+        self._take(rows, of, writer)
         self._of[of]["read"] = number
         self._progress(f"preparing {Path(name).name}", number, number)
 
-    def _take(self, rows: list[Row], of: _Of, part: int | None, writer: "pq.ParquetWriter") -> None:
+    def _take(self, rows: list[Row], of: _Of, writer: "pq.ParquetWriter") -> None:
         """Number and write those of some labelled rows that are kept."""
         import pyarrow as pa
 
-        tweets = self._digested(rows, part)
+        tweets = self._digested(rows, of)
         kept = [tweet for tweet in tweets if self._is_kept(of, tweet)]
         used = list(chain.from_iterable(tweet.tokens for tweet in kept))
         occurring = {*used}
@@ -482,12 +408,11 @@ class Preparation:
             "authors": [tweet.author for tweet in kept],
             "weights": [self._config.extra_train[of].weight if isinstance(of, int) else 1] * len(kept),
         }
+        written = sum(map(len, self._pieces["labels"]))
         for name, values in columns.items():
             self._pieces[name].append(np.array(values, _PIECES[name]))
-        first = self._rows_written
-        self._rows_written += len(kept)
         columns |= {
-            "row": range(first, self._rows_written),
+            "row": range(written, written + len(kept)),
             "id": [tweet.row.id for tweet in kept],
             "part": pa.DictionaryArray.from_arrays(pa.array(columns["parts"], pa.int8()), self._part_names),
             "label": columns["labels"],
@@ -497,7 +422,8 @@ class Preparation:
         if kept:
             writer.write_table(pa.table({name: columns[name] for name in writer.schema.names}, writer.schema))
 
-    def _digested(self, rows: Sequence[Row], part: int | None) -> list[_Tweet]:
+    def _digested(self, rows: Sequence[Row], of: _Of) -> list[_Tweet]:
+        part = TRAIN if isinstance(of, int) else self._part_names.index(of) if of else None
         tokens = [self._tokenizer(row.text) for row in rows]
         forms = [self._forms.of(row.text, of_row) for row, of_row in zip(rows, tokens, strict=True)]
         users, keys = [author_form(row.user) for row in rows], list(map(key_of, forms))
@@ -547,8 +473,8 @@ class Preparation:
                 )
         return CorpusReport(
             source=self._source.main.name,
-            tests={name: self._count_of(name, file) for name, file in self._source.tests.items()},
-            extra_train=tuple(self._count_of(*one) for one in enumerate(self._source.extra_train)),
+            tests={name: self._count(name, file) for name, file in self._source.tests.items()},
+            extra_train=tuple(self._count(*one) for one in enumerate(self._source.extra_train)),
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
@@ -558,6 +484,5 @@ class Preparation:
             types=len(self._index),
         )
 
-    def _count_of(self, of: str | int, file: TweetFile) -> TableCount:
-        counts = {name: self._of[of][name] for name in TableCount.model_fields if name != "file"}
-        return TableCount.model_validate(counts | {"file": file.name})
+    def _count(self, of: str | int, file: TweetFile) -> TableCount:
+        return TableCount(file=file.name, read=self._of[of]["read"], kept=self._of[of]["kept"])

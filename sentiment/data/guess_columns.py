@@ -55,20 +55,15 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class Understanding:
-    """How a table is read.
-
-    Attributes:
-        guessed: what nobody had said: values of fields by dotted name.
-        reasons: why each was guessed so, a sentence each.
-    """
+    """How a table is read."""
 
     path: Path
     columns: list[TableColumn]
     text: TableColumn
     label: TableColumn
     labels: LabelConfig
-    guessed: dict[str, Any]
-    reasons: list[str]
+    guessed: dict[str, Any]  # what nobody had said: values of fields by dotted name
+    reasons: list[str]  # why each was guessed so, a sentence each
 
     def told(self) -> list[str]:
         return [f"{self.path.name}: {reason}" for reason in self.reasons if self.guessed]
@@ -77,13 +72,13 @@ class Understanding:
         """The first rows as they are understood, and the lines of a run's file that say the same."""
         lines = [f"{self.path}: columns {', '.join(one.name for one in self.columns)}"]
         lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
-        words, known = {0: "negative", 1: "positive", None: "left out"}, label_meanings(self.labels)
+        words = {0: "negative", 1: "positive", None: "left out"}
+        meanings = {label: words[meaning] for label, meaning in label_meanings(self.labels).items()}
         width = max(len(visible(value)) for value in [*self.label.values[:_SHOWN_ROWS], "label"])
         lines.append(f"{'meaning':<9} {'label':<{width}}  text")
         for label, text in list(zip(self.label.values, self.text.values, strict=True))[:_SHOWN_ROWS]:
             shown = visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
-            meaning = words[known[label.strip().lower()]] if label.strip().lower() in known else "?"
-            lines.append(f"{meaning:<9} {visible(label):<{width}}  {shown}")
+            lines.append(f"{meanings.get(label.strip().lower(), '?'):<9} {visible(label):<{width}}  {shown}")
         counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
         lines += [f"labels in the first {len(self.label.values):,} rows: {counts}", ""]
         lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
@@ -96,14 +91,11 @@ class Understanding:
 def resolve_with_guesses(
     values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
 ) -> tuple[RunConfig, Understanding | None]:
-    """Resolve a configuration, with guesses where nobody has said how its table is read.
+    """A configuration with guesses where nobody has said how its table is read, and what was understood of that.
 
     Args:
         values, parameters, origin: as `sentiment.config_file.resolve` takes them.
         given: dotted names of those of `values` that somebody has set.
-
-    Returns:
-        The configuration, and what of the table was understood; None if nothing had to be.
     """
     run = resolve(values, parameters, origin)
     found = understand(run.data, {*given, *parameters})
@@ -113,12 +105,10 @@ def resolve_with_guesses(
 def understand(config: DataConfig, given: Collection[str]) -> Understanding | None:
     """How the table of a configuration is to be read; None if nothing is to guess, or reading will report it.
 
+    A UsageError where several columns or labels fit shows them, and the options that choose.
+
     Args:
         given: dotted names of the fields that somebody has set.
-
-    Raises:
-        UsageError: several columns or labels fit; the message shows them, and the options that choose.
-        DataError: the file cannot be read.
     """
     path = named_path(config.source)
     if not config.source_is_path or not path.is_file() or form_of(path) == "zip" or is_sentiment140(path):

@@ -18,12 +18,13 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import dropwhile, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sentiment.config import ColumnConfig, LabelConfig
+from sentiment.config_file import dotted
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
 from sentiment.runs.records import NEGATIVE, POSITIVE, Record
@@ -33,16 +34,11 @@ if TYPE_CHECKING:
 
 
 class TableRecord(NamedTuple):
-    """A row of a table as it stands there.
+    """A row of a table as it stands there."""
 
-    Attributes:
-        line: where it begins, counted from 1; in Parquet and a workbook the number of the row.
-        whole: the JSON object that it was.
-    """
-
-    line: int
+    line: int  # where it begins, counted from 1; in Parquet and a workbook the number of the row
     fields: Sequence[Any]
-    whole: dict[str, Any] | None = None
+    whole: dict[str, Any] | None = None  # the JSON object that it was
 
 
 class Refusal(NamedTuple):
@@ -53,28 +49,21 @@ class Refusal(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A tweet as its source has it; `line` as in TableRecord.
-
-    Attributes:
-        label: NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out.
-    """
+    """A tweet as its source has it; `line` as in TableRecord."""
 
     id: str
     user: str | None
-    label: int | None
+    label: int | None  # NEGATIVE or POSITIVE; None if the label in the file says that the tweet is to be left out
     text: str
     line: int
 
 
 Records = Iterator[TableRecord | Refusal]
 Rows = Iterator[Row | Refusal]
-# Reads the lines of a file, with their ends, from its beginning.
-ReadLines = Callable[[], Iterator[str]]
+ReadLines = Callable[[], Iterator[str]]  # with their ends, from the beginning of a file
 
-# In bytes; no longer line is kept, so that no file can fill the memory.
-LINE_LIMIT = 1 << 20
-# Stands for a line that is longer; no form of table takes it for a row.
-TOO_LONG = "x" * (csv.field_size_limit() + 1)
+LINE_LIMIT = 1 << 20  # in bytes; no longer line is kept, so that no file can fill the memory
+TOO_LONG = "x" * (csv.field_size_limit() + 1)  # stands for a longer one; no form of table takes it for a row
 _FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
           ".xlsx": "xlsx", ".zip": "zip", ".txt": "txt"}  # fmt: skip
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -114,11 +103,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
-    """A file opened for reading, unpacked if its name ends in `.gz`.
-
-    Args:
-        member: the file in a zip archive that is meant; the archive is not unpacked.
-    """
+    """A file, or a member of a zip archive, opened for reading; unpacked if its name ends in `.gz`."""
     with translated_errors(path), ExitStack() as stack:
         file = stack.enter_context(open_named(path))
         if member is not None:
@@ -173,6 +158,7 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
         DataError: the lines that a quoted field joins look like rows.
     """
     source, again, taken = read(), deque[str](), list[str]()
+    likeness = cache(partial(_row_likeness, read, delimiter))
 
     def lines() -> Iterator[str]:
         while (line := again.popleft() if again else next(source, None)) is not None:
@@ -181,7 +167,6 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
 
     reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     line, width = 1, 0
-    is_like_a_row: Callable[[str], bool] | None = None
     while True:
         taken.clear()
         fields, reason = [], ""
@@ -196,9 +181,8 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
             del taken[1:]
             reader, reason = csv.reader(lines(), delimiter=delimiter, strict=True), _WRONG_QUOTES
         elif len(taken) > 1 and width:
-            is_like_a_row = is_like_a_row or _row_likeness(read, delimiter, width)
             joined = [one for one in taken[1:] if one.strip()]
-            if 2 * sum(map(is_like_a_row, joined)) > len(joined):
+            if 2 * sum(map(likeness(width), joined)) > len(joined):
                 raise DataError(
                     f"{name}:{line}: a quote opens here and closes in line {line + len(taken) - 1}, but the lines that "
                     "it joins look like rows; double the quotes that belong to texts, or give the table as JSON Lines "
@@ -209,9 +193,7 @@ def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
         line += len(taken)
 
 
-_JUDGED_LINES = 2_000
-_FEW_VALUES = 10
-_MOST, _RARE = 0.9, 0.01
+_JUDGED_LINES, _FEW_VALUES, _MOST, _RARE = 2_000, 10, 0.9, 0.01
 _NUMBER = re.compile(r"(?!.*[^\W\d_]).*\d", re.DOTALL)
 
 
@@ -240,8 +222,7 @@ def _row_likeness(read: ReadLines, delimiter: str, width: int) -> Callable[[str]
 
 
 _HEAD_LINES = 50
-# Tweets hold semicolons and line breaks themselves.
-_EVEN_ROWS = 0.8
+_EVEN_ROWS = 0.8  # tweets hold semicolons and line breaks themselves
 
 
 def _delimiter_of(path: Path) -> str:
@@ -263,30 +244,21 @@ def _delimiter_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class OpenedTable:
-    """A table, whose rows can be read any number of times.
-
-    Attributes:
-        form: csv, tsv, jsonl, parquet or xlsx.
-        names: of the columns, in JSON Lines of the first object's fields; positions if it has none.
-        read: reads the records, except for the header, with the values at these places; others may be None.
-    """
+    """A table, whose rows can be read any number of times."""
 
     form: str
-    names: list[str]
-    read: Callable[[Collection[int]], Records]
+    names: list[str]  # of the columns, in JSON Lines of the first object's fields; positions if it has none
+    read: Callable[[Collection[int]], Records]  # but the header, with the values at these places; others may be None
     delimiter: str = ","
 
 
 def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], member: str | None = None) -> OpenedTable:
-    """Find the columns of a table; rows are read later.
+    """Find the columns of a table; rows are read later. A DataError if it cannot be read, or holds nothing.
 
     Args:
         path: its name says the format.
         names_columns: whether the first record of a delimited file or a workbook names the columns.
         member: the CSV file in a zip archive that is meant.
-
-    Raises:
-        DataError: the file cannot be read, is in an unknown format, or holds nothing.
     """
     form, lines = "csv" if member else form_of(path), partial(read_lines, path, member)
     if form == "parquet":
@@ -295,7 +267,7 @@ def open_table(path: Path, names_columns: Callable[[Sequence[str]], bool], membe
         return _with_header(path, form, _workbook_rows(path), names_columns, " ")
     if form == "jsonl":
         read = partial(_json_records, lines)
-        names = list(flat_fields(_first_row(path, read).whole or {}))
+        names = list(dotted(_first_row(path, read).whole or {}))
         return OpenedTable(form, names, lambda _places: read(names))
     if form == "txt":  # a line is a tweet
         return OpenedTable(form, ["text"], lambda _places: _tsv_records(lines, "\n"))
@@ -352,10 +324,10 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
             yield Refusal(line, f"longer than {LINE_LIMIT:,} bytes")
         elif text.strip():
             try:
-                value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)  # NaN, which is not JSON
+                value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
                 if "\\u" in text:  # an escape can bring half a surrogate pair, which cannot be written to a file
                     value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-                fields = flat_fields(value)
+                fields = dotted(value)
             except (ValueError, RecursionError, AttributeError):
                 yield Refusal(line, "not a JSON object")
             else:
@@ -363,18 +335,7 @@ def _json_records(read: ReadLines, names: Sequence[str] = ()) -> Records:
 
 
 def _finite(text: str) -> float | None:
-    """A number of JSON; None, as for Infinity, if it is too large for one here, such as 1e999."""
-    return number if math.isfinite(number := float(text)) else None
-
-
-def flat_fields(value: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a JSON object, those of objects in it by dotted names: `user.name`."""
-    flat: dict[str, Any] = {}
-    for name, one in value.items():
-        flat |= (
-            {f"{name}.{inner}": of for inner, of in flat_fields(one).items()} if isinstance(one, dict) else {name: one}
-        )
-    return flat
+    return number if math.isfinite(number := float(text)) else None  # 1e999, as NaN and Infinity, which are no JSON
 
 
 @contextmanager
@@ -433,13 +394,12 @@ def _workbook_rows(path: Path) -> Callable[[], Records]:
 
 # --- tweets ---------------------------------------------------------------------------------------------------------
 
-# What columns of tweets are called.
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
 
 
 def has_header(config: ColumnConfig) -> bool:
     """Whether the first line of a delimited file names the columns; it does unless all are given by position."""
-    return any(isinstance(column, str) for column in (config.text, config.label, config.user, config.id))
+    return any(isinstance(column, str) for _, column in config)
 
 
 def read_rows(
@@ -456,15 +416,14 @@ def read_rows(
         DataError: the file cannot be read, or a label is unknown.
         ConfigError: a column is missing, or several have its name.
     """
-
-    def position(role: str) -> int | None:
-        column = getattr(columns, role)
-        return None if column is None else _position(column, f"{name}: {field}.columns.{role}", table.names)
-
-    text_at, label_at, user_at, id_at = map(position, ("text", "label", "user", "id"))
-    assert text_at is not None and label_at is not None  # noqa: PT018, S101  # the configuration names both
+    at = {
+        role: _position(column, f"{name}: {field}.columns.{role}", table.names)
+        for role, column in columns
+        if column is not None
+    }
+    text_at, label_at, user_at, id_at = at["text"], at["label"], at.get("user"), at.get("id")
     label_of = _label_reader(labels, name, field) if labels else None
-    for record in table.read({place for place in (text_at, label_at, user_at, id_at) if place is not None}):
+    for record in table.read({*at.values()}):
         if isinstance(record, Refusal):
             yield record
             continue
@@ -534,7 +493,7 @@ def why_no_text(value: object) -> str | None:
     return "empty text" if value is None else "text is not a string"
 
 
-_EXAMPLES = 5
+_EXAMPLES = 5  # lines that are shown
 
 
 class CountedLines(Record):
@@ -560,9 +519,7 @@ class RowCounter:
         return sum(map(len, self._lines.values()))
 
     def counted(self) -> dict[str, CountedLines]:
-        return {
-            reason: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for reason, lines in self._lines.items()
-        }
+        return {name: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for name, lines in self._lines.items()}
 
     def most_common(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

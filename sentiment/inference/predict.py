@@ -26,7 +26,7 @@ import typer
 from scipy.special import logit
 
 from sentiment.config import ColumnConfig
-from sentiment.config_file import shortened
+from sentiment.config_file import dotted, shortened
 from sentiment.console import OUT, Progress, printable, say, visible
 from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
@@ -36,7 +36,6 @@ from sentiment.data.tables import (
     Refusal,
     RowCounter,
     TableRecord,
-    flat_fields,
     form_of,
     has_header,
     is_packed,
@@ -139,7 +138,7 @@ def predict_file(
                     write_row(row.record, said)
                     if said is None:
                         outcome.told.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
-                    if form != "jsonl" and row.record.whole and not flat_fields(row.record.whole).keys() <= {*header}:
+                    if form != "jsonl" and row.record.whole and not dotted(row.record.whole).keys() <= {*header}:
                         outcome.told.add(_SHORTENED, row.record.line)
                 outcome.rows += len(chunk)
                 progress(f"reading {source.name}", outcome.rows, None if total is None else max(total, outcome.rows))

@@ -245,10 +245,6 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, d
     return model, {"C": chosen, "C_chosen_by": how, "min_df": design.least, "features": len(model.keys)}
 
 
-def _texts(corpus: Corpus) -> TokenRows:
-    return TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-
-
 class _Design:
     """Some rows as features, for fits with several penalties.
 
@@ -260,7 +256,7 @@ class _Design:
     def __init__(self, corpus: Corpus, counter: NGramCounter, rows: Rows) -> None:
         self._corpus, self._counter = corpus, counter
         self._labels, self._weights = corpus.labels[rows], corpus.weights[rows]
-        texts, self.least = _texts(corpus).take(rows), 2 if len(rows) >= _TINY else 1
+        texts, self.least = corpus.take(rows), 2 if len(rows) >= _TINY else 1
         keys = counter.frequent(texts, self.least, _MOST_FEATURES)
         counts = counter.counts(texts, keys)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
@@ -285,7 +281,7 @@ class _Design:
         """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
         tells penalties apart that differ by a handful of tweets. `until_worse` leaves out the weaker, slower ones.
         """
-        texts, labels, weights = _texts(self._corpus).take(rows), self._corpus.labels[rows], self._corpus.weights[rows]
+        texts, labels, weights = self._corpus.take(rows), self._corpus.labels[rows], self._corpus.weights[rows]
         values = features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
         scores: list[float] = []
         for fit in self.fits(_STRENGTHS):
@@ -363,7 +359,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
 
 def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
-    linear = model.read(_texts(corpus)).probabilities.astype(np.float32)
+    linear = model.read(corpus).probabilities.astype(np.float32)
     found = Baselines(linear, corpus_lexicon(corpus, measured, progress), model, settings)
     arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
     arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import TokenRows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import share_of_rate
 from sentiment.models.classifier import Classifier, predict, read_by
@@ -144,9 +143,8 @@ class ClassifierTask:
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
         self.measured = measured_rows(corpus)
         self._config = config
-        texts = TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-        polarity = token_polarity(texts) if config.embedding.polarity else None
-        self.store = TokenStore(*read_by(model, vocabulary, texts), corpus.labels, device, vectors, polarity)
+        polarity = token_polarity(corpus) if config.embedding.polarity else None
+        self.store = TokenStore(*read_by(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 

@@ -100,11 +100,11 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     """A weight of two is the row twice in all that labels teach, but for n-grams and how rare they are."""
     weights, train = np.where(np.arange(len(corpus.labels)) % 3, 1, most), corpus.rows("train")
     model, settings = fitting.fit_linear_model(replace(corpus, weights=weights.astype(np.float32)), silent)
-    counter, rows = NGramCounter(corpus.types), TokenRows(corpus.types, corpus.token_ids, corpus.offsets)
-    frequencies = np.asarray((counter.counts(rows.take(train), model.keys) > 0).sum(axis=0)).ravel()
+    counter = NGramCounter(corpus.types)
+    frequencies = np.asarray((counter.counts(corpus.take(train), model.keys) > 0).sum(axis=0)).ravel()
     np.testing.assert_allclose(model.idf, np.log((1 + len(train)) / (1 + frequencies)) + 1, rtol=1e-5)
     train = np.repeat(train, weights[train])
-    labels, texts = corpus.labels[train], rows.take(train)
+    labels, texts = corpus.labels[train], corpus.take(train)
     present = counter.counts(texts, model.keys) > 0
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
