@@ -19,7 +19,7 @@ from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import write_json
 from sentiment.processes import HERE
-from sentiment.runs.attempts import seems_held
+from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import Attempt, Record
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.state import (
@@ -294,7 +294,7 @@ def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
 
 def _worked_off_here(submissions: Iterable[SubmissionDir]) -> list[Job]:
     here = (folder for folder in submissions if folder.submission.here and folder.receipt)
-    return [Job(one.submission.name, one.job_id, None, RUNNING) for one in here if seems_held(one.lock_file)]
+    return [Job(one.submission.name, one.job_id, None, RUNNING) for one in here if live_owner(one.lock_file)]
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:

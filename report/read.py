@@ -217,11 +217,10 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
     progress, record, completed = read_progress(run_dir, plan), None, None
     if run_dir.path.is_dir():
         try:
-            run = read_whole(run_dir)
-            record = run.record
-            if run.result and record:
+            config, record, result = read_whole(run_dir)
+            if result and record:
                 parameters = planned.parameters if planned else {}
-                completed = CompletedRun(run_dir, parameters, run.config, record, run.result)
+                completed = CompletedRun(run_dir, parameters, config, record, result)
         except (RunDirError, OSError) as error:
             line = _first_line(error)
             progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")

@@ -14,7 +14,7 @@ import pytest
 
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import open_model, scores_of
+from sentiment.inference.stored import open_model
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
 from sentiment.runs.records import LEXICON, MODEL_NAMES, PARTS, Metrics, Result
@@ -172,7 +172,7 @@ def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir
     assert found["left_out"] == {TRAINED_ON: len(corpus.rows("train")), CHOSEN_BY: parts["validation"]}
     assert found["n"] == parts["test"]
     assert found["chosen"] == MODEL_NAMES[result.recommended]
-    assert found["accuracy"] == pytest.approx(scores_of(result)["test"][found["chosen"]].accuracy)
+    assert found["accuracy"] == pytest.approx(result.scores["test"][found["chosen"]].accuracy)
     assert f"{len(corpus.rows('train'))} left out: {TRAINED_ON} (line " in output
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import save as save_torch
 from sentiment.config import ElmoConfig, RunConfig
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
-from sentiment.inference.stored import CONFIG, model_card, scores_of, stored_run, without_paths, write_archive
+from sentiment.inference.stored import CONFIG, model_card, stored_run, without_paths, write_archive
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.model import load
 from sentiment.runs.records import MODEL_NAMES, Result
@@ -260,7 +260,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     result = stored(trained, Result)
     assert (values["library_name"], values["pipeline_tag"]) == ("sentiment-grids", "text-classification")
     (split,) = [one for one in values["model-index"][0]["results"] if one["dataset"]["split"] == "test"]
-    best = scores_of(result)["test"][MODEL_NAMES[result.recommended]]
+    best = result.scores["test"][MODEL_NAMES[result.recommended]]
     assert split["metrics"][0] == {"type": "accuracy", "value": round(best.accuracy, 4)}
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text

@@ -14,7 +14,7 @@ import pytest
 
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import AttemptFolder, ProcessLock, live_owner, seems_held
+from sentiment.runs.attempts import AttemptFolder, ProcessLock, live_owner
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -69,7 +69,7 @@ def test_second_process_is_refused_with_the_first_ones_name_or_waits_until_that_
         ProcessLock(path).__enter__()
     assert [name in whom and "computes" in whom for whom in told] == [True]
     assert path.stat().st_size > 0
-    assert not seems_held(path)
+    assert not live_owner(path)
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_requeued_job_does_not_wait_for_its_earlier_life(
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"host": 1}', b"\0" * 64, b"\xff\xfe\x80"])
 def test_garbage_in_a_lock_changes_nothing(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert not seems_held(path)
+    assert not live_owner(path)
     with ProcessLock(path):
         path.write_bytes(content)
-        assert seems_held(path)
+        assert live_owner(path)
         with pytest.raises(LockedError, match="another process already trains"), ProcessLock(path):
             pass
 
@@ -112,7 +112,7 @@ def test_file_system_without_locks_lets_everybody_in(path: Path, monkeypatch: py
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with ProcessLock(path), ProcessLock(path):
-        assert not seems_held(path)
+        assert not live_owner(path)
 
 
 def test_lock_that_cannot_be_made_is_named_and_a_full_disk_does_not_matter(path: Path) -> None:
@@ -120,7 +120,7 @@ def test_lock_that_cannot_be_made_is_named_and_a_full_disk_does_not_matter(path:
     with pytest.raises(RunDirError, match=f"{nowhere}: cannot be written"), ProcessLock(nowhere):
         pass
     with limited_file_size(0), ProcessLock(path):
-        assert seems_held(path)
+        assert live_owner(path)
 
 
 def test_slurm_job_is_named_as_its_commands_take_it(monkeypatch: pytest.MonkeyPatch) -> None:

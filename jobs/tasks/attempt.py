@@ -15,7 +15,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import seems_held
+from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_progress
@@ -109,7 +109,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
     stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
     try:
-        if not seems_held(run_dir.lock_file):  # before torch is loaded, for which memory may be short already
+        if not live_owner(run_dir.lock_file):  # before torch is loaded, for which memory may be short already
             begin()
         from sentiment.training.experiment import run_experiment
 

@@ -38,7 +38,7 @@ from jobs.tasks.attempt import (
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
 from sentiment.processes import is_of_this_array, slurm_job
-from sentiment.runs.attempts import seems_held
+from sentiment.runs.attempts import live_owner
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, RUNNING, Standing, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
@@ -291,7 +291,7 @@ class Worker:
         if plan is None or (rungs := read_rungs(results, plan)) is None:
             raise RunDirError(f"{results.grid_file(grid)}: is gone, or no search in rungs any more")
         trials = rungs.unfinished(cancelled)
-        held = [one for one in trials if seems_held(one.lock_file)]
+        held = [one for one in trials if live_owner(one.lock_file)]
         tries = self.folder.submission.resources.attempts_without_progress
         free = [one for one in trials if one not in held and self._begun[one.path.name] <= tries]
         if free:

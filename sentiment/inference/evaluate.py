@@ -19,7 +19,7 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import TrainedRun, models_beside, scores_of, stored_run
+from sentiment.inference.stored import TrainedRun, models_beside, stored_run
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
@@ -177,7 +177,7 @@ def _remarks(run: TrainedRun) -> str:
 def show_result(run_dir: RunDir) -> None:
     """Print the result of a completed run, and how to use its model."""
     run = stored_run(run_dir)
-    result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], scores_of(run.result)
+    result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], run.result.scores
     OUT.print()
     OUT.print(score_table(scores, chosen))
     say(_remarks(run))
@@ -213,7 +213,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
         SentimentError: the run is not completed, or files of it are missing or damaged.
     """
     run = stored_run(run_dir)
-    own, parts, name = own_scores(run), scores_of(run.result), MODEL_NAMES[choice or run.result.recommended]
+    own, parts, name = own_scores(run), run.result.scores, MODEL_NAMES[choice or run.result.recommended]
     parts |= {part: scored.metrics() | parts[part] for part, scored in own.items()}
     OUT.print(score_table(parts, name))
     say("\n".join([*own["test"].difference_lines(name), *own["test"].warnings(run.config.data.label_names)]))

@@ -21,19 +21,7 @@ from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.text_model import LexiconModel, MeanModel, TextModel, check_arrays, described
-from sentiment.runs.records import (
-    BASELINE,
-    BOTH,
-    LEXICON,
-    MODEL_NAMES,
-    NETWORK,
-    FileRecord,
-    Metrics,
-    Part,
-    Recommendation,
-    Result,
-    RunRecord,
-)
+from sentiment.runs.records import MODEL_NAMES, FileRecord, Recommendation, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, trained_run
 
 if TYPE_CHECKING:
@@ -105,12 +93,6 @@ class TrainedRun(StoredRun):
         return weights
 
 
-def scores_of(result: Result) -> dict[Part, dict[str, Metrics]]:
-    """What a run was measured with, by part and by the model's name."""
-    models = {NETWORK: result.metrics, BASELINE: result.baseline, BOTH: result.combination, LEXICON: result.lexicon}
-    return {part: {name: metrics[part] for name, metrics in models.items()} for part in result.parts}
-
-
 def stored_run(run_dir: RunDir, results: Results | None = None) -> TrainedRun:
     """A completed run in its directory.
 
@@ -121,16 +103,15 @@ def stored_run(run_dir: RunDir, results: Results | None = None) -> TrainedRun:
         UsageError: it is not completed.
         RunDirError: its records are damaged, or not all of one run.
     """
-    run = read_whole(run_dir)
-    if (result := run.result) is None or run.record is None:  # a result without a record is refused
+    config, record, result = read_whole(run_dir)
+    if result is None or record is None:  # a result without a record is refused
         raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
 
     def read(name: str) -> bytes:
         check_file(run_dir.path / name, result)
         return read_named(run_dir.path / name, _MOST_BYTES)
 
-    places = results or run_dir.results
-    return TrainedRun(str(run_dir.path), run.config, result, places, read, run_dir, run.record)
+    return TrainedRun(str(run_dir.path), config, result, results or run_dir.results, read, run_dir, record)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -343,7 +324,7 @@ def _for_machines(config: RunConfig, result: Result, dataset: str, data: str, li
                 for name in _SCORES
             ],
         }
-        for part, scores in scores_of(result).items()
+        for part, scores in result.scores.items()
         if part != "train"
     ]
     return {
@@ -358,7 +339,7 @@ def _for_machines(config: RunConfig, result: Result, dataset: str, data: str, li
 
 
 def _table(result: Result) -> Iterator[str]:
-    for part, scores in scores_of(result).items():
+    for part, scores in result.scores.items():
         for name, one in scores.items():
             bold = "**" if name == MODEL_NAMES[result.recommended] else ""
             accuracy = f"{one.accuracy:.3f} ({one.accuracy_low:.3f}-{one.accuracy_high:.3f})"

@@ -128,10 +128,6 @@ def live_owner(path: Path) -> Owner | None:
     return _read_owner(path) or Owner("unknown", 0, None, 0)
 
 
-def seems_held(path: Path) -> bool:
-    return live_owner(path) is not None
-
-
 _PREFIX = ".attempt-"
 
 

@@ -37,7 +37,6 @@ class Rounds(Section):
     space: dict[str, Any]
 
 
-# Of records; those of another one are refused.
 SCHEMA_VERSION: Literal[1] = 1
 
 NEGATIVE, POSITIVE = 0, 1
@@ -48,6 +47,8 @@ THRESHOLD = 0.5
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
+# The detail of an attempt that a second Ctrl+C ended: only what was saved before is kept.
+AT_ONCE = "SIGINT, at once"
 # What of a run predicts: its network, its linear baseline, or the mean of both probabilities.
 Recommendation = Literal["network", "baseline", "both"]
 
@@ -57,8 +58,7 @@ MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELI
 # What the columns of predictions hold, besides those of the lexicon.
 PREDICTION_COLUMNS: dict[str, Recommendation] = {"score": "network", "baseline": "baseline", "both": "both"}
 # What is measured beside each other, in the order of tables.
-MEASURED_MODELS = (NETWORK, BASELINE, BOTH, LEXICON)
-
+MEASURED_MODELS = (*MODEL_NAMES.values(), LEXICON)
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -112,11 +112,9 @@ class Attempt(Record):
 
     Attributes:
         job: Slurm's `<array>_<task>` or job id; None outside Slurm.
-        restart_count: how often Slurm had requeued the job before.
         code: SHA-256 of the code that can change what a run computes.
         device: the GPU's name, or `cpu`.
-        first_step: optimiser steps that earlier attempts had done and saved.
-        start: as `end` in ISO 8601, UTC.
+        first_step: optimiser steps that earlier attempts had saved; `last_step` adds those that this one has.
         detail: the name of the signal, the time that was left, or the error in one line.
     """
 
@@ -140,11 +138,7 @@ class Attempt(Record):
 class Failure(FileRecord):
     """`failure.json`: why the newest attempt of a run in a grid failed; deleted when the next one begins.
 
-    Attributes:
-        job: as in `Attempt`.
-        time: ISO 8601, UTC.
-        error: the name of the exception.
-        reason: its message in one line.
+    `error` is the name of the exception, `reason` its message in one line.
     """
 
     job: str | None
@@ -155,12 +149,10 @@ class Failure(FileRecord):
 
 
 class Tries(FileRecord):
-    """`tries.json`: the attempts in a row at a run of a grid that began at the same step.
+    """`tries.json`: the number of attempts in a row at a run of a grid that began at the same step, the last by `job`.
 
-    Attributes:
-        step: optimiser steps that earlier attempts had done and saved.
-        number: with the newest one.
-        job: of the newest one, as in `Attempt`.
+    It exists while a grid trains the run. If it is left over, the process was killed or ran out of time or memory, and
+    the run is tried again; an error of the run itself deletes it.
     """
 
     step: Count
@@ -171,10 +163,7 @@ class Tries(FileRecord):
 class EncoderRecord(Record):
     """The model whose vectors a run reads: ELMo, or a transformer.
 
-    Attributes:
-        fingerprint: SHA-256 of its files.
-        random: whether its weights are random, so that scores say nothing about ELMo.
-        commit: of the Hugging Face Hub, with licence and papers (of arXiv) as they are stated there.
+    `fingerprint` is the SHA-256 of its files; licence and papers (of arXiv) are stated at the Hugging Face Hub.
     """
 
     model: str
@@ -189,11 +178,9 @@ class RunRecord(FileRecord):
     """`run.json`: the provenance of a run, and its attempts.
 
     Attributes:
-        dataset: the data set that was read: the name of a data source, or `table`.
-        vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from; None for
-            random ones.
-        hardware: the kinds of hardware that computed the steps, in their order; more than one if it went on on another
-            one.
+        dataset: the name of a data source, or `table`.
+        vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from.
+        hardware: the kinds that computed the steps, in their order.
     """
 
     run_id: str
@@ -212,7 +199,7 @@ class WandbRun(FileRecord):
 
     Attributes:
         entity: None is the default of the account.
-        confirmed_rows: number of rows that the server is known to have.
+        confirmed_rows: that the server is known to have.
         ended: whether it was told that the run is completed, or that a search has pruned it.
     """
 
@@ -245,18 +232,13 @@ class Result(FileRecord):
     Attributes:
         best_epoch: counted from 1.
         parameters: number of trainable weights.
-        metrics: measured with the weights of the best epoch.
-        baseline: the linear baseline on the same parts.
-        combination: the mean of the model's and the baseline's probabilities.
-        lexicon: VADER's lexicon, which nobody trains here, on the same parts.
+        metrics: of the network at its best epoch; those of the other models see `scores`.
         recommended: what is most accurate on the validation part.
         temperatures: what the log-odds of each model are divided by, fitted on the validation part; all scores are
             measured so.
-        only_label: the one that the network gives every validation tweet, so that it has learned nothing; None where it
-            gives both.
+        only_label: the one that the network gives every validation tweet, so that it has learned nothing.
         check_list: by the names of the four models, then by capability; it chooses nothing.
-        mixture: the learned weight of each ELMo layer, from the context-free one to the top, with sum 1, if they are
-            mixed.
+        mixture: the learned weight of each ELMo layer, from the context-free one to the top, with sum 1.
         seconds_trained: over all attempts, without work that was lost and repeated.
         files_sha256: of the other files that belong to the result, by name.
     """
@@ -288,13 +270,17 @@ class Result(FileRecord):
         """Those of the run's own tweets, then further test sets by name."""
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
 
+    @property
+    def scores(self) -> dict[Part, dict[str, Metrics]]:
+        """What the run was measured with, by part and by the model's name."""
+        models = {NETWORK: self.metrics, BASELINE: self.baseline, BOTH: self.combination, LEXICON: self.lexicon}
+        return {part: {name: metrics[part] for name, metrics in models.items()} for part in self.parts}
+
 
 class Added(FileRecord):
-    """`added/CORPUS/NAME.json`: what a predictor from elsewhere says of the validation and test tweets of a corpus; in
-    folds each tweet is one.
+    """`added/CORPUS/NAME.json`: what a predictor from elsewhere says of the validation and test tweets of a corpus.
 
     Attributes:
-        file: from which it was read, with its SHA-256.
         note: where it comes from, such as a language model's prompt.
         annotator: whether a person says it.
         tweets: how many the file has answers to; `cost` and `seconds` are those of all of them together.
@@ -312,11 +298,7 @@ class Added(FileRecord):
 
 
 class PlannedRun(Record):
-    """One run of a grid. Its index never changes.
-
-    Attributes:
-        parameters: in what it differs from the grid's base file: values by dotted name, such as `model.hidden_size`.
-    """
+    """One run of a grid, in what it differs from the grid's base file, by dotted name. Its index never changes."""
 
     index: Count
     run_id: str
@@ -332,8 +314,7 @@ class GridPlan(FileRecord):
     """`grid.json`: the question of a grid, and its runs; written before the first of them starts.
 
     Attributes:
-        description: the question, in a sentence.
-        metric: the metric that the best run is chosen by, as W&B names it, such as `validation/f1`.
+        metric: that the best run is chosen by, as W&B names it, such as `validation/f1`.
         base: the configuration file that the parameters of all runs are laid over.
         parameters: the possible values of each parameter, by dotted name; constants have one.
         halving: None trains all runs to their end.

@@ -1,8 +1,6 @@
 """The folder of results and the directory of a run: all names in them, and how records are read and written.
 
-Whatever is in a file, it is valid or named as damaged (RunDirError). Each file by itself may be in order and yet be
-that of another run, copied or renamed by hand: the report, `predict` and `evaluate` therefore read the records of a run
-by `read_whole`.
+Whatever is in a file, it is valid or named as damaged (RunDirError).
 """
 
 import contextlib
@@ -28,7 +26,7 @@ from sentiment.files import (
     write_atomically,
     write_json,
 )
-from sentiment.runs.attempts import AttemptFolder, seems_held
+from sentiment.runs.attempts import AttemptFolder, live_owner
 from sentiment.runs.records import (
     SCHEMA_VERSION,
     Added,
@@ -65,11 +63,7 @@ def read_record(path: Path, kind: type[R]) -> R | None:
 
 
 def parse_record(content: bytes, kind: type[R], place: str) -> R:
-    """The record in some JSON; `place` is where it was, for messages.
-
-    Raises:
-        RunDirError: it is not a record of this kind, or is one of another version.
-    """
+    """The record in some JSON; `place` is where it was, for messages. Raises as `read_record`."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -121,19 +115,12 @@ class Results:
     """The only folder that the program writes to.
 
     Attributes:
-        downloads: source files as they were downloaded.
-        elmo_models: files of published ELMo models.
         tables: texts and labels that a program gave in place of a file.
-        corpora: one folder for each prepared corpus.
-        word_vectors: one folder for each set of word vectors that was learned here, with a record of what from.
         pretrained: one run directory for each language model that was trained here, with the model's two files.
-        encoders: one folder for each model of the Hugging Face Hub that was fetched.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
-        runs: one folder for each grid, and one for the runs outside of grids.
         added: one folder for each corpus, with predictions from elsewhere for its tweets.
         slurm: what was submitted to Slurm, and what its jobs printed.
         code: one folder for each copy of the program's code that jobs are executed with.
-        report: the report with its figures and tables.
     """
 
     root: Path = Path("results")
@@ -164,7 +151,6 @@ class Results:
         return self.root / "data" / "locks" / fingerprint[:16]
 
     def added_file(self, fingerprint: str, name: str) -> Path:
-        """What a predictor from elsewhere says of the tweets of a corpus."""
         return self.added / fingerprint[:16] / f"{name}.json"
 
     def read_added(self, fingerprint: str) -> dict[str, Added]:
@@ -199,23 +185,16 @@ class RunDir:
 
     Attributes:
         attempt: what the process that trains the run writes through.
-        config_file: the configuration; written first, and never changed.
-        record_file: provenance and attempts.
+        config_file: written first, and never changed.
         metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth for learning
             curves.
-        checkpoints: during training the newest two states to resume from; afterwards `best` and `last`.
-        best_weights: the weights of the best epoch, once training has finished; `last_weights` those of the last one.
+        checkpoints: during training the newest two states to resume from; afterwards the weights of the best epoch and
+            of the last one.
         vocabulary_file: the types of the learned embedding, one on each line.
         predictions_file: columns part, row (of the corpus), label, and what each model says, calibrated: score (the
             network), baseline, both and lexicon; all tweets but the training part.
-        baseline_file: the linear baseline that the run was compared with, which predicts as well.
         attention_file: sample tweets with the weight of each token in each hop; only of attention models.
         result_file: written last: the run is completed if and only if it exists.
-        failure_file: why the newest attempt in a grid failed, if it failed.
-        tries_file: how often in a row the run was begun at the same step. It exists while a grid trains the run. If
-            it is left over, the process was killed or ran out of time or memory, and the run is tried again; an error
-            of the run itself deletes it.
-        wandb_file: the run at Weights & Biases that this one is copied to, if it is.
         wandb_dir: files that wandb itself writes, and what was sent; training does not depend on them.
         lock_file: held by the process that trains the run.
     """
@@ -248,7 +227,6 @@ class RunDir:
 
     @property
     def grid(self) -> str:
-        """The name of the grid that the run belongs to, or `single`."""
         return self.path.resolve().parent.name
 
     @property
@@ -256,11 +234,7 @@ class RunDir:
         return self.result_file.exists()
 
     def create(self, config: RunConfig) -> RunConfig:
-        """Make the directory and write its configuration, unless it exists.
-
-        Returns:
-            The configuration to train with: the stored one, with the operational sections of `config`.
-        """
+        """Make the directory unless it exists; the stored configuration, with the operational sections of `config`."""
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             if not self.config_file.exists():
@@ -275,7 +249,7 @@ class RunDir:
     def discard_unbegun(self) -> None:
         """Delete the directory if it contains only a configuration, and no process is about to train the run."""
         found = {path for path, _ in files_in(self.path)}
-        if found <= {self.config_file, self.lock_file} and not seems_held(self.lock_file):
+        if found <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -319,26 +293,8 @@ _FILES: dict[type[BaseModel], str] = {
 }
 
 
-@dataclass(frozen=True)
-class WholeRun:
-    """The configuration and records of one run.
-
-    Attributes:
-        record: None before the first attempt.
-        result: None unless the run is completed.
-    """
-
-    config: RunConfig
-    record: RunRecord | None
-    result: Result | None
-
-
 def trained_run(path: Path) -> RunDir:
-    """The directory of a run that has begun.
-
-    Raises:
-        UsageError: it is none; says what is there instead.
-    """
+    """The directory of a run that has begun; a UsageError says what is there instead."""
     run_dir = RunDir(path)
     if run_dir.config_file.exists():
         return run_dir
@@ -348,29 +304,25 @@ def trained_run(path: Path) -> RunDir:
     raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
 
 
-def read_whole(run_dir: RunDir) -> WholeRun:
-    """Read and compare the records of a run.
+def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | None]:
+    """What there is of one run: each file may be in order and yet be that of another run, copied or renamed by hand.
 
     Raises:
         RunDirError: one cannot be read or is missing, or they are those of different runs.
     """
-    run = WholeRun(run_dir.read_config(), run_dir.read(RunRecord), run_dir.read(Result))
-    for record in (run.record, run.result):
-        if record and record.run_id != run.config.run_id:
-            name = _FILES[type(record)]
-            raise RunDirError(f"{run_dir.path}: {name} is that of run {record.run_id}, not of {run.config.run_id}")
-    if run.result and not run.record:
+    config, record, result = run_dir.read_config(), run_dir.read(RunRecord), run_dir.read(Result)
+    for one in (record, result):
+        if one and one.run_id != config.run_id:
+            name = _FILES[type(one)]
+            raise RunDirError(f"{run_dir.path}: {name} is that of run {one.run_id}, not of {config.run_id}")
+    if result and not record:
         raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
-    return run
+    return config, record, result
 
 
-def check_file(path: Path, result: Result | None) -> None:
-    """Check that a file is the one that a result names.
-
-    Raises:
-        RunDirError: it is missing, cannot be read, or is another one.
-    """
-    known = result.files_sha256.get(path.name) if result else None
+def check_file(path: Path, result: Result) -> None:
+    """Raise a RunDirError unless a file is the one that a result names."""
+    known = result.files_sha256.get(path.name)
     try:
         if known is None or sha256_of(path) == known:
             return

@@ -1,7 +1,6 @@
 """Where a run stands: by what its directory says, and by the rungs of its grid's search (successive halving).
 
-A run's state follows from its result, its lock, the newest failure and the newest attempt. Where it was given to a
-queue, `jobs.policy` adds what that says.
+Where a run was given to a queue, `jobs.policy` adds what that says.
 
 Rung 0 of a search has all trials. At the end of a rung its trials are ranked once, by their metric logs alone; the best
 go on in the next rung, and the others are pruned. The ranking is written with the values that it rests on and is never
@@ -23,8 +22,9 @@ from pydantic import Field
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
-from sentiment.runs.attempts import live_owner, seems_held
+from sentiment.runs.attempts import live_owner
 from sentiment.runs.records import (
+    AT_ONCE,
     Attempt,
     Count,
     Failure,
@@ -69,8 +69,7 @@ class RunProgress:
         seen: the last sign of life, in seconds since 1970.
         locked: whether a live process trains it, as its lock says.
         owner_job: the job of Slurm that this process belongs to: its queue knows better whether it lives.
-        tries: set if the last attempt was killed, or ran out of time, memory or disk.
-        damage: what could not be read, in a line; None if all could.
+        damage: what could not be read, in a line.
     """
 
     completed: bool = False
@@ -88,19 +87,17 @@ class RunProgress:
 
     def has_paused(self, epochs: int | None) -> bool:
         """Whether it has saved and ended after at least so many epochs, as a search told it to."""
-        attempt = self.last_attempt
-        paused = attempt is not None and attempt.reason == "paused"
-        return paused and epochs is not None and self.epoch is not None and self.epoch >= epochs
+        paused = self.last_attempt and self.last_attempt.reason == "paused"
+        return bool(paused and epochs and self.epoch and self.epoch >= epochs)
 
 
 class RankedTrial(Record):
     """A trial in a ranking.
 
     Attributes:
-        value: of the grid's metric; None if it did not get to the rung's end, which ranks it last.
+        value: of the grid's metric; None if it did not get to the rung's end (`why`), which ranks it last.
         epoch: the last one that counts here.
         loss: of validation, after the epoch whose value counts: it decides between equal values.
-        why: why it has no value.
     """
 
     run_id: str
@@ -111,12 +108,7 @@ class RankedTrial(Record):
 
 
 class RungRanking(FileRecord):
-    """`rung-<number>.json`: the trials of a rung at its end, the best first; written once.
-
-    Attributes:
-        epochs: after how many the rung ends.
-        promoted: how many trials go on.
-    """
+    """`rung-<number>.json`: the trials of a rung that ends after `epochs`, the best first; `promoted` of them go on."""
 
     rung: Count
     epochs: Annotated[int, Field(ge=1)]
@@ -138,10 +130,9 @@ class Standing:
     """Where a trial stands.
 
     Attributes:
-        rung: the last one that it is known to be in.
+        rung: the last one that it is known to be in; it has so many `trials`.
         epochs: after which the rung ends; None is the last one, which trains to the end.
         rank: at the rung's end, from 1, if the trial does not go on; None if it does, or that is not decided yet.
-        trials: how many are in the rung.
     """
 
     rung: int
@@ -149,24 +140,15 @@ class Standing:
     rank: int | None = None
     trials: int = 0
 
-    @property
-    def decided(self) -> bool:
-        """Whether the rung's ranking is written, by which the trial does not go on."""
-        return self.rank is not None
-
     def describe(self) -> str:
         """What became of the trial at the rung's end."""
         after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
-        return f"{self.rank} of {self.trials} {after}" if self.decided else f"waits for the ranking {after}"
+        return f"{self.rank} of {self.trials} {after}" if self.rank else f"waits for the ranking {after}"
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """The rungs of a planned search, as far as they are decided.
-
-    Attributes:
-        rankings: of the rungs that are decided, from the first.
-    """
+    """The rungs of a planned search; `rankings` are those of the rungs that are decided, from the first."""
 
     results: Results
     plan: GridPlan
@@ -185,7 +167,6 @@ class Rungs:
 
     @property
     def later(self) -> range:
-        """The rungs after the current one, whose trials its ranking decides."""
         return range(self.current + 1, self.last + 1)
 
     def epochs(self, rung: int) -> int | None:
@@ -205,7 +186,6 @@ class Rungs:
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        """Where each trial stands, by its run id."""
         found: dict[str, Standing] = {}
         for ranking in self.rankings:
             for rank, trial in enumerate(ranking.trials, 1):
@@ -214,7 +194,7 @@ class Rungs:
         return found | {run_id: Standing(self.current, epochs, None, len(there)) for run_id in there}
 
     def is_decided(self, run_id: str) -> bool:
-        return run_id in self.standings and self.standings[run_id].decided
+        return run_id in self.standings and self.standings[run_id].rank is not None
 
     def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
         """The trials of the current rung that have not ended, in the plan's order; what `cancelled` names has ended."""
@@ -223,8 +203,7 @@ class Rungs:
     def settle(self, cancelled: Set[str] = frozenset()) -> "Rungs":
         """Rank the trials of the current rung, unless another process has done so by now.
 
-        Raises:
-            UnfinishedRungError: one of them has not ended, or none got to the rung's end.
+        An UnfinishedRungError says that one of them has not ended, or that none got to the rung's end.
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
@@ -241,7 +220,7 @@ class Rungs:
         rung, epochs, trials = self.current, self.halving.epochs[self.current], list[RankedTrial]()
         for run_dir, trial in self._measured(cancelled):
             if trial is None:
-                held = seems_held(run_dir.lock_file)
+                held = live_owner(run_dir.lock_file)
                 how = "a process trains it right now" if held else "it has not ended, and `submit` goes on with it"
                 raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {how}")
             trials.append(trial)
@@ -271,7 +250,7 @@ class Rungs:
                 return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
         except (RunDirError, LookupError) as error:
             why = " ".join(str(error).split())
-        if seems_held(run_dir.lock_file):
+        if live_owner(run_dir.lock_file):
             return None
         ended = "cancelled" if cancelled else run_dir.own_failure()
         if run_dir.completed or ended:
@@ -328,7 +307,7 @@ def judge(
         return RunState(RUNNING)
     if progress.damage:
         return RunState(FAILED, progress.damage)
-    if standing and paused and standing.decided:
+    if standing and paused and standing.rank:
         return RunState(PRUNED, standing.describe())
     if cancelled:
         return RunState(CANCELLED, BY_COMMAND)
@@ -359,10 +338,10 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         found["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
         found["tries"] = run_dir.read(Tries)
-    owner = live_owner(run_dir.lock_file)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
-    job = owner.job if owner else None
-    return RunProgress(**found, seen=max(seen, default=None), locked=owner is not None, owner_job=job)
+    if owner := live_owner(run_dir.lock_file):
+        found |= {"locked": True, "owner_job": owner.job}
+    return RunProgress(**found, seen=max(seen, default=None))
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
@@ -384,7 +363,8 @@ def _after(attempt: Attempt) -> RunState:
         return RunState(FAILED, "was completed, but its result.json is missing")
     if attempt.detail == "SIGHUP":  # of a local grid, by `jobs.tasks.task`: nobody wished that
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process that ran its grid had gone")
-    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"saved and stopped: {attempt.detail}")
+    how = "interrupted" if attempt.detail == AT_ONCE else "saved and stopped"
+    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{how}: {attempt.detail}")
 
 
 def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:

@@ -20,7 +20,7 @@ from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
 from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import Attempt, EncoderRecord, Reason, RunRecord, timestamp
+from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Reason, RunRecord, timestamp
 from sentiment.tracking import mirrored
 from sentiment.training.checkpoint import Checkpoints, MetricLog, newest_state, seconds_between_saves
 from sentiment.training.stop import RunContext, StoppedError
@@ -67,10 +67,7 @@ class EarlyStopping:
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Let optimisers find a stand-in for torch's compiler unless that is loaded already: 800 modules, 1.5 s per start.
-
-    They ask it not to compile some functions, and nothing is compiled here.
-    """
+    """Let optimisers find a stand-in for torch's compiler, which they ask to compile nothing: 1.5 s per start."""
     name = "torch._dynamo"
     absent = ModuleType(name)
     vars(absent).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
@@ -82,23 +79,12 @@ def without_compiler() -> Iterator[None]:
             del sys.modules[name]
 
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-
-
 class Updater:
     """Updates a model's weights by the gradient of a loss."""
 
     @without_compiler()
     def __init__(self, model: Any, config: TrainingConfig, device: torch.device) -> None:
-        """Prepare updates of a model that is on `device`.
-
-        Raises:
-            ConfigError: the device lacks the precision.
-        """
+        """Prepare updates of a model that is on `device`; a ConfigError says that this lacks the precision."""
         self._dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
         if self._dtype and device.type == "cpu":
             raise ConfigError(f"training.precision = {config.precision!r} needs a CUDA GPU; valid on this cpu: fp32")
@@ -107,8 +93,9 @@ class Updater:
         self._clip, self._rate = config.clip, config.learning_rate
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None)
-        options: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.l2, "fused": True}
-        self._optimizer = OPTIMIZERS[config.optimizer](self._parameters, **options)
+        optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+        optimizer: Any = optimizers[config.optimizer]
+        self._optimizer = optimizer(self._parameters, lr=config.learning_rate, weight_decay=config.l2, fused=True)
 
     def precision(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
@@ -154,7 +141,7 @@ class Trainer(Generic[T]):
         self.device = task.device
         self.checkpoints = Checkpoints(run.run_dir.checkpoints, run.run_dir.write)
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
-        self.step = 0
+        self.step = self.saved_step = 0
         self.epoch = 0  # epochs completed
         self.batch = 0  # batches done of the current epoch
         self.seconds = 0.0  # trained, over all attempts
@@ -209,7 +196,7 @@ class Trainer(Generic[T]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
-        self.seconds = state["seconds"]
+        self.saved_step, self.seconds = self.step, state["seconds"]
         self.model.load_state_dict(state["model"])
         self._updater.load_state_dict(state["updater"])
         restore_random_states(state["random"], self.device)
@@ -222,13 +209,12 @@ class Trainer(Generic[T]):
         self._loss_steps = state["loss_steps"]
 
     def save(self) -> None:
-        """Write the metric log and a checkpoint."""
         start = time.monotonic()
         self.seconds += start - self._clock
         self._clock = start
         self.log.write()
         self.checkpoints.save(self.step, self.state_dict())
-        self._saved = time.monotonic()
+        self._saved, self.saved_step = time.monotonic(), self.step
         self._run.stop.saves.append(self._saved - start)
 
     def _train_epoch(self) -> None:
@@ -264,7 +250,7 @@ class Trainer(Generic[T]):
             self._log_loss()
 
     def _log_loss(self) -> None:
-        loss = self._loss_sum.item() / max(self._loss_steps, 1)
+        loss = self._loss_sum.item() / self._loss_steps
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
         self.log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
@@ -291,16 +277,8 @@ class Trainer(Generic[T]):
         )
 
 
-_MOST_THREADS = 8
-_CPU_INFO = Path("/proc/cpuinfo")
-
-
 def choose_device(name: str) -> torch.device:
-    """The device that a value of `runtime.device` means.
-
-    Raises:
-        UsageError: this machine does not have the GPU.
-    """
+    """The device that a value of `runtime.device` means; a UsageError says that this machine does not have the GPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -312,15 +290,11 @@ def choose_device(name: str) -> torch.device:
 
 def available_threads(config: RuntimeConfig) -> int:
     """The number of CPU threads: as configured, else the number of cores that this process may use, at most 8."""
-    return config.threads or min(available_cores(), _MOST_THREADS)
+    return config.threads or min(available_cores(), 8)
 
 
 def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
-    """Make torch's results repeatable: seed it, fix the number of threads, and refuse nondeterministic operations.
-
-    Args:
-        threads: sums depend on it, since each thread adds up a part.
-    """
+    """Seed torch, fix the number of threads, since each adds up a part, and refuse nondeterministic operations."""
     if config.deterministic:
         # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -354,14 +328,11 @@ def hardware_kind(device: torch.device) -> str:
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
-    return f"{_processor()} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def _processor() -> str:
+    processor = platform.processor() or platform.machine()
     with suppress(OSError, StopIteration):  # not all systems, and not all kinds of processors have it
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-        return next(" ".join(line.partition(":")[2].split()) for line in lines if line.startswith("model name"))
-    return platform.processor() or platform.machine()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next(" ".join(line.partition(":")[2].split()) for line in lines if line.startswith("model name"))
+    return f"{processor} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def train_task(
@@ -391,7 +362,7 @@ def train_task(
     record = _begin_attempt(run, trainer, dataset, encoder)
 
     def end(reason: Reason, detail: str | None) -> None:
-        update = {"end": timestamp(), "reason": reason, "last_step": trainer.step, "detail": detail}
+        update = {"end": timestamp(), "reason": reason, "last_step": trainer.saved_step, "detail": detail}
         attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
         run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
 
@@ -406,7 +377,7 @@ def train_task(
             raise
         except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
             with suppress(OSError):
-                end("signal", "SIGINT, at once")
+                end("signal", AT_ONCE)
             raise
         except Exception as error:
             with suppress(OSError):  # fails as well on a full disk; the error itself says more

@@ -91,7 +91,7 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.waits_with_others and one.queued.state == "RUNNING",
     lambda one: one.waits_with_others,
     lambda one: one.progress.damage is not None,
-    lambda one: one.paused and one.standing is not None and one.standing.decided,
+    lambda one: one.paused and one.standing is not None and one.standing.rank is not None,
     lambda one: one.queued.cancelled,
     lambda one: one.progress.failure is not None,
     lambda one: one.paused and one.queued.ranks,

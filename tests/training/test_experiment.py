@@ -11,8 +11,10 @@ from sentiment.console import silent
 from sentiment.data.vocabulary import UNKNOWN, Vocabulary, load_vectors, pretrained_file
 from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
 from sentiment.training.experiment import prepare_data
+from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
 
@@ -68,6 +70,19 @@ def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         run.attempt()
     assert (run.record.attempts[-1].reason, run.record.attempts[-1].detail) == ("signal", "SIGINT, at once")
+    assert judge(read_progress(run.run_dir)) == RunState("CANCELLED", "interrupted: SIGINT, at once")
+
+
+def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(StopRequest):
+        def check(self) -> None:
+            if len(self.steps) == 9:  # the small run saves at each sixth
+                raise KeyboardInterrupt
+
+    run = experiment()
+    with pytest.raises(KeyboardInterrupt):
+        run.attempt(Interrupted())
+    assert run.record.attempts[-1].last_step == 6
 
 
 def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
