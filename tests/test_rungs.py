@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import PAUSED, PLANNED, PRUNED, Rungs, RunProgress, Standing, judge, read_rungs
+from sentiment.runs.state import Rungs, Standing, read_rungs
 from tests.jobs.submitted import a_plan, attempt_of
 
 PAUSE = attempt_of(None, reason="paused")
@@ -218,22 +217,6 @@ def test_nothing_is_decided_where_nothing_got_to_the_end_and_nothing_anew_where_
         read_rungs(results, _plan(2))
 
 
-@pytest.mark.parametrize(
-    ("epoch", "standing", "state", "reason"),
-    [
-        (1, Standing(0, 1, None, 6), PAUSED, "waits for the ranking after 1 epoch (rung 0)"),
-        (1, Standing(0, 1, 4, 6), PRUNED, "4 of 6 after 1 epoch (rung 0)"),
-        (1, Standing(1, 3, None, 2), PLANNED, "goes on in the next rung"),
-        (1, Standing(1, None, None, 2), PLANNED, "goes on in the next rung"),
-    ],
-)
-def test_paused_trial_is_what_its_standing_says(epoch: int, standing: Standing, state: str, reason: str) -> None:
-    verdict = judge(RunProgress(attempts=1, last_attempt=PAUSE, epoch=epoch), standing)
-    assert verdict.state == state
-    assert verdict.reason.startswith(reason)
-
-
-def test_a_run_that_a_process_trains_is_running_whatever_its_files_say() -> None:
-    progress = RunProgress(locked=True, damage="metrics.jsonl: is damaged", attempts=1, last_attempt=PAUSE)
-    assert judge(progress).state == "RUNNING"
-    assert judge(replace(progress, locked=False)).state == "FAILED"
+def test_standing_is_described() -> None:
+    assert Standing(0, 1, None, 6).describe() == "waits for the ranking after 1 epoch (rung 0)"
+    assert Standing(1, 3, 4, 6).describe() == "4 of 6 after 3 epochs (rung 1)"

@@ -42,7 +42,6 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.small_runs import Experiment
 
 FULL = (
     "echo 'sbatch: error: AssocMaxSubmitJobLimit' >&2; "
@@ -81,17 +80,6 @@ def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base
     assert read_plan(results, "some") == before
 
 
-def test_report_that_failed_is_submitted_again_alone(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    grid = write_grid(base, {"seed": [1]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
-    jobs, last = slurm.folder / "jobs", read_submissions(results)[-1].job_id
-    jobs.write_text(jobs.read_text().replace(f"@{last}@N/A@PENDING@", f"@{last}@N/A@FAILED@"))
-    assert "report: FAILED" in _call("status", grid, results)[1]
-    said = _call("rerun", grid, results)[1].splitlines()
-    assert (said[0], len(said), said[1].split()[0]) == ("0 of 1 runs submitted", 2, "report")
-    assert _call("rerun", grid, results)[1] == "nothing to submit\n"
-
-
 def test_grid_without_room_is_refused_at_the_first_answer_and_told_what_fits(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
@@ -119,20 +107,14 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base:
     assert sum(slurm.tasks(results).values()) == 1
 
 
-@pytest.mark.slow
 def test_tweets_that_were_replaced_are_told_for_runs_of_the_same_grid(
-    slurm: FakeSlurm, base: Path, results: Results, tweets_file: Path, tmp_path: Path
+    slurm: FakeSlurm, base: Path, results: Results, like: Result
 ) -> None:
-    table = tmp_path / "table.csv"
-    table.write_bytes(tweets_file.read_bytes())
-    grid = write_grid(base, {"seed": [1], "data.source": str(table)})
-    assert _call("submit", grid, results, str(grid))[0] == 0
-    (run,) = read_plan(results, "some").runs
-    folder = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
-    Experiment(next(iter(folder.configs.values())), results, results.run_dir(run.run_id, "some")).complete()
-    assert "trained on other" not in _call("submit", grid, results, str(grid))[1]
-    table.write_bytes(table.read_bytes() + b'1,"one more, a good one"\n')
-    assert "1 completed runs were trained on other tweets" in _call("submit", grid, results, str(grid))[1]
+    path = write_grid(base, {"seed": [1]})
+    grid = load_grid(path, results)
+    finish(results, grid, like, lambda _run: (0.8, False))
+    write_attempts(results.run_dir(grid.plan.runs[0].run_id, "some"), attempt_of("7_0"))
+    assert "1 completed runs were trained on other tweets" in _call("submit", path, results, str(path))[1]
 
 
 def test_submission_of_this_moment_is_not_lost(

@@ -117,26 +117,7 @@ def test_killed_run_is_tried_again_and_a_stopped_grid_goes_on_all_to_the_same_we
         assert digest_of(run_dir) == unbroken.complete()
 
 
-def test_runs_whose_starter_was_killed_save_and_stop_and_can_go_on_at_once(tmp_path: Path, tweets_file: Path) -> None:
-    grid = grid_here(tmp_path, tweets_file, {"seed": [1]} | LONG)
-    process = grid.start("submit", str(grid.grid), "--local")
-    assert wait_until(lambda: grid.trains(0), process)
-    (run_dir,) = grid.run_dirs()
-    descriptor = os.pidfd_open(_attempts(run_dir)[-1].pid)
-    process.kill()
-    process.communicate()
-    assert select.select([descriptor], [], [], limit(120))[0]
-    os.close(descriptor)
-    assert (_attempts(run_dir)[-1].reason, _attempts(run_dir)[-1].detail) == ("signal", "SIGHUP")
-    assert grid.states() == (1, ["LOST"])
-    again = grid.start("rerun", "--local")
-    assert wait_until(lambda: len(_attempts(run_dir)) == 2, again)
-    again.terminate()
-    again.communicate(timeout=limit(120))
-    assert again.returncode == 3
-
-
-def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted_again(
+def test_runs_whose_starter_was_killed_save_and_go_on_at_once_and_are_cancelled_from_another_shell(
     tmp_path: Path, tweets_file: Path
 ) -> None:
     grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2, 3]} | LONG)
@@ -144,17 +125,23 @@ def test_grid_is_cancelled_from_another_shell_and_stays_so_until_it_is_submitted
     assert wait_until(lambda: grid.trains(0) and grid.trains(1), process)
     assert grid.states() == (3, ["RUNNING", "RUNNING", "PENDING"])
     assert grid.run() == (0, ["nothing to do"])  # it is left to the command that runs it
-    assert grid.jobs("cancel", "some") == (0, ["grid some: 3 runs cancelled"])
-    output, _ = process.communicate(timeout=limit(120))
-    assert process.returncode == 3, output
-    assert "report" not in output
-    assert grid.states() == (1, ["CANCELLED"] * 3)
-    assert [len(_attempts(run_dir)) for run_dir in grid.run_dirs()] == [1, 1, 0]
+    begun = grid.run_dirs()[:2]
+    descriptors = [os.pidfd_open(_attempts(run_dir)[-1].pid) for run_dir in begun]
+    process.kill()
+    process.communicate()
+    for descriptor in descriptors:
+        assert select.select([descriptor], [], [], limit(120))[0]
+        os.close(descriptor)
+    ends = [_attempts(run_dir)[-1] for run_dir in begun]
+    assert [(attempt.reason, attempt.detail) for attempt in ends] == [("signal", "SIGHUP")] * 2
+    assert grid.states() == (1, ["LOST", "LOST", "PLANNED"])
+    again = grid.start("rerun", "--local", "--at-once", "2")
+    assert wait_until(lambda: [len(_attempts(run_dir)) for run_dir in begun] == [2, 2], again)
+    assert grid.jobs("cancel", "some") == (0, ["grid some: 2 runs cancelled"])
+    output, _ = again.communicate(timeout=limit(120))
+    assert (again.returncode, "report" in output) == (3, False), output
+    assert grid.states() == (1, ["CANCELLED", "CANCELLED", "PLANNED"])
     assert grid.jobs("rerun", "--local") == (0, ["nothing to do"])
-    again = grid.start("submit", str(grid.grid), "--local", "--at-once", "2")
-    assert wait_until(lambda: [len(_attempts(run_dir)) for run_dir in grid.run_dirs()] == [2, 2, 0], again)
-    again.terminate()
-    again.communicate(timeout=limit(120))
 
 
 def _attempts(run_dir: RunDir) -> list[Attempt]:

@@ -19,15 +19,11 @@ from tests.jobs.submitted import a_failure, attempt_of
 OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"
 """Jobs: the task that a run was last given to, one that shares runs with it, one that has ended, one in the queue."""
 
-_ENDINGS = [
-    {},
-    {"end": "2026-03-04T12:00:00+00:00", "reason": "deadline", "detail": "5 s left"},
-    {"end": "2026-03-04T12:00:00+00:00", "reason": "signal", "detail": "SIGTERM"},
-    {"end": "2026-03-04T12:00:00+00:00", "reason": "signal", "detail": "SIGHUP"},
-    {"end": "2026-03-04T12:00:00+00:00", "reason": "failed", "detail": "why"},
+_ENDINGS = [("deadline", "5 s left"), ("signal", "SIGTERM"), ("signal", "SIGHUP"), ("failed", "why"), ("paused", "")]
+ATTEMPTS = [
+    *(None, attempt_of(OWN), attempt_of(SIBLING, end="then", reason="paused")),
+    *(attempt_of(OWN, end="then", reason=reason, detail=detail) for reason, detail in _ENDINGS),
 ]
-_PAUSED = {"end": "2026-03-04T12:00:00+00:00", "reason": "paused", "detail": "1 epochs are done"}
-ATTEMPTS = [None, *(attempt_of(OWN, **one) for one in (*_ENDINGS, _PAUSED)), attempt_of(SIBLING, **_PAUSED)]
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
 FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]
 TRIES = [None, Tries(step=0, number=1, job=OWN)]
@@ -115,18 +111,13 @@ def _queues() -> Iterator[Queued]:
 
     yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
     yield Queued("intent", lives=lives)
-    inside = [
-        ("waits", "PENDING"),
-        ("runs", "RUNNING"),
-        ("runs", "COMPLETING"),
-        ("runs", "SUSPENDED"),
-        ("held", "PENDING"),
-        ("silent", ""),
-    ]
     for cancelled in (False, True):
-        task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by)
-        for place, state in inside:
-            yield replace(task, place=place, state=state, reason="why")  # type: ignore[arg-type]
+        task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by, reason="why")
+        for state in ("RUNNING", "COMPLETING", "SUSPENDED"):
+            yield replace(task, place="runs", state=state)
+        yield replace(task, place="waits", state="PENDING")
+        yield replace(task, place="held", state="PENDING")
+        yield replace(task, place="silent")
         yield replace(task, place="runs", state="RUNNING", trains=True)
         for word in WORDS:
             yield replace(task, place="gone", ended=lambda _progress, word=word: RunState(word, "why"))
@@ -138,16 +129,8 @@ def _progresses() -> Iterator[RunProgress]:
     for (locked, owner), damage, failure, attempt, tries in product(
         LOCKS, (None, "run.json: is damaged"), FAILURES, ATTEMPTS, TRIES
     ):
-        epoch = None if damage else 1
-        yield RunProgress(
-            last_attempt=attempt,
-            failure=failure,
-            epoch=epoch,
-            locked=locked,
-            owner_job=owner,
-            damage=damage,
-            tries=tries,
-        )
+        known = RunProgress(last_attempt=attempt, failure=failure, epoch=None if damage else 1, tries=tries)
+        yield replace(known, locked=locked, owner_job=owner, damage=damage)
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +233,7 @@ def test_whatever_is_not_done_waits_runs_or_has_a_reason_and_a_command_that_help
 
 
 def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
+    assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
     states = ["COMPLETED", "PLANNED", "FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
     verdicts = [*map(Verdict, states), Verdict("LOST", active=True)]
 
@@ -260,10 +244,6 @@ def test_rerun_takes_what_is_asked_for_and_nothing_that_waits_or_runs() -> None:
     assert chosen("oom", "lost") == ["LOST", "NODE_FAIL", "OUT_OF_MEMORY"]
     assert chosen("cancelled") == ["CANCELLED"]
     assert chosen(named=True) == ["FAILED", "TIMEOUT", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "CANCELLED", "HELD"]
-
-
-def test_every_state_that_needs_somebody_is_meant_by_an_option_of_rerun() -> None:
-    assert set().union(*CAUSES.values()) == {*ENDED, "LOST", "HELD", "PRUNED"} - {"COMPLETED"}
 
 
 @pytest.mark.parametrize(

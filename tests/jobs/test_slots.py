@@ -138,20 +138,6 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
 
 
-def test_slot_that_begins_as_another_one_ranks_takes_its_ranking(
-    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = _submitted(results, _slots(results, grid))
-    _log(results, grid, 0.6, 0.7, DIVERGED, 0.8)
-    looked = _rungs(results, grid)  # the other one writes right after this one has looked
-    assert _decide(folder, 0) is None
-    before = results.ranking_file("some", 0).read_bytes()
-    monkeypatch.setattr("jobs.tasks.worker.read_rungs", lambda *_: looked)
-    assert _decide(folder, 1) is None
-    assert results.ranking_file("some", 0).read_bytes() == before
-    assert not results.ranking_file("some", 1).exists()
-
-
 def test_slot_looks_again_while_a_trial_before_is_trained_and_fails_if_none_got_to_its_end(
     results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
 ) -> None:

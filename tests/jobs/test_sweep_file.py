@@ -200,13 +200,6 @@ def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     assert _drawn(base, results, SPACE, run_cap=3, controller=controller) != few
 
 
-def test_draws_lie_in_their_ranges_and_differ(base: Path, results: Results) -> None:
-    drawn = _drawn(base, results, SPACE, run_cap=60)
-    rates = {one["training.learning_rate"] for one in drawn}
-    assert (len(rates), all(0.0001 <= rate <= 0.01 for rate in rates)) == (60, True)
-    assert 15 <= sum(one["training.clip"] == 0.5 for one in drawn) <= 45
-
-
 def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
     space = {"model.hidden_size": {"min": 4, "max": 8}}
     assert sorted(one["model.hidden_size"] for one in _drawn(base, results, space, run_cap=5)) == [4, 5, 6, 7, 8]

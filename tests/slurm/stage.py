@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from ruamel.yaml import YAML
 
 from jobs.grid_jobs import GridJobs
 from jobs.submissions import SubmissionDir, read_submissions
@@ -21,7 +20,8 @@ from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
-from sentiment.training.stop import RunContext
+from sentiment.training.stop import RunContext, StopRequest
+from tests.jobs.grid_files import write_grid, write_yaml
 from tests.limits import limit
 from tests.processes import Forked, start_python
 from tests.slurm.cluster import Cluster, processes
@@ -106,19 +106,11 @@ class Stage:
         report |= {} if self.reports else {"sbatch": {"hold": True}}
         if self.forked:
             changes["setup"] = [_FORKING]
-        self.write("cluster.yaml", {"defaults": _RESOURCES | changes, "report": report})
+        write_yaml(self.folder / "cluster.yaml", {"defaults": _RESOURCES | changes, "report": report})
 
     def write_grid(self, **parameters: Sequence[Any]) -> None:
-        base = self.write("base.yaml", BASE)
-        grid = {
-            "name": self.name,
-            "description": "Does it survive?",
-            "method": "grid",
-            "metric": {"name": "validation/f1", "goal": "maximize"},
-            "parameters": {name.replace("__", "."): {"values": list(values)} for name, values in parameters.items()},
-            "command": ["sentiment", "train", str(base), "${args_no_hyphens}"],
-        }
-        self.write(f"{self.name}.yaml", grid | self.more)
+        values = {name.replace("__", "."): [*values] for name, values in parameters.items()}
+        write_grid(write_yaml(self.folder / "base.yaml", BASE), values, self.name, **self.more)
 
     def run(self, *arguments: str, expect: int | None = 0) -> str:
         done = self.start(*arguments)
@@ -163,11 +155,6 @@ class Stage:
             return all(run.dir.completed and run.attempts[-1].reason == "completed" for run in runs)
 
         self.wait(completed, f"results in {self.folder}")
-
-    def write(self, name: str, value: Any) -> Path:
-        with open(self.folder / name, "w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(value, file)
-        return self.folder / name
 
 
 @dataclass(frozen=True)
@@ -258,3 +245,14 @@ class Prepared:
                 assert run_experiment(RunContext(config, self.results, run_dir)) is None
                 self._digests[config.run_id] = digest_of(run_dir)
             return self._digests[config.run_id]
+
+    def loss(self, config: RunConfig, epochs: int) -> float:
+        """Of validation, after so many epochs of an uninterrupted run, which need not go further."""
+        run_dir, stop = self.results.run_dir(config.run_id), StopRequest()
+        with self._lock:
+            if config.run_id not in self._digests:
+                run_dir, stop.epochs = self.results.run_dir(config.run_id, f"to-{epochs}"), epochs
+                if not run_dir.path.exists():
+                    run_experiment(RunContext(config, self.results, run_dir, stop))
+        row = next(row for row in run_dir.read_epochs()[0] if row["epoch"] == epochs)
+        return float(row["validation"]["loss"])

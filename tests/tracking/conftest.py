@@ -42,6 +42,9 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         for pid in copying_processes(tmp_path):
             with contextlib.suppress(ProcessLookupError):  # it may end just now
                 os.kill(pid, signal.SIGKILL)
+        while tracking._LEFT:
+            with tracking._LEFT.pop():  # which waits for its end
+                pass
 
 
 @pytest.fixture
