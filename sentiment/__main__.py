@@ -72,6 +72,7 @@ def train(
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
+        from sentiment.inference.stored import stored_run
         from sentiment.training.experiment import run_experiment
         from sentiment.training.stop import RunContext
 
@@ -86,7 +87,7 @@ def train(
             run_dir.discard_unbegun()  # if the tweets cannot be used, for example
             raise
         if reason is None:
-            show_result(run_dir)
+            show_result(stored_run(run_dir.path))
         return reason
 
     given = _given_parameters(data, fields, text_column, label_column, positive, negative)
@@ -114,23 +115,22 @@ def evaluate(
     On its own test tweets, or on any labelled table (--data). --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
+    from sentiment.inference.stored import stored_run
     from sentiment.runs.records import THRESHOLD
-    from sentiment.runs.run_dir import trained_run
 
-    run_dir = trained_run(run)
+    trained = stored_run(run, _results(results) if results else None)
     if data is None:
         if threshold is not None:
             raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
-        metrics = evaluate_on_own(run_dir, choice)
+        metrics = evaluate_on_own(trained, choice)
     else:
         given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
         # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
-        trained_on = run_dir.read_config().model_dump(include={"data"}, exclude_defaults=True)
-        table = _with_guesses(trained_on, (), given, str(run_dir.config_file)).data
+        trained_on = trained.config.model_dump(include={"data"}, exclude_defaults=True)
+        table = _with_guesses(trained_on, (), given, str(trained.run_dir.config_file)).data
         with Terminal() as terminal:
-            places = _results(results) if results else run_dir.results
             positive_from = THRESHOLD if threshold is None else threshold
-            metrics = evaluate_on_file(run_dir, choice, table, places, terminal.progress, positive_from)
+            metrics = evaluate_on_file(trained, choice, table, terminal.progress, positive_from)
     if out:
         write_named(out, as_json(metrics))
 
@@ -156,12 +156,12 @@ def add(
     are labels, or probabilities of positive. Tweets are found by the ids of --sheet, else by their texts.
     """
     from sentiment.inference.added import add_predictions, write_tweets
+    from sentiment.inference.stored import stored_run
     from sentiment.runs.records import NEGATIVE, POSITIVE
-    from sentiment.runs.run_dir import trained_run
 
-    run_dir = trained_run(of)
+    run = stored_run(of)
     if sheet and not name:
-        number = write_tweets(run_dir, sheet)
+        number = write_tweets(run, sheet)
         say(f"{sheet}: {number:,} tweets, those of the test part first; label as many as you like from the top, then:")
         say(f"sentiment add NAME {sheet} --of {of}")
         return
@@ -171,7 +171,7 @@ def add(
     told |= {"annotator": annotator, "cost": cost, "seconds": seconds}
     labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
     columns = _column(text_column), _column(label_column)
-    say("\n".join(add_predictions(run_dir, name, file, columns, labels, told)))
+    say("\n".join(add_predictions(run, name, file, columns, labels, told)))
 
 
 @app.command()
@@ -216,8 +216,8 @@ def predict(
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
         with Terminal() as terminal:
-            outcome = predict_file(opened, file, out, _column(text_column), terminal.progress, positive_from)
-        lines = [f"{outcome.rows:,} rows written to {out}, by the {opened.name} ({why})", *outcome.render_lines()]
+            rows, odd = predict_file(opened, file, out, _column(text_column), terminal.progress, positive_from)
+        lines = [f"{rows:,} rows written to {out}, by the {opened.name} ({why})", *odd]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
         return
@@ -239,11 +239,10 @@ def export(
     in it is executed.
     """
     from sentiment.inference.stored import missing_encoder, stored_run, write_archive
-    from sentiment.runs.run_dir import trained_run
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
-    stored = stored_run(trained_run(run), _results(results) if results else None)
+    stored = stored_run(run, _results(results) if results else None)
     sizes = write_archive(stored, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     for field, what in (("mentions", "@names"), ("urls", "links")):  # which name people
@@ -265,12 +264,11 @@ def show(
     file that `export` wrote the card is printed.
     """
     from sentiment.inference.stored import CARD, model_card, read_archive, stored_run
-    from sentiment.runs.run_dir import trained_run
 
     if model.is_file():
         echo(read_archive(model)[CARD].decode("utf-8", "replace").removesuffix("\n"))
         return
-    run = stored_run(trained_run(model))
+    run = stored_run(model)
     if card:
         echo(model_card(run).removesuffix("\n"))
         return

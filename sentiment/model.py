@@ -47,8 +47,7 @@ Labels = npt.NDArray[Any]
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Tells two kinds of texts apart, as a run of the program does: a net, a linear model, or the mean of both.
 
-    Of the texts that it is fitted on, a tenth chooses the epoch and which of the three predicts, and a tenth tests, so
-    that `results/` has scores of them as well.
+    Of the texts that it is fitted on, a tenth chooses the epoch and which of the three predicts, and a tenth tests.
 
     Attributes:
         classes_: the two labels in ascending order, shape (2,), as all estimators of scikit-learn have them. The
@@ -74,8 +73,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 tries each of `ParameterGrid({"model.hidden_size": [16, 32], "model.dropout": [0, 0.2]})`.
             seed: of initial weights, batches and dropout; None takes that of the run.
             choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
-            results: the folder for all results, in which a fit that was stopped goes on, and one that is done is read;
-                None is a temporary one.
+            results: the folder in which a fit that was stopped goes on, and one that is done is read; None is a
+                temporary one.
             show_progress: print a line for each epoch.
         """
         self.run, self.changes, self.seed, self.choice = run, changes, seed, choice
@@ -99,15 +98,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"fit takes a label for each text, not {len(names):,} labels for {len(texts):,} texts")
         choice, (values, origin) = _checked_choice(self.choice), _read_run(self.run)
         negative, positive = map(str, meanings)
-        parameters = {
-            "data.tests": {},
-            **_plain(self.changes),
-            **_plain({} if self.seed is None else {"seed": self.seed}),
-        }
-        parameters |= {
-            "data.columns": {},
-            "data.labels": {"negative": [negative], "positive": [positive], "ignored": []},
-        }
+        parameters = (
+            {"data.tests": {}} | _plain(self.changes) | _plain({} if self.seed is None else {"seed": self.seed})
+        )
+        labels = {"negative": [negative], "positive": [positive], "ignored": []}
+        parameters |= {"data.columns": {}, "data.labels": labels}
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             folder = Results(Path(self.results or temporary))
             if self.results is None:
@@ -127,11 +122,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any, threshold: float = THRESHOLD) -> Labels:  # noqa: N803
-        """The label of each text, also where it is a guess (see `knows`).
-
-        Args:
-            X: as `fit` takes it, of any length.
-            threshold: the label is the positive one from this probability on.
+        """The label of each text, also where it is a guess (see `knows`); positive from the threshold on.
 
         Raises:
             TypeError: `X` is one text, or holds something that is none; names its place.
@@ -142,29 +133,16 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
-        """The probability of each label, shape (n, 2), in the order of `classes_`.
-
-        Raises:
-            TypeError: as `predict`.
-        """
+        """The probability of each label, shape (n, 2), in the order of `classes_`."""
         positive = self._read(X, "predict_proba").probabilities
         return np.column_stack([positive if one == self._meanings[1] else 1 - positive for one in self.classes_])
 
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
-        """Whether the model knows any word of each text, shape (n,); its label is a guess where it does not.
-
-        Raises:
-            TypeError: as `predict`.
-        """
+        """Whether the model knows any word of each text, shape (n,); its label is a guess where it does not."""
         return self._read(X, "knows").usable
 
     def explain(self, text: str) -> Explanation:
-        """One prediction with a weight for each token: attention, or what leaving the token out would change.
-
-        Raises:
-            TypeError: `text` is not one text.
-            UsageError: it is too long to leave out each of its tokens.
-        """
+        """One prediction with a weight for each token: attention, or what leaving the token out would change."""
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"explain takes one text, not {_described(text)}")
@@ -198,16 +176,14 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def load(
     path: str | PathLike[str], choice: Recommendation | None = None, results: str | PathLike[str] | None = None
 ) -> SentimentClassifier:
-    """A trained model.
+    """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
     Args:
-        path: the directory of a run, or a file that `sentiment export` wrote.
         choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
         results: where its encoder is looked for; None is the folder that a run lies in, else `results`.
 
     Raises:
-        UsageError: there is no such run or choice.
-        SentimentError: what is there is damaged.
+        SentimentError: there is no such run or choice, or what is there is damaged.
     """
     trained = open_model(Path(path), _checked_choice(choice), Results(Path(results)) if results else None)
     return SentimentClassifier(trained.config, choice=choice, results=results)._holding(trained)
@@ -223,10 +199,8 @@ def train(
     """Train a run, or resume it where it stopped, and load its model; a completed run is loaded at once.
 
     Args:
-        run: a YAML file, or its name in `configs/runs`.
+        run: a YAML file, or its name in `configs/runs`; `changes` as of `SentimentClassifier`.
         data: a table of tweets, or a data set's name; None takes what the run says.
-        changes: values of fields by dotted name, such as `{"model.hidden_size": 32, "seed": 2}`.
-        results: the folder for all results.
         show_progress: print what was guessed of the table's columns, and a line for each epoch.
 
     Raises:
@@ -243,7 +217,6 @@ def train(
 
 
 def _train(config: RunConfig, folder: Results, choice: Recommendation | None, show_progress: bool) -> TextModel:
-    """The model of a run, which is trained or resumed unless it is completed."""
     from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import RunContext, StopRequest, end_of_time
 

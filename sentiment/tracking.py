@@ -76,9 +76,6 @@ def identity_of(run_dir: RunDir) -> WandbRun:
 
     A new id ends in a hash of the grid and of the first attempt (host, process, time), so that it differs from the ids
     of the same configuration in another grid, of another user, and of a directory that was moved away and begun anew.
-
-    Raises:
-        RunDirError: the run directory cannot be read.
     """
     known = run_dir.read(WandbRun)
     if in_sweep():
@@ -98,8 +95,7 @@ def identity_of(run_dir: RunDir) -> WandbRun:
 def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None]:
     """Copy the metric log of `run_dir` to W&B, if `config` says so, for as long as the context lasts.
 
-    Args:
-        say: told at the end if W&B failed, which raises no exception.
+    At the end `say` is told if W&B failed, which raises no exception.
     """
     if (mode := wandb_mode(config)) == "disabled":
         yield
@@ -139,13 +135,6 @@ def _end(process: "subprocess.Popen[str]", seconds: float) -> str:
         return "the last rows are still being copied"
 
 
-def mirror_again(run_dir: RunDir, config: TrackingConfig, say: Say) -> None:
-    """Copy a completed run if W&B's sweep agent started it: the agent waits for a new run."""
-    if in_sweep():
-        with mirrored(run_dir, config, say):
-            pass
-
-
 def main(action: str, folder: str) -> int:
     """Do what the command line says; the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -170,13 +159,10 @@ def main(action: str, folder: str) -> int:
 
 
 def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
-    """Copy a run; what was done.
+    """Copy a run; what was done. A RunDirError says that W&B has fewer rows than it was sent.
 
     Online, the server says how many rows it has from earlier attempts, and the others follow. Offline, every attempt
     writes all rows to a new folder: the newest holds the whole run.
-
-    Raises:
-        RunDirError: W&B has fewer rows than it was sent.
     """
     run = _open(run_dir, identity, action)
     before = sent = run.starting_step

@@ -91,7 +91,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert f"used by predict: {scores['chosen']}" in done.output
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in check(model).items()}
-        for model in models_beside(stored_run(trained))
+        for model in models_beside(stored_run(trained.path))
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))

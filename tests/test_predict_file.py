@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from sentiment.__main__ import app, predict
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
-from sentiment.inference.predict import PredictedFile, lines_at_once, predict_file
+from sentiment.inference.predict import lines_at_once, predict_file
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
@@ -54,16 +54,17 @@ def write(tmp_path: Path) -> Write:
     return made
 
 
-def _to(network: TextModel, source: Path, name: str, column: str | None = None) -> tuple[Path, PredictedFile]:
+def _to(network: TextModel, source: Path, name: str, column: str | None = None) -> tuple[Path, list[str]]:
     target = source.with_name(name)
-    return target, predict_file(network, source, target, column, silent)
+    return target, predict_file(network, source, target, column, silent)[1]
 
 
 def _rows(network: TextModel, source: Path, column: str | None = None) -> list[list[str]]:
-    target, outcome = _to(network, source, "out put.csv", column)
+    target = source.with_name("out put.csv")
+    number, _ = predict_file(network, source, target, column, silent)
     with open(target, encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert outcome.rows == len(rows) - 1
+    assert number == len(rows) - 1
     return rows
 
 
@@ -106,7 +107,7 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
     assert [bool(row[3]) for row in rows[1:]] == [True, False, False, False, False, False, True, True, False]
     assert rows[5][1] == "so, so, sad"  # the text is whole
     assert rows[7][1] == "so\nhappy"
-    assert _to(network, source, "again.csv")[1].render_lines() == [
+    assert _to(network, source, "again.csv")[1] == [
         "2 without a prediction: empty text (line 3, 4)",
         "2 without a prediction: wrong number of fields (line 5, 6)",
         "1 without a prediction: not a valid line: field larger than field limit (131072) (line 7)",
@@ -207,7 +208,7 @@ def test_parquet_keeps_types_and_order(network: TextModel, table: Path, monkeypa
     assert after.column_names[-2:] == ["label", "probability"]
     assert after["label"].to_pylist() == LABELS
     assert [share is None for share in after["probability"].to_pylist()] == [label is None for label in LABELS]
-    assert outcome.render_lines() == ["2 without a prediction: empty text (line 3, 4)"]
+    assert outcome == ["2 without a prediction: empty text (line 3, 4)"]
     pq.write_table(before.slice(0, 0), table)
     assert pq.read_table(_to(network, table, "out.parquet")[0]).column_names == after.column_names
     text = table.with_name("in.csv")
@@ -230,12 +231,12 @@ def test_json_lines_to_json_lines_leaves_values_what_they_are(network: TextModel
     assert [one.pop("label") for one in found] == ["positive", "negative", None, None]
     assert [one.pop("probability") is None for one in found] == [False, False, True, True]
     assert [json.dumps(one) for one in found[:3]] == [json.dumps(one) for one in objects]
-    assert outcome.render_lines()[1] == "1 without a prediction: not a JSON object (line 4)"
+    assert outcome[1] == "1 without a prediction: not a JSON object (line 4)"
     nan = write("nan.jsonl", '{"text": "awful", "x": NaN, "y": [-Infinity, 1e999]}\n')
     assert '"x": null, "y": [null, null]' in _to(network, nan, "out.jsonl")[0].read_text()
     target, outcome = _to(network, source, "out.csv")
     assert target.read_text().splitlines()[1].startswith('a lovely day,true,,1,1.0,"[1, ""b""]",1,positive,')
-    assert outcome.render_lines()[0] == "1 have fields that the first object lacks; these are left out (line 2)"
+    assert outcome[0] == "1 have fields that the first object lacks; these are left out (line 2)"
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: T
     text = "".join(json.dumps(line) + "\n" for line in lines)
     first, _ = _to(network, write("in.jsonl", text), "first.xlsx")
     target, outcome = _to(network, first, "second.xlsx", "text")
-    assert outcome.render_lines() == ["1 without a prediction: empty text (line 4)"]
+    assert outcome == ["1 without a prediction: empty text (line 4)"]
     found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]

@@ -22,9 +22,9 @@ from sentiment.data.text import TweetForms, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
-from sentiment.inference.stored import TrainedRun, stored_run
+from sentiment.inference.stored import TrainedRun
 from sentiment.runs.records import PARTS, THRESHOLD, Added
-from sentiment.runs.run_dir import TWEETS_FILE, RunDir
+from sentiment.runs.run_dir import TWEETS_FILE
 
 # What columns are called. Beside one that holds predictions by its name, `label` is what was to be predicted.
 _IDS = ("id", "tweet_id", "tweetid", "id_str", "status_id")
@@ -51,15 +51,10 @@ class Tweets:
     texts: list[str]
 
     @classmethod
-    def of(cls, run_dir: RunDir) -> "Tweets":
-        """Those of a completed run.
-
-        Raises:
-            SentimentError: it is not completed, or its corpus is not here.
-        """
+    def of(cls, run: TrainedRun) -> "Tweets":
+        """Those of a run; a DataError says that its corpus is not here."""
         import pyarrow.parquet as pq
 
-        run = stored_run(run_dir)
         corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
@@ -74,11 +69,7 @@ class Tweets:
         return {one: at for at, one in enumerate(self.ids)}, {key: at for at, key in enumerate(keys)}
 
     def find(self, identifier: str, text: str, forms: TweetForms) -> int | None:
-        """The row of a tweet, by its id, else by its text.
-
-        Raises:
-            ValueError: the id stands beside another text.
-        """
+        """The row of a tweet, by its id, else by its text; a ValueError says that the id stands beside another text."""
         of_ids, of_keys = self._places
         if (place := of_ids.get(identifier)) is None:
             place = of_keys.get(key_of(forms.of(text))) if text else None
@@ -92,18 +83,15 @@ class Tweets:
         return ", ".join(f"{said[code]:,} of {every[code]:,} {PARTS[code]} tweets" for code in sorted(every)[::-1])
 
 
-def write_tweets(run_dir: RunDir, path: Path) -> int:
-    """Write the tweets that others are to label: ids and texts, with room for answers.
+def write_tweets(run: TrainedRun, path: Path) -> int:
+    """Write the tweets that others are to label: ids and texts, with room for answers; how many there are.
 
     Test tweets come first, then those of validation, each in an order by chance: the first hundred are a sample.
 
-    Returns:
-        The number of tweets.
-
     Raises:
-        SentimentError: the run is not completed, its tweets are not here, or the name says no form to write.
+        SentimentError: the tweets are not here, or the name says no form to write.
     """
-    tweets = Tweets.of(run_dir)
+    tweets = Tweets.of(run)
     parts = tweets.corpus.parts[tweets.rows].tolist()
     order = sorted(range(len(parts)), key=lambda place: (-parts[place], tweets.ids[place]))
     write_sheet(path, ("id", "text"), ([tweets.ids[place], tweets.texts[place]] for place in order))
@@ -111,7 +99,7 @@ def write_tweets(run_dir: RunDir, path: Path) -> int:
 
 
 def add_predictions(
-    run_dir: RunDir, name: str, file: Path, columns: tuple[Column, Column], labels: dict[str, int], told: dict[str, Any]
+    run: TrainedRun, name: str, file: Path, columns: tuple[Column, Column], labels: dict[str, int], told: dict[str, Any]
 ) -> list[str]:
     """Put what a table says of a run's tweets beside the models of all runs on the same tweets.
 
@@ -124,17 +112,17 @@ def add_predictions(
         Lines that say what was read, and where it is.
 
     Raises:
-        SentimentError: the table or the run cannot be used, an answer is none, or a tweet is not the sheet's.
+        SentimentError: the table cannot be used, an answer is none, or a tweet is not the sheet's.
     """
     if "/" in name or name.startswith("."):
         raise UsageError(f"{name}: is to be the name of a file, so that it has no '/' in it and no '.' before it")
-    tweets = Tweets.of(run_dir)
-    target = run_dir.results.added_file(tweets.corpus.fingerprint, name)
+    tweets = Tweets.of(run)
+    target = run.results.added_file(tweets.corpus.fingerprint, name)
     meanings = label_meanings(LabelConfig()) | label_meanings(tweets.run.config.data.labels)
     meanings |= {label.strip().lower(): meaning for label, meaning in labels.items()}
     said, answered, left_out = _read(file, columns, tweets, meanings)
     if not said:
-        raise DataError(f"{file}: has no answer to a tweet of {run_dir.path}: {left_out.most_common()}")
+        raise DataError(f"{file}: has no answer to a tweet of {run.place}: {left_out.most_common()}")
     record = {"file": file.name, "file_sha256": source_sha256(file), "tweets": answered, "said": said} | told
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, Added.model_validate(record).model_dump(mode="json"))
@@ -203,11 +191,7 @@ def _word(value: Any) -> str:
 
 
 def _probability(answer: str, meanings: dict[str, int | None]) -> float | None:
-    """That of positive, of an answer that is a label or is one itself; None of a label for neither.
-
-    Raises:
-        ValueError: it is none of these.
-    """
+    """That of positive, of an answer that is a label or is one itself; None of a label for neither."""
     if answer.lower() in meanings:
         label = meanings[answer.lower()]
         return None if label is None else float(label)

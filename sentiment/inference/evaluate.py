@@ -19,7 +19,7 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import TrainedRun, models_beside, stored_run
+from sentiment.inference.stored import TrainedRun, models_beside
 from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
@@ -33,7 +33,7 @@ from sentiment.runs.records import (
     Part,
     Recommendation,
 )
-from sentiment.runs.run_dir import Results, RunDir, check_file
+from sentiment.runs.run_dir import check_file
 from sentiment.training.task import Labels, measure
 
 _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
@@ -131,8 +131,7 @@ class Scored:
 def own_scores(run: TrainedRun) -> dict[Part, Scored]:
     """What a completed run, and what was added from elsewhere, said of its validation and test tweets.
 
-    Raises:
-        RunDirError: its predictions are missing or damaged.
+    A RunDirError says that its predictions are missing or damaged.
     """
     import pyarrow.parquet as pq
 
@@ -174,14 +173,13 @@ def _remarks(run: TrainedRun) -> str:
     return "\n".join([*lines, f"used by predict: {name}, the most accurate model of this run on validation tweets"])
 
 
-def show_result(run_dir: RunDir) -> None:
+def show_result(run: TrainedRun) -> None:
     """Print the result of a completed run, and how to use its model."""
-    run = stored_run(run_dir)
     result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], run.result.scores
     OUT.print()
     OUT.print(score_table(scores, chosen))
     say(_remarks(run))
-    test, place, checked = scores["test"][chosen], quote(str(run_dir.path)), result.check_list[chosen]
+    test, place, checked = scores["test"][chosen], quote(run.place), result.check_list[chosen]
     low, high = 100 * test.accuracy_low, 100 * test.accuracy_high
     sure = f"95 % interval {low:.1f} to {high:.1f} %"
     if test.n < _FEW_TESTED:
@@ -201,7 +199,7 @@ def show_result(run_dir: RunDir) -> None:
     )
 
 
-def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str, Any]:
+def evaluate_on_own(run: TrainedRun, choice: Recommendation | None) -> dict[str, Any]:
     """Show the scores of a completed run, and how much its chosen model differs from the others on test tweets.
 
     Returns:
@@ -210,9 +208,8 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
         by capability.
 
     Raises:
-        SentimentError: the run is not completed, or files of it are missing or damaged.
+        RunDirError: its predictions are missing or damaged.
     """
-    run = stored_run(run_dir)
     own, parts, name = own_scores(run), run.result.scores, MODEL_NAMES[choice or run.result.recommended]
     parts |= {part: scored.metrics() | parts[part] for part, scored in own.items()}
     OUT.print(score_table(parts, name))
@@ -227,12 +224,7 @@ def evaluate_on_own(run_dir: RunDir, choice: Recommendation | None) -> dict[str,
 
 
 def evaluate_on_file(
-    run_dir: RunDir,
-    choice: Recommendation | None,
-    table: DataConfig,
-    results: Results,
-    progress: Progress,
-    threshold: float = THRESHOLD,
+    run: TrainedRun, choice: Recommendation | None, table: DataConfig, progress: Progress, threshold: float
 ) -> dict[str, Any]:
     """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
 
@@ -242,7 +234,6 @@ def evaluate_on_file(
     Args:
         choice: None takes the model that the result recommends.
         table: the file, its columns and labels; other tables that it names are left out.
-        results: where named data sets, the run's tweets and its encoder are found.
         threshold: from which probability on the models say positive.
 
     Returns:
@@ -252,12 +243,11 @@ def evaluate_on_file(
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    run = stored_run(run_dir, results)
     models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
-    source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), results).main
+    source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
     known, untold = _Known(keys={}, authors={}), list[str]()
     try:
-        known = _known_tweets(open_corpus(results.corpus_dir(run.record.data_fingerprint)))
+        known = _known_tweets(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
         untold.append(f"warning: which of these tweets the model was trained on cannot be told: {error}")
     labels, readings, left_out = _read_file(models, name, source, known, progress)

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -84,17 +84,6 @@ def _use_one_core() -> None:
         torch.set_num_threads(1)
 
 
-@dataclass
-class PredictedFile:
-    """How many rows of a file there are, and what is to be told of some of them."""
-
-    rows: int = 0
-    told: RowCounter = field(default_factory=RowCounter)
-
-    def render_lines(self) -> list[str]:
-        return [f"{rows.count:,} {what} ({rows})" for what, rows in self.told.counted().items()]
-
-
 def predict_file(
     model: TextModel,
     source: Path,
@@ -102,19 +91,21 @@ def predict_file(
     column: str | int | None,
     progress: Progress,
     threshold: float = THRESHOLD,
-) -> PredictedFile:
+) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, the predicted label, and the label's probability.
 
     A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
     counted. Texts are written as they are. The file appears when it is complete.
 
     Args:
-        source: CSV, TSV or JSON Lines, which may be compressed (`.gz`), Parquet, or a workbook.
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
-        column: the column of the texts, by position of a table without header; None takes the one that the run was
-            trained on, or the only one.
+        column: of the texts, by position in a table without header; None takes that which the run was trained on, or
+            the only one.
         threshold: the label is positive from this probability on.
+
+    Returns:
+        The number of rows, and lines on those that are odd.
 
     Raises:
         DataError: the source cannot be read.
@@ -127,32 +118,30 @@ def predict_file(
     place, header = _text_place(table, column, columns.text, source), table.names
     if form not in ("csv", "tsv") and (twice := [name for name in header if header.count(name) > 1]):
         raise UsageError(f"{source}: several columns are called {twice[0]!r}, which only .csv and .tsv can hold")
-    outcome, total = PredictedFile(), about_rows(source)
+    rows = (_row(record, table, place) for record in table.read(range(len(header))))
+    done, odd, total = 0, RowCounter(), about_rows(source)
 
     def write(file: BinaryIO) -> None:
+        nonlocal done
         with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
-            for chunk, reading in _read_in_parallel(model, _chunks(table, place)):
+            for chunk, reading in _read_in_parallel(model, iter(lambda: [*islice(rows, CHUNK)], [])):
                 predictions = reading.answers(model.config.data.label_names, threshold)
                 for row in chunk:
                     said = None if row.refused else next(predictions)
                     write_row(row.record, said)
                     if said is None:
-                        outcome.told.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
+                        odd.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     if form != "jsonl" and row.record.whole and not dotted(row.record.whole).keys() <= {*header}:
-                        outcome.told.add(_SHORTENED, row.record.line)
-                outcome.rows += len(chunk)
-                progress(f"reading {source.name}", outcome.rows, None if total is None else max(total, outcome.rows))
+                        odd.add(_SHORTENED, row.record.line)
+                done += len(chunk)
+                progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
     write_named(target, write)
-    return outcome
+    return done, [f"{count.count:,} {what} ({count})" for what, count in odd.counted().items()]
 
 
 def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table in which the answers are still empty, in the form that its name says.
-
-    Raises:
-        UsageError, DataError: as `predict_file`.
-    """
+    """Write a table in which the answers are still empty, in the form that its name says; raises as `predict_file`."""
 
     def write(file: BinaryIO) -> None:
         with _row_writer(target, file, header, None) as write_row:
@@ -160,12 +149,6 @@ def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str
                 write_row(TableRecord(number, fields), None)
 
     write_named(target, write)
-
-
-def _chunks(table: OpenedTable, place: int) -> Iterator[list[_Row]]:
-    records = table.read(range(len(table.names)))
-    while chunk := [_row(record, table, place) for record in islice(records, CHUNK)]:
-        yield chunk
 
 
 def _row(record: TableRecord | Refusal, table: OpenedTable, place: int) -> _Row:
@@ -202,7 +185,6 @@ def _text_place(table: OpenedTable, column: str | int | None, trained: str | int
     raise UsageError(f"{source}: has no column {wanted!r}; --text-column names the one with the tweets: {found}")
 
 
-WriteRow = Callable[[TableRecord, Answer | None], object]
 ADDED = ("label", "probability")  # the columns that are added to those of the input; see `_added_names`
 
 _FORMS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
@@ -234,7 +216,9 @@ def answer_values(said: Answer | None) -> tuple[str | None, float | None]:
 
 
 @contextmanager
-def _row_writer(target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None) -> Iterator[WriteRow]:
+def _row_writer(
+    target: Path, file: BinaryIO, header: Sequence[str], parquet: Path | None
+) -> Iterator[Callable[[TableRecord, Answer | None], object]]:
     """What writes rows, with the added columns last, to an open file, which is complete after the context.
 
     Of an input that is `parquet` the columns are written to Parquet as they are.
@@ -333,11 +317,10 @@ class Explanation:
     """A prediction and the weight of each token; iterating gives pairs of the two, in the order of the text.
 
     Attributes:
-        label: empty if the model knows no word of the text.
-        probability: of the label; NaN if there is none.
+        label: empty if the model knows no word of the text; `probability` is NaN then.
         kind: `attention`: how much the network looks at each token, averaged over its hops (Lin et al. 2017), with sum
-            1. It says where the network looked, not for what. `left out`: by how much the log-odds of the positive
-            label fall if the token is left out, so that positive numbers speak for the positive label.
+            1: where it looked, not for what. `left out`: by how much the log-odds of the positive label fall if the
+            token is left out, so that positive numbers speak for the positive label.
     """
 
     label: str
@@ -353,8 +336,7 @@ class Explanation:
 def explain(model: TextModel, text: str) -> Explanation:
     """Predict one text and weigh its tokens: by attention if the model has any, else by leaving each of them out.
 
-    Raises:
-        UsageError: the model has no attention, and the text has more than 1,000 tokens.
+    A UsageError says that the text has too many tokens for that.
     """
     (answer,) = model.read_texts([text]).answers(model.config.data.label_names)
     (label, probability), tokens = answer or ("", np.nan), model.tokenize(text)
@@ -387,13 +369,12 @@ def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
 def show_answers(
     model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float, explained: bool = False
 ) -> None:
-    """Print the label of each text and how probable it is, in their order.
+    """Print the label of each text, positive from the threshold on, and how probable it is, in their order.
 
     Args:
         chunks: texts that are read together.
         form: `text` is aligned, with the attention weights of tokens if there are any, and says `why` this model
             predicts; `csv` and `jsonl` have the columns label, probability and text.
-        threshold: the label is positive from this probability on.
         explained: without attention, `text` shows what leaving each token out would change.
     """
     names = model.config.data.label_names

@@ -22,7 +22,7 @@ from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.text_model import LexiconModel, MeanModel, TextModel, check_arrays, described
 from sentiment.runs.records import MODEL_NAMES, FileRecord, Recommendation, Result, RunRecord
-from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole, trained_run
+from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -62,11 +62,7 @@ class StoredRun:
         return self.read(name), f"{self.place}/{name}"
 
     def weights(self) -> "dict[str, torch.Tensor]":
-        """The network's weights at the best epoch.
-
-        Raises:
-            CheckpointError: the weights are missing or damaged.
-        """
+        """The network's weights at the best epoch; a CheckpointError says that they are missing or damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -93,32 +89,37 @@ class TrainedRun(StoredRun):
         return weights
 
 
-def stored_run(run_dir: RunDir, results: Results | None = None) -> TrainedRun:
+def stored_run(path: Path, results: Results | None = None) -> TrainedRun:
     """A completed run in its directory.
 
     Args:
         results: where its encoder is looked for; None is the folder that the run lies in.
 
     Raises:
-        UsageError: it is not completed.
+        UsageError: it is no run's directory, and what is there instead, or not completed.
         RunDirError: its records are damaged, or not all of one run.
     """
+    run_dir = RunDir(path)
+    if not run_dir.config_file.exists():
+        runs = sorted(file.parent.name for file in path.glob("*/config.json"))
+        hint = f"its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}"
+        missing = "is not a run's directory" if path.exists() else "no such directory"
+        raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
     config, record, result = read_whole(run_dir)
     if result is None or record is None:  # a result without a record is refused
-        raise UsageError(f"{run_dir.path}: is not completed yet; the command that trains it goes on")
+        raise UsageError(f"{path}: is not completed yet; the command that trains it goes on")
 
     def read(name: str) -> bytes:
-        check_file(run_dir.path / name, result)
-        return read_named(run_dir.path / name, _MOST_BYTES)
+        check_file(path / name, result)
+        return read_named(path / name, _MOST_BYTES)
 
-    return TrainedRun(str(run_dir.path), config, result, results or run_dir.results, read, run_dir, record)
+    return TrainedRun(str(path), config, result, results or run_dir.results, read, run_dir, record)
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
     """The files in what `export` wrote; nothing is unpacked, so that it takes no more memory than it is large.
 
-    Raises:
-        RunDirError: it cannot be read, or holds other files.
+    A RunDirError says that it cannot be read, or holds other files.
     """
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
@@ -140,11 +141,10 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
         results: where its encoder is looked for; None is the folder that a run lies in, else `results`.
 
     Raises:
-        UsageError: there is nothing at the path, it is neither of the two, or it has no such model.
-        SentimentError: what is there is damaged.
+        SentimentError: there is nothing at the path, it is neither of the two, or damaged.
     """
     if not path.is_file() and path.suffix != ".zip":
-        return load_model(stored_run(trained_run(path), results), choice)
+        return load_model(stored_run(path, results), choice)
     if not path.exists():
         raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
     files = read_archive(path)
@@ -153,11 +153,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
 
 
 def load_model(run: StoredRun, choice: Recommendation | None = None, device: "torch.device | None" = None) -> TextModel:
-    """A model of a completed run.
-
-    Args:
-        choice: which; None takes what the run recommends.
-        device: that computes the network; None is a GPU where there is one, else the CPU.
+    """A model of a completed run, by default what the run recommends, its network on a GPU where there is one.
 
     Raises:
         SentimentError: what is stored is damaged, or does not belong together.
@@ -165,7 +161,7 @@ def load_model(run: StoredRun, choice: Recommendation | None = None, device: "to
     choice = choice or run.result.recommended
     temperature = run.result.temperatures[choice]
     if choice == "both":
-        return MeanModel([load_model(run, "network", device), load_model(run, "baseline")], temperature)
+        return MeanModel(load_model(run, "network", device), load_model(run, "baseline"), temperature)
     if choice == "network":
         return _network(run, device, temperature)
     return BaselineModel(run.config, LinearModel.from_bytes(*run.content(BASELINE_FILE)), temperature)
@@ -193,7 +189,7 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
 def models_beside(run: StoredRun) -> list[TextModel]:
     """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon."""
     network, baseline = load_model(run, "network"), load_model(run, "baseline")
-    both = MeanModel([network, baseline], run.result.temperatures["both"])
+    both = MeanModel(network, baseline, run.result.temperatures["both"])
     return [network, baseline, both, LexiconModel(run.config)]
 
 
@@ -350,11 +346,7 @@ def _table(result: Result) -> Iterator[str]:
 def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
     """Write the model of a completed run to a zip file, and give the size in bytes of each file in it.
 
-    Equal runs give equal bytes, and no path is in them.
-
-    Raises:
-        SentimentError: a file of the run is missing or damaged.
-        OSError: the file cannot be written.
+    Equal runs give equal bytes, and no path is in them. Raises as `load_model`, and OSErrors of the target.
     """
     from safetensors.torch import save
 

@@ -1,8 +1,8 @@
 """The linear baseline: naive Bayes log-count ratios of n-grams and a lexicon's values, into a logistic regression.
 
 Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it. The n-grams of words and
-their pairs, and of characters within words, are counted by their hashes, once for each type of word, which
-is faster than to look at each tweet, as scikit-learn's vectorizers do.
+their pairs, and of characters within words, are counted by their hashes once for each type of word, which is faster
+than scikit-learn's vectorizers, which look at each tweet.
 """
 
 import hashlib
@@ -72,7 +72,6 @@ class NGramCounter:
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
         """How often each tweet has each n-gram of `keys`: a sparse float32 matrix (rows, keys) with sorted indices."""
-
         of_types = _indicators(self._owners, self._grams, keys, len(self._words))
         blocks = []
         for first in range(0, max(rows.size, 1), _ROWS_AT_ONCE):
@@ -150,7 +149,6 @@ def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
 
 def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
     """TF-IDF of the counts of `keys`, which are overwritten, then `polarity`: sparse float32, (rows, features)."""
-    # Which stores no zeros.
     return sparse.hstack([tfidf(counts, idf, keys), sparse.csr_matrix(polarity(rows))], format="csr")
 
 
@@ -164,7 +162,7 @@ class LinearModel:
     intercept: float
 
     def read(self, rows: TokenRows) -> Reading:
-        """Probabilities whatever the tweets around; usable is where it knows an n-gram, or the lexicon a word."""
+        """Usable is where it knows an n-gram, or the lexicon a word: `features` store no zeros."""
         values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
         logits = values @ self.weights.astype(np.float64) + self.intercept
         return Reading(expit(logits), np.diff(values.indptr) > 0)
@@ -177,11 +175,7 @@ class LinearModel:
 
     @classmethod
     def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
-        """The model that `to_bytes` gave; it may have been made by hand. `place` says where it was.
-
-        Raises:
-            RunDirError: it is no such model.
-        """
+        """The model that `to_bytes` gave at a `place`; a RunDirError says that it is no such model."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -196,7 +190,7 @@ class LinearModel:
 
 
 class BaselineModel(TextModel):
-    """Classifies texts by the linear baseline of a run; one without any known n-gram is unusable."""
+    """Classifies texts by the linear baseline of a run."""
 
     name = BASELINE
 
@@ -338,8 +332,7 @@ class Baselines:
 def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
     """The baselines of a corpus, cached in its folder: of several processes one makes them, and damaged ones anew.
 
-    Args:
-        measured: the rows that the lexicon rates, which takes long; always the same for a corpus.
+    The lexicon rates the `measured` rows, which takes long; they are always the same for a corpus.
     """
     if (found := _cached(corpus)) is None:
         with ProcessLock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):

@@ -27,12 +27,10 @@ class Dropout(nn.Dropout):
     """`nn.Dropout`, with the same random numbers: values, gradients and the generator's state afterwards are its own.
 
     torch draws each mask as Bernoulli numbers, for which it takes a double from the generator, one call each. It draws
-    a tensor of doubles from the same numbers twice as fast, and each is below the probability where the Bernoulli
-    number would be 1; a test compares the two.
+    a tensor of doubles from the same numbers twice as fast; a test compares the two.
     """
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Values of any shape, in training each either zero or divided by the share that is kept."""
         if not self.training or values.device.type != "cpu" or not 0 < self.p < 1:
             return super().forward(values)
         kept = 1 - self.p
@@ -90,7 +88,7 @@ class ElmoEmbedding(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Read the layers from the batch. Shape (batch, time, size)."""
+        """Vectors of shape (batch, time, size)."""
         read = [batch.layers[layer] for layer in (LAYERS if self.mix else (self._layer,))]
         vectors = self.dropout(self.mix(read) if self.mix else read[0])
         return vectors if self.learned is None else torch.cat([vectors, self.learned(batch)], dim=2)
@@ -123,15 +121,12 @@ def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor
     return torch.cat([forward, states[:, 0, forward_size:]], dim=1)
 
 
-def _only(states: torch.Tensor, _batch: Batch, _forward_size: int) -> torch.Tensor:
-    return states[:, 0]
-
-
 FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Tensor], ...]] = {
     "last": (_last,),
     "mean": (_mean,),
     "max": (_max,),
     "mean+max": (_mean, _max),
+    "only": (lambda states, _batch, _forward_size: states[:, 0],),
 }
 
 
@@ -140,7 +135,7 @@ class FixedPooling(nn.Module):
 
     def __init__(self, state_size: int, config: ModelConfig, whole: bool = False) -> None:
         super().__init__()
-        self.functions = (_only,) if whole else FIXED_POOLINGS[config.pooling]
+        self.functions = FIXED_POOLINGS["only" if whole else config.pooling]
         self.size = state_size * len(self.functions)
         self._forward_size = state_size // (2 if config.bidirectional else 1)
 
@@ -170,15 +165,11 @@ class SelfAttention(nn.Module):
         if batch.padded:
             scores = scores.masked_fill(~batch.mask[:, None], -torch.inf)
         attention = torch.softmax(scores.float(), dim=2).to(states.dtype)
-        weight = self.config.penalty
-        penalty = weight * hop_overlap(attention) if weight and self.training else None
-        return (attention @ states).flatten(1), attention, penalty
-
-
-def hop_overlap(attention: torch.Tensor) -> torch.Tensor:
-    """||A A^T - I||^2 (Frobenius norm), mean over a batch of attention weights (batch, r, time). A scalar."""
-    overlap = attention @ attention.transpose(1, 2) - torch.eye(attention.shape[1], device=attention.device)
-    return overlap.square().sum((1, 2)).mean()
+        penalty, vectors = None, (attention @ states).flatten(1)
+        if self.config.penalty and self.training:
+            overlap = attention @ attention.transpose(1, 2) - torch.eye(self.config.r, device=attention.device)
+            penalty = self.config.penalty * overlap.square().sum((1, 2)).mean()
+        return vectors, attention, penalty
 
 
 CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -219,7 +210,7 @@ class RecurrentEncoder(nn.Module):
 
 
 def _swapped_positions(batch: Batch) -> torch.Tensor:
-    """For each position of the flattened batch, where its token is after each tweet was reversed. (batch * time,)."""
+    """For each position of the flattened batch, where its token is after each tweet was reversed: (batch * time,)."""
     rows, time = batch.token_ids.shape
     positions = torch.arange(time, device=batch.lengths.device).expand(rows, time)
     lengths = batch.lengths[:, None]
@@ -302,8 +293,7 @@ class Classifier(nn.Module):
 def sketch_classifier(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
     """What `build_classifier` would make, without values: takes no memory, and no numbers from torch's generator.
 
-    Raises:
-        RuntimeError: a tensor would be larger than torch can count.
+    torch raises a RuntimeError if a tensor would be larger than it can count.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return build_classifier(config, vocabulary_size, encoder=encoder)
@@ -334,10 +324,7 @@ def build_classifier(
 
 
 def read_by(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
-    """What a model reads of tokenised texts, and offsets: of its vocabulary, or of the encoder's that it trains.
-
-    Shapes: (tokens,) and (texts + 1,).
-    """
+    """What a model reads of texts, (tokens,), of its vocabulary or the encoder's that it trains; and their offsets."""
     if isinstance(model.embedding, FineTuned):
         return model.embedding.pieces(rows)
     return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
@@ -354,7 +341,7 @@ def predict(
     check: Callable[[], None] = lambda: None,
     most_tokens: int = EVALUATION_TOKENS,
 ) -> Probabilities:
-    """Probability of positive sentiment for each of `rows`, in their order. Shape (len(rows),).
+    """Probability of positive sentiment for each of `rows`, in their order, of shape (len(rows),).
 
     `check` is called between batches, and may end the evaluation by an error.
     """

@@ -3,16 +3,14 @@
 Lexicons: AFINN's values with negation are features of the baseline, and of networks; VADER's is a model that no run
 trains.
 
-Calibration: probabilities that mean what they say, by one temperature for each model of a run (Guo et al. 2017). The
-log-odds of a model's probabilities are divided by a temperature that is fitted on the validation tweets. They keep
-their sign, so that no label changes at the threshold, and no accuracy. The mean of both is that of calibrated
-probabilities, and has a temperature of its own, below 1: two calibrated models that agree are right more often than the
-mean of their probabilities says. It is used because it is more accurate on validation tweets: it has 95.5 % of VADER's
-right (five folds, two seeds), and the mean of raw probabilities 94.9 %.
+Calibration (Guo et al. 2017): the log-odds of a model's probabilities are divided by a temperature that is fitted on
+the validation tweets. They keep their sign, so that no label changes at the threshold. The mean of both is that of
+calibrated probabilities, and has a temperature of its own, below 1: two calibrated models that agree are right more
+often than the mean of their probabilities says. It has 95.5 % of VADER's right (five folds, two seeds), and the mean of
+raw probabilities 94.9 %.
 
 The check list: short sentences of which anybody knows the label, by what they ask of a model, as in CheckList (Ribeiro
-et al. 2020). They show what a model can do at all, also where its own test tweets are too much like its training tweets
-to tell. They choose nothing: neither settings nor which model predicts.
+et al. 2020). They show what a model can do at all, and choose nothing.
 """
 
 import csv
@@ -59,9 +57,6 @@ class Reading(NamedTuple):
         """The label of each text and how probable it is; None where the model knows nothing.
 
         Of the two `names` it is the second, the positive one, from the threshold on.
-
-        Raises:
-            UsageError: the threshold is no probability.
         """
         positive = self.probabilities >= checked_threshold(threshold)
         said = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
@@ -70,11 +65,7 @@ class Reading(NamedTuple):
 
 
 def checked_threshold(value: float) -> float:
-    """A threshold that somebody chose.
-
-    Raises:
-        UsageError: it is no probability.
-    """
+    """A threshold that somebody chose; a UsageError says that it is no probability."""
     if not 0 <= value <= 1:  # NaN is neither
         raise UsageError(f"threshold {value}: is compared with probabilities; valid is 0 to 1")
     return value
@@ -101,32 +92,27 @@ class TextModel:
 
 
 class MeanModel(TextModel):
-    """The calibrated mean of a network's probabilities and the baseline's; it knows what any of them knows.
-
-    Both clean texts alike; what has attention is the network.
-    """
+    """The calibrated mean of a network's probabilities and the baseline's; it knows what either of them knows."""
 
     name = BOTH
 
-    def __init__(self, members: Sequence[TextModel], temperature: float) -> None:
-        self.members, self.temperature = members, temperature
-        self.config, self.tokenize = members[0].config, members[0].tokenize
-        self.sequential = any(member.sequential for member in members)
+    def __init__(self, network: TextModel, baseline: TextModel, temperature: float) -> None:
+        self._members, self._temperature = (network, baseline), temperature
+        self.config, self.tokenize, self.sequential = network.config, network.tokenize, network.sequential
 
     def read(self, rows: TokenRows) -> Reading:
-        readings = [member.read(rows) for member in self.members]
+        readings = [member.read(rows) for member in self._members]
         mean = np.mean([one.probabilities for one in readings], axis=0)
-        return Reading(calibrated(mean, self.temperature), np.any([one.usable for one in readings], axis=0))
+        return Reading(calibrated(mean, self._temperature), np.any([one.usable for one in readings], axis=0))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        return self.members[0].attention(tokens)
+        return self._members[0].attention(tokens)
 
 
 def check_arrays(place: str, found: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
     """Refuse arrays or tensors that are not what a model needs, as `described`: the file may be made by hand.
 
-    Raises:
-        RunDirError: one is missing, unknown, of another type or shape, or not finite.
+    A RunDirError says which is missing, unknown, of another type or shape, or not finite.
     """
     for name in sorted(wanted.keys() | found.keys()):
         shown = visible(name)[:_LONGEST_NAME]
@@ -162,7 +148,7 @@ _STRETCHED = re.compile(r"(.)\1{2,}")
 
 
 def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
-    """`FEATURES` of each tweet, whatever the tweets around it. Shape (rows, 4)."""
+    """`FEATURES` of each tweet, of shape (rows, 4)."""
     values, negates, owners = _in_context(rows)
     sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
     columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
@@ -222,7 +208,7 @@ def _word_values() -> dict[str, float]:
 
 
 class LexiconModel(TextModel):
-    """Classifies texts by VADER's lexicon, which no run has trained, as they are, uncleaned."""
+    """Classifies texts by VADER's lexicon as they are, uncleaned."""
 
     name = LEXICON
 
@@ -230,16 +216,12 @@ class LexiconModel(TextModel):
         self.config, self.tokenize = config, str.split
 
     def read(self, rows: TokenRows) -> Reading:
-        """See `TextModel`; VADER too splits texts at white space."""
-        texts = [" ".join(tokens) for tokens in rows]
+        texts = [" ".join(tokens) for tokens in rows]  # VADER too splits texts at white space
         return Reading(lexicon_scores(texts), np.array(texts, object) != "")
 
 
 def lexicon_scores(texts: Iterable[str]) -> Probabilities:
-    """The compound score of each text, from [-1, 1] to [0, 1]: at least the threshold where it is not negative.
-
-    They are on the scale of probabilities, but none. Shape (texts,).
-    """
+    """The compound score of each text, (texts,), from [-1, 1] to [0, 1]: on the scale of probabilities, but none."""
     return np.array([(1 + _analyzer().polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
 
 
@@ -254,7 +236,7 @@ _CHUNK = 1000
 
 
 def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """The scores of those rows of a corpus, NaN elsewhere. Shape (rows of the corpus,)."""
+    """The scores of those rows of a corpus, NaN elsewhere, of shape (rows of the corpus,)."""
     import pyarrow.parquet as pq
 
     texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"]
@@ -275,7 +257,7 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
     """The temperature with the lowest log loss, between 0.05 and 20.
 
     A label counts as Platt (1999) has it, as (n + 1) / (n + 2) with n tweets of its class and not as 1: where all
-    validation tweets are right, the loss would otherwise have no minimum. Both have shape (n,).
+    validation tweets are right, the loss would otherwise have no minimum.
     """
     from scipy.optimize import minimize_scalar
 

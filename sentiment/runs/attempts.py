@@ -22,12 +22,7 @@ from sentiment.processes import slurm_job, slurm_restarts
 
 
 class Owner(NamedTuple):
-    """A process that holds a lock.
-
-    Attributes:
-        job: as Slurm's commands take it; None outside Slurm.
-        restarts: how often Slurm had requeued the job before.
-    """
+    """A process that holds a lock; of a job of Slurm's that had been requeued so often."""
 
     host: str
     pid: int
@@ -54,21 +49,12 @@ _POLL_SECONDS = 0.5
 class ProcessLock:
     """Holds the lock `path` as long as the context lasts; the kernel takes it from a process that dies.
 
-    Of a job that Slurm has requeued the earlier life is dead, whatever became of its lock.
-
-    Raises (on entering):
-        LockedError: another process holds it; the message names the process.
-        RunDirError: the file cannot be written.
+    Of a job that Slurm has requeued the earlier life is dead, whatever became of its lock. Entering raises a
+    LockedError if another process holds it, with the `activity` of the owner. With `waiting` it waits instead, and
+    tells this twice a second who holds it; an error that this raises ends the waiting.
     """
 
     def __init__(self, path: Path, activity: str = "trains this run", waiting: Progress | None = None) -> None:
-        """Take no lock yet.
-
-        Args:
-            activity: of the owner, for the message to others.
-            waiting: waits until the lock is free, and tells this twice a second who holds it; an error that it raises
-                ends the waiting. None does not wait.
-        """
         self._path, self._activity, self._waiting = path, activity, waiting
         self._descriptor = -1
 
@@ -140,11 +126,7 @@ class AttemptFolder:
     """
 
     def __init__(self, run: Path) -> None:
-        """Begin an attempt in a run's directory, whose lock is held, as far as that reaches.
-
-        Raises:
-            LockedError: another process does the same at this moment.
-        """
+        """Begin an attempt in a run's directory, whose lock is held, as far as that reaches."""
         former = list(run.glob(f"{_PREFIX}*"))
         numbers = [int(number) for path in former if (number := path.name.removeprefix(_PREFIX)).isdecimal()]
         self._run = run
@@ -160,12 +142,7 @@ class AttemptFolder:
             shutil.rmtree(aside, ignore_errors=True)
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Replace a file as `write_atomically` does, unless a later attempt has begun.
-
-        Raises:
-            TakenOverError: one has; `path` is unchanged.
-            OSError: as `write_atomically`.
-        """
+        """Replace a file as `write_atomically` does; a TakenOverError says that a later attempt has begun."""
         try:
             write_atomically(path, write, self._path)
         except OSError:

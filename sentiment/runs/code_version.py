@@ -38,11 +38,9 @@ START = Path(__file__).with_name("start_copy.py")
 
 
 class CodeVersion(FileRecord):
-    """`code.json`: what a version of the program consists of.
+    """`code.json`: what a version of the program consists of: SHA-256 of each file, by its path.
 
-    Attributes:
-        git_dirty: whether the files differed from the commit; both are None outside of a git checkout.
-        files: SHA-256 of each file, by its path.
+    `git_dirty` says whether they differed from the commit; both are None outside of a git checkout.
     """
 
     git_commit: str | None
@@ -51,7 +49,6 @@ class CodeVersion(FileRecord):
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits for all files: the name of a copy."""
         return fingerprint(self.files)[:16]
 
     @property
@@ -63,17 +60,13 @@ class CodeVersion(FileRecord):
 
 @cache
 def running_code() -> CodeVersion:
-    return _version_at(ROOT, _contents(ROOT))
+    return _version_of(_contents())
 
 
 def freeze_code(results: Results) -> str:
-    """Copy the program as it is now to `results/code`, unless the same copy is there whole; what is damaged is mended.
-
-    Returns:
-        The copy's id: its name there.
-    """
-    contents = _contents(ROOT)
-    version = _version_at(ROOT, contents)
+    """Copy the program as it is now to `results/code`, or mend the copy there; its id, which is its name there."""
+    contents = _contents()
+    version = _version_of(contents)
     results.code.mkdir(parents=True, exist_ok=True)
     with ProcessLock(results.code / "lock", "copies the program's code", silent):
         if find_damage(results.code / version.id):
@@ -82,33 +75,29 @@ def freeze_code(results: Results) -> str:
 
 
 def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
-    """The words that start a module of the program, with its arguments to follow, from one folder and no other.
-
-    Args:
-        copy: None takes the folder that this process has its own code from.
-    """
+    """The words that start a module from a copy of the code, by default this process's own; arguments follow."""
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
 
 
-def _version_at(root: Path, contents: dict[str, bytes]) -> CodeVersion:
-    """The version that these contents are, with the commit of the checkout that they are in or were copied from."""
-    copied = read_record(root / _RECORD, CodeVersion)
-    commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state(root)
+def _version_of(contents: dict[str, bytes]) -> CodeVersion:
+    """With the commit of the checkout that the code is in or was copied from."""
+    copied = read_record(ROOT / _RECORD, CodeVersion)
+    commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state()
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     return CodeVersion(git_commit=commit, git_dirty=dirty, files=files)
 
 
-def _contents(root: Path) -> dict[str, bytes]:
+def _contents() -> dict[str, bytes]:
     """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
-    programs = shipped_folder("jobs", root).parent
-    folders = {package: root if package == "sentiment" else programs for package in _PACKAGES}
+    programs = shipped_folder("jobs", ROOT).parent
+    folders = {package: ROOT if package == "sentiment" else programs for package in _PACKAGES}
     named = {
         path.relative_to(folder).as_posix(): path
         for package, folder in folders.items()
         for path in (folder / package).rglob("*")
         if path.is_file() and path.suffix not in _NO_CODE
     }
-    if programs != root:  # an installed wheel, in which they are inside of `sentiment`
+    if programs != ROOT:  # an installed wheel, in which they are inside of `sentiment`
         named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}
     return {name: named[name].read_bytes() for name in sorted(named)}
 
@@ -122,8 +111,8 @@ def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) 
     write_json(folder / _RECORD, version.model_dump(mode="json"))
 
 
-def _git_state(root: Path) -> tuple[str | None, bool | None]:
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def _git_state() -> tuple[str | None, bool | None]:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):

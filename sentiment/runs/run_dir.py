@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
-from sentiment.errors import RunDirError, UsageError
+from sentiment.errors import RunDirError
 from sentiment.files import (
     FolderEntry,
     as_json,
@@ -291,17 +291,6 @@ _FILES: dict[type[BaseModel], str] = {
     Tries: "tries.json",
     WandbRun: "wandb.json",
 }
-
-
-def trained_run(path: Path) -> RunDir:
-    """The directory of a run that has begun; a UsageError says what is there instead."""
-    run_dir = RunDir(path)
-    if run_dir.config_file.exists():
-        return run_dir
-    runs = sorted(file.parent.name for file in path.glob("*/config.json"))
-    hint = f"its runs are: {', '.join(runs[:5])}{' ...' if len(runs) > 5 else ''}"
-    missing = "is not a run's directory" if path.exists() else "no such directory"
-    raise UsageError(f"{path}: {missing}; {hint if runs else '`train` prints it, as results/runs/single/RUN_ID'}")
 
 
 def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | None]:

@@ -21,7 +21,6 @@ from sentiment.files import WriteFile, write_atomically
 from sentiment.runs.run_dir import RunDir
 
 _MAGIC = b"sentiment checkpoint 1\n"
-_KEEP = 2
 
 _SHARE_OF_SAVES = 0.01
 _LONGEST_INTERVAL = 1800.0
@@ -41,8 +40,7 @@ def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `write_checkpoint` wrote; all tensors are on the CPU.
 
-    Raises:
-        CheckpointError: the file is missing, truncated, altered or something else; the message says which.
+    A CheckpointError says that the file is missing, truncated, altered or something else.
     """
     try:
         content = path.read_bytes()
@@ -66,10 +64,7 @@ def _header(payload: bytes | memoryview) -> bytes:
 
 
 def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors, in the order of their names.
-
-    Two runs have the same weights, bit for bit, if and only if they have the same digest.
-    """
+    """SHA-256 over names, types, shapes and bytes of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
@@ -82,8 +77,7 @@ class Checkpoints:
     """The newest two states of a run, in `folder`."""
 
     def __init__(self, folder: Path, write_file: WriteFile = write_atomically) -> None:
-        self._folder = folder
-        self._write_file = write_file
+        self._folder, self._write_file = folder, write_file
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` steps, then delete all states but this one and the one before.
@@ -93,8 +87,8 @@ class Checkpoints:
         newest = self._folder / f"step-{step:010d}.ckpt"
         write_checkpoint(newest, state, self._write_file)
         paths = self._paths()
-        end = paths.index(newest) + 1
-        for path in paths[: max(end - _KEEP, 0)] + paths[end:]:
+        place = paths.index(newest)
+        for path in {*paths} - {*paths[max(place - 1, 0) : place + 1]}:
             path.unlink(missing_ok=True)
 
     def newest(self, say: Say) -> dict[str, Any] | None:
@@ -117,8 +111,7 @@ class Checkpoints:
 def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say) -> dict[str, Any] | None:
     """The state to resume a run from, if there is one; with other code as `runtime.other_code` says.
 
-    Raises:
-        CheckpointError: it was made from something else than `identity` says, by names for messages.
+    A CheckpointError says that it was made from something else than `identity` says, by names for messages.
     """
     checkpoints = Checkpoints(run_dir.checkpoints)
     if (state := checkpoints.newest(say)) is None:
@@ -151,17 +144,15 @@ def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, 
 def seconds_between_saves(costs: Iterable[float]) -> float:
     """So long that all saves together take a hundredth of the time, but half an hour at most.
 
-    Args:
-        costs: seconds that the last saves took. Their median counts, since a file server or a suspension may have held
-            up one of them.
+    Of the seconds that the last saves took the median counts, since a file server may have held up one of them.
     """
     cost = statistics.median_low(list(costs)[-_SAVES_TO_LEARN_FROM:] or [_FIRST_COST])
     return min(cost / _SHARE_OF_SAVES, _LONGEST_INTERVAL)
 
 
-# How much of the time writing the log may take, and how long a row may wait however long it takes. The rows that a kill
-# loses come after the last checkpoint, before which the log is written, so that they are trained again in any case.
-_LOG_SHARE, _LOG_SECONDS = 0.01, 2.0
+# How long a row may wait for the next one, so that writing takes little time on slow disks. The rows that a kill loses
+# come after the last checkpoint, before which the log is written, so that they are trained again in any case.
+_LOG_SECONDS = 2.0
 
 
 class MetricLog:
@@ -171,8 +162,7 @@ class MetricLog:
     """
 
     def __init__(self, run_dir: RunDir) -> None:
-        self._run_dir = run_dir
-        self._next = 0.0
+        self._run_dir, self._next = run_dir, 0.0
         self.lines: list[str] = []
 
     def add(self, row: dict[str, Any]) -> None:
@@ -181,8 +171,5 @@ class MetricLog:
             self.write()
 
     def write(self) -> None:
-        """Write all rows to the disk; raises as `RunDir.write`."""
-        start = time.monotonic()
         self._run_dir.write(self._run_dir.metrics_file, lambda file: file.write("".join(self.lines).encode()))
-        end = time.monotonic()
-        self._next = end + min((end - start) / _LOG_SHARE, _LOG_SECONDS)
+        self._next = time.monotonic() + _LOG_SECONDS

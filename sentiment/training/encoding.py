@@ -21,11 +21,7 @@ _SHARE_OF_GPU = 0.6
 
 @stoppable
 def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Compute all cached vectors that these runs will read; processes that do the same share the work.
-
-    Raises:
-        SentimentError: anything that a user can mend; complete shards stay.
-    """
+    """Compute all cached vectors that these runs will read; processes that do the same share the work."""
     progress = stop.interrupting(console.progress)
     for config, cache, layers in _caches(configs, results, progress):
         for path in cache.discard_damaged(layers, progress):
@@ -53,11 +49,9 @@ def _caches(
 def tweet_vectors(run: RunContext, frozen: ElmoConfig | EncoderConfig, corpus: Corpus, model: Files) -> TweetVectors:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
-    Args:
-        model: whose vectors they are.
+    Complete shards stay, whatever stops it.
 
     Raises:
-        StoppedError: there was a reason to stop; complete shards stay.
         EncoderError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """

@@ -54,7 +54,7 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking import mirror_again
+from sentiment.tracking import in_sweep, mirrored
 from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -111,7 +111,9 @@ def run_experiment(run: RunContext) -> None:
             _refuse_other_files(run)
             Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
-            mirror_again(run.run_dir, run.config.tracking, run.console.say)
+            if in_sweep():  # W&B's sweep agent, which has started it, waits for a new run
+                with mirrored(run.run_dir, run.config.tracking, run.console.say):
+                    pass
             return
         run.begin()
         encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
@@ -235,7 +237,7 @@ def _result(
     computing = embedding if isinstance(embedding, FineTuned) else encoder_of(run.config, encoder, run.results, cpu)
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
-    both = MeanModel([network, baseline], temperatures["both"])
+    both = MeanModel(network, baseline, temperatures["both"])
     models: list[TextModel] = [network, baseline, both, LexiconModel(run.config)]
     positive = {bool(one) for one in scores["validation"]["network"] >= THRESHOLD}
     hashed = run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from types import FrameType
-from typing import Literal, ParamSpec, Self
+from typing import Any, Literal, ParamSpec, Self
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, silent
@@ -22,20 +22,12 @@ MARGIN_SECONDS = 2.0
 _RECENT = 100
 
 
-@dataclass(frozen=True)
-class Stop:
-    """Why training saves and stops."""
+@dataclass(unsafe_hash=True)
+class Stop(Exception):  # noqa: N818 - no error: what the work did is saved, or can be repeated
+    """Why work is ended."""
 
     reason: Literal["signal", "deadline", "paused"]
     detail: str
-
-
-class StoppedError(Exception):
-    """Work was ended because there is a reason to stop: what it did is saved, or can be repeated."""
-
-    def __init__(self, stop: Stop) -> None:
-        super().__init__(stop.detail)
-        self.stop = stop
 
 
 P = ParamSpec("P")
@@ -48,8 +40,8 @@ def stoppable(work: Callable[P, None]) -> Callable[P, Stop | None]:
     def returning(*args: P.args, **kwargs: P.kwargs) -> Stop | None:
         try:
             work(*args, **kwargs)
-        except StoppedError as stopped:
-            return stopped.stop
+        except Stop as stop:
+            return stop
         return None
 
     return returning
@@ -60,31 +52,26 @@ class StopRequest:
 
     As a context manager it handles TERM, USR1, USR2 and INT, and restores the former handlers. A handler only remembers
     the first signal, since saving in a handler could save the weights in the middle of an update. A second INT (Ctrl+C
-    pressed twice) interrupts at once. In another thread than the main one, as of a program that trains in the
-    background, it handles none: Python lets the main thread alone do so.
+    pressed twice) interrupts at once. Python lets the main thread alone handle signals, so that in another one, as of a
+    program that trains in the background, none is handled.
+
+    Attributes:
+        end: when the process will be ended, as the `clock` tells the time, in seconds since 1970.
+        epochs: after which a run pauses, to be continued or not; None trains to its end.
+        steps: seconds that recent ones took, as `saves`.
     """
 
     def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Begin to watch the time.
-
-        Args:
-            end: when the process will be ended, in seconds since 1970; None if that is not known.
-            clock: returns seconds since 1970.
-        """
-        self.end = end
-        # After how many epochs a run pauses, to be continued or not; None trains to its end.
+        self.end, self._clock = end, clock
         self.epochs: int | None = None
-        self._clock = clock
-        self._signal: signal.Signals | None = None
-        self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-        # Seconds that recent steps and saves took.
         self.steps: deque[float] = deque(maxlen=_RECENT)
         self.saves: deque[float] = deque(maxlen=_RECENT)
+        self._signal: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        in_main = threading.current_thread() is threading.main_thread()
-        for number in SIGNALS if in_main else ():
-            self._previous[number] = signal.signal(number, self._remember)
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -107,17 +94,17 @@ class StopRequest:
         return None
 
     def check_rung(self, epoch: int) -> None:
-        """End training in the same way after this many epochs if its rung ends there."""
+        """End training in the same way as `check` if its rung ends after this many epochs."""
         if self.epochs is not None and epoch >= self.epochs:
-            raise StoppedError(Stop("paused", f"{epoch} epochs are done, where its rung ends"))
+            raise Stop("paused", f"{epoch} epochs are done, where its rung ends")
 
     def check(self) -> None:
-        """End the work by a StoppedError if there is a reason to stop."""
+        """End the work if there is a reason to stop."""
         if stop := self.reason():
-            raise StoppedError(stop)
+            raise stop
 
     def interrupting(self, progress: Progress) -> Progress:
-        """A `progress` that also ends the work with a StoppedError if there is a reason to stop."""
+        """A `progress` that also ends the work if there is a reason to stop."""
 
         def show(what: str, done: int, total: int | None) -> None:
             progress(what, done, total)
@@ -138,9 +125,6 @@ class RunContext:
 
     Attributes:
         results: holds the prepared tweets and the vectors of encoders, which all runs share.
-        run_dir: holds what this run writes.
-        stop: asked between steps; by default training is never asked to stop.
-        console: by default nothing is shown.
         begin: called when no other process can train the run, before anything is computed; it may refuse by an error.
     """
 
@@ -153,18 +137,14 @@ class RunContext:
 
     @property
     def progress(self) -> Progress:
-        """Shows progress of work that can be repeated, and ends it with a StoppedError if there is a reason to."""
+        """Shows progress of work that can be repeated, and ends it if there is a reason to stop."""
         return self.stop.interrupting(self.console.progress)
 
 
 def end_of_time(limit_seconds: float | None, start: float) -> float | None:
-    """When this process will be ended, in seconds since 1970; None if there is no limit.
+    """When this process, which began at `start`, ends: by the run's own limit or Slurm's, whichever is earlier.
 
-    Args:
-        limit_seconds: the run's own limit; Slurm's end of the job counts if it is earlier.
-        start: of this process, in seconds since 1970.
+    All in seconds since 1970; None if there is no limit.
     """
-    ends = [start + limit_seconds] if limit_seconds else []
-    if (end := slurm_end()) is not None:
-        ends.append(end)
-    return min(ends, default=None)
+    ends = (start + limit_seconds if limit_seconds else None, slurm_end())
+    return min((end for end in ends if end is not None), default=None)

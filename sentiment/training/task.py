@@ -70,12 +70,7 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
-    """Metrics of probabilities of the positive class at a decision threshold.
-
-    Args:
-        labels: 0 and 1, shape (n,).
-        probabilities: shape (n,).
-    """
+    """Metrics of probabilities of the positive class, (n,), at a decision threshold; labels are 0 and 1, (n,)."""
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
@@ -107,8 +102,7 @@ def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap
     )
 
 
-# Training metrics are measured on as many training rows as there are validation rows, but never on fewer than these,
-# so that they are not noise.
+# With few validation tweets training metrics would be noise if they were measured on as few.
 _MIN_TRAIN_SAMPLE = 10_000
 
 

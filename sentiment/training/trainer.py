@@ -23,7 +23,7 @@ from sentiment.runs.code_version import running_code
 from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Reason, RunRecord, timestamp
 from sentiment.tracking import mirrored
 from sentiment.training.checkpoint import Checkpoints, MetricLog, newest_state, seconds_between_saves
-from sentiment.training.stop import RunContext, StoppedError
+from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import Task
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
@@ -162,7 +162,7 @@ class Trainer(Generic[T]):
         """Train to the end.
 
         Raises:
-            StoppedError: there is a reason to stop, and the state is saved.
+            Stop: there is a reason to, and the state is saved.
             DivergedError: the loss is not a finite number.
             OSError: the disk is full or fails; the last checkpoint stays.
             TakenOverError: another process has taken the run over.
@@ -172,7 +172,7 @@ class Trainer(Generic[T]):
             while not self.finished:
                 self._run.stop.check_rung(self.epoch)
                 self._train_epoch()
-        except StoppedError:
+        except Stop:
             self.save()
             raise
         self.save()
@@ -352,7 +352,7 @@ def train_task(
         dataset: the name of what is read; `encoder` the model whose vectors are read.
 
     Raises:
-        StoppedError: there is a reason to stop, and all is saved.
+        Stop: there is a reason to, and all is saved.
         CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
         RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses, or the record of earlier
             attempts cannot be read.
@@ -372,8 +372,8 @@ def train_task(
             publish(trainer)
         except TakenOverError:
             raise  # the attempts are no longer this process's to write
-        except StoppedError as stopped:
-            end(stopped.stop.reason, stopped.stop.detail)
+        except Stop as stop:
+            end(stop.reason, stop.detail)
             raise
         except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
             with suppress(OSError):

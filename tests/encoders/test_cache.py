@@ -21,7 +21,7 @@ from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.models import ElmoFiles, find_elmo
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
-from sentiment.training.stop import Stop, StoppedError
+from sentiment.training.stop import Stop
 from tests.encoders.tweets import of_tweet
 from tests.small_runs import invented_tweets, limited_file_size, write_tweets
 
@@ -210,9 +210,9 @@ def test_what_stops_the_work_leaves_complete_shards_and_the_rest_is_told_on(cach
         if what == "vectors of tweets":
             told.append(done)
             if len(told) == 4:
-                raise StoppedError(Stop("signal", "SIGTERM"))
+                raise Stop("signal", "SIGTERM")
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(Stop):
         cache.fill(LAYERS, CPU, progress)
     assert 0 < len(cache.missing("top")) < len(cache.tweet_spans)
     assert cache.missing("token") == []

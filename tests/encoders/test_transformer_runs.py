@@ -60,12 +60,12 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said - stored["score"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
-    write_archive(stored_run(run.run_dir), tmp_path / "model.zip")
+    write_archive(stored_run(run.run_dir.path), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(model.parent)
     assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
-    assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir))
+    assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir.path))
 
 
 @pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)

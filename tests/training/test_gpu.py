@@ -39,7 +39,7 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
     gpu, cpu = (
-        load_model(stored_run(run.run_dir), "network", torch.device(name)).read(texts).probabilities
+        load_model(stored_run(run.run_dir.path), "network", torch.device(name)).read(texts).probabilities
         for name in ("cuda", "cpu")
     )
     assert gpu == pytest.approx(cpu, abs=1e-4)
