@@ -12,7 +12,6 @@ from ruamel.yaml import YAML
 
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.experiment import prepare_data
 from tests.cluster_lane import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.cluster_lane import pytest_xdist_auto_num_workers as pytest_xdist_auto_num_workers
 from tests.cluster_lane import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
@@ -63,6 +62,8 @@ def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def shared_results(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Where the corpus and its baselines are prepared once for all tests in this process."""
+    from sentiment.training.experiment import prepare_data  # which imports torch
+
     results = Results(tmp_path_factory.mktemp("results"))
     prepare_data(small_config(tweets_file), results, silent)
     return results

@@ -1,4 +1,7 @@
-"""Invented tweets, small runs on them, and digests by which finished runs are compared."""
+"""Invented tweets, small runs on them, and digests by which finished runs are compared.
+
+What needs torch is imported when it is called: the process that only deals out the tests waits for none of it.
+"""
 
 import csv
 import random
@@ -15,8 +18,6 @@ from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.runs.records import CheckScore, Result, RunRecord
 from sentiment.runs.run_dir import R, Results, RunDir
-from sentiment.training.checkpoint import read_checkpoint, weights_sha256
-from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext, Stop, StopRequest
 
 _GOOD = ("lovely", "great", "happy", "sweet", "brilliant", "thankful", "yay", "awesome")
@@ -80,6 +81,8 @@ def stored(run_dir: RunDir, kind: type[R]) -> R:
 
 
 def digest_of(run_dir: RunDir) -> Digest:
+    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+
     result = stored(run_dir, Result)
     best, last = (
         weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
@@ -105,6 +108,8 @@ class Experiment:
         return stored(self.run_dir, Result)
 
     def attempt(self, stop: StopRequest | None = None) -> Stop | None:
+        from sentiment.training.experiment import run_experiment
+
         console = Console(say=self.said.append, progress=lambda what, done, total: None)
         return run_experiment(RunContext(self.config, self.results, self.run_dir, stop or StopRequest(), console))
 

@@ -13,8 +13,8 @@ import pytest
 from sentiment.files import ROOT, files_in, sha256_of
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from tests.commands import invoke, refused
 from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
-from tests.test_command_line import invoke, refused
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypa
     for kind, name in (("csv", "answers.csv"), ("text", "prompt.txt")):
         (tmp_path / name).write_text(blocks[kind][1], encoding="utf-8")  # type: ignore[index]
     monkeypatch.chdir(tmp_path)
-    config = small_config(Path("sample"), training__epochs=1)
+    config = small_config(Path("sample"), training__epochs=1, model__kind="linear")
     run = Experiment(config, Results(tmp_path), Results(tmp_path).run_dir(config.run_id))
     run.complete()
     for command in re.findall(r"^sentiment (add .*?)(?:  +#.*)?$", text, re.M)[:2]:

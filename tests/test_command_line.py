@@ -10,7 +10,7 @@ import pytest
 from sentiment.inference.stored import models_beside, open_model, stored_run
 from sentiment.models.text_model import check, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.small_runs import stored
 
@@ -21,8 +21,13 @@ COMMANDS = (
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("it's results")
+def results(shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _with_corpora(tmp_path_factory.mktemp("it's results"), shared_results)
+
+
+def _with_corpora(folder: Path, results: Results) -> Path:
+    (folder / "data").symlink_to(results.root / "data")
+    return folder
 
 
 def _only_run(results: Path) -> RunDir:
@@ -69,8 +74,9 @@ def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, 
 
 
 def test_fields_change_as_the_agent_of_wandb_passes_them_with_dashes_or_without(
-    small_run_file: Path, tmp_path: Path
+    small_run_file: Path, shared_results: Results, tmp_path: Path
 ) -> None:
+    _with_corpora(tmp_path, shared_results)
     changes = ("training.epochs=1", "--model.bidirectional=False", "training.l2=1e-05")
     done = invoke("train", small_run_file, *changes, "--results", tmp_path)
     assert done.exit_code == 0, done.output

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from jobs.here import Here
-from jobs.submissions import Submission
 from report.compare.findings import analyse
 from report.questions.attention import attention
 from report.read import load_study
@@ -190,35 +188,6 @@ def test_damaged_file_is_named_or_changes_no_answer(mended: Place, kind: str, da
         if path.is_dir():
             path.rmdir()
         path.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", ["deleted", "half"])
-def test_rerun_begins_what_is_damaged_or_names_it_and_nothing_that_is_whole(
-    mended: Place, damage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: set[str] = set()
-
-    def accept(_here: Here, jobs: Iterable[Submission]) -> None:
-        begun.update(run_id for job in jobs for share in job.tasks for run_id in share)
-
-    monkeypatch.setattr(Here, "accept", accept)
-    command = ["rerun", GRID, "--local", "--only", "failed,lost,cancelled", "--results", str(mended.results.root)]
-    unfinished = mended.unfinished.path.name
-    for run_dir in (mended.completed, mended.unfinished):
-        for path in [run_dir.path / file for file in FILES if (run_dir.path / file).exists()]:
-            if damage == "deleted" and path == mended.unfinished.record_file:
-                continue  # the run counts as planned
-            content = path.read_bytes()
-            DAMAGES[damage](path, mended.other.path / path.relative_to(run_dir.path))
-            begun.clear()
-            code, output = _invoke(*command)
-            assert code in (0, 1), output
-            assert begun <= {run_dir.path.name, unfinished}, (path.name, output)
-            if run_dir == mended.completed or unfinished not in output:
-                assert unfinished in begun, (path.name, output)
-            if run_dir == mended.completed and path.name == "result.json" and damage == "half":
-                assert run_dir.path.name in begun or run_dir.path.name in output
-            path.write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,31 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from sentiment.files import ROOT
 
 FILES = sorted(path for package in ("sentiment", "jobs", "report") for path in (ROOT / package).rglob("*.py"))
-TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MOST_PARAMETERS = 6
 MOST_LINES_OF_A_FUNCTION = 40
 MOST_LINES_OF_A_FILE = 600
 
-# Words that only a part of the system needs: nothing else is called so anywhere.
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-FUNCTIONS = [(file, node) for file, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, Function)]
-PUBLIC = [
-    (file, node)
-    for file, tree in TREES.items()
-    for node in tree.body
-    if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
-]
+
+
+@cache
+def _trees() -> dict[str, ast.Module]:
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def _public() -> list[tuple[str, Function | ast.ClassDef]]:
+    return [
+        (file, node)
+        for file, tree in _trees().items()
+        for node in tree.body
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+    ]
 
 
 def _is_command(function: Function) -> bool:
@@ -30,14 +36,17 @@ def _is_command(function: Function) -> bool:
 
 
 def test_public_classes_have_names_of_their_own() -> None:
-    names = Counter(node.name for _, node in PUBLIC if isinstance(node, ast.ClassDef))
+    names = Counter(node.name for _, node in _public() if isinstance(node, ast.ClassDef))
     assert [name for name, number in names.items() if number > 1] == []
 
 
 def test_functions_are_short_and_take_at_most_six_parameters() -> None:
     """Docstrings count for nothing, since they should be as long as they need to be."""
     long = []
-    for file, function in FUNCTIONS:
+    functions = [
+        (file, node) for file, tree in _trees().items() for node in ast.walk(tree) if isinstance(node, Function)
+    ]
+    for file, function in functions:
         first, arguments = function.body[0], function.args
         docstring = ast.get_docstring(function) is not None
         lines = (function.end_lineno or 0) - ((first.end_lineno or 0) if docstring else first.lineno - 1)
@@ -49,9 +58,9 @@ def test_functions_are_short_and_take_at_most_six_parameters() -> None:
 
 
 def test_files_hold_one_concept_and_none_is_a_place_for_everything() -> None:
-    lines = {file: (ROOT / file).read_text(encoding="utf-8").count("\n") for file in TREES}
+    lines = {file: (ROOT / file).read_text(encoding="utf-8").count("\n") for file in _trees()}
     assert {file: number for file, number in lines.items() if number > MOST_LINES_OF_A_FILE} == {}
-    names = {Path(path).stem for path in TREES}
+    names = {Path(path).stem for path in _trees()}
     assert not names & {"utils", "util", "common", "helpers", "misc", "manager", "core"}
 
 
@@ -61,8 +70,10 @@ def _is_short(node: Function | ast.ClassDef) -> bool:
 
 
 def test_every_public_thing_says_what_it_is() -> None:
-    silent = [file for file, tree in TREES.items() if ast.get_docstring(tree) is None]
+    silent = [file for file, tree in _trees().items() if ast.get_docstring(tree) is None]
     silent += [
-        f"{file}:{node.lineno} {node.name}" for file, node in PUBLIC if not (_is_short(node) or ast.get_docstring(node))
+        f"{file}:{node.lineno} {node.name}"
+        for file, node in _public()
+        if not (_is_short(node) or ast.get_docstring(node))
     ]
     assert silent == []

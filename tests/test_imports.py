@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -52,22 +53,24 @@ MODULES = {
     for package in LAYERS
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-_TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 
 
-def _imports(tree: ast.Module) -> set[str]:
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(module: str) -> set[str]:
     """Full names of the modules that a file imports, within functions too."""
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in MODULES else str(node.module) for name in names}
     return found
-
-
-IMPORTS = {module: _imports(tree) for module, tree in _TREES.items()}
 
 
 def _layer(module: str) -> int:
@@ -83,7 +86,7 @@ def test_module_imports_from_its_own_layer_and_those_below() -> None:
     wrong = [
         f"{module} imports {imported}"
         for module in MODULES
-        for imported in IMPORTS[module]
+        for imported in _imports(module)
         if imported in MODULES and imported.split(".")[0] == module.split(".")[0]
         if _layer(imported) > _layer(module)
     ]
@@ -91,7 +94,7 @@ def test_module_imports_from_its_own_layer_and_those_below() -> None:
 
 
 def test_there_are_no_circles_and_packages_hold_a_dozen_modules_at_most() -> None:
-    unfinished = {name: {one for one in others if one in MODULES} for name, others in IMPORTS.items()}
+    unfinished = {name: {one for one in _imports(name) if one in MODULES} for name in MODULES}
     while free := [name for name, others in unfinished.items() if not (others - {*LAYERS}) & unfinished.keys()]:
         for name in free:
             del unfinished[name]
@@ -125,13 +128,15 @@ RULES = [
 def test_what_has_no_business_with_something_does_not_import_it(who: str, what: str, but: str) -> None:
     modules = [one for one in MODULES if re.match(rf"({who})(\.|$)", one) and not (but and re.match(but, one))]
     assert modules
-    wrong = [f"{one} imports {other}" for one in modules for other in IMPORTS[one] if re.match(rf"({what})(\b)", other)]
+    wrong = [
+        f"{one} imports {other}" for one in modules for other in _imports(one) if re.match(rf"({what})(\b)", other)
+    ]
     assert wrong == []
 
 
 def test_sections_of_the_report_read_no_file() -> None:
     for module in (one for one in MODULES if one.startswith("report.sections.")):
-        imports = [node for node in ast.walk(_TREES[module]) if isinstance(node, ast.ImportFrom)]
+        imports = [node for node in ast.walk(_tree(module)) if isinstance(node, ast.ImportFrom)]
         names = {alias.name for node in imports if str(node.module).startswith("report.read") for alias in node.names}
         assert not {name for name in names if name.startswith(("read_", "load_"))}, module
 

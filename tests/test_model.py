@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
-from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
+from sklearn.model_selection import GridSearchCV, ParameterGrid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import InputTags
@@ -52,14 +52,11 @@ def test_threshold_is_from_where_on_labels_are_positive(model: SentimentClassifi
         model.predict(TEXTS, threshold=2)
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [tuple(TEXTS), np.array(TEXTS), pd.Series(TEXTS, index=[7, 5, 3]), iter(TEXTS), dict.fromkeys(TEXTS).keys(),
-     pd.DataFrame({"said": TEXTS}), np.array(TEXTS)[:, None]],
-    ids=["tuple", "array", "Series", "generator", "keys", "table", "column"],
-)  # fmt: skip
-def test_texts_come_in_any_iterable(model: SentimentClassifier, texts: Any) -> None:
-    assert model.predict(texts).tolist() == ["positive", "negative", "positive"]
+def test_texts_come_in_any_iterable(model: SentimentClassifier) -> None:
+    table, column = pd.DataFrame({"said": TEXTS}), np.array(TEXTS)[:, None]
+    series, keys = pd.Series(TEXTS, index=[7, 5, 3]), dict.fromkeys(TEXTS).keys()
+    for texts in (tuple(TEXTS), np.array(TEXTS), series, iter(TEXTS), keys, table, column):
+        assert model.predict(texts).tolist() == ["positive", "negative", "positive"], type(texts)  # type: ignore[arg-type]
 
 
 def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,22 +149,19 @@ def tiny(small_run_file: Path) -> SentimentClassifier:
     return SentimentClassifier(small_run_file, {"training.epochs": 1})
 
 
-@pytest.mark.parametrize("copy", ["pickle", "joblib"])
-def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassifier, copy: str) -> None:
+def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassifier) -> None:
     fitted, file = tiny.set_params(choice="both").fit(X, Y), io.BytesIO()
     joblib.dump(fitted, file)
-    again = pickle.loads(pickle.dumps(fitted)) if copy == "pickle" else joblib.load(io.BytesIO(file.getvalue()))
-    assert again.predict_proba(X).tolist() == fitted.predict_proba(X).tolist()
-    assert (again.name, again.classes_.tolist()) == ("mean of both", [0, 1])
-    assert clone(again).get_params() == fitted.get_params()
+    for again in (pickle.loads(pickle.dumps(fitted)), joblib.load(io.BytesIO(file.getvalue()))):
+        assert again.predict_proba(X).tolist() == fitted.predict_proba(X).tolist()
+        assert (again.name, again.classes_.tolist()) == ("mean of both", [0, 1])
+        assert clone(again).get_params() == fitted.get_params()
 
 
 @pytest.mark.parametrize(
     ("negative", "positive", "names", "classes"),
     [
-        (0, 1, ["negative", "positive"], [0, 1]),
         (False, True, ["False", "True"], [False, True]),
-        ("bad", "good", ["bad", "good"], ["bad", "good"]),
         ("sad", "happy", ["sad", "happy"], ["happy", "sad"]),
     ],
 )
@@ -185,10 +179,10 @@ def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(
 
 def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:
     texts, labels = np.array(X), np.array(Y)
-    assert (cross_val_score(tiny, texts, labels, cv=2, scoring="roc_auc") > 0.7).all()
     steps = Pipeline([("strip", FunctionTransformer()), ("classifier", tiny)])
     tried = {"classifier__changes": [*ParameterGrid({"model.hidden_size": [4, 6], "training.epochs": [1]})]}
-    found = GridSearchCV(steps, tried, cv=2).fit(texts, labels)
+    found = GridSearchCV(steps, tried, cv=2, scoring="roc_auc").fit(texts, labels)
+    assert found.best_score_ > 0.7
     best = found.best_estimator_["classifier"]
     assert best.config.model.hidden_size == best.changes["model.hidden_size"]
 

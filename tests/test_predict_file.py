@@ -274,7 +274,9 @@ def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
     assert '"weight": null' in _to(network, target.with_name("in.parquet"), "out.jsonl")[0].read_text()
 
 
-def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: TextModel, write: Write) -> None:
+def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(
+    network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     lines = [{"text": "=lovely()", "n": 3, "id": 2**60}, {"text": "awful", "n": 0.5}, {"text": "", "n": 7}]
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -284,12 +286,9 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(network: T
     found = pd.read_excel(target, na_filter=False).to_numpy(object).tolist()
     assert [row[:3] for row in found] == [["=lovely()", 3, str(2**60)], ["awful", 0.5, ""], ["", 7, ""]]
     assert [row[3] for row in found] == [row[5] for row in found] == ["positive", "negative", ""]
-    odd = (
-        {"text": "so\0awful"},
-        {"text": "long " * 7_000},
-        {"text": "awful", **dict.fromkeys(map(str, range(2**14)), 1)},
-    )
-    for line in odd:
+    monkeypatch.setattr("sentiment.inference.predict._MOST_COLUMNS", 8)
+    wide = {"text": "awful", **dict.fromkeys("abcdef", 1)}  # nine with label and probability
+    for line in ({"text": "so\0awful"}, {"text": "long " * 7_000}, wide):
         with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row [12]; write \.csv"):
             _to(network, write("odd.jsonl", json.dumps(line)), "out.xlsx")
     pq.write_table(pa.table({"text": ["awful"], "said": ["#N/A"], "n": [float("inf")]}), target.with_name("in.parquet"))

@@ -37,7 +37,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | PATCHWOR
 
 
 @given(text=ANY_TEXT)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250)
 def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
     for tokenizer in TOKENIZERS:
         tokens = tokenizer(text)
@@ -46,7 +46,7 @@ def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
 
 
 @given(text=PATCHWORK)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250)
 def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
     text = text.replace("\u2019", "'").replace("&", "").replace("\t", " ")
     assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]

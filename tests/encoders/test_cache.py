@@ -56,13 +56,13 @@ def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_LEAST_TOKENS", 2000)
+    monkeypatch.setattr(cache_module, "_LEAST_TOKENS", 1000)
     monkeypatch.setattr(cache_module, "_TYPES_PER_SHARD", 40)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return corpus_of(tmp_path_factory.mktemp("corpus"), 600)
+    return corpus_of(tmp_path_factory.mktemp("corpus"), 300)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_cached_vectors_are_those_of_the_encoder(
 def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
     different: list[dict[str, Any]] = [{}, {"state": "zero"}, {"precision": "bf16"}]
     folders = {cache_of(corpus, model, tmp_path, **changes).folder.name for changes in different}
-    folders.add(cache_of(corpus_of(tmp_path, 601), model, tmp_path).folder.name)
+    folders.add(cache_of(corpus_of(tmp_path, 301), model, tmp_path).folder.name)
     assert len(folders) == 4
     assert cache_of(corpus, model, tmp_path, layers="top", combine="alone", dropout=0.5).folder.name in folders
 
@@ -136,34 +136,24 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert bytes_by_name(cache) == bytes_by_name(at_once)
 
 
-def test_shard_that_is_missing_is_computed_again_and_no_other(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles
-) -> None:
-    everything = bytes_by_name(filled(cache))
-    cache.shard_file("top", 1).unlink()
-    again = _again(cache, corpus, model)
-    assert again.missing("top") == [1]
-    assert again.discard_damaged(LAYERS) == []
-    kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
-    assert bytes_by_name(filled(again)) == everything
-    assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
-    assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", *LAYERS}
-
-
-@pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", None), ("top", -1), ("first", 10), ("top", 0)])
-def test_shard_that_was_changed_or_truncated_is_found_and_mended(
+@pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", -1), ("first", 0), ("top", 99)])
+def test_shard_that_was_changed_truncated_or_deleted_is_found_and_mended_and_no_other(
     cache: VectorCache, corpus: Corpus, model: ElmoFiles, layer: str, length: int | None
 ) -> None:
     everything = bytes_by_name(filled(cache))
     victim = cache.shard_file(layer, 0)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
-    victim.write_bytes(content if length is None else victim.read_bytes()[:length])
+    victim.write_bytes(content if length is None else content[:length])
+    if length == 99:
+        victim.unlink()
     again = _again(cache, corpus, model)
-    assert again.discard_damaged(LAYERS) == [victim]
+    assert again.discard_damaged(LAYERS) == ([victim] if length != 99 else [])
     assert again.missing(layer) == [0]
+    kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
     assert bytes_by_name(filled(again)) == everything
-    assert again.discard_damaged(LAYERS) == []
+    assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
+    assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", *LAYERS}
 
 
 def test_full_disk_is_an_error_that_keeps_what_was_complete(

@@ -20,7 +20,8 @@ from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, small_config
 
-ELMO: dict[str, Any] = {"elmo__model": "tiny", "data__text__lowercase": False, "training__epochs": 2}
+FEW: dict[str, Any] = {"data__train_rows": 200, "training__epochs": 2, "training__batch_size": 20}
+ELMO = FEW | {"elmo__model": "tiny", "data__text__lowercase": False}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from sentiment.inference.stored import model_card, open_model, stored_run, write
 from sentiment.model import SentimentClassifier
 from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import tiny_bert
-from tests.small_runs import Experiment, StopWhen, small_config
+from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
 TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
 TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}
@@ -31,30 +31,35 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def tweets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tweets(tmp_path_factory.mktemp("tweets") / "few.csv", invented_tweets(300))
+
+
+@pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results(tmp_path_factory.mktemp("results"))
 
 
 def _run(tweets: Path, model: Path, results: Results, name: str = "", **changes: Any) -> Experiment:
-    config = small_config(tweets, **{"encoder__model": str(model), **changes})
+    config = small_config(tweets, **{"encoder__model": str(model), "training__batch_size": 20, **changes})
     return Experiment(config, results, results.run_dir(config.run_id, name or "single"))
 
 
 @pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)
-def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
+def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     changes: dict[str, Any],
-    tweets_file: Path,
+    tweets: Path,
     model: Path,
     results: Results,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = _run(tweets_file, model, results, **changes)
-    run.complete()
-    record = run.record
+    run, cut = (_run(tweets, model, results, name, **changes) for name in ("whole", "cut"))
+    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
+    assert cut.complete() == run.complete()
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
-    tweets = pd.read_parquet(results.corpus_dir(record.data_fingerprint) / "tweets.parquet").set_index("row")
-    texts = tweets["text"].loc[stored["row"]].tolist()
+    table = pd.read_parquet(results.corpus_dir(run.record.data_fingerprint) / "tweets.parquet").set_index("row")
+    texts = table["text"].loc[stored["row"]].tolist()
     said = open_model(run.run_dir.path, "network").read_texts(texts).probabilities
     # Vectors of frozen ones came from the cache, in half the digits. What is tuned has learned little, but something.
     tolerance = 1e-6 if run.config.finetunes else 2e-3
@@ -68,34 +73,24 @@ def test_a_run_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir.path))
 
 
-@pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    changes: dict[str, Any], tweets_file: Path, model: Path, results: Results
-) -> None:
-    expected = _run(tweets_file, model, results, "whole", **changes).complete()
-    cut = _run(tweets_file, model, results, "cut", **changes)
-    assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
-    assert cut.complete() == expected
-
-
 def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
-    tweets_file: Path, model: Path, results: Results
+    tweets: Path, model: Path, results: Results
 ) -> None:
-    tweet, tokens = (_run(tweets_file, model, results, **changes).config for changes in (TWEET, TOKENS))
-    assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets_file)], results) == [tweet, tokens]
+    tweet, tokens = (_run(tweets, model, results, **changes).config for changes in (TWEET, TOKENS))
+    assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets)], results) == [tweet, tokens]
     assert model_name(tweet) == "bert (tweet), linear layer"
     assert model_name(tokens) == "bert (tokens), BiLSTM 6, mean and maximum"
     assert missing_for([tweet, tokens], results) == []
 
 
 def test_another_model_in_the_same_folder_is_noticed(
-    tweets_file: Path, model: Path, results: Results, tmp_path: Path
+    tweets: Path, model: Path, results: Results, tmp_path: Path
 ) -> None:
     copy = tmp_path / "bert"
     copy.mkdir()
     for path in model.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
-    run = _run(tweets_file, copy, results, "noticed", **TWEET)
+    run = _run(tweets, copy, results, "noticed", **TWEET)
     run.complete()
     of_run = run.run_dir.record_file.read_text()
     run.run_dir.record_file.write_text(of_run.replace('"licence": null', '"licence": "mit"'))

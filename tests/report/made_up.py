@@ -12,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from report.build import build_report
+from report.build import build_report, compose
 from report.compare.findings import Findings, analyse
 from report.read import load_study
+from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, write_json
@@ -93,6 +94,10 @@ class Study:
         """The report of all runs in Markdown, written into a folder."""
         build_report(self.results, [], folder)
         return (folder / "report.md").read_text(encoding="utf-8")
+
+    def text(self) -> str:
+        """The report in Markdown, without its drawings."""
+        return render_markdown(compose(self.findings()))
 
     def run_dir(self, config: RunConfig, grid: str = "single") -> RunDir:
         return self.results.run_dir(config.run_id, grid)

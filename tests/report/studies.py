@@ -73,7 +73,7 @@ def _add(study: Study, run_dir: RunDir) -> None:
     """A language model, and a person who labelled some test tweets."""
     validation, test = study.parts["validation"], study.parts["test"]
     said = {row: float(row % 2) if row % 9 else 0.4 for row in range(validation + test)}
-    study.add(run_dir, "llm", said, note="Positive or *negative*?", cost=0.42, seconds=95.0)
+    study.add(run_dir, "llm", said, note="Positive or *negative* <b>tweet</b>?", cost=0.42, seconds=95.0)
     of_anna = {row: float(row % 2) if row % 20 else 1.0 for row in range(validation, validation + 80)}
     study.add(run_dir, "Anna", of_anna, annotator=True)
 
@@ -164,9 +164,15 @@ def _pause(study: Study, config: RunConfig, epochs: int | None) -> None:
 
 
 def scrubbed(text: str) -> str:
+    """The text without what changes, and of each table the first five rows, and those in which something is missing."""
     for pattern, replacement in _SCRUBBED:
         text = re.sub(pattern, replacement, text)
-    return text
+    kept, row = [], 0
+    for line in text.splitlines(keepends=True):
+        row = row + 1 if line.startswith("|") else 0
+        if row <= 7 or "| \u2013 | \u2013" in line:
+            kept.append(line)
+    return "".join(kept)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ def test_every_state_is_told(invented: Study) -> None:
     ]
 
 
-def test_study_without_any_result_says_so(study: Study, tmp_path: Path) -> None:
+def test_study_without_any_result_says_so(study: Study) -> None:
     study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
-    text = study.report(tmp_path / "out")
+    text = study.text()
     assert "No run is completed yet, so there is no answer yet." in text
     assert "Which? (0 of 2 runs completed)" in text
     assert "2 of 2 runs have no result: 2 planned." in text
@@ -80,14 +80,14 @@ def test_damaged_run_is_named_and_the_others_are_reported(
     assert [problem for problem in findings.problems if message in problem]
 
 
-def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study, tmp_path: Path) -> None:
+def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study) -> None:
     (config,) = study.write_grid("rnn", "Which?", {}, [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
     record = run_dir.read(RunRecord)
     assert record
     (study.results.corpus_dir(record.data_fingerprint) / "tweets.parquet").unlink()
-    text = study.report(tmp_path / "out")
+    text = study.text()
     assert "of test tweets right" in text
     assert "grid.json" in text.split("What could not be read")[1]
     assert "so mistakes can't be shown" in text
@@ -118,14 +118,14 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
 
 
-def test_random_numbers_are_marked_and_never_win(study: Study, tmp_path: Path, invented_report: Path) -> None:
+def test_random_numbers_are_marked_and_never_win(study: Study, invented_report: Path) -> None:
     rows = read_table(invented_report, "leaderboard-all")
     assert max(row["test_accuracy"] for row in rows if row["random_numbers"]) > rows[0]["test_accuracy"]
     assert not rows[0]["random_numbers"]  # the others would have won
     assert not [row for row in read_table(invented_report, "effects-elmo") if "tiny" in str(row["value"])]
     for layers in ("top", "mix"):
         study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
-    text = study.report(tmp_path / "out").replace("\\", "")
+    text = study.text().replace("\\", "")
     assert "**All completed runs read random numbers in place of ELMo, so there is no answer yet.**" in text
     about = [line for line in text.splitlines() if "elmo_tiny" in line or "ELMo tiny" in line]
     assert len(about) > 5

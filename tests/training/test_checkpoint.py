@@ -152,6 +152,3 @@ def test_outcome_that_was_half_written_is_written_again(experiment: MakeExperime
     assert run.run_dir.best_weights.exists()
     assert not run.run_dir.completed
     assert run.complete() == expected
-
-
-# --- what a power cut leaves of small files -------------------------------------------------------------------------

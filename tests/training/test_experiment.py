@@ -23,7 +23,7 @@ def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vec
     experiment: MakeExperiment, tmp_path: Path
 ) -> None:
     tweets, others = (
-        write_tweets(tmp_path / f"{name}.csv", invented_tweets(400, seed)) for seed, name in enumerate("ab")
+        write_tweets(tmp_path / f"{name}.csv", invented_tweets(200, seed)) for seed, name in enumerate("ab")
     )
     vectors, turned = tmp_path / "vectors.txt", tmp_path / "turned.txt"
     vectors.write_text("happy " + "0.1 " * 7 + "0.1\nsad " + "0.2 " * 7 + "0.2\n")
@@ -53,7 +53,7 @@ def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vec
 
 
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:
-    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(900))
+    tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(200))
     run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
     stopped = run.attempt(StopWhen(lambda question: True))
     assert stopped is not None
