@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentiment.console import Console
     from sentiment.training.stop import Stop, StopRequest
 
-KindName = Literal["data", "vectors", "pretrain", "cache", "train", "report"]
+KindName = Literal["data", "vectors", "cache", "train", "report"]
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,6 @@ def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[Run
     return list({vectors_fingerprint(config, results): config for config in missing}.values())
 
 
-def _without_pretrained(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each language model that is to be trained and is not complete yet."""
-    if not any(config.elmo and config.elmo.pretrained for config in configs):
-        return []
-    from sentiment.encoders.models import pretraining_request
-
-    found = {}
-    for config in configs:
-        request = pretraining_request(config, results)
-        if request and not request.run_dir.completed:
-            found[request.fingerprint] = config
-    return list(found.values())
-
-
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig]:
     return [config for config in configs if config.frozen and config.frozen.cached]
 
@@ -142,21 +128,14 @@ JOB_KINDS: dict[KindName, JobKind] = {
             progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
         ),
         JobKind(
-            name="pretrain",
-            after=("data",),
-            needed_for=_without_pretrained,
-            function=("sentiment.training.pretraining", "run_pretraining"),
-            progress=lambda results: sum(map(steps_saved, map(RunDir, results.pretrained.glob("*")))),
-        ),
-        JobKind(
             name="cache",
-            after=("data", "pretrain"),
+            after=("data",),
             shareable=True,
             needed_for=_with_cached_vectors,
             function=("sentiment.training.encoding", "run_encoding"),
             progress=lambda results: _bytes_in(results.encoder_caches),
         ),
-        JobKind(name="train", after=("data", "vectors", "pretrain", "cache")),
+        JobKind(name="train", after=("data", "vectors", "cache")),
         JobKind(
             name="report",
             after=("train",),
@@ -183,25 +162,18 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     sources = {one for config in every for one in _sources_of(config)}
     files = {one for config in every for one in _files_of(config)}
     encoders = {(one.encoder.model, one.encoder.revision): one.encoder for one in every if one.encoder}
-    models: set[tuple[str, str]] = set()
-    for config in every:
-        if config.elmo is not None and not config.elmo.pretrained:
-            models.add(("elmo.model", config.elmo.model))
-        elif config.elmo is not None and config.pretraining and config.pretraining.init:
-            models.add(("pretraining.init", config.pretraining.init))
+    models = {config.elmo.model for config in every if config.elmo}
     lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
     lines += [f"{field} = {file!r}: no such file" for field, file in sorted(files) if not named_path(file).is_file()]
     for _, encoder in sorted(encoders.items()):
         lines += _missing_model("encoder.model", partial(find_encoder, encoder, results.encoders))
-    for name, model in sorted(models):
-        lines += _missing_model(name, partial(find_elmo, model, results.elmo_models))
+    for model in sorted(models):
+        lines += _missing_model("elmo.model", partial(find_elmo, model, results.elmo_models))
     return lines
 
 
 def _files_of(config: RunConfig) -> set[tuple[str, str]]:
     named = {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
-    further = config.pretraining.unlabelled if config.pretraining else ()
-    named |= {("pretraining.unlabelled", file.path) for file in further}
     if config.embedding.pretrained not in (None, WORD2VEC):
         named.add(("embedding.pretrained", str(config.embedding.pretrained)))
     return named

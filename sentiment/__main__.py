@@ -355,23 +355,6 @@ def vectors(run: "RunConfig", results: "Results", stop: "StopRequest", console: 
     return run_vectors([run], results, stop, console)
 
 
-@_prepares(
-    "all is saved: the same command goes on",
-    {"elmo.model": "pretrained/tweet"},
-    lambda run: run.elmo and run.elmo.pretrained,
-)
-def pretrain(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
-    """Train an ELMo on a run's own training text.
-
-    It is the bidirectional language model of Peters et al. (2018) that elmo.model names, by default pretrained/tweet.
-    pretraining.unlabelled names further text; nothing of validation or test tweets is read. Ends with 3 when a signal
-    or the time limit stopped it: all is saved, and the same command resumes it.
-    """
-    from sentiment.training.pretraining import run_pretraining
-
-    return run_pretraining([run], results, stop, console)
-
-
 @_prepares("complete shards are kept: the same command goes on", {}, lambda _run: True)
 def encode(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
     """Compute the encoder's vectors of a run's tweets.

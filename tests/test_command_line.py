@@ -147,16 +147,6 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     assert "others.csv, 2 tweets" in guessed
 
 
-@pytest.mark.slow
-def test_pretrain_ends_with_3_at_its_time_limit_and_the_next_call_goes_on(small_run_file: Path, tmp_path: Path) -> None:
-    changes = ("elmo.model=pretrained/tiny", "pretraining.epochs=1", "pretraining.min_count=1")
-    arguments = ("prepare", "pretrain", small_run_file, "--results", tmp_path)
-    arguments += tuple(word for change in changes for word in ("--set", change))
-    stopped = invoke(*arguments, "--set", "runtime.time_limit_seconds=0.1")
-    assert (stopped.exit_code, "the same command goes on" in stopped.output) == (3, True)
-    assert "pretrained/tiny: " in invoke(*arguments).output
-
-
 def test_vectors_are_learned_once_though_the_run_itself_begins_with_random_ones(
     small_run_file: Path, tmp_path: Path
 ) -> None:

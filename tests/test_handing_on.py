@@ -192,8 +192,6 @@ def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path) -> N
         ({"embedding": {"pretrained": "/home/me/word2vec"}}, "./word2vec"),
         ({"embedding": {"pretrained": "word2vec"}, "vectors": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
         ({"elmo": {"model": "/home/me/small"}}, "./small"),
-        ({"elmo": {"model": "pretrained/tiny"}, "pretraining": {"unlabelled": [{"path": "/home/me/a.txt"}]}}, "a.txt"),
-        ({"elmo": {"model": "pretrained/tiny"}, "pretraining": {"init": "/home/me/begin"}}, "begin"),
     ],
 )
 def test_wherever_a_configuration_names_a_path_only_the_last_name_is_told(values: dict[str, Any], told: str) -> None:

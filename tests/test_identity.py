@@ -13,7 +13,6 @@ from sentiment.config import (
     OPERATIONAL_SECTIONS,
     ElmoConfig,
     EncoderConfig,
-    PretrainingConfig,
     RunConfig,
     VectorsConfig,
 )
@@ -63,8 +62,6 @@ IN_EVERY_RUN: dict[str, Any] = {
 
 FIVE_FOLDS = {"data.folds": 5, "data.fold": 1}
 WORD2VEC = {"embedding.pretrained": "word2vec"}
-OWN_ELMO = {"elmo.model": "pretrained/tweet"}
-PUBLISHED_ELMO = [{}, {"elmo.model": "tiny"}, {"elmo.model": "none"}]
 NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"elmo.combine": "alone"}]
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
@@ -102,15 +99,6 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
         for name in ("window", "min_count", "negative", "epochs", "seed")
     },
     "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),
-    "pretraining.unlabelled": ([{"path": "more.txt"}], OWN_ELMO, PUBLISHED_ELMO),
-    "pretraining.init": ("small", OWN_ELMO, PUBLISHED_ELMO),
-    **{
-        f"pretraining.{name}": (77, OWN_ELMO, PUBLISHED_ELMO)
-        for name in ("min_count", "max_words", "held_out", "batch_size", "epochs", "patience", "log_every", "seed")
-    },
-    "pretraining.dropout": (0.7, OWN_ELMO, PUBLISHED_ELMO),
-    "pretraining.learning_rate": (0.7, OWN_ELMO, PUBLISHED_ELMO),
-    "pretraining.clip": (7.0, OWN_ELMO, PUBLISHED_ELMO),
     "elmo.state": ("zero", {"elmo.layers": "first"}, [TOKEN_LAYER, TOKEN_LAYER | {"elmo.cache": "off"}]),
     "elmo.cache": ("off", {}, [{"elmo.backend": "allennlp"}]),
     "encoder.model": ("other/model", HUB, []),
@@ -136,7 +124,7 @@ def _config(parameters: Mapping[str, Any]) -> RunConfig:
 
 def test_every_field_of_the_schema_is_classified() -> None:
     """Whoever adds a field says here when it has an effect; if it hasn't always, `unused_fields` must know as well."""
-    config = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig(), pretraining=PretrainingConfig())
+    config = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig())
     schema = dotted(config.model_dump() | {"encoder": EncoderConfig().model_dump()})
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
     assert questions | {"data.tests"} == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
@@ -276,12 +264,10 @@ def test_vectors_can_be_none_in_a_word_and_without_a_section_are_those_of_the_de
 def test_paths_of_further_files_are_spelled_in_one_way(project: Path) -> None:
     text = [{"path": f"{project}/y.txt"}]
     further = {"data.extra_train": [{"path": "./data/../x.csv"}, {"path": "vader"}], "vectors.unlabelled": text}
-    config = _config(WORD2VEC | OWN_ELMO | further | {"pretraining.unlabelled": text, "pretraining.init": "./a/../m"})
+    config = _config(WORD2VEC | further)
     values = dotted(config.model_dump())
     assert [table["path"] for table in values["data.extra_train"]] == ["x.csv", "vader"]
-    for name in ("vectors", "pretraining"):
-        assert [file["path"] for file in values[f"{name}.unlabelled"]] == ["y.txt"]
-    assert values["pretraining.init"] == "m"
+    assert [file["path"] for file in values["vectors.unlabelled"]] == ["y.txt"]
 
 
 def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
@@ -295,14 +281,6 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:
     assert set(ELMO_MODELS) == {*PUBLISHED, TINY}
     assert not any(os.sep in name for name in ELMO_MODELS)
-
-
-@pytest.mark.parametrize(
-    ("changes", "state"),
-    [(OWN_ELMO, "zero"), (OWN_ELMO | {"elmo.state": "warm"}, "warm"), ({"elmo.model": "tiny"}, "warm")],
-)
-def test_own_models_begin_with_zeros_unless_the_configuration_says_otherwise(changes: Any, state: str) -> None:
-    assert dotted(_config(changes).model_dump())["elmo.state"] == state
 
 
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}

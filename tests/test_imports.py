@@ -157,7 +157,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
         ("import sentiment.runs.run_dir, sentiment.config_file, sentiment.runs.records", HEAVY),
         ("import sentiment.encoders.models", {"torch"}),
         ("import sentiment.tracking", {*HEAVY, "wandb"}),
-        ("import sentiment.training.experiment", {"wandb", "h5py", "sentiment.training.pretraining", *_SECOND_HAND}),
+        ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
         ("import report.build", {"torch"}),
     ],
     ids=lambda value: value.replace("\n", " ")[:60] if isinstance(value, str) else "",

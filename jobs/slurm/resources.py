@@ -128,7 +128,6 @@ class ClusterFile(Section):
     Attributes:
         data: for the job that prepares tweets and fits the linear baseline.
         vectors: for the job that learns word vectors.
-        pretrain: for the job that trains a language model where `elmo.model` is `pretrained/NAME`.
         cache: for the jobs that compute ELMo vectors; `parallelism` says how many of them share the work.
         report: for the job that writes the report.
         grids: for the training tasks of a grid, by its name.
@@ -137,7 +136,6 @@ class ClusterFile(Section):
     defaults: Resources = Resources()
     data: Resources = Resources()
     vectors: Resources = Resources()
-    pretrain: Resources = Resources()
     cache: Resources = Resources()
     report: Resources = Resources()
     grids: dict[str, Resources] = Field(default_factory=dict)

@@ -15,8 +15,6 @@ from pydantic import Field, field_validator, model_validator
 from sentiment.config.sections import (
     ELMO_MODELS as ELMO_MODELS,
     PARTS as PARTS,
-    PRETRAINED as PRETRAINED,
-    PRETRAINED_MODELS as PRETRAINED_MODELS,
     WORD2VEC as WORD2VEC,
     AttentionConfig as AttentionConfig,
     ColumnConfig as ColumnConfig,
@@ -31,7 +29,6 @@ from sentiment.config.sections import (
     PartName as PartName,
     PositiveFloat as PositiveFloat,
     PositiveInt as PositiveInt,
-    PretrainingConfig as PretrainingConfig,
     RuntimeConfig as RuntimeConfig,
     Section as Section,
     TextConfig as TextConfig,
@@ -63,7 +60,6 @@ class RunConfig(Section):
         elmo: None, or `elmo.model: none`, trains without ELMo.
         encoder: None, or `encoder.model: none`, trains without a pretrained transformer. A run has one or ELMo, not
             both.
-        pretraining: only used where `elmo.model` is `pretrained/NAME`; None is then the same as all defaults.
     """
 
     description: str = ""
@@ -73,7 +69,6 @@ class RunConfig(Section):
     vectors: VectorsConfig | None = None
     elmo: ElmoConfig | None = None
     encoder: EncoderConfig | None = None
-    pretraining: PretrainingConfig | None = None
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     tracking: TrackingConfig = TrackingConfig()
@@ -151,13 +146,10 @@ class RunConfig(Section):
             elmo=self.elmo and ElmoConfig(),
             encoder=self.encoder and EncoderConfig(),
             vectors=self.vectors and VectorsConfig(),
-            pretraining=self.pretraining and PretrainingConfig(),
         ).model_dump()
         values = _with_defaults(values, defaults, plain.unused_fields())
         learns = values["embedding"]["pretrained"] == WORD2VEC
         values["vectors"] = (values["vectors"] or VectorsConfig().model_dump()) if learns else None
-        own = self.elmo is not None and self.elmo.pretrained
-        values["pretraining"] = (values["pretraining"] or PretrainingConfig().model_dump()) if own else None
         values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.foreign_tests.items()}
         return type(self).model_validate(values)
 
@@ -167,22 +159,21 @@ class RunConfig(Section):
         A path that is then spelled like such a name is written `./NAME`.
         """
         values = self.model_dump()
-        data, vectors, pretraining = values["data"], values["vectors"] or {}, values["pretraining"] or {}
-        for file in (*vectors.get("unlabelled", ()), *pretraining.get("unlabelled", ())):
+        data = values["data"]
+        for file in values["vectors"]["unlabelled"] if values["vectors"] else ():
             file["path"] = spell(file["path"])
         further = (*data["tests"].values(), *data["extra_train"])
         for named, field in ((data, "source"), *((table, "path") for table in further)):
             if is_path(named[field]):
                 path = spell(named[field])  # which may be called like a built-in source
                 named[field] = path if is_path(path) else f"./{path}"
-        for section, field, named, also in (
-            (values["embedding"], "pretrained", (WORD2VEC,), ("none",)),
-            (values["elmo"] or {}, "model", (*ELMO_MODELS, *PRETRAINED_MODELS), ("none",)),
-            (pretraining, "init", ELMO_MODELS, ()),
+        for section, field, named in (
+            (values["embedding"], "pretrained", (WORD2VEC,)),
+            (values["elmo"] or {}, "model", ELMO_MODELS),
         ):
             if section.get(field) not in (None, *named):
                 path = spell(section[field])
-                section[field] = f"./{path}" if path in (*named, *also) else path
+                section[field] = f"./{path}" if path in (*named, "none") else path
         if self.encoder and self.encoder.is_folder:
             path = spell(self.encoder.model)
             values["encoder"]["model"] = path if path.startswith((".", "/", "~")) else f"./{path}"
@@ -204,7 +195,6 @@ class RunConfig(Section):
             (encoder is not None and not encoder.cached, ("encoder.dropout",)),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained != WORD2VEC, ("vectors.",)),
-            (elmo is None or not elmo.pretrained, ("pretraining.",)),
             (data.folds is not None, ("data.test_fraction",)),
             (not data.source_is_path, ("data.columns.", "data.labels.")),
         ]

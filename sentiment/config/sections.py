@@ -292,50 +292,6 @@ class VectorsConfig(Section):
     vocabulary: Literal["training", "vectors"] = "vectors"
 
 
-# What values of `elmo.model` begin with that are trained as this section says.
-PRETRAINED = "pretrained/"
-
-# What follows: `tweet` has 2.9 million weights, for a CPU; three sizes are those of the published models.
-PRETRAINED_SIZES = ("tiny", "tweet", "small", "medium", "original")
-
-PRETRAINED_MODELS = tuple(f"{PRETRAINED}{size}" for size in PRETRAINED_SIZES)
-
-
-class PretrainingConfig(Section):
-    """A bidirectional language model (Peters et al. 2018) of a run's training text and of unlabelled text.
-
-    Attributes:
-        unlabelled: further text, besides that of the training part. What stands in the validation or test part is left
-            out of it.
-        init: a published model whose weights it begins with, as in `elmo.model`: a name, or a path; of the same size.
-            None begins with random ones.
-        min_count: a token that occurs less often is predicted as unknown; it is read by its characters all the same.
-        max_words: how many tokens are predicted at most, the most frequent ones.
-        held_out: tweets of the training part that the perplexity is measured on instead, but at most a tenth of them.
-        dropout: fraction of the values that is set to zero in training, of each layer's input and of the last output.
-        learning_rate: of Adam.
-        batch_size: tweets.
-        epochs: times that the text is read; it ends before, once the perplexity has not fallen for `patience` of them.
-        clip: largest norm of the gradient.
-        log_every: steps between two rows of training loss in the metric log.
-        seed: of the model; `seed` of the run changes nothing in it, so that runs with different seeds share it.
-    """
-
-    unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    init: str | None = None
-    min_count: PositiveInt = 3
-    max_words: Annotated[int, Field(ge=10)] = 100_000
-    held_out: PositiveInt = 2_000
-    dropout: Probability = 0.1
-    learning_rate: PositiveFloat = 2e-3
-    batch_size: PositiveInt = 128
-    epochs: PositiveInt = 10
-    patience: PositiveInt | None = 2
-    clip: PositiveFloat | None = 1.0
-    log_every: PositiveInt = 50
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-
-
 CellName = Literal["lstm", "gru"]
 PoolingName = Literal["last", "mean", "max", "mean+max", "attention"]
 POOLING_NAMES = get_args(PoolingName)
@@ -380,15 +336,12 @@ class ElmoConfig(Section):
 
     Attributes:
         model: `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random
-            weights for tests), the path of a folder with a model in their format, or `pretrained/` with `tweet`,
-            `small`, `medium`, `original` or `tiny`: a model of this size, trained on the run's own text as the section
-            `pretraining` says (`sentiment prepare pretrain`). `none` is no ELMo.
+            weights for tests), or the path of a folder with a model in their format. `none` is no ELMo.
         layers: the context-free vectors, those of the first or top LSTM layer, or a learned weighted mean of all.
         combine: whether the classifier reads ELMo's vectors alone, or beside the learned ones of `embedding`.
         dropout: fraction of each ELMo vector's numbers that is set to zero in training.
-        state: the LSTMs' state at the beginning of a tweet: `zero`, with which own models are trained, and their
-            default; or `warm`, the state after a fixed text, much closer to the running state that published ones were
-            trained with.
+        state: the LSTMs' state at the beginning of a tweet: `zero`, or `warm`, the state after a fixed text, much
+            closer to the running state that published models were trained with.
         backend: the implementation that computes the vectors: this project's, or allennlp's, which is slow.
         precision: number format of the encoder's matrix products.
         cache: `off` computes the vectors again for each batch; with backend `allennlp` that is always done.
@@ -402,23 +355,6 @@ class ElmoConfig(Section):
     backend: Literal["own", "allennlp"] = "own"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     cache: Literal["on", "off"] = "on"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_models_begin_with_zeros(cls, values: Any) -> Any:
-        own = isinstance(values, dict) and str(values.get("model", "")).startswith(PRETRAINED)
-        return {"state": "zero", **values} if own else values
-
-    @field_validator("model")
-    @classmethod
-    def _own_model_has_a_known_size(cls, model: str) -> str:
-        if model.startswith(PRETRAINED) and model not in PRETRAINED_MODELS:
-            raise ValueError(f"{model!r} is no size of an own model; valid: {', '.join(PRETRAINED_MODELS)}")
-        return model
-
-    @property
-    def pretrained(self) -> bool:
-        return self.model in PRETRAINED_MODELS
 
     @property
     def cached(self) -> bool:
@@ -452,7 +388,6 @@ class EncoderConfig(Section):
     trained_layers: PositiveInt | None = None
     pooling: Literal["mean", "first"] = "mean"
     dropout: Probability = 0.0
-    pretrained: ClassVar[bool] = False
     combine: ClassVar[str] = "alone"
 
     @property

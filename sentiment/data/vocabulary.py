@@ -1,6 +1,4 @@
-"""The token types that have a vector of their own, the vectors that they may start from, and the text that vectors and
-language models learn from.
-"""
+"""The token types that have a vector of their own, the vectors that they may start from, and the text these are of."""
 
 import codecs
 import re
@@ -21,7 +19,6 @@ from sentiment.config import (
     DataConfig,
     RunConfig,
     TextConfig,
-    TextFile,
     VectorsConfig,
     VocabularyConfig,
 )
@@ -220,17 +217,6 @@ def whole_training_part(config: DataConfig) -> DataConfig:
     return config.model_copy(update={"train_rows": None})
 
 
-def open_text(file: TextFile, field: str) -> TweetFile:
-    """Identify an unlabelled file; its rows are read later, and have no labels.
-
-    Args:
-        field: of the configuration that names it, for messages.
-    """
-    path = named_path(file.path)
-    column = "text" if form_of(path) == "txt" else file.column
-    return open_file(path, ColumnConfig(text=column, label=column), None, field)
-
-
 def gather_text(
     corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
 ) -> tuple[TokenRows, dict[str, TextCount]]:
@@ -304,7 +290,7 @@ def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
 
 def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
     settings = config.vectors or VectorsConfig()
-    files = zip(_files(settings), settings.unlabelled, strict=True)
+    files = zip(unlabelled_files(settings), settings.unlabelled, strict=True)
     return {
         "version": _VERSION,
         "gensim": metadata.version("gensim"),
@@ -342,7 +328,7 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
     corpus = prepare_corpus(whole_training_part(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
-    text, counts = gather_text(corpus, config.data.text, _files(settings), progress)
+    text, counts = gather_text(corpus, config.data.text, unlabelled_files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
     record = {"text": counts}
     write_json(path.with_name(RECORD), _identity(config, results) | record)
@@ -390,5 +376,11 @@ def learn_vectors(
     return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)
 
 
-def _files(settings: VectorsConfig) -> list[TweetFile]:
-    return [open_text(file, "vectors.unlabelled") for file in settings.unlabelled]
+def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
+    """Identify the files of further text; their rows are read later, and have no labels."""
+    found = []
+    for file in settings.unlabelled:
+        path = named_path(file.path)
+        column = "text" if form_of(path) == "txt" else file.column
+        found.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
+    return found

@@ -1,20 +1,17 @@
-"""Where encoders are: ELMo models by name or folder, those trained here, and models of the Hugging Face Hub.
+"""Where encoders are: ELMo models by name or folder, and models of the Hugging Face Hub.
 
 Everything is fetched once, by a command, and then found and checked without any network.
 """
 
-import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sentiment.config import PRETRAINED, EncoderConfig, PretrainingConfig, RunConfig
+from sentiment.config import EncoderConfig, RunConfig
 from sentiment.console import Progress
-from sentiment.data.corpus import corpus_fingerprint
-from sentiment.data.sources import Remote, TweetFile, addresses, download, source_sha256
-from sentiment.data.vocabulary import open_text, whole_training_part
+from sentiment.data.sources import Remote, addresses, download, source_sha256
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     SIZES,
@@ -24,10 +21,10 @@ from sentiment.encoders.elmo_files import (
     read_options,
     write_random_model,
 )
-from sentiment.errors import DownloadError, EncoderError, RunDirError
-from sentiment.files import FolderEntry, fingerprint, named_path, write_json
-from sentiment.runs.records import EncoderRecord, FileRecord, Record
-from sentiment.runs.run_dir import Results, RunDir, read_record
+from sentiment.errors import DownloadError, EncoderError
+from sentiment.files import fingerprint, named_path, write_json
+from sentiment.runs.records import EncoderRecord, Record
+from sentiment.runs.run_dir import Results, read_record
 
 # Both serve the same files, for which no checksum was ever published.
 SERVERS = (
@@ -102,36 +99,15 @@ class HubFiles:
 Files = ElmoFiles | HubFiles
 
 
-def find_model(config: RunConfig, results: Results, fingerprint: str | None = None) -> Files | None:
+def find_model(config: RunConfig, results: Results) -> Files | None:
     """Find and check the model whose vectors a run reads; None for a run that reads none.
 
-    Args:
-        fingerprint: of the model's files, if it is known from the run's record. An own model is then found by it,
-            whatever has become of its text and of other models.
-
     Raises:
-        EncoderError: it is missing or damaged, or not trained yet.
-        DataError: the text of an own model cannot be read.
+        EncoderError: it is missing or damaged.
     """
     if config.encoder is not None:
         return find_encoder(config.encoder, results.encoders)
-    if config.elmo is None:
-        return None
-    if not config.elmo.pretrained:
-        return find_elmo(config.elmo.model, results.elmo_models)
-    if fingerprint:
-        run_dir = own_model_dir(fingerprint, config.elmo.model, results)
-    elif (request := pretraining_request(config, results)) and request.run_dir.completed:
-        run_dir = request.run_dir
-    else:
-        raise EncoderError(
-            f"ELMo model {config.elmo.model!r}: is not trained on the text of these tweets yet; `sentiment "
-            "prepare pretrain` with the run's file trains it"
-        )
-    found, card = _checked(run_dir.options_file, run_dir.weights_file), run_dir.read_card()
-    if card is None or found.fingerprint != card.files_fingerprint:
-        raise EncoderError(f"{run_dir.path}: its files are not those of its card; delete it and train it again")
-    return found
+    return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
 
 
 def encoder_record(name: str, model: Files) -> EncoderRecord:
@@ -328,109 +304,3 @@ def _is_read(name: str) -> bool:
     """Whether a file of a model is fetched and read: configuration, tokeniser and safe weights, at the top."""
     path = PurePath(name)
     return len(path.parts) == 1 and path.suffix in (_SAFE, *_TEXTS) and name != _FETCHED
-
-
-class PretrainedCard(FileRecord):
-    """`card.json`: what a language model was trained on and how good it is; written last.
-
-    Attributes:
-        files_fingerprint: of the model's files, as runs record it (`ElmoFiles.fingerprint`).
-        facts: text, tokens and perplexities.
-        lines: the same for a terminal.
-    """
-
-    files_fingerprint: str
-    facts: dict[str, Any]
-    lines: list[str]
-
-
-@dataclass(frozen=True)
-class PretrainedDir(RunDir):
-    """The directory of a language model: that of a run, whose outcome are the two files of an ELMo model.
-
-    Attributes:
-        card_file: written last: the model is complete if and only if it exists.
-    """
-
-    options_file = FolderEntry(OPTIONS_FILE)
-    weights_file = FolderEntry(WEIGHTS_FILE)
-    card_file = FolderEntry("card.json")
-
-    @property
-    def completed(self) -> bool:
-        return self.card_file.exists()
-
-    def read_card(self) -> PretrainedCard | None:
-        return read_record(self.card_file, PretrainedCard)
-
-
-# Raise it whenever the same text and settings would give other weights.
-_VERSION = 2
-
-
-@dataclass(frozen=True)
-class PretrainingRequest:
-    """A language model that a run asks for.
-
-    Attributes:
-        files: unlabelled ones.
-        init: the model whose weights it begins with; None: random ones.
-        fingerprint: SHA-256 of all that decides the weights.
-        run_dir: where it is trained, and then is.
-    """
-
-    model: str
-    settings: PretrainingConfig
-    options: ElmoOptions
-    files: list[TweetFile]
-    init: ElmoFiles | None
-    fingerprint: str
-    run_dir: PretrainedDir
-
-
-def pretraining_request(config: RunConfig, results: Results) -> PretrainingRequest | None:
-    """The language model that a run asks for; None if it asks for none.
-
-    Raises:
-        DataError: the tweets, or an unlabelled file, cannot be read.
-        EncoderError: the model to begin with is missing or has other sizes.
-    """
-    if config.elmo is None or not config.elmo.pretrained:
-        return None
-    model, settings = config.elmo.model, config.pretraining or PretrainingConfig()
-    size = model.removeprefix(PRETRAINED)
-    options, init = SIZES[size], find_elmo(settings.init, results.elmo_models) if settings.init else None
-    if init:
-        # In files of training runs the number of characters counts otherwise.
-        if init.options.datasets() != options.datasets():
-            raise EncoderError(
-                f"pretraining.init = {settings.init!r}: has other sizes than {model}; its LSTMs have "
-                f"{init.options.lstm.dim} cells and vectors of {init.options.lstm.projection_dim} numbers"
-            )
-        options = init.options
-    files = [open_text(file, "pretraining.unlabelled") for file in settings.unlabelled]
-    columns = [file.column for file in settings.unlabelled]
-    identity = {
-        "version": _VERSION,
-        "options": options.model_dump(mode="json"),
-        # Those that change the weights; files are known by their content.
-        "settings": settings.model_dump(mode="json", exclude={"unlabelled", "init", "log_every"}),
-        "corpus": corpus_fingerprint(whole_training_part(config.data), results),
-        "unlabelled": [[one.form, one.sha256, column] for one, column in zip(files, columns, strict=True)],
-        "init": init.fingerprint if init else None,
-    }
-    known = fingerprint(identity)
-    run_dir = PretrainedDir(results.pretrained / f"{size}-{known[:16]}")
-    return PretrainingRequest(model, settings, options, files, init, known, run_dir)
-
-
-def own_model_dir(fingerprint: str, name: str, results: Results) -> PretrainedDir:
-    """Where the language model is that was trained here and has these files."""
-    for file in sorted(results.pretrained.glob("*/card.json")):
-        with contextlib.suppress(RunDirError):  # of another model that is damaged
-            if (card := PretrainedDir(file.parent).read_card()) and card.files_fingerprint == fingerprint:
-                return PretrainedDir(file.parent)
-    raise EncoderError(
-        f"ELMo model {name!r} ({fingerprint[:8]}): is not whole in {results.pretrained}; copy its folder there from "
-        "where it was trained"
-    )

@@ -379,8 +379,6 @@ def missing_encoder(run: StoredRun) -> str:
     model, place = run.config.frozen.model, "from the folder in which it is used"
     if run.config.encoder and not run.config.encoder.is_folder:
         place = f"`sentiment prepare encoder {model} --revision {run.config.encoder.revision}` fetches it"
-    elif run.config.elmo and run.config.elmo.pretrained:
-        place = f"from {run.results.pretrained}: copy that to results/data/pretrained"
     elif run.config.elmo and model in ELMO_MODELS:
         place = f"`sentiment prepare elmo {model}` fetches it"
     what = "ELMo model" if run.config.elmo else "encoder"

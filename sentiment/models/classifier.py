@@ -425,11 +425,10 @@ def encoder_of(
     Raises:
         SentimentError: it is missing, damaged, or another one.
     """
-    known = recorded.fingerprint if recorded else None
-    model = find_model(config, results, known)
+    model = find_model(config, results)
     if config.frozen is None or model is None:
         return None
-    if known is not None and known != model.fingerprint:
+    if recorded and recorded.fingerprint != model.fingerprint:
         raise RunDirError(f"{config.title}: was trained with other weights than {config.frozen.model!r} has here")
     return (
         FineTuned(model, config.encoder)

@@ -116,7 +116,6 @@ class Results:
 
     Attributes:
         tables: texts and labels that a program gave in place of a file.
-        pretrained: one run directory for each language model that was trained here, with the model's two files.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
         added: one folder for each corpus, with predictions from elsewhere for its tweets.
         slurm: what was submitted to Slurm, and what its jobs printed.
@@ -131,7 +130,6 @@ class Results:
     tables = FolderEntry("data", "tables")
     corpora = FolderEntry("data", "corpora")
     word_vectors = FolderEntry("data", "word-vectors")
-    pretrained = FolderEntry("data", "pretrained")
     encoder_caches = FolderEntry("data", "encoder-vectors")
     runs = FolderEntry("runs")
     added = FolderEntry("added")

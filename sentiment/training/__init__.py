@@ -3,5 +3,5 @@
 - `experiment`: a run from its configuration to its result: prepare, train, measure, publish
 - `trainer`: the loop, for anything that is a `Task`, and what `run.json` says of an attempt
 - `checkpoint`, `stop`: what the loop writes and asks
-- `task`, `pretraining`: what is trained: tweets are classified, language is modelled
+- `task`: what is trained and measured
 """

@@ -16,7 +16,7 @@ from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import source_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.models import Files, encoder_record, find_model, pretraining_request
+from sentiment.encoders.models import Files, encoder_record, find_model
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
@@ -102,7 +102,6 @@ def run_experiment(run: RunContext) -> None:
     """
     model = None
     if not run.run_dir.completed:
-        _train_language_model(run)
         model = find_model(run.config, run.results)  # before anything is made, since it may be missing
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
@@ -130,15 +129,6 @@ def run_experiment(run: RunContext) -> None:
 
         publish = partial(_publish, run, baselines, encoder)
         train_task(run, identity, build, publish, corpus.dataset, encoder)
-
-
-def _train_language_model(run: RunContext) -> None:
-    request = pretraining_request(run.config, run.results)
-    if request and not request.run_dir.completed:
-        from sentiment.training.pretraining import train_language_model  # few runs need the language model's code
-
-        run.begin()
-        train_language_model(run, request)
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from sentiment.config import DataConfig, TextConfig, TextFile
+from sentiment.config import DataConfig, TextConfig, TextFile, VectorsConfig
 from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, part_code, prepare_corpus
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
-from sentiment.data.vocabulary import gather_text, open_text, whole_training_part
+from sentiment.data.vocabulary import gather_text, unlabelled_files, whole_training_part
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
 from tests.small_runs import write_tweets
@@ -276,10 +276,10 @@ def _check_trained_on(corpus: Corpus, world: World, held_out: set[int]) -> None:
 
 
 def _check_text(config: DataConfig, results: Results, world: World, held_out: set[int]) -> None:
-    """The text of vectors and language models, which reads an unlabelled file besides the training part."""
+    """The text of word vectors, which reads an unlabelled file besides the training part."""
     corpus = prepare_corpus(whole_training_part(config), results)
     path = Path(config.source).with_name("unlabelled.csv")
-    files = [open_text(TextFile(path=str(path)), "vectors.unlabelled")]
+    files = unlabelled_files(VectorsConfig(unlabelled=(TextFile(path=str(path)),)))
     read = {number_in(tokens) for tokens in gather_text(corpus, config.text, files, silent)[0]}
     assert read > {world.tweets[name].number for name, _ in _rows(corpus, "train")}
     assert not held_out & read

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from jobs.services import JOB_KINDS, KindName, services_needed, unprepared
+from jobs.services import JOB_KINDS, services_needed, unprepared
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.runs.run_dir import Results
@@ -28,35 +26,24 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]
 
 
-PRETRAINED = {"elmo__model": "pretrained/tiny", "pretraining__epochs": 1, "pretraining__min_count": 1}
-WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "other", "said", "saved"),
-    [
-        ("vectors", WORD2VEC, {"vectors__seed": 2}, "learning", 0),
-        ("pretrain", PRETRAINED, {"pretraining__held_out": 20}, "epoch", 2),
-    ],
-)
-def test_service_works_once_for_all_runs_that_need_the_same_and_goes_on_after_a_stop(
-    tweets_file: Path, results: Results, name: KindName, changes: Any, other: Any, said: str, saved: int
+def test_vectors_are_learned_once_for_all_runs_that_need_the_same_and_again_after_a_stop(
+    tweets_file: Path, results: Results
 ) -> None:
+    changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
     runs = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
-    differs = small_config(tweets_file, **changes | other)
-    needed, kind, stop = services_needed([*runs, differs], results), JOB_KINDS[name], StopRequest()
-    assert needed[name] == [runs[1], differs]
-    assert name in JOB_KINDS["train" if name == "vectors" else "cache"].after
-    assert kind.progress(results) == 0
+    differs = small_config(tweets_file, **changes, vectors__seed=2)
+    needed, kind, stop = services_needed([*runs, differs], results), JOB_KINDS["vectors"], StopRequest()
+    assert needed["vectors"] == [runs[1], differs]
+    assert "vectors" in JOB_KINDS["train"].after
 
-    def progress(what: str, done: int, _total: int | None) -> None:
-        if what.startswith(said) and done >= max(saved, 1):
+    def progress(what: str, _done: int, _total: int | None) -> None:
+        if what.startswith("learning"):
             stop.end = 0  # the time is over
 
-    reason = kind.work(needed[name], results, stop, Console(lambda _line: None, progress))
+    reason = kind.work(needed["vectors"], results, stop, Console(lambda _line: None, progress))
     assert reason is not None
     assert reason.reason == "deadline"
-    assert kind.progress(results) == saved
-    assert kind.work(needed[name], results, StopRequest(), Console(lambda _line: None, silent)) is None
-    assert kind.progress(results) > saved
-    assert name not in services_needed([*runs, differs], results)
+    assert kind.progress(results) == 0
+    assert kind.work(needed["vectors"], results, StopRequest(), Console(lambda _line: None, silent)) is None
+    assert kind.progress(results) > 0
+    assert "vectors" not in services_needed([*runs, differs], results)

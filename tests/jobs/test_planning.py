@@ -166,7 +166,6 @@ def test_task_in_a_container_is_requeued_outside_of_it(
 HAD: dict[str, Any] = {"time_minutes": 40, "memory_gb": 3}
 _NEEDS: dict[KindName, dict[str, object]] = {
     "vectors": {"embedding.pretrained": "word2vec"},
-    "pretrain": {"elmo.model": "pretrained/tiny"},
     "cache": {"elmo.model": "tiny"},
 }
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"

@@ -24,7 +24,6 @@ RUNS = {
     "elmo": 72,
     "encoders": 45,
     "labels": 42,
-    "own_elmo": 36,
     "random_sweep": 60,
     "random_sweep_full": 60,
     "random_sweep_one_epoch": 60,

@@ -287,10 +287,9 @@ def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config(tweets_file)
-    folder = write_job(Results(tmp_path), "pretrain", [[]], [config], attempts_without_progress=2)
-    steps = iter([0, 0, 5, 5, 5])
-    (Results(tmp_path).pretrained / "one").mkdir(parents=True)
-    monkeypatch.setattr("jobs.services.steps_saved", lambda _run_dir: next(steps))
+    folder = write_job(Results(tmp_path), "cache", [[]], [config], attempts_without_progress=2)
+    written = iter([0, 0, 5, 5, 5])
+    monkeypatch.setattr("jobs.services._bytes_in", lambda _folder: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
         insist_on_progress(folder, 0)
     with pytest.raises(NoProgressError, match="its time ended 2 times in a row without progress"):

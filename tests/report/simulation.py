@@ -182,7 +182,7 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
     """What is asked of each grid; some have two or three configurations in every world."""
     many, seeds = range(world.configurations), world.seeds
     two: list[dict[str, Any]] = [{"model.pooling": "attention"}, {"model.pooling": "last"}]
-    own: list[dict[str, Any]] = [{"elmo.model": "pretrained/tweet"}, {"elmo.model": "none"}]
+    elmo: list[dict[str, Any]] = [{"elmo.model": "small"}, {"elmo.model": "none"}]
     words: list[dict[str, Any]] = [{"data.text.stop_words": one} for one in ("none", "keep_negations", "all")]
     widths = [{"model.hidden_size": 8 * (one + 1)} for one in many]
     crossed = [{"model.cell": cell} | one for cell in ("lstm", "gru") for one in widths]
@@ -191,7 +191,7 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
         (_effects("a setting: beats, loses to"), Layout(widths, seeds)),
         (_effects("a setting, one seed of each configuration"), Layout(crossed, 1)),
         (_labels, Layout([{"data.train_rows": 100 * 2**one} for one in many], seeds)),
-        (_effects("own ELMo: gain"), Layout(own, seeds)),
+        (_effects("ELMo: gain"), Layout(elmo, seeds)),
         (_cleaning, Layout(words, 1)),
         (_speed, Layout(two, seeds)),
     ]

@@ -29,6 +29,6 @@ def test_clear_differences_are_found_with_several_seeds() -> None:
         "headline and leaderboard: others are worse",
         "leaderboard: better or worse than the baseline",
         "a setting: beats, loses to",
-        "own ELMo: gain",
+        "ELMo: gain",
     }
     assert {kind: found[kind] for kind in of_the_first if found[kind] < 0.9} == {}
