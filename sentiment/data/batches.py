@@ -13,8 +13,7 @@ from sentiment.data.vocabulary import PADDING, UNKNOWN
 
 Rows = npt.NDArray[np.int64]
 
-# Tokens in a batch for evaluation: enough to keep the processor busy, few enough for any memory.
-EVALUATION_TOKENS = 16_384
+EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, few enough for any memory
 
 _AHEAD = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
@@ -49,21 +48,21 @@ class TweetVectors(Protocol):
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
 
         Args:
-            rows: positions of the tweets in their store.
-            longest: tokens of the longest of them.
+            rows: positions of the tweets in their store, of which the `longest` has so many tokens.
         """
 
 
 class TokenStore:
     """The vocabulary indices of many tweets, one after another in one array on the device.
 
+    An empty tweet is read as one unknown token, because a recurrent network needs at least one time step.
+
     Args:
-        token_ids: (tokens,) indices into the vocabulary.
-        offsets: (tweets + 1,) where each tweet starts and the last one ends. An empty tweet is read as one unknown
-            token, because a recurrent network needs at least one time step.
+        token_ids: (tokens,)
+        offsets: (tweets + 1,) where each tweet starts and the last one ends.
         labels: (tweets,) 0 or 1; None if they are not known (all are 0 then).
+        vectors: of the same tweets, for models that read them.
         polarity: (tokens,) for models that read it.
-        vectors: vectors of the same tweets, for models that read them.
     """
 
     def __init__(
@@ -86,9 +85,8 @@ class TokenStore:
         self.vectors = vectors
         self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)
         self._polarity = None if polarity is None else torch.from_numpy(polarity).to(device)
-        self._starts = torch.from_numpy(offsets[:-1].astype(np.int64)).to(device)
+        self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         values = np.zeros(len(self.lengths)) if labels is None else labels
-        self._host_labels = values.astype(np.int8)
         self._labels = torch.from_numpy(values.astype(np.float32)).to(device)
         self._weights: torch.Tensor | None = None
 
@@ -99,22 +97,12 @@ class TokenStore:
         """Let tweets count differently in the loss; without this, all count alike. Shape (tweets,)."""
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
 
-    def labels_of(self, rows: Rows) -> npt.NDArray[np.int8]:
-        """The label of each of `rows`, 0 or 1. Shape (len(rows),)."""
-        return self._host_labels[rows]
-
     def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "EpochPlan":
         """The batches of one epoch; they depend on the arguments alone, so that a resumed run sees the same ones.
 
         The rows are shuffled, sorted by length (with a stable sort, which keeps the shuffled order within a length) and
         cut into batches, whose order is shuffled in turn. Nearly every batch then holds tweets of one length and needs
-        no padding.
-
-        Args:
-            rows: the tweets of the epoch.
-            batch_size: tweets in a batch; the last one may have fewer.
-            seed: the seed of the run.
-            epoch: counted from 0; each has an order of its own.
+        no padding. Each `epoch`, counted from 0, has an order of its own.
         """
         generator = np.random.Generator(np.random.Philox(key=[seed, epoch]))
         shuffled: Rows = generator.permutation(rows)
@@ -124,15 +112,9 @@ class TokenStore:
         return EpochPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
     def in_order_of_length(self, rows: Rows, most_tokens: int = EVALUATION_TOKENS) -> "EpochPlan":
-        """Each of `rows` once, the shortest first, in large batches for evaluation.
-
-        Args:
-            most_tokens: in a batch; a single tweet may have more.
-        """
+        """Each of `rows` once, the shortest first, in batches of `most_tokens`; a single tweet may have more."""
         ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
-        spans = []
-        start = 0
-        lengths: Rows = self.lengths[ordered]
+        start, spans, lengths = 0, list[tuple[int, int]](), self.lengths[ordered]
         while start < len(ordered):
             # The last tweet of a span is the longest, so that it determines how many tokens the padded batch has.
             candidates = lengths[start : start + most_tokens]
@@ -143,17 +125,11 @@ class TokenStore:
         return EpochPlan(self, ordered, spans)
 
     def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Mapping[str, torch.Tensor]) -> Batch:
-        """Put tweets together.
-
-        Args:
-            rows: (batch,) int64, on the device.
-            longest: tokens of the longest of them.
-            padded: whether their lengths differ.
-            layers: their vectors, (batch, longest, vector) for each layer.
-        """
+        """Put tweets together: `rows` (batch,) on the device, of which the `longest` has so many tokens."""
         positions = torch.arange(longest, device=self.device)
-        lengths = self._row_lengths(rows) if padded else torch.full_like(rows, longest)
-        where = self._starts[rows, None] + positions
+        starts = self._offsets[rows]
+        lengths = self._offsets[rows + 1] - starts if padded else torch.full_like(rows, longest)
+        where = starts[:, None] + positions
         if padded:
             inside = positions < lengths[:, None]
             where = torch.where(inside, where, 0)
@@ -165,10 +141,6 @@ class TokenStore:
         if polarity is not None and padded:
             polarity = torch.where(inside, polarity, 0)
         return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, polarity, layers)
-
-    def _row_lengths(self, rows: torch.Tensor) -> torch.Tensor:
-        ends = torch.cat([self._starts[1:], self._starts.new_tensor([len(self._token_ids)])])
-        return ends[rows] - self._starts[rows]
 
 
 class EpochPlan:

@@ -19,7 +19,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig, LabelledTable
-from sentiment.console import Progress, silent
+from sentiment.console import Progress
 from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.tables import (
     DELIMITERS,
@@ -50,30 +50,21 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionE
 
 @dataclass(frozen=True)
 class Remote:
-    """A file whose content is known before it is fetched.
-
-    Attributes:
-        urls: mirrors, in the order in which they are tried.
-        size: in bytes; None takes what the server says.
-        sha256: empty if the publisher gives none.
-    """
+    """A file whose content is known before it is fetched."""
 
     name: str
-    urls: Sequence[str]
-    size: int | None
-    sha256: str
+    urls: Sequence[str]  # mirrors, in the order in which they are tried
+    size: int | None  # in bytes; None takes what the server says
+    sha256: str  # empty if the publisher gives none
 
     def is_at(self, path: Path) -> bool:
         return self.size in (None, path.stat().st_size) and (not self.sha256 or sha256_of(path) == self.sha256)
 
 
-def download(remote: Remote, folder: Path, progress: Progress | None = None) -> Path:
-    """Fetch a file unless it is there already.
+def download(remote: Remote, folder: Path, progress: Progress) -> Path:
+    """Fetch a file unless it is there; a DownloadError says what was tried.
 
     A partial download stays in `<name>.part`, where the next call continues it.
-
-    Raises:
-        DownloadError: it could not be fetched or is not the expected file; the message says what was tried.
     """
     target, part = folder / remote.name, folder / f"{remote.name}.part"
     if target.exists():
@@ -85,7 +76,7 @@ def download(remote: Remote, folder: Path, progress: Progress | None = None) -> 
         folder.mkdir(parents=True, exist_ok=True)
         for url in (url for url in remote.urls for _ in range(_ATTEMPTS)):
             try:
-                expected = _fetch(url, part, remote, progress or silent)
+                expected = _fetch(url, part, remote, progress)
             except _NETWORK_ERRORS as error:
                 failures.append(f"{url}: {error}")
                 continue
@@ -142,8 +133,7 @@ def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:
 
 # --- named data sets and tables -------------------------------------------------------------------------------------
 
-# The data set of a run on the user's own file.
-TABLE = "table"
+TABLE = "table"  # the data set of a run on the user's own file
 # 1,000 of VADER's clearly positive or negative tweets, which come with the program.
 _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 
@@ -152,8 +142,7 @@ VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
 _INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-# Ratings go from -4 to 4; tweets whose mean rating is nearer to zero have no label.
-_NEUTRAL_BAND = 0.5
+_NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets whose mean rating is nearer to zero have no label
 _MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
@@ -176,57 +165,38 @@ _FORMAT = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0"
 
 @dataclass(frozen=True)
 class TweetFile:
-    """A file of tweets that can be read any number of times.
+    """A file of tweets that can be read any number of times."""
 
-    Attributes:
-        name: what messages call it: its path, or the name in the configuration.
-        sha256: of the bytes that the rows come from.
-        form: how these bytes are read; two forms may read the same bytes differently.
-        read: reads all rows in file order. Raises DataError, or ConfigError if the file lacks a configured column.
-        total: the number of rows, or about, if it is known beforehand; for progress alone.
-    """
-
-    name: str
-    sha256: str
-    form: str
-    read: Callable[[], Rows]
-    total: int | None = None
+    name: str  # what messages call it: its path, or the name in the configuration
+    sha256: str  # of the bytes that the rows come from
+    form: str  # how these bytes are read; two forms may read the same bytes differently
+    read: Callable[[], Rows]  # all rows in file order
+    total: int | None = None  # the number of rows, or about, if it is known beforehand
 
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """The files that the tweets of a configuration come from.
+    """The files that the tweets of a configuration come from."""
 
-    Attributes:
-        dataset: the name of the data set that the tweets belong to.
-        tests: test sets besides the split of `main`, by name.
-        extra_train: further tweets for training alone.
-    """
-
-    dataset: str
+    dataset: str  # that the tweets belong to
     main: TweetFile
-    tests: Mapping[str, TweetFile] = field(default_factory=dict)
-    extra_train: tuple[TweetFile, ...] = ()
+    tests: Mapping[str, TweetFile] = field(default_factory=dict)  # besides the split of `main`, by name
+    extra_train: tuple[TweetFile, ...] = ()  # for training alone
 
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
     """The files that a configuration asks for; its test sets join those that the source brings, or replace them.
 
-    No row is read yet, and nothing is fetched; a file on disk is hashed.
-
-    Raises:
-        DataError: a file is missing, unreadable or of an unknown format.
+    No row is read yet, and nothing is fetched; a file on disk is hashed. A DataError names one that cannot be used.
     """
-    opened = _open(config, results, "data")
+    own = LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
+    opened = _open(own, results, "data")
     tests = dict(opened.tests)
     for name, table in config.foreign_tests.items():
-        found = _open_named(config, table, results, f"data.tests.{name}")
+        found = _open(table, results, f"data.tests.{name}")
         # The tweets that its publishers test on, where they say which, else all of it.
         tests[name] = next(iter(found.tests.values()), found.main)
-    extra = [
-        _open_named(config, table, results, f"data.extra_train.{number}").main
-        for number, table in enumerate(config.extra_train)
-    ]
+    extra = [_open(of, results, f"data.extra_train.{place}").main for place, of in enumerate(config.extra_train)]
     return replace(opened, tests=dict(sorted(tests.items())), extra_train=tuple(extra))
 
 
@@ -256,15 +226,12 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     Args:
         labels: what the values of the label column mean; None leaves all rows without a label.
         field: of the configuration, which says the columns and labels, for messages.
-
-    Raises:
-        DataError: the file is missing, unreadable or of an unknown format.
     """
     if not path.exists():
         hint = "download it first; " if str(path).startswith("http") else ""
         raise DataError(f"{path}: no such file; {hint}valid: {SOURCE_CHOICES}")
     state, sha256, form = _state_of(path), source_sha256(path), form_of(path)
-    if form == "csv" and is_sentiment140(path):
+    if is_sentiment140(path):
         form, (columns, labels) = SENTIMENT140, _FORMAT
     table_of = partial(open_table, path, lambda _: has_header(columns))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
@@ -304,32 +271,25 @@ def about_rows(path: Path) -> int | None:
         return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
 
 
-def _open_named(config: DataConfig, table: LabelledTable, results: Results, field: str) -> OpenedSource:
-    own = config.model_copy(update={"source": table.path, "columns": table.columns, "labels": table.labels})
-    return _open(own, results, field)
-
-
-def _open(config: DataConfig, results: Results, field: str) -> OpenedSource:
-    if config.source == SENTIMENT140:
+def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
+    if table.path == SENTIMENT140:
         return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
-    if config.source == VADER:  # small enough to be fetched when a run first reads it
+    if table.path == VADER:  # small enough to be fetched when a run first reads it
         read = lambda: read_vader(fetch_vader(results))  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
-    if config.source == "sample":
+    if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
-    path = named_path(config.source)
+    path = named_path(table.path)
     if path.is_file() and form_of(path) == "zip":
         return _open_archive(str(path), path, source_sha256(path))
-    main = open_file(path, config.columns, config.labels, field)
+    main = open_file(path, table.columns, table.labels, field)
     whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # only the complete file counts as Sentiment140
 
 
 def is_sentiment140(path: Path) -> bool:
     """Whether a file is CSV in the form of Sentiment140, judged by its first row: six columns without a header."""
-    if form_of(path) != "csv":
-        return False
-    record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
+    record = next(csv_records(partial(read_lines, path), ",", str(path)), None) if form_of(path) == "csv" else None
     if not isinstance(record, TableRecord) or len(record.fields) != 6:
         return False
     target, _, date, *_ = record.fields
@@ -357,13 +317,9 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
 
 
 def fetch_vader(results: Results) -> Path:
-    """Fetch VADER's archive (2 MB) into the downloads, unless it is there, with this interpreter's pip.
+    """Fetch VADER's archive (2 MB) into the downloads, unless it is there, with pip, which knows the index and proxy.
 
-    pip knows the user's index and proxy. It runs the setup script of the archive to prepare metadata, but checks the
-    hash before.
-
-    Raises:
-        DownloadError: pip could not get it; the message says where to put the file by hand.
+    It runs the setup script of the archive to prepare metadata, but checks the hash before.
     """
     target = results.downloads / VADER_ARCHIVE
     if target.exists():
@@ -384,11 +340,7 @@ def fetch_vader(results: Results) -> Path:
 
 
 def read_vader(archive: Path) -> Rows:
-    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk.
-
-    Raises:
-        DataError: the archive is damaged or not the expected one.
-    """
+    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk."""
     try:
         with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_INNER_ARCHIVE)) as inner:
             content = (inner.extractfile(_MEMBER) or io.BytesIO()).read()

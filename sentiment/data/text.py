@@ -56,27 +56,19 @@ _MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
 
 
 def emoticon_mask(token: str) -> str | None:
-    """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon.
-
-    A heart counts as a smile, and a broken heart as a frown.
-    """
+    """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon."""
     if len(token) > _LONGEST or token.isalpha():
         return None
     if token in _HEARTS:
         return _HEARTS[token]
-    match = _FACE.fullmatch(token)
-    if match is None:
+    if (match := _FACE.fullmatch(token)) is None:
         return None
     mouths, mouth = (_MOUTHS, match["mouth"]) if match["mouth"] else (_MIRRORED_MOUTHS, match["mirrored"])
     return mouths.get(mouth.lower(), EMOTICON)
 
 
 def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[str]:
-    """The words to leave out, in lower case: NLTK's English list of 2023, which has 179.
-
-    The list is part of this package, because compute nodes often have no network and later releases of NLTK hold other
-    words. It has `don't`, which is one token here, as well as `don` and `t`.
-    """
+    """The words to leave out, in lower case: NLTK's English list of 2023, which later releases of NLTK have changed."""
     if choice == "none":
         return frozenset()
     words = frozenset(files("sentiment.data").joinpath("stop_words.txt").read_text(encoding="utf-8").split())
@@ -147,8 +139,8 @@ class WordCache(dict[str, T]):
 class Tokenizer:
     """Makes tokens as a `TextConfig` says; equal texts give equal tokens, and no token holds white space.
 
-    A text is split at white space and the tokens of each word are cached, because few words make up most texts. A text
-    in which a token may span white space is tokenised as a whole, so the tokens are always those of the whole text.
+    The tokens of each word are cached, because few words make up most texts; a text in which a token may span white
+    space is tokenised as a whole.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -190,10 +182,7 @@ class Tokenizer:
         if _HAS_MARKUP.search(text):
             text = _MARKUP.sub(self._replace_markup, text).strip()
         text = self._shorten(text)
-        if text in _MASKS:
-            return [text]
-        parts: list[str] = self._pattern.findall(self._hanging.sub(r"\1\1\1", text))
-        return parts
+        return [text] if text in _MASKS else [*self._pattern.findall(self._hanging.sub(r"\1\1\1", text))]
 
     def _shorten(self, text: str) -> str:
         return _ELONGATION.sub(r"\1\1\1", text) if self.config.shorten_elongations else text
@@ -254,12 +243,10 @@ class TokenRows:
         return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
 
 
-# The key of an author who is not known.
-UNKNOWN = 0
+UNKNOWN = 0  # the key of an author who is not known
 
-# Only so many tokens count, so that a tweet that was cut is still recognised as a copy. Tweets that agree so far are
-# copies or of one template: in 117,152 tweets of Sentiment140 this joins 22 groups more, of which 2 have both labels,
-# both of them true copies.
+# Only so many tokens count, so that a tweet that was cut is still recognised as a copy: in 117,152 tweets of
+# Sentiment140 this joins 22 groups more, of which 2 have both labels, both of them true copies.
 _COMPARED_WORDS = 12
 _RETWEET = ["rt", USER]
 _MANTISSA = 53
@@ -268,10 +255,9 @@ _MANTISSA = 53
 class TweetForms:
     """The forms of tweets: texts with equal forms are the same tweet, however a run cleans them.
 
-    A form is made of the first twelve tokens that a model reads by default (links and user names masked, lower case, no
-    letter more than three times in a row), of the text in Unicode's form NFKC, without punctuation, links,
-    `RT @user:` at the beginning and hashtags at the end. Other hashtags count as words, and emoticons stay, since they
-    may be all that tells praise from blame.
+    A form is made of the first twelve tokens that a model reads by default, in lower case, of the text in NFKC, without
+    punctuation, links, `RT @user:` at the beginning and hashtags at the end. Other hashtags count as words, and
+    emoticons stay, since they may be all that tells praise from blame.
 
     Args:
         beside: a tokenizer that reads the same texts: where its tokens are those of a form, no text is split twice.
@@ -284,11 +270,7 @@ class TweetForms:
         self._shares_tokens = bool(beside and beside.config.model_copy(update={"lowercase": usual.lowercase}) == usual)
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
-        """The form of a text; empty if nothing is left of it.
-
-        Args:
-            tokens: those that the tokenizer `beside` makes of it.
-        """
+        """The form of a text, whose `tokens` are those of `beside`; empty if nothing is left of it."""
         text = self._tokenizer.prepare(text)
         if not text.isascii():
             tokens = self._tokenizer.split(unicodedata.normalize("NFKC", text))
@@ -310,13 +292,9 @@ def author_form(user: str | None) -> str:
 
 
 def key_of(form: str) -> int:
-    """64 bits that stand for a form.
-
-    The chance that any of a million other tweets is taken for one of 1.3 million is 1 in 14 million.
-    """
-    return int.from_bytes(
-        hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little", signed=True
-    )
+    """64 bits that stand for a form; a collision of a million forms with 1.3 million others has a chance of 1e-7."""
+    digest = hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def author_key(form: str) -> int:
@@ -330,8 +308,7 @@ def thinning_of(key: int) -> float:
 
 def stable_unit(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on `text` and `salt` only, the same on every machine."""
-    digest = hashlib.blake2b(f"{salt}\0{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return (int.from_bytes(digest, "little") >> (64 - _MANTISSA)) * 2.0**-_MANTISSA
+    return thinning_of(key_of(f"{salt}\0{text}"))
 
 
 def _counts(token: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import ClassVar
 
 from sentiment.config import EncoderConfig, RunConfig
-from sentiment.console import Progress
+from sentiment.console import Progress, silent
 from sentiment.data.sources import Remote, addresses, download, source_sha256
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
@@ -145,7 +145,7 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
 def fetch_elmo(
     name: str,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     servers: Sequence[str] = SERVERS,
     mirrors: Sequence[str] = (),
 ) -> ElmoFiles:

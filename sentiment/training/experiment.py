@@ -218,7 +218,7 @@ def _result(
     encoder: EncoderRecord | None,
 ) -> Result:
     run_dir, task, stopping = run.run_dir, trainer.task, trainer.early_stopping
-    labels = {part: task.store.labels_of(rows) for part, rows in task.measured.items()}
+    labels = {part: task.corpus.labels[rows] for part, rows in task.measured.items()}
     measured = {name: {part: measure(labels[part], scores[part][name]) for part in labels} for name in temperatures}
     lexicon = {part: baselines.lexicon[rows].astype(np.float64) for part, rows in task.measured.items()}
     metrics, embedding = measured["network"], trainer.model.embedding
@@ -260,7 +260,7 @@ def _result(
 
 def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[Recommendation, float]]:
     rows, validation = task.measured, task.rows["validation"]
-    labels, linear = task.store.labels_of(validation), baselines.linear.astype(np.float64)
+    labels, linear = task.corpus.labels[validation], baselines.linear.astype(np.float64)
     raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
     temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
     scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
@@ -283,7 +283,7 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, ba
         {
             "part": pa.array(np.repeat(parts, [len(task.rows[part]) for part in parts])).dictionary_encode(),
             "row": rows,
-            "label": task.store.labels_of(rows),
+            "label": task.corpus.labels[rows],
             **{
                 column: np.concatenate([scores[part][model] for part in parts]).astype(np.float32)
                 for column, model in PREDICTION_COLUMNS.items()

@@ -169,4 +169,4 @@ class ClassifierTask:
         probabilities = predict(self.model, self.store, rows, check)
         if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
             raise FloatingPointError("the probabilities are not numbers")
-        return measure(self.store.labels_of(rows), probabilities)
+        return measure(self.corpus.labels[rows], probabilities)
