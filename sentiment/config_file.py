@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -17,35 +17,19 @@ from sentiment.config import RunConfig
 from sentiment.errors import ConfigError
 from sentiment.files import read_named, shipped_file
 
-_MOST_BYTES = 100_000
-_MOST_NODES = 100_000
-
-
-def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """Resolve the YAML file of a run with overrides such as `model.hidden_size=32`.
-
-    Raises:
-        ConfigError: the file is missing or not YAML, or values do not fit the schema; all mistakes in one message.
-    """
-    parameters = dict(parse_override(override) for override in overrides)
-    return resolve(read_yaml(path), parameters, str(path))
+_MOST_BYTES = _MOST_NODES = 100_000
 
 
 def resolve(values: Mapping[str, Any], parameters: Mapping[str, Any], origin: str) -> RunConfig:
-    """Check nested `values` with `parameters` laid over them, and return the canonical configuration.
-
-    Args:
-        parameters: values by dotted name.
-        origin: the file that `values` come from, for messages.
+    """The canonical configuration of nested `values` with `parameters`, by dotted name, laid over them.
 
     Raises:
-        ConfigError: names the dotted path, value and origin of each mistake, and what would be valid.
+        ConfigError: names the dotted path, value and `origin` of each mistake, and what would be valid.
     """
-    merged = _deep_copy(values)
-    for key, value in parameters.items():
-        _set(merged, key, value)
+    for name, value in parameters.items():
+        values = _changed(values, name.split("."), value)
     try:
-        return RunConfig.model_validate(merged).canonical()
+        return RunConfig.model_validate(values).canonical()
     except ValidationError as error:
         raise ConfigError(explain(error, RunConfig, origin, parameters)) from None
 
@@ -61,21 +45,15 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     """The values of nested sections by dotted name, such as `model.hidden_size`."""
     values: dict[str, Any] = {}
     for name, value in section.items():
-        if isinstance(value, Mapping):
-            inner = dotted(value, separator)
-            values |= {f"{name}{separator}{field}": number for field, number in inner.items()}
-        else:
-            values[name] = value
+        inner = dotted(value, separator) if isinstance(value, Mapping) else None
+        values |= {name: value} if inner is None else {f"{name}{separator}{field}": of for field, of in inner.items()}
     return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are refused.
+    """A YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are refused; a ConfigError if it is none.
 
     Outside of a clone, files in `configs` that are not there are those that came with the program.
-
-    Raises:
-        ConfigError: the file is missing, cannot be read, or is not a YAML mapping.
     """
     try:
         text = read_named(shipped_file(path), _MOST_BYTES).decode("utf-8")
@@ -84,19 +62,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     values = parse_yaml(text, str(path))
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
+    if not isinstance(values, dict | None):
         raise ConfigError(f"{path}: must hold a mapping of sections, found {type(values).__name__}")
-    return values
+    return values or {}
 
 
 def parse_override(override: str) -> tuple[str, Any]:
-    """Split an override such as `a.b=v` into the dotted name and the value, which is read as YAML.
-
-    Raises:
-        ConfigError: there is no `=` or no name, or the value is not YAML.
-    """
+    """The dotted name and the value, read as YAML, of an override such as `a.b=v`; a ConfigError if it is none."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"{override!r}: must look like section.field=value, for example model.hidden_size=32")
@@ -106,11 +78,7 @@ def parse_override(override: str) -> tuple[str, Any]:
 
 
 def parse_yaml(text: str, place: str, version: tuple[int, int] = (1, 2)) -> Any:
-    """A YAML document of bounded size; aliases count as what they stand for, so that a short file cannot be a huge one.
-
-    Raises:
-        ConfigError: it is no YAML, too large, or nested too deep.
-    """
+    """A YAML document of bounded size; aliases count as what they stand for, so that a short file cannot be huge."""
     reader = YAML(typ="safe", pure=True)
     if version != (1, 2):
         reader.version = version
@@ -162,22 +130,18 @@ def _neighbours(path: Path) -> str:
     return f"; {path.parent} has: {', '.join(names)}" if names else ""
 
 
-def _deep_copy(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _deep_copy(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-
-
-def _set(values: dict[str, Any], dotted: str, value: Any) -> None:
-    *sections, field = dotted.split(".")
-    for section in sections:
-        inner = values[section] = {} if values.get(section) is None else values[section]
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{dotted}={value}: {section!r} is a value, not a section")
-        values = inner
-    values[field] = value
+def _changed(values: Mapping[str, Any], name: Sequence[str], value: Any) -> dict[str, Any]:
+    first, *inner = name
+    if not inner:
+        return {**values, first: value}
+    section = {} if values.get(first) is None else values[first]
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{'.'.join(name)}={value}: {first!r} is a value, not a section")
+    return {**values, first: _changed(section, inner, value)}
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
+    path = ".".join(map(str, detail["loc"]))
     overrides = [key for key in parameters if f"{path}.".startswith(f"{key}.")]
     within = [key for key in parameters if key.startswith(f"{path}.")]  # a mistake in how several fields fit together
     place = "an override" if overrides else f"overrides of {', '.join(within)}" if within else origin

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 
 # Marks that reverse, embed or hide text; a reader is shown that they are there.
-_DIRECTION = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_DIRECTION = {*map(chr, (0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)))}
 # Everything that separates words or lines, except for the no-break space, which is kept.
 _BLANK = re.compile("[ \t\r\n\f\v\x1c-\x1f\x85\u2028\u2029]+")
 _STEERING = ("Cc", "Cs", "Cn")
@@ -57,21 +57,14 @@ def as_code(text: str) -> str:
 
 
 def _written_out(text: str) -> str:
-    text = _DIRECTION.sub(lambda mark: _named(mark[0]), text)
     return "".join(
-        _named(character) if unicodedata.category(character) in _STEERING else character for character in text
+        f"\u27e8U+{ord(one):04X}\u27e9" if one in _DIRECTION or unicodedata.category(one) in _STEERING else one
+        for one in text
     )
 
 
-def _named(character: str) -> str:
-    return f"\u27e8U+{ord(character):04X}\u27e9"
-
-
-Say = Callable[[str], None]
-"""Prints a line that stays."""
-
-Progress = Callable[[str, int, int | None], None]
-"""Shows how far something is: what, how much is done, and of how much (None if that is not known)."""
+Say = Callable[[str], None]  # prints a line that stays
+Progress = Callable[[str, int, int | None], None]  # shows what is done, how much, and of how much, if that is known
 
 
 @dataclass(frozen=True)

@@ -14,26 +14,19 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-_BLOCK = 1 << 20
-
-WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]
-"""Replaces a file by what a function writes, as `write_atomically` does."""
+WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]  # as `write_atomically`
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Path | None = None) -> None:
-    """Let `write` fill a new file beside `path`, make it durable, then replace `path` by it.
+    """Let `write` fill a new file beside `path`, or in `folder`, make it durable, then replace `path` by it.
 
-    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk.
-
-    Args:
-        folder: where the new file is made, which must be in the same file system; None is the folder of `path`.
-
-    Raises:
-        OSError: names `path`, which is unchanged; the temporary file is deleted.
+    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk. An OSError names
+    `path`, which is unchanged; the temporary file is deleted.
     """
     temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -52,11 +45,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
 
 
 def write_once(path: Path, write: Callable[[BinaryIO], object]) -> bool:
-    """Write a file that does not exist, atomically; of several processes on any host exactly one does.
-
-    Returns:
-        Whether it was this one; if not, the file is left as another one wrote it.
-    """
+    """Write a file that does not exist, atomically; whether it was this process that did, of several on any host."""
     made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     write_atomically(made, write)
     try:
@@ -78,9 +67,9 @@ def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file in it", str(path))
     if target.is_file() or not target.exists():
         write_atomically(target, write)
-        return
-    with open(target, "wb") as file:
-        write(file)
+    else:
+        with open(target, "wb") as file:
+            write(file)
 
 
 def named_path(text: str) -> Path:
@@ -88,12 +77,8 @@ def named_path(text: str) -> Path:
     return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's fails for a user who does not exist
 
 
-def open_named(path: Path) -> BinaryIO:
-    """Open a regular file for reading, without waiting for anything that is none.
-
-    Raises:
-        OSError: there is no such file, it cannot be read, or is no regular file.
-    """
+def open_named(path: Path) -> BufferedReader:
+    """Open a regular file for reading; an OSError, without waiting, for anything else."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
@@ -105,11 +90,7 @@ def open_named(path: Path) -> BinaryIO:
 
 
 def read_named(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file of a bounded size.
-
-    Raises:
-        OSError: as `open_named`, or the file is larger.
-    """
+    """The content of a regular file; an OSError if it is larger."""
     with open_named(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
@@ -122,17 +103,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def as_json(value: Any) -> Callable[[BinaryIO], object]:
-    """What writes a plain value as indented JSON with sorted keys; bytes of a path that are no UTF-8 become `?`.
-
-    Raises:
-        ValueError: it holds NaN or infinity.
-    """
+    """What writes a plain value as indented JSON with sorted keys; bytes of a path that are no UTF-8 become `?`."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     return lambda file: file.write(text.encode("utf-8", "replace"))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the entries of `folder` durable, so that a replaced file survives a power cut."""
+    """Make the entries of a folder durable, so that a replaced file survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -141,10 +118,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All files of a folder and those below it, with their sizes in bytes.
-
-    The folder need not exist, and what vanishes while it is read is left out, as files of other processes do.
-    """
+    """All files below a folder that may not exist, with their sizes in bytes, less those that others delete."""
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names):
             with contextlib.suppress(FileNotFoundError):
@@ -152,11 +126,8 @@ def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
     with open_named(path) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:
@@ -179,9 +150,7 @@ class FolderEntry:
 # A clone has `jobs`, `report` and `configs` beside this package. An installed wheel has them in `sentiment/programs`,
 # where they are no top-level names, since other people's modules are called so as well.
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The folder that this program was imported from."""
-
+ROOT = Path(__file__).resolve().parents[1]  # the folder that this program was imported from
 CONFIGS = Path("configs")
 
 

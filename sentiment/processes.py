@@ -5,9 +5,7 @@ import os
 
 def available_cores() -> int:
     """Cores that this process may run on: what Slurm or a container grants, where the system tells, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_slurm() -> bool:
@@ -15,8 +13,7 @@ def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
 
 
-HERE = "here"
-"""Prefix of the names of jobs of grids that run on this machine, without Slurm."""
+HERE = "here"  # prefix of the names of jobs of grids that run on this machine, without Slurm
 
 
 def slurm_job() -> str | None:
@@ -42,8 +39,7 @@ def slurm_restarts() -> int:
 
 def slurm_end() -> float | None:
     """When Slurm ends this job, in seconds since 1970; None if it does not say."""
-    end = _number("SLURM_JOB_END_TIME")
-    return None if end is None else float(end)
+    return _number("SLURM_JOB_END_TIME")
 
 
 def slurm_node() -> str | None:

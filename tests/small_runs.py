@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config import RunConfig
-from sentiment.config_file import resolve
+from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
 from sentiment.runs.records import CheckScore, Result, RunRecord
@@ -55,6 +55,10 @@ def write_tweets(path: Path, rows: Iterable[Sequence[object]], header: Sequence[
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
+    return resolve(read_yaml(path), dict(map(parse_override, overrides)), str(path))
 
 
 def small_config(tweets: Path, **changes: Any) -> RunConfig:

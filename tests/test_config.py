@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sentiment.config import RunConfig
-from sentiment.config_file import load_config, parse_override, read_yaml, resolve, yaml_text
+from sentiment.config_file import parse_override, read_yaml, resolve, yaml_text
 from sentiment.errors import ConfigError
+from tests.small_runs import load_config
 
 RUNS = sorted((Path(__file__).parents[1] / "configs" / "runs").glob("*.yaml"))
 

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from jobs.grids.sweep_file import read_sweep
 from sentiment.config import DataConfig
-from sentiment.config_file import load_config
 from sentiment.data.sources import open_source
 from sentiment.encoders.elmo_files import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import GridPlan, Result, RunRecord
 from sentiment.runs.run_dir import Results, read_record, read_rows
+from tests.small_runs import load_config
 
 _CELLS = st.text('ab01,\t"\n\r\x00é=\u202e ', max_size=20) | st.text(max_size=20)
 _JSON = st.recursive(

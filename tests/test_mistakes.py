@@ -12,14 +12,13 @@ import pandas as pd
 import pytest
 
 from sentiment.config import DataConfig
-from sentiment.config_file import load_config
 from sentiment.data.sources import open_source
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import named_path, open_named, read_named, write_named
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
-from tests.small_runs import StopWhen, invented_tweets, write_tweets
+from tests.small_runs import StopWhen, invented_tweets, load_config, write_tweets
 
 TWEETS = invented_tweets(60)
 ROWS = "".join(f'"{text}",{label}\n' for label, text in TWEETS)

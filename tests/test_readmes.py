@@ -14,7 +14,6 @@ import pytest
 import typer
 
 from sentiment.__main__ import app
-from sentiment.config_file import load_config
 from sentiment.files import ROOT
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.stored import open_model
@@ -24,7 +23,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
 from tests.commands import invoke
-from tests.small_runs import invented_tweets
+from tests.small_runs import invented_tweets, load_config
 
 FOLDERS = ("configs", "jobs", "sentiment", "report", "results", "tests")
 READMES = {

@@ -105,7 +105,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
     """A file, or a member of a zip archive, opened for reading; unpacked if its name ends in `.gz`."""
     with translated_errors(path), ExitStack() as stack:
-        file = stack.enter_context(open_named(path))
+        file: BinaryIO = stack.enter_context(open_named(path))
         if member is not None:
             archive = stack.enter_context(zipfile.ZipFile(file))
             if member not in archive.namelist():

@@ -14,12 +14,12 @@ from jobs.grids.expand import Base, expand
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
 from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
 from sentiment.config import EmbeddingConfig
-from sentiment.config_file import load_config, read_yaml, resolve
+from sentiment.config_file import read_yaml, resolve
 from sentiment.errors import ConfigError, DataError, DivergedError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid, write_yaml
-from tests.small_runs import Experiment, digest_of
+from tests.small_runs import Experiment, digest_of, load_config
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
 WIDE: dict[str, Any] = {

@@ -13,10 +13,11 @@ from ruamel.yaml import YAML
 from jobs.grids.grid import expand_grid, load_grid
 from jobs.grids.sweep_file import Distribution, Parameter, read_sweep
 from jobs.grids.sweep_file import draw as draw_value
-from sentiment.config_file import load_config, read_yaml
+from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import GRIDS, draw, starts_from, write_grid, write_yaml
+from tests.small_runs import load_config
 
 FILES = sorted(GRIDS.glob("*.yaml"))
 RUNS = {

@@ -16,11 +16,12 @@ from report.read import load_study
 from report.render.blocks import Table
 from report.sections.answer import warnings
 from report.sections.provenance import command_of, provenance
-from sentiment.config_file import load_config, resolve
+from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
 from tests.report.made_up import BASE, Study, attempt, read_table
+from tests.small_runs import load_config
 
 
 def test_nothing_to_report_and_an_unknown_grid_are_clear_messages(study: Study, invented: Study) -> None:

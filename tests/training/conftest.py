@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from sentiment.config_file import load_config
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import prepare_data
-from tests.small_runs import SMALL_RUN
+from tests.small_runs import SMALL_RUN, load_config
 from tests.training.processes import RunFile
 
 
