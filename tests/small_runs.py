@@ -58,7 +58,8 @@ def write_tweets(path: Path, rows: Iterable[Sequence[object]], header: Sequence[
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    return resolve(read_yaml(path), dict(map(parse_override, overrides)), str(path))
+    parameters = dict(map(parse_override, overrides))
+    return resolve(read_yaml(path), parameters, str(path))
 
 
 def small_config(tweets: Path, **changes: Any) -> RunConfig:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -11,8 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
-# Of a vector.
-Size = Annotated[int, Field(ge=1, le=1_000_000)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]  # of a vector
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
@@ -31,15 +31,11 @@ class Section(BaseModel):
         return values
 
 
-# The words for the labels 0 and 1, where a table does not say its own.
-LABELS = ("negative", "positive")
-
+LABELS = ("negative", "positive")  # the words for 0 and 1, where a table does not say its own
 Treatment = Literal["keep", "mask", "remove"]
 _NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
-# Of a run's own tweets.
-PARTS = ("train", "validation", "test")
-# Of the same people's tweets: `sample` is a part of `vader`.
-_SAME_TWEETS = {"sample": "vader"}
+PARTS = ("train", "validation", "test")  # of a run's own tweets
+_SAME_TWEETS = {"sample": "vader"}  # the one is a part of the other
 
 
 def _as_texts(value: object) -> object:
@@ -52,33 +48,23 @@ Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_tex
 
 
 class ColumnConfig(Section):
-    """Which columns of a table are read: names from its header, or positions counted from 0.
-
-    Attributes:
-        text: the tweet's text.
-        label: the tweet's class; `labels` says what its values mean.
-        user: the author. If it is given, all tweets of an author are on the same side of the split.
-        id: the tweet's identifier. If it is not given, the row's number in its file is taken.
-    """
+    """Which columns of a table are read: names from its header, or positions counted from 0."""
 
     text: str | int = "text"
-    label: str | int = "label"
-    user: str | int | None = None
-    id: str | int | None = None
+    label: str | int = "label"  # `labels` says what its values mean
+    user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
+    id: str | int | None = None  # without it, the number of the row is taken
 
 
 class LabelConfig(Section):
     """What the values of the label column mean; they are compared as text, without case and surrounding blanks.
 
     A label that is given a meaning leaves the default lists of the others.
-
-    Attributes:
-        ignored: rows with these labels are counted but not used.
     """
 
     negative: Labels = ("0", "-1", "negative", "neg")
     positive: Labels = ("1", "4", "positive", "pos")
-    ignored: Labels = ("2", "neutral")
+    ignored: Labels = ("2", "neutral")  # rows with these labels are counted but not used
 
     @model_validator(mode="after")
     def _labels_are_disjoint(self) -> Self:
@@ -86,49 +72,31 @@ class LabelConfig(Section):
         given = {label.strip().lower() for name in self.model_fields_set for label in getattr(self, name)}
         for name in {*names} - self.model_fields_set:
             self.__dict__[name] = tuple(label for label in getattr(self, name) if label not in given)
-        groups = [{label.strip().lower() for label in getattr(self, name)} for name in names]
-        shared = groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2]
-        if shared:
-            raise ValueError(f"each label must have one meaning, but {sorted(shared)} have several")
+        meant = Counter(one for name in names for one in {label.strip().lower() for label in getattr(self, name)})
+        if shared := sorted(label for label, meanings in meant.items() if meanings > 1):
+            raise ValueError(f"each label must have one meaning, but {shared} have several")
         return self
 
 
 class TextConfig(Section):
-    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens.
+    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens."""
 
-    Attributes:
-        unescape_html: `&amp;` becomes `&` and `&lt;3` becomes `<3`; otherwise entities are split into pieces.
-        urls: `mask` replaces every link by the token `<url>`, so that thousands of types seen once become one type.
-        mentions: `mask` replaces every @name by the token `<user>`, which tells that somebody is addressed.
-        hashtags: `split` removes the `#`, so that `#happy` and `happy` are the same token.
-        emoticons: `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`; `remove` leaves words alone.
-        shorten_elongations: `sooooo` becomes `sooo`: at most three repeats, so that emphasis stays visible with fewer
-            spellings of a word.
-        lowercase: words are put into lower case; emoticons such as `:D` are not. Turn it off for ELMo.
-        stop_words: `all` removes NLTK's English stop words, with negations, which costs accuracy; `keep_negations`
-            keeps those.
-    """
-
-    unescape_html: bool = True
-    urls: Treatment = "mask"
-    mentions: Treatment = "mask"
-    hashtags: Literal["keep", "split", "remove"] = "keep"
-    emoticons: Treatment = "keep"
-    shorten_elongations: bool = True
-    lowercase: bool = True
+    unescape_html: bool = True  # `&lt;3` becomes `<3`; otherwise entities are split into pieces
+    urls: Treatment = "mask"  # every link becomes the token `<url>`
+    mentions: Treatment = "mask"  # every @name becomes the token `<user>`
+    hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
+    emoticons: Treatment = "keep"  # `mask` makes of them `<smile>`, `<frown>` or `<emoticon>`
+    shorten_elongations: bool = True  # `sooooo` becomes `sooo`, so that emphasis has fewer spellings
+    lowercase: bool = True  # but for emoticons such as `:D`; turn it off for ELMo
+    # `all` removes NLTK's English stop words, with negations, which costs accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
 
 
 class VocabularyConfig(Section):
-    """Which token types have a vector of their own; all others share the vector for unknown tokens.
+    """Which token types have a vector of their own; all others share the vector for unknown tokens."""
 
-    Attributes:
-        min_count: a type must occur at least this often in the training part.
-        max_size: the largest number of types; the most frequent ones are kept.
-    """
-
-    min_count: PositiveInt = 2
-    max_size: PositiveInt = 50_000
+    min_count: PositiveInt = 2  # a type must occur at least this often in the training part
+    max_size: PositiveInt = 50_000  # so many types at most, the most frequent ones
 
 
 def _test_name(name: str) -> str:
@@ -154,11 +122,7 @@ TestName = Annotated[PartName, AfterValidator(_test_name)]
 
 
 class LabelledTable(Section):
-    """A further table of labelled tweets.
-
-    Attributes:
-        path: in any format that `data.source` takes.
-    """
+    """A further table of labelled tweets, or a built-in source, as in `data.source`."""
 
     path: str
     columns: ColumnConfig = ColumnConfig()
@@ -166,14 +130,10 @@ class LabelledTable(Section):
 
 
 class ExtraTable(LabelledTable):
-    """A table for training alone; `path` may name a built-in source.
+    """A table for training alone."""
 
-    Attributes:
-        weight: how often each of its tweets counts, where one of the source counts once: in the loss of the network,
-            and in what the linear baseline learns from labels. A few tweets that people rated can so hold their own
-            against many that emoticons labelled. What needs no label, as the vocabulary, counts each tweet once.
-    """
-
+    # How often each of its tweets counts, where one of the source counts once, in what is learned from labels: a few
+    # tweets that people rated can so hold their own against many that emoticons labelled.
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
 
 
@@ -183,24 +143,13 @@ def is_path(source: str) -> bool:
 
 
 class DataConfig(Section):
-    """Where the tweets come from, and how they are labelled, cleaned and split.
+    """Where the tweets come from, and how they are labelled, cleaned and split."""
 
-    Attributes:
-        source: `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table.
-        tests: tables to test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor
-            any of their authors; validation and test stay as they are. `path` may name a built-in source, unless it has
-            the run's own tweets; of `sentiment140` the 498 tweets labelled by hand are taken, which it brings as
-            `manual` where it is the `source`.
-        extra_train: further labelled tweets, for training alone. Those whose text or author stands in the validation
-            part or in a test part are left out.
-        train_rows: train on this many of the training tweets only, chosen by hash: a smaller number's are among a
-            larger one's, and validation and test stay as they are. None trains on all.
-        folds: divide the tweets into this many test parts by hash, in place of one of `test_fraction`: with all folds
-            run, each tweet is tested once. For small data; the report puts the folds' predictions together.
-        fold: which of the `folds` is the test part, counted from 1.
-    """
-
+    # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table.
     source: str = "vader"
+    # To test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor any of their
+    # authors; validation and test stay as they are. A source of the run's own tweets has no effect; of `sentiment140`
+    # the 498 tweets labelled by hand are taken, which it brings as `manual` where it is the `source`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
@@ -208,10 +157,15 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
+    # Left out are those whose text or author stands in the validation part or in a test part.
     extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()
+    # Train on so many of the training tweets, chosen by hash: a smaller number's are among a larger one's, and
+    # validation and test stay as they are.
     train_rows: PositiveInt | None = None
+    # Divide the tweets into so many test parts by hash, in place of one of `test_fraction`: with all folds run, each
+    # tweet is tested once. For small data; the report puts the folds' predictions together.
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    fold: PositiveInt | None = None
+    fold: PositiveInt | None = None  # which of the folds is the test part, counted from 1
 
     @property
     def label_names(self) -> tuple[str, str]:
@@ -245,50 +199,35 @@ class DataConfig(Section):
             raise ValueError(f"fold {self.fold} needs data.folds, the number of folds; data.folds=5 is usual")
         if self.folds is not None and (self.fold is None or self.fold > self.folds):
             raise ValueError(f"data.fold is {self.fold}; with data.folds={self.folds} it must be 1 to {self.folds}")
-        tested, name = (
-            (1 / self.folds, f"1 / {self.folds} folds") if self.folds else (self.test_fraction, "test_fraction")
-        )
-        if self.validation_fraction + tested >= 1:
+        name = f"1 / {self.folds} folds" if self.folds else "test_fraction"
+        if self.validation_fraction + (1 / self.folds if self.folds else self.test_fraction) >= 1:
             raise ValueError(f"validation_fraction + {name} must be below 1; otherwise no row is left to train on")
         return self
 
 
-# The value of `embedding.pretrained` that is learned as this section says.
-WORD2VEC = "word2vec"
+WORD2VEC = "word2vec"  # the value of `embedding.pretrained` that is learned as this section says
 
 
 class TextFile(Section):
-    """A file of tweets of which only the text is read.
+    """A file of tweets of which only the text is read."""
 
-    Attributes:
-        path: one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`.
-        column: the column of a table that holds the text, by name or position from 0. Sentiment140's needs none.
-    """
-
-    path: str
-    column: str | int = "text"
+    path: str  # one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`
+    column: str | int = "text"  # of a table: its name, or position from 0; Sentiment140's needs none
 
 
 class VectorsConfig(Section):
-    """Skip-gram with negative sampling (Mikolov et al. 2013).
+    """Skip-gram with negative sampling (Mikolov et al. 2013)."""
 
-    Attributes:
-        unlabelled: further text, besides that of the training part. What stands in the validation or test part is left
-            out of it.
-        window: largest distance between two tokens of which one predicts the other.
-        min_count: a type must occur at least this often in the text.
-        negative: random types beside each true one.
-        seed: of the vectors; `seed` of the run changes nothing in them, so that runs with different seeds share them.
-        vocabulary: which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after
-            these also all others that have a vector, up to `data.vocabulary.max_size`.
-    """
-
+    # Besides the text of the training part; what stands in the validation or test part is left out of it.
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    window: PositiveInt = 5
-    min_count: PositiveInt = 3
-    negative: PositiveInt = 5
+    window: PositiveInt = 5  # largest distance between two tokens of which one predicts the other
+    min_count: PositiveInt = 3  # a type must occur at least this often in the text
+    negative: PositiveInt = 5  # random types beside each true one
     epochs: PositiveInt = 10
+    # That of the run changes nothing in the vectors, so that runs with different seeds share them.
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    # Which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after these also all
+    # others that have a vector, up to `data.vocabulary.max_size`.
     vocabulary: Literal["training", "vectors"] = "vectors"
 
 
@@ -301,27 +240,17 @@ ELMO_MODELS = ("small", "medium", "original", "original-5.5b", "tiny")
 
 
 class EmbeddingConfig(Section):
-    """Token vectors that are learned with the model.
-
-    Attributes:
-        size: numbers per token.
-        initial_std: standard deviation of the initial random vectors; larger ones change more slowly.
-        pretrained: initial vectors of known tokens, each of `size` numbers: `word2vec`, learned from text as the
-            section `vectors` says (`sentiment prepare vectors`, or by the first run); or the path of a text file in
-            the format of GloVe or word2vec. None, also written `none`, starts from random ones.
-        trainable: whether training changes the vectors.
-        dropout: fraction of each token vector's numbers that is set to zero in training.
-        token_dropout: fraction of the tokens that is read as unknown in training, against overfitting.
-        polarity: whether each vector has one number more: how positive people rated the word, turned after a negation.
-            It stays as it is where the token is read as unknown.
-    """
+    """Token vectors that are learned with the model."""
 
     size: Size = 100
-    initial_std: PositiveFloat = 0.1
+    initial_std: PositiveFloat = 0.1  # of the random vectors that it starts from; larger ones change more slowly
+    # What it starts from: `word2vec`, learned from text as the section `vectors` says (`sentiment prepare vectors`, or
+    # by the first run); or a text file in the format of GloVe or word2vec. None, also written `none`: random vectors.
     pretrained: str | None = None
     trainable: bool = True
-    dropout: Probability = 0.0
-    token_dropout: Probability = 0.0
+    dropout: Probability = 0.0  # fraction of each token vector's numbers that is set to zero in training
+    token_dropout: Probability = 0.0  # fraction of the tokens that is read as unknown in training
+    # One number more: how positive people rated the word, turned after a negation; also where it is read as unknown.
     polarity: bool = False
 
     @field_validator("pretrained", mode="before")
@@ -368,26 +297,19 @@ class ElmoConfig(Section):
 
 
 class EncoderConfig(Section):
-    """A pretrained transformer, whose vectors are read in place of learned ones.
+    """A pretrained transformer, whose vectors are read in place of learned ones."""
 
-    Attributes:
-        model: a name on the Hugging Face Hub that `sentiment prepare encoder` has fetched, or a folder, written with
-            `./`, `/` or `~` first. `none` is no encoder.
-        revision: the branch, tag or commit that was fetched.
-        use: frozen, with vectors computed once per corpus: one for each token, the mean of its pieces; or one for the
-            whole tweet, for `model.kind: linear` and `feed_forward`. `finetune` gives these and trains the transformer
-            as well, with its own dropout; the learning rate rises for a tenth of all steps, then falls to zero.
-        trained_layers: how many of its layers `finetune` trains, the upper ones; None trains all weights.
-        pooling: of the tweet's vector: the mean over its pieces, as sentence-transformers have it, or the first piece.
-        dropout: fraction of each frozen vector's numbers that is set to zero in training.
-    """
-
+    # A name on the Hugging Face Hub that `sentiment prepare encoder` has fetched, or a folder, with `./`, `/` or `~`
+    # first. `none` is no encoder.
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    revision: str = "main"
+    revision: str = "main"  # the branch, tag or commit that was fetched
+    # Frozen, with vectors computed once per corpus: one for each token, the mean of its pieces; or one for the whole
+    # tweet, for `model.kind: linear` and `feed_forward`. `finetune` gives these and trains the transformer as well,
+    # with its own dropout; the learning rate rises for a tenth of all steps, then falls to zero.
     use: Literal["tokens", "tweet", "finetune"] = "tokens"
-    trained_layers: PositiveInt | None = None
-    pooling: Literal["mean", "first"] = "mean"
-    dropout: Probability = 0.0
+    trained_layers: PositiveInt | None = None  # by `finetune`: so many of the upper layers; None trains all weights
+    pooling: Literal["mean", "first"] = "mean"  # over a tweet's pieces, as in sentence-transformers; or its first piece
+    dropout: Probability = 0.0  # fraction of each frozen vector's numbers that is set to zero in training
     combine: ClassVar[str] = "alone"
 
     @property
@@ -406,41 +328,26 @@ class EncoderConfig(Section):
 
 
 class AttentionConfig(Section):
-    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H.
+    """Structured self-attention (Lin et al. 2017) on states H: A = softmax(W2 tanh(W1 H^T)) weights r means A H."""
 
-    Attributes:
-        d_a: units of its hidden layer.
-        r: number of hops, that is, of distributions over the tokens.
-        penalty: weight of the mean of ||A A^T - I||^2 (Frobenius norm) in the loss, which makes hops differ.
-    """
-
-    d_a: Size = 10
-    r: Size = 5
-    penalty: Annotated[float, Field(ge=0)] = 0.0
+    d_a: Size = 10  # units of its hidden layer
+    r: Size = 5  # number of hops, that is, of distributions over the tokens
+    penalty: Annotated[float, Field(ge=0)] = 0.0  # weight of the mean of ||A A^T - I||^2 in the loss: hops then differ
 
 
 class ModelConfig(Section):
-    """The classifier: from token vectors to one logit.
+    """The classifier, from token vectors to one logit: see `sentiment.models.classifier`."""
 
-    Attributes:
-        kind: `rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has
-            the output layer alone, and `feed_forward` has hidden ones before it.
-        cell: of the recurrent network, see `sentiment.models.classifier`.
-        hidden_size: units per layer and direction.
-        pooling: how all states become one vector, see `sentiment.models.classifier`; `last` takes the last of each
-            direction.
-        dropout: between layers, and before the output.
-        attention: only used with `pooling: attention`.
-    """
-
+    # `rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has the
+    # output layer alone, and `feed_forward` has hidden ones before it.
     kind: Literal["linear", "feed_forward", "rnn"] = "rnn"
     cell: CellName = "lstm"
-    hidden_size: Size = 64
+    hidden_size: Size = 64  # units per layer and direction
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     bidirectional: bool = True
-    pooling: PoolingName = "mean+max"
-    dropout: Probability = 0.0
-    attention: AttentionConfig = AttentionConfig()
+    pooling: PoolingName = "mean+max"  # how all states become one vector; `last` takes the last of each direction
+    dropout: Probability = 0.0  # between layers, and before the output
+    attention: AttentionConfig = AttentionConfig()  # only used with `pooling: attention`
 
     @model_validator(mode="after")
     def _feed_forward_network_has_no_last_state(self) -> Self:
@@ -451,84 +358,53 @@ class ModelConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """When training ends before the last epoch, and which epoch's weights are kept as the best.
+    """When training ends before the last epoch, and which epoch's weights are kept as the best."""
 
-    Attributes:
-        metric: measured on the validation part; a lower loss is better, and a higher accuracy or F1.
-        patience: training ends after this many epochs without improvement; None trains all epochs.
-    """
-
-    metric: Literal["loss", "accuracy", "f1"] = "loss"
-    patience: PositiveInt | None = 3
+    metric: Literal["loss", "accuracy", "f1"] = "loss"  # on the validation part
+    patience: PositiveInt | None = 3  # epochs without improvement after which it ends; None trains all epochs
 
 
 class TrainingConfig(Section):
-    """How the weights are optimised; the loss is binary cross-entropy on logits.
-
-    Attributes:
-        clip: largest norm of the gradient, taken over all weights; None does not clip.
-        l2: the optimiser's weight decay.
-        precision: bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone. Evaluation and
-            predictions are computed in fp32.
-        log_every: steps between two rows of training loss in the metric log; each epoch adds a row with all metrics.
-        overfit_gap: a run overfits if training accuracy exceeds validation accuracy by more than this at the best
-            epoch.
-    """
+    """How the weights are optimised; the loss is binary cross-entropy on logits."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     batch_size: PositiveInt = 256
     epochs: PositiveInt = 10
-    clip: PositiveFloat | None = 1.0
-    l2: Annotated[float, Field(ge=0)] = 0.0
+    clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
+    l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    log_every: PositiveInt = 50
-    overfit_gap: Fraction = 0.05
+    log_every: PositiveInt = 50  # steps between two rows of training loss in the metric log
+    overfit_gap: Fraction = 0.05  # a run overfits if, at the best epoch, training accuracy is higher by more than this
 
 
 class TrackingConfig(Section):
-    """Where the metric log is copied to; `metrics.jsonl` itself is always written.
+    """Where the metric log is copied to; `metrics.jsonl` itself is always written."""
 
-    Attributes:
-        wandb: mode of Weights & Biases; `auto` means `online` under `wandb agent`, `offline` in Slurm tasks, and
-            `disabled` elsewhere.
-        project: the project at W&B.
-        entity: the user or team at W&B; None is the default of the account.
-    """
-
+    # Of Weights & Biases: `auto` is `online` under `wandb agent`, `offline` in Slurm tasks, and `disabled` elsewhere.
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     project: str = "sentiment"
-    entity: str | None = None
+    entity: str | None = None  # the user or team; None is the default of the account
 
 
 class CheckpointConfig(Section):
-    """How often to save; by default so that saves take a hundredth of the time.
-
-    Attributes:
-        every_steps: save whenever this many steps have been done, instead.
-    """
+    """How often to save; by default so that saves take a hundredth of the time."""
 
     every_steps: PositiveInt | None = None
 
 
 class RuntimeConfig(Section):
-    """The machine and its limits; nothing here is part of the run's identity.
+    """The machine and its limits; nothing here is part of the run's identity."""
 
-    Attributes:
-        device: `auto` is the first CUDA GPU, or the CPU if there is none.
-        threads: CPU threads for tensor operations; None is the number of cores that this process may use, at most 8.
-        deterministic: refuse nondeterministic operations, so that a resumed run equals an uninterrupted one.
-        same_hardware: refuse to resume on another kind of processor or GPU, where the last digits may differ.
-        time_limit_seconds: save and stop before this much time has passed, or the time of Slurm's job.
-        other_code: what to do if the newest checkpoint was made by another version of the program: refuse it, begin the
-            run anew, or go on all the same, which is recorded and shown in the report.
-    """
-
+    # `auto` is the first CUDA GPU, or the CPU if there is none.
     device: Annotated[str, _matching("auto|cpu|cuda(:[0-9]+)?", "a device; valid: auto, cpu, cuda, cuda:1")] = "auto"
-    threads: PositiveInt | None = None
-    deterministic: bool = True
-    same_hardware: bool = False
-    time_limit_seconds: PositiveFloat | None = None
+    threads: PositiveInt | None = None  # None is the number of cores that this process may use, at most 8
+    deterministic: bool = True  # refuse nondeterministic operations, so that a resumed run equals an uninterrupted one
+    same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
+    time_limit_seconds: PositiveFloat | None = None  # save and stop before; the time of Slurm's job is one as well
     checkpoint: CheckpointConfig = CheckpointConfig()
+    # If the newest checkpoint is of another version of the program: refuse it, begin the run anew, or go on all the
+    # same, which is recorded and shown in the report.
     other_code: Literal["refuse", "restart", "continue"] = "refuse"

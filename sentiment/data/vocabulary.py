@@ -33,26 +33,19 @@ from sentiment.files import WriteFile, fingerprint, named_path, write_atomically
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.run_dir import Results
 
-# The index after the end of a short tweet in a batch.
-PADDING = 0
-# The index of all types that are not in the vocabulary.
-UNKNOWN = 1
+PADDING = 0  # the index after the end of a short tweet in a batch
+UNKNOWN = 1  # the index of all types that are not in the vocabulary
 _SPECIAL = 2
 
 
 class Vocabulary:
-    """Gives token types the indices 2, 3, ... in the given order.
-
-    Raises:
-        DataError: a type is given twice, is empty or holds white space.
-    """
+    """Gives token types the indices 2, 3, ... in the given order; a DataError if one comes twice or is no token."""
 
     def __init__(self, types: Sequence[str]) -> None:
         self.types = tuple(types)
         self._index = {token: number for number, token in enumerate(self.types, start=_SPECIAL)}
-        blank = next((token for token in self.types if token.split() != [token]), None)
-        if blank is not None:
-            raise DataError(f"{blank!r} is no token: one without blanks is expected")
+        if blank := [token for token in self.types if token.split() != [token]]:
+            raise DataError(f"{blank[0]!r} is no token: one without blanks is expected")
         if len(self._index) != len(self.types):
             raise DataError("a type stands there twice")
 
@@ -62,13 +55,8 @@ class Vocabulary:
 
     @classmethod
     def build(cls, corpus: Corpus, config: VocabularyConfig) -> Self:
-        """The types of the training part, the most frequent first, equally frequent ones in alphabetical order.
-
-        Raises:
-            DataError: no type is frequent enough.
-        """
-        in_training = np.repeat(corpus.parts == 0, corpus.lengths())
-        counts = np.bincount(corpus.token_ids[in_training], minlength=len(corpus.types))
+        """The types of the training part, the most frequent first, equally frequent ones in alphabetical order."""
+        counts = np.bincount(corpus.take(corpus.rows("train")).token_ids, minlength=len(corpus.types))
         frequent = np.flatnonzero(counts >= config.min_count).tolist()
         if not frequent:
             raise DataError(
@@ -79,14 +67,8 @@ class Vocabulary:
         return cls([corpus.types[number] for number in frequent[: config.max_size]])
 
     def with_types_of(self, vectors: Path, most: int) -> Self:
-        """This vocabulary, and after it the further types that a file has vectors of, in its order.
-
-        Args:
-            vectors: a file in the format of word2vec.
-            most: the largest number of types in all.
-        """
-        known = self._index
-        further = (token for token in read_types(vectors) if token not in known)
+        """This vocabulary, and after it the types that a file has vectors of, in its order; at most so many in all."""
+        further = (token for token in read_types(vectors) if token not in self._index)
         return type(self)([*self.types, *islice(further, max(most - len(self.types), 0))])
 
     def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -99,11 +81,7 @@ class Vocabulary:
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> Self:
-        """What `write` wrote.
-
-        Raises:
-            DataError: it is truncated, or not a vocabulary.
-        """
+        """What `write` wrote to `path`; a DataError if it is truncated, or no vocabulary."""
         try:
             if not content.endswith(b"\n"):
                 raise DataError("its last line has no end")
@@ -116,25 +94,19 @@ class Vocabulary:
 
 _LONGEST_LINE = 1 << 25
 _HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
-# Standard deviation of the random vectors of types that a file of vectors lacks.
-_SCALE = 0.1
+_SCALE = 0.1  # standard deviation of the random vectors of types that a file of vectors lacks
 
 
 def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
-    """Read the vectors of a vocabulary's types from a text file in the format of GloVe or word2vec.
-
-    Args:
-        path: the file, which may be compressed (`.gz`); a first line of two counts is skipped.
-        vocabulary: the types that are looked for.
-        size: the numbers per token that the model expects.
-        seed: for the small random vectors of types that are not in the file.
+    """The vectors of a vocabulary's types in a text file (or `.gz`) in the format of GloVe or word2vec.
 
     Returns:
-        The vectors, shape (len(vocabulary), size), with zeros for padding; and how many types were found.
+        The vectors, shape (len(vocabulary), size): zeros for padding, small random ones, drawn with the seed, for types
+        that are not in the file; and how many types were found.
 
     Raises:
         DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
-        ConfigError: the vectors do not have the expected width.
+        ConfigError: the vectors have another size.
     """
     vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
     vectors[PADDING] = 0
@@ -223,10 +195,8 @@ def gather_text(
     """The training tweets of a corpus, and those of the files that are not held out, each text once.
 
     Returns:
-        The tweets in the order in which they are read, and what became of those of each file, by its path.
-
-    Raises:
-        DataError: a file cannot be read, or nothing of it can be used.
+        The tweets in the order in which they are read, and what became of those of each file, by its path. A DataError
+        if nothing of a file can be used.
     """
     trained = corpus.parts == TRAIN
     held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
@@ -234,8 +204,7 @@ def gather_text(
     seen = set(corpus.keys[trained].tolist())
     index = {token: number for number, token in enumerate(corpus.types)}
     tokenizer = Tokenizer(config)
-    forms = TweetForms(beside=tokenizer)
-    lengths: list[int] = []
+    forms, lengths = TweetForms(beside=tokenizer), list[int]()
     token_ids = array("i")  # a list of Python's integers would take ten times as much memory
     counts: dict[str, TextCount] = {}
     for file in files:
@@ -262,16 +231,14 @@ def gather_text(
         counts[file.name] = {"read": count.total()} | {name: count[name] for name in _COUNTED}
         if not count["used"]:
             raise DataError(f"{file.name}: no text of it can be used: {render_count(counts[file.name])}")
-    of_corpus = corpus.token_ids[np.repeat(trained, corpus.lengths())]
-    all_lengths = np.concatenate([corpus.lengths()[trained], np.array(lengths, np.int64)])
-    offsets = np.concatenate([[0], np.cumsum(all_lengths)])
-    return TokenRows(list(index), np.concatenate([of_corpus, np.array(token_ids, np.int32)]), offsets), counts
+    own = corpus.take(np.flatnonzero(trained))
+    offsets = np.concatenate([own.offsets, own.offsets[-1] + np.cumsum(lengths, dtype=np.int64)])
+    return TokenRows(list(index), np.concatenate([own.token_ids, np.array(token_ids, np.int32)]), offsets), counts
 
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------
 
-# Raise it whenever the same text and settings would give other vectors.
-_VERSION = 2
+_VERSION = 2  # raised whenever the same text and settings would give other vectors
 VECTORS, RECORD = "vectors.txt", "record.json"
 
 
@@ -302,17 +269,11 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
 
 
 def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> list[str]:
-    """Learn the vectors that a run starts from, unless they are there.
+    """Learn the vectors that a run starts from, unless they are there or it learns none; lines for a terminal.
 
     They appear when they are complete, with a record of what they were learned from; if it is interrupted, the next
     call begins again, and gets the same bits. Of several processes on one host that ask for the same vectors one learns
     them, and the others wait.
-
-    Returns:
-        Lines for a terminal; none if they are there, or the run learns none.
-
-    Raises:
-        DataError: the tweets or an unlabelled file cannot be used, or the vectors cannot be written.
     """
     file = pretrained_file(config, results)
     if config.embedding.pretrained != WORD2VEC or file is None or file.exists():
@@ -330,8 +291,7 @@ def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progr
     settings = config.vectors or VectorsConfig()
     text, counts = gather_text(corpus, config.data.text, unlabelled_files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    record = {"text": counts}
-    write_json(path.with_name(RECORD), _identity(config, results) | record)
+    write_json(path.with_name(RECORD), _identity(config, results) | {"text": counts})
     write_vectors(path, types, vectors)  # last, since the file completes them
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
@@ -347,9 +307,6 @@ def learn_vectors(
     """The types that are frequent enough, and their vectors, shape (types, size); the same bits each time.
 
     One thread learns, since several would change the same numbers at once, in an order that is never the same.
-
-    Raises:
-        DataError: no type is frequent enough.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
