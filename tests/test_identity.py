@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from sentiment.config import (
+    ELMO_MODELS,
     OPERATIONAL_SECTIONS,
     ElmoConfig,
     EncoderConfig,
     RunConfig,
     VectorsConfig,
 )
-from sentiment.config.sections import ELMO_MODELS
 from sentiment.config_file import dotted, resolve
 from sentiment.encoders.models import PUBLISHED, TINY
 from sentiment.errors import ConfigError, RunDirError

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from sentiment.config import AttentionConfig, ModelConfig
-from sentiment.config.sections import POOLING_NAMES
+from sentiment.config import POOLING_NAMES, AttentionConfig, ModelConfig
 from sentiment.config_file import resolve
 from sentiment.data.batches import Batch
 from sentiment.errors import ConfigError

@@ -1,13 +1,19 @@
-"""The sections of a run: data, model, training, vectors, encoders, and what the machine is asked for."""
+"""The one schema of a run: what is trained on which data, how, and (apart from its identity) on what machine.
+
+Pure pydantic: reading a configuration loads neither torch nor any data.
+"""
 
 import json
 import os
 import re
 from collections import Counter
-from pathlib import PurePath
+from collections.abc import Callable
+from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from sentiment.files import fingerprint
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -142,6 +148,11 @@ def is_path(source: str) -> bool:
     return bool(PurePath(source).suffix) or source.startswith("~") or os.sep in source
 
 
+def is_folder(model: str) -> bool:
+    """Whether an encoder is a folder's path; names on the Hub hold a slash as well."""
+    return model.startswith((".", "/", "~"))
+
+
 class DataConfig(Section):
     """Where the tweets come from, and how they are labelled, cleaned and split."""
 
@@ -261,29 +272,21 @@ class EmbeddingConfig(Section):
 
 
 class ElmoConfig(Section):
-    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read.
+    """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
 
-    Attributes:
-        model: `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random
-            weights for tests), or the path of a folder with a model in their format. `none` is no ELMo.
-        layers: the context-free vectors, those of the first or top LSTM layer, or a learned weighted mean of all.
-        combine: whether the classifier reads ELMo's vectors alone, or beside the learned ones of `embedding`.
-        dropout: fraction of each ELMo vector's numbers that is set to zero in training.
-        state: the LSTMs' state at the beginning of a tweet: `zero`, or `warm`, the state after a fixed text, much
-            closer to the running state that published models were trained with.
-        backend: the implementation that computes the vectors: this project's, or allennlp's, which is slow.
-        precision: number format of the encoder's matrix products.
-        cache: `off` computes the vectors again for each batch; with backend `allennlp` that is always done.
-    """
-
+    # `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random weights
+    # for tests), or the path of a folder with a model in their format. `none` is no ELMo.
     model: str = "small"
+    # The context-free vectors, those of the first or top LSTM layer, or a learned weighted mean of all.
     layers: Literal["token", "first", "top", "mix"] = "mix"
-    combine: Literal["alone", "beside"] = "beside"
-    dropout: Probability = 0.0
+    combine: Literal["alone", "beside"] = "beside"  # beside the learned vectors of `embedding`
+    dropout: Probability = 0.0  # fraction of each ELMo vector's numbers that is set to zero in training
+    # The LSTMs' state at the beginning of a tweet: zero, or that after a fixed text, much closer to the running state
+    # that published models were trained with.
     state: Literal["zero", "warm"] = "warm"
-    backend: Literal["own", "allennlp"] = "own"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    cache: Literal["on", "off"] = "on"
+    backend: Literal["own", "allennlp"] = "own"  # this project's, or allennlp's, which is slow
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the encoder's matrix products
+    cache: Literal["on", "off"] = "on"  # `off` computes the vectors again for each batch, as backend `allennlp` does
 
     @property
     def cached(self) -> bool:
@@ -319,8 +322,7 @@ class EncoderConfig(Section):
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a path; names on the Hub hold a slash as well."""
-        return self.model.startswith((".", "/", "~"))
+        return is_folder(self.model)
 
     @property
     def layers(self) -> str:
@@ -408,3 +410,180 @@ class RuntimeConfig(Section):
     # If the newest checkpoint is of another version of the program: refuse it, begin the run anew, or go on all the
     # same, which is recorded and shown in the report.
     other_code: Literal["refuse", "restart", "continue"] = "refuse"
+
+
+# What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed.
+OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
+
+
+class RunConfig(Section):
+    """One resolved configuration: everything that a run needs to know.
+
+    Two configurations ask the same question if their `canonical` forms are equal. `sentiment.config_file.resolve`
+    returns canonical configurations only, so that all spellings of a question get one run id.
+    """
+
+    description: str = ""  # what the run is for, in one sentence; not part of its identity
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1  # of the initial weights, the order of the batches and dropout
+    data: DataConfig = DataConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    vectors: VectorsConfig | None = None  # for `embedding.pretrained: word2vec`; None is then the same as all defaults
+    elmo: ElmoConfig | None = None  # None, or `elmo.model: none`, trains without; a run has one or an encoder, not both
+    encoder: EncoderConfig | None = None
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @field_validator("elmo", "encoder", mode="before")
+    @classmethod
+    def _no_model_is_no_section(cls, values: Any) -> Any:
+        """`elmo.model: none`, so that a grid can compare with it; a folder of this name is written `./none`."""
+        return None if isinstance(values, dict) and values.get("model") == "none" else values
+
+    @model_validator(mode="after")
+    def _reads_what_its_encoder_gives(self) -> Self:
+        if self.encoder and self.elmo:
+            raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
+        if self.encoder and self.reads_tweets and self.model.kind == "rnn":
+            use = self.encoder.use
+            raise ValueError(f"encoder.use {use!r} gives one vector a tweet; valid model.kind: linear, feed_forward")
+        return self
+
+    @property
+    def frozen(self) -> ElmoConfig | EncoderConfig | None:
+        """The pretrained model whose vectors are read, which training does not change unless it is fine-tuned."""
+        return self.elmo or self.encoder
+
+    @property
+    def run_id(self) -> str:
+        """A readable prefix and the first 8 hexadecimal digits of the fingerprint; a valid file name."""
+        return f"{self.title}-{self.fingerprint()[:8]}"
+
+    def __repr__(self) -> str:
+        return f"RunConfig({self.title})"  # all of its values would hide what a classifier of scikit-learn shows beside
+
+    @property
+    def title(self) -> str:
+        """The readable prefix of the run id; many runs may share it."""
+        model, frozen = self.model, self.frozen
+        depth = f"{model.layers}x" if model.layers > 1 else ""
+        name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
+        name = "linear" if model.kind == "linear" else f"{name}{depth}{model.hidden_size}"
+        reads = f"{PurePath(frozen.model).name}_{frozen.layers}-" if frozen else ""
+        pooling = "" if self.reads_tweets else f"-{model.pooling.replace('+', '_')}"
+        return f"{'elmo_' if self.elmo else ''}{reads}{name}{pooling}-s{self.seed}"
+
+    @property
+    def reads_tweets(self) -> bool:
+        """Whether its net reads one vector for a tweet, so that there is nothing to pool."""
+        return self.encoder is not None and self.encoder.use != "tokens"
+
+    @property
+    def finetunes(self) -> bool:
+        return self.encoder is not None and self.encoder.use == "finetune"
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """The configuration without operational and absent sections, as plain JSON values."""
+        values = self.model_dump(mode="json")
+        absent = {name for name, value in values.items() if value is None}
+        return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
+
+    def canonical(self) -> Self:
+        """The spelling that stands for all configurations which ask the same question.
+
+        Fields without effect have their defaults. Paths are written in one way: without `~`, `./` and `a/../`, and
+        relative to the current working directory if they lie in it. Run ids thus survive when a clone of the project
+        is moved, and differ for files outside of it that differ in their place.
+        """
+        plain = self.respelled(_plain_path)  # first, since paths are compared below
+        values = plain.model_dump()
+        defaults = RunConfig(
+            elmo=self.elmo and ElmoConfig(),
+            encoder=self.encoder and EncoderConfig(),
+            vectors=self.vectors and VectorsConfig(),
+        ).model_dump()
+        values = _with_defaults(values, defaults, plain.unused_fields())
+        values["vectors"] = (values["vectors"] or {}) if values["embedding"]["pretrained"] == WORD2VEC else None
+        values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.foreign_tests.items()}
+        return type(self).model_validate(values)
+
+    def respelled(self, spell: Callable[[str], str]) -> Self:
+        """This configuration with all paths in it as `spell` writes them; names of data sets and models stay.
+
+        A path that is then spelled like such a name is written `./NAME`.
+        """
+        values = self.model_dump()
+        data, vectors, elmo, encoder = (values[name] for name in ("data", "vectors", "elmo", "encoder"))
+        sources = [(data, "source"), *((one, "path") for one in (*data["tests"].values(), *data["extra_train"]))]
+        # Sections and fields that hold a path, and what tells names from paths there.
+        fields: list[tuple[dict[str, Any], str, Callable[[str], bool]]] = [
+            *((section, field, lambda text: not is_path(text)) for section, field in sources),
+            *((file, "path", lambda _: False) for file in (vectors["unlabelled"] if vectors else ())),
+            (values["embedding"], "pretrained", (WORD2VEC, "none").__contains__),
+            (elmo or {}, "model", (*ELMO_MODELS, "none").__contains__),
+            (encoder or {}, "model", lambda text: not is_folder(text)),
+        ]
+        for section, field, is_name in fields:
+            if section.get(field) is not None and not is_name(section[field]):
+                path = spell(section[field])
+                section[field] = f"./{path}" if is_name(path) else path
+        return type(self).model_validate(values)
+
+    def unused_fields(self) -> tuple[str, ...]:
+        """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
+        data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
+        encoder = self.encoder
+        cases: list[tuple[bool, tuple[str, ...]]] = [
+            (model.pooling != "attention", ("model.attention.",)),
+            (model.kind != "rnn", ("model.cell", "model.bidirectional")),
+            (model.kind == "linear", ("model.hidden_size", "model.layers")),
+            (self.reads_tweets, ("model.pooling", "model.attention.")),
+            (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
+            (encoder is not None and encoder.is_folder, ("encoder.revision",)),
+            (encoder is not None and encoder.use == "tokens", ("encoder.pooling",)),
+            (encoder is not None and encoder.cached, ("encoder.trained_layers",)),
+            (encoder is not None and not encoder.cached, ("encoder.dropout",)),
+            (embedding.pretrained is not None, ("embedding.initial_std",)),
+            (embedding.pretrained != WORD2VEC, ("vectors.",)),
+            (data.folds is not None, ("data.test_fraction",)),
+            (not data.source_is_path, ("data.columns.", "data.labels.")),
+        ]
+        if elmo is not None:
+            cases += [
+                (elmo.combine == "alone", ("embedding.", "vectors.", "data.vocabulary.")),
+                (elmo.layers == "token", ("elmo.state",)),  # the context-free vectors come from before the LSTM
+                (elmo.backend == "allennlp", ("elmo.cache",)),
+            ]
+        return tuple(name for applies, names in cases if applies for name in names)
+
+    def on_the_machine_of(self, other: "RunConfig") -> Self:
+        """This question with the operational sections of another configuration."""
+        return self.model_copy(update={name: getattr(other, name) for name in OPERATIONAL_SECTIONS})
+
+
+def _with_defaults(
+    values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
+) -> dict[str, Any]:
+    """Nested `values` in which fields whose dotted names begin like one of `unused` are those of `defaults`."""
+    changed = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and defaults[name]:
+            changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
+        else:
+            changed[name] = defaults[name] if f"{prefix}{name}".startswith(unused) else value
+    return changed
+
+
+def _plain_path(path: str) -> str:
+    """The usual spelling of a path, as long as it leads to the same file."""
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
+    plain = os.path.normpath(expanded)
+    for here in (str(Path.cwd()), os.environ.get("PWD", "")):  # the shell's name of it may lead over a symbolic link
+        if here and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(here):
+            plain = os.path.relpath(plain, here)
+    # `a/..` leads elsewhere where `a` is a symbolic link.
+    return plain if os.path.realpath(plain) == os.path.realpath(expanded) else expanded
