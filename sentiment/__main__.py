@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -309,68 +310,55 @@ def data(
     say("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
 
-Prepare = Callable[["RunConfig", "Results", "StopRequest", Console], "Stop | None"]
-
-
-def _prepares(outlook: str, usual: dict[str, str], reads: "Callable[[RunConfig], object]") -> Callable[[Prepare], None]:
-    """Makes a command of `prepare` of what prepares something for a run, and can be stopped.
-
-    Args:
-        outlook: as for `_resumable`.
-        usual: fields that are set where the run `reads` nothing of the kind.
-    """
-
-    def add(prepare: Prepare) -> None:
-        def command(
-            config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS
-        ) -> None:
-            def load() -> "RunConfig":
-                changes = _given_parameters(data, overrides)
-                run = _load_run(config, changes)
-                return run if reads(run) else _load_run(config, changes | usual)
-
-            _resumable(load, lambda run, stop, console: prepare(run, _results(results), stop, console), outlook)
-
-        preparing.command(prepare.__name__, help=prepare.__doc__)(command)
-
-    return add
-
-
-@_prepares("the same command begins again", {"embedding.pretrained": "word2vec"}, lambda run: run.embedding.pretrained)
-def vectors(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
+@preparing.command()
+def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
     """Learn a run's word vectors from its training text.
 
     vectors.unlabelled names further text. `train` learns them as well if needed. Ends with 3 when a signal or the time
     limit stopped it; the same command then begins again.
     """
-    from sentiment.config import WORD2VEC
-    from sentiment.training.experiment import run_vectors
+    changes = _given_parameters(data, overrides)
 
-    if (name := run.embedding.pretrained) is None:
-        raise UsageError(
-            "embedding.pretrained = None: the run reads no learned vectors; its encoder's are read in place of them"
-        )
-    if name != WORD2VEC:
-        raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
-    return run_vectors([run], results, stop, console)
+    def load() -> "RunConfig":
+        run = _load_run(config, changes)
+        return run if run.embedding.pretrained else _load_run(config, changes | {"embedding.pretrained": "word2vec"})
+
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+        from sentiment.config import WORD2VEC
+        from sentiment.training.experiment import run_vectors
+
+        if (name := run.embedding.pretrained) is None:
+            raise UsageError(
+                "embedding.pretrained = None: the run reads no learned vectors; its encoder's are read in place of them"
+            )
+        if name != WORD2VEC:
+            raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
+        return run_vectors([run], _results(results), stop, console)
+
+    _resumable(load, work, "the same command begins again")
 
 
-@_prepares("complete shards are kept: the same command goes on", {}, lambda _run: True)
-def encode(run: "RunConfig", results: "Results", stop: "StopRequest", console: Console) -> "Stop | None":
+@preparing.command()
+def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
     """Compute the encoder's vectors of a run's tweets.
 
     All runs with the same tweets and encoder read them; `train` computes them as well if needed. Damaged ones are
     computed again. Several such commands, on hosts that share the results, share the work. Ends with 3 when a signal or
     the time limit stopped it; the same command goes on.
     """
-    from sentiment.training.encoding import run_encoding
 
-    if run.frozen is None or not run.frozen.cached:
-        raise UsageError(
-            "the run reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
-            "encoder.use to tokens or tweet"
-        )
-    return run_encoding([run], results, stop, console)
+    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+        from sentiment.training.encoding import run_encoding
+
+        if run.frozen is None or not run.frozen.cached:
+            raise UsageError(
+                "the run reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
+                "encoder.use to tokens or tweet"
+            )
+        return run_encoding([run], _results(results), stop, console)
+
+    load = partial(_load_run, config, _given_parameters(data, overrides))
+    _resumable(load, work, "complete shards are kept: the same command goes on")
 
 
 @preparing.command()

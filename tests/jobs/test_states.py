@@ -32,7 +32,6 @@ from sentiment.runs.state import RunProgress, read_progress
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted
 from tests.processes import Forked
-from tests.small_runs import load_config
 from tests.training.processes import wait_until
 
 RERUN = "`sentiment rerun` lets it go on (scontrol release 7_3)"
