@@ -1,7 +1,7 @@
 """Training: it resumes exactly, ends in time, and records what it measures.
 
 - `experiment`: a run from its configuration to its result: prepare, train, measure, publish
-- `trainer`: the loop, for anything that is a `Task`, and what `run.json` says of an attempt
+- `trainer`: the loop, and what `run.json` says of an attempt
 - `checkpoint`, `stop`: what the loop writes and asks
 - `task`: what is trained and measured
 """

@@ -191,9 +191,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None
     return build_classifier(run.config, len(vocabulary), vectors, encoder)
 
 
-def _publish(
-    run: RunContext, baselines: Baselines, encoder: EncoderRecord | None, trainer: Trainer[ClassifierTask]
-) -> None:
+def _publish(run: RunContext, baselines: Baselines, encoder: EncoderRecord | None, trainer: Trainer) -> None:
     run_dir, stopping = run.run_dir, trainer.early_stopping
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best, best_epoch = stopping.best_weights, stopping.best_epoch
@@ -211,7 +209,7 @@ def _publish(
 
 def _result(
     run: RunContext,
-    trainer: Trainer[ClassifierTask],
+    trainer: Trainer,
     scores: Scores,
     temperatures: dict[Recommendation, float],
     baselines: Baselines,

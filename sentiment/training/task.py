@@ -1,8 +1,7 @@
-"""What is trained: the contract of a `Task`, that of classifying tweets, and the metrics of what it predicts."""
+"""What is trained: a classifier and its tweets, and the metrics of what it predicts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,54 +16,6 @@ from sentiment.encoders.finetuned import share_of_rate
 from sentiment.models.classifier import Classifier, predict, read_by
 from sentiment.models.text_model import Probabilities, token_polarity
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an epoch's evaluation found.
-
-    Attributes:
-        row: for the metric log: scores by part, and whatever else belongs to the epoch.
-        validation: what early stopping looks at: `loss`, and of a classifier `accuracy` and `f1`.
-        summary: for the terminal, in a few words.
-    """
-
-    row: dict[str, Any]
-    validation: Any
-    summary: str
-
-
-class Task(Protocol):
-    """What is trained. Apart from the model's weights it has no memory, so that a run can resume.
-
-    Attributes:
-        model: a module on the task's device that names its `trainable_parameters()`.
-        section: of the configuration: where a user sets learning rate and batch size; for messages.
-    """
-
-    model: Any
-    device: torch.device
-    section: str
-
-    def batches(self, epoch: int) -> EpochPlan:
-        """The batches of an epoch, counted from 0; a function of the epoch alone."""
-
-    def share_of_rate(self, step: int) -> float:
-        """Of the learning rate, at a step, counted from 0; a function of the step alone."""
-
-    def loss(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The loss of the model on a batch, (), which is logged, and a penalty, (), that is minimised besides."""
-
-    def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        """Measure the model.
-
-        Args:
-            check: called between batches; an error that it raises ends the evaluation, which changes no weights.
-
-        Raises:
-            FloatingPointError: what the model says is not a number; the message says of what.
-        """
-
 
 Labels = npt.NDArray[np.integer[Any]]
 
@@ -114,14 +65,14 @@ def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
 
 
 class ClassifierTask:
-    """A classifier and the tweets that it is trained on, on one device; see `Task`.
+    """A classifier and the tweets that it is trained on, on one device.
+
+    Apart from the model's weights it has no memory, so that a run can resume.
 
     Attributes:
         rows: of each part.
         measured: of each part those on which results are measured.
     """
-
-    section = "training"
 
     def __init__(
         self,
@@ -143,29 +94,28 @@ class ClassifierTask:
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
     def batches(self, epoch: int) -> EpochPlan:
+        """The batches of an epoch, counted from 0; a function of the epoch alone."""
         return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
 
     def share_of_rate(self, step: int) -> float:
+        """Of the learning rate, at a step, counted from 0; a function of the step alone."""
         training = self._config.training
         steps = training.epochs * -(-len(self.rows["train"]) // training.batch_size)
         return share_of_rate(step, steps) if self._config.finetunes else 1.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The loss of a batch, (), which is logged, and a penalty, (), that is minimised besides."""
         output = self.model(batch)
         loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels, batch.weights)
         return loss, output.penalty
 
-    def evaluate(self, check: Callable[[], None]) -> Evaluation:
-        train = self._measure(self.measured["train"], check)
-        validation = self._measure(self.rows["validation"], check)
-        return Evaluation(
-            {"train": train.model_dump(), "validation": validation.model_dump()},
-            validation,
-            f"train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   "
-            f"validation loss {validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}",
-        )
+    def metrics_of(self, part: Part, check: Callable[[], None]) -> Metrics:
+        """Measure the model on a part; between batches `check` is called, whose errors end that.
 
-    def _measure(self, rows: Rows, check: Callable[[], None]) -> Metrics:
+        Raises:
+            FloatingPointError: what the model says is not a number.
+        """
+        rows = self.measured[part]
         probabilities = predict(self.model, self.store, rows, check)
         if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
             raise FloatingPointError("the probabilities are not numbers")

@@ -1,4 +1,4 @@
-"""The training loop of anything that is a `Task`: steps, epochs, saves, stops, and how a run is resumed."""
+"""The training loop: steps, epochs, saves, stops, and how a run is resumed."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,11 +20,11 @@ from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
 from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Reason, RunRecord, timestamp
+from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Metrics, Reason, RunRecord, timestamp
 from sentiment.tracking import mirrored
 from sentiment.training.checkpoint import Checkpoints, MetricLog, newest_state, seconds_between_saves
 from sentiment.training.stop import RunContext, Stop
-from sentiment.training.task import Task
+from sentiment.training.task import ClassifierTask
 
 _PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
@@ -42,7 +42,7 @@ class EarlyStopping:
         self.best_epoch = 0
         self.best_weights: dict[str, torch.Tensor] = {}
 
-    def update(self, epoch: int, validation: Any, model: nn.Module) -> bool:
+    def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
         """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
@@ -123,18 +123,15 @@ class Updater:
         self._scaler.load_state_dict(state["scaler"])
 
 
-T = TypeVar("T", bound=Task)
-
-
-class Trainer(Generic[T]):
-    """Trains the model of one task.
+class Trainer:
+    """Trains the model of a task.
 
     Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
     metric log, and sums over the steps since the last row of the log. The order of the batches is a function of seed
     and epoch.
     """
 
-    def __init__(self, run: RunContext, task: T, identity: dict[str, Any]) -> None:
+    def __init__(self, run: RunContext, task: ClassifierTask, identity: dict[str, Any]) -> None:
         """Begin with the weights of the task's model; `identity` is what a checkpoint must agree with."""
         self.task = task
         self.model = task.model
@@ -260,18 +257,23 @@ class Trainer(Generic[T]):
     def _evaluate_epoch(self) -> None:
         """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
         try:
-            found = self.task.evaluate(self._run.stop.check)
+            train, validation = (self.task.metrics_of(part, self._run.stop.check) for part in ("train", "validation"))
         except FloatingPointError as error:
             raise self._diverged(str(error)) from None
         self.epoch += 1
         self.batch = 0
-        best = self.early_stopping.update(self.epoch, found.validation, self.model)
-        self.log.add({"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best} | found.row)
+        best = self.early_stopping.update(self.epoch, validation, self.model)
+        row: dict[str, Any] = {"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best}
+        self.log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
         self.log.write()
-        self._run.console.say(f"epoch {self.epoch:>2}  {found.summary}{'   best so far' if best else ''}")
+        self._run.console.say(
+            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
+            f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
+            f"{'   best so far' if best else ''}"
+        )
 
     def _diverged(self, what: str) -> DivergedError:
-        rate = f"{self.task.section}.learning_rate = {self._run.config.training.learning_rate:g}"
+        rate = f"training.learning_rate = {self._run.config.training.learning_rate:g}"
         return DivergedError(
             f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
         )
@@ -338,8 +340,8 @@ def hardware_kind(device: torch.device) -> str:
 def train_task(
     run: RunContext,
     identity: dict[str, str],
-    build: Callable[[torch.device], T],
-    publish: Callable[[Trainer[T]], None],
+    build: Callable[[torch.device], ClassifierTask],
+    publish: Callable[[Trainer], None],
     dataset: str,
     encoder: EncoderRecord | None = None,
 ) -> None:
@@ -384,14 +386,14 @@ def train_task(
                 trainer.log.write()
                 end("failed", f"{type(error).__name__}: {error}")
             if isinstance(error, torch.OutOfMemoryError):
-                smaller = f"a smaller {trainer.task.section}.batch_size or model may fit"
+                smaller = "a smaller training.batch_size or model may fit"
                 raise MemoryExhaustedError(f"the GPU's memory is full at step {trainer.step}; {smaller}") from error
             raise
         else:
             end("completed", None)
 
 
-def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], T]) -> Trainer[T]:
+def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], ClassifierTask]) -> Trainer:
     runtime = run.config.runtime
     state = newest_state(run.run_dir, identity, runtime.other_code, run.console.say)
     # Digits depend on it, so that a run keeps the number of its beginning.
@@ -416,7 +418,7 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
     return trainer
 
 
-def _begin_attempt(run: RunContext, trainer: Trainer[Any], dataset: str, encoder: EncoderRecord | None) -> RunRecord:
+def _begin_attempt(run: RunContext, trainer: Trainer, dataset: str, encoder: EncoderRecord | None) -> RunRecord:
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
