@@ -37,6 +37,15 @@ SMALL_RUN: dict[str, Any] = {
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 6}},
 }
 
+# Each kind of network, to be stopped and resumed.
+MODELS: dict[str, dict[str, Any]] = {
+    "feed-forward": {"model__kind": "feed_forward", "model__pooling": "mean", "model__layers": 2},
+    "two-layer BiLSTM": {"model__layers": 2, "model__dropout": 0.3, "embedding__dropout": 0.1},
+    "one-way GRU, last": {"model__cell": "gru", "model__bidirectional": False, "model__pooling": "last"},
+    "attention with penalty": {"model__pooling": "attention", "model__attention__penalty": 0.3},
+    "fixed vectors, SGD": {"embedding__trainable": False, "training__optimizer": "sgd", "training__clip": None},
+}
+
 
 def invented_tweets(count: int, seed: int = 0) -> list[tuple[int, str]]:
     """(label, text): opinions on everyday things, most of them clear, of 3 to 20 words, all different."""
@@ -137,6 +146,14 @@ class StopWhen(StopRequest):
         if self._stopped is None and self._wanted(self.asked):
             self._stopped = Stop("signal", "SIGTERM")
         return self._stopped
+
+
+def complete_with_stops(run: Experiment, every: int, at_most: int = 60) -> tuple[Digest, int]:
+    """Train with a stop at every so-manieth question, until it is completed; also how often that was."""
+    for stops in range(at_most):
+        if run.attempt(StopWhen(lambda question: question == every)) is None:
+            return digest_of(run.run_dir), stops
+    raise AssertionError(f"not completed after {at_most} attempts")
 
 
 @contextmanager

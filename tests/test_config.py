@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from sentiment.config import RunConfig
-from sentiment.config_file import parse_override, read_yaml, resolve, yaml_text
+from sentiment.config_file import parse_override, resolve, yaml_text
 from sentiment.errors import ConfigError
+from sentiment.files import ROOT
 from tests.small_runs import load_config
-
-RUNS = sorted((Path(__file__).parents[1] / "configs" / "runs").glob("*.yaml"))
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -138,10 +137,9 @@ def test_stored_configuration_reads_back_as_itself() -> None:
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
-def test_every_run_that_comes_with_the_program_is_valid(path: Path) -> None:
-    assert load_config(path).description
-    assert read_yaml(path)
+def test_every_run_that_comes_with_the_program_is_valid() -> None:
+    for path in sorted((ROOT / "configs" / "runs").glob("*.yaml")):
+        assert load_config(path).description, path
 
 
 def test_value_written_as_an_override_is_read_back() -> None:

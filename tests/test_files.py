@@ -12,17 +12,9 @@ import pytest
 
 from sentiment.errors import RunDirError
 from sentiment.files import files_in, fingerprint, sha256_of, write_atomically, write_json, write_once
-from sentiment.runs.records import Failure, timestamp
+from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import read_record, read_rows
 from tests.small_runs import limited_file_size
-
-
-def test_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "it's here"
-    for content in (b"old", b"newer"):
-        write_atomically(path, lambda file, content=content: file.write(content))
-        assert path.read_bytes() == content
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def _break_off(file: BinaryIO) -> None:
@@ -91,16 +83,6 @@ def test_what_vanishes_while_a_folder_is_read_is_left_out(tmp_path: Path) -> Non
         shutil.rmtree(tmp_path / "a", ignore_errors=True)  # as another process does with what it has written
     assert found == [("x", 3)]
     assert [*files_in(tmp_path / "nowhere")] == []
-
-
-FAILURE = Failure(job=None, time=timestamp(), error="DataError", reason="no tweets", traceback="…")
-
-
-def test_record_reads_back_as_itself_and_a_missing_one_as_none(tmp_path: Path) -> None:
-    path = tmp_path / "failure.json"
-    assert read_record(path, Failure) is None
-    path.write_text(FAILURE.model_dump_json(), encoding="utf-8")
-    assert read_record(path, Failure) == FAILURE
 
 
 @pytest.mark.parametrize(

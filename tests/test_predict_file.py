@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from copy import copy
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sentiment.__main__ import app, predict
+from sentiment.config import ColumnConfig
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.predict import lines_at_once, predict_file
@@ -28,7 +30,6 @@ from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
-from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
@@ -142,11 +143,10 @@ def test_a_column_of_a_table_without_header_is_chosen_by_its_position(trained: R
     assert "has no column 2; --text-column names the one" in refused(2, *words, "2")
 
 
-def test_run_that_was_trained_on_a_file_without_header_reads_one(experiment: MakeExperiment, write: Write) -> None:
-    table = write("no header.csv", "".join(f'{label},"{text}"\n' for label, text in invented_tweets(400)))
-    run = experiment(data__source=str(table), data__columns__label=0, data__columns__text=1, training__epochs=1)
-    run.complete()
-    rows = _rows(open_model(run.run_dir.path, "network"), write("a.csv", "0,lovely\n1,awful\n"))
+def test_run_that_was_trained_on_a_file_without_header_reads_one(network: TextModel, write: Write) -> None:
+    model, by_position = copy(network), {"columns": ColumnConfig(label=0, text=1)}
+    model.config = network.config.model_copy(update={"data": network.config.data.model_copy(update=by_position)})
+    rows = _rows(model, write("a.csv", "0,lovely\n1,awful\n"))
     assert [row[:2] for row in rows] == [["0", "1"], ["0", "lovely"], ["1", "awful"]]
 
 

@@ -58,7 +58,6 @@ def test_the_same_content_and_options_are_prepared_once_whatever_the_file_is_cal
     first = prepare(table, results)
     monkeypatch.setattr(corpus_module, "Preparation", None)
     found = find_corpus(DataConfig(source=str(table)), results)
-    assert found is not None
     assert (found.path, found.dataset, found.report) == (first.path, "table", first.report)
     assert prepare(table, results, vocabulary=VocabularyConfig(min_count=7)).fingerprint == first.fingerprint
     renamed = table.with_name("renamed.csv")

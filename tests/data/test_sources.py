@@ -86,8 +86,6 @@ def test_a_csv_file_of_sentiment140_is_known_by_its_form_and_the_whole_of_it_by_
     path = tmp_path / "any.csv"
     path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
     first, second, last = read(path, results)
-    assert isinstance(first, Row)
-    assert isinstance(second, Row)
     assert (first.id, first.user, first.line, first.label, second.label) == ("0", "user0", 1, 1, 0)
     assert last == Refusal(3, "wrong number of fields")
     assert opened(path, results).dataset == "table"

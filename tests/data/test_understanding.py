@@ -40,9 +40,7 @@ def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any
 
 
 def _understood(path: Path, *given: str, **config: Any) -> Understanding:
-    found = understand(DataConfig.model_validate({"source": str(path), **config}), given)
-    assert found is not None
-    return found
+    return understand(DataConfig.model_validate({"source": str(path), **config}), given)
 
 
 def _refused(path: Path, *given: str, **config: Any) -> str:
@@ -158,7 +156,6 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
     data = resolve(kept, {}, "kept").data
     again = understand(data, dotted(kept))
-    assert again is not None
     assert again.guessed == {}
     assert (again.text.key, again.label.key, again.labels) == (found.text.key, found.label.key, found.labels)
     read = list(open_source(data, Results(tmp_path / "results")).main.read())

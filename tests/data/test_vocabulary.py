@@ -150,9 +150,7 @@ def _with_text(table: Path, *files: Path, column: str = "text") -> RunConfig:
 
 def _file(config: RunConfig, results: Results) -> Path:
     prepare_vectors(config, results)
-    file = pretrained_file(config, results)
-    assert file is not None
-    return file
+    return pretrained_file(config, results)
 
 
 def test_unlabelled_text_is_learned_from_unless_it_is_held_out(
@@ -231,7 +229,6 @@ def test_vectors_that_were_interrupted_in_any_epoch_get_the_same_bits(
     with pytest.raises(_KilledError):
         prepare_vectors(config, results, progress)
     file = pretrained_file(config, results)
-    assert file is not None
     assert not file.exists()
     assert prepare_vectors(config, results, progress)[0].startswith("word2vec: ")
     assert file.exists()

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from sentiment.encoders.elmo import ElmoEncoder
 from sentiment.encoders.elmo_files import SIZES, write_random_model
+from tests.encoders.tiny import tiny_bert, tiny_roberta
 from tests.encoders.tweets import LIBRARIES, SHARED_FIXTURES, Model, strong_model
 
 
@@ -18,6 +21,16 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sentiment.encoders.elmo.suits_onednn", lambda: request.param == "onednn")
     chosen: str = request.param
     return chosen
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("models") / "bert")
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_roberta(tmp_path_factory.mktemp("models") / "roberta")
 
 
 @pytest.fixture(scope="session")

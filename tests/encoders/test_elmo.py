@@ -6,10 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.encoders.allennlp import allennlp_elmo, batch_to_ids
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
 from sentiment.encoders.elmo_files import character_ids
-from tests.encoders.tweets import Layers, Model, Tweets, batches, needs_allennlp, of_tweet, random_tweets, running_on
+from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
 @pytest.fixture(scope="module", params=["zero", "warm"])
@@ -57,17 +56,6 @@ def test_learnt_vectors_of_tokens_are_read_and_not_computed(tiny: Model, monkeyp
         patch.setattr(elmo, "_characters", lambda ids: pytest.fail("was computed"))
         assert_same(elmo.encode(tweets), wanted)
     assert elmo.encode([["some", "other"], []])["top"].shape == (2, 32)
-
-
-def test_padded_batches_give_the_same(elmo: ElmoEncoder) -> None:
-    tweets = random_tweets(20, longest=8)
-    layers, mask = elmo.encode_ids(batch_to_ids(tweets))
-    assert mask.sum(1).tolist() == [len(tweet) for tweet in tweets]
-    encoded = elmo.encode(tweets)
-    for number, tweet in enumerate(tweets):
-        inside = [layer[number, : len(tweet)] for layer in layers]
-        assert_same(dict(zip(LAYERS, inside, strict=True)), of_tweet(encoded, tweets, number))
-    assert all((layer[~mask] == 0).all() for layer in layers)
 
 
 def test_warm_state_is_what_the_fixed_text_leaves_and_no_state_is_used_up(tiny: Model) -> None:
@@ -127,12 +115,3 @@ def of_bytes(*begin: int) -> list[int]:
 )
 def test_a_token_becomes_its_bytes_between_marks(token: str, ids: list[int]) -> None:
     assert character_ids([token]).tolist() == [ids]
-
-
-@needs_allennlp
-@given(batches)
-def test_batch_to_ids_equals_allennlp(batch: list[list[str]]) -> None:
-    mapper = allennlp_elmo().ELMoCharacterMapper()
-    for ids, sentence in zip(batch_to_ids(batch).tolist(), batch, strict=True):
-        assert ids[: len(sentence)] == [mapper.convert_word_to_char_ids(token) for token in sentence]
-        assert not any(map(any, ids[len(sentence) :]))

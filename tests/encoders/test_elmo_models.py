@@ -77,12 +77,6 @@ def test_a_missing_or_unknown_model_is_told_with_what_helps(models: Path) -> Non
         find_elmo("large", models)
 
 
-def test_tiny_is_made_when_it_is_needed_and_says_that_it_is_random(models: Path) -> None:
-    first, second = (find_elmo("tiny", models) for _ in range(2))
-    assert first == second
-    assert first.random
-
-
 def test_a_folder_is_a_model_whatever_its_two_files_are_called(tiny: Model, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()

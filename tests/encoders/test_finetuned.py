@@ -16,15 +16,13 @@ from sentiment.data.text import TokenRows
 from sentiment.encoders.finetuned import FineTuned, share_of_rate
 from sentiment.encoders.models import find_encoder
 from sentiment.errors import EncoderError
-from tests.encoders.tiny import tiny_bert, tiny_roberta
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
 
 
-@pytest.fixture(scope="module", params=[tiny_bert, tiny_roberta])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made: Path = request.param(tmp_path_factory.mktemp("models") / "model")
-    return made
+@pytest.fixture(params=["bert", "roberta"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
 
 
 def _tuned(folder: Path, layers: int | None = None) -> FineTuned:

@@ -13,7 +13,6 @@ from huggingface_hub.hf_api import ModelInfo
 from sentiment.config import EncoderConfig
 from sentiment.encoders.models import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
-from tests.encoders.tiny import tiny_bert
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/model"
@@ -55,14 +54,9 @@ class Hub:
             (local_dir / file).write_bytes(self.files[file])
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bert(tmp_path_factory.mktemp("models") / "bert")
-
-
 @pytest.fixture
-def hub(model: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    hub = Hub(model)
+def hub(bert: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    hub = Hub(bert)
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     monkeypatch.setattr("huggingface_hub.snapshot_download", hub.snapshot_download)
     return hub
@@ -75,7 +69,6 @@ def test_fetching_tells_size_and_licence_first_and_records_the_commit(hub: Hub, 
     ((text, given_before),) = told
     assert given_before == []
     assert all(part in text for part in (NAME, COMMIT, "MB in 4 files", "licence: apache-2.0"))
-    assert files.fetched
     assert (files.fetched.commit, files.fetched.licence, files.fetched.papers) == (COMMIT, "apache-2.0", ["1908.10084"])
     found = {path.name for path in files.folder.iterdir() if path.is_file()}
     assert found == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "fetched.json"}
@@ -100,19 +93,19 @@ def test_weights_that_are_not_those_of_the_hub_are_named(hub: Hub, tmp_path: Pat
         fetch_encoder(NAME, "main", tmp_path, lambda _: None)
 
 
-def test_weights_that_can_run_code_are_refused_by_name(hub: Hub, model: Path, tmp_path: Path) -> None:
+def test_weights_that_can_run_code_are_refused_by_name(hub: Hub, bert: Path, tmp_path: Path) -> None:
     hub.files["pytorch_model.bin"] = hub.files.pop("model.safetensors")
     with pytest.raises(EncoderError, match=r"'some/model' at 'main': it holds no weights as \*.safetensors"):
         fetch_encoder(NAME, "main", tmp_path, pytest.fail)
     folder = tmp_path / "bert"
     folder.mkdir()
-    (folder / "config.json").write_bytes((model / "config.json").read_bytes())
+    (folder / "config.json").write_bytes((bert / "config.json").read_bytes())
     (folder / "pytorch_model.bin").write_bytes(b"pickled")
     with pytest.raises(EncoderError, match=r"no weights as \*.safetensors"):
         find_encoder(EncoderConfig(model=str(folder)), tmp_path)
 
 
-def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: Path) -> None:
+def test_what_changed_or_is_not_there_is_named(hub: Hub, bert: Path, tmp_path: Path) -> None:
     files = fetch_encoder(NAME, "main", tmp_path, lambda _: None)
     (files.folder / "config.json").write_text("{}")
     with pytest.raises(EncoderError, match="is not what was fetched; delete it"):
@@ -121,6 +114,6 @@ def test_what_changed_or_is_not_there_is_named(hub: Hub, model: Path, tmp_path: 
         find_encoder(EncoderConfig(model="other/model"), tmp_path)
     with pytest.raises(DownloadError, match="'other/model' at 'main': cannot be fetched"):
         fetch_encoder("other/model", "main", tmp_path, pytest.fail)
-    folder = find_encoder(EncoderConfig(model=str(model)), tmp_path)
+    folder = find_encoder(EncoderConfig(model=str(bert)), tmp_path)
     assert folder.fetched is None
     assert folder.vector_size == 16

@@ -14,7 +14,6 @@ from sentiment.config import EncoderConfig
 from sentiment.encoders.models import find_encoder
 from sentiment.encoders.transformer import PIECES, TWEET, Transformer
 from sentiment.errors import EncoderError
-from tests.encoders.tiny import tiny_bert, tiny_roberta
 
 TWEETS = [
     ["good", "morning", "!"],
@@ -23,16 +22,6 @@ TWEETS = [
     ["not", "good", "at", "all", ":("],
     ["good", "evening", "?"],
 ]
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bert(tmp_path_factory.mktemp("bert"))
-
-
-@pytest.fixture(scope="module")
-def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_roberta(tmp_path_factory.mktemp("roberta"))
 
 
 def _encoder(folder: Path, pooling: str = "mean") -> Transformer:

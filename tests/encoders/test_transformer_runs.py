@@ -16,18 +16,12 @@ from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import model_card, open_model, stored_run, write_archive
 from sentiment.model import SentimentClassifier
 from sentiment.runs.run_dir import Results
-from tests.encoders.tiny import tiny_bert
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 
 TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
 TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}
 TUNED: dict[str, Any] = TWEET | {"encoder__use": "finetune", "training__learning_rate": 0.0005}
 UPPER: dict[str, Any] = TUNED | {"encoder__trained_layers": 1, "encoder__pooling": "first"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_bert(tmp_path_factory.mktemp("models") / "bert")
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +34,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results(tmp_path_factory.mktemp("results"))
 
 
-def _run(tweets: Path, model: Path, results: Results, name: str = "", **changes: Any) -> Experiment:
-    config = small_config(tweets, **{"encoder__model": str(model), "training__batch_size": 20, **changes})
+def _run(tweets: Path, bert: Path, results: Results, name: str = "", **changes: Any) -> Experiment:
+    config = small_config(tweets, **{"encoder__model": str(bert), "training__batch_size": 20, **changes})
     return Experiment(config, results, results.run_dir(config.run_id, name or "single"))
 
 
@@ -49,12 +43,12 @@ def _run(tweets: Path, model: Path, results: Results, name: str = "", **changes:
 def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
     changes: dict[str, Any],
     tweets: Path,
-    model: Path,
+    bert: Path,
     results: Results,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, cut = (_run(tweets, model, results, name, **changes) for name in ("whole", "cut"))
+    run, cut = (_run(tweets, bert, results, name, **changes) for name in ("whole", "cut"))
     assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
     assert cut.complete() == run.complete()
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
@@ -68,15 +62,15 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     write_archive(stored_run(run.run_dir.path), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
-    monkeypatch.chdir(model.parent)
+    monkeypatch.chdir(bert.parent)
     assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
     assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir.path))
 
 
 def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
-    tweets: Path, model: Path, results: Results
+    tweets: Path, bert: Path, results: Results
 ) -> None:
-    tweet, tokens = (_run(tweets, model, results, **changes).config for changes in (TWEET, TOKENS))
+    tweet, tokens = (_run(tweets, bert, results, **changes).config for changes in (TWEET, TOKENS))
     assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets)], results) == [tweet, tokens]
     assert model_name(tweet) == "bert (tweet), linear layer"
     assert model_name(tokens) == "bert (tokens), BiLSTM 6, mean and maximum"
@@ -84,11 +78,11 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
 
 
 def test_another_model_in_the_same_folder_is_noticed(
-    tweets: Path, model: Path, results: Results, tmp_path: Path
+    tweets: Path, bert: Path, results: Results, tmp_path: Path
 ) -> None:
     copy = tmp_path / "bert"
     copy.mkdir()
-    for path in model.iterdir():
+    for path in bert.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     run = _run(tweets, copy, results, "noticed", **TWEET)
     run.complete()
@@ -107,8 +101,8 @@ def test_another_model_in_the_same_folder_is_noticed(
 
 
 @pytest.mark.slow
-def test_classifier_takes_a_model_in_a_folder_of_its_own_and_is_stored_with_it(model: Path) -> None:
-    changes = {"encoder.model": str(model), "encoder.use": "finetune", "model.kind": "linear", "training.epochs": 1}
+def test_classifier_takes_a_model_in_a_folder_of_its_own_and_is_stored_with_it(bert: Path) -> None:
+    changes = {"encoder.model": str(bert), "encoder.use": "finetune", "model.kind": "linear", "training.epochs": 1}
     texts, labels = [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(400)], [n % 2 for n in range(400)]
     fitted = SentimentClassifier("rnn", changes, choice="network").fit(texts, labels)
     again = pickle.loads(pickle.dumps(fitted))

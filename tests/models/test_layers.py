@@ -57,7 +57,6 @@ def _drop(kind: type[nn.Dropout], share: float, values: torch.Tensor) -> tuple[t
     dropped = kind(share)(values)
     weights = torch.linspace(-1, 1, dropped.numel(), dtype=dropped.dtype).reshape(dropped.shape)
     (dropped * weights).sum().backward()
-    assert values.grad is not None
     return dropped.detach(), values.grad, torch.get_rng_state()
 
 
@@ -98,7 +97,7 @@ def _copy_weights(encoder: RecurrentEncoder, reference: nn.RNNBase) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("equal_lengths", [False, True])
 def test_encoder_equals_torchs_own_on_packed_sequences(

@@ -173,9 +173,7 @@ class Study:
 
     def add(self, run_dir: RunDir, name: str, said: dict[int, float], **fields: Any) -> Path:
         """Write what `sentiment add` would."""
-        record = run_dir.read(RunRecord)
-        assert record
-        path = self.results.added_file(record.data_fingerprint, name)
+        path = self.results.added_file(run_dir.read(RunRecord).data_fingerprint, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
         values |= {"cost": None, "seconds": None, "said": said} | fields

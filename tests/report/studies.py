@@ -113,7 +113,6 @@ def _write_elmo(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"elmo.model": ["small", "original-5.5b", "tiny"], "seed": [1, 2]}
     gpu = attempt(device="NVIDIA H100 80GB HBM3")
     for config in study.write_grid("elmo", "Is the larger ELMo worth it?", parameters, _combinations(parameters)):
-        assert config.elmo
         skill = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}[config.elmo.model]
         study.complete(config, "elmo", skill=skill, attempts=[gpu])
 

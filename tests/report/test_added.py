@@ -61,7 +61,6 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     study.add(beside, "gpt", said)
     findings = study.findings()
     best, (added,) = findings.recommended, findings.main.added  # type: ignore[union-attr]
-    assert best
     assert not findings.problems
     of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
     column = {"network": "score"}.get(best.predicts, best.predicts)
@@ -69,13 +68,10 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     mine = added.tested.right("baseline")
     assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
     (claim,) = best.added
-    assert claim.gap
     assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
     spread = spread_of([_right(one, column).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
     (alone,) = compare([(Side([nets]), Side([mine[None]], is_trained=False), spread)])
     assert claim.gap.p == pytest.approx(alone.p)
-    assert claim.gap.q
-    assert alone.p
     assert claim.gap.q > alone.p  # corrected with the rivals
     row = _rows(findings)[f"gpt (added, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]
     assert row["above_baseline"] == pytest.approx(mine.mean() - baseline.mean())
@@ -108,7 +104,6 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
     study.add(run_dir, "gpt", said, annotator=annotator)
     findings = study.findings()
     assert ("Better is gpt, which was added" in _lead(findings)) == is_told
-    assert findings.recommended
     assert _lead(findings).startswith("**Use ")
 
 
@@ -139,7 +134,6 @@ def test_answers_to_all_tweets_count_for_all_folds_at_once(tmp_path: Path) -> No
     findings = study.findings()
     (gpt,) = findings.main.added  # type: ignore[union-attr]
     assert (len(gpt.test.rows), gpt.of, gpt.validation) == (3 * N, 3 * N, None)
-    assert findings.recommended
     assert findings.recommended.added[0].gap
 
 
@@ -190,7 +184,6 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
         _blind(study, run_dir)
     findings = study.findings()
     assert not findings.problems
-    assert findings.recommended
     assert findings.recommended.configuration.config.model.hidden_size == 8
     ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "calls every tweet positive" in name)
     assert "16" in name

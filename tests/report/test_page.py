@@ -111,21 +111,6 @@ def _about(name: str) -> Figure:
     return line_figure("name", name, "caption", points, (Axis("x"), Axis("y")))
 
 
-def test_hostile_tweets_in_a_whole_report_are_text(invented_report: Path) -> None:
-    page = _Page((invented_report / "report.html").read_text(encoding="utf-8"))
-    assert "<script>alert('tweet')</script> so sad" in page.text
-    assert "**bold** _under_ `code` [link](javascript:alert(1)) | pipe | ![x](http://evil.example/x.png)" in page.text
-    assert "# heading </td></tr></table> <b> $x^2$ ~~gone~~" in page.text
-    assert page.tags.count("script") == 3  # the runs' values, the library that draws, and the page's own
-    assert not {name for name in page.attributes if name.startswith("on")}
-    assert all(link.startswith("#") for link in page.attributes["href"])
-    assert not {"img", "iframe", "object", "link", "base", "form"} & set(page.tags)
-    assert "o" * 300 not in page.text
-    assert "\u202e" not in page.text
-    assert "Positive or negative <b>tweet</b>?" in page.text
-    assert "b" not in page.tags
-
-
 @pytest.mark.slow
 def test_same_runs_give_the_same_bytes_and_it_is_told_how_far_the_report_is(
     invented: Study, invented_report: Path, tmp_path: Path
@@ -139,7 +124,9 @@ def test_same_runs_give_the_same_bytes_and_it_is_told_how_far_the_report_is(
     assert files == again
 
 
-def test_report_is_the_expected_one_and_each_figure_has_a_title_and_says_of_how_many(invented_report: Path) -> None:
+def test_report_is_the_expected_one_its_figures_have_titles_and_hostile_tweets_in_it_are_text(
+    invented_report: Path,
+) -> None:
     found = scrubbed((invented_report / "report.md").read_text(encoding="utf-8"))
     expected = EXPECTED.read_text(encoding="utf-8")
     assert found.splitlines() == expected.splitlines(), "if it is wanted: python -m tests.report.studies"
@@ -150,6 +137,18 @@ def test_report_is_the_expected_one_and_each_figure_has_a_title_and_says_of_how_
         title = ElementTree.parse(invented_report / name).getroot().find(".//{*}title")
         assert title is not None, name
         assert title.text, name
+    page = _Page((invented_report / "report.html").read_text(encoding="utf-8"))
+    assert "<script>alert('tweet')</script> so sad" in page.text
+    assert "**bold** _under_ `code` [link](javascript:alert(1)) | pipe | ![x](http://evil.example/x.png)" in page.text
+    assert "# heading </td></tr></table> <b> $x^2$ ~~gone~~" in page.text
+    assert page.tags.count("script") == 3  # the runs' values, the library that draws, and the page's own
+    assert not {name for name in page.attributes if name.startswith("on")}
+    assert all(link.startswith("#") for link in page.attributes["href"])
+    assert not {"img", "iframe", "object", "link", "base", "form"} & set(page.tags)
+    assert "o" * 300 not in page.text
+    assert "\u202e" not in page.text
+    assert "Positive or negative <b>tweet</b>?" in page.text
+    assert "b" not in page.tags
 
 
 def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(study: Study, tmp_path: Path) -> None:

@@ -85,9 +85,7 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     (config,) = study.write_grid("rnn", "Which?", {}, [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
-    record = run_dir.read(RunRecord)
-    assert record
-    (study.results.corpus_dir(record.data_fingerprint) / "tweets.parquet").unlink()
+    (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
     text = study.text()
     assert "of test tweets right" in text
     assert "grid.json" in text.split("What could not be read")[1]
@@ -119,11 +117,12 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
 
 
-def test_random_numbers_are_marked_and_never_win(study: Study, invented_report: Path) -> None:
-    rows = read_table(invented_report, "leaderboard-all")
+def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) -> None:
+    tables = {block.name: block.rows for block in compose(invented.findings()).blocks if isinstance(block, Table)}
+    rows = tables["leaderboard-all"]
     assert max(row["test_accuracy"] for row in rows if row["random_numbers"]) > rows[0]["test_accuracy"]
     assert not rows[0]["random_numbers"]  # the others would have won
-    assert not [row for row in read_table(invented_report, "effects-elmo") if "tiny" in str(row["value"])]
+    assert not [row for row in tables["effects-elmo"] if "tiny" in str(row["value"])]
     for layers in ("top", "mix"):
         study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
     text = study.text().replace("\\", "")
@@ -185,7 +184,6 @@ _PARAMETERS: list[dict[str, Any]] = [
 
 def _resolved(command: str | None) -> str:
     """The id of the run that the command line makes of a printed command."""
-    assert command
     program, (path, *options) = command.split(" train ")[0], shlex.split(command.split(" train ", 1)[1])
     assert program.endswith("sentiment")
     overrides = [value for option, value in zip(options[::2], options[1::2], strict=True) if option == "--set"]

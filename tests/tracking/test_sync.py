@@ -99,7 +99,6 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
     log.write_text("".join(lines[:4]))
     name = f"{GRID}/{training.config.run_id}"
     with training.start_sync(GRID, "--watch", "--every", "0.1") as watching:
-        assert watching.stdout is not None
         assert watching.stdout.readline() == f"{name}: 4 rows at W&B, 4 of them new\n"
         assert watching.stdout.readline() == f"{name}: nothing new, 4 rows at W&B\n"
         whole_log.replace(log)
@@ -143,7 +142,6 @@ def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
     last = json.dumps({"kind": "epoch", "step": 1, "epoch": halving.epochs[0], "validation": {"f1": 1.0}})
     better.metrics_file.write_text(f"{last}\n")
     rungs = read_rungs(run_dir.results, plan)
-    assert rungs is not None
     rungs.settle()
     assert waiting.sync(run_dir.path.name)[0] == 0
     (stored,) = server.runs.values()

@@ -50,7 +50,6 @@ def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_
     first = copy("colours")
     name = identity_of(first).id
     record = first.read(RunRecord)
-    assert record is not None
     first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
     assert identity_of(first).id == name
     assert name.startswith(record.run_id)

@@ -28,13 +28,6 @@ def checkpoint(tmp_path: Path) -> Path:
     return path
 
 
-def test_checkpoint_gives_back_what_was_written(checkpoint: Path) -> None:
-    state = read_checkpoint(checkpoint)
-    assert torch.equal(state["model"].pop("weight"), torch.arange(12.0))
-    assert state == {"step": 7, "model": {}, "log": ["a\n"], "best": float("-inf")}
-    assert [path.name for path in checkpoint.parent.iterdir()] == [checkpoint.name]
-
-
 def test_checkpoint_cut_off_anywhere_is_refused(checkpoint: Path) -> None:
     whole = checkpoint.read_bytes()
     for length in [*range(0, 120), *range(120, len(whole), 97), len(whole) - 1]:
@@ -84,7 +77,6 @@ def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_pa
     for step in (9, 10, 100, 101):
         checkpoints.save(step, STATE | {"step": step})
         state = checkpoints.newest(damaged.append)
-        assert state is not None
         assert (state["step"], len(damaged)) == (step, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000100.ckpt", "step-0000000101.ckpt"]
 

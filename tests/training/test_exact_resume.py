@@ -6,23 +6,7 @@ import pytest
 
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.small_runs import Digest, Experiment, StopWhen, digest_of
-
-MODELS: dict[str, dict[str, Any]] = {
-    "feed-forward": {"model__kind": "feed_forward", "model__pooling": "mean", "model__layers": 2},
-    "two-layer BiLSTM": {"model__layers": 2, "model__dropout": 0.3, "embedding__dropout": 0.1},
-    "one-way GRU, last": {"model__cell": "gru", "model__bidirectional": False, "model__pooling": "last"},
-    "attention with penalty": {"model__pooling": "attention", "model__attention__penalty": 0.3},
-    "fixed vectors, SGD": {"embedding__trainable": False, "training__optimizer": "sgd", "training__clip": None},
-}
-
-
-def complete_with_stops(run: Experiment, every: int, at_most: int = 60) -> tuple[Digest, int]:
-    """Train with a stop at every so-manieth question, until it is completed; also how often that was."""
-    for stops in range(at_most):
-        if run.attempt(StopWhen(lambda question: question == every)) is None:
-            return digest_of(run.run_dir), stops
-    raise AssertionError(f"not completed after {at_most} attempts")
+from tests.small_runs import MODELS, Experiment, StopWhen, complete_with_stops, digest_of
 
 
 @pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)

@@ -93,8 +93,7 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
     run = experiment()
     with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
         run.attempt()
-    record = run.record
-    assert record.attempts[-1].reason == "failed"
+    assert run.record.attempts[-1].reason == "failed"
 
 
 @pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
@@ -213,13 +212,10 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     weights = read_checkpoint(run.run_dir.best_weights)["weights"]
     table = next(tensor for name, tensor in weights.items() if "embedding" in name).numpy()
     file = pretrained_file(run.config, run.results)
-    assert file is not None
     vectors, found = load_vectors(file, vocabulary, 8, run.config.seed)
     assert found > 9
     np.testing.assert_array_equal(table, vectors)
-    record = run.record
-    assert record.vectors_sha256 is not None
-    assert record.vectors_sha256.startswith(file.parent.name)
+    assert run.record.vectors_sha256.startswith(file.parent.name)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import torch
 
 from sentiment.inference.stored import load_model, open_model, stored_run
 from tests.conftest import MakeExperiment
-from tests.small_runs import invented_tweets
-from tests.training.test_exact_resume import MODELS, complete_with_stops
+from tests.small_runs import MODELS, complete_with_stops, invented_tweets
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")]
 

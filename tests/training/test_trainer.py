@@ -17,7 +17,7 @@ from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
-from sentiment.runs.records import Part, Result
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
@@ -83,11 +83,6 @@ def test_what_needs_a_gpu_is_refused_without_one(experiment: MakeExperiment) -> 
         experiment(runtime__device="cuda:63").attempt()
 
 
-def test_metric_log_holds_no_clock(trained: RunDir) -> None:
-    keys = {key for row in trained.read_metrics() for key in row}
-    assert keys == {"kind", "step", "epoch", "loss", "best", "train", "validation"}
-
-
 def test_logged_loss_is_the_mean_over_the_steps_since_the_last_row(experiment: MakeExperiment) -> None:
     each, thirds = (_losses(experiment(training__epochs=1, training__log_every=every)) for every in (1, 3))
     means = [sum(each[start : start + 3]) / len(each[start : start + 3]) for start in range(0, len(each), 3)]
@@ -149,9 +144,8 @@ Finished = tuple[RunDir, Result, Digest]
 
 def _finished(tweets: Path, folder: Path) -> Finished:
     run = Experiment(small_config(tweets), Results(folder / "results"), RunDir(folder / "run"))
-    digest, result = run.complete(), run.run_dir.read(Result)
-    assert result
-    return run.run_dir, result, digest
+    digest = run.complete()
+    return run.run_dir, run.result, digest
 
 
 def _test_texts(config: RunConfig, results: Results) -> set[str]:
@@ -159,30 +153,21 @@ def _test_texts(config: RunConfig, results: Results) -> set[str]:
     return set(pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist())
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Finished]:
-    """A run, and the same one on tweets whose test labels are turned round; validation tweets choose the penalty."""
-    folder = tmp_path_factory.mktemp("labels")
+def test_labels_of_test_tweets_turned_round_change_scores_of_the_test_and_choose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of networks, of the baseline, whose penalty validation tweets choose, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "_FEW", 10)
-        patch.setattr(fitting, "_STRENGTHS", (0.001, 0.25))  # the first is best where labels are wrong, else the second
-        first = _finished(write_tweets(folder / "tweets.csv", tweets), folder / "first")
-        tested = _test_texts(small_config(folder / "tweets.csv"), Results(folder / "first" / "results"))
-        turned = write_tweets(folder / "turned.csv", ((label ^ (text in tested), text) for label, text in tweets))
-        return first, _finished(turned, folder / "second")
-
-
-@pytest.mark.parametrize("model", ["metrics", "baseline", "combination", "lexicon"])
-def test_labels_turned_round_change_the_tests_scores_alone(runs: tuple[Finished, Finished], model: str) -> None:
-    first, turned = (getattr(result, model) for _, result, _ in runs)
-    parts: tuple[Part, ...] = ("train", "validation")
-    assert [first[part] for part in parts] == [turned[part] for part in parts]
-    assert turned["test"].accuracy == pytest.approx(1 - first["test"].accuracy)
-
-
-def test_labels_of_test_tweets_choose_nothing(runs: tuple[Finished, Finished]) -> None:
-    (first_dir, first, digest), (turned_dir, turned, other_digest) = runs
+    monkeypatch.setattr(fitting, "_FEW", 10)
+    monkeypatch.setattr(fitting, "_STRENGTHS", (0.001, 0.25))  # the first is best where labels are wrong
+    first_dir, first, digest = _finished(write_tweets(tmp_path / "tweets.csv", tweets), tmp_path / "first")
+    tested = _test_texts(small_config(tmp_path / "tweets.csv"), Results(tmp_path / "first" / "results"))
+    other = write_tweets(tmp_path / "turned.csv", ((label ^ (text in tested), text) for label, text in tweets))
+    turned_dir, turned, other_digest = _finished(other, tmp_path / "second")
+    for model in ("metrics", "baseline", "combination", "lexicon"):
+        before, after = getattr(first, model), getattr(turned, model)
+        assert (before["train"], before["validation"]) == (after["train"], after["validation"]), model
+        assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), model
     assert digest == other_digest
     assert first.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
