@@ -101,7 +101,7 @@ def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperime
     assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
 
 
-def test_a_model_that_says_the_same_of_all_tweets_is_named(
+def test_a_model_that_says_the_same_of_all_is_named(
     trained: RunDir, experiment: MakeExperiment, tmp_path: Path
 ) -> None:
     table = tmp_path / "t.csv"

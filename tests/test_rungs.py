@@ -1,6 +1,5 @@
 """Rungs of a search: their sizes, who goes on, and that what was decided stays decided."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, Standing, read_rungs
-from tests.jobs.submitted import a_plan, attempt_of
+from tests.jobs.submitted import a_plan, attempt_of, write_epochs
 
 PAUSE = attempt_of(None, reason="paused")
 
@@ -28,20 +27,8 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
 
 
-def _log(
-    results: Results, run: int, scores: Sequence[float], metric: str = "accuracy", losses: Sequence[float] = ()
-) -> None:
-    """The metric log of a run with these scores, and losses if there are any, after its epochs."""
-    run_dir = results.run_dir(f"run-{run}", "g")
-    run_dir.path.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {"kind": "epoch", "step": 9 * epoch, "epoch": epoch, "validation": {metric: score}}
-        for epoch, score in enumerate(scores, 1)
-    ]
-    for row, loss in zip(rows, losses, strict=False):
-        row["validation"] |= {"loss": loss}  # type: ignore[operator]
-    steps = [{"kind": "step", "step": 1, "epoch": 1, "loss": 0.7}]
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in [*steps, *rows]))
+def _log(results: Results, run: int, *scores: Any) -> None:
+    write_epochs(results.run_dir(f"run-{run}", "g"), *scores)
 
 
 def _rungs(results: Results, plan: GridPlan) -> Rungs:
@@ -58,9 +45,7 @@ def _order(rungs: Rungs) -> list[int]:
     ("trials", "eta", "sizes"),
     [(27, 3, [27, 9, 3]), (60, 3, [60, 20, 7]), (5, 2.5, [5, 2, 1]), (2, 9, [2, 1, 1]), (1, 3, [1, 1, 1])],
 )
-def test_each_rung_has_one_of_eta_trials_rounded_up(
-    results: Results, trials: int, eta: float, sizes: list[int]
-) -> None:
+def test_each_rung_has_one_of_eta_trials(results: Results, trials: int, eta: float, sizes: list[int]) -> None:
     rungs = _rungs(results, _plan(trials, eta=eta))
     assert [rungs.size(rung) for rung in range(3)] == sizes
     assert [rungs.epochs(rung) for rung in range(3)] == [1, 3, None]
@@ -108,9 +93,7 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
 
 
 @pytest.mark.parametrize(("strict", "order"), [(True, [1, 0]), (False, [0, 1])])
-def test_trial_counts_by_its_score_at_the_end_or_by_its_best_so_far(
-    results: Results, strict: bool, order: list[int]
-) -> None:
+def test_trial_counts_by_its_last_score_or_by_its_best(results: Results, strict: bool, order: list[int]) -> None:
     _log(results, 0, [0.9, 0.5, 0.6])
     _log(results, 1, [0.5, 0.6, 0.7])
     plan = _plan(2, epochs=[3], halving=Halving(epochs=[3], eta=2, strict=strict))
@@ -121,7 +104,7 @@ def test_trial_counts_by_its_score_at_the_end_or_by_its_best_so_far(
 def test_epochs_after_the_rung_do_not_count(results: Results, strict: bool) -> None:
     """A trial that was continued by its name, or copied from another grid, has more of them; a loss between equals."""
     for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):
-        _log(results, run, scores, losses=[0.5 - run / 10, run])
+        _log(results, run, scores, "accuracy", [0.5 - run / 10, run])
     results.run_dir("run-1", "g").result_file.write_text("{}")
     rungs = _rungs(results, _plan(3, halving=Halving(epochs=[1], eta=3, strict=strict))).settle()
     assert _order(rungs) == [0, 2, 1]
@@ -189,22 +172,20 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
 @pytest.mark.parametrize(
     ("losses", "order"), [([0.7, 0.6, 0.5, 0.55, 0.9, 0.5], [4, 2, 5, 3, 1, 0]), ([0.5] * 6, [4, 1, 2, 3, 5, 0])]
 )
-def test_equal_trials_are_ordered_by_their_loss_then_as_planned(
-    results: Results, losses: list[float], order: list[int]
-) -> None:
+def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: list[float], order: list[int]) -> None:
     for run, (score, loss) in enumerate(zip([0.6, 0.7, 0.7, 0.7, 0.8, 0.7], losses, strict=True)):
-        _log(results, run, [score], losses=[loss])
+        _log(results, run, [score], "accuracy", [loss])
     assert _order(_rungs(results, _plan(6)).settle()) == order
 
 
 def test_loss_that_decides_between_equals_is_that_of_the_epoch_which_counts(results: Results) -> None:
-    _log(results, 0, [0.8, 0.5], losses=[0.9, 0.1])
-    _log(results, 1, [0.8, 0.6], losses=[0.5, 0.9])
+    _log(results, 0, [0.8, 0.5], "accuracy", [0.9, 0.1])
+    _log(results, 1, [0.8, 0.6], "accuracy", [0.5, 0.9])
     plan = _plan(2, epochs=[2], halving=Halving(epochs=[2], eta=2, strict=False))
     assert _order(_rungs(results, plan).settle()) == [1, 0]
 
 
-def test_nothing_is_decided_where_nothing_got_to_the_end_and_nothing_anew_where_a_ranking_is_damaged(
+def test_nothing_is_decided_without_values_or_anew(
     results: Results,
 ) -> None:
     for run in range(2):

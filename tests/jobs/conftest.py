@@ -18,6 +18,11 @@ def results(tmp_path: Path) -> Results:
 
 
 @pytest.fixture
+def no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
 def base(tmp_path: Path, tweets_file: Path) -> Path:
     return write_base(tmp_path / "configs", tweets_file)
 

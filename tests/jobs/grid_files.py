@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from jobs.grids.grid import ExpandedGrid
+from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results
 from tests.small_runs import SMALL_RUN
@@ -41,6 +43,13 @@ def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **
         },
     }
     return write_yaml(base.parent / f"{name}.yaml", values | changes)
+
+
+def refusal(read: Callable[..., object], *arguments: object) -> str:
+    """Why something is not read."""
+    with pytest.raises((ConfigError, UsageError)) as caught:
+        read(*arguments)
+    return str(caught.value)
 
 
 def draw(seed: int = 1, trials: int = 5) -> dict[str, Any]:

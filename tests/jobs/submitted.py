@@ -1,5 +1,6 @@
 """Plans and submissions that no Slurm knows of, runs that look begun, and their rows in `status`."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,18 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
             attempts=list(attempts),
         )
     )
+
+
+def write_epochs(
+    run_dir: RunDir, scores: Iterable[float], metric: str = "accuracy", losses: Sequence[float] = ()
+) -> None:
+    """The metric log of a run with these validation scores, and losses if there are any, after its epochs."""
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = [{"kind": "step", "step": 1, "epoch": 1, "loss": 0.7}]
+    for epoch, score in enumerate(scores, 1):
+        loss = {"loss": losses[epoch - 1]} if epoch <= len(losses) else {}
+        rows.append({"kind": "epoch", "step": 9 * epoch, "epoch": epoch, "validation": {metric: score, **loss}})
+    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:

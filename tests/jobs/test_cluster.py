@@ -8,16 +8,9 @@ import pytest
 
 from jobs.services import KindName
 from jobs.slurm.resources import Resources, read_cluster
-from sentiment.errors import ConfigError
-from tests.jobs.grid_files import GRIDS, write_yaml
+from tests.jobs.grid_files import GRIDS, refusal, write_yaml
 
 SHIPPED = GRIDS.parent / "cluster.yaml"
-
-
-def _refusal(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read_cluster(path).resources("rnn")
-    return str(caught.value)
 
 
 def test_shipped_file_names_nothing_that_only_one_site_has_and_asks_for_no_gpu_to_write_a_report() -> None:
@@ -78,7 +71,7 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
         "grids": {"elmo": {"memory_factor": 0.5}},
         "grid": {},
     }
-    lines = _refusal(write_yaml(tmp_path / "cluster.yaml", values)).splitlines()
+    lines = refusal(read_cluster, write_yaml(tmp_path / "cluster.yaml", values)).splitlines()
     starts = ["defaults.gpus = -1", "defaults.partion: unknown key", "report.memory_gb = '4G'"]
     starts += ["grids.elmo.memory_factor = 0.5", "grid: unknown key"]
     assert len(lines) == len(starts)
@@ -98,10 +91,8 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_options_of_sbatch_that_would_contradict_the_program_are_refused(
-    tmp_path: Path, options: dict[str, str], message: str
-) -> None:
+def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
     path = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"sbatch": options}})
-    refusal = _refusal(path)
-    assert refusal.startswith("defaults.sbatch: ")
-    assert message in refusal
+    told = refusal(read_cluster, path)
+    assert told.startswith("defaults.sbatch: ")
+    assert message in told

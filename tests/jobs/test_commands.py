@@ -7,10 +7,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from typer.testing import CliRunner
 
 from jobs import grid_jobs
-from jobs.__main__ import app
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.plan import CodeChoice
@@ -28,6 +26,7 @@ from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_rungs
+from tests.commands import invoke
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import (
@@ -59,7 +58,7 @@ def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, 
     cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}}))]
     if command in ("status", "cancel"):
         cluster = []
-    done = CliRunner().invoke(app, [command, *more, *cluster, "--results", str(results.root)])
+    done = invoke(command, *more, *cluster, "--results", results.root)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
 
@@ -80,9 +79,7 @@ def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base
     assert read_plan(results, "some") == before
 
 
-def test_grid_without_room_is_refused_at_the_first_answer_and_told_what_fits(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
+def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm, base: Path, results: Results) -> None:
     grid = write_grid(base, {"seed": [1, 2, 3]})
     slurm.fail("sbatch", f'grep -q array=0-2 "$file" && {{ {FULL}; }}')
     code, output = _call("submit", grid, results, str(grid))
@@ -107,9 +104,7 @@ def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base:
     assert sum(slurm.tasks(results).values()) == 1
 
 
-def test_tweets_that_were_replaced_are_told_for_runs_of_the_same_grid(
-    slurm: FakeSlurm, base: Path, results: Results, like: Result
-) -> None:
+def test_tweets_that_were_replaced_are_told(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, {"seed": [1]})
     grid = load_grid(path, results)
     finish(results, grid, like, lambda _run: (0.8, False))
@@ -117,9 +112,7 @@ def test_tweets_that_were_replaced_are_told_for_runs_of_the_same_grid(
     assert "1 completed runs were trained on other tweets" in _call("submit", path, results, str(path))[1]
 
 
-def test_submission_of_this_moment_is_not_lost(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_new_job_is_not_lost(slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = write_grid(base, {"seed": [1]})
     assert _call("submit", grid, results, str(grid))[0] == 0
     jobs = (slurm.folder / "jobs").read_text()
@@ -158,16 +151,14 @@ def test_one_refusal_does_not_end_the_tries(slurm: FakeSlurm, base: Path, result
     assert slurm.tasks(results) == {run.run_id: 1}
 
 
-def test_job_at_the_end_does_not_look_for_ever(
-    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_job_gives_up(slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
     assert submit_next_part(ending, print) is None
 
 
-def test_round_that_was_planned_and_refused_is_submitted_when_there_is_room(
+def test_round_that_was_refused_is_submitted_later(
     slurm: FakeSlurm, base: Path, results: Results, like: Result
 ) -> None:
     controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
@@ -226,9 +217,7 @@ def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_train
     assert GridJobs([training, report, again], []).lacks_final_job
 
 
-def test_held_jobs_are_told_released_and_cancelled_and_none_that_their_user_holds(
-    results: Results, slurm: FakeSlurm
-) -> None:
+def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: FakeSlurm) -> None:
     cache = submitted(results, "cache", "6", [])
     first = submitted(results, "train", "7", ["run-0", "run-1"])
     second = submitted(results, "train", "8", ["run-2"], "afterok:6")
@@ -257,9 +246,7 @@ def test_held_jobs_are_told_released_and_cancelled_and_none_that_their_user_hold
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
 
 
-def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
-    results: Results, slurm: FakeSlurm
-) -> None:
+def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: Results, slurm: FakeSlurm) -> None:
     folder = write_job(results, "train", [["run-0", "run-1"], ["run-2"]], at_once=2)
     folder.accept("7")
     session = a_session(results, GridJobs([folder], [queued(folder, task, "Priority") for task in (0, 1)]))
@@ -272,9 +259,7 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others_alone(
     assert folder.cancelled == {"run-0", "run-1", "run-2"}
 
 
-def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_grid_never_submitted_needs_no_slurm(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said: list[str] = []
     cancel_grid(results, PLAN, set(), said.append)
@@ -284,9 +269,7 @@ def test_cancel_of_a_grid_that_waits_nowhere_needs_no_slurm(
         cancel_grid(results, PLAN, set(), said.append)
 
 
-def test_trial_that_failed_ranks_last_and_comes_too_late_when_it_is_submitted_again(
-    slurm: FakeSlurm, base: Path, results: Results
-) -> None:
+def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:
     halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 3}}
     grid = write_grid(base, {"seed": [1, 2], "training.epochs": 3}, **halving)
     assert _call("submit", grid, results, str(grid))[0] == 0
@@ -305,9 +288,7 @@ def test_trial_that_failed_ranks_last_and_comes_too_late_when_it_is_submitted_ag
     assert "1 of 2 runs submitted" in _call("rerun", grid, results)[1]
 
 
-def test_what_somebody_else_submitted_is_unknown_and_nobody_else_submits_or_cancels(
-    results: Results, slurm: FakeSlurm, tmp_path: Path
-) -> None:
+def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
     results.write_grid(PLAN)
     submitted(results, "train", "7", [run.run_id for run in PLAN.runs])
     write_json(results.slurm / "owner.json", {"user": "anna", "cluster": "big"})
@@ -319,16 +300,14 @@ def test_what_somebody_else_submitted_is_unknown_and_nobody_else_submits_or_canc
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
     asked = ["submitted by anna on cluster big; ask there", "is installed, but knows of no cluster"]
     for reason in asked:
-        done = CliRunner().invoke(app, ["status", "--json", "--results", str(results.root)])
+        done = invoke("status", "--json", "--results", results.root)
         (grid,) = json.loads(done.output)
         assert (done.exit_code, {row["state"] for row in grid["rows"]}) == (3, {"UNKNOWN"})
         assert all(reason in row["reason"] for row in grid["rows"])
         (slurm.folder / "scontrol").write_text("#!/bin/sh\necho Could not establish a configuration source >&2; exit 1")
 
 
-def test_submissions_of_one_grid_come_oldest_first_whatever_clocks_say(
-    results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_submissions_come_oldest_first_whatever_clocks_say(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     hours = iter(range(9, 0, -1))
     monkeypatch.setattr("jobs.submissions.timestamp", lambda: f"2026-01-01T0{next(hours)}:00:00+00:00")
     written = [submitted(results, "train", str(number), ["run-0"]) for number in range(6)]

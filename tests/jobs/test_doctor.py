@@ -3,23 +3,15 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from jobs.__main__ import app
 from jobs.doctor import Finding, examine_disk, render
 from jobs.slurm.commands import explain_settings
 from sentiment.runs.run_dir import Results
+from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_yaml
 from tests.small_runs import limited_file_size
 
 SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
-
-
-def _run(*arguments: object, path: str | None = None) -> tuple[int, str]:
-    environment = {} if path is None else {"PATH": path}
-    result = CliRunner().invoke(app, ["doctor", *map(str, arguments)], env=environment)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.output
 
 
 @pytest.mark.parametrize(
@@ -35,16 +27,16 @@ def test_each_setting_is_told_with_what_it_means(topic: str, settings: dict[str,
     assert text in dict(explain_settings(SETTINGS | settings))[topic]
 
 
+@pytest.mark.usefixtures("no_slurm")
 def test_without_slurm_it_says_how_to_go_on_and_a_slip_is_a_problem(results: Results, tmp_path: Path) -> None:
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
-    code, text = _run("--cluster", cluster, "--results", results.root, path=str(tmp_path))
-    assert code == 0
-    assert "`sentiment submit GRID --local` runs a grid on this machine" in text
-    assert "there is no grid of this name" in text
-    assert "cluster.yaml data" in text
+    done = invoke("doctor", "--cluster", cluster, "--results", results.root)
+    assert done.exit_code == 0
+    for expected in ("`sentiment submit GRID --local` runs a grid on this machine", "there is no grid of this name"):
+        assert expected in done.output
+    assert "cluster.yaml data" in done.output
     write_yaml(cluster, {"defaults": {"gpu": 1}})
-    code, text = _run("--cluster", cluster, "--results", results.root, path=str(tmp_path))
-    assert (code, "defaults.gpu: unknown key" in text) == (1, True)
+    assert "defaults.gpu: unknown key" in refused(1, "doctor", "--cluster", cluster, "--results", results.root)
 
 
 def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:

@@ -15,10 +15,10 @@ from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load
 from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
 from sentiment.config import EmbeddingConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.errors import ConfigError, DataError, DivergedError, UsageError
+from sentiment.errors import DataError, DivergedError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.jobs.grid_files import draw, finish, starts_from, write_base, write_grid, write_yaml
+from tests.jobs.grid_files import draw, finish, refusal, starts_from, write_base, write_grid, write_yaml
 from tests.small_runs import Experiment, digest_of, load_config
 
 LAYERS = {"model.layers": [1, 2], "model.cell": ["gru", "lstm"], "seed": [2, 1]}
@@ -34,12 +34,6 @@ def _ids(grid: ExpandedGrid) -> list[str]:
     return [run.run_id for run in grid.plan.runs]
 
 
-def _refusal(path: Path, results: Results, *overrides: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_grid(path, results, overrides)
-    return str(caught.value)
-
-
 def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, LAYERS), results)
     parameters = [tuple(run.parameters.values()) for run in grid.plan.runs]
@@ -52,9 +46,7 @@ def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(bas
     assert load_grid(write_yaml(path, values), results) == grid  # a section means the same as dotted names
 
 
-def test_random_search_draws_different_runs_by_its_seed_and_more_trials_continue_fewer(
-    base: Path, results: Results
-) -> None:
+def test_random_search_depends_on_its_seed_and_more_trials_continue_fewer(base: Path, results: Results) -> None:
     def ids(**changes: Any) -> list[str]:
         return _ids(load_grid(write_grid(base, WIDE, **changes), results))
 
@@ -67,9 +59,9 @@ def test_random_search_draws_different_runs_by_its_seed_and_more_trials_continue
 def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
     told = "more than 50,000 combinations: 1,000 of model.hidden_size x 1,000 of seed, and so on"
     values = {"seed": list(range(1000)), "model.hidden_size": list(range(1, 1001))}
-    assert told in _refusal(write_grid(base, values), results)
+    assert told in refusal(load_grid, write_grid(base, values), results)
     huge = {f"p{number}": list(range(10)) for number in range(400)} | {"seed": {"min": 0, "max": 1_000_000_000}}
-    assert "1,000,000,001 of seed x 10 of p0 x " in _refusal(write_grid(base, huge), results)
+    assert "1,000,000,001 of seed x 10 of p0 x " in refusal(load_grid, write_grid(base, huge), results)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -83,9 +75,7 @@ def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Resu
     ),
     trials=st.none() | st.integers(1, 5),
 )
-def test_expansion_has_each_run_once_and_none_is_missing_in_whatever_order_parameters_stand(
-    space: dict[str, list[Any]], trials: int | None
-) -> None:
+def test_expansion_has_each_run_once_in_whatever_order(space: dict[str, list[Any]], trials: int | None) -> None:
     without = len([pooling for pooling in space["model.pooling"] if pooling != "attention"])
     hops = len(space["model.attention.r"]) if "attention" in space["model.pooling"] else 0
     all_runs = len(space["seed"]) * (without + hops)
@@ -111,13 +101,13 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
         "elmo.model": ["small", "tiny"],
     }
     mistakes = ["training.epohcs: unknown key", "model.layers = 99", "model: pooling 'last' needs model.kind 'rnn'"]
-    head, *lines = _refusal(write_grid(base, parameters), results).splitlines()
+    head, *lines = refusal(load_grid, write_grid(base, parameters), results).splitlines()
     assert head == "grid 'some' cannot be run:"
     assert [line.lstrip().startswith(one) for line, one in zip(lines, mistakes, strict=True)] == [True] * 3
     assert "[in 12 of 24 runs," in lines[1]
     assert not results.root.exists()
     del parameters["training.epohcs"]
-    lines = _refusal(write_grid(base, parameters), results).splitlines()
+    lines = refusal(load_grid, write_grid(base, parameters), results).splitlines()
     assert len(lines) == 6
     assert "[in 6 of 24 runs, first with data.source=" in lines[2]
     assert "nothing.csv': no such file; valid: sample, sentiment140" in lines[3]
@@ -127,17 +117,15 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
 
 def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Results) -> None:
     paths = {"data.tests.mine.path": "mine.csv", "data.tests.manual.path": "sentiment140"}
-    message = _refusal(write_grid(base, paths | {"embedding.pretrained": "vectors.txt"}), results)
+    message = refusal(load_grid, write_grid(base, paths | {"embedding.pretrained": "vectors.txt"}), results)
     assert "embedding.pretrained = 'vectors.txt': no such file" in message
     assert "data.tests.mine.path = 'mine.csv': no such file" in message
     assert "data.tests.manual.path = 'sentiment140': its tweets are not in" in message
-    message = _refusal(write_grid(base, {"encoder.model": "./nowhere"}), results)
+    message = refusal(load_grid, write_grid(base, {"encoder.model": "./nowhere"}), results)
     assert "encoder.model: encoder './nowhere': nowhere holds no model" in message
 
 
-def test_parameters_that_do_nothing_make_no_runs_and_overrides_are_for_all(
-    base: Path, results: Results, tweets_file: Path
-) -> None:
+def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tweets_file: Path) -> None:
     other = tweets_file.parent / "." / "x" / ".." / tweets_file.name  # the same file
     parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
     without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.window": [3, 4]}
@@ -151,9 +139,7 @@ def test_parameters_that_do_nothing_make_no_runs_and_overrides_are_for_all(
     assert grid.plan.parameters["training.epochs"] == [1]
 
 
-def test_runs_that_start_from_another_grids_have_the_parameters_that_repeat_them(
-    base: Path, results: Results, like: Result
-) -> None:
+def test_runs_of_another_grid_are_repeated_by_parameters(base: Path, results: Results, like: Result) -> None:
     first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
     finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
     values = read_yaml(base)
@@ -180,13 +166,15 @@ def test_planned_runs_keep_their_index_and_new_ones_come_behind_them(base: Path,
 def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Path, results: Results) -> None:
     planned = load_grid(write_grid(base, LAYERS), results)
     results.write_grid(planned.plan)
-    message = _refusal(write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
+    message = refusal(load_grid, write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
     assert "no longer contains 8 of the 8 runs that are planned in" in message
     assert "  seed: was [2, 1], is [1]" in message
     assert "  training.epochs: was that of the base run, is [2]" in message
     assert "model.cell" not in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
-    assert f"no parameter, but {base}, a default of this program" in _refusal(write_grid(base, LAYERS), results)
+    assert f"no parameter, but {base}, a default of this program" in refusal(
+        load_grid, write_grid(base, LAYERS), results
+    )
 
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]
@@ -206,25 +194,19 @@ def _run_first(base: Path, results: Results, like: Result, judge: Judge = _as_fo
 
 
 def _fail_one(
-    base: Path, results: Results, like: Result, error: Exception, failing: int = 1
+    base: Path, results: Results, like: Result, cause: Exception, failing: int = 1
 ) -> tuple[list[str], ExpandedGrid | str]:
     """One run fails, all others get their results: the ids, and what starts from the best, or why nothing can."""
     _run_first(base, results, like, lambda run: None if run.index == failing else _as_found(run))
     plan = results.read_grid("first")
     assert plan is not None
     run_ids = [run.run_id for run in plan.runs]
-    record_failure(results.run_dir(run_ids[failing], "first"), error)
+    record_failure(results.run_dir(run_ids[failing], "first"), cause)
     best = write_grid(base, {"training.epochs": 9}, name="second", **starts_from("first", "best"))
     try:
         return run_ids, load_grid(best, results)
-    except UsageError as refusal:
-        return run_ids, str(refusal)
-
-
-def _refusal_grid(path: Path, results: Results) -> str:
-    with pytest.raises(UsageError) as caught:
-        load_grid(path, results)
-    return str(caught.value)
+    except UsageError as error:
+        return run_ids, str(error)
 
 
 def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results: Results, like: Result) -> None:
@@ -248,8 +230,8 @@ def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Re
     assert grid.configs[2].embedding == EmbeddingConfig()
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         assert resolve(read_yaml(base), run.parameters, "the test").run_id == run.run_id == config.run_id
-    with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
-        expand_grid(write_grid(base, {"seed": [1, 2]}, controller={"files": ["none.yaml"]}), results)
+    missing = write_grid(base, {"seed": [1, 2]}, controller={"files": ["none.yaml"]})
+    assert "none.yaml: no such file" in refusal(expand_grid, missing, results)
 
 
 def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, results: Results, like: Result) -> None:
@@ -269,9 +251,11 @@ def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, 
 
 def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
-    assert "starts from runs of grid 'first', which was never run with these results" in _refusal_grid(path, results)
+    assert "starts from runs of grid 'first', which was never run with these results" in refusal(
+        load_grid, path, results
+    )
     _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
-    message = _refusal_grid(path, results)
+    message = refusal(load_grid, path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
     assert "see `sentiment status first`" in message
 
@@ -288,7 +272,7 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
     diverged = f"{run_ids[1]} of grid first, which fails whenever it is run: DivergedError: the loss is nan"
     assert best.left_out == [diverged, f"{run_ids[0]} of grid first: with another seed it fails whenever it is run"]
     third = write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3))
-    assert f"left out: {diverged}" in _refusal_grid(third, results)
+    assert f"left out: {diverged}" in refusal(load_grid, third, results)
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
     grid = load_grid(overfitting, results)
     assert ([(config.model.hidden_size, config.seed) for config in grid.configs], grid.left_out) == (
@@ -300,11 +284,9 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
 @pytest.mark.parametrize(
     "error", [KilledError("by signal 9"), NoProgressError("cut 3 times"), DataError("some.csv: no such file")], ids=repr
 )
-def test_run_that_another_attempt_may_complete_is_waited_for(
-    base: Path, results: Results, like: Result, error: Exception
-) -> None:
-    run_ids, refusal = _fail_one(base, results, like, error)
-    assert f"is not finished: 1 of 8 runs have no result yet ({run_ids[1]})" in str(refusal)
+def test_run_that_may_complete_is_waited_for(base: Path, results: Results, like: Result, error: Exception) -> None:
+    run_ids, told = _fail_one(base, results, like, error)
+    assert f"is not finished: 1 of 8 runs have no result yet ({run_ids[1]})" in str(told)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +301,7 @@ def test_grid_without_such_runs_is_no_base(
 ) -> None:
     _run_first(base, results, like, lambda run: (0.8, overfits))
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", *wanted))
-    assert message in _refusal_grid(path, results)
+    assert message in refusal(load_grid, path, results)
 
 
 @pytest.fixture
@@ -334,9 +316,7 @@ def _put(trained: RunDir, run_dir: RunDir) -> RunDir:
     return run_dir
 
 
-def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
-    results: Results, grid: ExpandedGrid, trained: RunDir
-) -> None:
+def test_completed_run_of_another_grid_is_taken_over(results: Results, grid: ExpandedGrid, trained: RunDir) -> None:
     taken, begun, unfinished = (run.run_id for run in grid.plan.runs)
     source = _put(trained, results.run_dir(taken, "single"))
     _put(trained, results.run_dir(begun, "other"))
@@ -349,7 +329,7 @@ def test_completed_run_of_another_grid_is_taken_over_and_stays_where_it_was(
     assert completed_elsewhere(results, grid) == {}
 
 
-def test_run_that_was_trained_on_other_tweets_or_asks_something_else_is_not_taken_over(
+def test_run_on_other_tweets_or_another_question_is_not_taken(
     results: Results, tmp_path: Path, tweets_file: Path
 ) -> None:
     table = tmp_path / "table.csv"

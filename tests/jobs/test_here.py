@@ -92,7 +92,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
     assert grid.run() == (0, ["nothing to do"])
 
 
-def test_killed_run_is_tried_again_and_a_stopped_grid_goes_on_all_to_the_same_weights(
+def test_killed_run_and_stopped_grid_end_with_equal_weights(
     tmp_path: Path, tweets_file: Path, shared_results: Results
 ) -> None:
     grid = grid_here(
@@ -117,9 +117,7 @@ def test_killed_run_is_tried_again_and_a_stopped_grid_goes_on_all_to_the_same_we
         assert digest_of(run_dir) == unbroken.complete()
 
 
-def test_runs_whose_starter_was_killed_save_and_go_on_at_once_and_are_cancelled_from_another_shell(
-    tmp_path: Path, tweets_file: Path
-) -> None:
+def test_runs_whose_starter_was_killed_go_on_and_are_cancelled_elsewhere(tmp_path: Path, tweets_file: Path) -> None:
     grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2, 3]} | LONG)
     process = grid.start("submit", str(grid.grid), "--local", "--at-once", "2")
     assert wait_until(lambda: grid.trains(0) and grid.trains(1), process)
@@ -178,9 +176,7 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatc
     assert gpus_here() == ["0", "1"]
 
 
-def test_best_go_on_and_the_others_are_pruned_and_can_be_continued_by_name(
-    tmp_path: Path, tweets_file: Path, shared_results: Results
-) -> None:
+def test_best_go_on_and_others_by_their_names(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
     trials: dict[str, Any] = {"training.learning_rate": [0.0001, 0.002, 0.02, 0.04], "training.epochs": 3}
     halving = {"type": "hyperband", "min_iter": 1, "eta": 3}  # to epoch 1, and two of them to their end
     grid = grid_here(tmp_path, tweets_file, trials | {"training.early_stopping.patience": 9}, early_terminate=halving)

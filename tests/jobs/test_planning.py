@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from jobs.__main__ import app
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
@@ -27,6 +25,7 @@ from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
 from sentiment.runs.records import Failure, Result
 from sentiment.runs.run_dir import Results, RunDir
+from tests.commands import invoke, refused
 from tests.jobs.grid_files import GRIDS, write_grid
 from tests.jobs.submitted import (
     GRID,
@@ -41,10 +40,7 @@ from tests.jobs.submitted import (
 )
 from tests.small_runs import small_config
 
-
-@pytest.fixture(autouse=True)
-def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("no_slurm")
 
 
 def _planned(results: Results, configs: list[RunConfig], **file: Any) -> list[Submission]:
@@ -86,9 +82,7 @@ def test_training_waits_for_what_it_reads_and_is_followed_by_the_report(results:
         ({}, 9, [2, 2, 1, 1, 1, 1, 1]),
     ],
 )
-def test_runs_are_dealt_out_to_no_more_tasks_than_asked_for_or_the_site_allows(
-    asked: dict[str, int], runs: int, shares: list[int]
-) -> None:
+def test_runs_are_dealt_out_to_no_more_tasks_than_allowed(asked: dict[str, int], runs: int, shares: list[int]) -> None:
     dealt = deal(range(runs), Resources(**asked), most=7)
     assert [len(share) for share in dealt] == shares
     assert sorted(run for share in dealt for run in share) == [*range(runs)]
@@ -117,9 +111,7 @@ def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
     assert words[-1].startswith(str(results.slurm / GRID))
 
 
-def test_what_is_not_configured_is_left_to_the_site_and_a_warning_comes_early(
-    results: Results, tweets_file: Path
-) -> None:
+def test_what_is_not_configured_is_left_to_the_site(results: Results, tweets_file: Path) -> None:
     options, _ = _options(results, _training(results, tweets_file, gpus=0, time_minutes=4))
     assert not {"partition", "account", "qos", "mem", "gpus-per-node", "wckey", "dependency"} & set(options)
     assert options["signal"] == "USR2@60"
@@ -135,9 +127,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return programs
 
 
-def test_warning_ends_no_task_that_has_not_set_its_handlers_yet(
-    results: Results, tweets_file: Path, shell: Path
-) -> None:
+def test_warning_ends_no_task_without_its_handlers(results: Results, tweets_file: Path, shell: Path) -> None:
     words = shlex.split(_options(results, _training(results, tweets_file))[1])
     guard = words[words.index("sh") : words.index("-u") - 1]
     done = subprocess.run([*guard, "sh", "-c", "kill -USR1 $$; kill -USR2 $$; echo lives"], capture_output=True)
@@ -145,9 +135,7 @@ def test_warning_ends_no_task_that_has_not_set_its_handlers_yet(
 
 
 @pytest.mark.parametrize("code", [0, 4, 137])
-def test_task_in_a_container_is_requeued_outside_of_it(
-    results: Results, tweets_file: Path, shell: Path, code: int, tmp_path: Path
-) -> None:
+def test_requeue_from_a_container(results: Results, tweets_file: Path, shell: Path, code: int, tmp_path: Path) -> None:
     container = {"image": "my torch.sif", "python": "/opt/python", "options": ["--bind", "/scratch"]}
     _, command = _options(results, _training(results, tweets_file, container=container))
     for program, log, ends in (("singularity", "inside", code), ("outside", "outside", 0)):
@@ -209,9 +197,7 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
     ]
 
 
-def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wrote(
-    results: Results, tweets_file: Path
-) -> None:
+def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Results, tweets_file: Path) -> None:
     folder = submitted(results, "data", "6", **HAD)
     assert _next(results, tweets_file, GridJobs([folder], []), "data").memory_gb == 2
     (folder.logs / "6_0_0_log.out").write_text(OUT_OF_MEMORY)
@@ -238,9 +224,7 @@ def test_job_that_the_queue_has_forgotten_is_judged_by_its_log_and_by_what_it_wr
         (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
     ],
 )
-def test_report_that_failed_is_missing_and_told_unless_a_command_cancelled_it(
-    results: Results, state: str | None, log: str, failed: bool
-) -> None:
+def test_failed_report_is_missing_unless_cancelled(results: Results, state: str | None, log: str, failed: bool) -> None:
     training, report = submitted(results, "train", "7", ["run-0"]), submitted(results, "report", "10", [])
     (report.logs / "10_0_log.out").write_text(log)
     queue = [queued(report, None, "None", state)] if state else []
@@ -290,37 +274,18 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])
-def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["submit", grid, "--dry-run", "--results", str(tmp_path / "results")])
+def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) -> None:
+    done = invoke("submit", grid, "--dry-run", "--results", results.root)
     assert done.exit_code == 0, done.output
     assert "not here yet, so that `submit` would refuse" in done.output
     assert "fetch them with `sentiment data sentiment140`" in done.output
     assert len(done.output.splitlines()) <= 25
-    refused = CliRunner().invoke(app, ["submit", grid, "--local", "--results", str(tmp_path / "results")])
-    assert (refused.exit_code, f"grid {grid!r} cannot be run" in refused.output) == (2, True)
+    assert f"grid {grid!r} cannot be run" in refused(2, "submit", grid, "--local", "--results", results.root)
 
 
 CONFIG = resolve({}, {}, "a test")
 TRAINER = "sentiment/training/trainer.py"
 OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
-
-
-def _choose(
-    results: Results, code: str | None, begun: str = "", again: bool = False, new_code: bool = False
-) -> tuple[WantedRun, list[str]]:
-    """What becomes of a run that was submitted with some code, and has saved steps or a damaged record."""
-    copy, run_dir, said = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID), list[str]()
-    (copy / TRAINER).parent.mkdir(parents=True)
-    (copy / TRAINER).write_bytes(b"older")
-    write_json(copy / "code.json", OLD.model_dump(mode="json"))
-    if begun:
-        write_attempts(run_dir, attempt_of(None, last_step=7))
-    if begun == "damaged":
-        run_dir.record_file.write_text("{")
-    places = {CONFIG.run_id: (write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code), 0)}
-    row = a_row("FAILED", run_id=CONFIG.run_id)
-    (run,) = CodeChoice(results, new_code).choose([(row, CONFIG)], places, again, said.append)
-    return run, said
 
 
 @pytest.mark.parametrize(
@@ -334,19 +299,26 @@ def _choose(
         (OLD.id, "damaged", False, False),
     ],
 )
-def test_run_that_has_saved_steps_and_any_that_is_rerun_keeps_its_code_if_that_is_whole(
+def test_code_is_kept_where_it_is_whole(
     results: Results, code: str | None, begun: str, again: bool, kept: bool
 ) -> None:
-    run, said = _choose(results, code, begun, again)
-    told = f"1 of them with the code of before, {results.code / OLD.id}; --new-code takes that of now"
+    copy, run_dir, said = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID), list[str]()
+    (copy / TRAINER).parent.mkdir(parents=True)
+    (copy / TRAINER).write_bytes(b"older")
+    write_json(copy / "code.json", OLD.model_dump(mode="json"))
+    if begun:
+        write_attempts(run_dir, attempt_of(None, last_step=7))
+    if begun == "damaged":
+        run_dir.record_file.write_text("{")
+    places = {CONFIG.run_id: (write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code), 0)}
+    row = a_row("FAILED", run_id=CONFIG.run_id)
+    (run,) = CodeChoice(results).choose([(row, CONFIG)], places, again, said.append)
+    told = f"1 of them with the code of before, {copy}; --new-code takes that of now"
     assert (run.code, said) == ((OLD.id, [told]) if kept else (running_code().id, []))
     assert (results.code / str(run.code) / TRAINER).is_file()
     assert run.config.runtime.other_code != "restart"
-
-
-def test_new_code_is_taken_on_request_and_the_task_begins_anew(results: Results) -> None:
-    run, said = _choose(results, OLD.id, "saved", new_code=True)
-    assert (run.code, run.config.runtime.other_code, said) == (running_code().id, "restart", [])
+    (run,) = CodeChoice(results, new_code=True).choose([(row, CONFIG)], places, again, said.append)
+    assert (run.code, run.config.runtime.other_code) == (running_code().id, "restart")
     assert run.config.run_id == CONFIG.run_id
 
 

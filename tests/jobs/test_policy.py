@@ -218,7 +218,7 @@ def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged
             assert not submits, (verdict, case)
 
 
-def test_whatever_is_not_done_waits_runs_or_has_a_reason_and_a_command_that_helps(
+def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(
     judged: list[tuple[Case, Verdict]],
 ) -> None:
     for case, verdict in judged:

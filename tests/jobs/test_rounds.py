@@ -68,9 +68,7 @@ def test_suggestions_depend_on_results_and_seed_alone(base: Path, results: Resul
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("score", "goal"), [("accuracy", "maximize"), ("loss", "minimize")])
-def test_suggestions_tend_to_where_scores_are_better(
-    base: Path, results: Results, like: Result, score: str, goal: str
-) -> None:
+def test_suggestions_tend_to_better_scores(base: Path, results: Results, like: Result, score: str, goal: str) -> None:
     metric = {"name": f"validation/{score}", "goal": goal}
     path = write_grid(base, SPACE, **_bayes(rounds=4, per_round=8), metric=metric)
     for _ in range(4):
@@ -84,9 +82,7 @@ def test_suggestions_tend_to_where_scores_are_better(
     assert all(0.0001 <= rate <= 0.1 for rate in rates)
 
 
-def test_trials_that_failed_are_left_out_and_a_round_of_failures_is_the_last(
-    base: Path, results: Results, like: Result
-) -> None:
+def test_failed_trials_are_left_out_and_a_failed_round_is_the_last(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, SPACE, **_bayes())
     grid = load_grid(path, results)
     failing = grid.plan.runs[0].run_id

@@ -1,7 +1,6 @@
 """Slots of a search in Slurm: tasks whose runs a ranking decides, and the files that say where rungs are."""
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,15 +31,11 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import a_session, attempt_of, queued, write_attempts
+from tests.jobs.submitted import a_session, attempt_of, queued, write_attempts, write_epochs
 
-HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+pytestmark = pytest.mark.usefixtures("no_slurm")
+HALVING: dict[str, Any] = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
 TRIALS = {"seed": [1, 2, 3, 4], "training.epochs": 5}
-
-
-@pytest.fixture(autouse=True)
-def _no_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
 
 
 @pytest.fixture
@@ -56,11 +51,7 @@ DIVERGED = -1.0
 
 def _write_epochs(run_dir: RunDir, score: float, epochs: int, first_step: int = 0) -> None:
     write_attempts(run_dir, attempt_of("7_0", reason="paused", first_step=first_step, last_step=9 * epochs))
-    rows = (
-        {"kind": "epoch", "step": 9 * one, "epoch": one, "validation": {"accuracy": score}}
-        for one in range(1, epochs + 1)
-    )
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_epochs(run_dir, [score] * epochs)
 
 
 def _log(results: Results, grid: ExpandedGrid, *scores: float | None) -> None:
@@ -138,9 +129,7 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
 
 
-def test_slot_looks_again_while_a_trial_before_is_trained_and_fails_if_none_got_to_its_end(
-    results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys: pytest.CaptureFixture[str]) -> None:
     folder = _submitted(results, _slots(results, grid))
     trained = results.run_dir(grid.plan.runs[2].run_id, "some")
     trained.path.mkdir(parents=True)
@@ -155,9 +144,7 @@ def test_slot_looks_again_while_a_trial_before_is_trained_and_fails_if_none_got_
     assert "none of its 4 trials got to the end of epoch 1" in capsys.readouterr().out
 
 
-def test_slot_that_is_requeued_before_it_has_ranked_ranks_in_its_next_start(
-    results: Results, grid: ExpandedGrid
-) -> None:
+def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)
     announce(results.run_dir(grid.plan.runs[2].run_id, "some"))  # which a process was about to begin
@@ -257,7 +244,7 @@ _DEATHS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.li
 
 
 @pytest.mark.slow
-def test_same_trials_go_on_whatever_dies_in_any_rung(
+def test_no_death_decides(
     base: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def search(deaths: dict[tuple[int, int], list[str]], order: Random) -> list[list[tuple[str, float | None]]]:

@@ -11,10 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-from typer.testing import Result as Outcome
 
-from jobs.__main__ import app
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.policy import judge
@@ -29,8 +26,9 @@ from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
+from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted
+from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted, write_epochs
 from tests.processes import Forked
 from tests.training.processes import wait_until
 
@@ -76,7 +74,7 @@ def _verdict(
         (None, RunProgress(last_attempt=BEGUN), "LOST", "is not in the queue; task 7_3 ended without a word"),
     ],
 )
-def test_state_in_the_queue_has_the_queues_reason(
+def test_queue_gives_the_reason(
     results: Results, job: Job | None, progress: RunProgress, state: str, reason: str
 ) -> None:
     found = _verdict(results, job, progress)
@@ -105,9 +103,7 @@ DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
         ("srun: error: n1: task 0: Killed\ntask 3 of g-x, start 2 on n2\nfine", None, ""),
     ],
 )  # fmt: skip
-def test_slurms_own_words_about_the_last_attempt_are_understood(
-    lines: str, state: str | None, reason: str, tmp_path: Path
-) -> None:
+def test_slurms_own_words_are_understood(lines: str, state: str | None, reason: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(f"task 3 of g-x, start 1 on n1\n{lines}\n")
     found = read_termination(log)
@@ -115,21 +111,14 @@ def test_slurms_own_words_about_the_last_attempt_are_understood(
     assert found is None or reason in found.reason
 
 
-def _write_metrics(run_dir: RunDir, scores: list[float]) -> None:
-    run_dir.path.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, object]] = []
-    for epoch, score in enumerate(scores, start=1):
-        rows += [{"kind": "step", "step": 10 * epoch - number, "loss": 0.5} for number in range(9, -1, -1)]
-        rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "validation": {"f1": score}})
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "st')
-
-
 @pytest.mark.parametrize(("scores", "best"), [([0.7, 0.8, 0.75], 0.8), ([0.9] + [0.5] * 900, 0.9)], ids=["few", "many"])
 def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: list[float], best: float) -> None:
     run_dir = RunDir(tmp_path / "run")
-    _write_metrics(run_dir, scores)
+    write_epochs(run_dir, scores, "f1")
+    with open(run_dir.metrics_file, "a") as log:
+        log.write('{"kind": "st')
     found = read_progress(run_dir, PLAN)
-    assert (found.epoch, found.step, found.score) == (len(scores), 10 * len(scores), best)
+    assert (found.epoch, found.step, found.score) == (len(scores), 9 * len(scores), best)
     assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == min(scores)
 
 
@@ -169,16 +158,6 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
     ]
 
 
-def test_table_of_80_columns_has_all_parameters_of_the_published_search() -> None:
-    varied = {"model.dropout": 0.05, "model.hidden_size": 64, "training.clip": 10.0, "training.learning_rate": 0.0005}
-    row = a_row(run_id="bilstm64-last-s1-dba1a510", score=0.78, epoch=12, seen="2026-03-04T11:01:00", parameters=varied)
-    text = render([GridStatus("g", "validation/accuracy", [replace(row, seen=f"{row.seen}+00:00")])], False, NOW)
-    assert text.splitlines()[1:3] == [
-        "run                       state     try epo… accu… dro… hid… clip learn… ago",
-        "bilstm64-last-s1-dba1a510 COMPLETED 1   12   0.780 0.05 64   10.0 0.0005 59 min",
-    ]
-
-
 def test_table_fits_a_terminal_and_no_run_and_no_reason_is_cut() -> None:
     long = "elmo_small-bilstm512-attention-d0.05-s1-2686fd7f"
     varied = {f"model.a_rather_long_name_{number}": number for number in range(5)}
@@ -213,14 +192,12 @@ def _write_log(results: Results, run_id: str, text: str) -> Path:
     return log
 
 
-def _logs(results: Results, *arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, ["status", "--log", *arguments, "--results", str(results.root)])
+def _logs(results: Results, name: str) -> tuple[int, str, str]:
+    done = invoke("status", "--log", name, "--results", results.root)
     return done.exit_code, done.stdout, done.stderr
 
 
-def test_run_is_shown_by_its_name_with_or_without_its_grid_and_what_has_no_log_is_said(
-    results: Results, plan: GridPlan
-) -> None:
+def test_run_is_shown_by_its_name_and_what_has_no_log_is_said(results: Results, plan: GridPlan) -> None:
     run_id = plan.runs[0].run_id
     assert _logs(results, run_id) == (2, "", f"error: {run_id}: has no log yet; it is PLANNED\n")
     assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
@@ -237,9 +214,7 @@ def test_run_is_shown_by_its_name_with_or_without_its_grid_and_what_has_no_log_i
         assert said.startswith(f"error: {name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND")
 
 
-def test_log_is_followed_from_before_it_exists_until_the_run_has_ended(
-    results: Results, plan: GridPlan, tmp_path: Path
-) -> None:
+def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, plan: GridPlan, tmp_path: Path) -> None:
     run_id, seen = plan.runs[0].run_id, tmp_path / "seen"
     folder = submitted(results, "train", "here1", [run_id], grid="some", here=True)
     command = [sys.executable, "-m", "jobs", "status", "--log", run_id, "--watch", "--results", str(results.root)]
@@ -264,24 +239,20 @@ def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run_dir
 
 
-def _jobs(results: Path, *arguments: str) -> Outcome:
-    return CliRunner().invoke(app, [*arguments, "--results", str(results)])
-
-
 def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:
     result = single.read(Result)
     assert result is not None
     for arguments in (["status"], ["status", "single"]):
-        done = _jobs(tmp_path, *arguments)
+        done = invoke(*arguments, "--results", tmp_path)
         assert done.exit_code == 0, done.output
         assert "grid single: 1 COMPLETED" in done.output
         assert f"{result.metrics['validation'].f1:.3f}" in done.output
-    (one,) = json.loads(_jobs(tmp_path, "status", "--json").output)
+    (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
-    unknown = _jobs(tmp_path, "cancel", single.path.name, "nothing")
-    assert (unknown.exit_code, "nothing: neither a grid nor a run" in unknown.output) == (2, True)
+    told = refused(2, "cancel", single.path.name, "nothing", "--results", tmp_path)
+    assert "nothing: neither a grid nor a run" in told
     single.result_file.unlink()
-    assert _jobs(tmp_path, "status").exit_code == 1  # was completed, but its result is missing
+    assert invoke("status", "--results", tmp_path).exit_code == 1  # was completed, but its result is missing
 
 
 def test_cancel_tells_the_process_that_trains_to_save_and_end(single: RunDir, tmp_path: Path) -> None:
@@ -289,15 +260,13 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(single: RunDir, tm
     told: list[int] = []
     former = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     with ProcessLock(single.lock_file):
-        assert "1 RUNNING" in _jobs(tmp_path, "status").output
-        said = _jobs(tmp_path, "cancel", single.path.name).output.replace("\n", " ")
+        assert "1 RUNNING" in invoke("status", "--results", tmp_path).output
+        said = invoke("cancel", single.path.name, "--results", tmp_path).output.replace("\n", " ")
     signal.signal(signal.SIGTERM, former)
     assert (f"process {os.getpid()} was told to save and end" in said, told) == (True, [signal.SIGTERM])
-    assert "no process trains it" in _jobs(tmp_path, "cancel", single.path.name).output
+    assert "no process trains it" in invoke("cancel", single.path.name, "--results", tmp_path).output
 
 
-def test_submitting_without_slurm_says_how_to_do_it_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    done = _jobs(tmp_path, "submit", "smoke")
-    assert done.exit_code == 4
-    assert "sentiment submit smoke --local" in done.output
+@pytest.mark.usefixtures("no_slurm")
+def test_submitting_without_slurm_says_how_to_do_it_here(results: Results) -> None:
+    assert "sentiment submit smoke --local" in refused(4, "submit", "smoke", "--results", results.root)

@@ -16,7 +16,7 @@ from jobs.grids.sweep_file import draw as draw_value
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, UsageError
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import GRIDS, draw, starts_from, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, draw, refusal, starts_from, write_grid, write_yaml
 from tests.small_runs import load_config
 
 FILES = sorted(GRIDS.glob("*.yaml"))
@@ -59,12 +59,6 @@ def _ask(validator: Path, script: str, *arguments: str) -> dict[str, list[Any]]:
     assert done.returncode == 0, done.stderr
     found: dict[str, list[Any]] = json.loads(done.stdout)
     return found
-
-
-def _refusal(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read_sweep(path)
-    return str(caught.value)
 
 
 @pytest.mark.more
@@ -123,11 +117,13 @@ def test_grids_that_start_from_others_say_what_to_run_first(name: str, tmp_path:
 def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str, meant: str) -> None:
     path = write_grid(base, {"seed": 1})
     path.write_text(path.read_text().replace("seed: {value: 1}", f"seed: {{value: {written}}}"))
-    assert meant in _refusal(path)
+    assert meant in refusal(read_sweep, path)
 
 
 def test_all_slips_of_a_file_are_told_at_once(base: Path) -> None:
-    lines = _refusal(write_grid(base, {"seed": 1}, method="tpe", sed=3, description="", run_cap=0)).splitlines()
+    lines = refusal(
+        read_sweep, write_grid(base, {"seed": 1}, method="tpe", sed=3, description="", run_cap=0)
+    ).splitlines()
     starts = ["description = ''", "method = 'tpe'", "run_cap = 0", "sed: unknown key"]
     assert len(lines) == len(starts)
     assert all(any(line.startswith(start) for line in lines) for start in starts)
@@ -278,4 +274,4 @@ def _seed(**parameter: Any) -> dict[str, Any]:
 def test_slip_is_told_with_what_would_be_valid(base: Path, changes: dict[str, Any], message: str) -> None:
     path = write_grid(base, {"seed": 1})
     write_yaml(path, read_yaml(path) | changes)
-    assert message in _refusal(path)
+    assert message in refusal(read_sweep, path)

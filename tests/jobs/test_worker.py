@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -20,7 +18,6 @@ from jobs.services import unprepared
 from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
-from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import (
     KilledError,
     NoProgressError,
@@ -34,9 +31,9 @@ from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.attempts import ProcessLock
-from sentiment.runs.records import Failure, Result, RunRecord, Tries
+from sentiment.runs.records import Failure, Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.stop import RunContext, Stop, StopRequest
+from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import (
     GRID,
@@ -49,10 +46,10 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.processes import Forked
-from tests.small_runs import small_config, stored
+from tests.small_runs import small_config
 
 Shares = list[list[RunConfig]]
+Pool = Callable[..., Worker]
 
 
 @pytest.fixture
@@ -61,36 +58,13 @@ def shares(tweets_file: Path) -> Shares:
     return [runs[0::2], runs[1::2]]
 
 
-def _start(folder: SubmissionDir, task: int) -> Forked:
-    command = [sys.executable, "-u", "-m", "jobs.tasks.task", str(folder.path)]
-    environ = os.environ | {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_JOB_ID": str(90 + task)}
-    return Forked(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 @pytest.fixture
 def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
     return [results.run_dir(config.run_id, GRID) for share in shares for config in share]
 
 
-@pytest.mark.slow
-def test_every_run_is_trained_once_and_a_failure_does_not_hold_up_the_others(
-    results: Results, shares: Shares, run_dirs: list[RunDir], tweets_file: Path
-) -> None:
-    diverges = small_config(tweets_file, seed=230, training__learning_rate=1e38)
-    folder = write_submission(results, [[diverges, *shares[0]], shares[1]])
-    said = "".join(task.communicate()[0] for task in [_start(folder, 0), _start(folder, 1)])
-    assert all(one.completed for one in run_dirs)
-    assert [len(stored(one, RunRecord).attempts) for one in run_dirs] == [1] * 6
-    failure = stored(results.run_dir(diverges.run_id, GRID), Failure)
-    assert (failure.error, "training.learning_rate = 1e+38 is too high" in failure.reason) == ("DivergedError", True)
-    assert f"{diverges.run_id} FAILED: DivergedError: " in said
-    assert "Traceback" in folder.run_log(diverges.run_id).read_text()
-    again = _start(folder, 1)  # what failed is left alone: it would fail again
-    assert (again.communicate()[0].count("DivergedError"), again.returncode) == (0, 0)
-
-
 def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_or_is_completed(
-    pool: Callable[..., Worker], run_dirs: list[RunDir], tried: list[str], like: Result, slurm: FakeSlurm
+    pool: Pool, run_dirs: list[RunDir], tried: list[str], like: Result, slurm: FakeSlurm
 ) -> None:
     task = pool()
     for run_dir in run_dirs[1:]:
@@ -132,7 +106,7 @@ class _Processes(SideBySide):
 
 
 @pytest.fixture
-def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
+def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Pool:
     """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
@@ -148,9 +122,7 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("seconds", "begun"), [(10.0, 2), (100.0, 1)])
-def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
-    pool: Callable[..., Worker], tried: list[str], seconds: float, begun: int
-) -> None:
+def test_no_run_is_begun_that_would_not_end_in_time(pool: Pool, tried: list[str], seconds: float, begun: int) -> None:
     assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=seconds).work() is Outcome.OUT_OF_TIME
     assert len(tried) == begun
 
@@ -164,25 +136,21 @@ def test_no_run_is_begun_that_would_not_end_in_time_but_the_first_always(
         ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
     ],
 )
-def test_task_ends_with_a_run_that_was_stopped_else_with_the_worst_that_happened_to_its_runs(
-    pool: Callable[..., Worker], tried: list[str], codes: list[int], outcome: Outcome
+def test_task_ends_with_the_worst_that_happened(
+    pool: Pool, tried: list[str], codes: list[int], outcome: Outcome
 ) -> None:
     assert pool(codes=iter(codes)).work() is outcome
     assert len(tried) == len(codes)
 
 
-def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(
-    pool: Callable[..., Worker], tried: list[str]
-) -> None:
+def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(pool: Pool, tried: list[str]) -> None:
     stop = StopRequest()
     stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
     assert pool(stop).work() is Outcome.STOPPED
     assert len(tried) == 1
 
 
-def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_for_the_next(
-    pool: Callable[..., Worker], tried: list[str], shares: Shares
-) -> None:
+def test_runs_share_a_gpu_and_each_makes_room_for_the_next(pool: Pool, tried: list[str], shares: Shares) -> None:
     at_work: list[int] = []
     ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))  # type: ignore[func-returns-value]
     assert pool(at_once=4, codes=ends).work() is Outcome.FAILED
@@ -190,9 +158,7 @@ def test_runs_that_share_a_gpu_are_trained_at_the_same_time_and_each_makes_room_
     assert tried == [config.run_id for share in shares for config in share]
 
 
-def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
-    pool: Callable[..., Worker], run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch) -> None:
     task = pool()
     died_elsewhere, own, saved_elsewhere, failed, other_job, locked = run_dirs
     write_attempts(died_elsewhere, attempt_of("7_1"))
@@ -207,8 +173,8 @@ def test_run_is_free_unless_it_is_done_or_another_task_has_begun_it(
         assert len(list(task.free_runs())) == 6
 
 
-def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_ended(
-    pool: Callable[..., Worker], run_dirs: list[RunDir], slurm: FakeSlurm, like: Result
+def test_task_that_waits_in_vain_is_cancelled(
+    pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result
 ) -> None:
     task = pool()
     name = task.folder.submission.name
@@ -228,9 +194,7 @@ def test_task_that_waits_in_vain_is_cancelled_when_all_runs_of_its_array_have_en
     assert slurm.orders[-1] == "scancel 7_1"
 
 
-def test_state_of_a_run_is_that_of_the_task_which_has_it(
-    results: Results, shares: Shares, run_dirs: list[RunDir]
-) -> None:
+def test_state_of_a_run_is_that_of_its_task(results: Results, shares: Shares, run_dirs: list[RunDir]) -> None:
     folder = write_submission(results, shares, job_id="7")
     running, died, waits, *_ = run_dirs
     write_attempts(running, attempt_of("7_0"))
@@ -240,14 +204,10 @@ def test_state_of_a_run_is_that_of_the_task_which_has_it(
     with ProcessLock(running.lock_file):
         rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows[:3]
     assert [(row.state, row.active) for row in rows] == [("RUNNING", True), ("FAILED", False), ("PENDING", True)]
-
-
-def test_task_that_may_take_a_run_is_its_own_if_that_is_in_the_queue(results: Results, shares: Shares) -> None:
-    folder = write_submission(results, shares, job_id="7")
+    # What nobody has begun is its own task's if that is in the queue, else one's that may take it.
     held, runs = queued(folder, 0, LAUNCH_FAILED), queued(folder, 1, "None", "RUNNING")
-    first = shares[0][0].run_id
-    assert GridJobs([folder], [held, runs]).place(first) == (folder, 0)
-    assert GridJobs([folder], [replace(held, state="FAILED"), runs]).place(first) == (folder, 1)
+    assert GridJobs([folder], [held, runs]).place(waits.path.name) == (folder, 0)
+    assert GridJobs([folder], [replace(held, state="FAILED"), runs]).place(waits.path.name) == (folder, 1)
     assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)
 
 
@@ -257,7 +217,7 @@ def test_only_what_is_about_time_leads_to_a_requeue() -> None:
     assert (outcome_of(None), outcome_of(Stop("deadline", ""))) == (Outcome.COMPLETED, Outcome.OUT_OF_TIME)
 
 
-def test_task_for_tweets_prepares_them_or_says_why_not_to_all_that_wait(
+def test_task_for_tweets_prepares_them_or_tells_all_that_wait(
     results: Results, tweets_file: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "tweets.csv"
@@ -283,7 +243,7 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
     assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
 
 
-def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
+def test_cuts_count_only_while_nothing_is_gained(
     tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small_config(tweets_file)
@@ -297,7 +257,8 @@ def test_cuts_of_shared_work_count_only_while_nothing_is_gained(
     assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}
 
 
-Ending = BaseException | Stop | None
+Ending = BaseException | None
+Attempting = Callable[[Ending], Outcome | None]
 
 
 class _DiedError(BaseException):
@@ -315,15 +276,15 @@ def config(tweets_file: Path) -> RunConfig:
 
 
 @pytest.fixture
-def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ending], Outcome | None]:
+def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Attempting:
     """Attempts at a run that end as given; None for one that dies."""
 
     def attempt(ending: Ending) -> Outcome | None:
-        def train(run: RunContext) -> Stop | None:
+        @stoppable
+        def train(run: RunContext) -> None:
             run.begin()
-            if isinstance(ending, BaseException):
+            if ending is not None:
                 raise ending
-            return ending
 
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
@@ -351,18 +312,25 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     ],
     ids=repr,
 )
-def test_run_has_ended_unless_it_was_killed_or_ran_out_of_something(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, ending: Ending, ended: bool
-) -> None:
+def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir, ending: Ending, ended: bool) -> None:
     attempt(ending)
     assert run_dir.tries_file.exists() is not ended
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
 
 
-@pytest.mark.parametrize("ending", [_DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
-def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, ending: BaseException
+def test_run_that_diverges_says_by_what(
+    results: Results, tweets_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    config = small_config(tweets_file, training__learning_rate=1e38)
+    run_dir = results.run_dir(config.run_id, GRID)
+    assert attempt_run(config, run_dir, StopRequest()) is Outcome.FAILED
+    assert run_dir.own_failure().startswith("DivergedError: ")
+    assert "training.learning_rate = 1e+38 is too high" in run_dir.own_failure()
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", [_DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
+def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunDir, ending: BaseException) -> None:
     for number in (1, 2, 3):
         attempt(ending)
         assert run_dir.read(Tries) == Tries(step=0, number=number, job=None)
@@ -374,9 +342,7 @@ def test_run_that_dies_three_times_at_the_same_step_has_failed_by_itself(
     assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
 
 
-def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir
-) -> None:
+def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(attempt: Attempting, run_dir: RunDir) -> None:
     error = RunDirError("the state could not be saved")
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
         error.__context__ = OSError(number, "")
@@ -384,7 +350,7 @@ def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(
         assert ("; it found no room" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
 
 
-def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outcome | None], run_dir: RunDir) -> None:
+def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:
     for step in (0, 40, 80):
         for _ in range(3):
             assert attempt(_DiedError()) is None
@@ -392,9 +358,7 @@ def test_tries_are_counted_anew_after_progress(attempt: Callable[[Ending], Outco
     assert attempt(None) is Outcome.COMPLETED
 
 
-def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
-    attempt: Callable[[Ending], Outcome | None], run_dir: RunDir, config: RunConfig, results: Results
-) -> None:
+def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: RunConfig, results: Results) -> None:
     for _ in range(3):
         attempt(_DiedError())
     run_dir.create(config)
@@ -406,9 +370,7 @@ def test_tries_are_counted_anew_when_somebody_submits_the_run_again(
     assert not run_dir.own_failure()
 
 
-def test_run_that_another_process_trains_keeps_its_count_and_its_failure(
-    run_dir: RunDir, config: RunConfig, results: Results
-) -> None:
+def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig, results: Results) -> None:
     run_dir.create(config)
     run_dir.write_record(a_failure(None))
     with ProcessLock(run_dir.lock_file):

@@ -80,8 +80,6 @@ class Stage:
     folder: Path
     prepared: "Prepared"
     name: str = "grid"
-    path: str = ""
-    """Folders that come before all others on PATH."""
     reports: bool = False
     """Whether report jobs run, which takes long beside other scenarios; else they are held."""
     environ: dict[str, str] = field(default_factory=dict)
@@ -119,10 +117,8 @@ class Stage:
         return output
 
     def start(self, *arguments: str) -> Forked:
-        environ = self.cluster.environ | self.environ
-        environ["PATH"] = f"{self.path}:{environ['PATH']}"
         words = ("-m", "jobs", *arguments, "--results", self.results.root)
-        return start_python(*words, environ=environ, cwd=self.folder)
+        return start_python(*words, environ=self.cluster.environ | self.environ, cwd=self.folder)
 
     def submit(self, *arguments: str, expect: int | None = 0) -> str:
         return self.run("submit", f"{self.name}.yaml", "--cluster", "cluster.yaml", *arguments, expect=expect)
@@ -199,9 +195,8 @@ class StagedRun:
 
     def asked(self, what: str) -> str:
         """What squeue says of its task, by squeue's letter; nothing if it has forgotten it."""
-        return self.stage.cluster.run(
-            "squeue", "-h", "-t", "all", "-o", what, "-j", self.job, check=False
-        ).stdout.strip()
+        squeue = ("squeue", "-h", "-t", "all", "-o", what, "-j", self.job)
+        return self.stage.cluster.run(*squeue, check=False).stdout.strip()
 
     def wait_for_step(self, step: int) -> None:
         self.stage.wait(lambda: self.step >= step, f"step {step} of {self.dir.path}")

@@ -21,10 +21,10 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
         sbatch.parent.mkdir(exist_ok=True)
         sbatch.write_text(f"#!/bin/sh\n{script}\n")
         sbatch.chmod(0o755)
-        stage.path = str(sbatch.parent)
+        stage.environ["PATH"] = f"{sbatch.parent}:{stage.cluster.environ['PATH']}"
         stage.submit(expect=-9)
         assert {*stage.states().values()} == {state}
-    stage.path = ""
+    stage.environ = {}
     assert "0 of 2 runs submitted" in stage.submit()
     training, report = read_submissions(stage.results)  # that which never reached Slurm is withdrawn
     assert (training.submission.kind, report.submission.kind) == ("train", "report")
