@@ -560,10 +560,6 @@ class RunConfig(Section):
             ]
         return tuple(name for applies, names in cases if applies for name in names)
 
-    def on_the_machine_of(self, other: "RunConfig") -> Self:
-        """This question with the operational sections of another configuration."""
-        return self.model_copy(update={name: getattr(other, name) for name in OPERATIONAL_SECTIONS})
-
 
 def _with_defaults(
     values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""

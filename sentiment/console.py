@@ -125,17 +125,14 @@ class Terminal:
         if what == self._what and done != total and now - self._shown < wait:
             return
         if OUT.is_terminal:
-            self._show_bar(what, done, total)
+            if self._task is None or what != self._what:
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._task = self._bar.add_task(escape(visible(what)), total=total)
+            self._bar.update(self._task, completed=done, total=total)
         elif what == self._what and now - self._shown >= wait:
             say(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
         else:
             self._what = what
             return
         self._what, self._shown = what, now
-
-    def _show_bar(self, what: str, done: int, total: int | None) -> None:
-        if self._task is None or what != self._what:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(escape(visible(what)), total=total)
-        self._bar.update(self._task, completed=done, total=total)

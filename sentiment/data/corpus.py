@@ -176,16 +176,15 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     source = open_source(config, results)
     known = _fingerprint(config, source)
     final, lock_file = results.corpus_dir(known), results.corpus_lock(known)
-    if final.exists():
-        return _open_from(final, source)
     try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with ProcessLock(lock_file, "prepares the same tweets", progress):
-            if not final.exists():  # another process may have prepared it meanwhile
-                bound = _train_bound(config, results, progress)
-                with building_place(final) as folder:
-                    made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE)
-                    write_corpus(folder, known, *made)
+        if not final.exists():
+            lock_file.parent.mkdir(parents=True, exist_ok=True)
+            with ProcessLock(lock_file, "prepares the same tweets", progress):
+                if not final.exists():  # another process may have prepared it meanwhile
+                    bound = _train_bound(config, results, progress)
+                    with building_place(final) as folder:
+                        made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE)
+                        write_corpus(folder, known, *made)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return _open_from(final, source)

@@ -25,7 +25,7 @@ from sentiment.config import (
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import TRAIN, Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Refusal, Row, form_of, opened_bytes
+from sentiment.data.tables import Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN as UNKNOWN_AUTHOR
 from sentiment.data.text import Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
@@ -184,8 +184,7 @@ def render_count(count: TextCount) -> str:
 
 
 def whole_training_part(config: DataConfig) -> DataConfig:
-    """The data whose training text is learned from: text needs no label, so all of it, whatever `data.train_rows`
-    leaves to train on."""
+    """The data whose training text is learned from: it needs no label, so all of it, whatever `data.train_rows` is."""
     return config.model_copy(update={"train_rows": None})
 
 
@@ -195,8 +194,7 @@ def gather_text(
     """The training tweets of a corpus, and those of the files that are not held out, each text once.
 
     Returns:
-        The tweets in the order in which they are read, and what became of those of each file, by its path. A DataError
-        if nothing of a file can be used.
+        The tweets in the order in which they are read, and what became of those of each file, by its path.
     """
     trained = corpus.parts == TRAIN
     held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
@@ -212,21 +210,19 @@ def gather_text(
         for number, row in enumerate(file.read(), start=1):
             if number % _EVERY == 0:
                 progress(f"reading {Path(file.name).name}", number, file.total)
-            tokens = tokenizer(row.text) if isinstance(row, Row) else []
-            key = key_of(forms.of(row.text, tokens)) if isinstance(row, Row) else 0
-            if isinstance(row, Refusal):
-                what = "refused"
-            elif key in held_out or author_key(author_form(row.user)) in authors:
-                what = "held_out"
-            elif key in seen:
-                what = "repeated"
-            elif not tokens:
-                what = "refused"
-            else:
-                what = "used"
-                seen.add(key)
-                lengths.append(len(tokens))
-                token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
+            what = "refused"
+            if isinstance(row, Row):
+                tokens = tokenizer(row.text)
+                key = key_of(forms.of(row.text, tokens))
+                if key in held_out or author_key(author_form(row.user)) in authors:
+                    what = "held_out"
+                elif key in seen:
+                    what = "repeated"
+                elif tokens:
+                    what = "used"
+                    seen.add(key)
+                    lengths.append(len(tokens))
+                    token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
             count[what] += 1
         counts[file.name] = {"read": count.total()} | {name: count[name] for name in _COUNTED}
         if not count["used"]:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from sentiment.config import RunConfig
+from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.console import visible
 from sentiment.errors import RunDirError
 from sentiment.files import (
@@ -242,7 +242,7 @@ class RunDir:
         found = self.read_config()
         if found.fingerprint() != config.fingerprint():
             raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
-        return found.on_the_machine_of(config)
+        return found.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_SECTIONS})
 
     def discard_unbegun(self) -> None:
         """Delete the directory if it contains only a configuration, and no process is about to train the run."""
