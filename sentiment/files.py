@@ -44,18 +44,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
     sync_folder(path.parent)
 
 
-def write_once(path: Path, write: Callable[[BinaryIO], object]) -> bool:
-    """Write a file that does not exist, atomically; whether it was this process that did, of several on any host."""
+def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file unless it exists, atomically; of several processes on any host the first one does."""
     made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     write_atomically(made, write)
     try:
-        os.link(made, path)
-    except FileExistsError:
-        return False
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)
     finally:
         made.unlink()
     sync_folder(path.parent)
-    return True
 
 
 def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
