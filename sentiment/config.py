@@ -37,7 +37,6 @@ class Section(BaseModel):
         return values
 
 
-LABELS = ("negative", "positive")  # the words for 0 and 1, where a table does not say its own
 Treatment = Literal["keep", "mask", "remove"]
 _NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
 PARTS = ("train", "validation", "test")  # of a run's own tweets
@@ -181,13 +180,13 @@ class DataConfig(Section):
     @property
     def label_names(self) -> tuple[str, str]:
         """What the negative and the positive label are called: as in the user's table where that says it in words."""
-        usual = LabelConfig()
-        chosen = ((self.labels.negative, usual.negative, LABELS[0]), (self.labels.positive, usual.positive, LABELS[1]))
-        words = [
-            next((name.strip() for name in names if not _NUMBER.fullmatch(name)), word) if names != default else word
-            for names, default, word in chosen
-        ]
-        return words[0], words[1]
+
+        def word(usual: str) -> str:
+            labels = getattr(self.labels, usual)
+            own = [label.strip() for label in labels if not _NUMBER.fullmatch(label)]
+            return own[0] if own and labels != getattr(LabelConfig(), usual) else usual
+
+        return word("negative"), word("positive")
 
     @property
     def source_is_path(self) -> bool:

@@ -5,7 +5,6 @@ import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console as RichConsole
@@ -113,9 +112,7 @@ class Terminal:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def progress(self, what: str, done: int, total: int | None) -> None:
