@@ -37,9 +37,6 @@ from sentiment.models.text_model import Reading, TextModel, checked_threshold
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD, Recommendation
 from sentiment.runs.run_dir import Results
 
-_LONGEST_QUOTE = 60
-_SHOWN_LABELS = 5
-
 Texts = Iterable[str]
 Labels = npt.NDArray[Any]
 
@@ -277,7 +274,7 @@ def _two_labels(y: Any) -> tuple[Labels, list[str]]:
     check_classification_targets(labels)
     names, classes = [*map(str, labels.tolist())], np.unique(labels)
     if len(classes) != 2:
-        found = ", ".join([*map(str, classes[:_SHOWN_LABELS].tolist())]) + ", ..." * (len(classes) > _SHOWN_LABELS)
+        found = ", ".join([*map(str, classes[:5].tolist())]) + ", ..." * (len(classes) > 5)
         only = "two classes are needed; y has only 1 class"
         if len(classes) > 1:  # in scikit-learn's words
             only = "Only binary classification is supported. The type of the target is multiclass. Leave the others out"
@@ -306,5 +303,5 @@ def _checked(texts: Any, method: str) -> Iterator[str]:
 
 def _described(value: Any) -> str:
     said = repr(value)
-    quoted = f" ({said})" if len(said) <= _LONGEST_QUOTE and "\n" not in said else ""
+    quoted = f" ({said})" if len(said) <= 60 and "\n" not in said else ""
     return f"{type(value).__name__}{quoted}"

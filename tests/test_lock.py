@@ -14,7 +14,8 @@ import pytest
 
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import AttemptFolder, ProcessLock, live_owner
+from sentiment.runs.attempts import ProcessLock, live_owner
+from sentiment.runs.run_dir import RunDir
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -133,9 +134,9 @@ def test_slurm_job_is_named_as_its_commands_take_it(monkeypatch: pytest.MonkeyPa
 
 def test_attempt_with_a_successor_writes_no_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    first = AttemptFolder(tmp_path)
+    first = RunDir(tmp_path).begin_attempt()
     first.write(file, lambda new: new.write(b"first"))
-    second = AttemptFolder(tmp_path)
+    second = RunDir(tmp_path).begin_attempt()
     with pytest.raises(TakenOverError, match="superseded by another process; nothing more is written here"):
         first.write(file, lambda new: new.write(b"late"))
     second.write(file, lambda new: new.write(b"second"))
@@ -146,12 +147,12 @@ def test_attempt_with_a_successor_writes_no_file(tmp_path: Path) -> None:
 def test_write_that_is_suspended_while_a_successor_begins_fails_in_the_file_system(tmp_path: Path) -> None:
     def suspended_while_writing(new: BinaryIO) -> None:
         new.write(b"late")
-        AttemptFolder(tmp_path)
+        RunDir(tmp_path).begin_attempt()
 
     with limited_file_size(5), pytest.raises(OSError, match="too large"):  # another reason, which is told
-        AttemptFolder(tmp_path).write(tmp_path / "file", lambda new: new.write(b"long content"))
+        RunDir(tmp_path).begin_attempt().write(tmp_path / "file", lambda new: new.write(b"long content"))
     with pytest.raises(TakenOverError):
-        AttemptFolder(tmp_path).write(tmp_path / "file", suspended_while_writing)
+        RunDir(tmp_path).begin_attempt().write(tmp_path / "file", suspended_while_writing)
     assert [path.name for path in tmp_path.iterdir()] == [".attempt-3"]
 
 
@@ -160,9 +161,9 @@ def test_of_two_attempts_that_begin_at_once_one_is_refused(tmp_path: Path, monke
 
     def faster(path: Path) -> None:
         monkeypatch.setattr(Path, "mkdir", mkdir)
-        AttemptFolder(tmp_path)
+        RunDir(tmp_path).begin_attempt()
         mkdir(path)
 
     monkeypatch.setattr(Path, "mkdir", faster)
     with pytest.raises(LockedError, match="another process begins"):
-        AttemptFolder(tmp_path)
+        RunDir(tmp_path).begin_attempt()

@@ -37,12 +37,8 @@ from sentiment.runs.run_dir import check_file
 from sentiment.training.task import Labels, measure
 
 _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
-# Data sets of the lexicon's authors, on which it is no fair reference.
-_LEXICON_AUTHORS = ("vader", "sample")
-_FEW_TWEETS = 100  # fewer validation tweets cannot tell good models from others
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # shows how to use a model; those that `make run` trains have it right
-_FEW_TESTED = 1_000  # fewer test tweets leave the accuracy uncertain by more than two points
 
 
 class PairedDifference(NamedTuple):
@@ -165,9 +161,9 @@ def _remarks(run: TrainedRun) -> str:
     if result.only_label is not None:
         label = config.data.label_names[result.only_label]
         lines.append(f"warning: the network calls every validation tweet {label}: it has learned nothing")
-    if config.data.source in _LEXICON_AUTHORS:
+    if config.data.source in ("vader", "sample"):
         lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
-    if n < _FEW_TWEETS:
+    if n < 100:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = MODEL_NAMES[result.recommended]
     return "\n".join([*lines, f"used by predict: {name}, the most accurate model of this run on validation tweets"])
@@ -182,7 +178,7 @@ def show_result(run: TrainedRun) -> None:
     test, place, checked = scores["test"][chosen], quote(run.place), result.check_list[chosen]
     low, high = 100 * test.accuracy_low, 100 * test.accuracy_high
     sure = f"95 % interval {low:.1f} to {high:.1f} %"
-    if test.n < _FEW_TESTED:
+    if test.n < 1_000:  # more leave it uncertain by less than two points
         sure += f": what lies closer than \u00b1 {(high - low) / 2:.1f} points can't be told apart"
         sure += "\n             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader"
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
@@ -329,8 +325,7 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
 
 def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
     """The scores of models by part or file; those of the chosen model are emphasised."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table = Table("", box=None, pad_edge=False, header_style="bold")
     for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
     for part, models in parts.items():
@@ -348,8 +343,7 @@ def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Tabl
 
 def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
     """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("check list")
+    table = Table("check list", box=None, pad_edge=False, header_style="bold")
     for name in MEASURED_MODELS:
         table.add_column(name, justify="right", style="bold" if name == chosen else "")
     tallies = [check_list[name] for name in MEASURED_MODELS]

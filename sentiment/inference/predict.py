@@ -51,7 +51,6 @@ from sentiment.runs.records import POSITIVE, THRESHOLD
 
 CHUNK = 16_384  # texts that are best read together: sorted by length, they make batches that are full
 NO_WORDS = "no usable words"
-_SHORTENED = "have fields that the first object lacks; these are left out"
 # Threads suffice for a model, which computes without Python's lock; more would hold up what reads and writes.
 _MOST_THREADS = 4
 
@@ -132,7 +131,7 @@ def predict_file(
                     if said is None:
                         odd.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
                     if form != "jsonl" and row.record.whole and not dotted(row.record.whole).keys() <= {*header}:
-                        odd.add(_SHORTENED, row.record.line)
+                        odd.add("have fields that the first object lacks; these are left out", row.record.line)
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
 
@@ -187,13 +186,12 @@ def _text_place(table: OpenedTable, column: str | int | None, trained: str | int
 
 ADDED = ("label", "probability")  # the columns that are added to those of the input; see `_added_names`
 
-_FORMS = ("csv", "tsv", "jsonl", "parquet", "xlsx")
 _DIGITS = 6
 
 
 def _written_form(target: Path) -> str:
     with suppress(DataError):
-        if (form := form_of(target) if target.suffix else "csv") in _FORMS:
+        if (form := form_of(target) if target.suffix else "csv") in ("csv", "tsv", "jsonl", "parquet", "xlsx"):
             return form
     raise UsageError(f"{target}: the name does not say a form to write; valid endings: {ENDINGS}")
 
@@ -350,16 +348,13 @@ def explain(model: TextModel, text: str) -> Explanation:
     return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")
 
 
-_BLOCK = 1 << 16
-
-
 def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
     """A text for each line: together those that can be read without waiting, so that each is answered at once.
 
     Blank lines keep their place, and bytes that are no UTF-8 are shown as such.
     """
     rest = b""
-    while block := stream.read1(_BLOCK):
+    while block := stream.read1(1 << 16):
         *lines, rest = (rest + block).split(b"\n")
         yield [line.decode("utf-8", "replace").rstrip("\r") for line in lines]
     if rest:

@@ -193,9 +193,6 @@ def models_beside(run: StoredRun) -> list[TextModel]:
     return [network, baseline, both, LexiconModel(run.config)]
 
 
-# A zip's first date; with that of the clock equal models would be different files.
-_DATE = (1980, 1, 1, 0, 0, 0)
-
 _VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"
 _GO = "Go, Bhayani & Huang (2009), Twitter Sentiment Classification using Distant Supervision"
 # Of each data set: its name, licence, and who is to be cited.
@@ -204,7 +201,6 @@ _DATA = {
     "sample": ("1,000 tweets of VADER", "MIT", _VADER),
     "sentiment140": ("Sentiment140", "none is stated", _GO),
 }
-_SCORES = ("accuracy", "precision", "recall", "f1")
 
 _CARD = """# {name}
 
@@ -317,7 +313,7 @@ def _for_machines(config: RunConfig, result: Result, dataset: str, data: str, li
             "dataset": {"type": visible(dataset), "name": visible(data), "split": part},
             "metrics": [
                 {"type": name, "value": round(getattr(scores[MODEL_NAMES[result.recommended]], name), 4)}
-                for name in _SCORES
+                for name in ("accuracy", "precision", "recall", "f1")
             ],
         }
         for part, scores in result.scores.items()
@@ -366,7 +362,7 @@ def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
     def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:
             for name, content in files.items():
-                archive.writestr(zipfile.ZipInfo(name, _DATE), content)
+                archive.writestr(zipfile.ZipInfo(name), content)  # with a zip's first date, not that of the clock
 
     write_named(target, write)
     return {name: len(content) for name, content in files.items()}

@@ -1,23 +1,20 @@
-"""Who trains a run: the kernel's lock keeps processes apart, and a folder for each attempt refuses late writes.
+"""Who trains a run or does other work that is done once: the kernel's lock keeps processes apart.
 
-Where a lock does not reach the other process (some file systems do not pass locks between hosts, and a process that
-Slurm took for dead may go on), the newest attempt wins; the older one has only wasted its time.
+Where it does not reach the other process (some file systems do not pass locks between hosts, and a process that Slurm
+took for dead may go on), the newest attempt at a run wins; the older one has only wasted its time.
 """
 
 import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from sentiment.console import Progress
-from sentiment.errors import LockedError, RunDirError, TakenOverError
-from sentiment.files import write_atomically
+from sentiment.errors import LockedError, RunDirError
 from sentiment.processes import slurm_job, slurm_restarts
 
 
@@ -34,7 +31,7 @@ class Owner(NamedTuple):
         return f"process {self.pid} on host {self.host}{job}"
 
 
-def _read_owner(path: Path) -> Owner | None:
+def read_owner(path: Path) -> Owner | None:
     try:
         return Owner(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -65,7 +62,7 @@ class ProcessLock:
             if looks < _LOOKS:
                 time.sleep(_LOOK_SECONDS)
                 continue
-            owner = _read_owner(self._path)
+            owner = read_owner(self._path)
             held = f"{self._path.parent}: {owner or 'another process'} already {self._activity}"
             if self._waiting is None:
                 message = f"{held}; if it is gone for good, delete {self._path}"
@@ -79,7 +76,7 @@ class ProcessLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
-        former, job, restarts = _read_owner(self._path), slurm_job(), slurm_restarts()
+        former, job, restarts = read_owner(self._path), slurm_job(), slurm_restarts()
         requeued = former is not None and job is not None and former.job == job and former.restarts < restarts
         if not _lock(descriptor, fcntl.LOCK_EX) and not requeued:
             os.close(descriptor)
@@ -111,42 +108,4 @@ def live_owner(path: Path) -> Owner | None:
                 return None
     except OSError:
         return None
-    return _read_owner(path) or Owner("unknown", 0, None, 0)
-
-
-_PREFIX = ".attempt-"
-
-
-class AttemptFolder:
-    """Where an attempt makes its files before they get their names: `.attempt-<number>` in the run's directory.
-
-    An attempt that begins deletes the folders of those before. If one of them is alive after all, however late it
-    wakes up, it can give no file its name any more. The folder stays when the attempt has ended, so that no number is
-    given twice.
-    """
-
-    def __init__(self, run: Path) -> None:
-        """Begin an attempt in a run's directory, whose lock is held, as far as that reaches."""
-        former = list(run.glob(f"{_PREFIX}*"))
-        numbers = [int(number) for path in former if (number := path.name.removeprefix(_PREFIX)).isdecimal()]
-        self._run = run
-        self._path = run / f"{_PREFIX}{max(numbers, default=0) + 1}"
-        try:
-            self._path.mkdir()
-        except FileExistsError:
-            raise LockedError(f"{run}: another process begins to train this run") from None
-        for path in former:
-            aside = path.with_suffix(".old")  # renamed first, so that nothing can be written to it meanwhile
-            with contextlib.suppress(OSError):
-                path.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-
-    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Replace a file as `write_atomically` does; a TakenOverError says that a later attempt has begun."""
-        try:
-            write_atomically(path, write, self._path)
-        except OSError:
-            if self._path.exists():
-                raise
-            by = _read_owner(self._run / "lock") or "another process"
-            raise TakenOverError(f"{self._run}: superseded by {by}; nothing more is written here") from None
+    return read_owner(path) or Owner("unknown", 0, None, 0)

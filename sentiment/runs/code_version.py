@@ -67,10 +67,16 @@ def freeze_code(results: Results) -> str:
     """Copy the program as it is now to `results/code`, or mend the copy there; its id, which is its name there."""
     contents = _contents()
     version = _version_of(contents)
+    folder = results.code / version.id
     results.code.mkdir(parents=True, exist_ok=True)
     with ProcessLock(results.code / "lock", "copies the program's code", silent):
-        if find_damage(results.code / version.id):
-            _write_copy(results.code / version.id, version, contents)
+        if find_damage(folder):
+            for name, content in contents.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                # Replaced as a whole, since tasks may run from a copy that is mended.
+                write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+            sync_folder(folder)
+            write_json(folder / _RECORD, version.model_dump(mode="json"))
     return version.id
 
 
@@ -100,15 +106,6 @@ def _contents() -> dict[str, bytes]:
     if programs != ROOT:  # an installed wheel, in which they are inside of `sentiment`
         named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}
     return {name: named[name].read_bytes() for name in sorted(named)}
-
-
-def _write_copy(folder: Path, version: CodeVersion, contents: dict[str, bytes]) -> None:
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        # Replaced as a whole, since tasks may run from a copy that is mended.
-        write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
-    sync_folder(folder)
-    write_json(folder / _RECORD, version.model_dump(mode="json"))
 
 
 def _git_state() -> tuple[str | None, bool | None]:

@@ -6,7 +6,7 @@ Whatever is in a file, it is valid or named as damaged (RunDirError).
 import contextlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.console import visible
-from sentiment.errors import RunDirError
+from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import (
     FolderEntry,
     as_json,
@@ -26,7 +26,7 @@ from sentiment.files import (
     write_atomically,
     write_json,
 )
-from sentiment.runs.attempts import AttemptFolder, live_owner
+from sentiment.runs.attempts import live_owner, read_owner
 from sentiment.runs.records import (
     SCHEMA_VERSION,
     Added,
@@ -108,6 +108,7 @@ def _parsed(path: Path, lines: list[bytes]) -> list[Row]:
 # The folder of runs outside of grids; no grid may have this name.
 SINGLE = "single"
 TWEETS_FILE = "tweets.parquet"
+_ATTEMPT = ".attempt-"
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class RunDir:
     """One run's directory. What cannot be read raises a RunDirError.
 
     Attributes:
-        attempt: what the process that trains the run writes through.
+        attempt: the folder in which the process that trains the run makes its files.
         config_file: written first, and never changed.
         metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth for learning
             curves.
@@ -198,7 +199,7 @@ class RunDir:
     """
 
     path: Path
-    attempt: AttemptFolder | None = field(default=None, compare=False, repr=False)
+    attempt: Path | None = field(default=None, compare=False, repr=False)
 
     config_file = FolderEntry("config.json")
     record_file = FolderEntry("run.json")
@@ -250,9 +251,36 @@ class RunDir:
         if found <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
             shutil.rmtree(self.path, ignore_errors=True)
 
+    def begin_attempt(self) -> "RunDir":
+        """This directory for a process that begins to train the run; it makes its files in a folder of its own.
+
+        The lock is held, as far as that reaches. The folders of former attempts are deleted: if one of them is alive
+        after all, however late it wakes up, it can give no file its name any more. The folder stays when the attempt
+        has ended, so that no number is given twice.
+        """
+        former = list(self.path.glob(f"{_ATTEMPT}*"))
+        numbers = [int(number) for path in former if (number := path.name.removeprefix(_ATTEMPT)).isdecimal()]
+        folder = self.path / f"{_ATTEMPT}{max(numbers, default=0) + 1}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            raise LockedError(f"{self.path}: another process begins to train this run") from None
+        for path in former:
+            aside = path.with_suffix(".old")  # renamed first, so that nothing can be written to it meanwhile
+            with contextlib.suppress(OSError):
+                path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        return replace(self, attempt=folder)
+
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Replace a file of the run atomically; a TakenOverError if a later attempt has begun."""
-        (self.attempt.write if self.attempt else write_atomically)(path, write)
+        """Replace a file of the run atomically; a TakenOverError says that a later attempt has begun."""
+        try:
+            write_atomically(path, write, self.attempt)
+        except OSError:
+            if self.attempt is None or self.attempt.exists():
+                raise
+            by = read_owner(self.lock_file) or "another process"
+            raise TakenOverError(f"{self.path}: superseded by {by}; nothing more is written here") from None
 
     def write_record(self, record: Record) -> None:
         self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))

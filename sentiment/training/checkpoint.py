@@ -22,12 +22,6 @@ from sentiment.runs.run_dir import RunDir
 
 _MAGIC = b"sentiment checkpoint 1\n"
 
-_SHARE_OF_SAVES = 0.01
-_LONGEST_INTERVAL = 1800.0
-# Before anything is known, which lets the first save come after half a minute.
-_FIRST_COST = 0.3
-_SAVES_TO_LEARN_FROM = 5
-
 
 def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = write_atomically) -> None:
     """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format."""
@@ -73,39 +67,36 @@ def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-class Checkpoints:
-    """The newest two states of a run, in `folder`."""
+def _states(run_dir: RunDir) -> list[Path]:
+    return sorted(run_dir.checkpoints.glob("step-*.ckpt"))
 
-    def __init__(self, folder: Path, write_file: WriteFile = write_atomically) -> None:
-        self._folder, self._write_file = folder, write_file
 
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps, then delete all states but this one and the one before.
+def save_state(run_dir: RunDir, step: int, state: dict[str, Any]) -> None:
+    """Write the state of a run after `step` steps, then delete all states but this one and the one before.
 
-        States of later steps are deleted as well: they are damaged, or training would have resumed from them.
-        """
-        newest = self._folder / f"step-{step:010d}.ckpt"
-        write_checkpoint(newest, state, self._write_file)
-        paths = self._paths()
-        place = paths.index(newest)
-        for path in {*paths} - {*paths[max(place - 1, 0) : place + 1]}:
-            path.unlink(missing_ok=True)
+    States of later steps are deleted as well: they are damaged, or training would have resumed from them.
+    """
+    newest = run_dir.checkpoints / f"step-{step:010d}.ckpt"
+    write_checkpoint(newest, state, run_dir.write)
+    paths = _states(run_dir)
+    place = paths.index(newest)
+    for path in {*paths} - {*paths[max(place - 1, 0) : place + 1]}:
+        path.unlink(missing_ok=True)
 
-    def newest(self, say: Say) -> dict[str, Any] | None:
-        """The newest valid state, if there is one; each newer one that is invalid is told."""
-        for path in reversed(self._paths()):
-            try:
-                return read_checkpoint(path)
-            except CheckpointError as error:
-                say(f"{error}; goes on from an older one, if there is one, or from the beginning")
-        return None
 
-    def delete_all(self) -> None:
-        for path in self._paths():
-            path.unlink(missing_ok=True)
+def read_state(run_dir: RunDir, say: Say) -> dict[str, Any] | None:
+    """The newest valid state of a run, if there is one; each newer one that is invalid is told."""
+    for path in reversed(_states(run_dir)):
+        try:
+            return read_checkpoint(path)
+        except CheckpointError as error:
+            say(f"{error}; goes on from an older one, if there is one, or from the beginning")
+    return None
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob("step-*.ckpt"))
+
+def delete_states(run_dir: RunDir) -> None:
+    for path in _states(run_dir):
+        path.unlink(missing_ok=True)
 
 
 def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say) -> dict[str, Any] | None:
@@ -113,8 +104,7 @@ def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, 
 
     A CheckpointError says that it was made from something else than `identity` says, by names for messages.
     """
-    checkpoints = Checkpoints(run_dir.checkpoints)
-    if (state := checkpoints.newest(say)) is None:
+    if (state := read_state(run_dir, say)) is None:
         return None
     made_from = state["identity"]
     for name, value in identity.items():
@@ -137,17 +127,17 @@ def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, 
         say(f"goes on, although {by}")
         return state
     say(f"begins anew, since {by}")
-    checkpoints.delete_all()  # they would be newer than those of the run's new beginning
+    delete_states(run_dir)  # they would be newer than those of the run's new beginning
     return None
 
 
 def seconds_between_saves(costs: Iterable[float]) -> float:
     """So long that all saves together take a hundredth of the time, but half an hour at most.
 
-    Of the seconds that the last saves took the median counts, since a file server may have held up one of them.
+    Of the seconds that the last five took the median counts, since a file server may have held up one of them. Before
+    anything is known, the first save comes after half a minute.
     """
-    cost = statistics.median_low(list(costs)[-_SAVES_TO_LEARN_FROM:] or [_FIRST_COST])
-    return min(cost / _SHARE_OF_SAVES, _LONGEST_INTERVAL)
+    return min(100 * statistics.median_low([*costs][-5:] or [0.3]), 1800.0)
 
 
 # How long a row may wait for the next one, so that writing takes little time on slow disks. The rows that a kill loses

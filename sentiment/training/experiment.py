@@ -40,7 +40,7 @@ from sentiment.models.text_model import (
     check,
     fit_temperatures,
 )
-from sentiment.runs.attempts import AttemptFolder, ProcessLock
+from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import (
     MODEL_NAMES,
@@ -55,14 +55,11 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import in_sweep, mirrored
-from sentiment.training.checkpoint import Checkpoints, weights_sha256, write_checkpoint
+from sentiment.training.checkpoint import delete_states, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
 from sentiment.training.trainer import VECTORS, Trainer, train_task
-
-_BYTES_PER_WEIGHT = 4
-_ATTENTION_SAMPLES = 40
 
 Scores = dict[Part, dict[Recommendation, Probabilities]]
 
@@ -105,10 +102,10 @@ def run_experiment(run: RunContext) -> None:
         model = find_model(run.config, run.results)  # before anything is made, since it may be missing
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
-        run = replace(run, run_dir=replace(run.run_dir, attempt=AttemptFolder(run.run_dir.path)))
+        run = replace(run, run_dir=run.run_dir.begin_attempt())
         if run.run_dir.completed:
             _refuse_other_files(run)
-            Checkpoints(run.run_dir.checkpoints).delete_all()  # left by a kill just after the result was written
+            delete_states(run.run_dir)  # left by a kill just after the result was written
             run.console.say("is completed already; nothing to train")
             if in_sweep():  # W&B's sweep agent, which has started it, waits for a new run
                 with mirrored(run.run_dir, run.config.tracking, run.console.say):
@@ -178,7 +175,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None
         encoder = FineTuned(model, run.config.encoder)
     sketch = sketch_classifier(run.config, len(vocabulary), encoder)
     weights = sum(one.numel() for one in sketch.parameters())
-    needed, there = weights * _BYTES_PER_WEIGHT, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, there = 4 * weights, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:  # how much training takes depends on batch and device; it cannot even be made here
         raise MemoryExhaustedError(
             f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,}; a "
@@ -204,7 +201,7 @@ def _publish(run: RunContext, baselines: Baselines, encoder: EncoderRecord | Non
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, encoder))
-    trainer.checkpoints.delete_all()
+    delete_states(run_dir)
 
 
 def _result(
@@ -293,7 +290,7 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, ba
 
 
 def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) -> None:
-    sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:_ATTENTION_SAMPLES])
+    sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:40])
     lines = []
     for row in sample:
         attention = attention_of(task.model, task.store.epoch(np.array([row]), 1, 0, 0)[0])

@@ -22,11 +22,9 @@ from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Metrics, Reason, RunRecord, timestamp
 from sentiment.tracking import mirrored
-from sentiment.training.checkpoint import Checkpoints, MetricLog, newest_state, seconds_between_saves
+from sentiment.training.checkpoint import MetricLog, newest_state, save_state, seconds_between_saves
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
-
-_PACKAGES = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
 
 # The name, in an identity, of the file or text that vectors came from.
 VECTORS = "file of pretrained vectors"
@@ -67,7 +65,7 @@ class EarlyStopping:
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Let optimisers find a stand-in for torch's compiler, which they ask to compile nothing: 1.5 s per start."""
+    """Let optimisers find a stand-in for torch's compiler, which takes 1.5 s to load and compiles nothing here."""
     name = "torch._dynamo"
     absent = ModuleType(name)
     vars(absent).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
@@ -136,7 +134,6 @@ class Trainer:
         self.task = task
         self.model = task.model
         self.device = task.device
-        self.checkpoints = Checkpoints(run.run_dir.checkpoints, run.run_dir.write)
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
         self.step = self.saved_step = 0
         self.epoch = 0  # epochs completed
@@ -151,22 +148,11 @@ class Trainer:
         self._loss_steps = 0
         self._clock = self._saved = time.monotonic()
 
-    @property
-    def finished(self) -> bool:
-        return self.epoch >= self._run.config.training.epochs or self.early_stopping.should_stop
-
     def train(self) -> None:
-        """Train to the end.
-
-        Raises:
-            Stop: there is a reason to, and the state is saved.
-            DivergedError: the loss is not a finite number.
-            OSError: the disk is full or fails; the last checkpoint stays.
-            TakenOverError: another process has taken the run over.
-        """
+        """Train to the end; raises Stop, with everything saved, a DivergedError, or as `RunDir.write`."""
         self._clock = self._saved = time.monotonic()
         try:
-            while not self.finished:
+            while self.epoch < self._run.config.training.epochs and not self.early_stopping.should_stop:
                 self._run.stop.check_rung(self.epoch)
                 self._train_epoch()
         except Stop:
@@ -210,7 +196,7 @@ class Trainer:
         self.seconds += start - self._clock
         self._clock = start
         self.log.write()
-        self.checkpoints.save(self.step, self.state_dict())
+        save_state(self._run.run_dir, self.step, self.state_dict())
         self._saved, self.saved_step = time.monotonic(), self.step
         self._run.stop.saves.append(self._saved - start)
 
@@ -224,17 +210,14 @@ class Trainer:
             self.batch += 1
             self._run.stop.steps.append(time.monotonic() - start)
             self._run.console.progress(label, self.batch, len(plan))
-            if self._save_is_due():
+            every = self._run.config.runtime.checkpoint.every_steps
+            waited = time.monotonic() - self._saved
+            if self.step % every == 0 if every else waited >= seconds_between_saves(self._run.stop.saves):
                 self.save()
         if self._loss_steps:
             self._log_loss()
         self._run.stop.check()
         self._evaluate_epoch()
-
-    def _save_is_due(self) -> bool:
-        if every := self._run.config.runtime.checkpoint.every_steps:
-            return self.step % every == 0
-        return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
 
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
@@ -424,7 +407,8 @@ def _begin_attempt(run: RunContext, trainer: Trainer, dataset: str, encoder: Enc
     except RunDirError as error:
         raise RunDirError(f"{error}; delete it, and the run goes on without the list of its earlier attempts") from None
     code, identity = running_code(), trainer.identity
-    versions = {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in _PACKAGES}
+    packages = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
+    versions = {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in packages}
     for name, version in former.versions.items() if former else ():
         if versions.get(name, version) != version:
             run.console.say(f"{name} was {version} in the last attempt and is {versions[name]} now: numbers may differ")

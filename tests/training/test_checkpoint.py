@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
-from sentiment.training.checkpoint import Checkpoints, read_checkpoint, write_checkpoint
+from sentiment.training.checkpoint import read_checkpoint, read_state, save_state, write_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 
@@ -68,17 +68,18 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_path: Path) -> None:
     """Those behind them come from a past that is redone now: were they kept, the new ones would be deleted."""
+    run_dir = RunDir(tmp_path)
+    run_dir.checkpoints.mkdir()
     for step in (190, 200):
-        (tmp_path / f"step-{step:010d}.ckpt").write_bytes(b"torn")
-    checkpoints = Checkpoints(tmp_path)
+        (run_dir.checkpoints / f"step-{step:010d}.ckpt").write_bytes(b"torn")
     damaged: list[str] = []
-    assert checkpoints.newest(damaged.append) is None
+    assert read_state(run_dir, damaged.append) is None
     assert len(damaged) == 2
     for step in (9, 10, 100, 101):
-        checkpoints.save(step, STATE | {"step": step})
-        state = checkpoints.newest(damaged.append)
+        save_state(run_dir, step, STATE | {"step": step})
+        state = read_state(run_dir, damaged.append)
         assert (state["step"], len(damaged)) == (step, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000000100.ckpt", "step-0000000101.ckpt"]
+    assert {path.name for path in run_dir.checkpoints.iterdir()} == {"step-0000000100.ckpt", "step-0000000101.ckpt"}
 
 
 def _stopped(run: Experiment, question: int = 20) -> list[Path]:

@@ -16,12 +16,13 @@ from sentiment.training.trainer import EarlyStopping
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_signal_only_sets_a_flag(number: signal.Signals) -> None:
+def test_signal_only_sets_a_flag_and_former_handlers_are_put_back(number: signal.Signals) -> None:
+    before = [signal.getsignal(one) for one in SIGNALS]
     with StopRequest() as stop:
         assert stop.reason() is None
         os.kill(os.getpid(), number)
-        assert stop.reason() == Stop("signal", number.name)
-        assert stop.reason() == Stop("signal", number.name)
+        assert stop.reason() == stop.reason() == Stop("signal", number.name)
+    assert [signal.getsignal(one) for one in SIGNALS] == before
 
 
 def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
@@ -31,14 +32,6 @@ def test_first_signal_is_told_and_a_second_ctrl_c_interrupts_at_once() -> None:
         assert stop.reason() == Stop("signal", "SIGUSR1")
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_former_handlers_are_put_back() -> None:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    with StopRequest():
-        assert all(signal.getsignal(number) != before[number] for number in SIGNALS)
-        os.kill(os.getpid(), signal.SIGINT)
-    assert {number: signal.getsignal(number) for number in SIGNALS} == before
 
 
 def test_deadline_counts_what_a_step_and_two_saves_cost() -> None:
