@@ -23,15 +23,7 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
-from sentiment.models.text_model import (
-    FEATURES,
-    Reading,
-    TextModel,
-    calibrated,
-    check_arrays,
-    corpus_lexicon,
-    polarity,
-)
+from sentiment.models.text_model import FEATURES, Reading, TextModel, calibrated, check_arrays, corpus_lexicon, polarity
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import BASELINE
 

@@ -40,8 +40,6 @@ Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Answer = tuple[str, float]  # a label, and how probable it is
 
-_LONGEST_NAME = 100
-
 
 class Reading(NamedTuple):
     """What a model says of several texts."""
@@ -115,7 +113,7 @@ def check_arrays(place: str, found: Mapping[str, Any], wanted: Mapping[str, str]
     A RunDirError says which is missing, unknown, of another type or shape, or not finite.
     """
     for name in sorted(wanted.keys() | found.keys()):
-        shown = visible(name)[:_LONGEST_NAME]
+        shown = visible(name)[:100]
         stored = described(found[name]) if name in found else "missing"
         expected = wanted.get(name, "nothing of this name")
         if stored != expected:
@@ -132,7 +130,6 @@ def described(array: Any) -> str:
 # Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation.
 FEATURES = ("all", "positive", "negative", "negation")
 
-_LISTS = ("AFINN-en-165.txt", "AFINN-emoticon-8.txt")
 _REACH = 3
 _TURNED = -0.74
 _BEFORE_BUT = 0.5
@@ -201,7 +198,8 @@ def value_of(token: str) -> float:
 @cache
 def _word_values() -> dict[str, float]:
     package = distribution("afinn")  # its lists are read, and none of its code is run
-    texts = (Path(str(package.locate_file(f"afinn/data/{name}"))).read_text(encoding="utf-8") for name in _LISTS)
+    paths = (package.locate_file(f"afinn/data/AFINN-{name}.txt") for name in ("en-165", "emoticon-8"))
+    texts = (Path(str(path)).read_text(encoding="utf-8") for path in paths)
     pairs = (line.rsplit("\t", 1) for text in texts for line in text.splitlines())
     rated = {word: float(value) for word, value in pairs}
     return rated | {SMILE: rated[":)"], FROWN: rated[":("]}
@@ -249,8 +247,6 @@ def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progre
 
 
 _SMALLEST = 1e-12
-_LARGEST = 20.0  # temperature; the smallest is 1 / 20
-_DIGITS = 4
 
 
 def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilities) -> float:
@@ -264,13 +260,13 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
     odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
     positive = int((labels == 1).sum())
     targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (len(labels) - positive + 2))
-    limit = float(np.log(_LARGEST))
+    limit = float(np.log(20))
 
     def loss(logarithm: float) -> float:
         said = np.clip(expit(odds / np.exp(logarithm)), _SMALLEST, 1 - _SMALLEST)
         return float(-np.mean(targets * np.log(said) + (1 - targets) * np.log1p(-said)))
 
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)), _DIGITS)
+    return round(float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)), 4)
 
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:

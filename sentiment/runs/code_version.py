@@ -18,9 +18,7 @@ from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage
 
-_PACKAGES = ("sentiment", "jobs", "report")
 _RECORD = "code.json"
-_NO_CODE = {".pyc", ".md"}
 
 # Of `sentiment`, what shows and hands out results, but cannot change them.
 _WITHOUT_INFLUENCE = (
@@ -96,12 +94,12 @@ def _version_of(contents: dict[str, bytes]) -> CodeVersion:
 def _contents() -> dict[str, bytes]:
     """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
     programs = shipped_folder("jobs", ROOT).parent
-    folders = {package: ROOT if package == "sentiment" else programs for package in _PACKAGES}
+    folders = {package: ROOT if package == "sentiment" else programs for package in ("sentiment", "jobs", "report")}
     named = {
         path.relative_to(folder).as_posix(): path
         for package, folder in folders.items()
         for path in (folder / package).rglob("*")
-        if path.is_file() and path.suffix not in _NO_CODE
+        if path.is_file() and path.suffix not in (".pyc", ".md")
     }
     if programs != ROOT:  # an installed wheel, in which they are inside of `sentiment`
         named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}

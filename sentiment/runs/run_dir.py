@@ -27,17 +27,7 @@ from sentiment.files import (
     write_json,
 )
 from sentiment.runs.attempts import live_owner, read_owner
-from sentiment.runs.records import (
-    SCHEMA_VERSION,
-    Added,
-    Failure,
-    GridPlan,
-    Record,
-    Result,
-    RunRecord,
-    Tries,
-    WandbRun,
-)
+from sentiment.runs.records import SCHEMA_VERSION, Added, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]

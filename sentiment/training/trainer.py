@@ -146,7 +146,6 @@ class Trainer:
         self.log = MetricLog(run.run_dir)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_steps = 0
-        self._clock = self._saved = time.monotonic()
 
     def train(self) -> None:
         """Train to the end; raises Stop, with everything saved, a DivergedError, or as `RunDir.write`."""
