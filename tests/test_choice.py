@@ -58,13 +58,14 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
 
 
 def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
-    def metrics(accuracy: float, loss: float) -> Metrics:
+    def chosen(*pairs: tuple[float, float]) -> str:
         share = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "accuracy_low": 0.1, "accuracy_high": 0.9}
-        return Metrics(n=10, loss=loss, accuracy=accuracy, **share)
+        found = (Metrics(n=10, accuracy=accuracy, loss=loss, **share) for accuracy, loss in pairs)
+        return recommend(dict(zip(MODEL_NAMES, found, strict=True)))
 
-    assert recommend(metrics(0.7, 0.5), metrics(0.8, 0.9), metrics(0.6, 0.1)) == "baseline"
-    assert recommend(metrics(0.8, 0.5), metrics(0.8, 0.6), metrics(0.8, 0.4)) == "both"
-    assert recommend(metrics(0.8, 0.4), metrics(0.8, 0.4), metrics(0.8, 0.4)) == "network"
+    assert chosen((0.7, 0.5), (0.8, 0.9), (0.6, 0.1)) == "baseline"
+    assert chosen((0.8, 0.5), (0.8, 0.6), (0.8, 0.4)) == "both"
+    assert chosen((0.8, 0.4), (0.8, 0.4), (0.8, 0.4)) == "network"
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])

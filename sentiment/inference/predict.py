@@ -388,21 +388,16 @@ def show_answers(
                 values = dict(zip((*ADDED, "text"), (*answer_values(said), text), strict=True))
                 typer.echo(json.dumps(values, ensure_ascii=False))
             else:
-                _show_aligned(model, text, said, width)
-                if said:
-                    _show_weights(model, text, explained)
+                _show_aligned(model, text, said, width, explained)
 
 
-def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int) -> None:
+def _show_aligned(model: TextModel, text: str, said: Answer | None, width: int, explained: bool) -> None:
     if said is None:
         say(f"{'-':<{width}}  {'-':>11}  {visible(text)}  ({NO_WORDS})")
         return
     line = f"{visible(said[0]):<{width}}  {100 * said[1]:>9.1f} %  {visible(text)}"
     colour = "green" if said[0] == model.config.data.label_names[POSITIVE] else "red"
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
-
-
-def _show_weights(model: TextModel, text: str, explained: bool) -> None:
     tokens = model.tokenize(text)
     weights, form = model.attention(tokens), ".0%"
     if weights is None and explained:

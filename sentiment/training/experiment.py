@@ -43,7 +43,6 @@ from sentiment.models.text_model import (
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import (
-    MODEL_NAMES,
     PREDICTION_COLUMNS,
     THRESHOLD,
     EncoderRecord,
@@ -237,7 +236,7 @@ def _result(
         baseline=measured["baseline"],
         combination=measured["both"],
         lexicon={part: measure(labels[part], said) for part, said in lexicon.items()},
-        recommended=recommend(*(measured[name]["validation"] for name in MODEL_NAMES)),
+        recommended=recommend({name: of_parts["validation"] for name, of_parts in measured.items()}),
         temperatures=temperatures,
         only_label=int(positive.pop()) if len(positive) == 1 else None,
         check_list={model.name: check(model) for model in models},
@@ -262,9 +261,8 @@ def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scor
     return scores, temperatures
 
 
-def recommend(network: Metrics, baseline: Metrics, both: Metrics) -> Recommendation:
-    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss."""
-    found: dict[Recommendation, Metrics] = {"network": network, "baseline": baseline, "both": both}
+def recommend(found: dict[Recommendation, Metrics]) -> Recommendation:
+    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss, else the first."""
     return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
 
 
