@@ -124,7 +124,7 @@ def run_experiment(run: RunContext) -> None:
             return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
         publish = partial(_publish, run, baselines, encoder)
-        train_task(run, identity, build, publish, corpus.dataset, encoder)
+        train_task(run, identity, build, publish, encoder)
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:

@@ -125,12 +125,10 @@ class Trainer:
     """Trains the model of a task.
 
     Its state consists of the position (step, epoch, batch), weights, optimiser, random generators, early stopping, the
-    metric log, and sums over the steps since the last row of the log. The order of the batches is a function of seed
-    and epoch.
+    metric log, and sums over the steps since the last row of the log. A checkpoint must agree with its `identity`.
     """
 
     def __init__(self, run: RunContext, task: ClassifierTask, identity: dict[str, Any]) -> None:
-        """Begin with the weights of the task's model; `identity` is what a checkpoint must agree with."""
         self.task = task
         self.model = task.model
         self.device = task.device
@@ -324,8 +322,7 @@ def train_task(
     identity: dict[str, str],
     build: Callable[[torch.device], ClassifierTask],
     publish: Callable[[Trainer], None],
-    dataset: str,
-    encoder: EncoderRecord | None = None,
+    encoder: EncoderRecord | None,
 ) -> None:
     """Make an attempt: train a task from its newest checkpoint, or from its beginning, to its end, and publish it.
 
@@ -333,7 +330,7 @@ def train_task(
         identity: what a checkpoint must have been made from; its names are used in messages.
         build: makes the task on a device, with weights from torch's generator, which is seeded.
         publish: writes what came out, and last of all that the run is completed.
-        dataset: the name of what is read; `encoder` the model whose vectors are read.
+        encoder: the model whose vectors are read.
 
     Raises:
         Stop: there is a reason to, and all is saved.
@@ -343,7 +340,7 @@ def train_task(
         MemoryExhaustedError: the GPU's memory is full.
     """
     trainer = _resumed(run, identity, build)
-    record = _begin_attempt(run, trainer, dataset, encoder)
+    record = _begin_attempt(run, trainer, encoder)
 
     def end(reason: Reason, detail: str | None) -> None:
         update = {"end": timestamp(), "reason": reason, "last_step": trainer.saved_step, "detail": detail}
@@ -400,7 +397,7 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
     return trainer
 
 
-def _begin_attempt(run: RunContext, trainer: Trainer, dataset: str, encoder: EncoderRecord | None) -> RunRecord:
+def _begin_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | None) -> RunRecord:
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
@@ -427,7 +424,7 @@ def _begin_attempt(run: RunContext, trainer: Trainer, dataset: str, encoder: Enc
     record = RunRecord(
         run_id=run.config.run_id,
         data_fingerprint=identity["data"],
-        dataset=dataset,
+        dataset=trainer.task.corpus.dataset,
         encoder=encoder,
         vectors_sha256=identity.get(VECTORS),
         versions=versions,
