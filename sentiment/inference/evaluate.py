@@ -107,10 +107,8 @@ class Scored:
             "exact McNemar tests, corrected for their number"
         ]
         for (name, of), gap in zip(known.items(), gaps, strict=True):
-            interval = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
-            told = (
-                f"95 % interval {interval}, adjusted p = {gap.p:.2g}{'' if of.all() else f', on {of.sum():,} tweets'}"
-            )
+            told = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, adjusted p = {gap.p:.2g}"
+            told += "" if of.all() else f", on {of.sum():,} tweets"
             lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({told})")
         return lines
 

@@ -16,16 +16,7 @@ from pydantic_core import from_json
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.console import visible
 from sentiment.errors import LockedError, RunDirError, TakenOverError
-from sentiment.files import (
-    FolderEntry,
-    as_json,
-    files_in,
-    open_named,
-    read_named,
-    sha256_of,
-    write_atomically,
-    write_json,
-)
+from sentiment.files import FolderEntry, as_json, files_in, read_named, sha256_of, write_atomically, write_json
 from sentiment.runs.attempts import live_owner, read_owner
 from sentiment.runs.records import SCHEMA_VERSION, Added, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
@@ -43,13 +34,17 @@ def read_record(path: Path, kind: type[R]) -> R | None:
     Raises:
         RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
     """
+    content = _content(path)
+    return None if content is None else parse_record(content, kind, str(path))
+
+
+def _content(path: Path) -> bytes | None:
     try:
-        content = read_named(path, _MOST_BYTES)
+        return read_named(path, _MOST_BYTES)
     except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
         return None
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
-    return parse_record(content, kind, str(path))
 
 
 def parse_record(content: bytes, kind: type[R], place: str) -> R:
@@ -76,13 +71,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    try:
-        with open_named(path) as file:
-            return file.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    return (_content(path) or b"").split(b"\n")[:-1]
 
 
 def _parsed(path: Path, lines: list[bytes]) -> list[Row]:
