@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from report.compare.findings import Findings, analyse
@@ -12,7 +11,7 @@ from report.questions.search import rungs, search
 from report.questions.settings import settings
 from report.read import Grid, load_study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Fold, Note, Question, Report, ReportSection, Text
+from report.render.blocks import Block, Bullets, Card, Fold, Question, Report, ReportSection, Text
 from report.render.page import write_report
 from report.render.wording import emphasis, joined
 from report.sections.answer import answer
@@ -52,16 +51,12 @@ def build_report(
 ) -> tuple[Findings, Path]:
     """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
 
-    Args:
-        reload: after how many seconds the page loads itself anew; None is never.
-
     Raises:
         SentimentError: there is nothing to report, or no such grid.
         OSError: the report cannot be written.
     """
     findings = analyse(load_study(results, grids, progress))
-    report = compose(findings, title, reload)
-    return findings, write_report(report, folder, partial(progress, "drawing and writing"))
+    return findings, write_report(compose(findings, title, reload), folder, progress)
 
 
 def watch_report(
@@ -91,7 +86,9 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
 
 def _questions(findings: Findings, asked: Sequence[Question]) -> ReportSection:
     grids = findings.study.grids
-    notes = [Card(f"Notes on {one.name}", [Note(one.notes)]) for one in (*grids, findings.study.single) if one.notes]
+    notes = [
+        Card(f"Notes on {one.name}", [Text(one.notes, "note")]) for one in (*grids, findings.study.single) if one.notes
+    ]
     cards = [card for one in asked for card in one.cards]
     numbers: list[Block] = [Bullets([_asked_by(grid) for grid in grids])] if grids else []
     numbers += [block for one in asked for block in one.numbers]
@@ -111,9 +108,7 @@ def _about(findings: Findings) -> list[str]:
     """Tweets, runs and date: the newest start or end of an attempt, so that the same runs give the same report."""
     every = findings.study.runs
     completed = sum(run.completed is not None for run in every)
-    attempts = [attempt for run in every if run.record for attempt in run.record.attempts]
+    dates = [one.end or one.start for run in every if run.record for one in run.record.attempts]
     about = [findings.main.name] if findings.main else []
     about.append(f"{completed:,} of {wording.plural(len(every), 'run')} completed")
-    if attempts:
-        about.append(max(attempt.end or attempt.start for attempt in attempts)[:10])
-    return about
+    return [*about, *([max(dates)[:10]] if dates else [])]

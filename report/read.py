@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,24 +26,19 @@ from sentiment.runs.records import (
     Metrics,
     Part,
     PlannedRun,
-    Recommendation,
     Record,
     Result,
     RunRecord,
     Share,
 )
-from sentiment.runs.run_dir import (
-    SINGLE,
-    TWEETS_FILE,
-    Results,
-    RunDir,
-    check_file,
-    read_rows,
-    read_whole,
-)
+from sentiment.runs.run_dir import SINGLE, TWEETS_FILE, Results, RunDir, check_file, read_rows, read_whole
 from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
 
 T = TypeVar("T")
+Answerer = Literal["network", "both", "baseline", "lexicon"]
+# Where a result has the scores of each.
+FIELD: dict[Answerer, str] = {"network": "metrics", "both": "combination", "baseline": "baseline", "lexicon": "lexicon"}
+_COLUMNS: dict[str, Answerer] = {**PREDICTION_COLUMNS, "lexicon": "lexicon"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,10 @@ class CompletedRun:
         """Whether its ELMo vectors come from random numbers: its scores then say nothing about ELMo."""
         encoder = self.result.encoder or self.record.encoder
         return encoder is not None and encoder.random
+
+    def measured(self, part: Part, model: Answerer = "network") -> Metrics:
+        found: dict[Part, Metrics] = getattr(self.result, FIELD[model])
+        return found[part]
 
 
 @dataclass(frozen=True)
@@ -247,10 +246,6 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-_PARTS = ("train", "validation")
-_METRICS = ("loss", "accuracy", "precision", "recall", "f1")
-
-
 def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     """The rows of a run's epochs, each with `epoch`, and by part (`train`, `validation`) the metrics.
 
@@ -261,7 +256,9 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     check_file(path, run.result)
     try:
         epochs, _ = run.run_dir.read_epochs()
-        _ = [row[part][name] for row in epochs for part in _PARTS for name in _METRICS]
+        _ = [
+            row[part][name] for row in epochs for part in ("train", "validation") for name in ("loss", "accuracy", "f1")
+        ]
     except (KeyError, TypeError) as error:
         raise RunDirError(f"{path}: is damaged: {error!r}") from None
     if not epochs:
@@ -281,26 +278,16 @@ class Scores:
     Attributes:
         corpus: the fingerprint of the corpus that holds the tweets at these rows.
         labels: whether each tweet is positive.
-        said: by each model, calibrated.
-        lexicon: what VADER's lexicon says, on the scale of probabilities.
+        said: calibrated probabilities of positive; what VADER's lexicon says on their scale.
     """
 
     corpus: str
-    rows: npt.NDArray[np.int64]
+    rows: Places
     labels: Flags
-    said: dict[Recommendation, Values]
-    lexicon: Values
+    said: dict[Answerer, Values]
 
-    @property
-    def model(self) -> Values:
-        return self.said["network"]
-
-    @property
-    def baseline(self) -> Values:
-        return self.said["baseline"]
-
-    def right(self, probabilities: Values) -> Flags:
-        return np.equal(probabilities >= THRESHOLD, self.labels)
+    def right(self, model: Answerer) -> Flags:
+        return np.equal(self.said[model] >= THRESHOLD, self.labels)
 
 
 class AttentionSample(Record):
@@ -334,7 +321,7 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys((*PREDICTION_COLUMNS, "lexicon"), pa.float64())
+        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
         columns = {name: table[name].cast(of).to_numpy() for name, of in types.items()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
@@ -342,8 +329,8 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
         if part in run.result.metrics:
             raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
         return None
-    said = {model: columns[name] for name, model in PREDICTION_COLUMNS.items()}
-    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, said, columns["lexicon"])
+    said = {model: columns[name] for name, model in _COLUMNS.items()}
+    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, said)
     _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
     return scores
 
@@ -356,22 +343,20 @@ def _of_folds(run: CompletedRun) -> Scores:
     folds = [one for fold in run.folds if (one := read_scores(fold, "test"))]
     limited = run.config.data.train_rows is not None
     corpus = f"folds {' '.join(one.corpus for one in folds)}" if limited else folds[0].corpus
+    rows, labels = (np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels"))
     said = {model: np.concatenate([one.said[model] for one in folds]) for model in folds[0].said}
-    rows, labels, lexicon = (
-        np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels", "lexicon")
-    )
-    return Scores(corpus, rows, labels, said, lexicon)
+    return Scores(corpus, rows, labels, said)
 
 
 def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
     """Refuse what are no probabilities of labelled tweets, or not those that the result was measured on."""
-    for values in (*scores.said.values(), scores.lexicon):
+    for values in scores.said.values():
         if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a score is no probability")
     if scores.rows.min() < 0 or not np.isin(labels, (0, 1)).all():
         raise RunDirError(f"{path}: is damaged: a row or a label is not valid")
     # Scores are rounded when they are stored, so that one at the threshold may count otherwise.
-    right = int(scores.right(scores.model).sum())
+    right = int(scores.right("network").sum())
     if metrics is None or metrics.n != len(labels) or abs(right - metrics.accuracy * metrics.n) > _ROUNDED:
         raise RunDirError(f"{path}: does not belong to this run's result: its scores are others")
 

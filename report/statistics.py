@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ class Difference(Estimate):
     def at(self, level: float) -> Self:
         """The same with the interval of another level; as it is where its variance is not known."""
         if n := sum(self.discordant):
-            low, high = _clopper_pearson(self.discordant[0], n, level)
+            low, high = _interval(self.discordant[0], n, level, "exact")  # Clopper and Pearson's
             return replace(self, low=(2 * low - 1) * n / self.n, high=(2 * high - 1) * n / self.n)
         if not self.parts:
             return self
@@ -68,19 +68,16 @@ class Difference(Estimate):
         return replace(self, low=max(self.value - half, -most), high=min(self.value + half, most))
 
 
-def _clopper_pearson(k: int, n: int, level: float) -> tuple[float, float]:
+def _interval(k: int, n: int, level: float, method: Literal["exact", "wilson"]) -> tuple[float, float]:
     from scipy.stats import binomtest
 
-    bounds = binomtest(k, n).proportion_ci(level, method="exact")
+    bounds = binomtest(k, n).proportion_ci(level, method=method)
     return float(bounds.low), float(bounds.high)
 
 
 def wilson(right: int, n: int) -> Estimate:
     """The share `right / n` with Wilson's score interval (Wilson 1927)."""
-    from scipy.stats import binomtest
-
-    bounds = binomtest(right, n).proportion_ci(LEVEL, method="wilson")
-    return Estimate(right / n, float(bounds.low), float(bounds.high), n)
+    return Estimate(right / n, *_interval(right, n, LEVEL, "wilson"), n)
 
 
 def measured_accuracy(metrics: Metrics) -> Estimate:
@@ -110,7 +107,7 @@ def mcnemar(first: Flags, second: Flags) -> Difference:
 
 
 def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
-    """Differences that are looked at together: with intervals and p-values that never disagree.
+    """Differences that are looked at together, with intervals and p-values that never disagree.
 
     The p-values are adjusted by Benjamini and Hochberg (1995), the intervals have the level 1 - R * ALPHA / m, where R
     of m differences are shown (Benjamini and Yekutieli 2005: at most 5 % of the intervals of what is shown miss the
@@ -187,7 +184,7 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
         pairs: all that a reader sees together.
         family, limit: as of `corrected` and `Difference`.
     """
-    return corrected([_difference(*pair, limit) for pair in pairs], family)
+    return corrected([difference(*pair, limit) for pair in pairs], family)
 
 
 def score_of(side: Side, spread: Spread | None) -> Estimate:
@@ -202,7 +199,8 @@ def score_of(side: Side, spread: Spread | None) -> Estimate:
     return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.n)
 
 
-def _difference(first: Side, second: Side, spread: Spread | None, limit: float | None) -> Difference:
+def difference(first: Side, second: Side, spread: Spread | None, limit: float | None = 1.0) -> Difference:
+    """As of `compare`, not yet corrected."""
     trained = [side for side in (first, second) if side.is_trained]
     if spread is not None and trained:
         seeds = [_between_seeds(side, spread) for side in trained]
@@ -236,8 +234,7 @@ def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference
 
 
 def _between_seeds(side: Side, spread: Spread) -> tuple[float, float]:
-    """The variance of a side's score between seeds, and how much of it is chance on single tweets, of which seeds of
-    one configuration make different mistakes."""
+    """The variance of a side's score between seeds, and how much of it is chance: other mistakes on single tweets."""
     variance = chance = 0.0
     for right in side.configurations:
         share = 1 / (len(right) * len(side.configurations) ** 2)

@@ -2,23 +2,14 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from statistics import fmean
 from typing import get_args
 
 from report import statistics
-from report.compare.datasets import (
-    Configuration,
-    Dataset,
-    Elsewhere,
-    Matcher,
-    accuracy_of,
-    compared,
-    metrics_of,
-    spread_between,
-)
+from report.compare.datasets import Configuration, Dataset, Elsewhere, Matcher, compared, spread_between
 from report.read import CompletedRun, Run, read_each, read_scores
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
@@ -37,24 +28,6 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class AddedRival:
-    """A predictor from elsewhere: the test accuracy of what is recommended less its own, corrected as those of rivals.
-
-    Attributes:
-        gap: None where they have not two test tweets in common.
-        is_chosen: whether it is no person, and better than what is recommended on validation tweets that both have.
-    """
-
-    predictor: Elsewhere
-    gap: Difference | None
-    is_chosen: bool
-
-    @property
-    def is_better(self) -> bool:
-        return self.is_chosen and self.gap is not None and self.gap.is_shown and self.gap.value < 0
-
-
-@dataclass(frozen=True)
 class Recommended:
     """What to use; headline, tiles, figure, star, row and command are all written from it.
 
@@ -68,7 +41,7 @@ class Recommended:
             corrected for all configurations; None if predictions cannot be read.
         rivals: the other configurations, the best on validation tweets first.
         cheapest: of those that are not shown to be worse, the one whose runs take the least time; itself included.
-        added: what was put beside the runs from elsewhere.
+        added: what was put beside the runs from elsewhere, compared with what predicts.
     """
 
     configuration: Configuration
@@ -78,7 +51,7 @@ class Recommended:
     gain: Difference | None
     rivals: list[Rival]
     cheapest: Configuration
-    added: list[AddedRival]
+    added: list[Elsewhere]
 
     @property
     def equals(self) -> list[Rival]:
@@ -89,11 +62,6 @@ class Recommended:
         """The one to use: the seed that does best on validation tweets."""
         return self.configuration.best_seed
 
-    @property
-    def to_name(self) -> Recommendation | None:
-        """What has to be asked of the run; None where it is what the run predicts with by itself."""
-        return None if self.predicts == self.run.result.recommended else self.predicts
-
 
 def recommend(dataset: Dataset) -> Recommended | None:
     """Compare the best configuration with all that compete with it; None if there are none but random numbers."""
@@ -101,7 +69,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
     if best is None:
         return None
     others = [one for one in dataset.competing if one is not best]
-    chosen = predictor_of(best)
+    chosen = _predictor_of(best)
     gain = _gain(dataset, best, chosen)
     predicts = chosen if gain is None or (gain.is_shown and gain.value > 0) else "baseline"
     runs, answers = [one.runs for one in dataset.competing], dataset.answers.beside(dataset.added)
@@ -122,7 +90,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
         gain=gain,
         rivals=rivals,
         cheapest=min(equal, key=seconds_of),
-        added=[AddedRival(one, gap, _is_chosen(one, dataset, predicts)) for one, gap in added],
+        added=[replace(one, gap=gap, is_chosen=_is_chosen(one, dataset, predicts)) for one, gap in added],
     )
 
 
@@ -133,16 +101,16 @@ def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: Recommendation) -> bo
     for scores in found.values():
         # Not the matcher of answers, which finds test tweets.
         if common := Matcher(dataset.answers.matcher.results).common(scores, one.validation):
-            theirs, mine = scores.right(scores.said[predicts]), one.validation.right(one.validation.baseline)
-            return bool(mine[common[1]].sum() > theirs[common[0]].sum())
+            theirs, mine = scores.right(predicts)[common[0]], one.validation.right("baseline")[common[1]]
+            return bool(mine.sum() > theirs.sum())
     return False
 
 
-def predictor_of(one: Configuration) -> Recommendation:
+def _predictor_of(one: Configuration) -> Recommendation:
     """What is most accurate on validation tweets over all seeds; of equally accurate ones what has the lower loss."""
 
     def score(model: Recommendation) -> tuple[float, float]:
-        found = [metrics_of(run, model)["validation"] for run in one.runs]
+        found = [run.measured("validation", model) for run in one.runs]
         return fmean(each.accuracy for each in found), -fmean(each.loss for each in found)
 
     return max(get_args(Recommendation), key=score)
@@ -161,7 +129,7 @@ def score_of(one: Configuration, dataset: Dataset, model: Recommendation = "netw
     spread = spread_between((other.runs for other in dataset.configurations), model)
     pair = dataset.answers.with_baseline(one.runs, spread, model)
     if pair is None:
-        return Estimate(fmean(accuracy_of(run, model) for run in one.runs), None, None, len(one.runs))
+        return Estimate(fmean(run.measured("test", model).accuracy for run in one.runs), None, None, len(one.runs))
     return statistics.score_of(pair[0], pair[2])
 
 

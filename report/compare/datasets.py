@@ -1,28 +1,26 @@
 """Runs on the same tweets, which alone can be compared, and what each answers to each tweet."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import chain
 from pathlib import PurePath
 from statistics import fmean
-from typing import Any, Protocol, TypeVar, get_args
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from report import statistics
-from report.compare.matching import seeds_together
+from report.compare.matching import Runs, seeds_together
 from report.read import CompletedRun, Places, Scores, read_each, read_identities, read_scores
 from report.statistics import Difference, Estimate, Flags, Pair, Side, Spread
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.runs.records import THRESHOLD, Added, Metrics, Part, Recommendation
+from sentiment.runs.records import THRESHOLD, Added, Part, Recommendation
 from sentiment.runs.run_dir import Results
 
-# The seeds of one configuration.
-Runs = Sequence[CompletedRun]
 # Places of the tweets that two runs have in common in the scores of each, in one order.
 Common = tuple[Places, Places]
 
@@ -87,13 +85,7 @@ class Answered:
         return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
 
 
-class Answering(Protocol):
-    """A run, or a predictor from elsewhere."""
-
-    @property
-    def run_id(self) -> str: ...
-
-
+Answering: TypeAlias = "CompletedRun | Elsewhere"
 A = TypeVar("A", bound=Answering)
 
 
@@ -133,8 +125,11 @@ class Answers:
         if not all(runs for side in sides for runs in side) or len(next(iter(places.values()))) < 2:
             return None
         one, other = (
-            Side([self._right(runs, of_side, places) for runs in side], is_trained=of_side != "baseline")
-            for side, of_side in zip(sides, (model, against or model), strict=True)
+            Side(
+                [np.stack([self.by_run[run.run_id].right(of)[places[run.run_id]] for run in runs]) for runs in side],
+                is_trained=of != "baseline",
+            )
+            for side, of in zip(sides, (model, against or model), strict=True)
         )
         return one, other, spread
 
@@ -151,9 +146,6 @@ class Answers:
         said = {self.by_run[run.run_id].only_label for run in self.readable(runs)}
         return runs[0].config.data.label_names[label] if len(said) == 1 and (label := said.pop()) is not None else None
 
-    def _right(self, runs: Sequence[Answering], model: Recommendation, places: dict[str, Places]) -> Flags:
-        return np.stack([self.by_run[run.run_id].right(model)[places[run.run_id]] for run in runs])
-
     def _places(self, runs: Sequence[Answering]) -> dict[str, Places]:
         """Where each run has the tweets that all have, in the order of the first run, by run id."""
         first = self.by_run[runs[0].run_id]
@@ -165,20 +157,14 @@ class Answers:
 
 def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Difference | None]:
     """The claims of all pairs that are known, corrected together, at the places of their pairs."""
-    known: list[bool] = []
-
-    def told() -> Iterator[Pair]:
-        for pair in pairs:  # one at a time: each holds an answer to every tweet
-            known.append(pair is not None)
-            if pair is not None:
-                yield pair
-
-    claims = iter(statistics.compare(told(), family))
-    return [next(claims) if is_known else None for is_known in known]
+    # One pair at a time: each holds an answer to every tweet.
+    found = [pair and statistics.difference(*pair) for pair in pairs]
+    claims = iter(statistics.corrected([one for one in found if one], family))
+    return [one and next(claims) for one in found]
 
 
 def against_baseline(
-    configurations: Sequence[Runs], answers: Answers, added: Sequence["Elsewhere"] = ()
+    configurations: Sequence[Runs], answers: Answers, added: Sequence["Elsewhere"]
 ) -> list[Difference | None]:
     """Each configuration, then each predictor from elsewhere, less the linear baseline on the same tweets, corrected
     for all of them; the baseline of the first configuration is that of what comes from elsewhere."""
@@ -197,17 +183,7 @@ def spread_between(configurations: Iterable[Runs], model: Recommendation = "netw
     """
     every = list(configurations)
     learned = [runs for runs in every if model == "baseline" or any(run.result.only_label is None for run in runs)]
-    return statistics.spread_of([accuracy_of(run, model) for run in runs] for runs in learned or every)
-
-
-def accuracy_of(run: CompletedRun, model: Recommendation = "network") -> float:
-    return metrics_of(run, model)["test"].accuracy
-
-
-def metrics_of(run: CompletedRun, model: Recommendation) -> dict[Part, Metrics]:
-    """The scores of a run's network, of its baseline, or of the mean of both, by part."""
-    result = run.result
-    return {"network": result.metrics, "baseline": result.baseline, "both": result.combination}[model]
+    return statistics.spread_of([run.measured("test", model).accuracy for run in runs] for runs in learned or every)
 
 
 # How tweets are cleaned, which are trained on and which further ones tested on changes nothing in the test part.
@@ -226,7 +202,7 @@ class Configuration:
         only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
     """
 
-    runs: list[CompletedRun]
+    runs: Runs
     distinguishing: dict[str, Any]
     only_label: str | None = None
 
@@ -242,11 +218,11 @@ class Configuration:
         return fmean(self.values(part, metric))
 
     def values(self, part: Part, metric: str) -> list[float]:
-        return [getattr(run.result.metrics[part], metric) for run in self.runs]
+        return [getattr(run.measured(part), metric) for run in self.runs]
 
     @property
     def best_seed(self) -> CompletedRun:
-        return max(self.runs, key=lambda run: run.result.metrics["validation"].f1)
+        return max(self.runs, key=lambda run: run.measured("validation").f1)
 
 
 @dataclass(frozen=True)
@@ -258,6 +234,8 @@ class Elsewhere:
             with another seed. Folds leave no validation tweets.
         of: how many test tweets there are.
         above_baseline: its test accuracy less that of the linear baseline; None where they can't be compared.
+        gap: the test accuracy of what is recommended less its own, corrected with those of other configurations.
+        is_chosen: whether it is no person, and better than what is recommended on validation tweets that both have.
     """
 
     name: str
@@ -266,6 +244,12 @@ class Elsewhere:
     validation: Scores | None
     of: int
     above_baseline: Difference | None = None
+    gap: Difference | None = None
+    is_chosen: bool = False
+
+    @property
+    def is_better(self) -> bool:
+        return self.is_chosen and self.gap is not None and self.gap.is_shown and self.gap.value < 0
 
     @property
     def run_id(self) -> str:
@@ -273,23 +257,23 @@ class Elsewhere:
 
     @property
     def tested(self) -> Answered:
-        packed = np.packbits(self.test.right(self.test.baseline))
+        packed = np.packbits(self.test.right("baseline"))
         return Answered(self.test.corpus, self.test.rows, dict.fromkeys(get_args(Recommendation), packed), self.name)
 
     @property
     def accuracy(self) -> Estimate:
-        return statistics.wilson(int(self.test.right(self.test.baseline).sum()), len(self.test.rows))
+        return statistics.wilson(int(self.test.right("baseline").sum()), len(self.test.rows))
 
     @property
     def kappa(self) -> float:
         """Its agreement with the labels beyond chance (Cohen 1960)."""
-        return statistics.kappa(self.test.baseline >= THRESHOLD, self.test.labels)
+        return statistics.kappa(self.test.said["baseline"] >= THRESHOLD, self.test.labels)
 
     @property
     def validation_f1(self) -> float | None:
         if self.validation is None:
             return None
-        said, labels = self.validation.baseline >= THRESHOLD, self.validation.labels
+        said, labels = self.validation.said["baseline"] >= THRESHOLD, self.validation.labels
         of = int(said.sum() + labels.sum())
         return 2 * int((said & labels).sum()) / of if of else None
 
@@ -314,12 +298,12 @@ class Dataset:
     folds: int | None
     is_sentiment140: bool
     from_lexicon_authors: bool
-    runs: list[CompletedRun]
+    runs: Runs
     configurations: list[Configuration]
     against_baseline: list[Difference | None]
     answers: Answers
     problems: list[str]
-    added: list[Elsewhere] = field(default_factory=list)
+    added: list[Elsewhere]
 
     @cached_property
     def competing(self) -> list[Configuration]:
@@ -327,26 +311,21 @@ class Dataset:
         if any does."""
         real = [one for one in self.configurations if not one.is_random]
         usable = [one for one in real if one.only_label is None] or real
-        most = max((_labels(one) for one in usable), default=0)
-        return [one for one in usable if _labels(one) == most]
+        labels = [one.config.data.train_rows or float("inf") for one in usable]
+        most = max(labels, default=0)
+        return [one for one, number in zip(usable, labels, strict=True) if number == most]
 
     @cached_property
     def best(self) -> Configuration | None:
-        """The configuration with the best mean validation F1, of those with several seeds if there are any.
-
-        A single seed is partly luck, most of all the best of many in a search.
-        """
+        """The best mean validation F1 of those with several seeds, if there are any: a single seed is partly luck, most
+        of all the best of many in a search."""
         several = [one for one in self.competing if len(one.runs) > 1]
         return next(iter(several or self.competing), None)
 
 
-def _labels(one: Configuration) -> float:
-    return one.config.data.train_rows or float("inf")
-
-
 def datasets_of(runs: Iterable[CompletedRun], results: Results) -> list[Dataset]:
     """The sets of tweets that runs were completed on, the one with most runs first."""
-    found = [_dataset(group, results) for group in group_by_tweets(runs)]
+    found = (_dataset(group, results) for group in group_by_tweets(runs))
     return sorted(found, key=lambda one: (-len(one.runs), one.name))
 
 
@@ -354,7 +333,8 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
     """Runs that were tested on the same tweets, each of them once."""
     groups: dict[str, dict[str, CompletedRun]] = defaultdict(dict)
     for run in runs:
-        groups[_tweets(run.config)].setdefault(run.run_id, run)
+        data = run.config.data.model_dump()
+        groups[str({name: data[name] for name in data if name not in _NOT_OF_TESTING})].setdefault(run.run_id, run)
     return [list(group.values()) for group in groups.values()]
 
 
@@ -363,7 +343,8 @@ def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
     varying = {name for run in runs for name in run.parameters}
     varying = {name for name in varying if len({run.settings.get(name) for run in runs}) > 1}
     found = [Configuration(group, _distinguishing(group[0], varying)) for group in seeds_together(runs)]
-    return sorted(found, key=lambda one: (one.is_random, -one.mean("validation", "f1"), _tie_break(one)))
+    found.sort(key=lambda one: (one.runs[0].run_id.rpartition("-")[0], [str(of) for of in one.distinguishing.values()]))
+    return sorted(found, key=lambda one: (one.is_random, -one.mean("validation", "f1")))
 
 
 def _distinguishing(run: CompletedRun, varying: set[str]) -> dict[str, Any]:
@@ -419,13 +400,13 @@ def _elsewhere(name: str, added: Added, run: CompletedRun) -> Elsewhere | None:
     validation, test = read_scores(run, "validation"), read_scores(run, "test")
     if test is None or not len((found := _said(added, test)).rows):
         return None
-    return Elsewhere(name, added, found, None if validation is None else _said(added, validation), len(test.rows))
+    return Elsewhere(name, added, found, validation and _said(added, validation), len(test.rows))
 
 
 def _said(added: Added, scores: Scores) -> Scores:
     said = np.array([added.said.get(row, np.nan) for row in scores.rows.tolist()])
     of = ~np.isnan(said)
-    return Scores(scores.corpus, scores.rows[of], scores.labels[of], {"baseline": said[of]}, scores.lexicon[of])
+    return Scores(scores.corpus, scores.rows[of], scores.labels[of], {"baseline": said[of]})
 
 
 def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> Answered | None:
@@ -434,16 +415,7 @@ def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> An
     if scores is None:
         return None
     rows = shared.setdefault(scores.corpus, scores.rows)
-    packed = {name: np.packbits(scores.right(one)) for name, one in scores.said.items()}
-    said, *others = {*(scores.model >= THRESHOLD).tolist()}
     rows = rows if np.array_equal(rows, scores.rows) else scores.rows
+    packed = {model: np.packbits(scores.right(model)) for model in get_args(Recommendation)}
+    said, *others = {*(scores.said["network"] >= THRESHOLD).tolist()}
     return Answered(scores.corpus, rows, packed, only_label=None if others else int(said))
-
-
-def _tweets(config: RunConfig) -> str:
-    return str({name: value for name, value in config.data.model_dump().items() if name not in _NOT_OF_TESTING})
-
-
-def _tie_break(one: Configuration) -> tuple[str, list[str]]:
-    """What orders configurations with equal scores: the readable part of the id, then the settings."""
-    return one.runs[0].run_id.rpartition("-")[0], [str(value) for value in one.distinguishing.values()]

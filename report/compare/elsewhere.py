@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
 from report import statistics
 from report.compare.advice import Recommended
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.read import read_each, read_scores
+from report.read import Answerer, read_each, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
 from sentiment.runs.records import PARTS, Part
 
-Answerer = Literal["network", "both", "baseline", "lexicon"]
 Sides = dict[Answerer, Side]
 # What each is compared with.
 _OTHERS: dict[Answerer, tuple[Answerer, ...]] = {
@@ -99,26 +97,22 @@ def _answers(dataset: Dataset, tests: Part) -> tuple[_Answers, list[str]]:
         scores = [each for each in by_run.values() if np.array_equal(each.labels, next(iter(by_run.values())).labels)]
         if one.is_random or not scores:
             continue
-        right: dict[Answerer, Flags] = {
-            model: np.stack([each.right(each.said[model]) for each in scores]) for model in scores[0].said
+        right = {model: np.stack([each.right(model) for each in scores]) for model in _OTHERS}
+        # A baseline that was fitted on several folds differs between them as nets do.
+        sides = {
+            model: Side([of], is_trained=model in ("network", "both") or bool((of != of[0]).any()))
+            for model, of in right.items()
         }
-        right["lexicon"] = np.stack([each.right(each.lexicon) for each in scores])
-        found.append((one, scores[0].labels, {model: _side(model, each) for model, each in right.items()}))
+        found.append((one, scores[0].labels, sides))
     return found, problems
-
-
-def _side(model: Answerer, right: Flags) -> Side:
-    """A baseline that was fitted on several folds differs between them as nets do."""
-    return Side([right], is_trained=model in ("network", "both") or bool((right != right[0]).any()))
 
 
 def _models(dataset: Dataset, tests: Part, answers: _Answers, best: Recommended | None) -> Iterator[OnTestSet]:
     """The nets, best first, then what else the best configuration has."""
     spreads = {
-        model: statistics.spread_of([float(run.mean()) for run in sides[model].configurations[0]]
-                                    for _, _, sides in answers)
+        model: statistics.spread_of(sides[model].configurations[0].mean(axis=1).tolist() for _, _, sides in answers)
         for model in _OTHERS
-    }  # fmt: skip
+    }
     shown: list[tuple[Answerer, tuple[Configuration, Flags, Sides]]] = [("network", each) for each in answers]
     if best and (of_best := next((each for each in answers if each[0] is best.configuration), None)):
         further: tuple[Answerer, ...] = ("both", "baseline", "lexicon")

@@ -12,25 +12,14 @@ from html import unescape
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from report.compare.advice import Recommended, recommend
 from report.compare.datasets import Answers, Dataset, Matcher, datasets_of
 from report.compare.elsewhere import OnTestSet, on_test_sets
 from report.compare.matching import with_folds_pooled
-from report.read import (
-    CompletedRun,
-    Places,
-    Scores,
-    Study,
-    read_counts,
-    read_curve,
-    read_each,
-    read_scores,
-    read_tweets,
-)
-from report.statistics import Flags, Values
+from report.read import CompletedRun, Scores, Study, read_counts, read_curve, read_each, read_scores, read_tweets
+from report.statistics import Flags
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results
 
@@ -39,9 +28,9 @@ from sentiment.runs.run_dir import Results
 class BestRun:
     """Files of the recommended run, its scores of test tweets and `tweet_table`, each None where it cannot be read."""
 
-    curve: list[dict[str, Any]] | None
-    scores: Scores | None
-    tweets: pd.DataFrame | None
+    curve: list[dict[str, Any]] | None = None
+    scores: Scores | None = None
+    tweets: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +40,8 @@ class Findings:
     Attributes:
         datasets: the one with most runs first: it is the one that the answer is about.
         answers: what all runs and their baselines answer to each test tweet.
-        best: what the recommended run says of single tweets; None without a recommendation.
-        packed: which test tweets each run of the first data set has right, as `tweet_answers` packs it.
-        learned: learning curves by run id, for the page.
-        counts: by the fingerprint of a corpus, how many tweets it kept and dropped; None where it is not here.
+        packed, learned: for the page, of the first data set as of `tweet_answers`, and of all as of `packed_curves`.
+        counts: `read_counts` by the fingerprint of a corpus.
         problems: what could not be read, by name; everything else is reported without it.
     """
 
@@ -62,7 +49,7 @@ class Findings:
     datasets: list[Dataset]
     answers: Answers
     recommended: Recommended | None
-    best: BestRun | None
+    best: BestRun
     elsewhere: list[OnTestSet]
     packed: dict[str, Any] | None
     learned: dict[str, dict[str, list[float]]]
@@ -71,7 +58,6 @@ class Findings:
 
     @property
     def main(self) -> Dataset | None:
-        """The data set that the answer is about; None while no run is completed."""
         return self.datasets[0] if self.datasets else None
 
 
@@ -82,8 +68,8 @@ def analyse(study: Study) -> Findings:
     by_run = {run_id: one for dataset in datasets for run_id, one in dataset.answers.by_run.items()}
     recommended = [recommend(one) for one in datasets]
     elsewhere, of_elsewhere = on_test_sets(datasets, recommended)
-    first = recommended[0] if recommended else None
-    best, of_best = _best_run(datasets[0], first, study.results) if first else (None, [])
+    first = next(iter(recommended), None)
+    best, of_best = _best_run(datasets[0], first, study.results) if first else (BestRun(), [])
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
     found = [*study.problems, *(problem for one in datasets for problem in one.problems), *of_elsewhere, *of_best]
     return Findings(
@@ -105,8 +91,7 @@ def _best_run(dataset: Dataset, recommended: Recommended, results: Results) -> t
     curves, of_curve = read_each([run], read_curve)
     found, of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = found.get(run.run_id)
-    tweets = read_tweets(scores.corpus, scores.rows, results) if scores else None
-    table = None if scores is None or tweets is None else tweet_table(dataset, scores, tweets, results)
+    table = tweet_table(dataset, scores, results) if scores else None
     return BestRun(curves.get(run.run_id), scores, table), [*of_curve, *of_scores]
 
 
@@ -124,34 +109,34 @@ _NEGATION = re.compile(
 ALL_WRONG, DISPUTED, NEGATED, OTHER = "wrong in all runs", "disputed between runs", "with a negating word", "other"
 
 
-def tweet_table(dataset: Dataset, scores: Scores, tweets: pd.DataFrame, results: Results) -> pd.DataFrame:
+def tweet_table(dataset: Dataset, scores: Scores, results: Results) -> pd.DataFrame | None:
     """A row for each test tweet of a run, those that it is most sure of first.
 
     Returns:
-        `text`, `label` (1 for positive), `negated`, `network` and `baseline` (probabilities of positive),
-        `network_right` and `baseline_right`, `share_right` (of all runs that were tested on it; NaN where none was),
-        and `group`, for mistakes the first that it belongs to.
+        `text`, `label` (1 for positive), `network` and `baseline` (probabilities of positive), `right` (the network),
+        `share_right` (of all runs that were tested on it; NaN where none was), and `group`, for mistakes the first that
+        it belongs to. None where the tweets can't be read here.
     """
-    table = pd.DataFrame({"text": tweets["text"], "label": scores.labels.astype(int)})
-    table["negated"] = [bool(_NEGATION.search(str(text))) for text in tweets["text"]]
-    for name, said in (("network", scores.model), ("baseline", scores.baseline)):
-        table[name], table[f"{name}_right"] = said, scores.right(said)
-    share = _share_right(dataset, scores, results)
-    table["share_right"] = share
-    is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
-    by_all = (share == 0) & (len(dataset.answers.by_run) >= _ENOUGH_RUNS)
-    table["group"] = np.select([by_all, is_disputed, table["negated"]], [ALL_WRONG, DISPUTED, NEGATED], OTHER)
-    return table.iloc[np.argsort(-np.abs(scores.model - THRESHOLD), kind="stable")]
-
-
-def _share_right(dataset: Dataset, scores: Scores, results: Results) -> Values:
-    matcher = Matcher(results)
-    right, known = np.zeros(len(scores.rows)), np.zeros(len(scores.rows))
+    tweets = read_tweets(scores.corpus, scores.rows, results)
+    if tweets is None:
+        return None
+    right, known = np.zeros((2, len(scores.rows)))
     for answered in dataset.answers.by_run.values():
-        if common := matcher.common(scores, answered):
+        if common := dataset.answers.matcher.common(scores, answered):
             right[common[0]] += answered.right()[common[1]]
             known[common[0]] += 1
-    return np.asarray(np.where(known > 0, right / np.maximum(known, 1), np.nan), np.float64)
+    share = np.where(known > 0, right / np.maximum(known, 1), np.nan)
+    is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
+    by_all = (share == 0) & (len(dataset.answers.by_run) >= _ENOUGH_RUNS)
+    negated = [bool(_NEGATION.search(str(text))) for text in tweets["text"]]
+    columns: dict[str, Any] = {
+        "text": tweets["text"],
+        "label": scores.labels.astype(int),
+        "right": scores.right("network"),
+    }
+    columns |= {name: scores.said[name] for name in ("network", "baseline")} | {"share_right": share}
+    columns["group"] = np.select([by_all, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER)
+    return pd.DataFrame(columns).iloc[np.argsort(-np.abs(columns["network"] - THRESHOLD), kind="stable")]
 
 
 # Of all runs and tweets together: 300 kB, and 400 kB as text, so that the page of 1,000 runs stays below 5 MB.
@@ -176,31 +161,24 @@ def tweet_answers(dataset: Dataset, results: Results) -> dict[str, Any] | None:
     ((corpus, _),) = Counter(one.corpus for one in answered.values()).most_common(1)
     first = next(one for one in answered.values() if one.corpus == corpus)
     n = len(first.rows)
-    chosen = _chosen(n, len(answered))
-    matcher = Matcher(results)
+    fit = max(_MOST_BITS // len(answered), 1)
+    chosen = np.arange(n) if n <= fit else np.sort(np.random.default_rng(0).choice(n, fit, replace=False))
     right, known = np.zeros((2, len(answered), len(chosen)), bool)
     for place, one in enumerate(answered.values()):
-        if common := matcher.common(first, one):
+        if common := dataset.answers.matcher.common(first, one):
             flags, seen = np.zeros((2, n), bool)
             flags[common[0]], seen[common[0]] = one.right()[common[1]], True
             right[place], known[place] = flags[chosen], seen[chosen]
-    labels, texts = _tweets(first.corpus, first.rows[chosen], right, results)
+    labels, texts = _tweets(read_tweets(first.corpus, first.rows[chosen], results), right)
     packed = {"right": np.packbits(right, axis=1).tobytes(), "known": np.packbits(known, axis=1).tobytes()}
     packed |= {"labels": bytes(labels), "texts": json.dumps(texts, ensure_ascii=False).encode()}
     deflated = {name: base64.b64encode(zlib.compress(one, 9)).decode() for name, one in packed.items()}
     return {"ids": list(answered), "n": len(chosen), "of": n} | deflated
 
 
-def _chosen(n: int, runs: int) -> npt.NDArray[np.int64]:
-    """All tweets, or as many at random as fit; the same ones each time."""
-    fit = max(_MOST_BITS // max(runs, 1), 1)
-    return np.arange(n) if n <= fit else np.sort(np.random.default_rng(0).choice(n, fit, replace=False))
-
-
-def _tweets(corpus: str, rows: Places, right: Flags, results: Results) -> tuple[list[int], dict[int, str]]:
-    tweets = read_tweets(corpus, rows, results)
+def _tweets(tweets: pd.DataFrame | None, right: Flags) -> tuple[list[int], dict[int, str]]:
     if tweets is None:
-        return [_UNKNOWN] * len(rows), {}
+        return [_UNKNOWN] * right.shape[1], {}
     share = right.mean(axis=0)
     disputed = sorted(np.argsort(-share * (1 - share), kind="stable")[:_MOST_TEXTS])
     texts = {int(one): unescape(str(tweets["text"][one]))[:_LONGEST_TEXT] for one in disputed}
@@ -214,9 +192,9 @@ def packed_curves(runs: Sequence[CompletedRun]) -> dict[str, dict[str, list[floa
     for run_id, curve in curves.items():
         last = len(curve) - 1
         kept = sorted({round(place * last / (_MOST_EPOCHS - 1)) for place in range(_MOST_EPOCHS)})
-        of_run: dict[str, list[float]] = {"epoch": [curve[place]["epoch"] for place in kept]}
-        for part in ("train", "validation"):
-            for metric in ("loss", "accuracy"):
-                of_run[f"{part}_{metric}"] = [round(curve[place][part][metric], 4) for place in kept]
-        found[run_id] = of_run
+        found[run_id] = {"epoch": [curve[place]["epoch"] for place in kept]} | {
+            f"{part}_{metric}": [round(curve[place][part][metric], 4) for place in kept]
+            for part in ("train", "validation")
+            for metric in ("loss", "accuracy")
+        }
     return found

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from report import statistics
-from report.read import CompletedRun, Grid, Scores, Study, read_scores
-from report.statistics import Values
+from report.read import FIELD, Answerer, CompletedRun, Grid, Scores, Study, read_scores
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
 from sentiment.runs.records import THRESHOLD, Metrics, Record, Result
@@ -55,7 +54,7 @@ def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, secon
     together.
     """
     sides = [[run for run in runs if run.settings.get(parameter) == value] for value in (first, second)]
-    ignored = set.union(*(_unused_by_all(side) for side in sides))
+    ignored = set().union(*(set.intersection(*({*unused(run)} for run in side)) for side in sides if side))
     firsts, seconds = (_by_others(side, parameter, ignored) for side in sides)
     return [(of_first, seconds[others]) for others, of_first in firsts.items() if others in seconds]
 
@@ -68,10 +67,6 @@ def _by_others(runs: Runs, parameter: str, ignored: set[str]) -> dict[Any, Runs]
         others = [one for one in run.settings.items() if one[0] not in (parameter, "seed")]
         found[frozenset(one for one in others if not one[0].startswith(without))].append(run)
     return found
-
-
-def _unused_by_all(runs: Runs) -> set[str]:
-    return set.intersection(*({*unused(run)} for run in runs)) if runs else set()
 
 
 def is_search(grid: Grid) -> bool:
@@ -120,11 +115,10 @@ def _pooled(runs: Runs) -> Runs:
 def _result(folds: Runs, scores: Scores) -> Result:
     """Means over the folds, but for the test part, of which each tweet was tested once."""
     results = [run.result for run in folds]
-    said = {"metrics": scores.model, "baseline": scores.baseline, "combination": scores.said["both"]}
     update: dict[str, object] = {
-        name: {part: _mean([getattr(one, name)[part] for one in results]) for part in results[0].parts}
-        | {"test": _measured(scores, probabilities)}
-        for name, probabilities in (said | {"lexicon": scores.lexicon}).items()
+        name: {part: _mean([run.measured(part, model) for run in folds]) for part in results[0].parts}
+        | {"test": _measured(scores, model)}
+        for model, name in FIELD.items()
     }
     most = sum(one.overfit.overfits for one in results) * 2 > len(results)
     update["overfit"] = _mean([one.overfit for one in results]).model_copy(update={"overfits": most})
@@ -135,15 +129,15 @@ def _result(folds: Runs, scores: Scores) -> Result:
 def _mean(records: Sequence[R]) -> R:
     """The first with the mean of each number that is no count."""
     numbers = [name for name, value in records[0] if isinstance(value, float)]
-    return records[0].model_copy(
-        update={name: float(np.mean([getattr(one, name) for one in records])) for name in numbers}
-    )
+    means = {name: float(np.mean([getattr(one, name) for one in records])) for name in numbers}
+    return records[0].model_copy(update=means)
 
 
-def _measured(scores: Scores, said: Values) -> Metrics:
+def _measured(scores: Scores, model: Answerer) -> Metrics:
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-    right = statistics.wilson(int(scores.right(said).sum()), len(said))
+    said = scores.said[model]
+    right = statistics.wilson(int(scores.right(model).sum()), len(said))
     precision, recall, f1, _ = precision_recall_fscore_support(
         scores.labels, said >= THRESHOLD, average="binary", zero_division=0
     )

@@ -8,7 +8,7 @@ import numpy as np
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_scores
+from report.read import CompletedRun, Grid, read_attention, read_each, read_scores
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
@@ -37,17 +37,17 @@ class Speed:
 
     @property
     def sentence(self) -> str:
-        gap = _said(self.gap, f"{wording.points(self.gap.value)} points", 100)
-        epoch = _said(self.best_epoch, wording.signed(self.best_epoch.value), 1)
+        gap = f"{wording.points(self.gap.value)} points{_remarks(self.gap, wording.points)}"
+        epoch = f"{wording.signed(self.best_epoch.value)}{_remarks(self.best_epoch, wording.signed)}"
         return f"Against {wording.parameter_value(POOLING, self.other)}: best epoch {epoch}, overfitting gap {gap}."
 
 
-def _said(difference: Difference, value: str, scale: int) -> str:
-    """`-1.3 (-2.1 to -0.5)`, and whether that is shown."""
-    bounds = [wording.signed(scale * one) for one in (difference.low, difference.high) if one is not None]
-    remarks = [" to ".join(bounds), "" if difference.is_shown else "no difference shown"]
-    listed = "; ".join(filter(None, remarks))
-    return f"{value} ({listed})" if listed else value
+def _remarks(gap: Difference, write: Callable[[float], str]) -> str:
+    """` (-2.1 to -0.5)`, and whether a difference is shown."""
+    bounds = wording.bounds(gap.low, gap.high, write)
+    if gap.is_shown:
+        return bounds
+    return f"{bounds[:-1]}; no difference shown)" if bounds else " (no difference shown)"
 
 
 def overfitting(findings: Findings) -> Question:
@@ -81,28 +81,24 @@ def speeds_of(grid: Grid) -> tuple[list[Speed], list[str]]:
         return [], []
     gaps, problems = read_each(grid.completed, _overfitting)
     runs = [run for run in grid.completed if run.run_id in gaps]
+    epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
     found, pairs = [], []
     for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
         both = matched_runs(runs, POOLING, "attention", other)
         both = [one for one in both if len({len(gaps[run.run_id]) for side in one for run in side}) == 1]
         if both:
             found.append(other)
-            pairs += [_pair(both, runs, read) for read in (_best_epoch, lambda run: gaps[run.run_id])]
+            pairs += [_pair(both, runs, measured) for measured in (epochs, gaps)]
     claims = statistics.compare(pairs, limit=None)
     each = zip(found, claims[::2], claims[1::2], strict=True)
     return [Speed(*one) for one in each], problems
 
 
-def _pair(both: Sequence[tuple[Runs, Runs]], runs: Runs, read: Callable[[CompletedRun], Values]) -> Pair:
-    first, second = (
-        Side([np.stack([read(run) for run in seeds]) for seeds in side]) for side in zip(*both, strict=True)
-    )
-    spread = statistics.spread_of([float(read(run).mean()) for run in seeds] for seeds in seeds_together(runs))
+def _pair(both: Sequence[tuple[Runs, Runs]], runs: Runs, of: dict[str, Values]) -> Pair:
+    sides = zip(*both, strict=True)
+    first, second = (Side([np.stack([of[run.run_id] for run in seeds]) for seeds in side]) for side in sides)
+    spread = statistics.spread_of([float(of[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs))
     return first, second, spread
-
-
-def _best_epoch(run: CompletedRun) -> Values:
-    return np.array([float(run.result.best_epoch)])
 
 
 def _overfitting(run: CompletedRun) -> Values | None:
@@ -110,7 +106,7 @@ def _overfitting(run: CompletedRun) -> Values | None:
     scores = read_scores(run, "validation")
     if scores is None:
         return None
-    return np.asarray(run.result.overfit.train_accuracy - scores.right(scores.model), np.float64)
+    return np.asarray(run.result.overfit.train_accuracy - scores.right("network"), np.float64)
 
 
 def _looks(findings: Findings) -> tuple[list[Block], list[str]]:
@@ -121,20 +117,21 @@ def _looks(findings: Findings) -> tuple[list[Block], list[str]]:
     run, names = best.best_seed, best.config.data.label_names
     found, problems = read_each([run], read_attention)
     samples = sorted(found.get(run.run_id, []), key=lambda one: -abs(one.score - THRESHOLD))
-    chosen = [
-        one for right in (True, False) for one in [each for each in samples if each.is_right == right][:_EXAMPLES]
-    ]
+    right, wrong = ([one for one in samples if one.is_right == is_right] for is_right in (True, False))
+    chosen = [*right[:_EXAMPLES], *wrong[:_EXAMPLES]]
     if not chosen:
         return [], problems
     caption = (
         f"What {configuration_name(best)} (run {run.run_id}) is surest of among n = {len(samples)} random test tweets. "
         "Shade: mean weight over hops, which says where the net looks, not why it decides."
     )
-    tweets = [Attended(_heading(one, names), one.tokens, list(np.mean(one.weights, axis=0))) for one in chosen]
+    tweets = [
+        Attended(
+            f"{'right' if one.is_right else 'wrong'}: label {names[one.label]}, probability of {names[1]} "
+            f"{wording.percent(one.score)} %",
+            one.tokens,
+            list(np.mean(one.weights, axis=0)),
+        )
+        for one in chosen
+    ]
     return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems
-
-
-def _heading(sample: AttentionSample, names: tuple[str, str]) -> str:
-    verdict = "right" if sample.is_right else "wrong"
-    said = f"probability of {names[1]} {wording.percent(sample.score)} %"
-    return f"{verdict}: label {names[sample.label]}, {said}"

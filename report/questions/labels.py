@@ -7,7 +7,7 @@ from report import statistics
 from report.compare.datasets import Answers, Configuration, compared, configurations_of, group_by_tweets, spread_between
 from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
-from report.read import CompletedRun, Grid, read_counts
+from report.read import Grid, read_counts
 from report.render import wording
 from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, line_figure, share_point
@@ -84,7 +84,7 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     """A curve for each configuration; points whose predictions can't be read are left out."""
     if TRAIN_ROWS not in varying(grid.completed):
         return []
-    runs: list[CompletedRun] = max(group_by_tweets(comparable(grid.completed)), key=len, default=[])
+    runs = max(group_by_tweets(comparable(grid.completed)), key=len)
     configurations = sorted(configurations_of(runs), key=lambda one: one.config.data.train_rows or 2**62)
     sizes = defaultdict(list)  # seeds differ more, the fewer labels they have
     for one in configurations:
@@ -97,18 +97,12 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
             net, baseline = (statistics.score_of(side, pair[2]) for side in pair[:2])
             said = answers.only_label(one.runs)
             point = LabelPoint(_labels(one, results), len(one.runs), net, baseline, gap, said)
-            found.setdefault(_without_labels(one), LabelCurve(_name(one), [])).points.append(point)
+            data = one.config.data.model_copy(update={"train_rows": None})
+            key = one.config.model_copy(update={"seed": 0, "data": data}).fingerprint()
+            settings = {name: value for name, value in one.distinguishing.items() if name != TRAIN_ROWS}
+            name = configuration_name(replace(one, distinguishing=settings))
+            found.setdefault(key, LabelCurve(name, [])).points.append(point)
     return list(found.values())
-
-
-def _without_labels(one: Configuration) -> str:
-    data = one.config.data.model_copy(update={"train_rows": None})
-    return one.config.model_copy(update={"seed": 0, "data": data}).fingerprint()
-
-
-def _name(one: Configuration) -> str:
-    settings = {name: value for name, value in one.distinguishing.items() if name != TRAIN_ROWS}
-    return configuration_name(replace(one, distinguishing=settings))
 
 
 def _labels(one: Configuration, results: Results) -> int | None:

@@ -17,8 +17,7 @@ from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval
 from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
 from sentiment.errors import RunDirError
-from sentiment.runs.records import GridPlan
-from sentiment.runs.state import RungRanking, Rungs
+from sentiment.runs.state import Rungs
 
 # With fewer, a forest over a handful of parameters says more of chance than of them.
 ENOUGH_TRIALS = 30
@@ -74,19 +73,15 @@ def judged(grid: Grid) -> Search:
 
 
 def _f1(run: CompletedRun) -> float:
-    return run.result.metrics["validation"].f1
+    return run.measured("validation").f1
 
 
 def _of_first_rung(rungs: Rungs) -> list[Trial]:
     planned = {run.run_id: run for run in rungs.plan.runs}
-    names = _varying_parameters(rungs.plan)
+    names = dict.fromkeys(name for run in rungs.plan.runs for name in run.parameters if name != "seed")
+    varying = [name for name in names if len({str(run.parameters.get(name)) for run in rungs.plan.runs}) > 1]
     ended = [(planned[trial.run_id], trial.value) for trial in rungs.rankings[0].trials if trial.value is not None]
-    return [Trial(run.index, {name: run.parameters.get(name) for name in names}, value) for run, value in ended]
-
-
-def _varying_parameters(plan: GridPlan) -> list[str]:
-    names = dict.fromkeys(name for run in plan.runs for name in run.parameters if name != "seed")
-    return [name for name in names if len({str(run.parameters.get(name)) for run in plan.runs}) > 1]
+    return [Trial(run.index, {name: run.parameters.get(name) for name in varying}, value) for run, value in ended]
 
 
 def _blocks(grid: Grid) -> list[Block]:
@@ -99,24 +94,18 @@ def _blocks(grid: Grid) -> list[Block]:
         "colours it; the best on top."
     )
     title = f"All trials of grid {grid.name}"
-    content: list[Block] = [
-        Text(_best_sentence(grid)),
-        parallel_figure(f"parallel-{grid.name}", title, caption, found.trials, found.score),
-    ]
-    if found.reason:
-        return [*content, Text(found.reason)]
-    shares = importances([trial.settings for trial in found.trials], [trial.score for trial in found.trials])
-    return [*content, _importance_figure(grid, found, shares)]
+    lines = parallel_figure(f"parallel-{grid.name}", title, caption, found.trials, found.score)
+    reason = Text(found.reason) if found.reason else _importance_figure(grid, found)
+    return [Text(_best_sentence(grid)), lines, reason]
 
 
 def _best_sentence(grid: Grid) -> str:
     best, n, names = max(grid.completed, key=_f1), len(grid.completed), varying(grid.completed)
     listed = [wording.setting(name, best.settings.get(name)) for name in names] or [f"run {best.run_id}"]
-    luck = " (partly luck)" if n > 1 else ""
     return (
         f"Best of {wording.plural(n, 'trial')} on validation tweets: {wording.listing(listed)}, with F1 "
-        f"{wording.percent(_f1(best))} %{luck} and a test accuracy of "
-        f"{wording.share(statistics.measured_accuracy(best.result.metrics['test']))}."
+        f"{wording.percent(_f1(best))} %{' (partly luck)' if n > 1 else ''} and a test accuracy of "
+        f"{wording.share(statistics.measured_accuracy(best.measured('test')))}."
     )
 
 
@@ -125,17 +114,12 @@ def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> 
 
     The bounds are the middle 90 % over trials drawn anew with replacement; they show how far few trials carry.
     """
-    rng = np.random.default_rng(0)
-    whole = _fanova(settings, scores)
-    drawn = []
-    for _ in range(_RESAMPLES):
-        chosen = rng.integers(len(scores), size=len(scores))
-        drawn.append(_fanova([settings[number] for number in chosen], [scores[number] for number in chosen]))
-    found = {}
-    for name in sorted(whole, key=lambda name: -whole[name]):
-        low, high = np.quantile([one.get(name, 0.0) for one in drawn], (0.05, 0.95))
-        found[name] = Estimate(whole[name], float(low), float(high), len(scores))
-    return found
+    whole, n = _fanova(settings, scores), len(scores)
+    resamples = np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
+    drawn = [_fanova([settings[one] for one in chosen], [scores[one] for one in chosen]) for chosen in resamples]
+    bounds = {name: np.quantile([one.get(name, 0.0) for one in drawn], (0.05, 0.95)).tolist() for name in whole}
+    names = sorted(whole, key=lambda name: -whole[name])
+    return {name: Estimate(whole[name], bounds[name][0], bounds[name][1], n) for name in names}
 
 
 def direction(found: Search, name: str) -> str:
@@ -156,12 +140,8 @@ def _fanova(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {name: _distribution([one[name] for one in settings]) for name in settings[0]}
     study = optuna.create_study(direction="maximize")
-    study.add_trials(
-        [
-            optuna.trial.create_trial(params=dict(one), distributions=distributions, value=score)
-            for one, score in zip(settings, scores, strict=True)
-        ]
-    )
+    for one, score in zip(settings, scores, strict=True):
+        study.add_trial(optuna.trial.create_trial(params=dict(one), distributions=distributions, value=score))
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
     return {name: float(share) for name, share in get_param_importances(study, evaluator=evaluator).items()}
 
@@ -174,14 +154,13 @@ def _distribution(values: Sequence[Any]) -> Any:
     return FloatDistribution(min(values), max(values), log=is_logarithmic(values))
 
 
-def _importance_figure(grid: Grid, found: Search, shares: dict[str, Estimate]) -> Figure:
+def _importance_figure(grid: Grid, found: Search) -> Figure:
+    shares = importances([trial.settings for trial in found.trials], [trial.score for trial in found.trials])
     caption = (
         f"Share of the variance of {found.score.name} that each parameter explains (fANOVA, n = {len(found.trials)} "
         "trials). In brackets its rank correlation with the score."
     )
-    lines = [
-        (wording.parameter_name(name) + direction(found, name), share, charts.BLUE) for name, share in shares.items()
-    ]
+    lines = [(wording.parameter_name(name) + direction(found, name), one, charts.BLUE) for name, one in shares.items()]
     axis = ValueAxis("share of variance (%)")
     return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
 
@@ -194,7 +173,7 @@ def _best_table(grid: Grid) -> Table:
             "rank": rank,
             "run": run.run_id,
             "validation_f1": _f1(run),
-            "test_accuracy": run.result.metrics["test"].accuracy,
+            "test_accuracy": run.measured("test").accuracy,
             "overfits": "yes" if run.result.overfit.overfits else "no",
             **{name: wording.parameter_value(name, run.settings.get(name)) for name in names},
         }
@@ -221,10 +200,8 @@ def rungs(findings: Findings) -> Question:
         if grid.rungs and budget:
             scores = {run.run_id: _scores(run, grid.rungs.plan.metric) for run in planned}
             sentences = [_spent(planned, scores, budget), *_went_on(grid.rungs)]
-            content: list[Block] = [Bullets(sentences)]
-            if any(scores.values()):
-                content.append(_rung_figure(grid.rungs, planned, scores))
-            cards.append(Card(f"What did the rungs of {grid.name} spend?", content))
+            figure = [_rung_figure(grid.rungs, planned, scores)] if any(scores.values()) else []
+            cards.append(Card(f"What did the rungs of {grid.name} spend?", [Bullets(sentences), *figure]))
     return Question(cards)
 
 
@@ -233,7 +210,7 @@ Scores = dict[str, list[float]]
 
 
 def _scores(run: Run, metric: str) -> list[float]:
-    """None where the log is missing or damaged, which the run's own state says."""
+    """Empty where the log is missing or damaged, which the run's own state says."""
     part, _, name = metric.partition("/")
     try:
         rows = run.run_dir.read_metrics()
@@ -261,7 +238,12 @@ def _spent(planned: list[Run], scores: Scores, budget: int) -> str:
 
 
 def _went_on(found: Rungs) -> list[str]:
-    sentences = [_decided(ranking) for ranking in found.rankings]
+    sentences = []
+    for ranking in found.rankings:
+        failed = sum(trial.value is None for trial in ranking.trials)
+        last = f"; {failed:,} without a score ranked last" if failed else ""
+        trials = wording.plural(len(ranking.trials), "trial")
+        sentences.append(f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} went on{last}.")
     if found.current < found.last:
         sentences.append(f"Rung {found.current} is not decided yet.")
     if found.rankings:
@@ -269,13 +251,7 @@ def _went_on(found: Rungs) -> list[str]:
     return sentences
 
 
-def _decided(ranking: RungRanking) -> str:
-    failed = sum(trial.value is None for trial in ranking.trials)
-    trials, last = wording.plural(len(ranking.trials), "trial"), f"; {failed:,} without a score ranked last"
-    return f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} went on{last if failed else ''}."
-
-
-def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Block:
+def _rung_figure(found: Rungs, planned: list[Run], scores: Scores) -> Figure:
     plan, ends, score = found.plan, found.halving.epochs, Score(found.plan.metric)
     drawn = sorted((run for run in planned if scores[run.run_id]), key=lambda run: run.completed is not None)
     caption = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from report.compare.datasets import Answers, compared, metrics_of, spread_between
+from report.compare.datasets import Answers, compared, spread_between
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, matched_runs, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
@@ -66,12 +66,9 @@ _METHOD = (
 
 @dataclass(frozen=True)
 class Level:
-    """One value of a setting, all others averaged out.
+    """One value of a setting, with means over its runs: `accuracy` on test tweets, `seconds` per epoch.
 
     Attributes:
-        validation_f1: mean over runs: what the best value is chosen by.
-        accuracy: mean over runs, on test tweets.
-        seconds: mean per epoch.
         only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
     """
 
@@ -107,10 +104,9 @@ class Contrast:
     def verdict(self) -> str:
         if self.score is None:
             return _VERDICTS[3]
-        is_better = self.score.value > 0
-        return _VERDICTS[
-            2 if not self.score.is_shown or (is_better and self.best.only_label) else 0 if is_better else 1
-        ]
+        if not self.score.is_shown or (self.score.value > 0 and self.best.only_label):
+            return _VERDICTS[2]
+        return _VERDICTS[self.score.value < 0]
 
     def named(self, parameter: str) -> str:
         """The other value, with the difference where one is shown."""
@@ -122,15 +118,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one setting does to nets, or to their linear baselines.
-
-    Attributes:
-        labels: with how many training tweets at most, where the grid varies that.
-    """
+    """What one setting does to nets, or to their linear baselines."""
 
     parameter: str
     model: Recommendation
-    labels: int | None
+    labels: int | None  # training tweets at most, where the grid varies that
     levels: list[Level]
     contrasts: list[Contrast]
 
@@ -153,9 +145,10 @@ class Effect:
         return f"Best on validation tweets: {best}; {', and '.join(said)}.{further}"
 
     def _cost(self) -> str:
-        times = [(one.best.seconds / max(one.other.seconds, 1e-9), one.other) for one in self.contrasts]
         longer = [
-            f"{ratio:.1f} times as long as {other.name(self.parameter)}" for ratio, other in times if ratio > _LONGER
+            f"{ratio:.1f} times as long as {one.other.name(self.parameter)}"
+            for one in self.contrasts
+            if (ratio := one.best.seconds / max(one.other.seconds, 1e-9)) > _LONGER
         ]
         said = f" It takes, for an epoch, {wording.listing(longer)}." if longer else ""
         mixtures = [run.result.mixture for level in self.levels for run in level.runs if run.result.mixture]
@@ -173,13 +166,11 @@ def settings(findings: Findings) -> Question:
         for grid in findings.study.grids
         if not is_search(grid) and (effects := grid_effects(grid, findings.answers))
     ]
-    parameters = dict.fromkeys(one.parameter for _, effects in found for one in effects)
+    parameters: dict[str, bool] = {}
+    for effect in (one for _, effects in found for one in effects):
+        parameters[effect.parameter] = bool(effect.contrasts) or parameters.get(effect.parameter, False)
     known = [name for name in ASKED if name in parameters]
-    others = [
-        name
-        for name in parameters
-        if name not in ASKED and any(one.contrasts for _, effects in found for one in effects if one.parameter == name)
-    ]
+    others = [name for name, is_compared in parameters.items() if is_compared and name not in ASKED]
     cards = [_card(name, found) for name in [*known, *others]]
     numbers: list[Block] = [_table(grid, effects) for grid, effects in found]
     return Question(cards, numbers, [_METHOD] if cards else [])
@@ -187,21 +178,18 @@ def settings(findings: Findings) -> Question:
 
 def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
     """The effects of all settings on nets, then those on the linear baseline."""
-    runs = comparable(grid.completed)
-    baseline = [name for name in varying(runs) if name.startswith(_OF_THE_BASELINE)]
-    return effects_of(runs, answers) + (effects_of(runs, answers, "baseline", baseline) if baseline else [])
+    return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
-def effects_of(
-    runs: Runs, answers: Answers, model: Recommendation = "network", parameters: Sequence[str] | None = None
-) -> list[Effect]:
-    """The effect of settings that vary among `runs`, on one model; those on random numbers are left out.
+def effects_of(runs: Runs, answers: Answers, model: Recommendation = "network") -> list[Effect]:
+    """The effect of settings that vary among `runs` on one model; those on random numbers are left out.
 
-    Args:
-        parameters: their dotted names; None is all but the number of labels, which has a question of its own.
+    The number of labels has a question of its own.
     """
     runs = comparable(runs)
-    names = [name for name in varying(runs) if name != TRAIN_ROWS] if parameters is None else parameters
+    names = [name for name in varying(runs) if name != TRAIN_ROWS]
+    if model == "baseline":
+        names = [name for name in names if name.startswith(_OF_THE_BASELINE)]
     found = [
         Effect(name, model, labels, levels, [])
         for labels, alike in _by_labels(runs)
@@ -230,12 +218,10 @@ def effects_of(
 
 def _by_labels(runs: Runs) -> list[tuple[int | None, Runs]]:
     """Runs by their number of labels, the fewest first; all as one where that does not vary."""
-    if len({run.config.data.train_rows for run in runs}) == 1:
-        return [(None, runs)]
-    groups: dict[int, Runs] = defaultdict(list)
-    for run in runs:
-        groups[run.config.data.train_rows or 0].append(run)
-    return [(labels or None, groups[labels]) for labels in sorted(groups, key=lambda one: one or math.inf)]
+    groups: dict[int | None, Runs] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.config.data.train_rows or math.inf):
+        groups[run.config.data.train_rows].append(run)
+    return [*groups.items()] if len(groups) > 1 else [(None, runs)]
 
 
 def _levels(runs: Runs, parameter: str, model: Recommendation, answers: Answers) -> list[Level]:
@@ -243,20 +229,22 @@ def _levels(runs: Runs, parameter: str, model: Recommendation, answers: Answers)
     for run in runs:
         if not parameter.startswith(unused(run)):
             groups[run.settings.get(parameter)].append(run)
-    found = ((value, groups[value]) for value in sorted(groups, key=_order))
-    return [_level(value, of, model, answers.only_label(of) if model == "network" else None) for value, of in found]
+    return [
+        Level(
+            value=value,
+            runs=of,
+            validation_f1=fmean(run.measured("validation", model).f1 for run in of),
+            accuracy=fmean(run.measured("test", model).accuracy for run in of),
+            seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of),
+            only_label=answers.only_label(of) if model == "network" else None,
+        )
+        for value, of in sorted(groups.items(), key=lambda one: _order(one[0]))
+    ]
 
 
 def _order(value: Any) -> tuple[int, float, str]:
     is_number = isinstance(value, int | float)
     return (0 if value is None else 1 if is_number else 2, float(value) if is_number else 0.0, str(value))
-
-
-def _level(value: Any, runs: Runs, model: Recommendation, only_label: str | None) -> Level:
-    metrics = [metrics_of(run, model) for run in runs]
-    f1, accuracy = fmean(one["validation"].f1 for one in metrics), fmean(one["test"].accuracy for one in metrics)
-    seconds = fmean(run.result.seconds_trained / run.result.epochs for run in runs)
-    return Level(value, runs, f1, accuracy, seconds, only_label)
 
 
 def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
@@ -277,14 +265,14 @@ def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
             lines += [(name, one.score, colour)] if one.score else []
     if lines:
         content.append(_figure(parameter, lines))
-    name = wording.capital(wording.parameter_name(parameter))
-    return Card(ASKED.get(parameter, f"{name}: which value?"), content)
+    title = f"{wording.capital(wording.parameter_name(parameter))}: which value?"
+    return Card(ASKED.get(parameter, title), content)
 
 
 def _figure(parameter: str, lines: list[Line]) -> Figure:
     title = "points of test accuracy; right of zero the first is better"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _FEW)
-    tweets = wording.span([estimate.n for _, estimate, _ in lines])
+    tweets = " to ".join(dict.fromkeys(f"{of(one.n for _, one, _ in lines):,}" for of in (min, max)))
     alt = f"Differences by {wording.parameter_name(parameter)}"
     return interval_figure(f"question-{parameter}", alt, f"n = {tweets} test tweets.", lines, axis)
 

@@ -1,8 +1,8 @@
 """What a report consists of: sections of paragraphs, lists, figures and tables, whatever the output format."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from report.render import wording
 from report.render.charts import Figure
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: rows are sorted by the plain value under `key`; `show` puts it into words."""
+    """Rows are sorted by the plain value under `key`; `show` puts it into words."""
 
     title: str
     key: str
@@ -39,7 +39,7 @@ def column(title: str, key: str, kind: str = "text") -> Column:
         kind: `text`, `percent` (of a share), `points` (a difference of shares), `count`, `duration` (seconds), `p`, or
             a format of numbers.
     """
-    write: Callable[[Any], Any] = _SHOWN.get(kind) or (lambda value: format(value, kind))
+    write = _SHOWN.get(kind) or (lambda value: format(value, kind))
 
     def show(row: Row) -> Any:
         value, low, high, deviation = (row.get(f"{key}{end}") for end in ("", "_low", "_high", "_sd"))
@@ -47,9 +47,8 @@ def column(title: str, key: str, kind: str = "text") -> Column:
             return wording.DASH
         if deviation is not None:
             return f"{write(value)} \u00b1 {write(deviation)}"
-        if low is None or high is None:
-            return write(value)
-        return f"{write(value)} ({write(low)}{' to ' if kind == 'points' else wording.DASH}{write(high)})"
+        bounds = wording.bounds(low, high, write)
+        return f"{write(value)}{bounds}" if bounds else write(value)
 
     return Column(title, key, show, numeric=kind != "text")
 
@@ -65,10 +64,10 @@ def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
 class Table:
     """Rows of plain values, all of which are written to CSV, and the columns that a reader sees.
 
-    A row may lack values; they count as None, except for a column that says in its own way how it shows them.
+    A row may lack values; they count as None.
 
     Attributes:
-        folded: whether it is hidden until a reader opens it.
+        caption: empty in a fold, whose title says it.
         best: the row to show in bold.
     """
 
@@ -76,7 +75,6 @@ class Table:
     caption: Any
     columns: list[Column]
     rows: Sequence[Row]
-    folded: bool = False
     best: Row | None = None
 
     @property
@@ -86,10 +84,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; the lead says the most important thing of its section."""
+    """A paragraph; the lead says the most important thing of its section.
+
+    A heading stands above a part of it; a note is what a user wrote in Markdown, shown without any HTML or picture.
+    """
 
     text: Any
-    is_lead: bool = False
+    style: Literal["plain", "lead", "heading", "note"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,6 @@ class Bullets:
     """A list of sentences."""
 
     items: list[Any]
-
-
-@dataclass(frozen=True)
-class Heading:
-    """The heading of a part of a section."""
-
-    text: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +125,10 @@ class Card:
     @property
     def is_half(self) -> bool:
         """Whether it shares its row: where all that it holds is as narrow."""
-        return all(block.is_half if isinstance(block, Figure) else isinstance(block, Text) for block in self.blocks)
+        return all(
+            block.is_half if isinstance(block, Figure) else isinstance(block, Text) and block.style == "plain"
+            for block in self.blocks
+        )
 
 
 @dataclass(frozen=True)
@@ -150,14 +147,7 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-@dataclass(frozen=True)
-class Note:
-    """What a user wrote in Markdown, shown as that, but without any HTML or picture."""
-
-    text: str
-
-
-Block = Table | Figure | Text | Bullets | Heading | Facts | Command | Card | Fold | Explorer | Note
+Block = Table | Figure | Text | Bullets | Facts | Command | Card | Fold | Explorer
 
 
 @dataclass(frozen=True)
@@ -201,11 +191,9 @@ class Report:
 
     @property
     def blocks(self) -> list[Block]:
-        return list(_unfolded(block for section in self.sections for block in section.blocks))
+        return [one for section in self.sections for block in section.blocks for one in _with_contents(block)]
 
 
-def _unfolded(found: Iterable[Block]) -> Iterator[Block]:
-    for block in found:
-        yield block
-        if isinstance(block, Card | Fold | Explorer):
-            yield from _unfolded(block.blocks)
+def _with_contents(block: Block) -> list[Block]:
+    inner = block.blocks if isinstance(block, Card | Fold | Explorer) else ()
+    return [block, *(one for each in inner for one in _with_contents(each))]

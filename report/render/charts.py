@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -29,11 +30,18 @@ INK, MUTED, GRID, PAPER = "#1d2733", "#5b6675", "#dfe4ea", "#fefefe"
 # Okabe and Ito's colours, which colour-blind readers can tell apart too.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
-# The colours by the names that they have in the page's theme.
-THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"} | {
+_THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: "var(--card)"} | {
     colour: f"var(--{name})"
     for name, colour in zip(("blue", "orange", "green", "purple", "sky", "yellow"), COLOURS, strict=True)
 }
+
+
+def themed(text: str) -> str:
+    """SVG or JSON with the colours by the names that they have in the page's theme."""
+    for colour, variable in _THEME.items():
+        text = text.replace(f'"{colour}"', f'"{variable}"')
+    return text
+
 
 # The look that all charts share.
 CONFIG: Spec = {
@@ -64,41 +72,29 @@ def chart(width: int, height: int | Spec, **parts: Any) -> Spec:
 
 def whole(**parts: Any) -> Spec:
     """A specification with the look that all charts share."""
-    spec = {"$schema": _SCHEMA, "background": PAPER, "padding": 2, "config": CONFIG} | parts
-    return {name: _speaking(part) if name in _VIEWS else part for name, part in spec.items()} | _mark(spec)
+    return _speaking({"$schema": _SCHEMA, "background": PAPER, "padding": 2, "config": CONFIG} | parts)
 
 
-_VIEWS = ("layer", "spec", "concat")
-
-
-def _speaking(part: Any) -> Any:
-    """Views in which those marks alone have a name for screen readers that say something."""
-    if isinstance(part, list):
-        return [_speaking(one) for one in part]
-    return {name: _speaking(one) if name in _VIEWS else one for name, one in part.items()} | _mark(part)
-
-
-def _mark(view: Spec) -> Spec:
-    mark = view.get("mark")
-    if mark is None:
-        return {}
-    named = mark if isinstance(mark, dict) else {"type": mark}
-    return {"mark": {**named, "aria": "description" in view.get("encoding", {})}}
+def _speaking(view: Spec) -> Spec:
+    """Those of its marks alone have a name for screen readers that say something."""
+    found = dict(view)
+    if "layer" in view:
+        found["layer"] = [_speaking(one) for one in view["layer"]]
+    if "spec" in view:
+        found["spec"] = _speaking(view["spec"])
+    if "mark" in view:
+        found["mark"] = view["mark"] | {"aria": "description" in view.get("encoding", {})}
+    return found
 
 
 def draw(spec: Spec, title: str) -> str:
     """The drawing as SVG, with its title; texts stay texts."""
     import vl_convert
 
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)
-    svg = (
-        _ROLES.sub("", svg)
-        .replace(" aria-label=", ' role="img" aria-label=')
-        .replace(f' font-family="{CONFIG["font"]}"', "")
-    )
-    opening = svg.index(">") + 1
-    head = svg[:opening].replace("<svg ", f'<svg font-family="{CONFIG["font"]}" ', 1)
-    return f"{head}<title>{escape(title)}</title>{svg[opening:]}"
+    font = f' font-family="{CONFIG["font"]}"'
+    svg = _ROLES.sub("", vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)).replace(font, "")
+    head, drawing = svg.replace(" aria-label=", ' role="img" aria-label=').split(">", 1)
+    return f"{head.replace('<svg ', f'<svg{font} ', 1)}><title>{escape(title)}</title>{drawing}"
 
 
 # Lets a mark say, where it is pointed at, what is in the field `said`.
@@ -186,7 +182,7 @@ class Axis:
 
 
 def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes: tuple[Axis, Axis]) -> Figure:
-    """All lines over one pair of axes; those that come last lie on top. Dashed ones have no dots and no colour."""
+    """All lines over one pair of axes, the last on top; dashed ones have no dots and no colour."""
     rows = [vars(point) for point in points]
     return Figure(name, alt, caption, lambda width: _lines_spec(width, rows, axes))
 
@@ -194,14 +190,14 @@ def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes
 def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis]) -> Spec:
     x, y = {"field": "x", **_line_axis(axes[0], {"grid": False})}, _line_axis(axes[1], {})
     groups = list(dict.fromkeys(row["group"] for row in rows if row["style"] != "dashed"))
-    legend = {"columns": 1 if width <= NARROW else 2 if max(map(len, groups)) > 32 else 4}
-    colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": legend}
+    columns = 1 if width <= NARROW else 2 if max(map(len, groups)) > 32 else 4
+    colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": {"columns": columns}}
     plain: Spec = {"x": x, "y": {"field": "value", **y}, "detail": {"field": "line"}}
     at = plain | {"color": colour}
     layers: list[Spec] = []
     if axes[0].uprights:
-        upright = {"type": "rule", "color": MUTED, "strokeDash": [2, 3]}
         across = {"values": [{"x": one} for one in axes[0].uprights]}
+        upright = {"type": "rule", "color": MUTED, "strokeDash": [2, 3]}
         layers.append({"data": across, "mark": upright, "encoding": {"x": x}})
     if any(row["low"] is not None for row in rows):
         bar = {"type": "rule", "strokeWidth": 3, "opacity": 0.45}
@@ -225,7 +221,6 @@ def _line_axis(axis: Axis, look: Spec) -> Spec:
     return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
 
 
-_ROW, _NARROW_ROW = 30, 46
 # What a character of the digits takes at most, with the space before them.
 _PIXELS = 8
 # What a letter of a name takes on average, and how far its lines are apart.
@@ -262,16 +257,14 @@ def _interval_row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
     low, high = (None if bound is None else 100 * bound for bound in (estimate.low, estimate.high))
     show = wording.points if axis.marks_zero else wording.percent
-    shown = show(estimate.value)
-    if low is not None:
-        shown += f" ({show(estimate.low)}{' to ' if axis.marks_zero else wording.DASH}{show(estimate.high)})"
+    shown = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
     row = {"place": place, "name": name, "value": 100 * estimate.value, "low": low, "high": high}
     return row | {"colour": colour, "shown": shown, "said": f"{name}: {shown}"}
 
 
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
     is_narrow = width <= HALF
-    height = {"step": _NARROW_ROW if is_narrow else _ROW}
+    height = {"step": 46 if is_narrow else 30}
     x = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 12}}
     labels = None if is_narrow else {"labelLimit": 420, "grid": False, "labelPadding": 12}
     y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
@@ -279,9 +272,12 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
     layers: list[Spec] = []
     for share, dash in ((0.0 if axis.marks_zero else None, []), (axis.reference, [4, 4]), (axis.ceiling, [])):
-        at: Spec = {"values": [{"at": 100 * share}] if share is not None else []}
-        rule: Spec = {"type": "rule", "color": MUTED, "strokeDash": dash}
-        layers += [{"data": at, "mark": rule, "encoding": {"x": {"field": "at", **x}}}] if at["values"] else []
+        if share is not None:
+            rule = {
+                "mark": {"type": "rule", "color": MUTED, "strokeDash": dash},
+                "encoding": {"x": {"field": "at", **x}},
+            }
+            layers.append({"data": {"values": [{"at": 100 * share}]}, **rule})
     bar = {"type": "rule", "strokeWidth": 4, "opacity": 0.55, "strokeCap": "round"}
     bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
     layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
@@ -328,13 +324,11 @@ def panel_figure(name: str, alt: str, caption: Any, epochs: Sequence[Mapping[str
         epochs: for each its number (`epoch`), and by part the metrics.
     """
     rows = []
-    for metric, panel in METRICS.items():
-        for part, title in PARTS.items():
-            for row in epochs:
-                value = (1 if metric == "loss" else 100) * row[part][metric]
-                drawn = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
-                is_best = row["epoch"] == best_epoch and part == "validation"
-                rows.append(drawn | {"best": is_best, "said": f"epoch {row['epoch']}, {title}: {value:.3g}"})
+    for (metric, panel), (part, title), row in product(METRICS.items(), PARTS.items(), epochs):
+        value = (1 if metric == "loss" else 100) * row[part][metric]
+        drawn = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
+        is_best = row["epoch"] == best_epoch and part == "validation"
+        rows.append(drawn | {"best": is_best, "said": f"epoch {row['epoch']}, {title}: {value:.3g}"})
     return Figure(name, alt, caption, lambda width: _panels_spec(width, rows))
 
 
@@ -356,10 +350,8 @@ def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
     panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
     header = {"labelLimit": inner, "labelAnchor": "start"}
     facet = {"field": "panel", "type": "nominal", "sort": titles, "header": header}
-    resolve = {"scale": {"y": "independent"}}
-    spacing = {"row": 30, "column": _GAP}
-    data = {"values": rows}
-    return whole(data=data, facet=facet, columns=columns, spacing=spacing, spec=panel, resolve=resolve)
+    layout = {"columns": columns, "spacing": {"row": 30, "column": _GAP}, "resolve": {"scale": {"y": "independent"}}}
+    return whole(data={"values": rows}, facet=facet, spec=panel, **layout)
 
 
 def overlay_spec(width: int) -> Spec:
@@ -446,16 +438,15 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
     colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
     line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": SAID}
     ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
-    size = 10 if width <= NARROW else 12
-    heading: Spec = {"type": "text", "align": "left", "fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
-    heading |= {"dy": -22, "dx": -8, "fontSize": size, "limit": width // len(axes) - 4}
-    label: Spec = {"type": "text", "align": "left", "dx": 5, "fontSize": size}
+    text: Spec = {"type": "text", "align": "left", "fontSize": 10 if width <= NARROW else 12}
+    heading = text | {"fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
+    heading |= {"dy": -22, "dx": -8, "limit": width // len(axes) - 4}
     top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
     words = {"x": x, "y": y, "text": {"field": "label"}}
     layers: list[Spec] = [
         {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
         {"data": {"values": titles}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": x, **ends}},
-        *({"data": {"values": ticks}, **layer} for layer in _words(label, words)),
+        *({"data": {"values": ticks}, **layer} for layer in _words(text | {"dx": 5}, words)),
         {"data": {"values": titles}, "mark": heading, "encoding": top},
     ]
     return chart(width, 340, layer=layers)
@@ -464,16 +455,13 @@ def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_Trial
 def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
     values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if numeric:
-        scaled = [math.log(value) if is_logarithmic(values) else float(value) for value in values]
-    else:
-        scaled = [float(place) for place in range(len(values))]
+    is_log = is_logarithmic(values)
+    scaled = [math.log(one) if is_log else one if numeric else float(place) for place, one in enumerate(values)]
     low, width = min(scaled), max(scaled) - min(scaled)
     places = {value: (at - low) / width if width else 0.5 for value, at in zip(values, scaled, strict=True)}
     shown = values if len(values) <= 8 else [values[0], values[len(values) // 2], values[-1]]
     ticks = [(places[value], wording.parameter_value(parameter, value)) for value in shown]
-    log = "|(log scale)" if numeric and is_logarithmic(values) else ""
-    return _TrialAxis(f"{wording.parameter_name(parameter)}{log}", ticks, places)
+    return _TrialAxis(f"{wording.parameter_name(parameter)}{'|(log scale)' if is_log else ''}", ticks, places)
 
 
 def _jitter(index: int, place: int) -> float:
@@ -500,17 +488,15 @@ class Attended(NamedTuple):
 
 
 def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[Attended]) -> Figure:
-    """A row for each tweet, as long as it needs, and a scale; the full colour begins at `FULL` times an even share."""
+    """A row for each tweet, and a scale; the full colour begins at `FULL` times an even share."""
     return Figure(name, alt, caption, lambda width: _attention_spec(width, tweets))
 
 
 def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
-    headings, cells = [], []
-    y = 0
+    headings, cells, y = [], [], 0
     for tweet in tweets:
         headings.append({"y": y, "text": visible(tweet.heading)})
-        for cell in _cells(tweet, width):
-            cells.append(cell | {"y": y + cell["y"]})
+        cells += [cell | {"y": y + cell["y"]} for cell in _cells(tweet, width)]
         y = cells[-1]["y"] + _LINE + 14
     up = {"type": "quantitative", "axis": None, "scale": {"domain": [0, y], "range": [0, y]}}
     along = {"type": "quantitative", "axis": None, "scale": {"domain": [0, width], "range": [0, width]}}
@@ -518,8 +504,7 @@ def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
     title = {"title": "times an even share", "values": [0, 1, 2, 3, FULL], "direction": "horizontal"}
     opacity = {"field": "times", "type": "quantitative", "scale": shade, "legend": title}
     start, top = {"field": "x", **along}, {"field": "y", **up}
-    box: Spec = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity}
-    box["description"] = SAID
+    box = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity, "description": SAID}
     rect = {"type": "rect", "color": ORANGE, "cornerRadius": 3}
     word = {"type": "text", "align": "left", "dx": _PAD, "dy": 9, "font": _MONOSPACED}
     heading = {"type": "text", "align": "left", "color": MUTED, "dy": 14, "limit": width}
@@ -546,5 +531,5 @@ def _cells(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:
 
 
 def _columns(token: str) -> int:
-    """Width in monospaced columns: wide characters, emoji among them, take two."""
+    """Wide characters, emoji among them, take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1

@@ -4,23 +4,21 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from functools import cache
 from html import escape as escape_html
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import markupsafe
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from report.render.blocks import Column, Explorer, Report, Row, Table
-from report.render.charts import THEME, Figure
+from report.render.charts import Figure, themed
 from report.render.wording import code, escape, strong
-from sentiment.console import printable, visible
+from sentiment.console import Progress, printable, silent, visible
 from sentiment.files import write_atomically
 
 # How much larger than it is a drawing may be shown, to fill its row.
@@ -34,20 +32,20 @@ _SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
 
 def render_page(report: Report) -> str:
     """The page; everything that comes from data is escaped, and only the scripts of this package may run."""
-    has_explorer = any(isinstance(block, Explorer) for block in report.blocks)
-    scripts = [_plotting()] if has_explorer else []
+    scripts = [_plotting()] if any(isinstance(block, Explorer) for block in report.blocks) else []
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
     templates.filters |= {
-        **{"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by},
-        **{"json": _json, "visible": visible, "anchor": _anchor},
+        **{"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by, "json": _json, "visible": visible},
+        "anchor": lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
+        "hash": lambda script: base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "note": lambda text: Markup(_COMMONMARK.render(printable(text))),  # noqa: S704 - it escapes
         "compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text)),  # noqa: S704 - escaped
     }
     return templates.get_template("page.html.j2").render(
         report=report,
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package
-        scripts=[{"text": Markup(one), "hash": _hash(one)} for one in scripts],  # noqa: S704 - files of packages
+        scripts=[Markup(one) for one in scripts],  # noqa: S704 - files of packages
     )
 
 
@@ -60,7 +58,7 @@ def _templates(**options: Any) -> Environment:
         lstrip_blocks=True,
         **options,
     )
-    templates.filters["kind"] = lambda block: type(block).__name__
+    templates.filters["kind"] = lambda block: getattr(block, "style", type(block).__name__)
     return templates
 
 
@@ -79,27 +77,17 @@ def _json(value: Any) -> Markup:
 
 
 def _sorted_by(row: Row, column: Column) -> Markup:
-    """The value to six digits, more than are shown, so that rounding does not change the order; empty if missing.
-
-    Where a text is shown as it is, the page sorts by what it shows.
-    """
-    value: Any = row.get(column.key)
+    """To six digits, more than are shown, so that rounding does not change the order; a text that is shown as it is
+    needs none."""
+    value = row.get(column.key)
     if isinstance(value, str) and column.show(row) in (value, code(value)):
         return Markup("")
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else visible(str(value))
     return Markup(' data-sort="{}"').format(text)
 
 
-def _anchor(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
 def _resource(name: str) -> str:
     return (resources.files("report.render") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 @cache
@@ -111,17 +99,15 @@ def _plotting() -> str:
 
 
 def _drawing(figure: Figure) -> Markup:
-    drawings = (_inlined(figure, svg, kind) for kind, svg in (("screen", figure.svg), ("phone", figure.narrow_svg)))
-    return Markup("".join(drawings))  # noqa: S704 - vl-convert escapes, and the names are escaped below
+    drawn = _inlined(figure, figure.svg, "screen") + _inlined(figure, figure.narrow_svg, "phone")
+    return Markup(drawn)  # noqa: S704 - vl-convert escapes, and the names are escaped below
 
 
 def _inlined(figure: Figure, svg: str, kind: str) -> str:
     """With ids of its own, the page's colours, and at most its own width."""
     prefix = f"{kind}-{figure.file}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
-    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", svg)
-    for colour, variable in THEME.items():
-        svg = svg.replace(f'"{colour}"', f'"{variable}"')
+    svg = themed(re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", svg))
     width = re.search(r'width="([\d.]+)"', svg)
     most = f' style="max-width: {_LARGEST * float(width[1]):.0f}px"' if width else ""
     opening = f'<svg class="{kind}" role="img" aria-label="{escape_html(visible(figure.alt))}"{most}'
@@ -132,25 +118,20 @@ def _inlined(figure: Figure, svg: str, kind: str) -> str:
 def render_markdown(report: Report) -> str:
     """The report as GitHub shows it; figures and tables are files beside it."""
     templates = _templates(finalize=escape)
-    templates.filters |= {"cell": _cell, "html": lambda text: markupsafe.escape(visible(text))}
-    templates.filters |= {"strong": strong, "code": code, "quoted": _quoted}
+    templates.filters |= {"cell": _cell, "strong": strong, "code": code, "quoted": _quoted}
+    templates.filters["html"] = lambda text: Markup.escape(visible(text))
     text = templates.get_template("report.md.j2").render(report=report)
     lines = [line.rstrip() for line in text.splitlines()]
     kept = [line for number, line in enumerate(lines) if line or (number and lines[number - 1])]
     return "\n".join(kept).strip() + "\n"
 
 
-def write_report(report: Report, folder: Path, told: Callable[[int, int], None] | None = None) -> Path:
-    """Write `report.md`, its figures and tables, and `report.html`, which holds all and is returned.
-
-    Args:
-        told: is called with how many blocks are written, and of how many.
-    """
+def write_report(report: Report, folder: Path, progress: Progress = silent) -> Path:
+    """Write `report.md`, its figures and tables, and `report.html`, which holds all and is returned."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, block in enumerate(report.blocks):
-        if told:
-            told(number, len(report.blocks))
+        progress("drawing and writing", number, len(report.blocks))
         if isinstance(block, Figure):
             _replace(folder / "figures" / f"{block.file}.svg", block.svg)
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
@@ -169,9 +150,9 @@ def _replace(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(content))
 
 
-def _cell(value: Any, is_best: bool = False) -> markupsafe.Markup:
+def _cell(value: Any, is_best: bool = False) -> Markup:
     text = strong(value) if is_best else escape(value)
-    return markupsafe.Markup(text.replace("\\|", "|").replace("|", "\\|"))  # noqa: S704 - it is escaped
+    return Markup(text.replace("\\|", "|").replace("|", "\\|"))  # noqa: S704 - it is escaped
 
 
 def _quoted(text: str) -> Markup:

@@ -2,7 +2,7 @@
 safe for Markdown and for HTML at once, so that nothing in it is taken for markup."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -80,7 +80,7 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """What trials are compared by, as W&B names it (`validation/f1`), after an epoch; None is the one that is kept."""
+    """What trials are compared by, such as `validation/f1`, after an epoch; None is the one that is kept."""
 
     metric: str
     after: int | None = None
@@ -101,9 +101,9 @@ class Score:
     def drawn(self, value: float) -> float:
         return 100 * value if self.more_is_better else value
 
-    def shown(self, value: float | None) -> str:
+    def shown(self, value: float) -> str:
         """`81.2` per cent, or a loss of `0.512`."""
-        return percent(value) if self.more_is_better or value is None else f"{value:.3f}"
+        return percent(value) if self.more_is_better else f"{value:.3f}"
 
     def said(self, value: float) -> str:
         return f"{self.shown(value)} %" if self.more_is_better else self.shown(value)
@@ -136,9 +136,9 @@ def setting(dotted: str, value: Any) -> str:
     return f"{name} {shown}"
 
 
-def percent(share: float | None) -> str:
+def percent(share: float) -> str:
     """`81.2`; the column or the sentence says that it is per cent."""
-    return DASH if share is None else f"{100 * share:.1f}"
+    return f"{100 * share:.1f}"
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -149,14 +149,21 @@ def signed(value: float, digits: int = 1) -> str:
     return f"+{text}" if value > 0 else f"{MINUS}{text}"
 
 
-def points(share: float | None) -> str:
+def points(share: float) -> str:
     """A difference of shares in percentage points, signed."""
-    return DASH if share is None else signed(100 * share)
+    return signed(100 * share)
+
+
+def bounds(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """` (78.4-83.9)`, of what has a sign ` (+1.2 to +2.5)`; empty where they are unknown."""
+    if low is None or high is None:
+        return ""
+    return f" ({write(low)}{DASH if write is percent else ' to '}{write(high)})"
 
 
 def claim(gap: Difference) -> str:
     """`+1.9 points (+1.2 to +2.5)`."""
-    return f"{points(gap.value)} points" + ("" if gap.low is None else f" ({points(gap.low)} to {points(gap.high)})")
+    return f"{points(gap.value)} points{bounds(gap.low, gap.high, points)}"
 
 
 def remark(gap: Difference) -> str:
@@ -170,11 +177,8 @@ def of_these_models(gaps: Iterable[Difference]) -> list[str]:
 
 
 def share(estimate: Estimate) -> str:
-    """`81.2 % (78.4-83.9)`; without the interval where it is unknown."""
-    shown = f"{percent(estimate.value)} %"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} ({percent(estimate.low)}{DASH}{percent(estimate.high)})"
+    """`81.2 % (78.4-83.9)`."""
+    return f"{percent(estimate.value)} %{bounds(estimate.low, estimate.high, percent)}"
 
 
 def p_value(p: float) -> str:
@@ -194,14 +198,8 @@ def duration(seconds: float) -> str:
 
 
 def count(number: float) -> str:
-    """A number with its thousands separated; of means that are no whole number one digit behind the point."""
+    """`1,234`; of means that are no whole number one digit behind the point."""
     return f"{number:,.{0 if float(number).is_integer() else 1}f}"
-
-
-def span(numbers: Sequence[int]) -> str:
-    """`7` if all numbers are equal, else `3 to 9`."""
-    low, high = min(numbers), max(numbers)
-    return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
 def plural(number: int, noun: str) -> str:
@@ -250,9 +248,6 @@ def joined(parts: list[Any], separator: str = " ") -> Markup:
 
 
 def file_name(name: str) -> str:
-    """The name without what troubles file systems; a grid's folder may be called anything.
-
-    What had to be changed has a part of its hash, so that different names stay different files.
-    """
+    """The name without what troubles file systems, then with a part of its hash: different names, different files."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
     return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

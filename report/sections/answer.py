@@ -12,7 +12,7 @@ from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
 from report.sections.models import worse_than_the_lexicon
-from report.statistics import measured_accuracy
+from report.statistics import Difference, measured_accuracy
 
 _MOST_LINES = 5
 _LONGEST_NAME = 60
@@ -30,9 +30,9 @@ def answer(findings: Findings) -> ReportSection:
     else:
         fold = f" (by the first of its {dataset.folds} folds)" if dataset.folds else ""
         content = [
-            Text(_headline(best), is_lead=True),
+            Text(_headline(best), "lead"),
             *(Text(strong(sentence)) for sentence in (*_better_elsewhere(best), *worse_than_the_lexicon(findings))),
-            Command(f"To use it{fold}", names.predict_command(best.run, findings.study.results, best.to_name)),
+            Command(f"To use it{fold}", names.predict_command(best.run, findings.study.results, best.predicts)),
             Facts(_facts(best, dataset)),
             _figure(best, dataset),
         ]
@@ -42,14 +42,16 @@ def answer(findings: Findings) -> ReportSection:
 
 
 def _headline(best: Recommended) -> object:
-    name, settings = _name(best), names.other_settings(best.configuration)
+    name, settings = names.model_name(best.configuration.config), names.other_settings(best.configuration)
+    name += ", averaged with the linear baseline" if best.chosen == "both" else ""
     right = f"has {wording.percent(best.score.value)}\u00a0% of test tweets right"
     if best.predicts == "baseline":
-        return joined([strong("Use the linear baseline."), f"It {right}. {_behind(best, name)}"])
+        which = "The best net" if best.chosen == "baseline" else "What validation tweets chose"
+        return joined([strong("Use the linear baseline."), f"It {right}. {which}, {name}, {_behind(best.gain)}."])
     said = f"{wording.capital(', '.join(settings))}. " if settings else ""
     if best.gain is None:
         return joined([strong(f"Use {name}."), f"{said}It {right}."])
-    baseline = f"the linear baseline ({wording.percent(best.run.result.baseline['test'].accuracy)}\u00a0%)"
+    baseline = f"the linear baseline ({wording.percent(best.run.measured('test', 'baseline').accuracy)}\u00a0%)"
     points = wording.percent(best.gain.value)
     return joined([strong(f"Use {name}."), f"{said}It {right}, {points} points more than {baseline}."])
 
@@ -57,7 +59,7 @@ def _headline(best: Recommended) -> object:
 def _better_elsewhere(best: Recommended) -> list[str]:
     """A sentence for each predictor from elsewhere that validation tweets choose, and test tweets show to be better."""
     return [
-        f"Better is {one.predictor.name}, which was added: it does better on validation tweets too, and on "
+        f"Better is {one.name}, which was added: it does better on validation tweets too, and on "
         f"{one.gap.n:,} test tweets it has {wording.percent(-one.gap.value)} points more right"
         f"{wording.remark(one.gap)}."
         for one in best.added
@@ -65,26 +67,18 @@ def _better_elsewhere(best: Recommended) -> list[str]:
     ]
 
 
-def _name(best: Recommended) -> str:
-    """Of what validation tweets chose; of the net, where that is the baseline."""
-    name = names.model_name(best.configuration.config)
-    return f"{name}, averaged with the linear baseline" if best.chosen == "both" else name
-
-
-def _behind(best: Recommended, name: str) -> str:
-    which = "The best net" if best.chosen == "baseline" else "What validation tweets chose"
-    if best.gain is None:
-        return f"{which}, {name}, was not compared with it."
-    if not best.gain.is_shown:
-        return f"{which}, {name}, costs more, and no difference from it is shown."
-    fewer = "fewer" if best.gain.value < 0 else "more"
-    return f"{which}, {name}, has {wording.percent(abs(best.gain.value))} points {fewer}."
+def _behind(gain: Difference | None) -> str:
+    if gain is None:
+        return "was not compared with it"
+    if not gain.is_shown:
+        return "costs more, and no difference from it is shown"
+    return f"has {wording.percent(abs(gain.value))} points {'fewer' if gain.value < 0 else 'more'}"
 
 
 def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
-    seeds, is_baseline = len(best.configuration.runs), best.predicts == "baseline"
+    seeds = len(best.configuration.runs)
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    over = f"{best.run.result.baseline['test'].n:,} tweets" if is_baseline else over
+    over = f"{best.run.measured('test').n:,} tweets" if best.predicts == "baseline" else over
     facts: list[tuple[str, object]] = [
         ("Predicts with", _USED[best.predicts]),
         ("Test accuracy", f"{wording.share(best.score)}, {over}"),
@@ -98,8 +92,7 @@ def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
         told = f"{len(best.equals):,} of {wording.plural(rivals, 'other net')}"
         facts.append(("No difference between nets shown to", told + (f"; {missing:,} not compared" if missing else "")))
     if best.equals:
-        is_itself = best.cheapest is best.configuration
-        name = "itself" if is_itself else names.configuration_name(best.cheapest)
+        name = "itself" if best.cheapest is best.configuration else names.configuration_name(best.cheapest)
         facts.append(("Cheapest of these nets", f"{name}, {wording.duration(seconds_of(best.cheapest))} a run"))
     usage = usage_of(best.configuration.runs)
     hours = f"{usage.gpu_hours:.2g} GPU-hours" if usage.gpu_hours else f"{usage.cpu_hours:.2g} CPU-hours"
@@ -114,22 +107,23 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
         (_line_name(one, best), score_of(one, dataset), charts.BLUE if place == 0 else charts.SKY)
         for place, one in enumerate(shown)
     ]
-    result = best.run.result
-    baseline = measured_accuracy(result.baseline["test"])
+    baseline = measured_accuracy(best.run.measured("test", "baseline"))
     lines.append((_STAR * (best.predicts == "baseline") + "Linear baseline", baseline, charts.ORANGE))
     if best.chosen == "both":
         mean = score_of(best.configuration, dataset, "both")
         name = _STAR * (best.predicts == "both") + "Mean of the best net and the linear baseline"
         lines.insert(0, (name, mean, charts.GREEN))
-    lines.append(("VADER\u2019s lexicon, not trained", measured_accuracy(result.lexicon["test"]), charts.MUTED))
+    lines.append(
+        ("VADER\u2019s lexicon, not trained", measured_accuracy(best.run.measured("test", "lexicon")), charts.MUTED)
+    )
     models = [one for one in dataset.added if not one.added.annotator]
     lines += [(f"{one.name} (added)", one.accuracy, charts.PURPLE) for one in models[:_MOST_LINES]]
-    people = [one.accuracy.value for one in dataset.added if one.added.annotator]
-    ceiling = fmean(people) if people else None
     lines.sort(key=lambda line: not line[0].startswith(_STAR))
     left = len(best.equals) + 1 - len(shown)
     more = f"; nor of {left:,} more" if left else ""
     remark = f" {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
+    people = [one.accuracy.value for one in dataset.added if one.added.annotator]
+    ceiling = fmean(people) if people else None
     if ceiling is not None:
         remark += f" Solid upright: people agree with the labels of {wording.percent(ceiling)} %."
     caption = joined(
@@ -140,17 +134,13 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
         ]
     )
     alt = "Test accuracy of the recommended model, its equals and the baseline"
-    return interval_figure(
-        "answer", alt, caption, lines, ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
-    )
+    axis = ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
+    return interval_figure("answer", alt, caption, lines, axis)
 
 
 def _line_name(one: Configuration, best: Recommended) -> str:
-    mark = ""
-    if one is best.configuration and best.predicts == "network":
-        mark = _STAR
-    elif one is best.cheapest and best.equals:
-        mark = "cheapest: "
+    mark = "cheapest: " if one is best.cheapest and best.equals else ""
+    mark = _STAR if one is best.configuration and best.predicts == "network" else mark
     return wording.shortened(mark + names.configuration_name(one), _LONGEST_NAME)
 
 

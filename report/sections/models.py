@@ -1,7 +1,6 @@
 """The models: configurations by their mean over seeds, on other people's tweets, on the check list, and published."""
 
 from collections import Counter
-from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -9,21 +8,9 @@ from report.compare.advice import Recommended, seconds_of, usage_of
 from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
-from report.read import CompletedRun
+from report.read import Answerer, CompletedRun
 from report.render import wording
-from report.render.blocks import (
-    Block,
-    Column,
-    Fold,
-    Heading,
-    Note,
-    ReportSection,
-    Row,
-    Table,
-    Text,
-    column,
-    with_bounds,
-)
+from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.wording import joined
 from report.sections.names import LEXICON_REMARK, METHODS, configuration_name
 from report.statistics import Difference
@@ -51,7 +38,7 @@ def leaderboard(findings: Findings) -> ReportSection:
     """Configurations by data set, then figures that others have published."""
     content: list[Block] = []
     for number, dataset in enumerate(findings.datasets, 1):
-        content += [Heading(f"On {dataset.name}")] if number > 1 else []
+        content += [Text(f"On {dataset.name}", "heading")] if number > 1 else []
         content += _of_dataset(dataset, number, findings.recommended if number == 1 else None)
     return ReportSection("The models", [*content, published_figures(findings)] if content else [])
 
@@ -59,12 +46,11 @@ def leaderboard(findings: Findings) -> ReportSection:
 def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
     behind = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
     rows = {
-        one: {"rank": rank, **_row(one, gap), **_behind(behind.get(one))}
+        one: {"rank": rank, **_row(one, gap, behind.get(one))}
         for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
     }
-    added = _added_rows(dataset, best)
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    tests = max((run.result.metrics["test"].n for run in dataset.runs), default=0)
+    tests = max(run.measured("test").n for run in dataset.runs)
     caption = (
         f"On {dataset.name}: mean \u00b1 standard deviation over seeds, per cent, by validation F1; the {tests:,} test "
         "tweets choose nothing."
@@ -80,27 +66,23 @@ def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list
     references = _reference_rows(chosen.best_seed)
     every = list(rows.values())
     first = every[:_SHOWN] if rows[chosen] in every[:_SHOWN] else [*every[: _SHOWN - 1], rows[chosen]]
-    bold: Row | None = rows[chosen] if dataset.best else None
-    if best and best.predicts in references:
-        bold = references[best.predicts]
+    bold = references.get(best.predicts, rows[chosen]) if best else rows[chosen] if dataset.best else None
     further = f"All {wording.plural(len(every), 'configuration')} with precision, recall, F1, parameters and attempts."
+    behind_added = "behind" if best and best.predicts == "network" else "recommended_less"
+    predictors = best.added if best else dataset.added
+    added = [_added_row(one) | with_bounds(behind_added, one.gap) for one in predictors]
+    told = [block for one in predictors for block in _told(one)]
     return [
         Table(name, caption, _columns([*every, *added]), [*first, *references.values(), *added], best=bold),
-        Table(f"{name}-all", further, _further_columns(), every, folded=True),
-        *([Fold("What was added from elsewhere", _told(dataset.added))] if added else []),
+        Fold(further, [Table(f"{name}-all", "", _FURTHER_COLUMNS, every)]),
+        *([Fold("What was added from elsewhere", told)] if told else []),
     ]
 
 
-def _added_rows(dataset: Dataset, best: Recommended | None) -> list[dict[str, Any]]:
-    behind = "behind" if best and best.predicts == "network" else "recommended_less"
-    gaps = [one.gap for one in best.added] if best else [None] * len(dataset.added)
-    return [
-        {"model": _added_name(one), "validation_f1": one.validation_f1, "kappa": one.kappa}
-        | with_bounds("test_accuracy", one.accuracy)
-        | with_bounds("above_baseline", one.above_baseline)
-        | {"against_baseline": _verdict(one.above_baseline), **with_bounds(behind, gap)}
-        for one, gap in zip(dataset.added, gaps, strict=True)
-    ]
+def _added_row(one: Elsewhere) -> dict[str, Any]:
+    row = {"model": _added_name(one), "validation_f1": one.validation_f1, "kappa": one.kappa}
+    row |= with_bounds("test_accuracy", one.accuracy) | with_bounds("above_baseline", one.above_baseline)
+    return row | {"against_baseline": _verdict(one.above_baseline)}
 
 
 def _added_name(one: Elsewhere) -> str:
@@ -108,36 +90,28 @@ def _added_name(one: Elsewhere) -> str:
     return f"{one.name} (added{', a person' if one.added.annotator else ''}{of})"
 
 
-def _told(added: Sequence[Elsewhere]) -> list[Block]:
-    """Where each predictor from elsewhere comes from, what it cost, and how far it agrees with the labels."""
-    told: list[Block] = []
-    for one in added:
-        per = [f"{unit} {1000 * value / one.added.tweets:,.3g}" for unit, value in
-               (("cost", one.added.cost), ("seconds", one.added.seconds)) if value is not None]  # fmt: skip
-        said = [
-            f"agrees with the labels of {wording.share(one.accuracy)} of {one.accuracy.n:,} test tweets",
-            f"Cohen\u2019s kappa {one.kappa:.2f}",
-            *([f"for 1,000 tweets: {', '.join(per)}"] if per else []),
-            f"from {one.added.file}, SHA-256 {one.added.file_sha256[:12]}",
-        ]
-        told += [Heading(_added_name(one)), Text(f"{wording.capital('; '.join(said))}.")]
-        told += [Note(one.added.note)] if one.added.note else []
-    return told
-
-
-def _behind(gap: Difference | None) -> dict[str, Any]:
-    return with_bounds("behind", gap) | {"behind_q": gap.q} if gap else {}
+def _told(one: Elsewhere) -> list[Block]:
+    """Where a predictor from elsewhere comes from, what it cost, and how far it agrees with the labels."""
+    costs = {"cost": one.added.cost, "seconds": one.added.seconds}
+    per = [f"{unit} {1000 * cost / one.added.tweets:,.3g}" for unit, cost in costs.items() if cost is not None]
+    said = [
+        f"agrees with the labels of {wording.share(one.accuracy)} of {one.accuracy.n:,} test tweets",
+        f"Cohen\u2019s kappa {one.kappa:.2f}",
+        *([f"what is recommended less this: {wording.claim(one.gap)}"] if one.gap else []),
+        *([f"for 1,000 tweets: {', '.join(per)}"] if per else []),
+        f"from {one.added.file}, SHA-256 {one.added.file_sha256[:12]}",
+    ]
+    note = [Text(one.added.note, "note")] if one.added.note else []
+    return [Text(_added_name(one), "heading"), Text(f"{wording.capital('; '.join(said))}."), *note]
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    behind, added = (any(row.get(key) is not None for row in rows) for key in ("behind", "recommended_less"))
     return [
         column("#", "rank", "count"),
         column("Model", "model"),
         column("Validation F1", "validation_f1", "percent"),
         column("Test accuracy", "test_accuracy", "percent"),
-        *([column("Best net \u2212 this, points", "behind", "points")] if behind else []),
-        *([column("Recommended \u2212 this, points", "recommended_less", "points")] if added else []),
+        *([column("Best net \u2212 this, points", "behind", "points")] if any("behind" in row for row in rows) else []),
         column("Against the baseline", "against_baseline"),
         column("Seeds", "seeds", "count"),
         column("Overfits", "overfits"),
@@ -146,25 +120,22 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     ]
 
 
-def _further_columns() -> list[Column]:
-    return [
-        column("#", "rank", "count"),
-        column("Model", "model"),
-        *(column(f"Validation {title}", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
-        column("Test accuracy", "test_accuracy", "percent"),
-        *(column(f"Test {title}", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
-        column("Less the baseline, points", "above_baseline", "points"),
-        column("Adjusted p", "baseline_q", "p"),
-        column("Parameters", "parameters", "count"),
-        column("Best epoch", "best_epoch", ".1f"),
-        column("Attempts", "attempts", "count"),
-    ]
+_FURTHER_COLUMNS = [
+    column("#", "rank", "count"),
+    column("Model", "model"),
+    *(column(f"Validation {title}", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
+    column("Test accuracy", "test_accuracy", "percent"),
+    *(column(f"Test {title}", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
+    column("Less the baseline, points", "above_baseline", "points"),
+    column("Adjusted p", "baseline_q", "p"),
+    column("Parameters", "parameters", "count"),
+    column("Best epoch", "best_epoch", ".1f"),
+    column("Attempts", "attempts", "count"),
+]
 
 
 def published_figures(findings: Findings) -> Block:
     """What others measured: beside our figures only where the tweets are the same, else folded away with the reason."""
-    names = ("model", "accuracy", "part", "source", "cleaning")
-    rows = [dict(zip(names, one, strict=True)) for one in PUBLISHED]
     columns = [
         column("Model", "model"),
         column("Accuracy, %", "accuracy", "percent"),
@@ -172,12 +143,15 @@ def published_figures(findings: Findings) -> Block:
         column("Source", "source"),
         column("Cleaning", "cleaning"),
     ]
+    rows = [dict(zip((each.key for each in columns), one, strict=True)) for one in PUBLISHED]
     is_same = findings.main is not None and findings.main.is_sentiment140
     reason = "split anew by each source, so they compare roughly" if is_same else "not comparable with these tweets"
-    return Table("published", f"Published figures on Sentiment140: {reason}.", columns, rows, folded=not is_same)
+    caption = f"Published figures on Sentiment140: {reason}."
+    table = Table("published", caption if is_same else "", columns, rows)
+    return table if is_same else Fold(caption, [table])
 
 
-def _row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
+def _row(one: Configuration, gap: Difference | None, behind: Difference | None) -> dict[str, Any]:
     row: dict[str, Any] = {"model": configuration_name(one), "seeds": len(one.runs)}
     for part in _PARTS:
         for metric in _METRICS:
@@ -192,7 +166,8 @@ def _row(one: Configuration, gap: Difference | None) -> dict[str, Any]:
     row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
     row |= {"parameters": one.runs[0].result.parameters, "seconds": seconds_of(one)}
     row["best_epoch"] = fmean(run.result.best_epoch for run in one.runs)
-    return row | {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "random_numbers": one.is_random}
+    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "random_numbers": one.is_random}
+    return row | with_bounds("behind", behind) | ({"behind_q": behind.q} if behind else {})
 
 
 def _verdict(gap: Difference | None) -> str:
@@ -203,16 +178,17 @@ def _verdict(gap: Difference | None) -> str:
     return f"{'better' if gap.value > 0 else 'worse'}{', these models' if gap.of_these_models else ''}"
 
 
-def _reference_rows(run: CompletedRun) -> dict[str, Row]:
+def _reference_rows(run: CompletedRun) -> dict[Answerer, Row]:
     """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
-    models = {
-        "baseline": ("linear baseline, tweets cleaned as for the best net", run.result.baseline),
-        "both": ("mean of the best net (its best seed) and the linear baseline", run.result.combination),
-        "lexicon": ("VADER's lexicon, not trained", run.result.lexicon),
+    names: dict[Answerer, str] = {
+        "baseline": "linear baseline, tweets cleaned as for the best net",
+        "both": "mean of the best net (its best seed) and the linear baseline",
+        "lexicon": "VADER's lexicon, not trained",
     }
     return {
-        key: {"model": name} | {f"{part}_{metric}": getattr(of[part], metric) for part in _PARTS for metric in _METRICS}
-        for key, (name, of) in models.items()
+        model: {"model": name}
+        | {f"{part}_{one}": getattr(run.measured(part, model), one) for part in _PARTS for one in _METRICS}
+        for model, name in names.items()
     }
 
 
@@ -266,7 +242,7 @@ def elsewhere(findings: Findings) -> ReportSection:
     if first:
         content.append(_table_elsewhere("elsewhere", joined([caption, METHODS]), first, findings))
     if rest:
-        content.append(_table_elsewhere("elsewhere-rest", f"The other {len(rest)} nets.", rest, findings, folded=True))
+        content.append(Fold(f"The other {len(rest)} nets.", [_table_elsewhere("elsewhere-rest", "", rest, findings)]))
     return ReportSection("On other people\u2019s tweets", content)
 
 
@@ -286,9 +262,7 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
     ]
 
 
-def _table_elsewhere(
-    name: str, caption: Any, found: list[OnTestSet], findings: Findings, folded: bool = False
-) -> Table:
+def _table_elsewhere(name: str, caption: Any, found: list[OnTestSet], findings: Findings) -> Table:
     is_unbalanced = any(one.is_unbalanced for one in found)
     columns = [
         column("Test set", "tests"),
@@ -301,7 +275,7 @@ def _table_elsewhere(
         column("Less the baseline, points", "less_baseline", "points"),
         column("Less the lexicon, points", "less_lexicon", "points"),
     ]
-    return Table(name, caption, columns, [_row_elsewhere(one) for one in found], folded=folded)
+    return Table(name, caption, columns, [_row_elsewhere(one) for one in found])
 
 
 def _row_elsewhere(one: OnTestSet) -> Row:

@@ -24,20 +24,17 @@ _IN_MODEL_NAME = frozenset(
 )
 
 
-def run_name(run: Run | CompletedRun) -> str:
+def run_name(run: Run) -> str:
     """A run's id, with a mark if its scores come from random numbers."""
-    completed = run.completed if isinstance(run, Run) else run
-    return f"{run.run_id}{_SUFFIX if completed and completed.is_random else ''}"
+    return f"{run.run_id}{_SUFFIX if run.completed and run.completed.is_random else ''}"
 
 
 def state_name(state: str) -> str:
-    """The state of a run, which `sentiment status` writes in capitals: `cancelled`, `timed out`, `out of memory`."""
+    """`cancelled`, `timed out`, `out of memory`."""
     return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
 
 
-def grid_column() -> Column:
-    """The grid that a run is part of; a single run is part of none."""
-    return Column("Grid", "grid", lambda row: row["grid"] or "single run", numeric=False)
+GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", numeric=False)
 
 
 def model_name(config: RunConfig) -> str:
@@ -72,20 +69,15 @@ def other_settings(one: Configuration) -> list[str]:
 # A link to the section that explains intervals and tests, in Markdown.
 METHODS = Markup("[How it is computed](#methods).")
 
-_EXAMPLE = "what a lovely day"
-
 
 def predict_command(run: CompletedRun, results: Results, model: Recommendation | None = None) -> str:
-    """The line that applies a run to a text, by what it recommends or the given model; of several folds the first's."""
-    return _use("predict", run, results, _EXAMPLE, *(["--with", model] if model else []))
+    """The line that applies a run to a text, by what it recommends or the given model."""
+    chosen = ["--with", model] if model and model != run.result.recommended else []
+    return command_on(run, results, "predict", "what a lovely day", *chosen)
 
 
-def export_command(run: CompletedRun, results: Results) -> str:
-    """The line that writes a run's model as one file for others; of several folds the first one's."""
-    return _use("export", run, results, "model.zip")
-
-
-def _use(command: str, run: CompletedRun, results: Results, *arguments: str) -> str:
+def command_on(run: CompletedRun, results: Results, command: str, *arguments: str) -> str:
+    """The line that uses the model of a run; of several folds the first one's."""
     run_dir = (run.folds[0] if run.folds else run).run_dir.path
     try:
         shown = run_dir.relative_to(results.root.parent)

@@ -9,21 +9,9 @@ from report.compare.advice import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
 from report.render import wording
-from report.render.blocks import (
-    Block,
-    Bullets,
-    Column,
-    Command,
-    Facts,
-    Fold,
-    Heading,
-    ReportSection,
-    Row,
-    Table,
-    column,
-)
+from report.render.blocks import Block, Bullets, Column, Command, Facts, Fold, ReportSection, Row, Table, Text, column
 from report.render.wording import code
-from report.sections.names import export_command, grid_column, run_name
+from report.sections.names import GRID_COLUMN, command_on, run_name
 from sentiment.processes import HERE
 from sentiment.runs.records import GridPlan, RunRecord
 
@@ -71,7 +59,7 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
         "One seed each": all(len(one.runs) > 1 for one in configurations),
         "Several configurations": len(findings.main.configurations) < 2,
         "Two runs in the page": findings.packed is None or len(findings.packed["ids"]) < 2,
-        "Calibration": findings.best is None or findings.best.scores is None,
+        "Calibration": findings.best.scores is None,
     }
     chosen = [method for method in _METHODS.items() if not unused.get(method[0])]
     every = Facts([*chosen, *dict.fromkeys(of_questions)])
@@ -79,7 +67,6 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
 
 
 _HASH = 12
-_TRAIN = ("sentiment", "train")
 
 
 def provenance(findings: Findings) -> ReportSection:
@@ -87,11 +74,11 @@ def provenance(findings: Findings) -> ReportSection:
     study, problems = findings.study, findings.problems
     content: list[Block] = [Bullets(_facts(study))]
     if findings.recommended:
-        command = export_command(findings.recommended.run, study.results)
+        command = command_on(findings.recommended.run, study.results, "export", "model.zip")
         content.append(Command("To hand the recommended model on, with its card", command))
     content += [_usage_table(study), *_data_table(findings), _commands(study)]
     if problems:
-        content += [Heading(f"What could not be read: {len(problems):,}"), Bullets(problems[:200])]
+        content += [Text(f"What could not be read: {len(problems):,}", "heading"), Bullets(problems[:200])]
     return ReportSection("How it was made", content)
 
 
@@ -105,7 +92,7 @@ def _facts(study: Study) -> list[str]:
     devices = Counter(attempt.device for attempt in attempts)
     hosts = sorted({attempt.host for attempt in attempts})
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(HERE)}
-    where = f"{wording.plural(len(jobs), 'Slurm job')}" if jobs else "outside Slurm"
+    where = wording.plural(len(jobs), "Slurm job") if jobs else "outside Slurm"
     return [
         f"Code: {_counted(commits)}.",
         *_mixed_code(study),
@@ -118,8 +105,7 @@ def _facts(study: Study) -> list[str]:
 
 def _mixed_code(study: Study) -> list[str]:
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
-    mixed = [name for name, found in codes.items() if len(found) > 1]
-    if mixed:
+    if mixed := [name for name, found in codes.items() if len(found) > 1]:
         went = f"{wording.plural(len(mixed), 'run')} went on with other code than had begun"
         return [f"{went} {'it' if len(mixed) == 1 else 'them'}: {wording.shortened(', '.join(mixed), 200)}."]
     return ["Each run was computed by one version of the code."] if any(codes.values()) else []
@@ -132,14 +118,14 @@ def _codes(record: RunRecord) -> set[str]:
 
 
 def _continued_elsewhere(study: Study) -> list[str]:
-    moved = [run for run in study.runs if run.record and len({*run.record.hardware}) > 1]
-    kinds = Counter(" and ".join(dict.fromkeys(run.record.hardware)) for run in moved if run.record)
+    kinds = [(run_name(run), [*dict.fromkeys(run.record.hardware)]) for run in study.runs if run.record]
+    moved = [(name, " and ".join(kind)) for name, kind in kinds if len(kind) > 1]
     if not moved:
         return []
-    names = wording.shortened(", ".join(run_name(run) for run in moved), 400)
+    names = wording.shortened(", ".join(name for name, _ in moved), 400)
     return [
         f"Continued on other hardware, so that a repetition may differ in its last digits: "
-        f"{wording.plural(len(moved), 'run')} ({names}), on {_counted(kinds)}."
+        f"{wording.plural(len(moved), 'run')} ({names}), on {_counted(Counter(kind for _, kind in moved))}."
     ]
 
 
@@ -156,12 +142,15 @@ def _counted(found: Counter[str], noun: str = "run") -> str:
     return "; ".join(f"{what} ({wording.plural(number, noun)})" for what, number in found.most_common())
 
 
-def _usage_table(study: Study) -> Table:
-    rows: list[Row] = [_usage_row(grid.name, grid.runs) for grid in study.grids]
-    if study.single.runs:
-        rows.append(_usage_row("single runs", study.single.runs))
-    if len(rows) > 1:
-        rows.append(_usage_row("all", study.runs))
+def _usage_table(study: Study) -> Fold:
+    grids = [(grid.name, grid.runs) for grid in study.grids]
+    grids += [("single runs", study.single.runs)] if study.single.runs else []
+    grids += [("all", study.runs)] if len(grids) > 1 else []
+    rows = [
+        {"grid": name, "runs": len(runs), "completed": sum(run.completed is not None for run in runs)}
+        | vars(usage_of(runs))
+        for name, runs in grids
+    ]
     columns = [
         column("Grid", "grid"),
         column("Runs", "runs", "count"),
@@ -171,15 +160,10 @@ def _usage_table(study: Study) -> Table:
         column("CPU-hours", "cpu_hours", ",.2f"),
     ]
     caption = "What the runs took: hours of attempts from start to end, or else the seconds trained."
-    return Table("usage", caption, columns, rows, folded=True)
+    return Fold(caption, [Table("usage", "", columns, rows)])
 
 
-def _usage_row(name: str, runs: list[Run]) -> dict[str, Any]:
-    completed = sum(run.completed is not None for run in runs)
-    return {"grid": name, "runs": len(runs), "completed": completed} | vars(usage_of(runs))
-
-
-def _data_table(findings: Findings) -> list[Table]:
+def _data_table(findings: Findings) -> list[Fold]:
     completed = [run.completed for run in findings.study.runs if run.completed]
     by_corpus = {run.record.data_fingerprint: run for run in completed}
     used = Counter(run.record.data_fingerprint for run in completed)
@@ -197,22 +181,20 @@ def _data_table(findings: Findings) -> list[Table]:
     columns = [column(title, key) for key, title in told.items()]
     columns += [column("Runs", "runs", "count"), *(column(name.capitalize(), name, "count") for name in parts)]
     caption = "The data, by the fingerprint of source, cleaning and split, in tweets."
-    return [Table("data", caption, columns, rows, folded=True)]
+    return [Fold(caption, [Table("data", "", columns, rows)])]
 
 
-def _commands(study: Study) -> Table:
+def _commands(study: Study) -> Fold:
     plans = {grid.name: grid.plan for grid in study.grids}
     rows: list[Row] = [
         {"grid": run.grid, "run": run_name(run), "command": command_of(run, plans[run.grid] if run.grid else None)}
         for run in study.runs
     ]
-    shown = Column("Command", "command", _shown_command, numeric=False)
-    caption = "The command for every run."
-    return Table("commands", caption, [grid_column(), column("Run", "run"), shown], rows, folded=True)
-
-
-def _shown_command(row: Row) -> Any:
-    return wording.DASH if row["command"] is None else code(row["command"])
+    shown = Column(
+        "Command", "command", lambda row: code(row["command"]) if row["command"] else wording.DASH, numeric=False
+    )
+    table = Table("commands", "", [GRID_COLUMN, column("Run", "run"), shown], rows)
+    return Fold("The command for every run.", [table])
 
 
 def command_of(run: Run, plan: GridPlan | None) -> str | None:
@@ -223,4 +205,6 @@ def command_of(run: Run, plan: GridPlan | None) -> str | None:
         return None
     typed = run.record.command[1:]
     # Where a task or a program of somebody's has trained it, its stored configuration is a configuration file too.
-    return shlex.join([*_TRAIN, *(typed[1:] if typed[:1] == ["train"] else [str(run.run_dir.config_file)])])
+    return shlex.join(
+        ["sentiment", "train", *(typed[1:] if typed[:1] == ["train"] else [str(run.run_dir.config_file)])]
+    )

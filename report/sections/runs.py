@@ -5,11 +5,10 @@ from typing import Any
 
 from report.compare.advice import usage_of
 from report.compare.findings import Findings
-from report.read import CompletedRun, Run
+from report.read import Run
 from report.render import charts, wording
-from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column
-from report.render.charts import overlay_spec
-from report.sections.names import grid_column, model_name, predict_command, run_name, state_name
+from report.render.blocks import Column, Explorer, ReportSection, Table, Text, column
+from report.sections.names import GRID_COLUMN, model_name, predict_command, run_name, state_name
 from sentiment.runs.state import PRUNED
 
 # So many runs without a result are named; a page with ten thousand would be slow to open.
@@ -22,14 +21,10 @@ def runs(findings: Findings) -> ReportSection:
     names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
     unfinished = [run.run_dir for run in every if not run.completed and run.state.state != PRUNED]
     left_out = {*unfinished[_MOST_UNFINISHED:]}
-    content: list[Block] = []
-    if unfinished:
-        content.append(
-            Text(
-                f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201csentiment "
-                "rerun GRID\u201d goes on with those of a grid, the command that began it with a single one."
-            )
-        )
+    told = (
+        f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201csentiment rerun GRID\u201d "
+        "goes on with those of a grid, the command that began it with a single one."
+    )
     shown = [run for run in every if run.run_dir not in left_out]
     rows = [_row(key, run, names) for key, run in enumerate(shown)]
     which = f"{len(rows):,} of {len(every):,} runs" if left_out else f"All {len(rows):,} runs"
@@ -37,8 +32,8 @@ def runs(findings: Findings) -> ReportSection:
     if any(run.state.state == PRUNED for run in every):
         caption += " Those that a search has pruned, without all of their epochs, have no result."
     table = Table("runs", caption, _columns(rows), rows)
-    content.append(Explorer(_data(shown, rows, findings), [table]))
-    return ReportSection("The runs", content)
+    explorer = Explorer(_data(shown, rows, findings), [table])
+    return ReportSection("The runs", [*([Text(told)] if unfinished else []), explorer])
 
 
 def _row(key: int, run: Run, names: dict[str, str]) -> dict[str, Any]:
@@ -61,9 +56,9 @@ def _row(key: int, run: Run, names: dict[str, str]) -> dict[str, Any]:
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     gpu = any(row["gpu_hours"] for row in rows)
     return [
-        grid_column(),
+        GRID_COLUMN,
         column("Run", "run"),
-        Column("State", "state", _shown_state, numeric=False),
+        Column("State", "state", lambda row: ": ".join(filter(None, [row["state"], row["why"]])), numeric=False),
         column("Validation F1", "validation_f1", "percent"),
         column("Test accuracy", "test_accuracy", "percent"),
         column("Above the baseline", "above", "points"),
@@ -72,10 +67,6 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         column("Trained for", "seconds", "duration"),
         *([column("GPU-hours", "gpu_hours", ",.2f")] if gpu else []),
     ]
-
-
-def _shown_state(row: Row) -> str:
-    return f"{row['state']}: {row['why']}" if row["why"] else str(row["state"])
 
 
 # Columns that readers can add, besides the settings in which runs differ.
@@ -95,18 +86,19 @@ _MORE = {
 
 def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
     completed = {run.completed.run_id: run.completed for run in shown if run.completed}
-    varying = _varying(list(completed.values()))
+    settings = [run.settings for run in completed.values()]
+    names = dict.fromkeys(name for one in settings for name in one if name != "seed")
+    varying = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
     places = {run.run_dir: place for place, run in enumerate(findings.study.runs)}
     each = []
     for run, row in zip(shown, rows, strict=True):
         values = {name: row[name] for name in ("grid", "run", "state", "why", "model", "data", *_MORE) if name in row}
-        values["path"] = str(run.run_dir.path)
-        values["command"] = places[run.run_dir]
+        values |= {"path": str(run.run_dir.path), "command": places[run.run_dir]}
         if run.completed:
-            settings = run.completed.settings
-            values["settings"] = {name: settings.get(name) for name in varying}
+            values["settings"] = {name: run.completed.settings.get(name) for name in varying}
             values["predict"] = predict_command(run.completed, findings.study.results)
         each.append(values)
+    overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     return {
         "runs": each,
         "more": [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _MORE.items()],
@@ -114,18 +106,6 @@ def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> d
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
         "answers": findings.packed,
         "added": [one.run_id for one in findings.main.added] if findings.main else [],
-        "overlay": {"wide": _themed(overlay_spec(charts.WIDE)), "narrow": _themed(overlay_spec(charts.NARROW))},
+        "overlay": json.loads(charts.themed(json.dumps(overlays))),
         "names": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }
-
-
-def _varying(completed: list[CompletedRun]) -> list[str]:
-    names = dict.fromkeys(name for run in completed for name in run.settings if name != "seed")
-    return [name for name in names if len({str(run.settings.get(name)) for run in completed}) > 1]
-
-
-def _themed(spec: Any) -> Any:
-    text = json.dumps(spec)
-    for colour, variable in charts.THEME.items():
-        text = text.replace(f'"{colour}"', f'"{variable}"')
-    return json.loads(text)

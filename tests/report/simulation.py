@@ -111,7 +111,7 @@ def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
 def _scores(baseline: Any, net: Any = None) -> Scores:
     n = len(baseline)
     said: Any = {"network": net, "both": net, "baseline": baseline}
-    return Scores("corpus", np.arange(n), np.ones(n, bool), said, baseline)
+    return Scores("corpus", np.arange(n), np.ones(n, bool), said)
 
 
 def _metrics(right: Any) -> Any:

@@ -119,7 +119,7 @@ def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> Non
     uprights = [layer["data"]["values"][0]["at"] for layer in figure.spec["layer"] if "data" in layer]
     assert uprights[1] == pytest.approx(100 * anna.accuracy.value)
     assert f"people agree with the labels of {100 * anna.accuracy.value:.1f}" in str(figure.caption)
-    fold = next(block for block in leaderboard(findings).blocks if isinstance(block, Fold))
+    _, fold, _ = (block for block in leaderboard(findings).blocks if isinstance(block, Fold))
     assert "Anna (added, a person)" in str(fold)
     told = " ".join(str(getattr(block, "text", "")) for block in fold.blocks)
     assert f"kappa {anna.kappa:.2f}" in told
@@ -197,8 +197,8 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
 def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_differ() -> None:
     def runs(only_label: int | None, *accuracies: float) -> Any:
         metrics = [{"test": SimpleNamespace(accuracy=one)} for one in accuracies]
-        results = [SimpleNamespace(metrics=m, baseline=m, combination=m, only_label=only_label) for m in metrics]
-        return [SimpleNamespace(result=one) for one in results]
+        result = SimpleNamespace(only_label=only_label)
+        return [SimpleNamespace(result=result, measured=lambda part, _, of=of: of[part]) for of in metrics]
 
     learned, blind = runs(None, 0.8, 0.9), runs(1, 0.5, 0.5)
     assert spread_between([learned, blind]) == spread_of([[0.8, 0.9]])

@@ -155,7 +155,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
     for run in dataset.runs:
         test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
         scores = read_scores(run, "test")
-        said = scores.model >= 0.5
+        said = scores.said["network"] >= 0.5
         assert test.n == 3 * PARTS["test"] == len(dataset.answers.by_run[run.run_id].rows) == len(said)
         assert test.accuracy == pytest.approx(np.mean([fold.metrics["test"].accuracy for fold in folds]))
         assert (test.accuracy_low, test.accuracy_high) < (test.accuracy, 1.0)
@@ -280,7 +280,7 @@ def test_first_screen_says_where_the_lexicon_is_better_only_if_that_is_shown(
     assert (gap.value < 0) == (skill < 1)
     assert (gap.is_shown and gap.value < 0) == is_told
     lead, *others = (block for block in answer(findings).blocks if isinstance(block, Text))
-    assert lead.is_lead
+    assert lead.style == "lead"
     assert bool(worse_than_the_lexicon(findings)) == bool(others) == is_told
     if is_told:
         assert "On manual (120 tweets of other people) it has" in str(others[0].text)
