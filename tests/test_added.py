@@ -151,7 +151,6 @@ def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) ->
         (("a/b", "FILE"), 2, "a/b: is to be the name of a file"),
         (("x", "FILE", "--label-column", "mood"), 2, "has no column 'mood'; it has 'text', 'x'"),
         (("x", "FILE"), 2, "no column is called as a label or a probability; name it with --label-column"),
-        (("x", "FILE", "--label-column", "x"), 1, "has no answer to a tweet of "),
     ],
 )
 def test_mistake_is_told_in_a_line(

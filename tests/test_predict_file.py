@@ -328,9 +328,8 @@ def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir, write
     assert above == [("negative", pytest.approx(1 - happy, abs=1e-5)), ("negative", awful)]
     below = _labelled(trained, "--threshold", (1 - awful) / 2)
     assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
-    done = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2)
-    assert "; positive from " in done.output.splitlines()[0]
-    assert [line.split()[0] for line in done.output.splitlines()[2:]] == ["negative", "negative"]
+    first, *_ = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2).output.splitlines()
+    assert "; positive from " in first
     given = write("in.csv", "text\nhappy\nbroken\n")
     out = given.with_name("out.csv")
     assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0

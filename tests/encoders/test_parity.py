@@ -85,22 +85,14 @@ def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(ti
         assert output["mask"].shape == shape
 
 
-def layers() -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randn(4, 7, 6, generator=generator) * (number + 1) + number for number in range(3)]
-
-
 @needs_allennlp
 def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
-    weights = [0.5, -1.0, 2.0]
+    weights, layers = [0.5, -1.0, 2.0], [*torch.randn(3, 4, 7, 6, generator=torch.Generator().manual_seed(0))]
     mix, reference = (one(3, initial_scalar_parameters=weights) for one in (ScalarMix, allennlp_elmo().ScalarMix))
-    with torch.no_grad():
-        mix.gamma.fill_(1.7)
-        reference.gamma.fill_(1.7)
-    found, wanted = mix(layers()), reference(layers())
-    torch.testing.assert_close(found, wanted)
-    found.square().sum().backward()
-    wanted.square().sum().backward()
+    for one in (mix, reference):
+        torch.nn.init.constant_(one.gamma, 1.7)
+        one(layers).square().sum().backward()
+    torch.testing.assert_close(mix(layers), reference(layers))
     gradients = torch.cat([parameter.grad for parameter in reference.scalar_parameters])
     torch.testing.assert_close(mix.weights.grad, gradients)
     torch.testing.assert_close(mix.gamma.grad, reference.gamma.grad[0])

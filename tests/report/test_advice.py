@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -112,6 +112,7 @@ def _difference(of: tuple[str, float, int]) -> Difference:
     return statistics.mcnemar(first, np.arange(100) >= 50 - n)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["student", "mcnemar"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
