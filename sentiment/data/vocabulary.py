@@ -170,17 +170,14 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 # --- text to learn from ---------------------------------------------------------------------------------------------
 
 _EVERY = 10_000
-# What became of the tweets of an unlabelled file: used; left out since the validation or a test part has the same tweet
-# or another one of the author, or since the training part or an earlier line has it; unreadable, or without any token.
-_COUNTED = ("used", "held_out", "repeated", "refused")
-TextCount = dict[str, int]
 
 
-def render_count(count: TextCount) -> str:
+def _told(count: Counter[str]) -> str:
+    """What became of the tweets of an unlabelled file."""
     return (
         "{used:,} of {read:,} tweets, without {held_out:,} of validation or test or of their authors, {repeated:,} "
         "repeated and {refused:,} empty ones"
-    ).format(**count)
+    ).format_map(count)
 
 
 def whole_training_part(config: DataConfig) -> DataConfig:
@@ -190,7 +187,7 @@ def whole_training_part(config: DataConfig) -> DataConfig:
 
 def gather_text(
     corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
-) -> tuple[TokenRows, dict[str, TextCount]]:
+) -> tuple[TokenRows, dict[str, Counter[str]]]:
     """The training tweets of a corpus, and those of the files that are not held out, each text once.
 
     Returns:
@@ -204,9 +201,9 @@ def gather_text(
     tokenizer = Tokenizer(config)
     forms, lengths = TweetForms(beside=tokenizer), list[int]()
     token_ids = array("i")  # a list of Python's integers would take ten times as much memory
-    counts: dict[str, TextCount] = {}
+    counts: dict[str, Counter[str]] = {}
     for file in files:
-        count: Counter[str] = Counter()
+        count = counts[file.name] = Counter()
         for number, row in enumerate(file.read(), start=1):
             if number % _EVERY == 0:
                 progress(f"reading {Path(file.name).name}", number, file.total)
@@ -223,10 +220,9 @@ def gather_text(
                     seen.add(key)
                     lengths.append(len(tokens))
                     token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
-            count[what] += 1
-        counts[file.name] = {"read": count.total()} | {name: count[name] for name in _COUNTED}
+            count.update(("read", what))
         if not count["used"]:
-            raise DataError(f"{file.name}: no text of it can be used: {render_count(counts[file.name])}")
+            raise DataError(f"{file.name}: no text of it can be used: {_told(count)}")
     own = corpus.take(np.flatnonzero(trained))
     offsets = np.concatenate([own.offsets, own.offsets[-1] + np.cumsum(lengths, dtype=np.int64)])
     return TokenRows(list(index), np.concatenate([own.token_ids, np.array(token_ids, np.int32)]), offsets), counts
@@ -292,7 +288,7 @@ def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progr
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
         f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}: their text alone",
-        *(f"  {name}: {render_count(count)}" for name, count in counts.items()),
+        *(f"  {name}: {_told(count)}" for name, count in counts.items()),
         f"  in {path}",
     ]
 
