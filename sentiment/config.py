@@ -189,10 +189,6 @@ class DataConfig(Section):
         return word("negative"), word("positive")
 
     @property
-    def source_is_path(self) -> bool:
-        return is_path(self.source)
-
-    @property
     def foreign_tests(self) -> dict[str, LabelledTable]:
         """The test sets that have an effect: not those of the tweets that the source has itself. Sorted by name."""
         own = _SAME_TWEETS.get(self.source, self.source)
@@ -549,7 +545,7 @@ class RunConfig(Section):
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained != WORD2VEC, ("vectors.",)),
             (data.folds is not None, ("data.test_fraction",)),
-            (not data.source_is_path, ("data.columns.", "data.labels.")),
+            (not is_path(data.source), ("data.columns.", "data.labels.")),
         ]
         if elmo is not None:
             cases += [

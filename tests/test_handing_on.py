@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_numpy
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
 
-from sentiment.config import ElmoConfig, RunConfig
+from sentiment.config import ElmoConfig, RunConfig, is_path
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import CONFIG, model_card, stored_run, without_paths, write_archive
@@ -198,7 +198,7 @@ def test_wherever_a_configuration_names_a_path_only_the_last_name_is_told(values
     kept = without_paths(RunConfig.model_validate(values))
     assert "/home/me" not in kept.model_dump_json()
     assert json.dumps(told) in kept.model_dump_json()
-    assert kept.data.source_is_path == RunConfig.model_validate(values).data.source_is_path
+    assert is_path(kept.data.source) == is_path(RunConfig.model_validate(values).data.source)
 
 
 def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> RunDir:

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig
+from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig, is_path
 from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.sources import is_sentiment140
@@ -111,7 +111,7 @@ def understand(config: DataConfig, given: Collection[str]) -> Understanding | No
         given: dotted names of the fields that somebody has set.
     """
     path = named_path(config.source)
-    if not config.source_is_path or not path.is_file() or form_of(path) == "zip" or is_sentiment140(path):
+    if not is_path(config.source) or not path.is_file() or form_of(path) == "zip" or is_sentiment140(path):
         return None
     columns = _first_rows(path, config.columns)
     if not columns or not columns[0].values:
