@@ -1,8 +1,7 @@
 """allennlp 2.10.1's own ELMo, the reference, which no other file imports; and `Elmo` for code that was written for it.
 
-allennlp is archived and requires versions of torch and of other packages that no supported Python has. ELMo's own nine
-files need none of them; only the `__init__` files of the packages around them do. Those are replaced by empty modules,
-and whatever else ELMo's files import from allennlp by stand-ins. The nine files that compute are the real ones.
+allennlp is archived and requires packages that no supported Python has. ELMo's nine files need none of them and are the
+real ones; the `__init__` files around them are replaced by empty modules, and what else they import by stand-ins.
 """
 
 import importlib
@@ -23,14 +22,11 @@ from sentiment.encoders.elmo_files import CHARACTER_KINDS, CHARACTERS, character
 from sentiment.errors import EncoderError
 
 _PACKAGES = ("", ".common", ".modules", ".nn", ".data", ".data.token_indexers", ".data.tokenizers")
+_BATCH_TWEETS = 256
 
 
 class ReferenceElmo:
-    """allennlp's ELMo as an `Encoder`, with the same choice of states.
-
-    Raises:
-        EncoderError: allennlp is not installed.
-    """
+    """allennlp's ELMo as an `Encoder`; an EncoderError says that allennlp is not installed."""
 
     def __init__(
         self, options: Path, weights: Path, state: StateMode = "zero", device: torch.device | str = "cpu"
@@ -46,18 +42,12 @@ class ReferenceElmo:
 
     @torch.inference_mode(False)  # in evaluation too: allennlp changes its state in place, which is refused later
     @torch.no_grad()
-    def encode(
-        self,
-        tweets: Sequence[Sequence[str]],
-        layers: Collection[str] = LAYERS,
-        batch_tweets: int = 256,
-        dtype: torch.dtype = torch.float32,
-    ) -> dict[str, torch.Tensor]:
-        """See `Encoder`; in batches that follow the order of the tweets. All layers are computed in any case."""
-        empty = torch.empty(0, self.vector_size, dtype=dtype, device=self._device)
+    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS) -> dict[str, torch.Tensor]:
+        """See `Encoder`; all layers are computed in any case."""
+        empty = torch.empty(0, self.vector_size, device=self._device)
         parts: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
-        for start in range(0, len(tweets), batch_tweets):
-            batch = tweets[start : start + batch_tweets]
+        for start in range(0, len(tweets), _BATCH_TWEETS):
+            batch = tweets[start : start + _BATCH_TWEETS]
             # Its own switch, `stateful`, fails when a batch is larger than the one before. A copy, since allennlp
             # changes its state in place.
             initial = tuple(part.repeat(1, len(batch), 1) for part in self._initial)
@@ -66,14 +56,12 @@ class ReferenceElmo:
             for layer, part in parts.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the marks before and after each tweet.
-                part.extend(row[1 : 1 + len(tweet)].to(dtype) for row, tweet in zip(padded, batch, strict=True))
+                part.extend(row[1 : 1 + len(tweet)] for row, tweet in zip(padded, batch, strict=True))
         return {layer: torch.cat(part) for layer, part in parts.items()}
 
 
 def allennlp_elmo() -> ModuleType:
-    """The module `allennlp.modules.elmo` with `Elmo`, `ScalarMix` and `batch_to_ids`.
-
-    `batch_to_ids` is ours, which needs no other part of allennlp.
+    """The module `allennlp.modules.elmo` with `Elmo` and `ScalarMix`, and our `batch_to_ids`, which needs less of it.
 
     Raises:
         EncoderError: allennlp is not installed.
@@ -82,14 +70,11 @@ def allennlp_elmo() -> ModuleType:
         # Looking for a top-level package runs none of its code.
         spec = importlib.util.find_spec("allennlp")
         if spec is None or spec.origin is None:
-            raise EncoderError(
-                "allennlp, the reference for ELMo, is not installed here: `make setup` installs it; "
-                "or choose the default backend, which computes the same"
-            )
+            instead = "`make setup` installs it; or choose the default backend, which computes the same"
+            raise EncoderError(f"allennlp, the reference for ELMo, is not installed here: {instead}")
         _put_stand_ins(Path(spec.origin).parent)
     with warnings.catch_warnings():
-        # Archived files are not mended any more, so a warning about them helps nobody.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # nobody mends archived files
         module = importlib.import_module("allennlp.modules.elmo")
     vars(module)["batch_to_ids"] = batch_to_ids
     return module
@@ -133,11 +118,8 @@ def _put_stand_ins(folder: Path) -> None:
 
 
 def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
-    """The character ids of a batch of tokenised sentences, as `batch_to_ids` of allennlp returns them.
-
-    Returns:
-        (sentences, tokens of the longest, 50) of int64; zeros after the end of shorter sentences.
-    """
+    """The character ids of tokenised sentences as allennlp has them: (sentences, tokens of the longest, 50) of int64,
+    zeros after the end of shorter ones."""
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)
     ids[np.arange(ids.shape[1]) < lengths[:, None]] = character_ids([token for sentence in batch for token in sentence])
@@ -147,15 +129,13 @@ def batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
 class Elmo(nn.Module):
     """Learned mixtures of ELMo's layers (Peters et al. 2018), constructed and called as `Elmo` of allennlp 2.10.1.
 
-    It computes what allennlp computes in its first call, to about 1e-6. A sentence's vectors do not depend on the
-    sentences before it, and only the mixtures are trained and in `state_dict`.
+    It computes what that computes in its first call, to about 1e-6: a sentence's vectors depend on no sentence before
+    it. Only the mixtures are trained and in `state_dict`.
 
     Args:
         num_output_representations: number of mixtures, each with weights of its own.
-        dropout: share of each representation's values that is dropped in training.
-        scalar_mix_parameters: three weights before the softmax, the context-free layer's first, which are then not
-            trained; None: they are trained from zero.
-        state: `zero`: every sentence begins with zeros; `warm`: with the state after a fixed text.
+        scalar_mix_parameters: weights of the layers before the softmax, which are then not trained.
+        state: every sentence begins with zeros (`zero`), or with the state after a fixed text (`warm`).
 
     Raises:
         EncoderError: a file is missing, damaged or of another model.
@@ -191,18 +171,11 @@ class Elmo(nn.Module):
         return self._encoder.vector_size
 
     def forward(self, inputs: torch.Tensor) -> dict[str, Any]:
-        """Representations of a batch of sentences.
+        """`elmo_representations`, for each mixture (batch, time, vector), zeros where there is no token; and `mask`,
+        (batch, time) of bool, true where there is one.
 
         Args:
-            inputs: (batch, time, 50) or (batch, ..., time, 50) of int64 from `batch_to_ids`, on the device of this
-                module.
-
-        Returns:
-            `elmo_representations`, for each mixture (batch, time, vector), zeros where there is no token; and `mask`,
-            (batch, time) of bool, true where there is one.
-
-        Raises:
-            EncoderError: the inputs are no character ids.
+            inputs: (batch, time, 50) or (batch, ..., time, 50) of int64 from `batch_to_ids`; else an EncoderError.
         """
         if inputs.dim() < 3 or inputs.shape[-1] != CHARACTERS or ((inputs < 0) | (inputs >= CHARACTER_KINDS)).any():
             raise EncoderError(

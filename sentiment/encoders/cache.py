@@ -1,12 +1,11 @@
 """The vectors of an encoder that runs read: of a corpus computed once, kept on disk and read by batches; or fresh ones.
 
 A cache is a folder that is named by a fingerprint of all that its vectors depend on. Each layer lies in shards
-(`first-00000.npy`): one row of float16 per token of the corpus. Only the layer `token`, of the vectors
-of single tokens, has one row of float32 for each type; the others are computed from it.
+(`first-00000.npy`) of one float16 row per token or tweet. ELMo's layer `token` has a float32 row for each type, from
+which the others are computed.
 
-Nothing is locked. A shard gets its name when it is whole, so a file that is there is complete. Any number of processes
-take missing shards at random; of two that compute the same one the second throws its own away. A checksum at the end
-of each file tells whether its content has changed since.
+Nothing is locked. A shard gets its name when it is whole. Any number of processes take missing shards at random; of two
+that compute the same one the second throws its own away. A checksum at the end of a file tells whether it has changed.
 """
 
 import hashlib
@@ -41,29 +40,23 @@ _FORMAT_VERSION = 6
 
 # The layers with a vector for each type, and for each tweet.
 BY_TYPE, BY_TWEET = "token", "tweet"
-
 # No more shards than a process may open files, and none so small that a small corpus has hundreds.
 _MOST_SHARDS = 256
 _LEAST_TOKENS = 1 << 14
 _TYPES_PER_SHARD = 1 << 16
 _TYPES_AT_ONCE = 4096
-
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _SEAL_BYTES = hashlib.sha256().digest_size
 
 Place = Literal["GPU memory", "disk"]
-# First index and last index + 1.
-Span = tuple[int, int]
-
+Span = tuple[int, int]  # first index, and last index + 1
 Frozen = ElmoConfig | EncoderConfig
 
 
 class Encoder(Protocol):
     """What computes vectors of tweets, each tweet's from the tweet alone."""
 
-    @property
-    def vector_size(self) -> int:
-        """Values of a vector."""
+    vector_size: int
 
     def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
         """The layers asked for of tokenised tweets, float32: (tokens of all tweets, vector), or (tweets, vector)."""
@@ -90,32 +83,22 @@ def layers_of(config: Frozen) -> tuple[str, ...]:
 
 
 def shard_spans(offsets: npt.NDArray[np.int64]) -> list[Span]:
-    """The range of tweets in each shard of a layer; none cuts a tweet.
-
-    Args:
-        offsets: (tweets + 1,): where the tokens of each begin, and the last ones end.
-    """
+    """The range of tweets in each shard of a layer; `offsets`, (tweets + 1,), are those of their tokens."""
     per_shard = max(_LEAST_TOKENS, -(-int(offsets[-1]) // _MOST_SHARDS))
     cuts = np.searchsorted(offsets, np.arange(per_shard, offsets[-1], per_shard))
     return list(itertools.pairwise(np.unique([0, *cuts, len(offsets) - 1]).tolist()))
 
 
 class VectorCache:
-    """The vectors of one corpus by one encoder; each shard may be there or not.
-
-    Args:
-        config: state and precision, or pooling, identify the cache, together with corpus and model.
-    """
+    """The vectors of one corpus by one encoder; each shard may be there or not."""
 
     def __init__(self, corpus: Corpus, config: Frozen, model: Files, results: Results) -> None:
         self._corpus, self._config, self._model, self.vector_size = corpus, config, model, model.vector_size
-        # Its layers are computed from the vectors of single tokens, which are kept as well.
         self._by_type = isinstance(model, ElmoFiles)
         # Not the corpus itself: folds of the same tweets differ in nothing that is read here.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
         settings = config.model_dump(include={"state", "precision"} if self._by_type else {"pooling"})
-        identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint}
-        self._identity = identity | settings
+        self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint} | settings
         self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
 
     @cached_property
@@ -123,7 +106,7 @@ class VectorCache:
         return shard_spans(self._corpus.offsets)
 
     def spans(self, layer: str) -> list[Span]:
-        """The range of types, tweets or tokens in each shard of a layer."""
+        """The range of rows (of types, tweets or tokens) in each shard of a layer."""
         if layer == BY_TYPE:
             types = len(self._corpus.types)
             return list(itertools.pairwise([*range(0, types, _TYPES_PER_SHARD), types]))
@@ -155,7 +138,7 @@ class VectorCache:
         return not any(map(self.missing, self._needed(layers)))
 
     def size(self, layers: Collection[str], missing: bool = False) -> int:
-        """Bytes of these layers, or what is missing of them, with what they are computed from; nothing is written."""
+        """Bytes of these layers with what they are computed from, or of what is missing of both."""
         return sum(
             (end - start) * self.vector_size * _stored(layer).itemsize
             for layer in self._needed(layers)
@@ -164,7 +147,7 @@ class VectorCache:
         )
 
     def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> None:
-        """Compute what is missing of these layers; any number of processes may do so at once and share the work.
+        """Compute what is missing of these layers; processes that do so at once share the work.
 
         Raises:
             EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
@@ -180,13 +163,11 @@ class VectorCache:
         except torch.OutOfMemoryError as error:
             raise MemoryExhaustedError("the GPU's memory does not hold the encoder") from error
         except OSError as error:
-            raise EncoderError(
-                f"{self.folder}: the vectors cannot be written: {error}; complete shards stay, and the same command "
-                "goes on"
-            ) from error
+            goes_on = "complete shards stay, and the same command goes on"
+            raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {goes_on}") from error
 
     def discard_damaged(self, layers: Collection[str], progress: Progress = silent) -> list[Path]:
-        """Delete shards whose content has changed since they were written, so that they are computed again; which."""
+        """Delete, and return, shards that have changed since they were written, so that they are computed again."""
         found = []
         for layer in self._needed(layers):
             for shard, path in enumerate(self._shard_files(layer)):
@@ -197,14 +178,12 @@ class VectorCache:
         return found
 
     def shards(self, layer: str) -> list[np.memmap[Any, Any]]:
-        """Read-only memory maps of the shards of a complete layer, each (types or tokens, vector)."""
+        """Read-only memory maps of the shards of a complete layer, each (rows, vector)."""
         try:
             return [np.load(path, mmap_mode="r") for path in self._shard_files(layer)]
         except (OSError, ValueError) as error:
-            raise EncoderError(
-                f"{self.folder}: a shard of {layer!r} cannot be read ({error}); `sentiment prepare encode` with the "
-                "run's file computes it again"
-            ) from None
+            again = "`sentiment prepare encode` with the run's file computes it again"
+            raise EncoderError(f"{self.folder}: a shard of {layer!r} cannot be read ({error}); {again}") from None
 
     def _needed(self, layers: Collection[str]) -> list[str]:
         """What has to be there for these layers: with the vectors of single tokens, which come first."""
@@ -232,16 +211,12 @@ class VectorCache:
             table[first - start :][: len(types)] = vectors.cpu().numpy()
         self._write_shard(self.shard_file(BY_TYPE, shard), table)
 
-    def _write_tweets(
-        self, shard: int, layers: Collection[str], encoder: Encoder, done: int, progress: Progress
-    ) -> None:
+    def _write_tweets(self, shard: int, layers: list[str], encoder: Encoder, done: int, progress: Progress) -> None:
         first, last = self.tweet_spans[shard]
         tweets = [self._corpus.tokens(row) for row in range(first, last)]
         lengths = np.fromiter(map(len, tweets), np.int64)
         spans = {layer: self.spans(layer)[shard] for layer in layers if shard in self.missing(layer)}
-        found = {
-            layer: np.empty((end - start, self.vector_size), _stored(layer)) for layer, (start, end) in spans.items()
-        }
+        found = {name: np.empty((end - start, self.vector_size), _stored(name)) for name, (start, end) in spans.items()}
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
             progress("vectors of tweets", done, len(self._corpus.token_ids))
             for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
@@ -269,12 +244,9 @@ def _is_sealed(content: bytes) -> bool:
 
 
 class DiskRows:
-    """A layer on disk: one read per tweet; all reads of a batch are announced to the system before the first one.
+    """A layer on disk: one read per tweet, all of a batch announced to the system before the first.
 
-    The system then reads many blocks at once, whereas a memory map waits for one page after another.
-
-    Args:
-        shards: memory maps of whole files, for their paths, offsets, shapes and types only.
+    It then reads many blocks at once, whereas a memory map, as the `shards` are, waits for one page after another.
     """
 
     def __init__(self, shards: Sequence["np.memmap[Any, Any]"]) -> None:
@@ -287,13 +259,10 @@ class DiskRows:
         self._size, self._dtype = shards[0].shape[1], shards[0].dtype
 
     def gather(self, starts: Rows, lengths: Rows) -> torch.Tensor:
-        """The vectors of some tweets one after another, (tokens, vector), on the CPU.
+        """Some tweets' vectors, (tokens, vector), on the CPU; an EncoderError says that a file was truncated since.
 
         Args:
             starts, lengths: (tweets,): index of the first token of each, and how many it has.
-
-        Raises:
-            EncoderError: a file was truncated since.
         """
         width = self._size * self._dtype.itemsize
         shards = np.searchsorted(self._first_tokens, starts, side="right") - 1
@@ -310,7 +279,7 @@ class DiskRows:
 
 
 def tokens_of(starts: Rows, lengths: Rows) -> Rows:
-    """The indices of all tokens of some tweets: arange(start, start + length) of each, one after the other."""
+    """arange(start, start + length) of each tweet, one after the other."""
     within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return within + np.repeat(starts, lengths)
 
@@ -326,28 +295,18 @@ def side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Te
 
 
 class CachedVectors:
-    """Reads some layers of a complete cache; batches are the same from each place.
+    """Reads some layers of a complete cache, for `device`; an EncoderError says that a file cannot be read.
 
-    Args:
-        device: on which the vectors are wanted.
-        place: where the vectors are held. What the system keeps of files in memory is read as fast from `disk` as from
-            an array.
-
-    Raises:
-        EncoderError: a file is missing or cannot be read.
+    Batches are the same from each place. What the system keeps of files in memory is read as fast as from an array.
     """
 
     def __init__(self, cache: VectorCache, layers: Sequence[str], device: torch.device, place: Place) -> None:
         self._cache, self._device, self.ahead = cache, device, place == "disk"
         home = device if place == "GPU memory" else torch.device("cpu")
-        # Vectors go to a GPU as they are stored, which is often in half the bytes.
-        self._on_cpu = device.type == "cpu"
-        self._layers = {
-            layer: DiskRows(cache.shards(layer))
-            if place == "disk" and layer != BY_TYPE
-            else _in_memory(cache.shards(layer), home)
-            for layer in layers
-        }
+        self._layers: dict[str, DiskRows | torch.Tensor] = {}
+        for layer in layers:
+            shards, on_disk = cache.shards(layer), place == "disk" and layer != BY_TYPE
+            self._layers[layer] = DiskRows(shards) if on_disk else _in_memory(shards, home)
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         found = {}
@@ -359,45 +318,34 @@ class CachedVectors:
                 tokens = tokens_of(starts, counts)
                 places = self._cache.types_of(tokens) if name == BY_TYPE else tokens
                 vectors = layer.index_select(0, torch.from_numpy(places).to(layer.device))
-            vectors = vectors.float() if self._on_cpu else vectors
             padded = side_by_side(vectors, counts, 1 if name == BY_TWEET else longest)
+            # To a GPU as they are stored, which is often in half the bytes.
             found[name] = padded.to(self._device, non_blocking=True).float()
         return found
 
 
 def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """All shards one after the other; at most one of them is in memory twice."""
-    dtype = torch.from_numpy(np.empty(0, shards[0].dtype)).dtype
-    whole = torch.empty(sum(map(len, shards)), shards[0].shape[1], dtype=dtype, device=device)
-    start = 0
-    for shard in shards:
-        whole[start : start + len(shard)] = torch.from_numpy(np.array(shard))
-        start += len(shard)
+    row = torch.from_numpy(np.array(shards[0][0])).to(device)
+    whole = row.new_empty(sum(map(len, shards)), len(row))
+    for part, shard in zip(torch.split(whole, [*map(len, shards)]), shards, strict=True):
+        part.copy_(torch.from_numpy(np.array(shard)))
     return whole
 
 
 class FreshVectors:
-    """Computes the vectors for each batch.
-
-    Args:
-        tokens_of: the tokens of the tweet in a row.
-        device: on which the vectors are wanted.
-    """
+    """Computes the vectors for each batch; `tokens` gives those of the tweet in a row."""
 
     ahead = False
 
     def __init__(
-        self,
-        encoder: Encoder,
-        tokens_of: Callable[[int], Sequence[str]],
-        layers: Sequence[str],
-        device: torch.device,
+        self, encoder: Encoder, tokens: Callable[[int], Sequence[str]], layers: Sequence[str], device: torch.device
     ) -> None:
-        self._encoder, self.tokens_of, self._layers, self._device = encoder, tokens_of, layers, device
+        self._encoder, self._tokens, self._layers, self._device = encoder, tokens, layers, device
 
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
-        tweets = [self.tokens_of(row) for row in rows.tolist()]
-        lengths = np.fromiter(map(len, tweets), np.int64, len(tweets))
+        tweets = list(map(self._tokens, rows.tolist()))
+        lengths = np.fromiter(map(len, tweets), np.int64)
         encoded = self._encoder.encode(tweets, self._layers)
         return {
             name: (values[:, None] if name == BY_TWEET else side_by_side(values, lengths, longest)).to(self._device)

@@ -1,6 +1,7 @@
 """ELMo (Peters et al. 2018): tokenised tweets in, the vectors of its layers out, equal to allennlp's."""
 
 import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
@@ -27,30 +28,23 @@ from sentiment.encoders.elmo_files import (
     cell_group,
     character_ids,
 )
-from sentiment.errors import EncoderError
 
 Indices = npt.NDArray[np.int64]
 # Of a layer, for each of some tweets: hidden states (tweets, vector) and cells (tweets, cells), float32.
 State = tuple[torch.Tensor, torch.Tensor]
-
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 class Weights:
-    """A matrix that rows are multiplied with, by the faster library; with gradients if the matrix has them.
-
-    Args:
-        matrix: (inputs, outputs), in the precision of the products and on their device.
-    """
+    """A matrix (inputs, outputs) that rows are multiplied with, by the faster library."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
         self.inputs = len(matrix)
-        fixed_on_cpu = matrix.device.type == "cpu" and matrix.dtype == torch.float32 and not matrix.requires_grad
-        self._packed = fixed_on_cpu and suits_onednn()
+        self._packed = matrix.device.type == "cpu" and matrix.dtype == torch.float32 and suits_onednn()
         self._matrix = _pack(matrix) if self._packed else matrix
 
     def times(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """The product of rows (number, inputs) and the matrix, plus bias (outputs,): (number, outputs)."""
+        """(number, outputs): the product of rows (number, inputs) and the matrix, plus bias (outputs,)."""
         if self._packed:
             return _multiply(rows, self._matrix, bias)
         return torch.mm(rows, self._matrix) if bias is None else torch.addmm(bias, rows, self._matrix)
@@ -64,10 +58,9 @@ class Weights:
 
 @cache
 def suits_onednn() -> bool:
-    """Whether oneDNN multiplies float32 on this processor rather than MKL, which takes a slow path on those of AMD.
+    """Whether oneDNN multiplies float32 on this processor rather than MKL, which takes up to twice as long on AMD's.
 
-    oneDNN has up to twice its rate there, and about the same elsewhere. Their last digits differ, and no clock decides,
-    so that all encoders on one kind of processor give the same ones.
+    Their last digits differ, so no clock decides: all encoders on one kind of processor give the same ones.
     """
     try:
         of_amd = "AuthenticAMD" in _CPU_INFO.read_text(encoding="utf-8", errors="replace")
@@ -77,7 +70,7 @@ def suits_onednn() -> bool:
 
 
 def has_onednn() -> bool:
-    """Whether torch has oneDNN's operators, and they compute what they are to: they are not among its public ones."""
+    """Whether torch has oneDNN's operators, which are not public, and they compute what they are to."""
     rows, matrix, bias = (torch.linspace(-1, 1, 6 * n).view(-1, 6) for n in (4, 6, 1))
     try:
         found = _multiply(rows, _pack(matrix.t()), bias[0])
@@ -97,18 +90,16 @@ def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | Non
 
 
 def number_tweets(tweets: Sequence[Sequence[str]]) -> tuple[list[str], Indices, Indices]:
-    """The distinct tokens (types) in the order of their first occurrence; the type of each token, (tokens,); and the
-    number of tokens of each tweet, (tweets,)."""
+    """The distinct tokens (types) in the order of their first occurrence; the type of each token; tokens per tweet."""
     known: dict[str, int] = {}
     numbers = np.array([known.setdefault(token, len(known)) for tweet in tweets for token in tweet], np.int64)
     return list(known), numbers, np.fromiter(map(len, tweets), np.int64, len(tweets))
 
 
-def batches_by_length(lengths: Indices, size: int) -> Iterator[Indices]:
+def batches_by_length(lengths: Indices, size: int) -> list[Indices]:
     """Indices of tweets in batches of similar length, the longest first: lack of memory shows at once."""
     order = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    return [order[start : start + size] for start in range(0, len(order), size)]
 
 
 @dataclass(frozen=True)
@@ -116,27 +107,19 @@ class PackedBatch:
     """A batch in the order in which an LSTM takes it: at each step one row of each tweet that has not ended.
 
     Both directions have steps of the same sizes, since the backward one begins at each tweet's own end.
-
-    Attributes:
-        step_sizes: rows of each step, never rising.
-        inputs: forward and backward, each (rows,): the number of the token or mark in a row.
-        tokens: (tokens,): the index of each token among those of all tweets.
-        rows: forward and backward, each (tokens,): the row of each of these tokens.
     """
 
-    step_sizes: list[int]
-    inputs: tuple[Indices, Indices]
-    tokens: Indices
-    rows: tuple[Indices, Indices]
+    step_sizes: list[int]  # rows of each step, never rising
+    inputs: tuple[Indices, Indices]  # forward and backward, each (rows,): the number of the token or mark
+    tokens: Indices  # (tokens,): their indices among those of all tweets
+    rows: tuple[Indices, Indices]  # forward and backward, each (tokens,): the row of each
 
 
 def pack(numbers: Indices, lengths: Indices, chosen: Indices, first_mark: int) -> PackedBatch:
-    """Lay out some tweets, each between its two marks.
+    """Lay out the `chosen` tweets, each between its two marks.
 
     Args:
-        numbers: (tokens,): the type of each token, of all tweets one after the other.
-        lengths: (tweets,): tokens of each.
-        chosen: (tweets of the batch,): their indices.
+        numbers: (tokens,): the type of each token of all tweets, whose `lengths` are (tweets,).
         first_mark: number of the mark before each tweet; the one after it has the next number.
     """
     starts = (np.cumsum(lengths) - lengths)[chosen]
@@ -160,8 +143,7 @@ def pack(numbers: Indices, lengths: Indices, chosen: Indices, first_mark: int) -
 
 
 class CharacterNetwork:
-    """The context-free part of ELMo (Peters et al. 2018; Kim et al. 2016): from a token's characters to its vector, by
-    convolutions, maximum, highways and projection; with gradients, if the weights have them.
+    """The context-free part of ELMo (Kim et al. 2016): from a token's characters to its vector.
 
     Args:
         weights: by their names in the published files, on the device and in the precision of the products.
@@ -185,33 +167,28 @@ class CharacterNetwork:
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
         """(tokens, vector) of (tokens, 50) from `character_ids`, in the precision of the weights."""
-        features = self._features(ids - 1)  # no row of the files is for 0, "no token", which is never asked for
-        for weight, bias in self._highways:
-            transformed, gate = weight.times(features, bias).chunk(2, dim=1)
-            features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
-        return self._projection.times(features, self._projection_bias)
-
-    def _features(self, rows: torch.Tensor) -> torch.Tensor:
-        """(tokens, features): the maximum of each filter over all positions."""
+        rows = ids - 1  # no row of the files is for 0, "no token", which is never asked for
         longest = int((rows != NO_CHARACTER - 1).sum(1).max())
         # All windows beyond the longest token see only "no character" and have one value: computing one is exact.
         widest = max(width for width, _, _ in self._filters)
         characters = F.embedding(rows[:, : min(CHARACTERS, longest + widest)], self._characters)
-        features = []
+        maxima = []  # of each filter over all positions
         for width, weight, bias in self._filters:
             # A window is `width` vectors one after the other, so the convolution is one matrix product.
             seen = characters[:, : min(CHARACTERS, longest + width)].unfold(1, width, 1).transpose(2, 3)
             convolved = weight.times(seen.reshape(-1, width * characters.shape[2]))
             # The bias is the same at each position, so it may follow the maximum.
-            features.append(convolved.view(*seen.shape[:2], -1).amax(1) + bias)
-        return self._activation(torch.cat(features, dim=1))
+            maxima.append(convolved.view(*seen.shape[:2], -1).amax(1) + bias)
+        features = self._activation(torch.cat(maxima, dim=1))
+        for weight, bias in self._highways:
+            transformed, gate = weight.times(features, bias).chunk(2, dim=1)
+            features = torch.lerp(features, torch.relu(transformed), torch.sigmoid(gate))
+        return self._projection.times(features, self._projection_bias)
 
 
-# Tokens at a time: the result of a convolution stays in a core's cache until its maximum is taken. A GPU wants more.
+# Tokens at a time: on a CPU the result of a convolution stays in a core's cache until its maximum is taken.
 _CHUNK_CPU, _CHUNK_GPU = 128, 4096
-
-# Cells whose gates are computed together: on a CPU few enough that they stay in a core's cache between the product and
-# the cell's arithmetic (5 to 8 % faster); on a GPU all of them, since there starting an operation is what costs.
+# Cells whose gates are computed together: likewise (5 to 8 % faster). On a GPU, where starting an operation costs, all.
 _BLOCK_CPU = 256
 
 
@@ -221,9 +198,7 @@ class LstmLayer:
     With the previous step's c and h: c = clip(f * c + i * tanh(j)), h = clip((o * tanh(c)) P).
 
     Args:
-        weights: of a whole model, by their names in the published files.
-        group: the layer's, before these names.
-        device, precision: of the matrix products.
+        weights: of a whole model, by their names in the published files; those of the layer begin with `group`.
         numbered_inputs: inputs repeat and are given by number, so each is multiplied with the weights once.
     """
 
@@ -236,14 +211,14 @@ class LstmLayer:
         precision: torch.dtype,
         numbered_inputs: bool,
     ) -> None:
-        self._cell_clip, self._state_clip = options.cell_clip, options.proj_clip
+        self._cell_clip, self._state_clip = options.cell_clip or math.inf, options.proj_clip or math.inf
         blocked = device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
 
         def laid_out(array: torch.Tensor) -> torch.Tensor:
             """(..., gates * cells) to (blocks, ..., gates * block): the gates of a block's cells stand together."""
             gates = array.view(*array.shape[:-1], GATES, options.dim)
-            # The three with a sigmoid first: input, forget, output. Twice the candidate: see `_update`.
+            # The three with a sigmoid first: input, forget, output. Twice the candidate: see `__call__`.
             gates = gates[..., [0, 2, 3, 1], :] * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
             blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
             return blocks.flatten(-2).contiguous()
@@ -263,24 +238,16 @@ class LstmLayer:
 
     @torch.no_grad()
     def __call__(
-        self,
-        inputs: torch.Tensor,
-        numbers: torch.Tensor | None,
-        step_sizes: list[int],
-        hidden: torch.Tensor,
-        cells: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Run over a packed batch.
+        self, inputs: torch.Tensor, numbers: torch.Tensor | None, step_sizes: list[int], state: State
+    ) -> tuple[torch.Tensor, State]:
+        """The output over a packed batch, (rows, vector), and the state after each tweet's own last step; all float32.
 
         Args:
             inputs: (rows, vector) of float32, or (distinct inputs, vector) if they are given by number.
-            numbers: (rows,) of int64: the input of each row; None if inputs are not given by number.
-            step_sizes: rows of each step, never rising.
-            hidden, cells: (tweets, vector) and (tweets, cells): state before the first step.
-
-        Returns:
-            Output (rows, vector) and, after each tweet's own last step, hidden state and cells; all float32.
+            numbers: (rows,): the input of each row; None if inputs are not given by number.
+            state: before the first step.
         """
+        hidden, cells = state
         tweets, size = hidden.shape
         ends = list(itertools.accumulate(step_sizes))
         output = torch.empty(ends[-1], size, device=hidden.device)
@@ -294,55 +261,24 @@ class LstmLayer:
             given = inputs.to(self._precision)
             addends = [block.times(given, bias) for block, bias in zip(self._input, addends, strict=True)]
         for end, count in zip(ends, step_sizes, strict=True):
-            rows = slice(end - count, end)
+            rows, here = slice(end - count, end), operand[:count]
             if numbers is None:
-                operand[:count, :size] = inputs[rows]
-            numbered = None if numbers is None else numbers[rows]
-            self._update(blocks, addends, numbered, operand[:count], gated[:count])
-            state = self._projection.times(gated[:count].to(self._precision)).float()
-            if self._state_clip is not None:
-                state.clamp_(-self._state_clip, self._state_clip)
-            output[rows] = state
-            operand[:count, -size:] = state
-        return output, output[_last_rows(step_sizes, output.device)], blocks.transpose(0, 1).reshape(tweets, -1)
-
-    def _update(
-        self,
-        cells: torch.Tensor,
-        addends: list[torch.Tensor],
-        numbers: torch.Tensor | None,
-        operand: torch.Tensor,
-        gated: torch.Tensor,
-    ) -> None:
-        """One step: update the cells of the tweets that have not ended, in place.
-
-        Args:
-            cells: (blocks, tweets, block); the tweets of the step are the first ones.
-            addends: for each block (inputs, gates * block), or (gates * block,) for inputs that are not numbered: what
-                the product of operand and weights is added to.
-            numbers: (rows of the step,): the input of each.
-            operand: (rows of the step, columns): what the weights are multiplied with.
-            gated: (rows of the step, cells): filled with o * tanh(c).
-        """
-        size = self._block
-        for block, memory in enumerate(cells[:, : len(operand)]):
-            if numbers is None:
-                gates = self._recurrent[block].times(operand, addends[block])
-            else:
-                gates = self._recurrent[block].add_times(addends[block].index_select(0, numbers), operand)
-            enter, keep, leave, candidate = gates.float().sigmoid_().chunk(GATES, dim=1)
-            # tanh(x) = 2 * sigmoid(2 * x) - 1, the inner 2 is in the weights: several times faster on a CPU.
-            memory.mul_(keep).addcmul_(enter, candidate, value=2).sub_(enter)
-            if self._cell_clip is not None:
+                here[:, :size] = inputs[rows]
+            for block, memory in enumerate(blocks[:, :count]):
+                if numbers is None:
+                    gates = self._recurrent[block].times(here, addends[block])
+                else:
+                    gates = self._recurrent[block].add_times(addends[block].index_select(0, numbers[rows]), here)
+                enter, keep, leave, candidate = gates.float().sigmoid_().chunk(GATES, dim=1)
+                # tanh(x) = 2 * sigmoid(2 * x) - 1, the inner 2 is in the weights: several times faster on a CPU.
+                memory.mul_(keep).addcmul_(enter, candidate, value=2).sub_(enter)
                 memory.clamp_(-self._cell_clip, self._cell_clip)
-            activated = torch.mul(memory, 2, out=candidate).sigmoid_().mul_(2).sub_(1)
-            torch.mul(activated, leave, out=gated[:, block * size : (block + 1) * size])
-
-
-def _last_rows(step_sizes: list[int], device: torch.device) -> torch.Tensor:
-    sizes, places = torch.tensor(step_sizes), torch.arange(step_sizes[0])
-    last_step = torch.searchsorted(-sizes, -places, right=False) - 1
-    return ((sizes.cumsum(0) - sizes)[last_step] + places).to(device)
+                activated = torch.mul(memory, 2, out=candidate).sigmoid_().mul_(2).sub_(1)
+                torch.mul(activated, leave, out=gated[:count, block * self._block : (block + 1) * self._block])
+            projected = self._projection.times(gated[:count].to(self._precision)).float()
+            output[rows] = projected.clamp_(-self._state_clip, self._state_clip)
+            here[:, -size:] = projected
+        return output, (operand[:, -size:].float(), blocks.transpose(0, 1).reshape(tweets, -1))
 
 
 # The context-free vector of a token (twice), and the outputs of both LSTM layers.
@@ -358,25 +294,18 @@ WARM_TEXT = (
 )
 
 Precision = Literal["fp32", "bf16", "fp16"]
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Larger batches are no faster: products of 1024 rows run at the processor's limit.
 BATCH_TWEETS = 1024
 
 
 class ElmoEncoder:
-    """The bidirectional language model of Peters et al. (2018) as a frozen encoder.
-
-    The vectors of a tweet depend on the tweet alone.
+    """The bidirectional language model of Peters et al. (2018), frozen; a tweet's vectors depend on the tweet alone.
 
     Args:
-        weights: as `read_weights` gives them.
+        weights: as `read_weights` gives them; they are laid out for `device`, and not moved later.
         state: in which an LSTM begins a tweet: `zero`; or `warm`, that after a fixed text.
         precision: of the matrix products; cells, sums of gates and results are float32.
-        device: for which the weights are laid out; they are not moved later.
-
-    Raises:
-        EncoderError: the model has another number of layers than the published ones.
     """
 
     def __init__(
@@ -389,11 +318,7 @@ class ElmoEncoder:
         device: torch.device | str = "cpu",
     ) -> None:
         lstm, self.vector_size, self.device = options.lstm, options.vector_size, torch.device(device)
-        if lstm.n_layers != len(LAYERS) - 1:
-            raise EncoderError(
-                f"n_layers = {lstm.n_layers} in the options of an ELMo model: {len(LAYERS) - 1} is valid"
-            )
-        dtype = PRECISIONS[precision]
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
         placed = {name: values.to(self.device, dtype) for name, values in tensors.items() if not name.startswith("RNN")}
         self._characters = CharacterNetwork(options.char_cnn, placed)
@@ -419,11 +344,7 @@ class ElmoEncoder:
         return self._context_free(character_ids(tokens))
 
     def learn(self, tokens: Sequence[str], vectors: Sequence[np.ndarray]) -> None:
-        """Take vectors for those of single tokens, which then need not be computed.
-
-        Args:
-            vectors: of the layer `token`, one after another, each (some of the tokens, vector).
-        """
+        """Take the `vectors` of the layer `token`, in parts, for those of single tokens, instead of computing them."""
         self._known = {token: number for number, token in enumerate(tokens)}
         halves = [torch.from_numpy(part[:, : self.vector_size // DIRECTIONS].copy()) for part in vectors]
         self._table = torch.cat([self._table[:0].cpu(), *halves]).to(self.device)
@@ -438,27 +359,17 @@ class ElmoEncoder:
     def encode(
         self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
     ) -> dict[str, torch.Tensor]:
-        """The layers asked for, each (tokens of all tweets, vector) of float32; a token may be any string.
-
-        Args:
-            batch_tweets: number of tweets that are computed together; without influence on the result.
-        """
+        """The layers asked for, each (tokens of all tweets, vector) of float32, whatever `batch_tweets` is."""
         types, numbers, lengths = number_tweets(tweets)
         return self._encode(self.type_vectors(types), numbers, lengths, layers, batch_tweets)
 
     def encode_ids(self, ids: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Vectors of a padded batch of sentences.
-
-        Args:
-            ids: (sentences, time, 50) of int64 from `batch_to_ids`.
-
-        Returns:
-            All layers, each (sentences, time, vector) of float32, zeros after a sentence's end; and the mask
-            (sentences, time) of bool that is true up to there.
-        """
+        """All layers of sentences of `batch_to_ids`, (sentences, time, vector), zeros after their ends; and the mask,
+        (sentences, time), that is true up to there."""
         mask = (ids > 0).any(2).cpu()
         distinct, numbers = np.unique(ids.cpu().numpy()[mask.numpy()], axis=0, return_inverse=True)
-        found = self._encode(self._context_free(distinct), numbers.reshape(-1), mask.sum(1).numpy(), LAYERS)
+        lengths, types = mask.sum(1).numpy(), self._context_free(distinct)
+        found = self._encode(types, numbers.reshape(-1), lengths, LAYERS, BATCH_TWEETS)
         mask = mask.to(self.device)
         layers = [torch.zeros(*mask.shape, self.vector_size, device=self.device) for _ in LAYERS]
         for layer, vectors in zip(layers, found.values(), strict=True):
@@ -467,23 +378,20 @@ class ElmoEncoder:
 
     @torch.no_grad()
     def _encode(
-        self,
-        type_vectors: torch.Tensor,
-        numbers: Indices,
-        lengths: Indices,
-        layers: Collection[str],
-        batch_tweets: int = BATCH_TWEETS,
+        self, type_vectors: torch.Tensor, numbers: Indices, lengths: Indices, layers: Collection[str], batch_tweets: int
     ) -> dict[str, torch.Tensor]:
-        """As `encode`, of tweets whose tokens are given by the numbers of their types."""
-        shape = len(numbers), self.vector_size
-        found: dict[str, torch.Tensor] = {
-            layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
-        }
+        shape, wanted = (len(numbers), self.vector_size), [layer for layer in LAYERS if layer in layers]
+        found: dict[str, torch.Tensor] = {layer: torch.empty(shape, device=self.device) for layer in wanted}
         if "token" in found:
             found["token"][:] = type_vectors[self._placed(numbers)].repeat(1, DIRECTIONS)
-        if found.keys() - {"token"}:
-            for chosen in batches_by_length(lengths, batch_tweets):
-                self._encode_batch(pack(numbers, lengths, chosen, len(type_vectors)), type_vectors, found)
+        for chosen in batches_by_length(lengths, batch_tweets) if found.keys() - {"token"} else ():
+            batch = pack(numbers, lengths, chosen, len(type_vectors))
+            target = self._placed(batch.tokens)
+            for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, 2 if "top" in found else 1)):
+                sources = self._placed(batch.rows[direction])
+                for layer, output in zip(LAYERS[1:], outputs, strict=False):
+                    if layer in found:
+                        found[layer].chunk(DIRECTIONS, dim=1)[direction][target] = output.index_select(0, sources)
         return found
 
     @torch.no_grad()
@@ -498,21 +406,10 @@ class ElmoEncoder:
             vectors[chunk.to(self.device)] = of_chunk.float()
         return vectors
 
-    def _encode_batch(self, batch: PackedBatch, type_vectors: torch.Tensor, found: Mapping[str, torch.Tensor]) -> None:
-        target = self._placed(batch.tokens)
-        depth = 2 if "top" in found else 1
-        for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):
-            sources = self._placed(batch.rows[direction])
-            for layer, output in zip(LAYERS[1:], outputs, strict=False):
-                if layer in found:
-                    half = found[layer].chunk(DIRECTIONS, dim=1)[direction]
-                    half[target] = output.index_select(0, sources)
-
     def _run(
         self, batch: PackedBatch, type_vectors: torch.Tensor, depth: int
     ) -> Iterator[tuple[list[torch.Tensor], list[State]]]:
-        """For each direction the outputs of the lowest `depth` layers, (rows, vector), and the state of each after a
-        tweet's last step."""
+        """Of each direction the outputs of the lowest `depth` layers, (rows, vector), and their states at the end."""
         # The first layer's product with its weights is computed once for each distinct input of this batch.
         distinct, numbers = np.unique(np.stack(batch.inputs), return_inverse=True)
         # The two marks have the highest numbers, and every batch has them.
@@ -524,11 +421,11 @@ class ElmoEncoder:
             for layer, state in zip(layers[:depth], initial, strict=False):
                 given, which = (outputs[-1], None) if outputs else (inputs, one)
                 hidden, cells = (part.expand(tweets, -1) for part in state)
-                output, *end = layer(given, which, batch.step_sizes, hidden, cells)
+                output, end = layer(given, which, batch.step_sizes, (hidden, cells))
                 if outputs:  # around the layer, not within its recurrence
                     output += given
                 outputs.append(output)
-                ends.append((end[0], end[1]))
+                ends.append(end)
             yield outputs, ends
 
     def _placed(self, indices: Indices) -> torch.Tensor:
@@ -538,17 +435,11 @@ class ElmoEncoder:
 class ScalarMix(nn.Module):
     """gamma * sum over k of softmax(weights)_k * layer_k, with gamma 1 at first; as allennlp's.
 
-    Args:
-        mixture_size: number of layers.
-        initial_scalar_parameters: the weights at first, before the softmax; None: zeros, so all layers count alike.
-        trainable: whether weights and gamma are trained.
+    Without `initial_scalar_parameters`, which the softmax is taken of, all layers count alike at first.
     """
 
     def __init__(
-        self,
-        mixture_size: int,
-        initial_scalar_parameters: Sequence[float] | None = None,
-        trainable: bool = True,
+        self, mixture_size: int, initial_scalar_parameters: Sequence[float] | None = None, trainable: bool = True
     ) -> None:
         super().__init__()
         initial = [0.0] * mixture_size if initial_scalar_parameters is None else list(initial_scalar_parameters)
@@ -556,7 +447,7 @@ class ScalarMix(nn.Module):
         self.gamma = nn.Parameter(torch.ones(()), trainable)
 
     def forward(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(..., vector), in the precision of the parameters, of the layers, each (..., vector)."""
+        """(..., vector), in the precision of the parameters, of layers of the same shape."""
         # Stored layers may be of half precision, which is too little to add up and to train in.
         shares = torch.softmax(self.weights, 0)
         weighted = (share * tensor.to(shares.dtype) for share, tensor in zip(shares, tensors, strict=True))

@@ -1,10 +1,8 @@
 """The format of an ELMo model: a token's character ids, `options.json` and `weights.hdf5`."""
 
 import io
-import json
-import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from sentiment.errors import EncoderError
-from sentiment.files import read_named, write_atomically
+from sentiment.files import read_named, write_atomically, write_json
 
 if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
     import h5py
@@ -33,12 +31,9 @@ _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
 def character_ids(tokens: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The ids of the characters of tokens (Peters et al. 2018), numbered as in bilm-tf and allennlp.
+    """The ids of the characters of tokens as in bilm-tf and allennlp: (tokens, 50) of int64, each from 1 to 261.
 
     Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
-
-    Returns:
-        (tokens, 50) of int64, each from 1 to 261.
     """
     encoded = [token.encode("utf-8", "ignore")[: CHARACTERS - 2] for token in tokens]
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
@@ -64,7 +59,6 @@ FORGET_BIAS = 1.0
 # Far above all published models, so that a wrong number is refused before anything is made of it.
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
-_Depth = Annotated[int, Field(ge=0, le=64)]
 
 
 class _Part(BaseModel):
@@ -77,36 +71,26 @@ class _Embedding(_Part):
 
 
 class CharacterCnn(_Part):
-    """The network that turns the characters of a token into a vector.
-
-    Attributes:
-        filters: width in characters, and number of filters of that width.
-    """
+    """The network that turns the characters of a token into a vector."""
 
     embedding: _Embedding
+    # Width in characters, and number of filters of that width.
     filters: Annotated[tuple[tuple[_Width, _Size], ...], Field(min_length=1, max_length=64)]
-    n_highway: _Depth
+    n_highway: Annotated[int, Field(ge=0, le=64)]
     activation: Literal["relu", "tanh"]
-    max_characters_per_token: Annotated[int, Field(ge=CHARACTERS, le=CHARACTERS)]
+    max_characters_per_token: Literal[50]
     # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
-    n_characters: Annotated[int, Field(ge=CHARACTER_KINDS - 1, le=CHARACTER_KINDS)]
+    n_characters: Literal[261, 262]
 
 
 class Lstm(_Part):
-    """The LSTM layers; all have the same sizes, in both directions.
+    """The LSTM layers; all have the same sizes, in both directions."""
 
-    Attributes:
-        dim: cells per layer and direction.
-        projection_dim: size of the recurrent state of one direction, and of its half of a vector.
-        cell_clip: largest absolute value of a cell; None: no limit.
-        proj_clip: of the projected state.
-    """
-
-    dim: _Size
-    projection_dim: _Size
-    n_layers: Annotated[_Depth, Field(ge=1)]
-    cell_clip: PositiveFloat | None
-    proj_clip: PositiveFloat | None
+    dim: _Size  # cells per layer and direction
+    projection_dim: _Size  # of the recurrent state of one direction, and of its half of a vector
+    n_layers: Literal[2]
+    cell_clip: PositiveFloat | None  # largest absolute value of a cell; None: no limit
+    proj_clip: PositiveFloat | None  # of the projected state
     use_skip_connections: Literal[True]
 
 
@@ -141,10 +125,6 @@ class ElmoOptions(_Part):
                 shapes[f"{cell}/W_P_0"] = (self.lstm.dim, size)
         return shapes
 
-    @property
-    def parameters(self) -> int:
-        return sum(math.prod(shape) for shape in self.datasets().values())
-
 
 def cell_group(direction: int, layer: int) -> str:
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
@@ -154,38 +134,29 @@ _MOST_BYTES = 1_000_000
 
 
 def read_options(path: Path) -> ElmoOptions:
-    """Read and check the options of a model.
-
-    Raises:
-        EncoderError: the file cannot be read, is no JSON, or has values that are not valid, of which all are listed.
-    """
+    """Read the options of a model; an EncoderError lists all that is not valid in them."""
     try:
         return ElmoOptions.model_validate_json(read_named(path, _MOST_BYTES))
     except OSError as error:
         raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
-        mistakes = [
-            f"  {'.'.join(map(str, one['loc'])) or 'the file'} = {reprlib.repr(one['input'])}: {one['msg']}"
-            for one in error.errors()
-        ]
-        raise EncoderError("\n".join([f"{path}: not options of an ELMo model:", *mistakes])) from None
+        told = f"{path}: not options of an ELMo model:"
+        for one in error.errors():
+            told += f"\n  {'.'.join(map(str, one['loc'])) or 'the file'} = {reprlib.repr(one['input'])}: {one['msg']}"
+        raise EncoderError(told) from None
 
 
 # Attribute of files that hold random numbers instead of a trained model.
 _RANDOM_SEED = "random_seed"
-
 # Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
 _LARGEST_COMPRESSION = 100
 
 
 def check_weights(path: Path, options: ElmoOptions) -> bool:
-    """Compare the structure of a file with the options, without reading its values.
-
-    Returns:
-        Whether it holds random numbers instead of a trained model.
+    """Whether a file holds random numbers instead of a trained model; its values are not read.
 
     Raises:
-        EncoderError: the file is missing or damaged, or a dataset is missing or differs, the first of which is named.
+        EncoderError: the file is missing or damaged, or differs from what the options say.
     """
     with _opened(path) as file:
         for name, shape in options.datasets().items():
@@ -197,7 +168,7 @@ def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
     """The weights of a model as they stand in its file, float32, by their names.
 
     Raises:
-        EncoderError: as of `check_weights`, or values are not finite; the message names the dataset.
+        EncoderError: as of `check_weights`, or values are not finite.
     """
     arrays = {}
     with _opened(path) as file:
@@ -217,9 +188,8 @@ def _opened(path: Path) -> "h5py.File":
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        raise EncoderError(
-            f"{path}: missing, truncated or no HDF5 file ({error}); if it was fetched, delete it and fetch it again"
-        ) from None
+        again = "if it was fetched, delete it and fetch it again"
+        raise EncoderError(f"{path}: missing, truncated or no HDF5 file ({error}); {again}") from None
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
@@ -244,62 +214,29 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
     raise EncoderError(f"{path}: dataset {name} {problem}")
 
 
-_PUBLISHED_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
-_TWEET_FILTERS = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 192))
-_TINY_FILTERS = ((1, 4), (2, 8), (3, 16), (4, 32), (5, 64))
-
 OPTIONS_FILE, WEIGHTS_FILE = "options.json", "weights.hdf5"
 
-
-def _options(
-    cells: int, vector: int, highways: int, characters: int, filters: tuple[tuple[int, int], ...]
-) -> ElmoOptions:
-    lstm = {"dim": cells, "projection_dim": vector, "n_layers": 2, "cell_clip": 3, "proj_clip": 3}
-    cnn = {"embedding": {"dim": characters}, "filters": filters, "n_highway": highways, "activation": "relu"}
-    limits = {"max_characters_per_token": 50, "n_characters": 262}
-    return ElmoOptions.model_validate({"lstm": lstm | {"use_skip_connections": True}, "char_cnn": cnn | limits})
-
-
-# Sizes of the published models (Peters et al. 2018), of a tiny one that is computed at once, and of one that a CPU
-# trains in hours (`tweet`).
-SIZES = {
-    "tiny": _options(64, 16, 2, 4, _TINY_FILTERS),
-    "tweet": _options(512, 128, 1, 16, _TWEET_FILTERS),
-    "small": _options(1024, 128, 1, 16, _PUBLISHED_FILTERS),
-    "medium": _options(2048, 256, 1, 16, _PUBLISHED_FILTERS),
-    "original": _options(4096, 512, 2, 16, _PUBLISHED_FILTERS),
-}
-
-
-def options_bytes(options: ElmoOptions) -> bytes:
-    return json.dumps(options.model_dump(), indent=2).encode() + b"\n"
-
-
-def weights_bytes(weights: Mapping[str, np.ndarray], attributes: Mapping[str, int] | None = None) -> bytes:
-    """The content of `weights.hdf5`, of what `read_weights` gives; the same weights give the same bytes."""
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", track_order=False) as file:
-        file.attrs.update(attributes or {})
-        for name, values in weights.items():
-            file.create_dataset(name, data=values, track_times=False)
-    return buffer.getvalue()
+# Of a model that is computed at once.
+_CNN = {"embedding": {"dim": 4}, "filters": [[1, 4], [2, 8], [3, 16], [4, 32], [5, 64]], "n_highway": 2}
+_KIND = {"activation": "relu", "max_characters_per_token": 50, "n_characters": 262}
+_LSTM = {"dim": 64, "projection_dim": 16, "n_layers": 2, "cell_clip": 3, "proj_clip": 3, "use_skip_connections": True}
+TINY_OPTIONS = ElmoOptions.model_validate({"char_cnn": _CNN | _KIND, "lstm": _LSTM})
 
 
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tuple[Path, Path]:
     """Write `options.json` and `weights.hdf5` of an untrained model; an attribute of the weights says so."""
+    import h5py
+
     folder.mkdir(parents=True, exist_ok=True)
     options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
-    write_atomically(options_path, lambda file: file.write(options_bytes(options)))
-    generator = np.random.default_rng(seed)
-    weights = {name: _random(generator, name, shape) for name, shape in options.datasets().items()}
-    write_atomically(weights_path, lambda file: file.write(weights_bytes(weights, {_RANDOM_SEED: seed})))
+    write_json(options_path, options.model_dump())
+    generator, buffer = np.random.default_rng(seed), io.BytesIO()
+    with h5py.File(buffer, "w", track_order=False) as file:
+        file.attrs[_RANDOM_SEED] = seed
+        for name, shape in options.datasets().items():
+            # Scaled so that activations neither vanish nor grow from layer to layer.
+            summands = {1: 100, 2: shape[0]}.get(len(shape), int(np.prod(shape[:-1])))
+            spread = np.float32(1.0 if name == "char_embed" else summands**-0.5)
+            file.create_dataset(name, data=generator.standard_normal(shape, np.float32) * spread, track_times=False)
+    write_atomically(weights_path, lambda file: file.write(buffer.getbuffer()))
     return options_path, weights_path
-
-
-def _random(generator: np.random.Generator, name: str, shape: Shape) -> np.ndarray:
-    """Random numbers, scaled so that activations neither vanish nor grow from layer to layer."""
-    summands = {1: 100, 2: shape[0]}.get(len(shape), int(np.prod(shape[:-1])))
-    spread = 1.0 if name == "char_embed" else summands**-0.5
-    return generator.standard_normal(shape, np.float32) * np.float32(spread)

@@ -20,9 +20,9 @@ _WARM_UP = 0.1
 
 
 class FineTuned(nn.Module):
-    """States of the pieces of tweets; dropout is that of the model's own configuration. A piece has `size` numbers.
+    """States of the pieces of tweets, each of `size` numbers; dropout is that of the model's own configuration.
 
-    The weights that training leaves alone are not in its `state_dict`: they are those of the model's files.
+    Its `state_dict` lacks the weights that training leaves alone, which are those of the model's files.
 
     Raises:
         EncoderError: as `Transformer`, or the model has fewer layers than are to be trained.
@@ -49,7 +49,7 @@ class FineTuned(nn.Module):
         self.register_load_state_dict_post_hook(_miss_no_untrained)  # type: ignore[no-untyped-call]
 
     def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """The numbers of the pieces of tweets, one after another, and offsets. Shapes (pieces,), (tweets + 1,)."""
+        """The numbers of the pieces of tweets, (pieces,), and the tweets' offsets, (tweets + 1,)."""
         pieces = self._encoder.pieces(list(rows))
         offsets = np.cumsum([0, *map(len, pieces)])
         return np.fromiter(itertools.chain.from_iterable(pieces), np.int32, offsets[-1]), offsets

@@ -1,7 +1,4 @@
-"""Where encoders are: ELMo models by name or folder, and models of the Hugging Face Hub.
-
-Everything is fetched once, by a command, and then found and checked without any network.
-"""
+"""ELMo models and those of the Hugging Face Hub: fetched once, by a command; then found and checked without network."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +11,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.sources import Remote, addresses, download, source_sha256
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
-    SIZES,
+    TINY_OPTIONS,
     WEIGHTS_FILE,
     ElmoOptions,
     check_weights,
@@ -26,7 +23,7 @@ from sentiment.files import fingerprint, named_path, write_json
 from sentiment.runs.records import EncoderRecord, Record
 from sentiment.runs.run_dir import Results, read_record
 
-# Both serve the same files, for which no checksum was ever published.
+# Both serve the same files, whose checksums were never published.
 SERVERS = (
     "https://allennlp.s3.amazonaws.com/models/elmo/",
     "https://s3-us-west-2.amazonaws.com/allennlp/models/elmo/",
@@ -42,25 +39,18 @@ PUBLISHED = {
 
 # A model of random numbers, for tests and demonstrations.
 TINY = "tiny"
-
 _CHECKSUMS = "elmo_{}_sha256.json"
 
 
 @dataclass(frozen=True)
 class ElmoFiles:
-    """An ELMo model on this machine whose weights are complete and have the shapes that its options say.
-
-    Attributes:
-        fingerprint: of the contents, whatever the names of the files.
-        random: whether the weights are random numbers, so that results say nothing about ELMo.
-        vector_size: values per token and layer.
-    """
+    """An ELMo model on this machine whose weights are complete and have the shapes that its options say."""
 
     options_path: Path
     weights_path: Path
     options: ElmoOptions
-    fingerprint: str
-    random: bool
+    fingerprint: str  # of the contents, whatever the names of the files
+    random: bool  # so that results say nothing about ELMo
     vector_size: int
 
 
@@ -80,13 +70,7 @@ class Fetched(Checksums):
 
 @dataclass(frozen=True)
 class HubFiles:
-    """A transformer whose files are here.
-
-    Attributes:
-        fingerprint: of the contents of all files.
-        vector_size: values per token, or per tweet.
-        fetched: None of a folder that nobody fetched.
-    """
+    """A transformer whose files are here; `fetched` is None of a folder of the user's own."""
 
     name: str
     folder: Path
@@ -100,11 +84,7 @@ Files = ElmoFiles | HubFiles
 
 
 def find_model(config: RunConfig, results: Results) -> Files | None:
-    """Find and check the model whose vectors a run reads; None for a run that reads none.
-
-    Raises:
-        EncoderError: it is missing or damaged.
-    """
+    """The model whose vectors a run reads, or an EncoderError: it is missing or damaged; None for a run without one."""
     if config.encoder is not None:
         return find_encoder(config.encoder, results.encoders)
     return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
@@ -125,8 +105,7 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
     """Find and check a model, without any network.
 
     Args:
-        model: a published name, `tiny`, or the path of a folder that holds one file whose name ends in `options.json`
-            and one whose name ends in `.hdf5`.
+        model: a published name, `tiny`, or a folder with one file `*options.json` and one `*.hdf5`.
         folder: where published models are kept.
 
     Raises:
@@ -134,29 +113,24 @@ def find_elmo(model: str, folder: Path) -> ElmoFiles:
     """
     if model == TINY:
         paths = folder / TINY / OPTIONS_FILE, folder / TINY / WEIGHTS_FILE
-        return _checked(*(paths if paths[1].exists() else write_random_model(folder / TINY, SIZES[TINY])))
+        return _checked(*(paths if paths[1].exists() else write_random_model(folder / TINY, TINY_OPTIONS)))
     if model in PUBLISHED:
-        return _find_published(model, folder)
+        paths = folder / published_files(model)[0], folder / published_files(model)[1]
+        if missing := [path for path in paths if not path.is_file()]:
+            fetches = f"`sentiment prepare elmo {model}` fetches it, on a machine with access to the internet"
+            raise EncoderError(f"ELMo model {model!r} is not here: {missing[0]} is missing. {fetches}")
+        return _checked(*paths, _recorded(model, folder))
     if not Path(model).is_dir():
         raise EncoderError(f"ELMo model {model!r}: neither one of {', '.join([*PUBLISHED, TINY])} nor a folder")
     return _checked(_only_file(Path(model), OPTIONS_FILE), _only_file(Path(model), ".hdf5"))
 
 
-def fetch_elmo(
-    name: str,
-    folder: Path,
-    progress: Progress = silent,
-    servers: Sequence[str] = SERVERS,
-    mirrors: Sequence[str] = (),
-) -> ElmoFiles:
-    """Download the files of a published model that are missing, check them, and record their SHA-256.
-
-    Files that a user has put into `folder` are accepted as well.
+def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Sequence[str] = ()) -> ElmoFiles:
+    """Download the files of a published model that `folder` lacks, check them, and record their SHA-256.
 
     Args:
         folder: where published models are kept.
-        servers: tried in this order; each has a folder per model.
-        mirrors: places that are tried before, see `sentiment.data.sources`.
+        mirrors: places that are tried before the servers, see `sentiment.data.sources`.
 
     Raises:
         DownloadError: no server answers, or what arrives differs from what was first fetched.
@@ -168,30 +142,12 @@ def fetch_elmo(
     for file in published_files(name):
         if not (folder / file).exists():
             place = f"{PUBLISHED[name]}/{file}"
-            urls = addresses(mirrors, (place, file)) + addresses(servers, (place,))
-            remote = Remote(file, urls, None, recorded.get(file, ""))
-            download(remote, folder, progress)
-    found = _find_published(name, folder)
+            urls = addresses(mirrors, (place, file)) + addresses(SERVERS, (place,))
+            download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
+    found = find_elmo(name, folder)
     if not recorded:
         sha256 = {file: source_sha256(folder / file) for file in published_files(name)}
         write_json(folder / _CHECKSUMS.format(PUBLISHED[name]), {"sha256": sha256})
-    return found
-
-
-def _find_published(name: str, folder: Path) -> ElmoFiles:
-    paths = [folder / file for file in published_files(name)]
-    if missing := [path for path in paths if not path.is_file()]:
-        raise EncoderError(
-            f"ELMo model {name!r} is not here: {missing[0]} is missing. `sentiment prepare elmo {name}` fetches it, "
-            "on a machine with access to the internet"
-        )
-    found, recorded = _checked(*paths), _recorded(name, folder)
-    for path in paths:
-        if path.name in recorded and recorded[path.name] != source_sha256(path):
-            raise EncoderError(
-                f"{path}: is not the file that was fetched first (its SHA-256 differs); delete it and fetch it again "
-                "with `sentiment prepare elmo`"
-            )
     return found
 
 
@@ -200,11 +156,15 @@ def _recorded(name: str, folder: Path) -> dict[str, str]:
     return found.sha256 if found else {}
 
 
-def _checked(options_path: Path, weights_path: Path) -> ElmoFiles:
+def _checked(options_path: Path, weights_path: Path, recorded: dict[str, str] | None = None) -> ElmoFiles:
     options = read_options(options_path)
     random = check_weights(weights_path, options)
-    known = fingerprint([source_sha256(options_path), source_sha256(weights_path)])
-    return ElmoFiles(options_path, weights_path, options, known, random, options.vector_size)
+    sha256 = {path: source_sha256(path) for path in (options_path, weights_path)}
+    for path, found in sha256.items():
+        if recorded and recorded.get(path.name) != found:
+            again = "delete it and fetch it again with `sentiment prepare elmo`"
+            raise EncoderError(f"{path}: is not the file that was fetched first (its SHA-256 differs); {again}")
+    return ElmoFiles(options_path, weights_path, options, fingerprint([*sha256.values()]), random, options.vector_size)
 
 
 def _only_file(folder: Path, ending: str) -> Path:
@@ -224,10 +184,7 @@ _UNSAFE = (
 
 
 def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
-    """Find and check a transformer, without any network.
-
-    Args:
-        models: where fetched models are kept.
+    """Find and check a transformer in `models`, where fetched ones are kept, without any network.
 
     Raises:
         EncoderError: it is missing, has changed since it was fetched, or holds no safe weights.
@@ -259,7 +216,6 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     """Fetch a model unless it is here. An interrupted download goes on; a revision that was fetched stays as it was.
 
     Args:
-        models: where fetched models are kept.
         say: told size, commit and licence before anything is fetched.
 
     Raises:

@@ -14,20 +14,19 @@ from sentiment.errors import EncoderError
 PIECES, TWEET = "pieces", "tweet"
 """The layers: a vector for each token, the mean of its pieces; and one for each tweet."""
 
-_MOST_PIECES = 256
-"""Of a tweet; one of 280 characters has fewer."""
+_MOST_PIECES = 256  # of a tweet; one of 280 characters has fewer
 _BATCH_PIECES = 4096
 # What cleaning put in, as models of tweets have seen it (TweetEval's cards), and others may understand it.
 _WORDS = {URL: "http", USER: "@user", HASHTAG: "#", SMILE: ":)", FROWN: ":(", EMOTICON: ":|"}
 
 
 class Transformer:
-    """Reads tweets as their tokens with blanks between them; see `sentiment.encoders.cache.Encoder`.
+    """An `Encoder` that reads tweets as their tokens with blanks between them.
 
     A batch has tweets of equal length, so that nothing is padded. How many there are may change the last digits.
 
     Args:
-        pooling: of the vector of a tweet: the mean over its pieces, or the first piece (`[CLS]`, `<s>`).
+        pooling: of a tweet's vector: the mean over its pieces, or the first piece (`[CLS]`, `<s>`).
 
     Raises:
         EncoderError: the model needs code of its own, or its files are damaged.
@@ -54,18 +53,13 @@ class Transformer:
             why = " ".join(str(error).split())[:300]
             raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {why}") from None
         if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):
-            raise EncoderError(
-                f"encoder {model.name!r}: {model.folder} lacks {len(missing)} weights, such as {missing[0]}"
-            )
+            which = f"{len(missing)} weights, such as {missing[0]}"
+            raise EncoderError(f"encoder {model.name!r}: {model.folder} lacks {which}")
         self.network: Any = network.eval().requires_grad_(False).to(self.device)
-        positions = getattr(self.network.config, "max_position_embeddings", _MOST_PIECES + 2)
+        self.vector_size: int = network.config.hidden_size
+        positions = getattr(network.config, "max_position_embeddings", _MOST_PIECES + 2)
         # RoBERTa counts positions from 2.
         self._most_pieces = min(_MOST_PIECES, self._tokenizer.model_max_length, positions - 2)
-
-    @property
-    def vector_size(self) -> int:
-        size: int = self.network.config.hidden_size
-        return size
 
     def pieces(self, tweets: Sequence[Sequence[str]]) -> list[list[int]]:
         """The numbers of each tweet's pieces, with the marks at its ends."""

@@ -20,9 +20,9 @@ import torch
 
 from sentiment.encoders.allennlp import ReferenceElmo
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision
-from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, write_random_model
+from sentiment.encoders.elmo_files import read_options, read_weights, write_random_model
 from tests.benchmarks.timing import announce
-from tests.encoders.tweets import HAS_ALLENNLP
+from tests.encoders.tweets import HAS_ALLENNLP, SIZES
 
 USUAL_BATCH = 256
 TWEETS = {"small": 2048, "original": 768}

@@ -41,7 +41,7 @@ def _show(name: str, options: Path, weights: Path) -> None:
     reference = ReferenceElmo(options, weights, state="zero")
     theirs = reference.encode(tweets)
     reference._bilm.double()
-    exact = reference.encode(tweets, dtype=torch.float64)
+    exact = reference.encode(tweets)
     clip = read.lstm.proj_clip or float("inf")
     away = [max(float((one[layer].double() - exact[layer]).abs().max()) for layer in LAYERS) for one in (found, theirs)]
     apart = max(float((found[layer] - theirs[layer]).abs().max()) for layer in LAYERS)

@@ -1,6 +1,7 @@
 """Files of ELMo models: read as they are, and refused in one message where they are damaged, odd or hostile."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 
 from sentiment.encoders.elmo_files import (
-    SIZES,
     ElmoOptions,
     check_weights,
     read_options,
@@ -19,7 +19,7 @@ from sentiment.encoders.elmo_files import (
     write_random_model,
 )
 from sentiment.errors import EncoderError
-from tests.encoders.tweets import Model
+from tests.encoders.tweets import SIZES, Model
 
 PROJECTION = "CNN_proj/W_proj"
 
@@ -39,7 +39,8 @@ def options(tiny: Model) -> ElmoOptions:
     [("small", 13_593_296, 256), ("medium", 28_027_728, 512), ("original", 93_600_848, 1024)],
 )
 def test_published_sizes_have_the_published_parameters(size: str, parameters: int, vector: int) -> None:
-    assert (SIZES[size].parameters, SIZES[size].vector_size) == (parameters, vector)
+    assert sum(math.prod(shape) for shape in SIZES[size].datasets().values()) == parameters
+    assert SIZES[size].vector_size == vector
 
 
 def test_random_weights_say_so_and_come_again(tiny: Model, options: ElmoOptions, tmp_path: Path) -> None:

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from sentiment.encoders import models as models_module
 from sentiment.encoders.models import PUBLISHED, ElmoFiles, fetch_elmo, find_elmo, published_files
 from sentiment.errors import DownloadError, EncoderError
 from sentiment.files import sha256_of
 from tests.encoders.tweets import Model
 
 OPTIONS, WEIGHTS = published_files("small")
-NOWHERE = ("http://127.0.0.1:1/",)
+
+
+@pytest.fixture(autouse=True)
+def _no_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_module, "SERVERS", ["http://127.0.0.1:1/"])
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def _fetch(place: Path | str, folder: Path) -> ElmoFiles:
-    return fetch_elmo("small", folder, servers=NOWHERE, mirrors=[str(place)])
+    return fetch_elmo("small", folder, mirrors=[str(place)])
 
 
 def _flip(path: Path) -> None:
@@ -39,7 +44,9 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_model_is_fetched_once_and_its_checksums_are_recorded(mirror: Path, models: Path, tmp_path: Path) -> None:
+def test_a_model_is_fetched_once_and_its_checksums_are_recorded(
+    mirror: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = _fetch(mirror, models)
     (record,) = models.glob("*sha256.json")
     known = {path.name: sha256_of(path) for path in (files.options_path, files.weights_path)}
@@ -47,7 +54,8 @@ def test_a_model_is_fetched_once_and_its_checksums_are_recorded(mirror: Path, mo
     assert find_elmo("small", models) == files == _fetch("gone", models)
     # As the publishers have them: in a folder for each model.
     mirror.rename(tmp_path / PUBLISHED["small"])
-    assert fetch_elmo("small", models / "other", servers=[tmp_path.as_uri()]).fingerprint == files.fingerprint
+    monkeypatch.setattr(models_module, "SERVERS", [tmp_path.as_uri()])
+    assert fetch_elmo("small", models / "other").fingerprint == files.fingerprint
 
 
 def test_what_does_not_fit_its_options_is_told_with_what_to_do(mirror: Path, models: Path) -> None:

@@ -99,7 +99,7 @@ def test_values_and_gradients_of_a_mixture_equal_those_of_allennlp() -> None:
 
 
 def _difference(model: Model, tweets: Tweets, batch_tweets: int = 7) -> float:
-    wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets, batch_tweets=19)
+    wanted = ReferenceElmo(model.options, model.weights, state="zero").encode(tweets)
     return largest_difference(model.elmo().encode(tweets, batch_tweets=batch_tweets), wanted)
 
 
@@ -121,7 +121,7 @@ def test_saturated_gates_and_clipped_values_agree(saturating: Model) -> None:
 @needs_allennlp
 def test_state_after_the_fixed_text_agrees(saturating: Model) -> None:
     tweets = random_tweets(40)
-    wanted = ReferenceElmo(saturating.options, saturating.weights, state="warm").encode(tweets, batch_tweets=19)
+    wanted = ReferenceElmo(saturating.options, saturating.weights, state="warm").encode(tweets)
     assert largest_difference(saturating.elmo("warm").encode(tweets, batch_tweets=7), wanted) <= 1e-4
     assert largest_difference(saturating.elmo("zero").encode(tweets), wanted) > 0.1
 

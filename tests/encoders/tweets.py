@@ -6,19 +6,37 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
 
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision, StateMode, has_onednn
-from sentiment.encoders.elmo_files import SIZES, read_options, read_weights, weights_bytes, write_random_model
+from sentiment.encoders.elmo_files import TINY_OPTIONS, ElmoOptions, read_options, read_weights, write_random_model
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
 
 HAS_ALLENNLP = find_spec("allennlp") is not None
 needs_allennlp = pytest.mark.skipif(not HAS_ALLENNLP, reason="allennlp, the reference, is not installed")
 LIBRARIES = ["torch", "onednn"] if has_onednn() else ["torch"]
+
+
+def _published(cells: int, vector: int, highways: int) -> ElmoOptions:
+    sizes = TINY_OPTIONS.model_dump()
+    filters = ((1, 32), (2, 32), (3, 64), (4, 128), (5, 256), (6, 512), (7, 1024))
+    sizes["char_cnn"] |= {"embedding": {"dim": 16}, "filters": filters, "n_highway": highways}
+    sizes["lstm"] |= {"dim": cells, "projection_dim": vector}
+    return ElmoOptions.model_validate(sizes)
+
+
+# Of the published models (Peters et al. 2018), and of `tiny`.
+SIZES = {
+    "tiny": TINY_OPTIONS,
+    "small": _published(1024, 128, 1),
+    "medium": _published(2048, 256, 1),
+    "original": _published(4096, 512, 2),
+}
 
 Tweets = list[list[str]]
 Layers = Mapping[str, torch.Tensor]
@@ -55,15 +73,16 @@ def strong_model(folder: Path, size: str, strength: float, seed: int = 0) -> Mod
     """Random weights, those of an LSTM's inputs and outputs by a factor larger; at 8, gates saturate and values are
     clipped."""
     model = Model(*write_random_model(folder, SIZES[size], seed))
-    weights = read_weights(model.weights, SIZES[size])
-    for name, values in weights.items():
-        if name.endswith("W_P_0"):
-            values *= np.float32(strength)
-        elif name.endswith("W_0"):
-            values[: len(values) // 2] *= np.float32(strength)
-            # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
-            values[len(values) // 2 :] /= np.float32(strength)
-    model.weights.write_bytes(weights_bytes(weights))
+    with h5py.File(model.weights, "r+") as file:
+        for name in SIZES[size].datasets():
+            values = file[name][...]
+            if name.endswith("W_P_0"):
+                values *= np.float32(strength)
+            elif name.endswith("W_0"):
+                values[: len(values) // 2] *= np.float32(strength)
+                # Weaker feedback makes up for stronger output: else the network is chaotic and amplifies rounding.
+                values[len(values) // 2 :] /= np.float32(strength)
+            file[name][...] = values
     return model
 
 
