@@ -57,11 +57,9 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 
 
 def test_resources_are_described_in_words() -> None:
-    asked = Resources(gpus=2, gpu_type="a100", memory_gb=16, partition="gpu")
-    assert asked.describe() == "2 a100 GPU, 4 cores, 16 GB, 240 min, partition gpu"
-    assert Resources(gpus=0, cpus=1, time_minutes=30).describe() == "no GPU, 1 core, 30 min"
-    share = Resources(gpus=0, sbatch={"gres": "shard:2"})
-    assert (share.describe(), share.has_gpu) == ("no GPU, 4 cores, 240 min, gres shard:2", True)
+    asked = Resources(gpus=2, gpu_type="a100", cpus=1, memory_gb=16, partition="gpu", sbatch={"gres": "shard:2"})
+    assert asked.describe() == "2 a100 GPU, 1 core, 16 GB, 240 min, gres shard:2, partition gpu"
+    assert Resources(gpus=0, sbatch={"gres": "shard:2"}).has_gpu
 
 
 def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:

@@ -139,7 +139,9 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     return ending
 
 
-def test_one_refusal_does_not_end_the_tries(slurm: FakeSlurm, base: Path, results: Results) -> None:
+def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
@@ -149,10 +151,6 @@ def test_one_refusal_does_not_end_the_tries(slurm: FakeSlurm, base: Path, result
     (run,) = read_plan(results, "some").runs
     assert any(line.startswith(f"{run.run_id} has not ended, and is tried again: FAILED") for line in said)
     assert slurm.tasks(results) == {run.run_id: 1}
-
-
-def test_last_job_gives_up(slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    ending = _ended(slurm, base, results)
     slurm.fail("squeue", "exit 1")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
     assert submit_next_part(ending, print) is None

@@ -18,7 +18,6 @@ from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status import GridStatus, read_grid_status, render
-from jobs.submissions import read_submissions
 from jobs.tasks.attempt import record_failure
 from sentiment.errors import DataError
 from sentiment.files import write_json
@@ -183,13 +182,10 @@ def plan(base: Path, results: Results) -> GridPlan:
     return grid.plan
 
 
-def _write_log(results: Results, run_id: str, text: str) -> Path:
-    folders = [one for one in read_submissions(results, "some") if one.submission.here]
-    log = folders[-1].run_log(run_id) if folders else results.slurm / "some" / f"{run_id}.log"
+def _append(log: Path, text: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "a") as file:
         file.write(text)
-    return log
 
 
 def _logs(results: Results, name: str) -> tuple[int, str, str]:
@@ -203,10 +199,11 @@ def test_run_is_shown_by_its_name_and_what_has_no_log_is_said(results: Results, 
     assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
     results.write_grid(plan.model_copy(update={"name": "other"}))
     text = "loss 2\nloss 1\n"
-    log = _write_log(results, run_id, text)
+    log = results.slurm / "some" / f"{run_id}.log"
+    _append(log, text)
     for name in (run_id, f"some/{run_id}"):  # of two grids that have the run one has its log
         assert _logs(results, name) == (0, text, f"==> {log} <==\n")
-    _write_log(results, "report", "written\n")
+    _append(log.with_name("report.log"), "written\n")
     assert _logs(results, "some/report")[:2] == (0, "written\n")
     for name in ("nothing", "some", "some/nothing"):
         code, _, said = _logs(results, name)
@@ -222,10 +219,11 @@ def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, p
         environ = os.environ | {"PATH": str(tmp_path)}
         process = Forked(command, env=environ, stdout=output.fileno(), stderr=subprocess.PIPE)
         for line in ("begins\n", "loss 1 \x1b[31m\n"):
-            log = _write_log(results, run_id, line)
+            _append(folder.run_log(run_id), line)
             assert wait_until(lambda line=line: seen.read_text().endswith(line), process)  # type: ignore[misc]
         record_failure(results.run_dir(run_id, "some"), DataError("no tweets"))
     _, said = process.communicate(timeout=60)
+    log = folder.run_log(run_id)
     assert seen.read_text() == log.read_text()
     assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DataError: no tweets\n"
     assert process.returncode == 1

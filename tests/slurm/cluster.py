@@ -33,12 +33,7 @@ NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
 SETTINGS = {
     "ClusterName": "test",
     "SlurmUser": "root",
-    "SlurmdUser": "root",
-    "AuthType": "auth/munge",
-    "CredType": "cred/munge",
     "ProctrackType": "proctrack/linuxproc",
-    "TaskPlugin": "task/none",
-    "MpiDefault": "none",
     "JobAcctGatherType": "jobacct_gather/linux",
     "JobAcctGatherFrequency": "task=1",
     "JobAcctGatherParams": "OverMemoryKill",
@@ -47,21 +42,13 @@ SETTINGS = {
     "SelectType": "select/cons_tres",
     "SelectTypeParameters": "CR_Core_Memory",
     "GresTypes": "gpu,shard",
-    "SchedulerType": "sched/backfill",
     "SchedulerParameters": "bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0",
     "SlurmctldTimeout": "10",
     "SlurmdTimeout": "10",
     "KillWait": "5",
-    "MessageTimeout": "10",
     "BatchStartTimeout": "60",
-    "InactiveLimit": "0",
-    "MinJobAge": "300",
-    "JobRequeue": "1",
-    "MaxArraySize": "1001",
     "PreemptType": "preempt/partition_prio",
     "PreemptMode": "REQUEUE",
-    "AccountingStorageType": "accounting_storage/none",
-    "JobCompType": "jobcomp/none",
 }
 
 
@@ -132,22 +119,16 @@ class Cluster:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {"SLURM_CONF": str(self.root / "etc" / "slurm.conf"), "PATH": _path()}
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         self._lay_out()
         self._launch("munged", "--force", *(f"--{name}={path}" for name, path in self._munge().items()))
         self.start_controller()
         for node in NODES:
             self.start_node(node)
         self.wait(lambda: self.node_states() == dict.fromkeys(NODES, "idle"), "idle nodes")
-
-    def __enter__(self) -> Self:
-        self.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
         subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=limit())
         _end(self._daemons("slurmctld", "slurmd"))
         _end([*self._members(), *self._keepers()], signal.SIGKILL)
@@ -169,7 +150,8 @@ class Cluster:
         """As if its power had gone: what runs there ends last, so that nothing reports its death."""
         tasks = [process for process in self._members() if process.environ.get("SLURMD_NODENAME") == name]
         keepers = {task.parent for task in tasks}
-        _end([one for one in self._daemons("slurmd") if one.pid == self._pid(f"slurmd-{name}.pid")], signal.SIGKILL)
+        pid = (self.root / "run" / f"slurmd-{name}.pid").read_text().strip()
+        _end([one for one in self._daemons("slurmd") if str(one.pid) == pid], signal.SIGKILL)
         _end([one for one in processes() if one.pid in keepers and one.name == "slurmstepd"], signal.SIGKILL)
         _end(tasks, signal.SIGKILL)
 
@@ -238,15 +220,10 @@ class Cluster:
         with open(log, "ab") as file:  # a daemon that inherits a pipe would keep its reader waiting
             subprocess.run(command, env=self.environ, stdout=file, stderr=file, check=True, timeout=limit())
 
-    def _pid(self, file: str) -> int | None:
-        text = next((path.read_text() for path in self.root.glob(f"*/{file}")), "").strip()
-        return int(text) if text.isdecimal() else None
-
     def _daemons(self, *names: str) -> list[Process]:
         """Those whose pid files lie here; the name is compared as well, since ids are used again."""
-        files = ["slurmctld.pid", *(f"slurmd-{node}.pid" for node in NODES), "munged.pid"]
-        pids = {self._pid(file) for file in files}
-        return [process for process in processes() if process.pid in pids and process.name in names]
+        pids = {path.read_text().strip() for path in self.root.glob("*/*.pid")}
+        return [process for process in processes() if str(process.pid) in pids and process.name in names]
 
     def _members(self) -> list[Process]:
         conf = self.environ["SLURM_CONF"]
