@@ -134,6 +134,7 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
     assert "texts are taken from column 'tweet'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attribute_error() -> None:
     script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -86,6 +86,7 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     assert "probability" in run("predict", str(run_dir), "what a lovely day")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "arguments"), [("jobs", ["submit", "smoke", "--dry-run"]), ("report", ["report"])], ids=["jobs", "report"]
 )

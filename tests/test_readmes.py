@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -132,8 +131,7 @@ def test_grid_of_the_readme_is_a_grid(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_versions_are_one() -> None:
-    done = subprocess.run([sys.executable, "-m", "sentiment", "--version"], capture_output=True, text=True, cwd=ROOT)
-    release = done.stdout.split()[-1].partition(".dev")[0]
+    release = invoke("--version").output.split()[-1].partition(".dev")[0]
     assert f"version: {release}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"## {release}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 

@@ -60,6 +60,7 @@ def test_terminal_without_the_letters_gets_others_and_no_traceback(trained: RunD
     assert "caf? ?" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["sentiment status", "report --help"])
 def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str) -> None:
     reader, writer = os.pipe()
