@@ -1,4 +1,4 @@
-"""The encoder: a tweet's vectors depend on its whole text and on nothing else; tokens become their bytes."""
+"""The encoder: a tweet's vectors depend on its whole text and on nothing else."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
-from sentiment.encoders.elmo_files import character_ids
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -87,31 +86,3 @@ def test_a_packed_batch_has_each_row_once() -> None:
     assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
     for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
         assert inputs[rows].tolist() == [1, 2, 0, 2, 1]
-
-
-REST = 261
-
-
-def of_bytes(*begin: int) -> list[int]:
-    return [*begin] + [REST] * (50 - len(begin))
-
-
-@pytest.mark.parametrize(
-    ("token", "ids"),
-    [
-        ("", of_bytes(259, 260)),
-        ("a", of_bytes(259, 98, 260)),
-        ("é", of_bytes(259, 0xC3 + 1, 0xA9 + 1, 260)),
-        ("\x00", of_bytes(259, 1, 260)),
-        ("<S>", of_bytes(259, 257, 260)),
-        ("</S>", of_bytes(259, 258, 260)),
-        ("<s>", of_bytes(259, ord("<") + 1, ord("s") + 1, ord(">") + 1, 260)),
-        ("\ud800", of_bytes(259, 260)),
-        ("a" * 48, [259] + [98] * 48 + [260]),
-        ("a" * 200, [259] + [98] * 48 + [260]),
-        ("a" + "é" * 24, [259, 98] + [0xC4, 0xAA] * 23 + [0xC4, 260]),
-    ],
-    ids=ascii,
-)
-def test_a_token_becomes_its_bytes_between_marks(token: str, ids: list[int]) -> None:
-    assert character_ids([token]).tolist() == [ids]

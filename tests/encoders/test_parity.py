@@ -12,8 +12,10 @@ import torch
 import sentiment.encoders.allennlp
 from sentiment.encoders.allennlp import Elmo, ReferenceElmo, allennlp_elmo, batch_to_ids
 from sentiment.encoders.elmo import ScalarMix
+from sentiment.encoders.elmo_files import character_ids
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import (
+    ODD_TOKENS,
     SHARED_FIXTURES,
     Model,
     Tweets,
@@ -83,6 +85,12 @@ def test_inputs_that_are_no_character_ids_are_refused_and_empty_ones_are_none(ti
         output = elmo(torch.zeros(*shape, 50, dtype=torch.long))
         assert output["elmo_representations"][0].shape == (*shape, 32)
         assert output["mask"].shape == shape
+
+
+@needs_allennlp
+def test_characters_of_a_token_are_those_of_allennlp() -> None:
+    mapper, tokens = allennlp_elmo().ELMoCharacterMapper(), [*ODD_TOKENS, "a" * 200, "\ud800"]
+    assert character_ids(tokens).tolist() == [mapper.convert_word_to_char_ids(token) for token in tokens]
 
 
 @needs_allennlp
