@@ -1,1 +1,1 @@
-"""Frozen encoders: ELMo, read from the official files or trained here, and models of the Hugging Face Hub."""
+"""ELMo from published files, frozen; models of the Hugging Face Hub, frozen or fine-tuned."""
