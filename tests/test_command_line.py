@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from shlex import quote
+from unittest.mock import Mock
 
 import pytest
 
@@ -52,11 +53,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
     ):
         assert expected in first.output
     before = run_dir.metrics_file.stat().st_mtime_ns
-
-    def nothing_to_train(*_: object) -> None:
-        raise AssertionError("trains again")
-
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", nothing_to_train)
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=AssertionError("trains again")))
     second = invoke("train", small_run_file, "--results", results)
     assert second.exit_code == 0, second.output
     assert "is completed already" in second.output

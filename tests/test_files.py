@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import BinaryIO
+from unittest.mock import Mock
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_of_several_that_write_a_file_once_the_first_wins_and_one_that_dies_leav
 ) -> None:
     path = tmp_path / "ranking"
     with monkeypatch.context() as patch:
-        patch.setattr(os, "link", _killed)
+        patch.setattr(os, "link", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_once(path, lambda file: file.write(b"half"))
     assert list(tmp_path.iterdir()) == []
@@ -49,10 +50,6 @@ def test_of_several_that_write_a_file_once_the_first_wins_and_one_that_dies_leav
         write_once(path, lambda file, content=content: file.write(content))
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def _killed(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_json_is_sorted_and_refuses_what_is_no_json(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -169,11 +170,8 @@ def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Result
 def test_an_interrupted_preparation_or_a_full_disk_leaves_nothing(
     table: Path, results: Results, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    def fail(*_arguments: object) -> None:
-        raise error
-
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_module, "write_corpus", fail)
+        patch.setattr(corpus_module, "write_corpus", Mock(side_effect=error))
         with pytest.raises((KeyboardInterrupt, DataError), match=r"cannot be written: .*No space left|^$"):
             prepare(table, results)
     assert list((results.root / "data" / "corpora").iterdir()) == []

@@ -153,9 +153,8 @@ def test_run_goes_on_with_other_code_on_request_only_and_its_record_says_so(
     with pytest.raises(CheckpointError, match=r"step \d+ was computed by another version .*runtime\.other_code"):
         run.attempt()
     _told(run, "continue").complete()
-    record = run.record
-    assert [attempt.code for attempt in record.attempts] == [first, running_code().training]
-    assert record.attempts[1].first_step > 0
+    assert [attempt.code for attempt in run.record.attempts] == [first, running_code().training]
+    assert run.record.attempts[1].first_step > 0
     assert any("goes on, although step" in line for line in run.said)
 
 
@@ -167,7 +166,6 @@ def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it
     _edit(program)
     assert _told(run, "restart").attempt(StopWhen(lambda question: question > 4))
     assert run.attempt() is None
-    record = run.record
-    assert record.attempts[1].first_step == 0
-    assert record.attempts[2].first_step > 0
+    assert run.record.attempts[1].first_step == 0
+    assert run.record.attempts[2].first_step > 0
     assert digest_of(run.run_dir) == whole

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -62,10 +63,7 @@ def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> No
 
 
 def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", interrupted)
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=KeyboardInterrupt))
     run = experiment()
     with pytest.raises(KeyboardInterrupt):
         run.attempt()
@@ -86,10 +84,7 @@ def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment, mo
 
 
 def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_memory(*_: object) -> None:
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", no_memory)
+    monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=torch.OutOfMemoryError))
     run = experiment()
     with pytest.raises(MemoryExhaustedError, match=r"a smaller training\.batch_size"):
         run.attempt()

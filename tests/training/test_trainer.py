@@ -51,9 +51,8 @@ def test_divergence_is_told_and_the_attempt_has_failed(experiment: MakeExperimen
     run = experiment(**RUNS_AWAY, training__log_every=log_every)
     with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+ .*training\.learning_rate = 1e\+30"):
         run.attempt()
-    record = run.record
-    assert record.attempts[-1].reason == "failed"
-    assert "DivergedError" in str(record.attempts[-1].detail)
+    assert run.record.attempts[-1].reason == "failed"
+    assert "DivergedError" in str(run.record.attempts[-1].detail)
     assert not run.run_dir.completed
 
 
