@@ -102,9 +102,7 @@ def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperime
     assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
 
 
-def test_a_model_that_says_the_same_of_all_is_named(
-    trained: RunDir, experiment: MakeExperiment, tmp_path: Path
-) -> None:
+def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
     done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")

@@ -156,9 +156,7 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
     assert submit_next_part(ending, print) is None
 
 
-def test_round_that_was_refused_is_submitted_later(
-    slurm: FakeSlurm, base: Path, results: Results, like: Result
-) -> None:
+def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
     controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
     grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
     assert _call("submit", grid, results, str(grid))[0] == 0

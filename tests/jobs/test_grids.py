@@ -311,9 +311,7 @@ def test_completed_run_of_another_grid_is_taken_over(results: Results, grid: Exp
     assert completed_elsewhere(results, grid) == {}
 
 
-def test_run_on_other_tweets_or_another_question_is_not_taken(
-    results: Results, tmp_path: Path, tweets_file: Path
-) -> None:
+def test_run_on_other_tweets_or_questions_is_not_taken(results: Results, tmp_path: Path, tweets_file: Path) -> None:
     table = tmp_path / "table.csv"
     shutil.copy(tweets_file, table)
     grid = load_grid(write_grid(write_base(tmp_path, table), {"seed": [1]}), results)

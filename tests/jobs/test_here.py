@@ -92,9 +92,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
     assert grid.run() == (0, ["nothing to do"])
 
 
-def test_killed_run_and_stopped_grid_end_with_equal_weights(
-    tmp_path: Path, tweets_file: Path, shared_results: Results
-) -> None:
+def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
     grid = grid_here(
         tmp_path, tweets_file, {"seed": [1, 2], "training.epochs": 20, "training.early_stopping.patience": 20}
     )

@@ -72,20 +72,17 @@ def test_training_waits_for_what_it_reads_and_is_followed_by_the_report(results:
     assert "array" not in _options(results, report)[0]
 
 
-@pytest.mark.parametrize(
-    ("asked", "runs", "shares"),
-    [
-        ({"tasks": 2}, 5, [3, 2]),
-        ({"tasks": 9}, 4, [1] * 4),
-        ({"at_once": 4}, 9, [3, 3, 3]),
-        ({"at_once": 4, "tasks": 2}, 9, [5, 4]),
-        ({}, 9, [2, 2, 1, 1, 1, 1, 1]),
-    ],
-)
-def test_runs_are_dealt_out_to_no_more_tasks_than_allowed(asked: dict[str, int], runs: int, shares: list[int]) -> None:
-    dealt = deal(range(runs), Resources(**asked), most=7)
-    assert [len(share) for share in dealt] == shares
-    assert sorted(run for share in dealt for run in share) == [*range(runs)]
+def test_runs_are_dealt_out_to_no_more_tasks_than_allowed() -> None:
+    for runs, asked, shares in (
+        (5, Resources(tasks=2), [3, 2]),
+        (4, Resources(tasks=9), [1] * 4),
+        (9, Resources(at_once=4), [3, 3, 3]),
+        (9, Resources(at_once=4, tasks=2), [5, 4]),
+        (9, Resources(), [2, 2, 1, 1, 1, 1, 1]),
+    ):
+        dealt = deal(range(runs), asked, most=7)
+        assert [len(share) for share in dealt] == shares
+        assert sorted(run for share in dealt for run in share) == [*range(runs)]
 
 
 def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
@@ -299,9 +296,7 @@ OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha25
         (OLD.id, "damaged", False, False),
     ],
 )
-def test_code_is_kept_where_it_is_whole(
-    results: Results, code: str | None, begun: str, again: bool, kept: bool
-) -> None:
+def test_whole_code_is_kept(results: Results, code: str | None, begun: str, again: bool, kept: bool) -> None:
     copy, run_dir, said = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID), list[str]()
     (copy / TRAINER).parent.mkdir(parents=True)
     (copy / TRAINER).write_bytes(b"older")

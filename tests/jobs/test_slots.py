@@ -244,9 +244,7 @@ _DEATHS = st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.li
 
 
 @pytest.mark.slow
-def test_no_death_decides(
-    base: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_death_counts(base: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     def search(deaths: dict[tuple[int, int], list[str]], order: Random) -> list[list[tuple[str, float | None]]]:
         results = Results(tmp_path_factory.mktemp("search"))
         results.write_grid(grid.plan)

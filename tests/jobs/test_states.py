@@ -73,9 +73,7 @@ def _verdict(
         (None, RunProgress(last_attempt=BEGUN), "LOST", "is not in the queue; task 7_3 ended without a word"),
     ],
 )
-def test_queue_gives_the_reason(
-    results: Results, job: Job | None, progress: RunProgress, state: str, reason: str
-) -> None:
+def test_queue_says_why(results: Results, job: Job | None, progress: RunProgress, state: str, reason: str) -> None:
     found = _verdict(results, job, progress)
     assert found[0] == state
     assert found[1].startswith(reason)

@@ -178,19 +178,15 @@ def test_unlikely_values_are_rarely_drawn_and_impossible_ones_never() -> None:
     assert distribution.quantile(1.0) == "b"  # where probabilities add up to slightly less than 1
 
 
-@pytest.mark.parametrize(
-    ("section", "epochs", "rungs"),
-    [
+def test_bands_are_those_of_wandb(base: Path) -> None:
+    for keys, epochs, rungs in (
         ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
         ({"min_iter": 3}, 12, [3, 9]),
         ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
-    ],
-)
-def test_bands_are_those_of_wandb(base: Path, section: dict[str, Any], epochs: int, rungs: list[int]) -> None:
-    path = write_grid(base, {"seed": [1, 2]}, early_terminate={"type": "hyperband", **section})
-    found = read_sweep(path).early_terminate
-    assert found is not None
-    assert (found.halving(epochs).epochs, found.strict) == (rungs, True)  # as in W&B's schema
+    ):
+        found = read_sweep(write_grid(base, {"seed": [1, 2]}, **_halving(**keys))).early_terminate
+        assert found is not None
+        assert (found.halving(epochs).epochs, found.strict) == (rungs, True)  # as in W&B's schema
 
 
 def _halving(**keys: Any) -> dict[str, Any]:

@@ -136,9 +136,7 @@ def test_no_run_is_begun_that_would_not_end_in_time(pool: Pool, tried: list[str]
         ([-9, 0, 0, 0, 0, 0], Outcome.FAILED),
     ],
 )
-def test_task_ends_with_the_worst_that_happened(
-    pool: Pool, tried: list[str], codes: list[int], outcome: Outcome
-) -> None:
+def test_task_ends_with_the_worst_outcome(pool: Pool, tried: list[str], codes: list[int], outcome: Outcome) -> None:
     assert pool(codes=iter(codes)).work() is outcome
     assert len(tried) == len(codes)
 
@@ -173,9 +171,7 @@ def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], mo
         assert len(list(task.free_runs())) == 6
 
 
-def test_task_that_waits_in_vain_is_cancelled(
-    pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result
-) -> None:
+def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
     task = pool()
     name = task.folder.submission.name
     slurm.add(name, "7", 0, "RUNNING")
@@ -217,9 +213,7 @@ def test_only_what_is_about_time_leads_to_a_requeue() -> None:
     assert (outcome_of(None), outcome_of(Stop("deadline", ""))) == (Outcome.COMPLETED, Outcome.OUT_OF_TIME)
 
 
-def test_task_for_tweets_prepares_them_or_tells_all_that_wait(
-    results: Results, tweets_file: Path, tmp_path: Path
-) -> None:
+def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, tweets_file: Path, tmp_path: Path) -> None:
     table = tmp_path / "tweets.csv"
     table.write_text("label,text\nperhaps,so so\n")
     config = small_config(table)
@@ -243,9 +237,7 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
     assert sum(map(len, shares)) == len(cores) if count <= len(cores) else all(share == cores for share in shares)
 
 
-def test_cuts_count_only_while_nothing_is_gained(
-    tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_config(tweets_file)
     folder = write_job(Results(tmp_path), "cache", [[]], [config], attempts_without_progress=2)
     written = iter([0, 0, 5, 5, 5])
@@ -318,9 +310,7 @@ def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
 
 
-def test_run_that_diverges_says_by_what(
-    results: Results, tweets_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_that_diverges_says_why(results: Results, tweets_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = small_config(tweets_file, training__learning_rate=1e38)
     run_dir = results.run_dir(config.run_id, GRID)
     assert attempt_run(config, run_dir, StopRequest()) is Outcome.FAILED
