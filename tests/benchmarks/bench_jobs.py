@@ -90,7 +90,7 @@ def startup(stage: Stage) -> None:
 
 
 def short(stage: Stage) -> None:
-    """Runs of an epoch, four tasks at a time: of four runs each, or of one; those that run take what others begin with."""
+    """Runs of an epoch, four tasks at a time, with four runs each or one; tasks that run also take those of others."""
     for tasks in (SHORT_RUNS // 4, SHORT_RUNS):
         stage.name = f"in-{tasks}-tasks"
         stage.write_cluster(tasks=tasks, parallelism=4)
