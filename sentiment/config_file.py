@@ -130,14 +130,14 @@ def _neighbours(path: Path) -> str:
     return f"; {path.parent} has: {', '.join(names)}" if names else ""
 
 
-def _changed(values: Mapping[str, Any], name: Sequence[str], value: Any) -> dict[str, Any]:
+def _changed(values: Mapping[str, Any], name: Sequence[str], value: Any, before: str = "") -> dict[str, Any]:
     first, *inner = name
     if not inner:
         return {**values, first: value}
     section = {} if values.get(first) is None else values[first]
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{'.'.join(name)}={value}: {first!r} is a value, not a section")
-    return {**values, first: _changed(section, inner, value)}
+        raise ConfigError(f"{before}{'.'.join(name)}={value}: {first!r} is a value, not a section")
+    return {**values, first: _changed(section, inner, value, f"{before}{first}.")}
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:

@@ -121,6 +121,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"data.tests": {"mine": {"path": "x.csv", "colums": {}}}}, "data.tests.mine.colums: unknown key"),
         ({"data.extra_train": [{"file": "x.csv"}]}, "data.extra_train.0.path: is missing"),
         ({"data.extra_train": [{"path": "x.csv", "weight": 0}]}, "data.extra_train.0.weight = 0 "),
+        ({"model.cell": "gru", "model.cell.size": 3}, "model.cell.size=3: 'cell' is a value, not a section"),
     ],
 )
 def test_values_that_contradict_each_other_or_their_type_are_refused(parameters: dict[str, Any], expected: str) -> None:

@@ -1,7 +1,7 @@
 """What a setting changes: its best value on validation tweets against each other one, between matched runs.
 
 Each setting that a grid varies has a card, its numbers in the same table: cells and widths, directions, dropout,
-cleaning (of which the linear baseline has numbers of its own), attention, ELMo, an ELMo of one's own tweets.
+cleaning (of which the linear baseline has numbers of its own), attention and ELMo.
 """
 
 import math
