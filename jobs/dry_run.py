@@ -120,4 +120,4 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
 def _likeness(config: RunConfig) -> object:
     model, data = config.model, config.data
     size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
-    return *size, config.training.batch_size, data.source, config.frozen.model if config.frozen else None
+    return *size, config.training.batch_size, data.source, config.any_encoder.model if config.any_encoder else None

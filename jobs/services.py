@@ -96,7 +96,7 @@ def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[Run
 
 
 def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig]:
-    return [config for config in configs if config.frozen and config.frozen.cached]
+    return [config for config in configs if config.any_encoder and config.any_encoder.cached]
 
 
 def _bytes_in(folder: Path) -> int:

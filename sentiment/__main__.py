@@ -350,7 +350,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.training.encoding import run_encoding
 
-        if run.frozen is None or not run.frozen.cached:
+        if run.any_encoder is None or not run.any_encoder.cached:
             raise UsageError(
                 "the run reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
                 "encoder.use to tokens or tweet"

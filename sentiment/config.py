@@ -407,6 +407,7 @@ class RuntimeConfig(Section):
     other_code: Literal["refuse", "restart", "continue"] = "refuse"
 
 
+AnyEncoder = ElmoConfig | EncoderConfig
 # What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed.
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
 
@@ -440,14 +441,14 @@ class RunConfig(Section):
     def _reads_what_its_encoder_gives(self) -> Self:
         if self.encoder and self.elmo:
             raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
-        if self.encoder and self.reads_tweets and self.model.kind == "rnn":
+        if self.encoder and self.reads_tweet_vectors and self.model.kind == "rnn":
             use = self.encoder.use
             raise ValueError(f"encoder.use {use!r} gives one vector a tweet; valid model.kind: linear, feed_forward")
         return self
 
     @property
-    def frozen(self) -> ElmoConfig | EncoderConfig | None:
-        """The pretrained model whose vectors are read, which training does not change unless it is fine-tuned."""
+    def any_encoder(self) -> "AnyEncoder | None":
+        """The section of the pretrained model whose vectors are read, frozen or fine-tuned."""
         return self.elmo or self.encoder
 
     @property
@@ -461,17 +462,17 @@ class RunConfig(Section):
     @property
     def title(self) -> str:
         """The readable prefix of the run id; many runs may share it."""
-        model, frozen = self.model, self.frozen
+        model, encoder = self.model, self.any_encoder
         depth = f"{model.layers}x" if model.layers > 1 else ""
         name = "ff" if model.kind == "feed_forward" else ("bi" if model.bidirectional else "") + model.cell
         name = "linear" if model.kind == "linear" else f"{name}{depth}{model.hidden_size}"
-        reads = f"{PurePath(frozen.model).name}_{frozen.layers}-" if frozen else ""
-        pooling = "" if self.reads_tweets else f"-{model.pooling.replace('+', '_')}"
+        reads = f"{PurePath(encoder.model).name}_{encoder.layers}-" if encoder else ""
+        pooling = "" if self.reads_tweet_vectors else f"-{model.pooling.replace('+', '_')}"
         return f"{'elmo_' if self.elmo else ''}{reads}{name}{pooling}-s{self.seed}"
 
     @property
-    def reads_tweets(self) -> bool:
-        """Whether its net reads one vector for a tweet, so that there is nothing to pool."""
+    def reads_tweet_vectors(self) -> bool:
+        """Whether its net reads one vector for each tweet, so that there is nothing to pool."""
         return self.encoder is not None and self.encoder.use != "tokens"
 
     @property
@@ -536,7 +537,7 @@ class RunConfig(Section):
             (model.pooling != "attention", ("model.attention.",)),
             (model.kind != "rnn", ("model.cell", "model.bidirectional")),
             (model.kind == "linear", ("model.hidden_size", "model.layers")),
-            (self.reads_tweets, ("model.pooling", "model.attention.")),
+            (self.reads_tweet_vectors, ("model.pooling", "model.attention.")),
             (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
             (encoder is not None and encoder.is_folder, ("encoder.revision",)),
             (encoder is not None and encoder.use == "tokens", ("encoder.pooling",)),

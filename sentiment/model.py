@@ -106,8 +106,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 parameters["tracking.wandb"] = "disabled"  # nothing stays that could be uploaded later
             parameters["data.source"] = str(_write_table(folder, texts, names))
             config = resolve(values, parameters, origin)
-            if config.frozen and self.results is None and not named_path(config.frozen.model).is_dir():
-                raise UsageError(f"{config.frozen.model!r} lies in a folder of results: name it, as results='results'")
+            if (encoder := config.any_encoder) and self.results is None and not named_path(encoder.model).is_dir():
+                raise UsageError(f"{encoder.model!r} lies in a folder of results: name it, as results='results'")
             trained = _train(config, folder, choice, self.show_progress)
         return self._holding(trained, meanings)
 

@@ -43,7 +43,7 @@ def model_name(config: RunConfig) -> str:
     pooling = parameter_value("model.pooling", model.pooling)
     if model.kind != "rnn":
         name = "feed-forward net" if model.kind == "feed_forward" else "linear layer"
-        name += "" if config.reads_tweets else f", {pooling}"
+        name += "" if config.reads_tweet_vectors else f", {pooling}"
     else:
         depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
         name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"

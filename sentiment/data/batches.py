@@ -29,7 +29,7 @@ class Batch:
     padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
     weights: torch.Tensor | None = None  # (batch,) float32, how much each counts in the loss; None: all alike
     polarity: torch.Tensor | None = None  # (batch, time) float32, of rated words; None where no model reads it
-    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # with ELMo only: as `TweetVectors.gather`
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
 
     @property
     def mask(self) -> torch.Tensor:

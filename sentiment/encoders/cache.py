@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sentiment.config import ElmoConfig, EncoderConfig
+from sentiment.config import AnyEncoder, ElmoConfig, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
 from sentiment.data.corpus import TYPES, Corpus
@@ -50,7 +50,6 @@ _SEAL_BYTES = hashlib.sha256().digest_size
 
 Place = Literal["GPU memory", "disk"]
 Span = tuple[int, int]  # first index, and last index + 1
-Frozen = ElmoConfig | EncoderConfig
 
 
 class Encoder(Protocol):
@@ -62,7 +61,7 @@ class Encoder(Protocol):
         """The layers asked for of tokenised tweets, float32: (tokens of all tweets, vector), or (tweets, vector)."""
 
 
-def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder:
+def build_encoder(config: AnyEncoder, model: Files, device: torch.device) -> Encoder:
     """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer."""
     if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
@@ -78,7 +77,7 @@ def build_encoder(config: Frozen, model: Files, device: torch.device) -> Encoder
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
 
 
-def layers_of(config: Frozen) -> tuple[str, ...]:
+def layers_of(config: AnyEncoder) -> tuple[str, ...]:
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
@@ -92,7 +91,7 @@ def shard_spans(offsets: npt.NDArray[np.int64]) -> list[Span]:
 class VectorCache:
     """The vectors of one corpus by one encoder; each shard may be there or not."""
 
-    def __init__(self, corpus: Corpus, config: Frozen, model: Files, results: Results) -> None:
+    def __init__(self, corpus: Corpus, config: AnyEncoder, model: Files, results: Results) -> None:
         self._corpus, self._config, self._model, self.vector_size = corpus, config, model, model.vector_size
         self._by_type = isinstance(model, ElmoFiles)
         # Not the corpus itself: folds of the same tweets differ in nothing that is read here.

@@ -293,9 +293,9 @@ def model_card(run: TrainedRun) -> str:
 
 
 def _encoder(config: RunConfig, result: Result) -> str:
-    if config.frozen is None or result.encoder is None:
+    if config.any_encoder is None or result.encoder is None:
         return ""
-    told, name = result.encoder, f"{'the ELMo model ' if config.elmo else ''}{as_code(config.frozen.model)}"
+    told, name = result.encoder, f"{'the ELMo model ' if config.elmo else ''}{as_code(config.any_encoder.model)}"
     commit = f", commit {as_code(told.commit)}" if told.commit else ""
     licence = as_markdown(told.licence or "not known")
     papers = f" Please cite {as_markdown(', '.join(f'arXiv:{one}' for one in told.papers))}." if told.papers else ""
@@ -347,8 +347,8 @@ def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
     from safetensors.torch import save
 
     weights, config, result = run.weights(), without_paths(run.config), run.result
-    if result.encoder and config.frozen:
-        result = result.model_copy(update={"encoder": result.encoder.model_copy(update={"model": config.frozen.model})})
+    if (read := result.encoder) and config.any_encoder:
+        result = result.model_copy(update={"encoder": read.model_copy(update={"model": config.any_encoder.model})})
     exported = Exported(config=config, result=result).model_dump(mode="json")
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
@@ -370,9 +370,9 @@ def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
 
 def missing_encoder(run: StoredRun) -> str:
     """The encoder that an exported file does not hold, and where its recipient gets it; empty if it reads none."""
-    if run.config.frozen is None:
+    if run.config.any_encoder is None:
         return ""
-    model, place = run.config.frozen.model, "from the folder in which it is used"
+    model, place = run.config.any_encoder.model, "from the folder in which it is used"
     if run.config.encoder and not run.config.encoder.is_folder:
         place = f"`sentiment prepare encoder {model} --revision {run.config.encoder.revision}` fetches it"
     elif run.config.elmo and model in ELMO_MODELS:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sentiment.config import ElmoConfig, EmbeddingConfig, EncoderConfig, ModelConfig, RunConfig
+from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
@@ -72,14 +72,14 @@ class LearnedEmbedding(nn.Module):
         return vectors if batch.polarity is None else torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
 
 
-class ElmoEmbedding(nn.Module):
-    """Frozen vectors: one layer or a learned mixture of all of ELMo's, alone or concatenated with learned vectors.
+class FrozenEmbedding(nn.Module):
+    """Vectors of a frozen encoder: a layer or a learned mixture of ELMo's, alone or concatenated with learned ones.
 
     Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
     Transformers have one layer, of which the vectors of whole tweets have one time step. A token has `size` numbers.
     """
 
-    def __init__(self, config: ElmoConfig | EncoderConfig, vector_size: int, learned: LearnedEmbedding | None) -> None:
+    def __init__(self, config: AnyEncoder, vector_size: int, learned: LearnedEmbedding | None) -> None:
         super().__init__()
         self.learned = learned
         self.size = vector_size + (learned.size if learned else 0)
@@ -175,7 +175,7 @@ class SelfAttention(nn.Module):
 CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
-class RecurrentEncoder(nn.Module):
+class RecurrentLayers(nn.Module):
     """Layers of one-way networks; those of the second direction read each tweet from its end.
 
     `nn.LSTM(bidirectional=True)` would need packed sequences, with which cuDNN and oneDNN do not use their fast
@@ -265,11 +265,11 @@ class Classifier(nn.Module):
     """Classifies tweets from the vectors of any token embedding, or from one vector each (`whole`)."""
 
     def __init__(
-        self, embedding: LearnedEmbedding | ElmoEmbedding | FineTuned, config: ModelConfig, whole: bool = False
+        self, embedding: LearnedEmbedding | FrozenEmbedding | FineTuned, config: ModelConfig, whole: bool = False
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.encoder = RecurrentEncoder(embedding.size, config) if config.kind == "rnn" else None
+        self.encoder = RecurrentLayers(embedding.size, config) if config.kind == "rnn" else None
         states = self.encoder.size if self.encoder else embedding.size
         attentive = config.pooling == "attention" and not whole
         self.pooling = SelfAttention(states, config) if attentive else FixedPooling(states, config, whole)
@@ -316,11 +316,11 @@ def build_classifier(
     if isinstance(encoder, FineTuned) and config.encoder is not None:
         mean = config.model.model_copy(update={"pooling": "mean"})
         return Classifier(encoder, mean, whole=config.encoder.pooling == "first")
-    if config.frozen is None or not isinstance(encoder, int):
+    if config.any_encoder is None or not isinstance(encoder, int):
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
-    beside = config.frozen.combine == "beside"
+    beside = config.any_encoder.combine == "beside"
     learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
-    return Classifier(ElmoEmbedding(config.frozen, encoder, learned), config.model, config.reads_tweets)
+    return Classifier(FrozenEmbedding(config.any_encoder, encoder, learned), config.model, config.reads_tweet_vectors)
 
 
 def read_by(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
@@ -395,13 +395,13 @@ class NetworkModel(TextModel):
         self._device, self._temperature = device, temperature
 
     def read(self, rows: TokenRows) -> Reading:
-        """See `TextModel`; it knows tokens that have a vector of their own, and with ELMo all of them."""
+        """See `TextModel`; it knows tokens that have a vector of their own, and with an encoder all of them."""
         if not rows.size:
             return Reading(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
         token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
-        known = np.concatenate([[0], np.cumsum((token_ids != UNKNOWN) | self.sequential)])
+        known = np.concatenate([[0], np.cumsum((token_ids != UNKNOWN) | bool(self.config.any_encoder))])
         return Reading(calibrated(said, self._temperature), np.diff(known[rows.offsets]) > 0)
 
     def attention(self, tokens: list[str]) -> list[float] | None:
@@ -411,8 +411,8 @@ class NetworkModel(TextModel):
         return None if hops is None or not tokens else hops[0].mean(0).tolist()
 
     def _store(self, rows: TokenRows) -> TokenStore:
-        encoder, frozen, device = self._encoder, self.config.frozen, self._device
-        vectors = FreshVectors(encoder, rows.tokens, layers_of(frozen), device) if encoder and frozen else None
+        encoder, section, device = self._encoder, self.config.any_encoder, self._device
+        vectors = FreshVectors(encoder, rows.tokens, layers_of(section), device) if encoder and section else None
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
         return TokenStore(*read_by(self._model, self._vocabulary, rows), None, device, vectors, polarity)
 
@@ -426,12 +426,12 @@ def encoder_of(
         SentimentError: it is missing, damaged, or another one.
     """
     model = find_model(config, results)
-    if config.frozen is None or model is None:
+    if config.any_encoder is None or model is None:
         return None
     if recorded and recorded.fingerprint != model.fingerprint:
-        raise RunDirError(f"{config.title}: was trained with other weights than {config.frozen.model!r} has here")
+        raise RunDirError(f"{config.title}: was trained with other weights than {config.any_encoder.model!r} has here")
     return (
         FineTuned(model, config.encoder)
         if config.encoder and config.finetunes
-        else build_encoder(config.frozen, model, device)
+        else build_encoder(config.any_encoder, model, device)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from sentiment.config import DataConfig, ElmoConfig, EncoderConfig, RunConfig
+from sentiment.config import AnyEncoder, DataConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
@@ -37,16 +37,16 @@ def _caches(
     corpora: dict[DataConfig, Corpus] = {}
     found: dict[Path, tuple[RunConfig, VectorCache, list[str]]] = {}
     for config in configs:
-        if config.frozen and config.frozen.cached and (model := find_model(config, results)):
+        if config.any_encoder and config.any_encoder.cached and (model := find_model(config, results)):
             if config.data not in corpora:
                 corpora[config.data] = prepare_corpus(config.data, results, progress)
-            cache = VectorCache(corpora[config.data], config.frozen, model, results)
+            cache = VectorCache(corpora[config.data], config.any_encoder, model, results)
             _, _, layers = found.setdefault(cache.folder, (config, cache, []))
-            layers += [layer for layer in layers_of(config.frozen) if layer not in layers]
+            layers += [layer for layer in layers_of(config.any_encoder) if layer not in layers]
     return found.values()
 
 
-def tweet_vectors(run: RunContext, frozen: ElmoConfig | EncoderConfig, corpus: Corpus, model: Files) -> TweetVectors:
+def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: Files) -> TweetVectors:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Complete shards stay, whatever stops it.
@@ -55,12 +55,12 @@ def tweet_vectors(run: RunContext, frozen: ElmoConfig | EncoderConfig, corpus: C
         EncoderError: the disk is full or fails, or the model's file is damaged.
         MemoryExhaustedError: the GPU's memory does not hold the model.
     """
-    device, layers = choose_device(run.config.runtime.device), layers_of(frozen)
+    device, layers = choose_device(run.config.runtime.device), layers_of(encoder)
     if model.random:
-        run.console.say(f"the ELMo model {frozen.model!r} has random weights: scores say nothing about ELMo")
-    if not frozen.cached:
-        return FreshVectors(build_encoder(frozen, model, device), corpus.tokens, layers, device)
-    cache = VectorCache(corpus, frozen, model, run.results)
+        run.console.say(f"the ELMo model {encoder.model!r} has random weights: scores say nothing about ELMo")
+    if not encoder.cached:
+        return FreshVectors(build_encoder(encoder, model, device), corpus.tokens, layers, device)
+    cache = VectorCache(corpus, encoder, model, run.results)
     _complete(run.config, cache, layers, run.progress)
     size = cache.size(layers)
     place = choose_place(size, device)

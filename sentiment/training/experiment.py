@@ -22,7 +22,7 @@ from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
 from sentiment.models.classifier import (
     Classifier,
-    ElmoEmbedding,
+    FrozenEmbedding,
     NetworkModel,
     attention_of,
     build_classifier,
@@ -111,10 +111,10 @@ def run_experiment(run: RunContext) -> None:
                     pass
             return
         run.begin()
-        encoder = encoder_record(run.config.frozen.model, model) if run.config.frozen and model else None
+        encoder = encoder_record(run.config.any_encoder.model, model) if run.config.any_encoder and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)
-        read = run.config.frozen if not run.config.finetunes else None  # vectors of what is tuned change
+        read = run.config.any_encoder if not run.config.finetunes else None  # vectors of what is tuned change
         vectors = tweet_vectors(run, read, corpus, model) if read and model else None
         identity = _identity(run, corpus.fingerprint, encoder)
         vocabulary = _new_vocabulary(run, corpus)
@@ -245,7 +245,7 @@ def _result(
             metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
         ),
         encoder=encoder,
-        mixture=embedding.mixture() if isinstance(embedding, ElmoEmbedding) else None,
+        mixture=embedding.mixture() if isinstance(embedding, FrozenEmbedding) else None,
         seconds_trained=trainer.seconds,
         weights_sha256=weights_sha256(stopping.best_weights),
         files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},

@@ -13,7 +13,7 @@ from sentiment.data.vocabulary import PADDING
 from sentiment.encoders.elmo import LAYERS
 from sentiment.models.classifier import (
     Classifier,
-    ElmoEmbedding,
+    FrozenEmbedding,
     HiddenLayers,
     LearnedEmbedding,
     build_classifier,
@@ -152,7 +152,7 @@ def _of_elmo(*rows: int) -> Batch:
     return _store(_MadeUpVectors()).in_order_of_length(np.array(rows))[0]
 
 
-def _with_elmo(**changes: Any) -> tuple[Classifier, ElmoEmbedding]:
+def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
     parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
     settings = resolve({"embedding": {"size": 5}, "model": {"hidden_size": 4}}, parameters, "a test")

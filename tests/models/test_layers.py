@@ -18,7 +18,7 @@ from sentiment.models.classifier import (
     FIXED_POOLINGS,
     Dropout,
     FixedPooling,
-    RecurrentEncoder,
+    RecurrentLayers,
     SelfAttention,
     turn_around,
 )
@@ -87,7 +87,7 @@ def test_other_types_orders_in_memory_and_numbers_of_threads_too(dtype: torch.dt
 SIZE = 6
 
 
-def _copy_weights(encoder: RecurrentEncoder, reference: nn.RNNBase) -> None:
+def _copy_weights(encoder: RecurrentLayers, reference: nn.RNNBase) -> None:
     for layer in range(reference.num_layers):
         for nets, suffix in ((encoder.forward_nets, ""), (encoder.backward_nets, "_reverse")):
             if len(nets):
@@ -107,7 +107,7 @@ def test_encoder_equals_torchs_own_on_packed_sequences(
     batch = tweets.in_order_of_length(np.arange(len(tweets)))[0]
     changes = {"model.cell": cell, "model.layers": layers, "model.bidirectional": bidirectional}
     torch.manual_seed(3)
-    encoder = RecurrentEncoder(SIZE, config(changes).model)
+    encoder = RecurrentLayers(SIZE, config(changes).model)
     reference = CELLS[cell](SIZE, 5, num_layers=layers, bidirectional=bidirectional, batch_first=True)
     _copy_weights(encoder, reference)
     vectors = torch.randn(*batch.token_ids.shape, SIZE)
