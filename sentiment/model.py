@@ -34,7 +34,7 @@ from sentiment.files import config_file, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel, checked_threshold
-from sentiment.runs.records import MODEL_NAMES, THRESHOLD, Recommendation
+from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
 from sentiment.runs.run_dir import Results
 
 Texts = Iterable[str]
@@ -58,7 +58,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run: str | PathLike[str] | RunConfig = "rnn",
         changes: Mapping[str, Any] | None = None,
         seed: int | None = None,
-        choice: Recommendation | None = None,
+        choice: ModelChoice | None = None,
         results: str | PathLike[str] | None = None,
         show_progress: bool = False,
     ) -> None:
@@ -171,7 +171,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def load(
-    path: str | PathLike[str], choice: Recommendation | None = None, results: str | PathLike[str] | None = None
+    path: str | PathLike[str], choice: ModelChoice | None = None, results: str | PathLike[str] | None = None
 ) -> SentimentClassifier:
     """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
@@ -213,7 +213,7 @@ def train(
     return SentimentClassifier(config, results=results, show_progress=show_progress)._holding(trained)
 
 
-def _train(config: RunConfig, folder: Results, choice: Recommendation | None, show_progress: bool) -> TextModel:
+def _train(config: RunConfig, folder: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
     from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import RunContext, StopRequest, end_of_time
 
@@ -248,7 +248,7 @@ def _plain(changes: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _checked_choice(choice: Recommendation | None) -> Recommendation | None:
+def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:
     if choice is not None and choice not in MODEL_NAMES:
         raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_NAMES)}")
     return choice

@@ -17,7 +17,7 @@ from sentiment.files import ROOT
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.stored import open_model
 from sentiment.model import load
-from sentiment.runs.records import Recommendation
+from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -228,7 +228,7 @@ def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 @pytest.mark.more
 @pytest.mark.parametrize("choice", [None, "baseline"])
 def test_examples_are_predicted_rightly_by_what_make_run_recommends(
-    run_of_make: RunDir, choice: Recommendation | None
+    run_of_make: RunDir, choice: ModelChoice | None
 ) -> None:
     """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""
     model = open_model(run_of_make.path, choice)

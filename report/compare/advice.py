@@ -12,7 +12,7 @@ from report import statistics
 from report.compare.datasets import Configuration, Dataset, Elsewhere, Matcher, compared, spread_between
 from report.read import CompletedRun, Run, read_each, read_scores
 from report.statistics import Difference, Estimate
-from sentiment.runs.records import Attempt, Recommendation, Result, RunRecord
+from sentiment.runs.records import Attempt, ModelChoice, Result, RunRecord
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Recommended:
     """
 
     configuration: Configuration
-    chosen: Recommendation
-    predicts: Recommendation
+    chosen: ModelChoice
+    predicts: ModelChoice
     score: Estimate
     gain: Difference | None
     rivals: list[Rival]
@@ -94,7 +94,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
     )
 
 
-def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: Recommendation) -> bool:
+def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: ModelChoice) -> bool:
     if one.validation is None or one.added.annotator or dataset.best is None:
         return False
     found, _ = read_each([dataset.best.best_seed], lambda run: read_scores(run, "validation"))
@@ -106,17 +106,17 @@ def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: Recommendation) -> bo
     return False
 
 
-def _predictor_of(one: Configuration) -> Recommendation:
+def _predictor_of(one: Configuration) -> ModelChoice:
     """What is most accurate on validation tweets over all seeds; of equally accurate ones what has the lower loss."""
 
-    def score(model: Recommendation) -> tuple[float, float]:
+    def score(model: ModelChoice) -> tuple[float, float]:
         found = [run.measured("validation", model) for run in one.runs]
         return fmean(each.accuracy for each in found), -fmean(each.loss for each in found)
 
-    return max(get_args(Recommendation), key=score)
+    return max(get_args(ModelChoice), key=score)
 
 
-def _gain(dataset: Dataset, one: Configuration, chosen: Recommendation) -> Difference | None:
+def _gain(dataset: Dataset, one: Configuration, chosen: ModelChoice) -> Difference | None:
     if chosen != "both":
         return dataset.against_baseline[dataset.configurations.index(one)]
     usable = [other.runs for other in dataset.configurations if not other.is_random]
@@ -124,7 +124,7 @@ def _gain(dataset: Dataset, one: Configuration, chosen: Recommendation) -> Diffe
     return compared([pair], len(usable))[0]
 
 
-def score_of(one: Configuration, dataset: Dataset, model: Recommendation = "network") -> Estimate:
+def score_of(one: Configuration, dataset: Dataset, model: ModelChoice = "network") -> Estimate:
     """Test accuracy for other seeds and other tweets; of what can't be read the mean alone."""
     spread = spread_between((other.runs for other in dataset.configurations), model)
     pair = dataset.answers.with_baseline(one.runs, spread, model)

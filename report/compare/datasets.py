@@ -18,7 +18,7 @@ from report.read import CompletedRun, Places, Scores, read_each, read_identities
 from report.statistics import Difference, Estimate, Flags, Pair, Side, Spread
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.runs.records import THRESHOLD, Added, Part, Recommendation
+from sentiment.runs.records import THRESHOLD, Added, ModelChoice, Part
 from sentiment.runs.run_dir import Results
 
 # Places of the tweets that two runs have in common in the scores of each, in one order.
@@ -77,11 +77,11 @@ class Answered:
 
     corpus: str
     rows: Places
-    packed: dict[Recommendation, npt.NDArray[np.uint8]]
+    packed: dict[ModelChoice, npt.NDArray[np.uint8]]
     subset: str = ""
     only_label: int | None = None
 
-    def right(self, model: Recommendation = "network") -> Flags:
+    def right(self, model: ModelChoice = "network") -> Flags:
         return np.unpackbits(self.packed[model], count=len(self.rows)).astype(bool)
 
 
@@ -104,8 +104,8 @@ class Answers:
         first: Sequence[Sequence[Answering]],
         second: Sequence[Sequence[Answering]],
         spread: Spread | None,
-        model: Recommendation = "network",
-        against: Recommendation | None = None,
+        model: ModelChoice = "network",
+        against: ModelChoice | None = None,
     ) -> Pair | None:
         """Two sides, each the runs of its configurations, on the tweets that all of them have.
 
@@ -133,7 +133,7 @@ class Answers:
         )
         return one, other, spread
 
-    def with_baseline(self, runs: Runs, spread: Spread | None, model: Recommendation = "network") -> Pair | None:
+    def with_baseline(self, runs: Runs, spread: Spread | None, model: ModelChoice = "network") -> Pair | None:
         """The seeds of a configuration, and the linear baseline that was trained on the same tweets."""
         return self.pair([runs], [self.readable(runs)[:1]], spread, model, "baseline")
 
@@ -176,7 +176,7 @@ def against_baseline(
     return compared(pairs)
 
 
-def spread_between(configurations: Iterable[Runs], model: Recommendation = "network") -> Spread | None:
+def spread_between(configurations: Iterable[Runs], model: ModelChoice = "network") -> Spread | None:
     """How much the test accuracy differs between seeds of one configuration; None if none has several seeds.
 
     Nets that call every tweet alike never differ, which says nothing of others.
@@ -258,7 +258,7 @@ class Elsewhere:
     @property
     def tested(self) -> Answered:
         packed = np.packbits(self.test.right("baseline"))
-        return Answered(self.test.corpus, self.test.rows, dict.fromkeys(get_args(Recommendation), packed), self.name)
+        return Answered(self.test.corpus, self.test.rows, dict.fromkeys(get_args(ModelChoice), packed), self.name)
 
     @property
     def accuracy(self) -> Estimate:
@@ -416,6 +416,6 @@ def _answered(run: CompletedRun, shared: dict[str, npt.NDArray[np.int64]]) -> An
         return None
     rows = shared.setdefault(scores.corpus, scores.rows)
     rows = rows if np.array_equal(rows, scores.rows) else scores.rows
-    packed = {model: np.packbits(scores.right(model)) for model in get_args(Recommendation)}
+    packed = {model: np.packbits(scores.right(model)) for model in get_args(ModelChoice)}
     said, *others = {*(scores.said["network"] >= THRESHOLD).tolist()}
     return Answered(scores.corpus, rows, packed, only_label=None if others else int(said))

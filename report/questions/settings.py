@@ -22,7 +22,7 @@ from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK
 from report.statistics import Difference
-from sentiment.runs.records import Recommendation
+from sentiment.runs.records import ModelChoice
 
 # The study's questions, in its order; what else grids vary is asked for by its name.
 ASKED = {
@@ -121,7 +121,7 @@ class Effect:
     """What one setting does to nets, or to their linear baselines."""
 
     parameter: str
-    model: Recommendation
+    model: ModelChoice
     labels: int | None  # training tweets at most, where the grid varies that
     levels: list[Level]
     contrasts: list[Contrast]
@@ -181,7 +181,7 @@ def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
     return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
-def effects_of(runs: Runs, answers: Answers, model: Recommendation = "network") -> list[Effect]:
+def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> list[Effect]:
     """The effect of settings that vary among `runs` on one model; those on random numbers are left out.
 
     The number of labels has a question of its own.
@@ -224,7 +224,7 @@ def _by_labels(runs: Runs) -> list[tuple[int | None, Runs]]:
     return [*groups.items()] if len(groups) > 1 else [(None, runs)]
 
 
-def _levels(runs: Runs, parameter: str, model: Recommendation, answers: Answers) -> list[Level]:
+def _levels(runs: Runs, parameter: str, model: ModelChoice, answers: Answers) -> list[Level]:
     groups: dict[Any, Runs] = defaultdict(list)
     for run in runs:
         if not parameter.startswith(unused(run)):

@@ -10,7 +10,7 @@ from report.read import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
-from sentiment.runs.records import Recommendation
+from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import TIMEOUT
 
@@ -70,7 +70,7 @@ def other_settings(one: Configuration) -> list[str]:
 METHODS = Markup("[How it is computed](#methods).")
 
 
-def predict_command(run: CompletedRun, results: Results, model: Recommendation | None = None) -> str:
+def predict_command(run: CompletedRun, results: Results, model: ModelChoice | None = None) -> str:
     """The line that applies a run to a text, by what it recommends or the given model."""
     chosen = ["--with", model] if model and model != run.result.recommended else []
     return command_on(run, results, "predict", "what a lovely day", *chosen)

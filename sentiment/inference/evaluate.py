@@ -30,8 +30,8 @@ from sentiment.runs.records import (
     THRESHOLD,
     CheckScore,
     Metrics,
+    ModelChoice,
     Part,
-    Recommendation,
 )
 from sentiment.runs.run_dir import check_file
 from sentiment.training.task import Labels, measure
@@ -193,7 +193,7 @@ def show_result(run: TrainedRun) -> None:
     )
 
 
-def evaluate_on_own(run: TrainedRun, choice: Recommendation | None) -> dict[str, Any]:
+def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, Any]:
     """Show the scores of a completed run, and how much its chosen model differs from the others on test tweets.
 
     Returns:
@@ -218,7 +218,7 @@ def evaluate_on_own(run: TrainedRun, choice: Recommendation | None) -> dict[str,
 
 
 def evaluate_on_file(
-    run: TrainedRun, choice: Recommendation | None, table: DataConfig, progress: Progress, threshold: float
+    run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float
 ) -> dict[str, Any]:
     """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
 

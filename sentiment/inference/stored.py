@@ -21,7 +21,7 @@ from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.text_model import LexiconModel, MeanModel, TextModel, check_arrays, described
-from sentiment.runs.records import MODEL_NAMES, FileRecord, Recommendation, Result, RunRecord
+from sentiment.runs.records import MODEL_NAMES, FileRecord, ModelChoice, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
     raise RunDirError(f"{path}: is no model that `sentiment export RUN_DIR FILE.zip` wrote: {why}")
 
 
-def open_model(path: Path, choice: Recommendation | None = None, results: Results | None = None) -> TextModel:
+def open_model(path: Path, choice: ModelChoice | None = None, results: Results | None = None) -> TextModel:
     """The model of a run's directory, or of a file that `sentiment export` wrote.
 
     Args:
@@ -152,7 +152,7 @@ def open_model(path: Path, choice: Recommendation | None = None, results: Result
     return load_model(StoredRun(str(path), one.config, one.result, results or Results(), files.__getitem__), choice)
 
 
-def load_model(run: StoredRun, choice: Recommendation | None = None, device: "torch.device | None" = None) -> TextModel:
+def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch.device | None" = None) -> TextModel:
     """A model of a completed run, by default what the run recommends, its network on a GPU where there is one.
 
     Raises:

@@ -33,7 +33,7 @@ from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import FROWN, SMILE, TokenRows
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import BOTH, LEXICON, THRESHOLD, CheckScore, Recommendation
+from sentiment.runs.records import BOTH, LEXICON, THRESHOLD, CheckScore, ModelChoice
 from sentiment.runs.run_dir import TWEETS_FILE
 
 Probabilities = npt.NDArray[np.float64]
@@ -276,7 +276,7 @@ def calibrated(probabilities: Probabilities, temperature: float) -> Probabilitie
 
 def fit_temperatures(
     labels: npt.NDArray[np.integer], network: Probabilities, baseline: Probabilities
-) -> dict[Recommendation, float]:
+) -> dict[ModelChoice, float]:
     """The temperatures of a run's models, from what network and baseline say of validation tweets."""
     of_network, of_baseline = fit_temperature(labels, network), fit_temperature(labels, baseline)
     mean = (calibrated(network, of_network) + calibrated(baseline, of_baseline)) / 2
@@ -284,8 +284,8 @@ def fit_temperatures(
 
 
 def as_used(
-    network: Probabilities, baseline: Probabilities, temperatures: Mapping[Recommendation, float]
-) -> dict[Recommendation, Probabilities]:
+    network: Probabilities, baseline: Probabilities, temperatures: Mapping[ModelChoice, float]
+) -> dict[ModelChoice, Probabilities]:
     """What each model of a run says with its temperature, from what network and baseline say without."""
     network, baseline = calibrated(network, temperatures["network"]), calibrated(baseline, temperatures["baseline"])
     both = calibrated((network + baseline) / 2, temperatures["both"])

@@ -50,13 +50,13 @@ Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 # The detail of an attempt that a second Ctrl+C ended: only what was saved before is kept.
 AT_ONCE = "SIGINT, at once"
 # What of a run predicts: its network, its linear baseline, or the mean of both probabilities.
-Recommendation = Literal["network", "baseline", "both"]
+ModelChoice = Literal["network", "baseline", "both"]
 
 # What models are called wherever they are shown.
 NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
-MODEL_NAMES: dict[Recommendation, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
+MODEL_NAMES: dict[ModelChoice, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
 # What the columns of predictions hold, besides those of the lexicon.
-PREDICTION_COLUMNS: dict[str, Recommendation] = {"score": "network", "baseline": "baseline", "both": "both"}
+PREDICTION_COLUMNS: dict[str, ModelChoice] = {"score": "network", "baseline": "baseline", "both": "both"}
 # What is measured beside each other, in the order of tables.
 MEASURED_MODELS = (*MODEL_NAMES.values(), LEXICON)
 
@@ -253,8 +253,8 @@ class Result(FileRecord):
     baseline: dict[Part, Metrics]
     combination: dict[Part, Metrics]
     lexicon: dict[Part, Metrics]
-    recommended: Recommendation
-    temperatures: Annotated[dict[Recommendation, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
+    recommended: ModelChoice
+    temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Annotated[int, Field(ge=0, le=1)] | None = None
     check_list: dict[str, dict[str, CheckScore]]
     baseline_settings: dict[str, Any]

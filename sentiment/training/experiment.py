@@ -47,8 +47,8 @@ from sentiment.runs.records import (
     THRESHOLD,
     EncoderRecord,
     Metrics,
+    ModelChoice,
     Part,
-    Recommendation,
     Result,
     RunRecord,
 )
@@ -60,7 +60,7 @@ from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
 from sentiment.training.trainer import VECTORS, Trainer, train_task
 
-Scores = dict[Part, dict[Recommendation, Probabilities]]
+Scores = dict[Part, dict[ModelChoice, Probabilities]]
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
@@ -207,7 +207,7 @@ def _result(
     run: RunContext,
     trainer: Trainer,
     scores: Scores,
-    temperatures: dict[Recommendation, float],
+    temperatures: dict[ModelChoice, float],
     baselines: Baselines,
     encoder: EncoderRecord | None,
 ) -> Result:
@@ -252,7 +252,7 @@ def _result(
     )
 
 
-def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[Recommendation, float]]:
+def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scores, dict[ModelChoice, float]]:
     rows, validation = task.measured, task.rows["validation"]
     labels, linear = task.corpus.labels[validation], baselines.linear.astype(np.float64)
     raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
@@ -261,7 +261,7 @@ def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scor
     return scores, temperatures
 
 
-def recommend(found: dict[Recommendation, Metrics]) -> Recommendation:
+def recommend(found: dict[ModelChoice, Metrics]) -> ModelChoice:
     """What is most accurate on validation tweets; of equally accurate ones what has the lower loss, else the first."""
     return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
 

@@ -29,9 +29,9 @@ from sentiment.runs.records import (
     EncoderRecord,
     GridPlan,
     Metrics,
+    ModelChoice,
     Part,
     PlannedRun,
-    Recommendation,
     Result,
     RunRecord,
 )
@@ -45,7 +45,7 @@ BASE: dict[str, Any] = {
     "training": {"epochs": 4},
 }
 _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
-TEMPERATURES: dict[Recommendation, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
+TEMPERATURES: dict[ModelChoice, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
 # What a test wants to see escaped.
 HOSTILE = [
     "<script>alert('tweet')</script> so sad",

@@ -30,7 +30,7 @@ from report.questions.settings import effects_of
 from report.read import CompletedRun, Grid, Scores
 from report.statistics import Difference
 from sentiment.config_file import resolve
-from sentiment.runs.records import Recommendation
+from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE
 
@@ -145,7 +145,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
 
 
-def _effects(kind: str, model: Recommendation = "network") -> "_Claims":
+def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
     def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         found = effects_of(layout.runs, answers, model)
         assert all(effect.contrasts for effect in found)
