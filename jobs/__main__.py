@@ -23,7 +23,7 @@ from sentiment.command_line import (
     echo,
 )
 from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
-from sentiment.files import CONFIGS, config_file, shipped_file
+from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:
     from jobs.status import GridStatus
@@ -63,7 +63,7 @@ def submit(
     from jobs.session import LaunchOptions, submit_grid
     from sentiment.runs.run_dir import Results
 
-    loaded = (expand_grid if dry_run else load_grid)(config_file(grid, "grids"), Results(results), overrides or [])
+    loaded = (expand_grid if dry_run else load_grid)(config_path(grid, "grids"), Results(results), overrides or [])
     for line in loaded.left_out:
         echo(f"left out: {line}")
     if not dry_run:

@@ -31,7 +31,7 @@ from sentiment.command_line import (
 from sentiment.console import ERR, OUT, Console, Terminal, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import SentimentError, TakenOverError, UsageError
-from sentiment.files import as_json, config_file, import_program, read_named, sha256_of, write_named
+from sentiment.files import as_json, config_path, import_program, read_named, sha256_of, write_named
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
@@ -73,7 +73,7 @@ def train(
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
-        from sentiment.inference.stored import stored_run
+        from sentiment.inference.stored import open_run
         from sentiment.training.experiment import run_experiment
         from sentiment.training.stop import RunContext
 
@@ -88,11 +88,11 @@ def train(
             run_dir.discard_unbegun()  # if the tweets cannot be used, for example
             raise
         if reason is None:
-            show_result(stored_run(run_dir.path))
+            show_result(open_run(run_dir.path))
         return reason
 
-    given = _given_parameters(data, fields, text_column, label_column, positive, negative)
-    _resumable(lambda: _load_run(config, given), work, "all is saved: the same command goes on")
+    parameters = _parameters(data, fields, text_column, label_column, positive, negative)
+    _resumable(lambda: _load_run(config, parameters), work, "all is saved: the same command goes on")
 
 
 @app.command()
@@ -116,19 +116,19 @@ def evaluate(
     On its own test tweets, or on any labelled table (--data). --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
-    from sentiment.inference.stored import stored_run
+    from sentiment.inference.stored import open_run
     from sentiment.runs.records import THRESHOLD
 
-    trained = stored_run(run, _results(results) if results else None)
+    trained = open_run(run, _results(results) if results else None)
     if data is None:
         if threshold is not None:
             raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
         metrics = evaluate_on_own(trained, choice)
     else:
-        given = _given_parameters(str(data), overrides, text_column, label_column, positive, negative)
+        parameters = _parameters(str(data), overrides, text_column, label_column, positive, negative)
         # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
         trained_on = trained.config.model_dump(include={"data"}, exclude_defaults=True)
-        table = _with_guesses(trained_on, (), given, str(trained.run_dir.config_file)).data
+        table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
         with Terminal() as terminal:
             positive_from = THRESHOLD if threshold is None else threshold
             metrics = evaluate_on_file(trained, choice, table, terminal.progress, positive_from)
@@ -157,10 +157,10 @@ def add(
     are labels, or probabilities of positive. Tweets are found by the ids of --sheet, else by their texts.
     """
     from sentiment.inference.added import add_predictions, write_tweets
-    from sentiment.inference.stored import stored_run
+    from sentiment.inference.stored import open_run
     from sentiment.runs.records import NEGATIVE, POSITIVE
 
-    run = stored_run(of)
+    run = open_run(of)
     if sheet and not name:
         number = write_tweets(run, sheet)
         say(f"{sheet}: {number:,} tweets, those of the test part first; label as many as you like from the top, then:")
@@ -239,11 +239,11 @@ def export(
     It holds weights, vocabulary, scores and a model card, and no tweet. `predict` and `sentiment.load` read it; nothing
     in it is executed.
     """
-    from sentiment.inference.stored import missing_encoder, stored_run, write_archive
+    from sentiment.inference.stored import missing_encoder, open_run, write_archive
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
-    stored = stored_run(run, _results(results) if results else None)
+    stored = open_run(run, _results(results) if results else None)
     sizes = write_archive(stored, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     for field, what in (("mentions", "@names"), ("urls", "links")):  # which name people
@@ -264,12 +264,12 @@ def show(
     Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. Of a
     file that `export` wrote the card is printed.
     """
-    from sentiment.inference.stored import CARD, model_card, read_archive, stored_run
+    from sentiment.inference.stored import CARD, model_card, open_run, read_archive
 
     if model.is_file():
         echo(read_archive(model)[CARD].decode("utf-8", "replace").removesuffix("\n"))
         return
-    run = stored_run(model)
+    run = open_run(model)
     if card:
         echo(model_card(run).removesuffix("\n"))
         return
@@ -301,7 +301,7 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = _given_parameters(source, overrides, text_column, label_column, positive, negative)
+    parameters = _parameters(source, overrides, text_column, label_column, positive, negative)
     run, places = _load_run(config, parameters, preview=True), _results(results)
     with Terminal() as terminal:
         for path in (run.data.source, *(table.path for table in run.data.tests.values())):
@@ -317,11 +317,11 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
     vectors.unlabelled names further text. `train` learns them as well if needed. Ends with 3 when a signal or the time
     limit stopped it; the same command then begins again.
     """
-    changes = _given_parameters(data, overrides)
+    parameters = _parameters(data, overrides)
 
     def load() -> "RunConfig":
-        run = _load_run(config, changes)
-        return run if run.embedding.pretrained else _load_run(config, changes | {"embedding.pretrained": "word2vec"})
+        run = _load_run(config, parameters)
+        return run if run.embedding.pretrained else _load_run(config, parameters | {"embedding.pretrained": "word2vec"})
 
     def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.config import WORD2VEC
@@ -357,7 +357,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
             )
         return run_encoding([run], _results(results), stop, console)
 
-    load = partial(_load_run, config, _given_parameters(data, overrides))
+    load = partial(_load_run, config, _parameters(data, overrides))
     _resumable(load, work, "complete shards are kept: the same command goes on")
 
 
@@ -406,7 +406,7 @@ def _results(folder: Path) -> "Results":
     return Results(folder)
 
 
-def _given_parameters(
+def _parameters(
     data: str | None,
     overrides: list[str] | None,
     text_column: str | None = None,
@@ -436,7 +436,7 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
     """The run that a file (None: the defaults) and the options of a command describe; guesses on columns are told."""
     from sentiment.config_file import dotted, read_yaml
 
-    file = config_file(config, "runs") if config else None
+    file = config_path(config, "runs") if config else None
     values = read_yaml(file) if file else {}
     if values.keys() >= {"method", "parameters"}:
         raise UsageError(f"{file}: is the file of a grid, not of a run; `sentiment submit {file} --local` runs it here")

@@ -166,7 +166,7 @@ def shipped_file(path: Path) -> Path:
     return shipped if shipped.exists() else path
 
 
-def config_file(name: Path, folder: str) -> Path:
+def config_path(name: Path, folder: str) -> Path:
     """The file that a user names by its path, or by its stem in `configs/runs` or `configs/grids`."""
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 

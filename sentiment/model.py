@@ -30,7 +30,7 @@ from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.guess_columns import known_pair, resolve_with_guesses
 from sentiment.errors import SentimentError, UsageError
-from sentiment.files import config_file, fingerprint, named_path, write_once
+from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Reading, TextModel, checked_threshold
@@ -234,7 +234,7 @@ def _read_run(run: Any) -> tuple[dict[str, Any], str]:
     """The values of a run, and where they come from, for messages."""
     if isinstance(run, RunConfig):
         return run.model_dump(), "the configuration"
-    file = config_file(Path(run), "runs")
+    file = config_path(Path(run), "runs")
     return read_yaml(file), str(file)
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import save as save_torch
 from sentiment.config import ElmoConfig, RunConfig, is_path
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
-from sentiment.inference.stored import CONFIG, model_card, stored_run, without_paths, write_archive
+from sentiment.inference.stored import CONFIG, model_card, open_run, without_paths, write_archive
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.model import load
 from sentiment.runs.records import MODEL_NAMES, Result
@@ -52,7 +52,7 @@ def test_exported_model_predicts_bit_for_bit_as_its_run(trained: RunDir, file: P
 def test_equal_runs_are_equal_files_and_no_tweet_or_place_is_in_them(
     trained: RunDir, file: Path, tmp_path: Path
 ) -> None:
-    write_archive(stored_run(trained.path), tmp_path / "again.zip")
+    write_archive(open_run(trained.path), tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
     source = Path(trained.read_config().data.source)
     with zipfile.ZipFile(file) as archive:
@@ -230,9 +230,9 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     config = trained.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir = _copy(trained, tmp_path, config, encoder=elmo)
     run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"encoder": elmo}))
-    write_archive(stored_run(run_dir.path), tmp_path / "model.zip")
+    write_archive(open_run(run_dir.path), tmp_path / "model.zip")
     assert "reads vectors of the ELMo model `model`, which is not in the file; licence: not known" in model_card(
-        stored_run(run_dir.path)
+        open_run(run_dir.path)
     )
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         assert not any(b"/home/me" in archive.read(name) for name in archive.namelist())
@@ -271,7 +271,7 @@ def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir
     values["data"] |= {"source": "/home/me/<img onerror=x> *b* \x1b \u202e.csv"}
     values["data"]["labels"] = {"negative": [f"<b>`bad` {hostile}</b>"], "positive": [f"*{hostile}*"]}
     run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values), dataset="table")
-    card = model_card(stored_run(run_dir.path))
+    card = model_card(open_run(run_dir.path))
     assert card.replace("\n", "").isprintable()
     assert "\u202e" not in card
     _, header, text = card.split("---\n", 2)

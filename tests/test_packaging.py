@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sentiment import __version__
-from sentiment.files import ROOT, config_file, shipped_file
+from sentiment.files import ROOT, config_path, shipped_file
 
 EXTRAS = (
     "submitit",
@@ -105,7 +105,7 @@ def test_files_that_came_with_the_program_are_found_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rnn = config_file(Path("rnn"), "runs")
+    rnn = config_path(Path("rnn"), "runs")
     assert rnn == Path("configs/runs/rnn.yaml")
     assert shipped_file(rnn) == ROOT / rnn
     rnn.parent.mkdir(parents=True)

@@ -15,9 +15,6 @@ from sentiment.encoders.models import Files, HubFiles
 from sentiment.encoders.transformer import Transformer
 from sentiment.errors import EncoderError
 
-# As in Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2 and the code that belongs to it.
-_WARM_UP = 0.1
-
 
 class FineTuned(nn.Module):
     """States of the pieces of tweets, each of `size` numbers; dropout is that of the model's own configuration.
@@ -69,9 +66,3 @@ def _leave_out_untrained(tuned: FineTuned, state: dict[str, Any], prefix: str, _
 
 def _miss_no_untrained(tuned: FineTuned, keys: Any) -> None:
     keys.missing_keys[:] = [key for key in keys.missing_keys if key.removeprefix("embedding.") not in tuned.untrained]
-
-
-def share_of_rate(step: int, steps: int) -> float:
-    """Of the learning rate, at a step of so many, counted from 0: it rises for a tenth of them, then falls to zero."""
-    rising = max(1, round(_WARM_UP * steps))
-    return min((step + 1) / rising, (steps - step) / max(1, steps - rising))

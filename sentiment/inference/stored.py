@@ -89,7 +89,7 @@ class TrainedRun(StoredRun):
         return weights
 
 
-def stored_run(path: Path, results: Results | None = None) -> TrainedRun:
+def open_run(path: Path, results: Results | None = None) -> TrainedRun:
     """A completed run in its directory.
 
     Args:
@@ -144,7 +144,7 @@ def open_model(path: Path, choice: ModelChoice | None = None, results: Results |
         SentimentError: there is nothing at the path, it is neither of the two, or damaged.
     """
     if not path.is_file() and path.suffix != ".zip":
-        return load_model(stored_run(path, results), choice)
+        return load_model(open_run(path, results), choice)
     if not path.exists():
         raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
     files = read_archive(path)

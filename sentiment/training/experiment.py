@@ -58,7 +58,7 @@ from sentiment.training.checkpoint import delete_states, weights_sha256, write_c
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
-from sentiment.training.trainer import VECTORS, Trainer, train_task
+from sentiment.training.trainer import PRETRAINED_VECTORS, Trainer, train_task
 
 Scores = dict[Part, dict[ModelChoice, Probabilities]]
 
@@ -133,7 +133,7 @@ def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict
     if encoder:
         identity["encoder"] = encoder.fingerprint
     if vectors := _vectors_sha256(run):
-        identity[VECTORS] = vectors
+        identity[PRETRAINED_VECTORS] = vectors
     return identity
 
 

@@ -12,7 +12,6 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.encoders.finetuned import share_of_rate
 from sentiment.models.classifier import Classifier, predict, read_by
 from sentiment.models.text_model import Probabilities, token_polarity
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
@@ -64,6 +63,16 @@ def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
     return rows | {"train": np.sort(np.random.default_rng(0).permutation(rows["train"])[:size])}
 
 
+# As in Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2 and the code that belongs to it.
+_WARM_UP = 0.1
+
+
+def share_of_rate(step: int, steps: int) -> float:
+    """The share of the learning rate at a step, counted from 0: it rises for a tenth of `steps`, then falls to zero."""
+    rising = max(1, round(_WARM_UP * steps))
+    return min((step + 1) / rising, (steps - step) / max(1, steps - rising))
+
+
 class ClassifierTask:
     """A classifier and the tweets that it is trained on, on one device.
 
@@ -98,7 +107,7 @@ class ClassifierTask:
         return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
 
     def share_of_rate(self, step: int) -> float:
-        """Of the learning rate, at a step, counted from 0; a function of the step alone."""
+        """As the function of this name for what is fine-tuned, else 1; a function of the step alone."""
         training = self._config.training
         steps = training.epochs * -(-len(self.rows["train"]) // training.batch_size)
         return share_of_rate(step, steps) if self._config.finetunes else 1.0

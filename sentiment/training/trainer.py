@@ -27,7 +27,7 @@ from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
 
 # The name, in an identity, of the file or text that vectors came from.
-VECTORS = "file of pretrained vectors"
+PRETRAINED_VECTORS = "file of pretrained vectors"
 
 
 class EarlyStopping:
@@ -340,7 +340,7 @@ def train_task(
         MemoryExhaustedError: the GPU's memory is full.
     """
     trainer = _resumed(run, identity, build)
-    record = _begin_attempt(run, trainer, encoder)
+    record = _record_attempt(run, trainer, encoder)
 
     def end(reason: Reason, detail: str | None) -> None:
         update = {"end": timestamp(), "reason": reason, "last_step": trainer.saved_step, "detail": detail}
@@ -397,7 +397,7 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
     return trainer
 
 
-def _begin_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | None) -> RunRecord:
+def _record_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | None) -> RunRecord:
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
@@ -426,7 +426,7 @@ def _begin_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | N
         data_fingerprint=identity["data"],
         dataset=trainer.task.corpus.dataset,
         encoder=encoder,
-        vectors_sha256=identity.get(VECTORS),
+        vectors_sha256=identity.get(PRETRAINED_VECTORS),
         versions=versions,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         attempts=[*(former.attempts if former else []), attempt],

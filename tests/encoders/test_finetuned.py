@@ -13,9 +13,10 @@ from transformers import AutoModel
 from sentiment.config import EncoderConfig
 from sentiment.data.batches import TokenStore
 from sentiment.data.text import TokenRows
-from sentiment.encoders.finetuned import FineTuned, share_of_rate
+from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.models import find_encoder
 from sentiment.errors import EncoderError
+from sentiment.training.task import share_of_rate
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
 

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.stored import model_card, open_model, stored_run, write_archive
+from sentiment.inference.stored import model_card, open_model, open_run, write_archive
 from sentiment.model import SentimentClassifier
 from sentiment.runs.run_dir import Results
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
@@ -59,12 +59,12 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said - stored["score"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
-    write_archive(stored_run(run.run_dir.path), tmp_path / "model.zip")
+    write_archive(open_run(run.run_dir.path), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(bert.parent)
     assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
-    assert "`./bert`, which is not in the file; licence: not known" in model_card(stored_run(run.run_dir.path))
+    assert "`./bert`, which is not in the file; licence: not known" in model_card(open_run(run.run_dir.path))
 
 
 def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from sentiment.inference.stored import load_model, open_model, stored_run
+from sentiment.inference.stored import load_model, open_model, open_run
 from tests.conftest import MakeExperiment
 from tests.small_runs import MODELS, complete_with_stops, invented_tweets
 
@@ -38,7 +38,7 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
     gpu, cpu = (
-        load_model(stored_run(run.run_dir.path), "network", torch.device(name)).read(texts).probabilities
+        load_model(open_run(run.run_dir.path), "network", torch.device(name)).read(texts).probabilities
         for name in ("cuda", "cpu")
     )
     assert gpu == pytest.approx(cpu, abs=1e-4)
