@@ -42,15 +42,18 @@ def network(trained: RunDir) -> TextModel:
     return open_model(trained.path, "network")
 
 
-Write = Callable[[str, str], Path]
+Write = Callable[[str, object], Path]
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    def made(name: str, text: str) -> Path:
-        content = text.encode()
-        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-        return tmp_path / name
+    def made(name: str, content: Any) -> Path:
+        path = tmp_path / name
+        if isinstance(content, dict):
+            pq.write_table(pa.table(content), path)
+        else:
+            path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
+        return path
 
     return made
 
@@ -84,7 +87,7 @@ def test_rows_come_back_in_order_with_label_and_probability(network: TextModel, 
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-def test_chunks_that_are_computed_side_by_side_come_back_in_order(
+def test_chunks_computed_side_by_side_come_back_in_order(
     network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     texts = [text for _, text in invented_tweets(700)]
@@ -135,11 +138,7 @@ def test_a_column_of_a_table_without_header_is_chosen_by_its_position(trained: R
     words = ("predict", trained.path, "--file", source, "--out", source.with_name("out.csv"), "--text-column")
     assert invoke(*words, "1").exit_code == 0
     rows = [line.split(",")[:3] for line in source.with_name("out.csv").read_text().splitlines()]
-    assert rows == [
-        ["0", "1", "label"],
-        ["1", "such a lovely day", "positive"],
-        ["2", "awful", "negative"],
-    ]
+    assert rows == [["0", "1", "label"], ["1", "such a lovely day", "positive"], ["2", "awful", "negative"]]
     assert "has no column 2; --text-column names the one" in refused(2, *words, "2")
 
 
@@ -190,17 +189,14 @@ def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, mo
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
-    columns = {
-        "day": pa.array([date(2020, 1, day) for day in range(1, 6)]),
-        "text": pa.array(TEXTS, pa.string()),
-        "places": pa.array([[1, 2], [], None, [3], [4]], pa.list_(pa.int8())),
-    }
-    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
-    return tmp_path / "in.parquet"
+def table(write: Write) -> Path:
+    days, places = [date(2020, 1, day) for day in range(1, 6)], pa.array([[1, 2], [], None, [3], [4]])
+    return write("in.parquet", {"day": days, "text": TEXTS, "places": places})
 
 
-def test_parquet_keeps_types_and_order(network: TextModel, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_keeps_types_and_order(
+    network: TextModel, table: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 2)
     target, outcome = _to(network, table, "out.parquet")
     before, after = pq.read_table(table), pq.read_table(target)
@@ -211,9 +207,7 @@ def test_parquet_keeps_types_and_order(network: TextModel, table: Path, monkeypa
     assert outcome == ["2 without a prediction: empty text (line 3, 4)"]
     pq.write_table(before.slice(0, 0), table)
     assert pq.read_table(_to(network, table, "out.parquet")[0]).column_names == after.column_names
-    text = table.with_name("in.csv")
-    text.write_text("n,text\n1,a lovely day\n2,\n3,awful\n")
-    found = pq.read_table(_to(network, text, "out.parquet")[0])
+    found = pq.read_table(_to(network, write("in.csv", "n,text\n1,a lovely day\n2,\n3,awful\n"), "out.parquet")[0])
     assert found.schema.field("probability").type == pa.float64()
     assert found["n"].to_pylist() == ["1", "2", "3"]
     assert found["label"].to_pylist() == ["positive", None, "negative"]
@@ -266,15 +260,13 @@ def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
     rows = _rows(network, write("a.csv", 'id,text\n1,"so\rlovely"\n2,sad\n'))
     assert [row[:2] for row in rows[1:]] == [["1", "so\rlovely"], ["2", "sad"]]
     target, _ = _to(network, write("in.tsv", 'n\ttext\n1\t"a lovely day"\n2\t"awful" she said\n'), "out.tsv")
-    assert [line.split("\t")[1] for line in target.read_text().splitlines()[1:]] == [
-        '"a lovely day"',
-        '"awful" she said',
-    ]
-    pq.write_table(pa.table({"text": ["awful"], "weight": [float("nan")]}), target.with_name("in.parquet"))
-    assert '"weight": null' in _to(network, target.with_name("in.parquet"), "out.jsonl")[0].read_text()
+    texts = [line.split("\t")[1] for line in target.read_text().splitlines()]
+    assert texts == ["text", '"a lovely day"', '"awful" she said']
+    nan = write("in.parquet", {"text": ["awful"], "weight": [float("nan")]})
+    assert '"weight": null' in _to(network, nan, "out.jsonl")[0].read_text()
 
 
-def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(
+def test_workbook_keeps_formulas_as_text_and_numbers(
     network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
@@ -291,15 +283,15 @@ def test_workbook_keeps_texts_that_look_like_formulas_and_its_numbers(
     for line in ({"text": "so\0awful"}, {"text": "long " * 7_000}, wide):
         with pytest.raises(DataError, match=r"out\.xlsx: a workbook cannot hold '.* in row [12]; write \.csv"):
             _to(network, write("odd.jsonl", json.dumps(line)), "out.xlsx")
-    pq.write_table(pa.table({"text": ["awful"], "said": ["#N/A"], "n": [float("inf")]}), target.with_name("in.parquet"))
-    table, _ = _to(network, target.with_name("in.parquet"), "odd.xlsx")
+    odd = write("in.parquet", {"text": ["awful"], "said": ["#N/A"], "n": [float("inf")]})
+    table, _ = _to(network, odd, "odd.xlsx")
     assert pd.read_excel(table, na_filter=False).to_numpy(object).tolist()[0][:3] == ["awful", "#N/A", float("inf")]
 
 
-@pytest.mark.parametrize("name", ["out.csv.gz", "out.jsonl.gz"])
-def test_name_that_says_compressed_is_compressed(network: TextModel, table: Path, name: str) -> None:
-    packed, plain = (_to(network, table, one)[0] for one in (name, name.removesuffix(".gz")))
-    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+def test_name_that_says_compressed_is_compressed(network: TextModel, table: Path) -> None:
+    for name in ("out.csv", "out.jsonl"):
+        packed, plain = (_to(network, table, one)[0] for one in (f"{name}.gz", name))
+        assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
 
 
 SHOWN = ["such a lovely, happy day", 'awful "broken"', ""]
@@ -330,10 +322,9 @@ def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir, write
     assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
     first, *_ = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2).output.splitlines()
     assert "; positive from " in first
-    given = write("in.csv", "text\nhappy\nbroken\n")
-    out = given.with_name("out.csv")
+    given, out = write("in.csv", "text\nhappy\nbroken\n"), write("out.csv", "")
     assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0
-    assert [line.split(",")[1] for line in out.read_text().splitlines()[1:]] == ["positive", "positive"]
+    assert [line.split(",")[1] for line in out.read_text().splitlines()] == ["label", "positive", "positive"]
 
 
 @pytest.mark.parametrize(("form", "first"), [("text", 2), ("csv", 1), ("jsonl", 0)])
