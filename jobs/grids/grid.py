@@ -181,7 +181,7 @@ def trained_on_others(results: Results, grid: ExpandedGrid) -> list[str]:
 def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
     """Whether completed runs ask just this, of the tweets, vectors and models that are here now; None: nobody knows."""
     from sentiment.data.corpus import corpus_fingerprint
-    from sentiment.data.sources import source_sha256
+    from sentiment.data.sources import cached_sha256
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
     from sentiment.encoders.models import find_model
 
@@ -195,7 +195,7 @@ def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iter
                 continue
             file, learned = pretrained_file(config, results), vectors_fingerprint(config, results)
             had = record.data_fingerprint, record.vectors_sha256, record.encoder and record.encoder.fingerprint, asked
-            vectors = learned or (source_sha256(file) if file else None)
+            vectors = learned or (cached_sha256(file) if file else None)
             now = fingerprint(config.data), vectors, model and model.fingerprint, config.fingerprint()
             yield run_dir, had == now
         except SentimentError:

@@ -24,7 +24,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.tables import CountedLines, Refusal, Row, RowCounter
 from sentiment.data.text import (
-    UNKNOWN,
+    UNKNOWN_AUTHOR,
     Tokenizer,
     TokenRows,
     TweetForms,
@@ -32,7 +32,7 @@ from sentiment.data.text import (
     author_key,
     key_of,
     stable_unit,
-    thinning_of,
+    unit_of,
 )
 from sentiment.errors import DataError
 from sentiment.files import FolderEntry, fingerprint, sync_folder, write_json
@@ -144,7 +144,7 @@ class Corpus(TokenRows):
     labels: npt.NDArray[np.int8]  # (rows,) 0 negative, 1 positive
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
     keys: npt.NDArray[np.int64]  # (rows,) equal for the same tweet, see `TweetForms`
-    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN where none is known
+    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN_AUTHOR where none is known
     weights: npt.NDArray[np.float32]  # (rows,) how often each counts in training: `extra_train.weight`, else 1
     withheld: npt.NDArray[np.int64]  # (n,) keys of tweets that are in no part since their text or author is held out
 
@@ -174,8 +174,8 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
         DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
     """
     source = open_source(config, results)
-    known = _fingerprint(config, source)
-    final, lock_file = results.corpus_dir(known), results.corpus_lock(known)
+    digest = _fingerprint(config, source)
+    final, lock_file = results.corpus_dir(digest), results.corpus_lock(digest)
     try:
         if not final.exists():
             lock_file.parent.mkdir(parents=True, exist_ok=True)
@@ -184,18 +184,18 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
                     bound = _train_bound(config, results, progress)
                     with building_place(final) as folder:
                         made = Preparation(config, source, progress, bound).run(folder / TWEETS_FILE)
-                        write_corpus(folder, known, *made)
+                        write_corpus(folder, digest, *made)
     except OSError as error:
         raise DataError(f"{final}: the corpus cannot be written: {error}") from error
     return _open_from(final, source)
 
 
 def _train_bound(config: DataConfig, results: Results, progress: Progress) -> float:
-    """The thinning number below which `train_rows` training rows are; smaller numbers give rows of larger ones."""
+    """The bound that `unit_of` is below for `train_rows` training rows; those of a smaller number are among them."""
     if config.train_rows is None:
         return 1.0
     whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
-    numbers = sorted(map(thinning_of, whole.keys[whole.rows("train")].tolist()))
+    numbers = sorted(map(unit_of, whole.keys[whole.rows("train")].tolist()))
     return numbers[config.train_rows] if config.train_rows < len(numbers) else 1.0
 
 
@@ -240,10 +240,10 @@ def open_corpus(path: Path) -> Corpus:
         report = CorpusReport.model_validate(manifest["report"])
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
-        known = str(manifest["fingerprint"])
+        digest = str(manifest["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
-    return Corpus(path=path, fingerprint=known, dataset="table", report=report, types=types, **arrays)
+    return Corpus(path=path, fingerprint=digest, dataset="table", report=report, types=types, **arrays)
 
 
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
@@ -259,7 +259,7 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
 
 
 def write_corpus(
-    folder: Path, known: str, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport
+    folder: Path, digest: str, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport
 ) -> None:
     """Write all files but that of the tweets, the manifest last, and make all of them durable."""
     for name, array in arrays.items():
@@ -270,7 +270,7 @@ def write_corpus(
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
         sizes[name] = (folder / name).stat().st_size
-    write_json(folder / MANIFEST, {"fingerprint": known, "report": report.model_dump(mode="json"), "files": sizes})
+    write_json(folder / MANIFEST, {"fingerprint": digest, "report": report.model_dump(mode="json"), "files": sizes})
 
 
 @contextmanager
@@ -302,7 +302,7 @@ def building_place(final: Path) -> Iterator[Path]:
 _LOT_ROWS = 4096  # that are decided on, numbered and written together; the order of the types depends on it
 _REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
 # Which file rows are of: the name of a test set, the number of a table for training alone, or None, the source itself.
-_Of = str | int | None
+_Origin = str | int | None
 
 
 class _Tweet(NamedTuple):
@@ -317,7 +317,7 @@ class _Tweet(NamedTuple):
 
 
 class Preparation:
-    """Prepares the rows of a source; left out are training rows whose `thinning_of` is not below `train_bound`."""
+    """Prepares the rows of a source; left out are training rows whose `unit_of` is not below `train_bound`."""
 
     def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress, train_bound: float) -> None:
         self._config, self._source = config, source
@@ -334,7 +334,7 @@ class Preparation:
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
         self._index: dict[str, int] = {}  # number of each type
         self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
-        self._of: dict[_Of, Counter[str]] = defaultdict(Counter)
+        self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
 
@@ -352,9 +352,9 @@ class Preparation:
         with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
             # First what nothing may be trained on, and last, when all is known that is held out, what is trained on.
             tests, main, extra = self._source.tests.items(), (None, self._source.main), self._source.extra_train
-            for of, file in (*tests, main, *enumerate(extra)):
-                self._read(file, of, writer)
-        name, read = self._source.main.name, sum(of["read"] for of in self._of.values())
+            for origin, file in (*tests, main, *enumerate(extra)):
+                self._read(file, origin, writer)
+        name, read = self._source.main.name, sum(count["read"] for count in self._counts.values())
         if not read:
             raise DataError(f"{name}: holds no rows")
         malformed = self._refused.total()
@@ -368,31 +368,31 @@ class Preparation:
         arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
         return arrays, list(self._index), self._report(arrays, read)
 
-    def _read(self, file: TweetFile, of: _Of, writer: "pq.ParquetWriter") -> None:
-        name = of if isinstance(of, str) else file.name
+    def _read(self, file: TweetFile, origin: _Origin, writer: "pq.ParquetWriter") -> None:
+        name = origin if isinstance(origin, str) else file.name
         rows: list[Row] = []
         number = 0
         for number, row in enumerate(file.read(), start=1):
             if isinstance(row, Refusal):
-                self._refused.add(row.reason if of is None else f"{name}: {row.reason}", row.line)
+                self._refused.add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
                 self._left_out[IGNORED] += 1
             else:
                 rows.append(row)
             if len(rows) == _LOT_ROWS:
-                self._take(rows, of, writer)
+                self._take(rows, origin, writer)
                 rows = []
                 self._progress(f"preparing {Path(name).name}", number, file.total)
-        self._take(rows, of, writer)
-        self._of[of]["read"] = number
+        self._take(rows, origin, writer)
+        self._counts[origin]["read"] = number
         self._progress(f"preparing {Path(name).name}", number, number)
 
-    def _take(self, rows: list[Row], of: _Of, writer: "pq.ParquetWriter") -> None:
+    def _take(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
         """Number and write those of some labelled rows that are kept."""
         import pyarrow as pa
 
-        tweets = self._digested(rows, of)
-        kept = [tweet for tweet in tweets if self._is_kept(of, tweet)]
+        tweets = self._digested(rows, origin)
+        kept = [tweet for tweet in tweets if self._is_kept(origin, tweet)]
         used = list(chain.from_iterable(tweet.tokens for tweet in kept))
         occurring = {*used}
         for token in dict.fromkeys(chain.from_iterable(tweet.tokens for tweet in tweets if tweet.wanted)):
@@ -405,7 +405,7 @@ class Preparation:
             "parts": [tweet.part for tweet in kept],
             "keys": [tweet.key for tweet in kept],
             "authors": [tweet.author for tweet in kept],
-            "weights": [self._config.extra_train[of].weight if isinstance(of, int) else 1] * len(kept),
+            "weights": [self._config.extra_train[origin].weight if isinstance(origin, int) else 1] * len(kept),
         }
         written = sum(map(len, self._pieces["labels"]))
         for name, values in columns.items():
@@ -421,20 +421,20 @@ class Preparation:
         if kept:
             writer.write_table(pa.table({name: columns[name] for name in writer.schema.names}, writer.schema))
 
-    def _digested(self, rows: Sequence[Row], of: _Of) -> list[_Tweet]:
-        part = TRAIN if isinstance(of, int) else self._part_names.index(of) if of else None
+    def _digested(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
+        part = TRAIN if isinstance(origin, int) else self._part_names.index(origin) if origin else None
         tokens = [self._tokenizer(row.text) for row in rows]
         forms = [self._forms.of(row.text, of_row) for row, of_row in zip(rows, tokens, strict=True)]
         users, keys = [author_form(row.user) for row in rows], list(map(key_of, forms))
         parts = [part_code(*one, self._config) if part is None else part for one in zip(users, forms, strict=True)]
-        wanted = [code != TRAIN or thinning_of(key) < self._train_bound for code, key in zip(parts, keys, strict=True)]
+        wanted = [code != TRAIN or unit_of(key) < self._train_bound for code, key in zip(parts, keys, strict=True)]
         return list(map(_Tweet, rows, tokens, keys, map(author_key, users), parts, wanted))
 
-    def _is_kept(self, of: _Of, tweet: _Tweet) -> bool:
+    def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
         """Whether a row stays. Only earlier rows of the main table decide about its validation and test rows."""
-        left_out, seen = self._left_out, self._seen[of if isinstance(of, str) else None]
+        left_out, seen = self._left_out, self._seen[origin if isinstance(origin, str) else None]
         row, _, key, author, part, wanted = tweet
-        extra, label = isinstance(of, int), row.label or 0
+        extra, label = isinstance(origin, int), row.label or 0
         # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
         is_copy, first = key in seen, seen.setdefault(key, label)
         if not tweet.tokens:
@@ -447,10 +447,10 @@ class Preparation:
         elif not wanted:
             left_out[SURPLUS] += 1
         else:
-            self._of[of]["kept"] += 1
-            if isinstance(of, str) or (part != TRAIN and self._source.extra_train):
+            self._counts[origin]["kept"] += 1
+            if isinstance(origin, str) or (part != TRAIN and self._source.extra_train):
                 self._held_out.add(key)
-                self._held_out_authors |= {author} - {UNKNOWN}
+                self._held_out_authors |= {author} - {UNKNOWN_AUTHOR}
             return True
         return False
 
@@ -483,5 +483,5 @@ class Preparation:
             types=len(self._index),
         )
 
-    def _count(self, of: str | int, file: TweetFile) -> TableCount:
-        return TableCount(file=file.name, read=self._of[of]["read"], kept=self._of[of]["kept"])
+    def _count(self, origin: str | int, file: TweetFile) -> TableCount:
+        return TableCount(file=file.name, read=self._counts[origin]["read"], kept=self._counts[origin]["kept"])

@@ -26,17 +26,17 @@ from sentiment.data.tables import (
     Row,
     Rows,
     TableRecord,
+    about_rows,
     csv_records,
     form_of,
     has_header,
-    is_packed,
     open_table,
     read_lines,
     read_rows,
     translated_errors,
 )
 from sentiment.errors import DataError, DownloadError
-from sentiment.files import named_path, open_named, sha256_of
+from sentiment.files import named_path, sha256_of
 from sentiment.runs.records import NEGATIVE, POSITIVE
 from sentiment.runs.run_dir import Results
 
@@ -141,9 +141,9 @@ _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
-_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+_VADER_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 _NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets whose mean rating is nearer to zero have no label
-_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
+_VADER_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
 SENTIMENT140 = "sentiment140"
@@ -160,7 +160,7 @@ TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
 _ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
-_FORMAT = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
+_FORMAT_140 = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
 
 
 @dataclass(frozen=True)
@@ -230,9 +230,9 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     if not path.exists():
         hint = "download it first; " if str(path).startswith("http") else ""
         raise DataError(f"{path}: no such file; {hint}valid: {SOURCE_CHOICES}")
-    state, sha256, form = _state_of(path), source_sha256(path), form_of(path)
+    state, sha256, form = _state_of(path), cached_sha256(path), form_of(path)
     if is_sentiment140(path):
-        form, (columns, labels) = SENTIMENT140, _FORMAT
+        form, (columns, labels) = SENTIMENT140, _FORMAT_140
     table_of = partial(open_table, path, lambda _: has_header(columns))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
@@ -258,17 +258,9 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
         return sha256_of(path)
 
 
-def source_sha256(path: Path) -> str:
+def cached_sha256(path: Path) -> str:
     """The SHA-256 of a file, which is read unless this process has read it and it is unchanged."""
     return _sha256_of(path, _state_of(path))
-
-
-def about_rows(path: Path) -> int | None:
-    """The number of lines of a plain text file; None of any other, which would take as long as reading it."""
-    if is_packed(path) or form_of(path) in ("parquet", "xlsx", "zip"):
-        return None
-    with translated_errors(path), open_named(path) as file:
-        return sum(block.count(b"\n") for block in iter(partial(file.read, _BLOCK), b""))
 
 
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
@@ -281,7 +273,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
     path = named_path(table.path)
     if path.is_file() and form_of(path) == "zip":
-        return _open_archive(str(path), path, source_sha256(path))
+        return _open_archive(str(path), path, cached_sha256(path))
     main = open_file(path, table.columns, table.labels, field)
     whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # only the complete file counts as Sentiment140
@@ -300,10 +292,10 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
     def read(member: str) -> Rows:
         if not path.exists():
             raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
-        if source_sha256(path) != sha256:
+        if cached_sha256(path) != sha256:
             raise DataError(f"{path}: is not the expected file; delete it and run `sentiment data {SENTIMENT140}`")
         count = 0
-        for row in read_rows(open_table(path, lambda _: False, member), *_FORMAT, f"{path}:{member}"):
+        for row in read_rows(open_table(path, lambda _: False, member), *_FORMAT_140, f"{path}:{member}"):
             count += 1
             yield row
         if count != MEMBER_ROWS[member]:
@@ -342,12 +334,12 @@ def fetch_vader(results: Results) -> Path:
 def read_vader(archive: Path) -> Rows:
     """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk."""
     try:
-        with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_INNER_ARCHIVE)) as inner:
-            content = (inner.extractfile(_MEMBER) or io.BytesIO()).read()
+        with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner:
+            content = (inner.extractfile(_VADER_MEMBER) or io.BytesIO()).read()
     except (tarfile.TarError, OSError, EOFError, KeyError, ValueError) as error:
         raise DataError(f"{archive}: is damaged, delete it: {error}") from None
     if hashlib.sha256(content).hexdigest() != VADER_TWEETS_SHA256:
-        raise DataError(f"{archive}: its {_MEMBER} is not the expected file; delete the archive")
+        raise DataError(f"{archive}: its {_VADER_MEMBER} is not the expected file; delete the archive")
     for line, (number, mean, text) in enumerate((one.split("\t") for one in content.decode().split("\r\n")), start=1):
         rating = float(mean)
         label = None if abs(rating) < _NEUTRAL_BAND else POSITIVE if rating > 0 else NEGATIVE

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sentiment.config import EncoderConfig, RunConfig
 from sentiment.console import Progress, silent
-from sentiment.data.sources import Remote, addresses, download, source_sha256
+from sentiment.data.sources import Remote, addresses, cached_sha256, download
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     TINY_OPTIONS,
@@ -146,7 +146,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
             download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
     found = find_elmo(name, folder)
     if not recorded:
-        sha256 = {file: source_sha256(folder / file) for file in published_files(name)}
+        sha256 = {file: cached_sha256(folder / file) for file in published_files(name)}
         write_json(folder / _CHECKSUMS.format(PUBLISHED[name]), {"sha256": sha256})
     return found
 
@@ -159,7 +159,7 @@ def _recorded(name: str, folder: Path) -> dict[str, str]:
 def _checked(options_path: Path, weights_path: Path, recorded: dict[str, str] | None = None) -> ElmoFiles:
     options = read_options(options_path)
     random = check_weights(weights_path, options)
-    sha256 = {path: source_sha256(path) for path in (options_path, weights_path)}
+    sha256 = {path: cached_sha256(path) for path in (options_path, weights_path)}
     for path, found in sha256.items():
         if recorded and recorded.get(path.name) != found:
             again = "delete it and fetch it again with `sentiment prepare elmo`"
@@ -200,7 +200,7 @@ def find_encoder(config: EncoderConfig, models: Path) -> HubFiles:
     names = sorted(path.name for path in folder.iterdir() if _is_read(path.name))
     if not any(file.endswith(_SAFE) for file in names):
         raise EncoderError(f"{name}: {folder}: {_UNSAFE}")
-    sha256 = {file: source_sha256(folder / file) for file in names}
+    sha256 = {file: cached_sha256(folder / file) for file in names}
     fetched = read_record(folder / _FETCHED, Fetched)
     if not config.is_folder and (fetched is None or fetched.sha256 != sha256):
         raise EncoderError(f"{name}: {folder} is not what was fetched; delete it and fetch it again")
@@ -240,7 +240,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
         size = sum(one.size or 0 for one in wanted.values()) / 1e6
         say(f"{name} at {info.sha}: {size:,.1f} MB in {len(wanted)} files; licence: {licence}; into {folder}")
         snapshot_download(name, revision=info.sha, local_dir=folder, allow_patterns=[*wanted])
-        sha256 = {file: source_sha256(folder / file) for file in sorted(wanted)}
+        sha256 = {file: cached_sha256(folder / file) for file in sorted(wanted)}
     except (OSError, ValueError, HTTPError) as error:
         why = " ".join(str(error).split())[:300]
         raise DownloadError(f"{name!r} at {revision!r}: cannot be fetched from the Hub: {why}") from None

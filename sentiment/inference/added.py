@@ -16,7 +16,7 @@ from sentiment.config import LabelConfig
 from sentiment.config_file import shortened
 from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.sources import source_sha256
+from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, Refusal, RowCounter, as_text, label_meanings, open_table
 from sentiment.data.text import TweetForms, key_of
 from sentiment.errors import DataError, UsageError
@@ -123,7 +123,7 @@ def add_predictions(
     said, answered, left_out = _read(file, columns, tweets, meanings)
     if not said:
         raise DataError(f"{file}: has no answer to a tweet of {run.place}: {left_out.most_common()}")
-    record = {"file": file.name, "file_sha256": source_sha256(file), "tweets": answered, "said": said} | told
+    record = {"file": file.name, "file_sha256": cached_sha256(file), "tweets": answered, "said": said} | told
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, Added.model_validate(record).model_dump(mode="json"))
     lines = [f"{name}: {tweets.counted(said)}"]

@@ -16,7 +16,7 @@ from sentiment.console import OUT, Progress, say, visible
 from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Refusal, Row, RowCounter
-from sentiment.data.text import UNKNOWN, TweetForms, author_form, author_key, key_of
+from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, models_beside
@@ -276,7 +276,7 @@ def _known_tweets(corpus: Corpus) -> _Known:
     known: _Known = {"keys": {}, "authors": {}}
     for reason, column, part in _REASONS:
         known[column] |= dict.fromkeys(getattr(corpus, column)[corpus.parts == part].tolist(), reason)
-    known["authors"].pop(UNKNOWN, None)
+    known["authors"].pop(UNKNOWN_AUTHOR, None)
     return known
 
 

@@ -28,7 +28,6 @@ from scipy.special import logit
 from sentiment.config import ColumnConfig
 from sentiment.config_file import dotted, shortened
 from sentiment.console import OUT, Progress, printable, say, visible
-from sentiment.data.sources import about_rows
 from sentiment.data.tables import (
     ENDINGS,
     TEXT_NAMES,
@@ -36,6 +35,7 @@ from sentiment.data.tables import (
     Refusal,
     RowCounter,
     TableRecord,
+    about_rows,
     form_of,
     has_header,
     is_packed,

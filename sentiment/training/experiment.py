@@ -13,7 +13,7 @@ import torch
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
-from sentiment.data.sources import source_sha256
+from sentiment.data.sources import cached_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.models import Files, encoder_record, find_model
@@ -140,7 +140,7 @@ def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict
 def _vectors_sha256(run: RunContext) -> str | None:
     """Of the pretrained vectors, which may be gone by now if they were learned; None if the run reads none."""
     learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
-    return (learned or source_sha256(file)) if file else None
+    return (learned or cached_sha256(file)) if file else None
 
 
 def _refuse_other_files(run: RunContext) -> None:

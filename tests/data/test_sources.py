@@ -23,11 +23,11 @@ from sentiment.data.corpus import prepare_corpus
 from sentiment.data.sources import (
     OpenedSource,
     Remote,
+    cached_sha256,
     download,
     fetch_tweets,
     missing_tweets,
     open_source,
-    source_sha256,
 )
 from sentiment.data.tables import Refusal, Row
 from sentiment.errors import DataError, DownloadError
@@ -215,12 +215,12 @@ def test_a_file_is_hashed_once_by_a_process_and_again_when_it_has_changed(
 ) -> None:
     reads: list[Path] = []
     monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))
-    first, before = source_sha256(table), table.stat()
-    assert source_sha256(table) == first == sha256_of(table)
+    first, before = cached_sha256(table), table.stat()
+    assert cached_sha256(table) == first == sha256_of(table)
     assert len(reads) == 1
     table.write_bytes(table.read_bytes()[::-1])
     os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert source_sha256(table) == sha256_of(table) != first
+    assert cached_sha256(table) == sha256_of(table) != first
 
 
 @pytest.mark.parametrize("content", ["label,text\n1,a\n0,b\n", "".join(sentiment140_lines(200))])

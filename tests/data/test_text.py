@@ -54,7 +54,7 @@ def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
 
 def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:
     """The tokens by way of NLTK's pattern over the whole text: no words remembered, none found in a simpler way."""
-    text = tokenizer.prepare(text)
+    text = tokenizer.clean(text)
     return list(tokenizer.tokenize_whole(f"{text} \u00e9"))[:-1]  # the last word rules the simple ways out
 
 
