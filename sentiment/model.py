@@ -33,7 +33,7 @@ from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
-from sentiment.models.text_model import Reading, TextModel, checked_threshold
+from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
 from sentiment.runs.run_dir import Results
 
@@ -125,18 +125,18 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: `X` is one text, or holds something that is none; names its place.
             UsageError: the threshold is no probability.
         """
-        positive = self._read(X, "predict").probabilities >= checked_threshold(threshold)
+        positive = self._classify(X, "predict").probabilities >= checked_threshold(threshold)
         labels: Labels = self._meanings[positive.astype(int)]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """The probability of each label, shape (n, 2), in the order of `classes_`."""
-        positive = self._read(X, "predict_proba").probabilities
+        positive = self._classify(X, "predict_proba").probabilities
         return np.column_stack([positive if one == self._meanings[1] else 1 - positive for one in self.classes_])
 
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
         """Whether the model knows any word of each text, shape (n,); its label is a guess where it does not."""
-        return self._read(X, "knows").usable
+        return self._classify(X, "knows").usable
 
     def explain(self, text: str) -> Explanation:
         """One prediction with a weight for each token: attention, or what leaving the token out would change."""
@@ -161,13 +161,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _read(self, texts: Any, method: str) -> Reading:
+    def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
         checked = _checked(texts, method)
-        readings = [Reading(np.empty(0), np.empty(0, bool))]
+        parts = [Predictions(np.empty(0), np.empty(0, bool))]
         while chunk := list(islice(checked, CHUNK)):
-            readings.append(self._trained.read_texts(chunk))
-        return Reading.joined(readings)
+            parts.append(self._trained.classify_texts(chunk))
+        return Predictions.joined(parts)
 
 
 def load(

@@ -29,7 +29,7 @@ TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 
 def test_the_mean_is_the_calibrated_mean_of_its_members(trained: RunDir) -> None:
     network, baseline, both = (
-        open_model(trained.path, choice).read_texts(TEXTS).probabilities for choice in ("network", "baseline", "both")
+        open_model(trained.path, one).classify_texts(TEXTS).probabilities for one in ("network", "baseline", "both")
     )
     temperature = stored(trained, Result).temperatures["both"]
     assert temperature != 1
@@ -191,7 +191,7 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", table, WITH_USERS), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
     assert found["n"] == 30
-    said = open_model(run.path, "network").read_texts([text for _, text, _ in new]).probabilities >= 0.5
+    said = open_model(run.path, "network").classify_texts([text for _, text, _ in new]).probabilities >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 

@@ -23,7 +23,7 @@ from sentiment import model as library
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.model import SentimentClassifier, load, train
-from sentiment.models.text_model import Reading, TextModel
+from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
 
@@ -241,8 +241,8 @@ class _Counting(TextModel):
     def __init__(self, config: RunConfig, *_: Any) -> None:
         self.config = config
 
-    def read_texts(self, texts: Any) -> Reading:
-        return Reading(np.array([sum(map(ord, text)) % 97 / 97 for text in texts]), np.ones(len(texts), bool))
+    def classify_texts(self, texts: Any) -> Predictions:
+        return Predictions(np.array([sum(map(ord, text)) % 97 / 97 for text in texts]), np.ones(len(texts), bool))
 
 
 class _OfNumbers(SentimentClassifier):

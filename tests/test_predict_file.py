@@ -27,7 +27,7 @@ from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
 from sentiment.inference.predict import lines_at_once, predict_file
 from sentiment.inference.stored import open_model
-from sentiment.models.text_model import Reading, TextModel
+from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
 from tests.small_runs import invented_tweets
@@ -81,7 +81,7 @@ def test_rows_come_back_in_order_with_label_and_probability(network: TextModel, 
     assert rows[0] == ["n", "text", "label", "probability"]
     assert [row[:2] for row in rows[1:]] == [list(line) for line in lines[1:]]
     for row in rows[1:]:
-        positive = network.read_texts([row[1]]).probabilities[0]
+        positive = network.classify_texts([row[1]]).probabilities[0]
         assert row[2] == ("positive" if positive >= 0.5 else "negative")
         assert float(row[3]) == pytest.approx(max(positive, 1 - positive), abs=1e-5)
 
@@ -92,12 +92,12 @@ def test_chunks_computed_side_by_side_come_back_in_order(
 ) -> None:
     texts = [text for _, text in invented_tweets(700)]
     source = write("a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
-    expected = network.read_texts(texts).probabilities
+    expected = network.classify_texts(texts).probabilities
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 50)
     monkeypatch.setattr("sentiment.inference.predict.available_cores", lambda: cores)
     waits = iter([0.02, 0.0, 0.01] * 5)
-    usual = network.read
-    monkeypatch.setattr(network, "read", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
+    usual = network.classify
+    monkeypatch.setattr(network, "classify", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
     rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == texts
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(np.maximum(expected, 1 - expected), abs=1e-5)
@@ -121,7 +121,7 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
 
 def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(network: TextModel, write: Write) -> None:
     two = write("two.csv", "tweet,text\nawful,lovely\n")
-    awful, lovely = (pytest.approx(max(p, 1 - p), abs=1e-5) for p in network.read_texts(["awful", "lovely"])[0])
+    awful, lovely = (pytest.approx(max(p, 1 - p), abs=1e-5) for p in network.classify_texts(["awful", "lovely"])[0])
     assert float(_rows(network, two, "tweet")[1][3]) == awful
     assert float(_rows(network, two)[1][3]) == lovely
     assert float(_rows(network, write("only.csv", "Tweet\nawful\n"))[1][2]) == awful
@@ -173,7 +173,7 @@ def test_output_appears_when_it_is_complete(network: TextModel, write: Write, mo
 def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
     known = np.ones(1024, bool)
-    monkeypatch.setattr(network, "read", lambda rows: Reading(0.75 * known[: rows.size], known[: rows.size]))
+    monkeypatch.setattr(network, "classify", lambda rows: Predictions(0.75 * known[: rows.size], known[: rows.size]))
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 1024)
 
     def peak(count: int) -> int:

@@ -20,7 +20,7 @@ from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, models_beside
-from sentiment.models.text_model import Flags, Probabilities, Reading, TextModel, total
+from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
     MEASURED_MODELS,
@@ -244,15 +244,15 @@ def evaluate_on_file(
         known = _known_tweets(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
         untold.append(f"warning: which of these tweets the model was trained on cannot be told: {error}")
-    labels, readings, left_out = _read_file(models, name, source, known, progress)
-    scored = Scored(labels, {one: reading.probabilities for one, reading in readings.items()}, threshold)
+    labels, found, left_out = _read_file(models, name, source, known, progress)
+    scored = Scored(labels, {one: said.probabilities for one, said in found.items()}, threshold)
     metrics = scored.metrics()
     OUT.print(score_table({PurePath(table.source).name: metrics}, name))
     lines = [f"positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on"] if threshold != THRESHOLD else []
     counted = left_out.counted()
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in counted.items()]
-    for one, reading in readings.items():
-        if guessed := int((~reading.usable).sum()):
+    for one, said in found.items():
+        if guessed := int((~said.usable).sum()):
             lines.append(f"of {guessed:,} the {one} knows no word, and guesses")
     say("\n".join(f"  {line}" for line in [*lines, *untold]))
     say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
@@ -282,16 +282,16 @@ def _known_tweets(corpus: Corpus) -> _Known:
 
 def _read_file(
     models: Sequence[TextModel], chosen: str, source: TweetFile, known: _Known, progress: Progress
-) -> tuple[Labels, dict[str, Reading], RowCounter]:
+) -> tuple[Labels, dict[str, Predictions], RowCounter]:
     """Labels, what models say, and what is left out: rows that the chosen model does not answer, or one knows.
 
     Of rows with the same tweet each is scored.
     """
     left_out, forms, labels = RowCounter(), TweetForms(), list[int]()
-    parts: dict[str, list[Reading]] = {model.name: [] for model in models}
+    parts: dict[str, list[Predictions]] = {model.name: [] for model in models}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
-        said = {model.name: model.read_texts([row.text for row in rows]) for model in models}
+        said = {model.name: model.classify_texts([row.text for row in rows]) for model in models}
         scored = []
         for place, row in enumerate(rows):
             reason = known["keys"].get(key_of(forms.of(row.text)))
@@ -301,12 +301,12 @@ def _read_file(
             else:
                 scored.append(place)
         labels += [rows[place].label or 0 for place in scored]
-        for name, reading in said.items():
-            parts[name].append(Reading(reading.probabilities[scored], reading.usable[scored]))
+        for name, one in said.items():
+            parts[name].append(Predictions(one.probabilities[scored], one.usable[scored]))
     if not labels:
         told = f"; left out were {left_out.most_common()}" if left_out.total() else ""
         raise DataError(f"{source.name}: has no row with a positive or negative label to score{told}")
-    return np.array(labels), {name: Reading.joined(of) for name, of in parts.items()}, left_out
+    return np.array(labels), {name: Predictions.joined(of) for name, of in parts.items()}, left_out
 
 
 def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:

@@ -45,7 +45,7 @@ from sentiment.data.tables import (
 from sentiment.data.text import TokenRows
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
-from sentiment.models.text_model import Answer, Reading, TextModel
+from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
 from sentiment.runs.records import POSITIVE, THRESHOLD
 
@@ -61,19 +61,19 @@ class _Row(NamedTuple):
     refused: str | None  # why there can be no prediction
 
 
-def _read_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Reading]]:
+def _classify_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Predictions]]:
     """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read."""
     threads = 1 if model.sequential else min(_MOST_THREADS, available_cores())
-    waiting: deque[tuple[list[_Row], Future[Reading]]] = deque()
+    waiting: deque[tuple[list[_Row], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else _use_one_core)
     try:
         for chunk in chunks:
-            waiting.append((chunk, pool.submit(model.read_texts, [row.text for row in chunk if not row.refused])))
+            waiting.append((chunk, pool.submit(model.classify_texts, [row.text for row in chunk if not row.refused])))
             if len(waiting) > threads:
-                done, reading = waiting.popleft()
-                yield done, reading.result()
-        for done, reading in waiting:
-            yield done, reading.result()
+                done, said = waiting.popleft()
+                yield done, said.result()
+        for done, said in waiting:
+            yield done, said.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -123,10 +123,10 @@ def predict_file(
     def write(file: BinaryIO) -> None:
         nonlocal done
         with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
-            for chunk, reading in _read_in_parallel(model, iter(lambda: [*islice(rows, CHUNK)], [])):
-                predictions = reading.answers(model.config.data.label_names, threshold)
+            for chunk, predictions in _classify_in_parallel(model, iter(lambda: [*islice(rows, CHUNK)], [])):
+                answers = predictions.answers(model.config.data.label_names, threshold)
                 for row in chunk:
-                    said = None if row.refused else next(predictions)
+                    said = None if row.refused else next(answers)
                     write_row(row.record, said)
                     if said is None:
                         odd.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
@@ -336,14 +336,14 @@ def explain(model: TextModel, text: str) -> Explanation:
 
     A UsageError says that the text has too many tokens for that.
     """
-    (answer,) = model.read_texts([text]).answers(model.config.data.label_names)
+    (answer,) = model.classify_texts([text]).answers(model.config.data.label_names)
     (label, probability), tokens = answer or ("", np.nan), model.tokenize(text)
     if (attention := model.attention(tokens)) is not None:
         return Explanation(label, probability, tokens, attention, "attention")
     if len(tokens) > _MOST_TOKENS:
         raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MOST_TOKENS:,} can be left out one by one")
     without = [[*tokens[:place], *tokens[place + 1 :]] for place in range(len(tokens))]
-    said = model.read(TokenRows.of_tweets([tokens, *without])).probabilities
+    said = model.classify(TokenRows.of_tweets([tokens, *without])).probabilities
     odds = logit(np.clip(said, _SMALLEST, 1 - _SMALLEST))
     return Explanation(label, probability, tokens, (odds[0] - odds[1:]).tolist(), "left out")
 
@@ -380,8 +380,8 @@ def show_answers(
     elif form == "text":
         say(f"by the {model.name} ({why})\n{'label':<{width}}  probability  tweet")
     for chunk in chunks:
-        reading = model.read_texts(chunk)
-        for text, said in zip(chunk, reading.answers(names, threshold), strict=True):
+        predictions = model.classify_texts(chunk)
+        for text, said in zip(chunk, predictions.answers(names, threshold), strict=True):
             if form == "csv":
                 write([*answer_fields(said), text])
             elif form == "jsonl":

@@ -23,7 +23,7 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
-from sentiment.models.text_model import FEATURES, Reading, TextModel, calibrated, check_arrays, corpus_lexicon, polarity
+from sentiment.models.text_model import FEATURES, Predictions, TextModel, calibrated, check_arrays, polarity, rate_rows
 from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.records import BASELINE
 
@@ -153,11 +153,11 @@ class LinearModel:
     weights: Numbers  # (features,): those of n-grams, then those of `polarity`
     intercept: float
 
-    def read(self, rows: TokenRows) -> Reading:
+    def classify(self, rows: TokenRows) -> Predictions:
         """Usable is where it knows an n-gram, or the lexicon a word: `features` store no zeros."""
         values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
         logits = values @ self.weights.astype(np.float64) + self.intercept
-        return Reading(expit(logits), np.diff(values.indptr) > 0)
+        return Predictions(expit(logits), np.diff(values.indptr) > 0)
 
     def to_bytes(self) -> bytes:
         from safetensors.numpy import save
@@ -190,9 +190,9 @@ class BaselineModel(TextModel):
         self.config, self.tokenize = config, Tokenizer(config.data.text)
         self._model, self._temperature = model, temperature
 
-    def read(self, rows: TokenRows) -> Reading:
-        probabilities, usable = self._model.read(rows)
-        return Reading(calibrated(probabilities, self._temperature), usable)
+    def classify(self, rows: TokenRows) -> Predictions:
+        probabilities, usable = self._model.classify(rows)
+        return Predictions(calibrated(probabilities, self._temperature), usable)
 
 
 _WHAT = "fitting the linear baseline"
@@ -344,8 +344,8 @@ def _cached(corpus: Corpus) -> Baselines | None:
 
 def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
-    linear = model.read(corpus).probabilities.astype(np.float32)
-    found = Baselines(linear, corpus_lexicon(corpus, measured, progress), model, settings)
+    linear = model.classify(corpus).probabilities.astype(np.float32)
+    found = Baselines(linear, rate_rows(corpus, measured, progress), model, settings)
     arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
     arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)
     write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))

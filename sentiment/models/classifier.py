@@ -18,7 +18,7 @@ from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.models import find_model
 from sentiment.errors import RunDirError
-from sentiment.models.text_model import Probabilities, Reading, TextModel, calibrated, token_polarity
+from sentiment.models.text_model import Predictions, Probabilities, TextModel, calibrated, token_polarity
 from sentiment.runs.records import NETWORK, EncoderRecord
 from sentiment.runs.run_dir import Results
 
@@ -394,15 +394,15 @@ class NetworkModel(TextModel):
         self._model, self._encoder = model.eval().to(device), None if isinstance(encoder, FineTuned) else encoder
         self._device, self._temperature = device, temperature
 
-    def read(self, rows: TokenRows) -> Reading:
+    def classify(self, rows: TokenRows) -> Predictions:
         """See `TextModel`; it knows tokens that have a vector of their own, and with an encoder all of them."""
         if not rows.size:
-            return Reading(np.empty(0), np.empty(0, bool))
+            return Predictions(np.empty(0), np.empty(0, bool))
         most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
         token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
         known = np.concatenate([[0], np.cumsum((token_ids != UNKNOWN) | bool(self.config.any_encoder))])
-        return Reading(calibrated(said, self._temperature), np.diff(known[rows.offsets]) > 0)
+        return Predictions(calibrated(said, self._temperature), np.diff(known[rows.offsets]) > 0)
 
     def attention(self, tokens: list[str]) -> list[float] | None:
         """The mean over all hops; None for a text without tokens too."""

@@ -41,20 +41,20 @@ Flags = npt.NDArray[np.bool_]
 Answer = tuple[str, float]  # a label, and how probable it is
 
 
-class Reading(NamedTuple):
+class Predictions(NamedTuple):
     """What a model says of several texts."""
 
     probabilities: Probabilities  # (n,), of positive sentiment
     usable: Flags  # (n,), False where the model knows nothing of a text
 
     @classmethod
-    def joined(cls, readings: Sequence["Reading"]) -> "Reading":
-        return cls(*map(np.concatenate, zip(*readings, strict=True)))
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
     def answers(self, names: tuple[str, str], threshold: float = THRESHOLD) -> Iterator[Answer | None]:
         """The label of each text and how probable it is; None where the model knows nothing.
 
-        Of the two `names` it is the second, the positive one, from the threshold on.
+        From the threshold on it is the second of the `names`, the positive one.
         """
         positive = self.probabilities >= checked_threshold(threshold)
         said = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
@@ -77,12 +77,12 @@ class TextModel:
     tokenize: Callable[[str], list[str]]
     sequential = False  # uses all cores by itself, so that nothing is gained by reading several lots at once
 
-    def read(self, rows: TokenRows) -> Reading:
+    def classify(self, rows: TokenRows) -> Predictions:
         """Classify tokenised texts; no prediction depends on the other texts."""
         raise NotImplementedError
 
-    def read_texts(self, texts: Sequence[str]) -> Reading:
-        return self.read(TokenRows.of_tweets(map(self.tokenize, texts)))
+    def classify_texts(self, texts: Sequence[str]) -> Predictions:
+        return self.classify(TokenRows.of_tweets(map(self.tokenize, texts)))
 
     def attention(self, tokens: list[str]) -> list[float] | None:  # noqa: ARG002
         """The weight of each token, with sum 1; None for models without attention."""
@@ -98,10 +98,10 @@ class MeanModel(TextModel):
         self._members, self._temperature = (network, baseline), temperature
         self.config, self.tokenize, self.sequential = network.config, network.tokenize, network.sequential
 
-    def read(self, rows: TokenRows) -> Reading:
-        readings = [member.read(rows) for member in self._members]
-        mean = np.mean([one.probabilities for one in readings], axis=0)
-        return Reading(calibrated(mean, self._temperature), np.any([one.usable for one in readings], axis=0))
+    def classify(self, rows: TokenRows) -> Predictions:
+        said = [member.classify(rows) for member in self._members]
+        mean = np.mean([one.probabilities for one in said], axis=0)
+        return Predictions(calibrated(mean, self._temperature), np.any([one.usable for one in said], axis=0))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
         return self._members[0].attention(tokens)
@@ -213,9 +213,9 @@ class LexiconModel(TextModel):
     def __init__(self, config: RunConfig) -> None:
         self.config, self.tokenize = config, str.split
 
-    def read(self, rows: TokenRows) -> Reading:
+    def classify(self, rows: TokenRows) -> Predictions:
         texts = [" ".join(tokens) for tokens in rows]  # VADER too splits texts at white space
-        return Reading(lexicon_scores(texts), np.array(texts, object) != "")
+        return Predictions(lexicon_scores(texts), np.array(texts, object) != "")
 
 
 def lexicon_scores(texts: Iterable[str]) -> Probabilities:
@@ -233,7 +233,7 @@ def _analyzer() -> Any:
 _CHUNK = 1000
 
 
-def corpus_lexicon(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
+def rate_rows(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
     """The scores of those rows of a corpus, NaN elsewhere, of shape (rows of the corpus,)."""
     import pyarrow.parquet as pq
 
@@ -309,9 +309,9 @@ def checks() -> tuple[Check, ...]:
 
 def check(model: TextModel) -> dict[str, CheckScore]:
     """How a model does by capability; a sentence of which it knows no word is not right."""
-    reading = model.read_texts([one.text for one in checks()])
-    said = (reading.probabilities >= THRESHOLD).tolist()
-    found = zip(checks(), said, reading.usable.tolist(), strict=True)
+    said = model.classify_texts([one.text for one in checks()])
+    positive = (said.probabilities >= THRESHOLD).tolist()
+    found = zip(checks(), positive, said.usable.tolist(), strict=True)
     right = Counter(one.capability for one, positive, usable in found if usable and positive == one.positive)
     return {name: CheckScore(right[name], of) for name, of in Counter(one.capability for one in checks()).items()}
 

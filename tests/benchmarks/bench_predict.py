@@ -52,7 +52,7 @@ def predict_plainly(run: Path, source: Path, choice: str) -> None:
         writer = csv.writer(target)
         for first in range(0, len(rows), CHUNK):
             chunk = rows[first : first + CHUNK]
-            found = model.read_texts([text for _, text in chunk]).probabilities.tolist()
+            found = model.classify_texts([text for _, text in chunk]).probabilities.tolist()
             labels = ["positive" if probability >= THRESHOLD else "negative" for probability in found]
             writer.writerows([*row, *answer] for row, *answer in zip(chunk, labels, found, strict=True))
 

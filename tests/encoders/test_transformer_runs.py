@@ -54,7 +54,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
     table = pd.read_parquet(results.corpus_dir(run.record.data_fingerprint) / "tweets.parquet").set_index("row")
     texts = table["text"].loc[stored["row"]].tolist()
-    said = open_model(run.run_dir.path, "network").read_texts(texts).probabilities
+    said = open_model(run.run_dir.path, "network").classify_texts(texts).probabilities
     # Vectors of frozen ones came from the cache, in half the digits. What is tuned has learned little, but something.
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said - stored["score"]).max() < tolerance
@@ -63,7 +63,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(bert.parent)
-    assert (open_model(tmp_path / "model.zip", "network").read_texts(texts).probabilities == said).all()
+    assert (open_model(tmp_path / "model.zip", "network").classify_texts(texts).probabilities == said).all()
     assert "`./bert`, which is not in the file; licence: not known" in model_card(open_run(run.run_dir.path))
 
 

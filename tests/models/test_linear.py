@@ -116,7 +116,7 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     )  # what a lexicon says stands there once
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
-    np.testing.assert_allclose(model.read(texts).probabilities, expected[:, 1], atol=1e-3)
+    np.testing.assert_allclose(model.classify(texts).probabilities, expected[:, 1], atol=1e-3)
 
 
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
@@ -137,10 +137,10 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> Non
     model = LinearModel.from_bytes(content, "a test")
     assert {model.to_bytes() for _ in range(20)} == {content}  # a run that was killed while it ends has equal checksums
     tweets = [corpus.tokens(row) for row in range(50)]
-    alone = [model.read(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
-    np.testing.assert_array_equal(model.read(TokenRows.of_tweets(tweets)).probabilities, alone)
+    alone = [model.classify(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
+    np.testing.assert_array_equal(model.classify(TokenRows.of_tweets(tweets)).probabilities, alone)
     np.testing.assert_array_equal(np.float32(alone), baselines.linear[:50])
-    assert model.read(TokenRows.of_tweets([[], ["\N{SNOWMAN}"]])).probabilities.tolist() == [expit(model.intercept)] * 2
+    assert model.classify(TokenRows.of_tweets([[], ["\u2603"]])).probabilities.tolist() == [expit(model.intercept)] * 2
 
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:

@@ -16,17 +16,17 @@ from sentiment.config import DataConfig
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.text import TokenRows
 from sentiment.models.text_model import (
-    Reading,
+    Predictions,
     TextModel,
     as_used,
     calibrated,
     check,
     checks,
-    corpus_lexicon,
     fit_temperature,
     fit_temperatures,
     lexicon_scores,
     polarity,
+    rate_rows,
     token_polarity,
     total,
     value_of,
@@ -77,9 +77,9 @@ class _Says(TextModel):
     def __init__(self, probability: Any) -> None:
         self.probability = probability
 
-    def read_texts(self, texts: Sequence[str]) -> Reading:
+    def classify_texts(self, texts: Sequence[str]) -> Predictions:
         found = np.array([self.probability(text) for text in texts], float)
-        return Reading(found, found != UNKNOWN)
+        return Predictions(found, found != UNKNOWN)
 
 
 def test_check_list_has_each_sentence_once_and_both_labels_of_what_can_have_both() -> None:
@@ -176,7 +176,7 @@ def test_scores_are_compound_scores_with_their_zero_at_the_threshold() -> None:
 
 def test_only_rows_that_are_asked_for_are_rated(corpus: Corpus) -> None:
     rows = corpus.rows("test")
-    scores = corpus_lexicon(corpus, rows)
+    scores = rate_rows(corpus, rows)
     assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
     texts = pq.read_table(corpus.path / TWEETS_FILE)["text"].take(rows).to_pylist()
     np.testing.assert_array_equal(scores[rows], lexicon_scores(texts).astype(np.float32))

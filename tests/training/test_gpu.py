@@ -38,11 +38,11 @@ def test_gpu_predicts_as_the_cpu_does(experiment: MakeExperiment) -> None:
     run.complete()
     texts = [text for _, text in invented_tweets(300, seed=5)]
     gpu, cpu = (
-        load_model(open_run(run.run_dir.path), "network", torch.device(name)).read(texts).probabilities
+        load_model(open_run(run.run_dir.path), "network", torch.device(name)).classify(texts).probabilities
         for name in ("cuda", "cpu")
     )
     assert gpu == pytest.approx(cpu, abs=1e-4)
-    assert open_model(run.run_dir.path, "network").read_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
+    assert open_model(run.run_dir.path, "network").classify_texts(texts).probabilities == pytest.approx(gpu, abs=1e-6)
 
 
 def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:

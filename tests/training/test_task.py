@@ -111,7 +111,7 @@ def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: M
     texts = pq.read_table(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")["text"].to_numpy()
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
     predictor = open_model(run.run_dir.path, "network")
-    said = [predictor.read_texts([text]).probabilities[0] for text in texts[predictions["row"]]]
+    said = [predictor.classify_texts([text]).probabilities[0] for text in texts[predictions["row"]]]
     np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
 
 
