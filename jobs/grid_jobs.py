@@ -19,7 +19,7 @@ from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import write_json
 from sentiment.processes import HERE
-from sentiment.runs.attempts import live_owner
+from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Attempt, Record
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.state import (

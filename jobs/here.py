@@ -16,7 +16,7 @@ from typing import Self
 from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.console import Say
 from sentiment.processes import HERE
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest, end_of_time
 

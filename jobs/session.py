@@ -26,8 +26,8 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError
 from sentiment.processes import HERE
-from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import start_command
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import CANCELLED, PAUSED, PLANNED, RUNNING, UNKNOWN, read_rungs

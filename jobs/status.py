@@ -26,7 +26,7 @@ from jobs.services import JOB_KINDS, OTHER_KINDS
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
 from sentiment.errors import UsageError
-from sentiment.runs.attempts import live_owner
+from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
 from sentiment.runs.state import (

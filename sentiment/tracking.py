@@ -28,8 +28,8 @@ from sentiment.console import Say
 from sentiment.errors import LockedError, RunDirError, SentimentError
 from sentiment.files import fingerprint
 from sentiment.processes import in_slurm
-from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import start_command
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_pruned

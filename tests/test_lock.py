@@ -15,7 +15,7 @@ import pytest
 
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import ProcessLock, live_owner
+from sentiment.runs.locks import ProcessLock, live_owner
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import limited_file_size
 
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A live process that holds the lock, as the first life of Slurm's job 80."""
     code = (
-        "import sys; from pathlib import Path; from sentiment.runs.attempts import ProcessLock\n"
+        "import sys; from pathlib import Path; from sentiment.runs.locks import ProcessLock\n"
         f"with ProcessLock(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()\n"
     )
     environ = os.environ | {"SLURM_JOB_ID": "80", "SLURM_RESTART_COUNT": "0"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, RunProgress, Standing, judge, read_rungs

@@ -15,7 +15,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
 from sentiment.processes import slurm_job
-from sentiment.runs.attempts import live_owner
+from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_progress

@@ -38,7 +38,7 @@ from jobs.tasks.attempt import (
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
 from sentiment.processes import is_of_this_array, slurm_job
-from sentiment.runs.attempts import live_owner
+from sentiment.runs.locks import live_owner
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, RUNNING, Standing, read_progress, read_rungs
 from sentiment.training.stop import StopRequest

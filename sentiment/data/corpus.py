@@ -36,7 +36,7 @@ from sentiment.data.text import (
 )
 from sentiment.errors import DataError
 from sentiment.files import FolderEntry, fingerprint, sync_folder, write_json
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import PARTS, Part, Record
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 

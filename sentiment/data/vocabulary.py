@@ -29,7 +29,7 @@ from sentiment.data.tables import Row, form_of, opened_bytes
 from sentiment.data.text import UNKNOWN_AUTHOR, Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results
 
 PADDING = 0  # the index after the end of a short tweet in a batch

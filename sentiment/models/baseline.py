@@ -24,7 +24,7 @@ from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
 from sentiment.models.text_model import FEATURES, Predictions, TextModel, calibrated, check_arrays, polarity, rate_rows
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import BASELINE
 
 Keys = npt.NDArray[np.uint64]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sentiment.console import silent
 from sentiment.files import ROOT, fingerprint, shipped_folder, sync_folder, write_atomically, write_json
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import FileRecord
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage

@@ -17,7 +17,7 @@ from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.console import visible
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import FolderEntry, as_json, files_in, read_named, sha256_of, write_atomically, write_json
-from sentiment.runs.attempts import live_owner, read_owner
+from sentiment.runs.locks import live_owner, read_owner
 from sentiment.runs.records import SCHEMA_VERSION, Added, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
 R = TypeVar("R", bound=BaseModel)
@@ -233,9 +233,9 @@ class RunDir:
     def begin_attempt(self) -> "RunDir":
         """This directory for a process that begins to train the run; it makes its files in a folder of its own.
 
-        The lock is held, as far as that reaches. The folders of former attempts are deleted: if one of them is alive
-        after all, however late it wakes up, it can give no file its name any more. The folder stays when the attempt
-        has ended, so that no number is given twice.
+        The caller holds the lock, which may not reach other hosts. So the folders of former attempts are deleted: if
+        one is alive after all, however late it wakes up, it can give no file its name. The folder stays when the
+        attempt has ended, so that no number is given twice.
         """
         former = list(self.path.glob(f"{_ATTEMPT}*"))
         numbers = [int(number) for path in former if (number := path.name.removeprefix(_ATTEMPT)).isdecimal()]

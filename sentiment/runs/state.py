@@ -22,7 +22,7 @@ from pydantic import Field
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import as_json, write_once
-from sentiment.runs.attempts import live_owner
+from sentiment.runs.locks import live_owner
 from sentiment.runs.records import (
     AT_ONCE,
     Attempt,

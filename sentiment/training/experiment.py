@@ -40,8 +40,8 @@ from sentiment.models.text_model import (
     check,
     fit_temperatures,
 )
-from sentiment.runs.attempts import ProcessLock
 from sentiment.runs.code_version import running_code
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import (
     PREDICTION_COLUMNS,
     THRESHOLD,

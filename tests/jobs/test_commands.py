@@ -22,7 +22,7 @@ from jobs.tasks.grid_end import submit_next_part
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, UsageError
 from sentiment.files import write_json
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_rungs

@@ -26,7 +26,7 @@ from jobs.tasks.task import perform
 from jobs.tasks.worker import SideBySide, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest

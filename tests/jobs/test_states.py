@@ -21,7 +21,7 @@ from jobs.status import GridStatus, read_grid_status, render
 from jobs.tasks.attempt import record_failure
 from sentiment.errors import DataError
 from sentiment.files import write_json
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress

@@ -30,7 +30,7 @@ from jobs.tasks.task import insist_on_progress, perform
 from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.runs.attempts import ProcessLock
+from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirrored

@@ -19,7 +19,7 @@ from sentiment.processes import slurm_job, slurm_restarts
 
 
 class Owner(NamedTuple):
-    """A process that holds a lock; of a job of Slurm's that had been requeued so often."""
+    """A process that holds a lock; the job of Slurm that it is of, and how often that had been requeued by then."""
 
     host: str
     pid: int
