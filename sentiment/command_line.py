@@ -17,7 +17,7 @@ from sentiment.errors import SentimentError
 
 EXIT_FAILED = 1
 EXIT_UNFINISHED = 3  # something runs still, or was stopped with everything saved: the same command resumes it
-NOBODY_READS = 141  # the reader of the standard output has closed it: the exit code of programs which SIGPIPE ends
+EXIT_NOBODY_READS = 141  # the reader of the standard output has closed it: the exit code of programs which SIGPIPE ends
 
 # The extra of this program that brings a package, and what it is for.
 _EXTRAS = {
@@ -112,7 +112,7 @@ class Commands(TyperGroup):
 
 @contextmanager
 def _ending_with_its_reader() -> Iterator[None]:
-    """Ends the program without a word when who reads its standard output has closed it, as `head` does."""
+    """Ends the program without a word once the reader of its standard output has closed it, as `head` does."""
     try:
         yield
     except BrokenPipeError as error:
@@ -125,7 +125,7 @@ def _ending_with_its_reader() -> Iterator[None]:
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python writes when it ends
     os.dup2(nowhere, sys.stdout.fileno())
-    raise typer.Exit(NOBODY_READS)
+    raise typer.Exit(EXIT_NOBODY_READS)
 
 
 def command_line(summary: str) -> typer.Typer:

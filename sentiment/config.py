@@ -457,7 +457,7 @@ class RunConfig(Section):
         return f"{self.title}-{self.fingerprint()[:8]}"
 
     def __repr__(self) -> str:
-        return f"RunConfig({self.title})"  # all of its values would hide what a classifier of scikit-learn shows beside
+        return f"RunConfig({self.title})"  # all values would drown the other parameters of an estimator
 
     @property
     def title(self) -> str:

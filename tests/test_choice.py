@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sentiment.config import PARTS
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import open_model
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, calibrated
-from sentiment.runs.records import LEXICON, MODEL_NAMES, PARTS, Metrics, Result
+from sentiment.runs.records import LEXICON, MODEL_NAMES, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
 from tests.commands import invoke, refused

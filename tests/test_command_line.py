@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from sentiment.inference.stored import models_beside, open_model, open_run
-from sentiment.models.text_model import check, checks, total
+from sentiment.models.text_model import answer_checks, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
@@ -47,7 +47,7 @@ def test_training_prints_scores_and_where_things_are_and_is_done_once(
         "mean of both",
         "best epoch",
         "overfit",
-        f"check list   {total(check(open_model(run_dir.path))).right} of {len(checks())} short sentences right",
+        f"check list   {total(answer_checks(open_model(run_dir.path))).right} of {len(checks())} short sentences right",
         quote(str(run_dir.path)),
         "sentiment predict",
     ):
@@ -93,7 +93,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert f"{result.metrics['test'].accuracy:.3f}" in done.output
     assert f"used by predict: {scores['chosen']}" in done.output
     assert scores["check_list"] == {
-        model.name: {name: list(tally) for name, tally in check(model).items()}
+        model.name: {name: list(tally) for name, tally in answer_checks(model).items()}
         for model in models_beside(open_run(trained.path))
     }
     for name in {one.capability for one in checks()}:

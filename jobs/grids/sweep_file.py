@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml.error import MantissaNoDotYAML1_1Warning
 
-from sentiment.config import Section
+from sentiment.config import PARTS, Section
 from sentiment.config_file import dotted, explain, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
-from sentiment.runs.records import PARTS, Halving, Metrics, Part
+from sentiment.runs.records import Halving, Metrics, Part
 from sentiment.runs.run_dir import SINGLE
 
 MOST_RUNS = 50_000

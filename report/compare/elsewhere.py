@@ -10,7 +10,8 @@ from report.compare.advice import Recommended
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
 from report.read import Answerer, read_each, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
-from sentiment.runs.records import PARTS, Part
+from sentiment.config import PARTS
+from sentiment.runs.records import Part
 
 Sides = dict[Answerer, Side]
 # What each is compared with.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import DataConfig, LabelledTable
+from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.tables import CountedLines, Refusal, Row, RowCounter
@@ -37,7 +37,7 @@ from sentiment.data.text import (
 from sentiment.errors import DataError
 from sentiment.files import FolderEntry, fingerprint, sync_folder, write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import PARTS, Part, Record
+from sentiment.runs.records import Part, Record
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 
 if TYPE_CHECKING:

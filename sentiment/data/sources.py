@@ -23,8 +23,8 @@ from sentiment.console import Progress
 from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.tables import (
     DELIMITERS,
+    ReadRows,
     Row,
-    Rows,
     TableRecord,
     about_rows,
     csv_records,
@@ -170,7 +170,7 @@ class TweetFile:
     name: str  # what messages call it: its path, or the name in the configuration
     sha256: str  # of the bytes that the rows come from
     form: str  # how these bytes are read; two forms may read the same bytes differently
-    read: Callable[[], Rows]  # all rows in file order
+    read: Callable[[], ReadRows]  # all rows in file order
     total: int | None = None  # the number of rows, or about, if it is known beforehand
 
 
@@ -237,7 +237,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
 
-    def read() -> Rows:
+    def read() -> ReadRows:
         yield from read_rows(table_of(), columns, labels, str(path), field)
         if _state_of(path) != state:
             raise DataError(f"{path}: was changed while it was read; give the same command again when it is whole")
@@ -289,7 +289,7 @@ def is_sentiment140(path: Path) -> bool:
 
 
 def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
-    def read(member: str) -> Rows:
+    def read(member: str) -> ReadRows:
         if not path.exists():
             raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
         if cached_sha256(path) != sha256:
@@ -331,7 +331,7 @@ def fetch_vader(results: Results) -> Path:
     raise _not_fetched(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
-def read_vader(archive: Path) -> Rows:
+def read_vader(archive: Path) -> ReadRows:
     """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk."""
     try:
         with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner:

@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
 
 Records = Iterator[TableRecord | Refusal]
-Rows = Iterator[Row | Refusal]
+ReadRows = Iterator[Row | Refusal]
 ReadLines = Callable[[], Iterator[str]]  # with their ends, from the beginning of a file
 
 LINE_LIMIT = 1 << 20  # in bytes; no longer line is kept, so that no file can fill the memory
@@ -412,7 +412,7 @@ def has_header(config: ColumnConfig) -> bool:
 
 def read_rows(
     table: OpenedTable, columns: ColumnConfig, labels: LabelConfig | None, name: str, field: str = "data"
-) -> Rows:
+) -> ReadRows:
     """The tweets of a table.
 
     Args:

@@ -220,7 +220,7 @@ class VectorCache:
             progress("vectors of tweets", done, len(self._corpus.token_ids))
             for layer, vectors in encoder.encode([tweets[number] for number in chosen], list(spans)).items():
                 starts, counts = self.rows_of(layer, first + chosen)
-                found[layer][tokens_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
+                found[layer][positions_of(starts - spans[layer][0], counts)] = vectors.half().cpu().numpy()
             done += int(lengths[chosen].sum())
         for layer, values in found.items():
             self._write_shard(self.shard_file(layer, shard), values)
@@ -277,7 +277,7 @@ class DiskRows:
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 
-def tokens_of(starts: Rows, lengths: Rows) -> Rows:
+def positions_of(starts: Rows, lengths: Rows) -> Rows:
     """arange(start, start + length) of each tweet, one after the other."""
     within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return within + np.repeat(starts, lengths)
@@ -289,7 +289,7 @@ def side_by_side(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Te
     if len(vectors) == tweets * longest:
         return vectors.view(tweets, longest, size)
     padded = vectors.new_zeros(tweets * longest, size)
-    places = torch.from_numpy(tokens_of(np.arange(tweets) * longest, lengths)).to(vectors.device)
+    places = torch.from_numpy(positions_of(np.arange(tweets) * longest, lengths)).to(vectors.device)
     return padded.index_copy_(0, places, vectors).view(tweets, longest, size)
 
 
@@ -314,7 +314,7 @@ class CachedVectors:
             if isinstance(layer, DiskRows):
                 vectors = layer.gather(starts, counts)
             else:
-                tokens = tokens_of(starts, counts)
+                tokens = positions_of(starts, counts)
                 places = self._cache.types_of(tokens) if name == BY_TYPE else tokens
                 vectors = layer.index_select(0, torch.from_numpy(places).to(layer.device))
             padded = side_by_side(vectors, counts, 1 if name == BY_TWEET else longest)

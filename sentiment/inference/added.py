@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import LabelConfig
+from sentiment.config import PARTS, LabelConfig
 from sentiment.config_file import shortened
 from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
@@ -23,7 +23,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
-from sentiment.runs.records import PARTS, THRESHOLD, Added
+from sentiment.runs.records import THRESHOLD, Added
 from sentiment.runs.run_dir import TWEETS_FILE
 
 # What columns are called. Beside one that holds predictions by its name, `label` is what was to be predicted.

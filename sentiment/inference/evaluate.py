@@ -11,7 +11,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from sentiment.config import DataConfig
+from sentiment.config import PARTS, DataConfig
 from sentiment.console import OUT, Progress, say, visible
 from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
@@ -25,7 +25,6 @@ from sentiment.runs.records import (
     LEXICON,
     MEASURED_MODELS,
     MODEL_NAMES,
-    PARTS,
     PREDICTION_COLUMNS,
     THRESHOLD,
     CheckScore,

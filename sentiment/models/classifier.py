@@ -323,8 +323,8 @@ def build_classifier(
     return Classifier(FrozenEmbedding(config.any_encoder, encoder, learned), config.model, config.reads_tweet_vectors)
 
 
-def read_by(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
-    """What a model reads of texts, (tokens,), of its vocabulary or the encoder's that it trains; and their offsets."""
+def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
+    """Numbers of tokens, (n,), in a model's vocabulary or that of the encoder that it trains; and their offsets."""
     if isinstance(model.embedding, FineTuned):
         return model.embedding.pieces(rows)
     return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
@@ -414,7 +414,7 @@ class NetworkModel(TextModel):
         encoder, section, device = self._encoder, self.config.any_encoder, self._device
         vectors = FreshVectors(encoder, rows.tokens, layers_of(section), device) if encoder and section else None
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        return TokenStore(*read_by(self._model, self._vocabulary, rows), None, device, vectors, polarity)
+        return TokenStore(*input_ids(self._model, self._vocabulary, rows), None, device, vectors, polarity)
 
 
 def encoder_of(

@@ -283,10 +283,10 @@ def fit_temperatures(
     return {"network": of_network, "baseline": of_baseline, "both": fit_temperature(labels, mean)}
 
 
-def as_used(
+def calibrate_all(
     network: Probabilities, baseline: Probabilities, temperatures: Mapping[ModelChoice, float]
 ) -> dict[ModelChoice, Probabilities]:
-    """What each model of a run says with its temperature, from what network and baseline say without."""
+    """The calibrated probabilities of each model of a run, from the raw ones of its network and its baseline."""
     network, baseline = calibrated(network, temperatures["network"]), calibrated(baseline, temperatures["baseline"])
     both = calibrated((network + baseline) / 2, temperatures["both"])
     return {"network": network, "baseline": baseline, "both": both}
@@ -307,7 +307,7 @@ def checks() -> tuple[Check, ...]:
     return tuple(Check(row["capability"], row["text"], row["label"] == "positive") for row in rows)
 
 
-def check(model: TextModel) -> dict[str, CheckScore]:
+def answer_checks(model: TextModel) -> dict[str, CheckScore]:
     """How a model does by capability; a sentence of which it knows no word is not right."""
     said = model.classify_texts([one.text for one in checks()])
     positive = (said.probabilities >= THRESHOLD).tolist()

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sentiment.config import PARTS as PARTS
-from sentiment.config import PartName, Section
+from sentiment.config import PARTS, PartName, Section
 from sentiment.config_file import yaml_text
 
 

@@ -21,7 +21,7 @@ from sentiment.runs.locks import live_owner, read_owner
 from sentiment.runs.records import SCHEMA_VERSION, Added, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
 
 R = TypeVar("R", bound=BaseModel)
-Row = dict[str, Any]
+MetricRow = dict[str, Any]
 
 _MOST_BYTES = 100_000_000
 _MISTAKES = 3
@@ -61,7 +61,7 @@ def parse_record(content: bytes, kind: type[R], place: str) -> R:
         raise RunDirError(f"{place}: is not a valid record: {'; '.join(found[:_MISTAKES])}{more}") from None
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[MetricRow]:
     """The complete lines of a file of JSON rows; none if there is no file.
 
     Raises:
@@ -74,7 +74,7 @@ def _lines(path: Path) -> list[bytes]:
     return (_content(path) or b"").split(b"\n")[:-1]
 
 
-def _parsed(path: Path, lines: list[bytes]) -> list[Row]:
+def _parsed(path: Path, lines: list[bytes]) -> list[MetricRow]:
     try:
         rows = [from_json(line) for line in lines]
     except ValueError as error:
@@ -279,10 +279,10 @@ class RunDir:
                 return f"{failure.error}: {failure.reason}"
         return ""
 
-    def read_metrics(self) -> list[Row]:
+    def read_metrics(self) -> list[MetricRow]:
         return read_rows(self.metrics_file)
 
-    def read_epochs(self) -> tuple[list[Row], Row]:
+    def read_epochs(self) -> tuple[list[MetricRow], MetricRow]:
         """The epochs' rows of the metric log, and the last row of all, which is empty if there is none."""
         lines = _lines(self.metrics_file)
         epochs = _parsed(self.metrics_file, [line for line in lines if b'"kind": "epoch"' in line])

@@ -36,7 +36,7 @@ from sentiment.runs.records import (
     RunRecord,
     Tries,
 )
-from sentiment.runs.run_dir import Results, Row, RunDir, read_record
+from sentiment.runs.run_dir import MetricRow, Results, RunDir, read_record
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
@@ -242,7 +242,7 @@ class Rungs:
     def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
         """A trial's value by the epochs of this rung, or by those that it has if it ended earlier; None: not ended."""
         run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], "has no epoch"
-        rows: dict[int, Row] = {}
+        rows: dict[int, MetricRow] = {}
         try:
             rows = {row["epoch"]: row for row in run_dir.read_epochs()[0] if row["epoch"] <= epochs}
             if epochs in rows or (rows and run_dir.completed):
@@ -257,7 +257,7 @@ class Rungs:
             return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or why)
         return None
 
-    def _value(self, rows: dict[int, Row]) -> tuple[float, float | None, int]:
+    def _value(self, rows: dict[int, MetricRow]) -> tuple[float, float | None, int]:
         """The value that counts, the validation loss beside it, and the last epoch."""
         part, score = self.plan.metric.split("/")
         values, last = {epoch: float(row[part][score]) for epoch, row in rows.items()}, max(rows)

@@ -35,9 +35,9 @@ from sentiment.models.text_model import (
     MeanModel,
     Probabilities,
     TextModel,
-    as_used,
+    answer_checks,
+    calibrate_all,
     calibrated,
-    check,
     fit_temperatures,
 )
 from sentiment.runs.code_version import running_code
@@ -239,7 +239,7 @@ def _result(
         recommended=recommend({name: of_parts["validation"] for name, of_parts in measured.items()}),
         temperatures=temperatures,
         only_label=int(positive.pop()) if len(positive) == 1 else None,
-        check_list={model.name: check(model) for model in models},
+        check_list={model.name: answer_checks(model) for model in models},
         baseline_settings=baselines.settings,
         overfit=judge_overfit(
             metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
@@ -257,7 +257,7 @@ def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scor
     labels, linear = task.corpus.labels[validation], baselines.linear.astype(np.float64)
     raw = {part: predict(task.model, task.store, of_part) for part, of_part in rows.items()}
     temperatures = fit_temperatures(labels, raw["validation"], linear[validation])
-    scores = {part: as_used(said, linear[rows[part]], temperatures) for part, said in raw.items()}
+    scores = {part: calibrate_all(said, linear[rows[part]], temperatures) for part, said in raw.items()}
     return scores, temperatures
 
 

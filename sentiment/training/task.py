@@ -12,7 +12,7 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.models.classifier import Classifier, predict, read_by
+from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.text_model import Probabilities, token_polarity
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
 
@@ -98,7 +98,7 @@ class ClassifierTask:
         self.measured = measured_rows(corpus)
         self._config = config
         polarity = token_polarity(corpus) if config.embedding.polarity else None
-        self.store = TokenStore(*read_by(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
+        self.store = TokenStore(*input_ids(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 

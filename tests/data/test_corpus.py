@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from report.read import read_counts
-from sentiment.config import DataConfig, TextConfig, VocabularyConfig
+from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
 from sentiment.data.corpus import (
     CONTRADICTION,
@@ -32,7 +32,6 @@ from sentiment.data.corpus import (
 )
 from sentiment.data.text import Tokenizer
 from sentiment.errors import ConfigError, DataError
-from sentiment.runs.records import PARTS
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import parts_of, prepare, tweet_table, tweets
 from tests.small_runs import write_tweets

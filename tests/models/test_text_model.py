@@ -18,9 +18,9 @@ from sentiment.data.text import TokenRows
 from sentiment.models.text_model import (
     Predictions,
     TextModel,
-    as_used,
+    answer_checks,
+    calibrate_all,
     calibrated,
-    check,
     checks,
     fit_temperature,
     fit_temperatures,
@@ -60,7 +60,7 @@ def test_calibration_changes_no_label_and_no_order() -> None:
 def test_mean_of_two_models_is_calibrated_after_them() -> None:
     network, baseline = expit(3 * LOG_ODDS), expit(0.5 * LOG_ODDS)
     temperatures = fit_temperatures(LABELS, network, baseline)
-    said = as_used(network, baseline, temperatures)
+    said = calibrate_all(network, baseline, temperatures)
     for name, raw in (("network", network), ("baseline", baseline)):
         assert temperatures[name] == fit_temperature(LABELS, raw)
         assert said[name] == pytest.approx(calibrated(raw, temperatures[name]))
@@ -97,13 +97,13 @@ def test_check_counts_what_is_right_by_capability() -> None:
         (0, lambda text: float(not POSITIVE[text])),
         (0, lambda text: UNKNOWN if POSITIVE[text] else 1.0),
     ):
-        tallies = check(_Says(probability))
+        tallies = answer_checks(_Says(probability))
         assert {tally.right / tally.of for tally in tallies.values()} == {share}
         assert total(tallies).of == len(checks())
 
 
 def test_check_list_can_be_answered_by_an_untrained_lexicon_in_most_parts() -> None:
-    tally = total(check(_Says(lambda text: float(lexicon_scores([text])[0]))))
+    tally = total(answer_checks(_Says(lambda text: float(lexicon_scores([text])[0]))))
     assert tally.right / tally.of > 0.8
 
 
