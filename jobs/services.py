@@ -156,7 +156,7 @@ def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[Kind
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     """A line for each thing that is missing, with the command that fetches it: compute nodes often have no network."""
-    from sentiment.encoders.models import find_elmo, find_encoder
+    from sentiment.encoders.pretrained import find_elmo, find_encoder
 
     every = list(configs)
     sources = {one for config in every for one in _sources_of(config)}

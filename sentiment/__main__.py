@@ -376,7 +376,7 @@ def elmo(
 
     By default small and original-5.5b.
     """
-    from sentiment.encoders.models import fetch_elmo
+    from sentiment.encoders.pretrained import fetch_elmo
 
     for name in names or ["small", "original-5.5b"]:
         with Terminal() as terminal:
@@ -394,7 +394,7 @@ def encoder(
 
     Configuration, tokeniser and *.safetensors are fetched, commit and licence recorded; no code of the model is run.
     """
-    from sentiment.encoders.models import fetch_encoder
+    from sentiment.encoders.pretrained import fetch_encoder
 
     model = fetch_encoder(name, revision, _results(results).encoders, say)
     say(f"{name}: {model.folder}")

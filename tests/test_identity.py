@@ -18,7 +18,7 @@ from sentiment.config import (
     VectorsConfig,
 )
 from sentiment.config_file import dotted, resolve
-from sentiment.encoders.models import PUBLISHED, TINY
+from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import ConfigError, RunDirError
 from sentiment.runs.run_dir import Results, RunDir
 from tests.small_runs import SMALL_RUN, Experiment

@@ -183,7 +183,7 @@ def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iter
     from sentiment.data.corpus import corpus_fingerprint
     from sentiment.data.sources import cached_sha256
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
-    from sentiment.encoders.models import find_model
+    from sentiment.encoders.pretrained import find_model
 
     fingerprint = cache(lambda data: corpus_fingerprint(data, results))
     for config, run_dir in runs:

@@ -30,7 +30,7 @@ from sentiment.data.batches import Rows
 from sentiment.data.corpus import TYPES, Corpus
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
-from sentiment.encoders.models import ElmoFiles, Files, HubFiles
+from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
 from sentiment.errors import EncoderError, MemoryExhaustedError
 from sentiment.files import as_json, fingerprint, sha256_of, write_once
 from sentiment.runs.run_dir import Results
@@ -61,7 +61,7 @@ class Encoder(Protocol):
         """The layers asked for of tokenised tweets, float32: (tokens of all tweets, vector), or (tweets, vector)."""
 
 
-def build_encoder(config: AnyEncoder, model: Files, device: torch.device) -> Encoder:
+def build_encoder(config: AnyEncoder, model: EncoderFiles, device: torch.device) -> Encoder:
     """The encoder that a configuration asks for: our ELMo, allennlp's, or a transformer."""
     if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
@@ -91,7 +91,7 @@ def shard_spans(offsets: npt.NDArray[np.int64]) -> list[Span]:
 class VectorCache:
     """The vectors of one corpus by one encoder; each shard may be there or not."""
 
-    def __init__(self, corpus: Corpus, config: AnyEncoder, model: Files, results: Results) -> None:
+    def __init__(self, corpus: Corpus, config: AnyEncoder, model: EncoderFiles, results: Results) -> None:
         self._corpus, self._config, self._model, self.vector_size = corpus, config, model, model.vector_size
         self._by_type = isinstance(model, ElmoFiles)
         # Not the corpus itself: folds of the same tweets differ in nothing that is read here.

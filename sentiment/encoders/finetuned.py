@@ -11,7 +11,7 @@ from torch import nn
 from sentiment.config import EncoderConfig
 from sentiment.data.batches import Batch
 from sentiment.data.text import TokenRows
-from sentiment.encoders.models import Files, HubFiles
+from sentiment.encoders.pretrained import EncoderFiles, HubFiles
 from sentiment.encoders.transformer import Transformer
 from sentiment.errors import EncoderError
 
@@ -25,7 +25,7 @@ class FineTuned(nn.Module):
         EncoderError: as `Transformer`, or the model has fewer layers than are to be trained.
     """
 
-    def __init__(self, model: Files, config: EncoderConfig) -> None:
+    def __init__(self, model: EncoderFiles, config: EncoderConfig) -> None:
         super().__init__()
         if not isinstance(model, HubFiles):
             raise TypeError(f"{model} is no transformer")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sentiment.data.text import EMOTICON, FROWN, HASHTAG, SMILE, URL, USER
-from sentiment.encoders.models import HubFiles
+from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
 PIECES, TWEET = "pieces", "tweet"

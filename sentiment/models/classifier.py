@@ -16,7 +16,7 @@ from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.models import find_model
+from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
 from sentiment.models.text_model import Predictions, Probabilities, TextModel, calibrated, token_polarity
 from sentiment.runs.records import NETWORK, EncoderRecord

@@ -10,7 +10,7 @@ from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.encoders.cache import CachedVectors, FreshVectors, Place, VectorCache, build_encoder, layers_of
-from sentiment.encoders.models import Files, find_model
+from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.trainer import available_threads, choose_device
@@ -46,7 +46,7 @@ def _caches(
     return found.values()
 
 
-def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: Files) -> TweetVectors:
+def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: EncoderFiles) -> TweetVectors:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     Complete shards stay, whatever stops it.

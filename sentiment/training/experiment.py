@@ -16,7 +16,7 @@ from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import cached_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.models import Files, encoder_record, find_model
+from sentiment.encoders.pretrained import EncoderFiles, encoder_record, find_model
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
 from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
@@ -168,7 +168,7 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     return vocabulary
 
 
-def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: Files | None) -> Classifier:
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles | None) -> Classifier:
     encoder: int | FineTuned | None = model.vector_size if model else None
     if model and run.config.encoder and run.config.finetunes:
         encoder = FineTuned(model, run.config.encoder)

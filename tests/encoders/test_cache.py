@@ -18,7 +18,7 @@ from sentiment.encoders import cache as cache_module
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, layers_of, shard_spans
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
 from sentiment.encoders.elmo_files import read_weights
-from sentiment.encoders.models import ElmoFiles, find_elmo
+from sentiment.encoders.pretrained import ElmoFiles, find_elmo
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.encoders import models as models_module
-from sentiment.encoders.models import PUBLISHED, ElmoFiles, fetch_elmo, find_elmo, published_files
+from sentiment.encoders import pretrained as models_module
+from sentiment.encoders.pretrained import PUBLISHED, ElmoFiles, fetch_elmo, find_elmo, published_files
 from sentiment.errors import DownloadError, EncoderError
 from sentiment.files import sha256_of
 from tests.encoders.tweets import Model

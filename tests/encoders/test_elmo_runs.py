@@ -11,7 +11,7 @@ import torch
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
-from sentiment.encoders.models import find_elmo
+from sentiment.encoders.pretrained import find_elmo
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding

@@ -14,7 +14,7 @@ from sentiment.config import EncoderConfig
 from sentiment.data.batches import TokenStore
 from sentiment.data.text import TokenRows
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.models import find_encoder
+from sentiment.encoders.pretrained import find_encoder
 from sentiment.errors import EncoderError
 from sentiment.training.task import share_of_rate
 

@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from huggingface_hub.hf_api import ModelInfo
 
 from sentiment.config import EncoderConfig
-from sentiment.encoders.models import fetch_encoder, find_encoder
+from sentiment.encoders.pretrained import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 from transformers import AutoModel, AutoTokenizer
 
 from sentiment.config import EncoderConfig
-from sentiment.encoders.models import find_encoder
+from sentiment.encoders.pretrained import find_encoder
 from sentiment.encoders.transformer import PIECES, TWEET, Transformer
 from sentiment.errors import EncoderError
 

@@ -80,17 +80,17 @@ class HubFiles:
     random: ClassVar[bool] = False
 
 
-Files = ElmoFiles | HubFiles
+EncoderFiles = ElmoFiles | HubFiles
 
 
-def find_model(config: RunConfig, results: Results) -> Files | None:
+def find_model(config: RunConfig, results: Results) -> EncoderFiles | None:
     """The model whose vectors a run reads, or an EncoderError: it is missing or damaged; None for a run without one."""
     if config.encoder is not None:
         return find_encoder(config.encoder, results.encoders)
     return find_elmo(config.elmo.model, results.elmo_models) if config.elmo else None
 
 
-def encoder_record(name: str, model: Files) -> EncoderRecord:
+def encoder_record(name: str, model: EncoderFiles) -> EncoderRecord:
     """What is recorded of the model whose vectors a run reads."""
     told = model.fetched if isinstance(model, HubFiles) else None
     said = told.model_dump(include={"commit", "licence", "papers"}) if told else {}
