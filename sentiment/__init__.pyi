@@ -1,5 +1,5 @@
-from sentiment.model import SentimentClassifier as SentimentClassifier
-from sentiment.model import load as load
-from sentiment.model import train as train
+from sentiment.api import SentimentClassifier as SentimentClassifier
+from sentiment.api import load as load
+from sentiment.api import train as train
 
 __version__: str

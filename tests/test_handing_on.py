@@ -17,12 +17,12 @@ from ruamel.yaml import YAML
 from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
 
+from sentiment.api import load
 from sentiment.config import ElmoConfig, RunConfig, is_path
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import CONFIG, model_card, open_run, read_archive, without_paths, write_archive
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
-from sentiment.model import load
 from sentiment.runs.records import MODEL_NAMES, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke

@@ -21,7 +21,7 @@ LAYERS = {
         {"sentiment.encoders"},
         {"sentiment.models", "sentiment.tracking"},
         {"sentiment.training"},
-        {"sentiment.inference", "sentiment.model"},
+        {"sentiment.inference", "sentiment.api"},
         {"sentiment.__main__"},
     ],
     "jobs": [

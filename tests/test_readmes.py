@@ -13,10 +13,10 @@ import pytest
 import typer
 
 from sentiment.__main__ import app
+from sentiment.api import load
 from sentiment.files import ROOT
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.stored import open_model
-from sentiment.model import load
 from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
@@ -115,7 +115,7 @@ def test_command_does_here_what_the_readme_says(
 def test_python_of_a_readme_runs(desk: Path, trained: RunDir, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.chdir(desk)
     for trains in ("train", "SentimentClassifier.fit"):
-        monkeypatch.setattr(f"sentiment.model.{trains}", lambda *_, **__: load(trained.path))
+        monkeypatch.setattr(f"sentiment.api.{trains}", lambda *_, **__: load(trained.path))
     for block in re.findall(r"^```python\n(.*?)^```", READMES[place], re.MULTILINE | re.DOTALL):
         if "from sentiment import" in block:
             code = block.replace("results/runs/single/RUN_ID", f"results/runs/single/{trained.path.name}")

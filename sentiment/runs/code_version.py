@@ -26,7 +26,7 @@ _WITHOUT_INFLUENCE = (
     "sentiment/command_line.py",
     "sentiment/console.py",
     "sentiment/inference/",
-    "sentiment/model.py",
+    "sentiment/api.py",
     "sentiment/runs/start_copy.py",
     "sentiment/tracking.py",
 )

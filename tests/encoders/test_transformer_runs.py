@@ -12,9 +12,9 @@ pytest.importorskip("transformers", reason="the extra hub is not installed")
 
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
+from sentiment.api import SentimentClassifier
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import model_card, open_model, open_run, write_archive
-from sentiment.model import SentimentClassifier
 from sentiment.runs.run_dir import Results
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
 

@@ -19,10 +19,10 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import InputTags
 from sklearn.utils.estimator_checks import check_estimator
 
-from sentiment import model as library
+from sentiment import api as library
+from sentiment.api import SentimentClassifier, load, train
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, DataError, UsageError
-from sentiment.model import SentimentClassifier, load, train
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.small_runs import invented_tweets, write_tweets
@@ -60,7 +60,7 @@ def test_texts_come_in_any_iterable(model: SentimentClassifier) -> None:
 
 
 def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sentiment.model.CHUNK", 2)
+    monkeypatch.setattr("sentiment.api.CHUNK", 2)
     together = model.predict_proba(iter(TEXTS))
     assert together == pytest.approx(np.array([model.predict_proba([text])[0] for text in TEXTS]), abs=1e-6)
     assert model.predict_proba([]).shape == (0, 2)
