@@ -81,8 +81,3 @@ def begin(run: MakeRun, trained: RunDir) -> MakeReplayed:
         return ReplayedRun(planned.config, planned.results, planned.run_dir, lines=lines)
 
     return make
-
-
-@pytest.fixture
-def replayed(begin: MakeReplayed) -> ReplayedRun:
-    return begin()

@@ -11,7 +11,7 @@ import pytest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
-from sentiment.tracking import mirrored
+from sentiment.tracking import identity_of, mirrored
 from tests.jobs.submitted import a_plan
 from tests.limits import wait_for
 from tests.tracking.conftest import MakeRun
@@ -67,10 +67,8 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
     assert code == 0, output
     assert "already copies to W&B" in output
     assert online.said == []
-    uploaded = next(stored for name, stored in server.runs.items() if name.startswith(waiting.config.run_id))
-    assert uploaded.rows == waiting.rows
-    assert (uploaded.exit_code, uploaded.preempting) == (1, True)
-    itself = next(stored for name, stored in server.runs.items() if name.startswith(online.config.run_id))
+    uploaded, itself = (server.runs[identity_of(one.run_dir).id] for one in (waiting, online))
+    assert (uploaded.rows, uploaded.exit_code, uploaded.preempting) == (waiting.rows, 1, True)
     assert itself.rows == online.rows
 
 
@@ -131,8 +129,7 @@ def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
     paused = record.attempts[-1].model_copy(update={"reason": "paused"})
     run_dir.write_record(record.model_copy(update={"attempts": [paused]}))
     halving = Halving(epochs=[waiting.rows[-1]["epoch"]], eta=2, strict=True)
-    plan = a_plan(["o", run_dir.path.name], name=GRID, halving=halving)
-    run_dir.results.write_grid(plan)
+    run_dir.results.write_grid(a_plan(["o", run_dir.path.name], name=GRID, halving=halving))
     assert waiting.sync(GRID)[0] == 0
     (stored,) = server.runs.values()
     assert (stored.exit_code, stored.preempting) == (1, True)
@@ -141,10 +138,8 @@ def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
     better.path.mkdir()
     last = json.dumps({"kind": "epoch", "step": 1, "epoch": halving.epochs[0], "validation": {"f1": 1.0}})
     better.metrics_file.write_text(f"{last}\n")
-    rungs = read_rungs(run_dir.results, plan)
-    rungs.settle()
+    read_rungs(run_dir.results, run_dir.results.read_grid(GRID)).settle()
     assert waiting.sync(run_dir.path.name)[0] == 0
     (stored,) = server.runs.values()
-    assert stored.exit_code == 0
-    assert stored.rows == waiting.rows
+    assert (stored.exit_code, stored.rows) == (0, waiting.rows)
     assert "nothing new" in waiting.sync(run_dir.path.name)[1]

@@ -12,37 +12,32 @@ from sentiment import tracking
 from sentiment.config import TrackingConfig
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking import identity_of, mirrored, wandb_mode
+from sentiment.tracking import identity_of, wandb_mode
 from tests.conftest import MakeExperiment
 from tests.limits import wait_for
 from tests.small_runs import Digest
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
-from tests.tracking.tracked_run import GRID, ReplayedRun, wandb_service
+from tests.tracking.tracked_run import GRID, wandb_service
 
 
-@pytest.mark.parametrize(
-    ("wanted", "environment", "mode"),
-    [
+def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm, sweep = {"SLURM_JOB_ID": "7"}, {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}
+    for wanted, environment, mode in (
         ("auto", {}, "disabled"),
-        ("auto", {"SLURM_JOB_ID": "7"}, "offline"),
-        ("auto", {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "online"),
+        ("auto", slurm, "offline"),
+        ("auto", sweep, "online"),
         ("auto", {"WANDB_RUN_ID": "r"}, "disabled"),
-        ("online", {"SLURM_JOB_ID": "7"}, "online"),
-        ("disabled", {"SLURM_JOB_ID": "7", "WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "r"}, "disabled"),
-    ],
-)
-def test_mode_follows_from_where_the_run_is_started_unless_it_is_configured(
-    wanted: str, environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode
+        ("online", slurm, "online"),
+        ("disabled", slurm | sweep, "disabled"),
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            assert wandb_mode(TrackingConfig.model_validate({"wandb": wanted})) == mode, environment
 
 
-def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_beginnings(
-    trained: RunDir, tmp_path: Path
-) -> None:
+def test_name_at_wandb_stays_through_attempts_but_not_grids_and_beginnings(trained: RunDir, tmp_path: Path) -> None:
     def copy(grid: str) -> RunDir:
         shutil.copytree(trained.path, tmp_path / grid / "run")
         return RunDir(tmp_path / grid / "run")
@@ -64,10 +59,10 @@ def test_name_at_wandb_stays_through_all_attempts_and_differs_between_grids_and_
 
 
 @pytest.mark.slow
-def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
-    replayed: ReplayedRun, server: StubServer, trained: RunDir
+def test_third_attempt_leaves_each_row_once_as_does_its_upload(
+    begin: MakeReplayed, server: StubServer, trained: RunDir
 ) -> None:
-    rows = len(trained.read_metrics())
+    replayed, rows = begin(), len(trained.read_metrics())
     replayed.log(0)
     with replayed.mirrored():
         replayed.log(5)
@@ -96,7 +91,7 @@ def test_third_attempt_of_a_run_leaves_each_row_once_and_sync_uploads_the_same(
 
 
 @pytest.mark.slow
-def test_rows_that_are_computed_again_after_a_kill_are_sent_once(
+def test_rows_redone_after_a_kill_are_sent_once(
     begin: MakeReplayed, server: StubServer, trained: RunDir
 ) -> None:
     replayed = begin(tracking__wandb="online")
@@ -115,26 +110,19 @@ def test_rows_that_are_computed_again_after_a_kill_are_sent_once(
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 0.2)
-    monkeypatch.setattr(tracking, "SECONDS_AFTER_STOP", 0.2)
-
-
-@pytest.fixture
 def expected(experiment: MakeExperiment) -> Digest:
     return experiment().complete()
 
 
 @pytest.mark.slow
-def test_online_run_arrives_row_by_row_with_all_that_describes_it(
+def test_online_run_arrives_whole_with_what_describes_it(
     run: MakeRun, server: StubServer, expected: Digest, home: Path
 ) -> None:
     online = run(tracking__wandb="online", tracking__project="tweets")
     assert online.complete() == expected
     assert online.told == []
-    (run_id,) = server.runs
+    ((run_id, stored),) = server.runs.items()
     assert run_id.startswith(f"{online.config.run_id}-")
-    stored = server.runs[run_id]
     assert stored.rows == online.rows
     assert stored.project == "tweets"
     assert stored.exit_code == 0
@@ -149,9 +137,7 @@ def test_online_run_arrives_row_by_row_with_all_that_describes_it(
 
 
 @pytest.mark.slow
-def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are_damaged(
-    run: MakeRun, server: StubServer
-) -> None:
+def test_offline_run_asks_no_server_and_sync_uploads_it_whatever_its_files(run: MakeRun, server: StubServer) -> None:
     offline = run(model__pooling="attention")
     offline.complete()
     assert server.requests == 0
@@ -170,11 +156,11 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_even_where_its_files_are
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ["no key", "500", "no answer"])
 def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     run: MakeRun, server: StubServer, expected: Digest, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 0.2)
     if fault == "no key":
         monkeypatch.delenv("WANDB_API_KEY")
     elif fault == "no answer":
@@ -187,16 +173,13 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     assert "sentiment sync" in unlucky.told[0]
 
 
-def test_wandb_that_cannot_even_be_started_is_told_and_stops_no_training(
-    trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(trained.path, tmp_path / "run")
-    monkeypatch.setattr(tracking, "start_command", lambda _module: [str(tmp_path / "no such program")])
-    told: list[str] = []
-    with mirrored(RunDir(tmp_path / "run"), TrackingConfig(wandb="offline"), told.append):
-        assert told == []
-    assert len(told) == 1
-    assert "no such program" in told[0]
+def test_wandb_that_cannot_be_started_stops_no_training(begin: MakeReplayed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "start_command", lambda _module: ["no such program"])
+    replayed = begin()
+    with replayed.mirrored():
+        assert replayed.said == []
+    (told,) = replayed.said
+    assert "no such program" in told
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A run that is copied to W&B: its messages, wandb's files, its upload, and the processes that copy it."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -82,14 +83,10 @@ class ReplayedRun(TrackedRun):
 
 def copying_processes(place: Path) -> list[int]:
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                command = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue  # has ended meanwhile
-            if b"sentiment.tracking" in command and str(place).encode() in command:
-                found.append(int(folder.name))
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            if b"sentiment.tracking" in (command := file.read_bytes()) and str(place).encode() in command:
+                found.append(int(file.parent.name))
     return found
 
 
