@@ -44,9 +44,7 @@ def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
     return [row for row in tweets if row["part"] == part]
 
 
-def test_sheet_that_comes_back_with_labels_is_a_predictor_beside_the_models(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
     assert invoke("add", "--of", run.path, "--sheet", sheet).exit_code == 0
     with open(sheet, encoding="utf-8", newline="") as file:
@@ -68,9 +66,7 @@ def test_sheet_that_comes_back_with_labels_is_a_predictor_beside_the_models(
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
 
-def test_probabilities_by_text_count_on_the_tweets_that_both_have_and_all_else_is_told(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     test, trained = _of(tweets, "test"), _of(tweets, "train")
     half = test[: len(test) // 2]
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
@@ -97,9 +93,7 @@ def test_probabilities_by_text_count_on_the_tweets_that_both_have_and_all_else_i
     assert f", on {len(half)} tweets)" in shown
 
 
-def test_own_labels_beside_predictions_are_not_taken_for_them(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
     table = write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction"))
@@ -129,9 +123,7 @@ def test_answer_that_is_none_is_named_with_its_row(
         assert invoke("add", "x", table, "--of", run.path, "--positive", "Happy").exit_code == 0
 
 
-def test_numbers_of_other_rows_are_not_taken_for_those_of_tweets(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_numbers_of_other_rows_name_no_tweets(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
     assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--of", run.path)
 
@@ -153,9 +145,7 @@ def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) ->
         (("x", "FILE"), 2, "no column is called as a label or a probability; name it with --label-column"),
     ],
 )
-def test_mistake_is_told_in_a_line(
-    run: RunDir, tmp_path: Path, arguments: tuple[str, ...], code: int, why: str
-) -> None:
+def test_mistake_is_one_message(run: RunDir, tmp_path: Path, arguments: tuple[str, ...], code: int, why: str) -> None:
     table = write_tweets(tmp_path / "t.csv", [("never seen", "positive")], ("text", "x"))
     words = [str(table) if word == "FILE" else word for word in arguments]
     assert why in refused(code, "add", *words, "--of", run.path)

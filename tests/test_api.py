@@ -81,9 +81,7 @@ def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monk
         (b"bytes", "not bytes"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused_with_what_was_expected(
-    model: SentimentClassifier, texts: Any, said: str
-) -> None:
+def test_what_is_no_list_of_texts_is_refused(model: SentimentClassifier, texts: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         model.predict(texts)
 
@@ -161,10 +159,7 @@ def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassi
 
 @pytest.mark.parametrize(
     ("negative", "positive", "names", "classes"),
-    [
-        (False, True, ["False", "True"], [False, True]),
-        ("sad", "happy", ["sad", "happy"], ["happy", "sad"]),
-    ],
+    [(False, True, ["False", "True"], [False, True]), ("sad", "happy", ["sad", "happy"], ["happy", "sad"])],
 )
 def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(
     tiny: SentimentClassifier, negative: Any, positive: Any, names: list[str], classes: list[Any]

@@ -36,9 +36,7 @@ def _only_run(results: Path) -> RunDir:
     return RunDir(path)
 
 
-def test_training_prints_scores_and_where_things_are_and_is_done_once(
-    small_run_file: Path, results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = invoke("train", small_run_file, "--results", results)
     assert first.exit_code == 0, first.output
     run_dir = _only_run(results)
@@ -70,9 +68,7 @@ def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, 
     assert invoke("train", small_run_file, "--results", tmp_path).exit_code == 0
 
 
-def test_fields_change_as_the_agent_of_wandb_passes_them_with_dashes_or_without(
-    small_run_file: Path, shared_results: Results, tmp_path: Path
-) -> None:
+def test_fields_change_as_wandbs_agent_asks(small_run_file: Path, shared_results: Results, tmp_path: Path) -> None:
     _with_corpora(tmp_path, shared_results)
     changes = ("training.epochs=1", "--model.bidirectional=False", "training.l2=1e-05")
     done = invoke("train", small_run_file, *changes, "--results", tmp_path)
@@ -144,9 +140,7 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     assert "others.csv, 2 tweets" in guessed
 
 
-def test_vectors_are_learned_once_though_the_run_itself_begins_with_random_ones(
-    small_run_file: Path, tmp_path: Path
-) -> None:
+def test_vectors_are_learned_once_though_the_run_begins_with_random_ones(small_run_file: Path, tmp_path: Path) -> None:
     arguments = ("prepare", "vectors", small_run_file, "--results", tmp_path, "--set", "vectors.epochs=2")
     assert "word2vec: " in invoke(*arguments).output
     assert "vectors are in" in invoke(*arguments).output

@@ -37,9 +37,7 @@ def test_old_file_stands_when_writing_breaks_off_or_finds_no_room(tmp_path: Path
         write_atomically(path, lambda file: file.write(b""))
 
 
-def test_of_several_that_write_a_file_once_the_first_wins_and_one_that_dies_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ranking"
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", Mock(side_effect=KeyboardInterrupt))

@@ -9,14 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from sentiment.config import (
-    ELMO_MODELS,
-    OPERATIONAL_SECTIONS,
-    ElmoConfig,
-    EncoderConfig,
-    RunConfig,
-    VectorsConfig,
-)
+from sentiment.config import ELMO_MODELS, OPERATIONAL_SECTIONS, ElmoConfig, EncoderConfig, RunConfig, VectorsConfig
 from sentiment.config_file import dotted, resolve
 from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import ConfigError, RunDirError
@@ -200,9 +193,7 @@ def test_a_path_is_spelled_in_one_way(project: Path) -> None:
         assert [file.path for file in config.vectors.unlabelled] == [plain]
 
 
-def test_a_path_is_found_over_the_shells_name_of_the_folder_and_survives_a_move(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_survives_the_shells_name_of_a_folder_and_a_move(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = project.parent / "link"
     link.symlink_to(project)
     monkeypatch.setenv("PWD", str(link))
@@ -276,9 +267,7 @@ def _as_spelled(parameters: dict[str, Any]) -> RunConfig:
     ],
     ids=str,
 )
-def test_fields_without_effect_change_no_bit_of_a_run(
-    settings: dict[str, Any], fields: str, shared_results: Results
-) -> None:
+def test_unused_fields_change_no_bit_of_a_run(settings: dict[str, Any], fields: str, shared_results: Results) -> None:
     plain = _as_spelled(SHORT | settings)
     changed = _as_spelled(SHORT | settings | {field: IN_SOME_RUNS[field][0] for field in fields.split()})
     assert changed != plain

@@ -49,9 +49,7 @@ def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def test_second_process_is_refused_with_the_first_ones_name_or_waits_until_that_is_gone(
-    path: Path, other_process: "subprocess.Popen[str]"
-) -> None:
+def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_process: "subprocess.Popen[str]") -> None:
     name = f"process {other_process.pid} on host {socket.gethostname()} (Slurm job 80)"
     with pytest.raises(LockedError, match="already trains this run") as raised, ProcessLock(path):
         pass

@@ -143,9 +143,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path]
     return make
 
 
-def test_what_is_no_regular_file_is_refused_in_one_line(
-    odd: Callable[[str], Path], trained: RunDir, tmp_path: Path
-) -> None:
+def test_what_is_no_regular_file_is_told_in_a_line(odd: Callable[[str], Path], trained: RunDir, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"not a regular file|Is a directory|symbolic links|No such file"):
         open_named(odd("a"))
     with pytest.raises(ConfigError, match=r"no such file|cannot be read"):

@@ -101,9 +101,7 @@ def test_missing_extra_is_named_with_what_installs_it(extra: str, arguments: lis
     assert f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`" in done.stderr.replace("\n", " ")
 
 
-def test_files_that_came_with_the_program_are_found_from_any_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_files_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rnn = config_path(Path("rnn"), "runs")
     assert rnn == Path("configs/runs/rnn.yaml")

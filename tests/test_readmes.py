@@ -227,9 +227,7 @@ def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 @pytest.mark.more
 @pytest.mark.parametrize("choice", [None, "baseline"])
-def test_examples_are_predicted_rightly_by_what_make_run_recommends(
-    run_of_make: RunDir, choice: ModelChoice | None
-) -> None:
+def test_examples_are_right_by_what_make_run_recommends(run_of_make: RunDir, choice: ModelChoice | None) -> None:
     """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""
     model = open_model(run_of_make.path, choice)
     tweets = [tweet for _, tweet in SHOWN]

@@ -41,9 +41,7 @@ def test_lines_stay_lines_and_letters_stay_letters() -> None:
         ["evaluate", "{run}", "--data", "{folder}/t{bad}.csv"],
     ],
 )
-def test_commands_print_what_they_were_given_without_its_control_characters(
-    trained_with_attention: RunDir, tmp_path: Path, arguments: list[str]
-) -> None:
+def test_commands_print_no_steering_marks(trained_with_attention: RunDir, tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / f"t{STEERING}.csv").write_text("label,text\n1,lovely\n0,awful\n")
     places = {"run": trained_with_attention.path, "folder": tmp_path, "bad": STEERING}
     output = invoke(*(one.format(**places) for one in arguments)).output

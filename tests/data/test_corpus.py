@@ -51,9 +51,7 @@ def test_a_corpus_holds_the_tokens_labels_and_parts_of_all_rows(table: Path, res
     assert corpus.path == results.corpus_dir(corpus.fingerprint)
 
 
-def test_the_same_content_and_options_are_prepared_once_whatever_the_file_is_called(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_content_and_options_share_corpora(table: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_corpus(DataConfig(source=str(table)), results) is None
     first = prepare(table, results)
     monkeypatch.setattr(corpus_module, "Preparation", None)
@@ -114,9 +112,7 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     assert (corpus.rows("manual").tolist(), corpus.rows("shared").tolist()) == ([0, 1, 2, 3, 4], [5, 6, 7])
 
 
-def test_rows_without_tokens_or_fields_are_refused_with_their_lines_and_many_malformed_ones_are_an_error(
-    tmp_path: Path, results: Results
-) -> None:
+def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_path: Path, results: Results) -> None:
     rows: list[tuple[str, ...]] = [("positive", "@ann http://a.b"), *tweets(300), *[("positive",)] * 15]
     rows += [("negative", f"@user{n}") for n in range(30)]
     text = TextConfig(mentions="remove", urls="remove")
@@ -220,16 +216,12 @@ def test_further_tables_have_columns_and_labels_of_their_own(table: Path, result
         prepare(table, results, tests={"mine": {"path": str(empty)}})
 
 
-def test_a_further_training_table_may_be_a_built_in_source_which_comes_after_its_own_tweets(
-    table: Path, results: Results
-) -> None:
+def test_a_further_training_table_may_be_a_built_in_source(table: Path, results: Results) -> None:
     (counted,) = prepare(table, results, extra_train=[{"path": "sample", "weight": 2}]).report.extra_train
     assert (counted.file, counted.read) == ("sample", 1000)
 
 
-def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
-    table: Path, results: Results, tmp_path: Path
-) -> None:
+def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: Results, tmp_path: Path) -> None:
     alike = [{"path": str(write_tweets(tmp_path / "plain.csv", tweets(30, seed=5)))}]
     rated = [{"path": str(write_tweets(tmp_path / "rated.csv", tweets(60, seed=6))), "weight": 4}]
     corpus = prepare(table, results, extra_train=alike + rated)
@@ -242,9 +234,7 @@ def test_tweets_of_a_weighted_table_count_so_often_and_all_others_once(
     assert without.fingerprint != corpus.fingerprint
 
 
-def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
-    table: Path, results: Results, tmp_path: Path
-) -> None:
+def test_no_further_tweet_is_in_validation_or_test_by_its_text(table: Path, results: Results, tmp_path: Path) -> None:
     spelled = [
         (label, f"  {text.upper()} ".replace("HTTP://EX.AM/PLE", "www.elsewhere.org")) for label, text in tweets(400)
     ]
@@ -261,9 +251,7 @@ def test_no_further_tweet_stands_in_validation_or_test_by_its_text(
     assert "30 of 431 rows kept for training" in said
 
 
-def test_a_smaller_training_part_is_inside_of_a_larger_one_and_the_other_parts_stay(
-    table: Path, results: Results
-) -> None:
+def test_a_smaller_training_part_is_inside_of_a_larger_one_and_other_parts_stay(table: Path, results: Results) -> None:
     whole = prepare(table, results)
     former: set[str] = set()
     for rows in (50, 100, 200):

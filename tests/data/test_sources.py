@@ -80,9 +80,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_csv_file_of_sentiment140_is_known_by_its_form_and_the_whole_of_it_by_its_size(
-    tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "any.csv"
     path.write_text("".join([*sentiment140_lines(2), '"4","9"\n']))
     first, second, last = read(path, results)
@@ -109,9 +107,7 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     assert not (archive.parents[1] / "evil.csv").exists()
 
 
-def test_the_downloaded_archive_is_used_by_name(
-    archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_downloaded_archive_is_used_by_name(archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     content = archive.read_bytes()
     known = replace(sources.ARCHIVE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(sources, "ARCHIVE", known)
@@ -127,9 +123,7 @@ def test_the_downloaded_archive_is_used_by_name(
         read("sentiment140", results)
 
 
-def test_an_archive_that_is_damaged_or_another_one_is_named(
-    archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_or_other_archive_is_named(archive: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sources.MEMBER_ROWS, sources.TRAINING, 1_600_000)
         with pytest.raises(DataError, match="has 50 rows where 1,600,000 are expected"):
@@ -175,9 +169,7 @@ def test_ratings_become_labels_by_sign_and_band(sdist: Path) -> None:
     assert not (sdist.parent.parent / "evil").exists()
 
 
-def test_pip_is_asked_for_the_archive_with_its_hash_unless_it_is_there(
-    results: Results, sdist: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pip_fetches_an_archive_by_hash_once(results: Results, sdist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     failed = subprocess.CompletedProcess([], 1, b"", b"ERROR: no network\n")
 
@@ -210,9 +202,7 @@ def test_a_damaged_archive_of_vader_is_named(sdist: Path, damage: str, monkeypat
         list(sources.read_vader(sdist))
 
 
-def test_a_file_is_hashed_once_by_a_process_and_again_when_it_has_changed(
-    table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
     monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))
     first, before = cached_sha256(table), table.stat()

@@ -104,9 +104,7 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
         (["ok", "sad", "joy"], "--negative sad, or the other way round; --set data.labels.ignored=VALUE leaves"),
     ],
 )
-def test_labels_of_unknown_meaning_are_asked_for_unless_somebody_named_them(
-    tmp_path: Path, values: list[str], said: str
-) -> None:
+def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, values: list[str], said: str) -> None:
     rows = [(text, values[n % len(values)]) for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / "a.csv", ["text", "label"], rows)
     assert said in _refused(path)

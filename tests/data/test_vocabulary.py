@@ -153,9 +153,7 @@ def _file(config: RunConfig, results: Results) -> Path:
     return pretrained_file(config, results)
 
 
-def test_unlabelled_text_is_learned_from_unless_it_is_held_out(
-    own_words: Path, results: Results, tmp_path: Path
-) -> None:
+def test_unlabelled_text_is_learned_from_unless_held_out(own_words: Path, results: Results, tmp_path: Path) -> None:
     texts = [line.split(",", 1)[1] for line in own_words.read_text().splitlines()[1:]]
     lines, table = tmp_path / "more.txt.gz", write_tweets(tmp_path / "more.csv", [("7", "a thirdnew tweet")], "ab")
     lines.write_bytes(gzip.compress("\n".join([*texts, *texts, "a firstnew tweet", "a secondnew tweet"]).encode()))
@@ -172,9 +170,7 @@ def test_unlabelled_text_is_learned_from_unless_it_is_held_out(
     assert (len(own), own & types) == (held, set())
 
 
-def test_text_that_was_kept_from_training_for_its_author_is_not_learned_from_elsewhere(
-    results: Results, tmp_path: Path
-) -> None:
+def test_text_kept_from_training_for_its_author_is_not_learned_from_elsewhere(results: Results, tmp_path: Path) -> None:
     header, columns = ("label", "text", "user"), {"user": "user"}
     rows = [(label, text, f"user{n}") for n, (label, text) in enumerate(tweets(300))]
     main = write_tweets(tmp_path / "main.csv", rows, header)
@@ -190,9 +186,7 @@ def test_text_that_was_kept_from_training_for_its_author_is_not_learned_from_els
     assert "withheldword" not in types
 
 
-def test_unlabelled_file_that_cannot_be_used_is_refused_by_name(
-    own_words: Path, results: Results, tmp_path: Path
-) -> None:
+def test_unusable_unlabelled_file_is_refused_by_name(own_words: Path, results: Results, tmp_path: Path) -> None:
     seen, other = tmp_path / "seen.txt", tmp_path / "other.csv"
     seen.write_text(own_words.read_text().splitlines()[1].split(",", 1)[1] + "\n")
     other.write_text("id,tweet\n1,some text\n")
@@ -214,9 +208,7 @@ class _KilledError(Exception):
 
 
 @pytest.mark.parametrize("when", [0, 2])
-def test_vectors_that_were_interrupted_in_any_epoch_get_the_same_bits(
-    own_words: Path, results: Results, tmp_path: Path, when: int
-) -> None:
+def test_interruptions_change_no_bit_of_vectors(own_words: Path, results: Results, tmp_path: Path, when: int) -> None:
     config = _config(own_words)
     seen: list[int] = []
 

@@ -174,9 +174,7 @@ def test_lack_of_room_is_said_before_anything_is_computed(cache: VectorCache, mo
         filled(cache)
 
 
-def test_shard_that_another_process_completes_first_stays_as_that_wrote_it(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles
-) -> None:
+def test_shard_that_another_process_completes_first_stays(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> None:
     """Both have the same bits on one machine; on two, no run may see vectors change under it."""
 
     def files() -> dict[Path, int]:

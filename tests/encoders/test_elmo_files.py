@@ -11,13 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sentiment.encoders.elmo_files import (
-    ElmoOptions,
-    check_weights,
-    read_options,
-    read_weights,
-    write_random_model,
-)
+from sentiment.encoders.elmo_files import ElmoOptions, check_weights, read_options, read_weights, write_random_model
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import SIZES, Model
 
@@ -115,9 +109,7 @@ def test_weights_that_are_none_or_elsewhere_are_refused(
 
 
 @pytest.mark.parametrize("content", [0.3, 0.9999, b"<!DOCTYPE html>" * 1000])
-def test_a_truncated_file_or_one_that_is_no_hdf5_is_called_so(
-    copy: Model, options: ElmoOptions, content: float | bytes
-) -> None:
+def test_a_file_that_is_cut_or_no_hdf5_is_called_so(copy: Model, options: ElmoOptions, content: float | bytes) -> None:
     whole = copy.weights.read_bytes()
     copy.weights.write_bytes(content if isinstance(content, bytes) else whole[: int(len(whole) * content)])
     with pytest.raises(EncoderError, match="missing, truncated or no HDF5 file"):

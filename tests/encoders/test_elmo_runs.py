@@ -42,11 +42,7 @@ def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2},
-        {"elmo__backend": "allennlp"},
-    ],
+    [{}, {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2}, {"elmo__backend": "allennlp"}],
     ids=["mix beside", "top alone", "allennlp"],
 )
 def test_resumed_run_equals_an_uninterrupted_one(elmo_run: MakeExperiment, changes: dict[str, Any]) -> None:
@@ -80,9 +76,7 @@ def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
     assert victim.read_bytes() == whole
 
 
-def test_run_is_the_same_from_memory_and_from_disk_even_when_it_changes_in_between(
-    elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     from_disk = elmo_run()
     expected = from_disk.complete()
     assert any("are read from disk" in line for line in from_disk.said)

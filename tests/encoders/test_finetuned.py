@@ -43,9 +43,7 @@ def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Pat
 
 
 @pytest.mark.parametrize(("layers", "kept"), [(None, 37), (2, 32), (1, 16)])
-def test_only_trained_weights_are_kept_and_the_others_are_those_of_the_file(
-    folder: Path, layers: int | None, kept: int
-) -> None:
+def test_only_trained_weights_are_kept_beside_those_of_the_file(folder: Path, layers: int | None, kept: int) -> None:
     made = torch.nn.ModuleDict({"embedding": _tuned(folder, layers)})
     tuned = pickle.loads(pickle.dumps(made))  # as a classifier of scikit-learn is stored
     state = {name: torch.zeros_like(weights) for name, weights in tuned.state_dict().items()}

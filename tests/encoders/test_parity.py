@@ -163,8 +163,6 @@ def of_bilm(number: int, sentence: int) -> torch.Tensor:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("number", range(LISTS))
-def test_all_sentences_agree_where_the_state_runs_on(
-    trained_tiny: Model, sentences: list[list[list[str]]], number: int
-) -> None:
+def test_all_agree_where_the_state_runs_on(trained_tiny: Model, sentences: list[list[list[str]]], number: int) -> None:
     for sentence, found in enumerate(running_on(trained_tiny, sentences[number])):
         torch.testing.assert_close(found, of_bilm(number, sentence), atol=1e-5, rtol=0)

@@ -41,12 +41,7 @@ def _run(tweets: Path, bert: Path, results: Results, name: str = "", **changes: 
 
 @pytest.mark.parametrize("changes", [TWEET, TOKENS, TUNED, UPPER], ids=str)
 def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_texts_later(
-    changes: dict[str, Any],
-    tweets: Path,
-    bert: Path,
-    results: Results,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], tweets: Path, bert: Path, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, cut = (_run(tweets, bert, results, name, **changes) for name in ("whole", "cut"))
     assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
@@ -67,9 +62,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     assert "`./bert`, which is not in the file; licence: not known" in model_card(open_run(run.run_dir.path))
 
 
-def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
-    tweets: Path, bert: Path, results: Results
-) -> None:
+def test_a_grid_encodes_in_one_job_and_the_report_names_the_encoder(tweets: Path, bert: Path, results: Results) -> None:
     tweet, tokens = (_run(tweets, bert, results, **changes).config for changes in (TWEET, TOKENS))
     assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets)], results) == [tweet, tokens]
     assert model_name(tweet) == "bert (tweet), linear layer"
@@ -77,9 +70,7 @@ def test_a_grid_encodes_in_a_job_of_its_own_and_the_report_names_the_encoder(
     assert missing_for([tweet, tokens], results) == []
 
 
-def test_another_model_in_the_same_folder_is_noticed(
-    tweets: Path, bert: Path, results: Results, tmp_path: Path
-) -> None:
+def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, results: Results, tmp_path: Path) -> None:
     copy = tmp_path / "bert"
     copy.mkdir()
     for path in bert.iterdir():

@@ -90,11 +90,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         program = folder / name
         program.write_text(_PROGRAM.format(folder=folder, name=name, answer=answer), encoding="utf-8")
         program.chmod(0o755)
-    for name, content in (
-        ("header", f"{_HEADER}\n"),
-        ("jobs", ""),
-        ("number", "100"),
-    ):
+    for name, content in (("header", f"{_HEADER}\n"), ("jobs", ""), ("number", "100")):
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)

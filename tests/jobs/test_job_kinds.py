@@ -12,9 +12,7 @@ from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
 
 
-def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
-    tweets_file: Path, results: Results
-) -> None:
+def test_one_run_stands_for_tweets_that_lack_corpus_or_baseline(tweets_file: Path, results: Results) -> None:
     def configs(**changes: Any) -> Any:
         return [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
 
@@ -26,9 +24,7 @@ def test_one_run_stands_for_tweets_that_lack_their_corpus_or_their_baseline(
     assert [config.data for config in unprepared([*plain, *cased], results)] == [cased[0].data]
 
 
-def test_vectors_are_learned_once_for_all_runs_that_need_the_same_and_again_after_a_stop(
-    tweets_file: Path, results: Results
-) -> None:
+def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets_file: Path, results: Results) -> None:
     changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
     runs = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
     differs = small_config(tweets_file, **changes, vectors__seed=2)

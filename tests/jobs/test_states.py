@@ -41,11 +41,7 @@ def _job(state: str, reason: str = "None") -> Job:
 
 
 def _verdict(
-    results: Results,
-    job: Job | None,
-    progress: RunProgress,
-    log: str = "",
-    cancelled: bool = False,
+    results: Results, job: Job | None, progress: RunProgress, log: str = "", cancelled: bool = False
 ) -> tuple[str, str]:
     """The state of a run whose task is 7_3, and the reason."""
     folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])

@@ -18,14 +18,7 @@ from jobs.services import unprepared
 from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
-from jobs.tasks.attempt import (
-    KilledError,
-    NoProgressError,
-    Outcome,
-    attempt_run,
-    outcome_of,
-    record_failure,
-)
+from jobs.tasks.attempt import KilledError, NoProgressError, Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import insist_on_progress, perform
 from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig

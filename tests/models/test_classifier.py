@@ -35,9 +35,7 @@ def _padded() -> tuple[Batch, list[Batch]]:
 
 
 @pytest.mark.parametrize("changes", EVERY_MODEL, ids=name)
-def test_padded_batch_gives_the_logits_of_its_tweets_alone_and_the_sum_of_their_gradients(
-    changes: dict[str, Any],
-) -> None:
+def test_padded_batch_gives_the_logits_of_its_tweets_alone_and_the_sum_of_gradients(changes: dict[str, Any]) -> None:
     classifier = model(changes).eval()
     together, alone = _padded()
     output = classifier(together)

@@ -100,9 +100,7 @@ def _copy_weights(encoder: RecurrentLayers, reference: nn.RNNBase) -> None:
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("equal_lengths", [False, True])
-def test_encoder_equals_torchs_own_on_packed_sequences(
-    cell: str, layers: int, bidirectional: bool, equal_lengths: bool
-) -> None:
+def test_encoder_equals_torchs_packed_one(cell: str, layers: int, bidirectional: bool, equal_lengths: bool) -> None:
     tweets = store((4, 4, 4) if equal_lengths else (3, 7, 1, 7, 12, 5))
     batch = tweets.in_order_of_length(np.arange(len(tweets)))[0]
     changes = {"model.cell": cell, "model.layers": layers, "model.bidirectional": bidirectional}
@@ -146,9 +144,7 @@ STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0,
         ("last", 2, [[-1, 8], [-5, 2]]),  # forward from the last token, backward from the first one
     ],
 )
-def test_pooling_of_a_padded_batch_is_as_worked_out_by_hand(
-    kind: str, directions: int, expected: list[list[float]]
-) -> None:
+def test_pooling_of_a_padded_batch_is_as_done_by_hand(kind: str, directions: int, expected: list[list[float]]) -> None:
     pooling = FixedPooling(2, resolve({}, {"model.pooling": kind, "model.bidirectional": directions == 2}, "").model)
     pooled, _, _ = pooling(STATES, _batch((1, 3)))
     torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float32))

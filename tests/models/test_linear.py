@@ -120,9 +120,7 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
 
 
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
-def test_penalty_is_the_one_that_is_best_on_tweets_which_no_fit_has_seen(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
+def test_penalty_is_the_best_on_unseen_tweets(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     """Of labels that mean nothing the strongest penalty is best there, and on tweets that were seen the weakest."""
     monkeypatch.setattr(fitting, "_FEW", few)
     meaningless = replace(corpus, labels=np.random.default_rng(0).permutation(corpus.labels))

@@ -15,15 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 from report.compare import advice
-from report.compare.datasets import (
-    Answered,
-    Answers,
-    Dataset,
-    Elsewhere,
-    Matcher,
-    against_baseline,
-    configurations_of,
-)
+from report.compare.datasets import Answered, Answers, Dataset, Elsewhere, Matcher, against_baseline, configurations_of
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of

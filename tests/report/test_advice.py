@@ -74,9 +74,7 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
         (4.0, "network", "points more than the linear baseline"),
     ],
 )
-def test_everything_on_the_first_screen_is_about_what_is_recommended(
-    tmp_path: Path, skill: float, predicts: str, said: str
-) -> None:
+def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: float, predicts: str, said: str) -> None:
     findings = _findings(tmp_path, {(8, seed): skill for seed in (1, 2, 3)})
     best = findings.recommended
     assert best.predicts == predicts
@@ -134,9 +132,7 @@ def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) ->
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
 
 
-def test_recommended_configuration_stands_among_the_first_however_many_single_seeds_stand_before_it(
-    tmp_path: Path,
-) -> None:
+def test_recommended_configuration_is_among_the_first_however_many_single_seeds_are_better(tmp_path: Path) -> None:
     lucky = {(8 + width, 1): 9.0 - 0.01 * width for width in range(20)}
     findings = _findings(tmp_path, lucky | {(4, seed): 3.0 for seed in (1, 2, 3)})
     table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))

@@ -270,9 +270,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
 
 
 @pytest.mark.parametrize(("skill", "is_told"), [(-0.5, True), (0.35, False), (3.0, False)])
-def test_first_screen_says_where_the_lexicon_is_better_only_if_that_is_shown(
-    tmp_path: Path, skill: float, is_told: bool
-) -> None:
+def test_first_screen_says_where_the_lexicon_is_shown_to_be_better(tmp_path: Path, skill: float, is_told: bool) -> None:
     study = _study(tmp_path, skill, tweets=120)
     _write(study)
     findings = study.findings()
@@ -299,9 +297,7 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("every", "is_shown"), [(2, False), (5, True)])
-def test_balanced_accuracy_stands_beside_accuracy_where_labels_are_unbalanced(
-    tmp_path: Path, every: int, is_shown: bool
-) -> None:
+def test_balanced_accuracy_is_shown_where_labels_are_unbalanced(tmp_path: Path, every: int, is_shown: bool) -> None:
     study = _study(tmp_path, every={"manual": every})
     run_dirs = _write(study, widths=(8,))
     findings = study.findings()

@@ -112,9 +112,7 @@ def _about(name: str) -> Figure:
 
 
 @pytest.mark.slow
-def test_same_runs_give_the_same_bytes_and_it_is_told_how_far_the_report_is(
-    invented: Study, invented_report: Path, tmp_path: Path
-) -> None:
+def test_same_runs_give_equal_bytes_and_tell_progress(invented: Study, invented_report: Path, tmp_path: Path) -> None:
     told: dict[str, list[tuple[int, int | None]]] = {}
     build_report(invented.results, [], tmp_path, progress=lambda what, *at: told.setdefault(what, []).append(at))
     assert [*told] == ["reading grids", "drawing and writing"]
@@ -124,9 +122,7 @@ def test_same_runs_give_the_same_bytes_and_it_is_told_how_far_the_report_is(
     assert files == again
 
 
-def test_report_is_the_expected_one_its_figures_have_titles_and_hostile_tweets_in_it_are_text(
-    invented_report: Path,
-) -> None:
+def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text(invented_report: Path) -> None:
     found = scrubbed((invented_report / "report.md").read_text(encoding="utf-8"))
     expected = EXPECTED.read_text(encoding="utf-8")
     assert found.splitlines() == expected.splitlines(), "if it is wanted: python -m tests.report.studies"
@@ -167,9 +163,7 @@ def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(stud
     assert not [link for link in page.attributes["href"] if link.startswith("javascript")]
 
 
-def test_a_watched_page_reloads_until_no_run_has_anything_left_to_do(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watched_page_reloads_until_all_is_done(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("report.build.QUESTIONS", ())
     monkeypatch.setattr("report.build.SECTIONS", ())
     (config,) = study.write_grid("rnn", "Which?", {}, [{"seed": 1}])

@@ -140,9 +140,7 @@ def test_a_net_that_calls_every_tweet_alike_pays_from_no_number_of_labels(labell
     assert "not shown with 200 labels (calls every tweet positive)" in curve.sentence
 
 
-def test_seeds_that_saw_another_state_of_the_file_are_left_out_where_their_tweets_cannot_be_matched(
-    labelled: Study,
-) -> None:
+def test_seeds_that_saw_another_state_of_the_file_are_left_out_unless_their_tweets_match(labelled: Study) -> None:
     run = next(run for run in load_study(labelled.results, []).grids[0].completed if run.config.data.train_rows == 100)
     record = run.record
     run.run_dir.write_record(record.model_copy(update={"data_fingerprint": "f" * 64}))

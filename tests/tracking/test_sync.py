@@ -29,9 +29,7 @@ def waiting(completed: MakeRun) -> TrackedRun:
 
 
 @pytest.mark.parametrize("fault", ["status", "stream_status"])
-def test_refusal_and_rows_that_are_dropped_without_a_word_are_failures_that_a_later_sync_makes_good(
-    waiting: TrackedRun, server: StubServer, fault: str
-) -> None:
+def test_refusals_and_lost_rows_fail_until_a_later_sync(waiting: TrackedRun, server: StubServer, fault: str) -> None:
     setattr(server, fault, 403)
     code, output = waiting.sync(GRID, "--timeout", "30" if fault == "stream_status" else "4")
     assert code == 1
@@ -42,9 +40,7 @@ def test_refusal_and_rows_that_are_dropped_without_a_word_are_failures_that_a_la
     assert stored.rows == waiting.rows
 
 
-def test_server_without_an_answer_is_given_up_and_the_other_runs_get_their_turn(
-    waiting: TrackedRun, server: StubServer
-) -> None:
+def test_server_without_answer_is_given_up_and_others_get_their_turn(waiting: TrackedRun, server: StubServer) -> None:
     other = waiting.run_dir.results.run_dir("other", "shapes")
     shutil.copytree(waiting.run_dir.path, other.path)
     server.hangs.set()
@@ -121,9 +117,7 @@ def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server
     assert waiting.copying_processes == []
 
 
-def test_run_that_is_pruned_after_it_was_uploaded_is_finished_at_wandb_once(
-    waiting: TrackedRun, server: StubServer
-) -> None:
+def test_run_pruned_after_its_upload_is_finished_at_wandb_once(waiting: TrackedRun, server: StubServer) -> None:
     run_dir, record = waiting.run_dir, waiting.record
     run_dir.result_file.unlink()
     paused = record.attempts[-1].model_copy(update={"reason": "paused"})

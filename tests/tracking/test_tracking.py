@@ -91,9 +91,7 @@ def test_third_attempt_leaves_each_row_once_as_does_its_upload(
 
 
 @pytest.mark.slow
-def test_rows_redone_after_a_kill_are_sent_once(
-    begin: MakeReplayed, server: StubServer, trained: RunDir
-) -> None:
+def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: StubServer, trained: RunDir) -> None:
     replayed = begin(tracking__wandb="online")
     replayed.log(0)
     with replayed.mirrored():

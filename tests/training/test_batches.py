@@ -20,9 +20,7 @@ def _store(tweets: Tweets) -> TokenStore:
 
 
 @given(tweets=some_tweets, batch_size=st.integers(1, 50), seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 100))
-def test_each_row_comes_once_in_an_epoch_with_its_own_tokens(
-    tweets: Tweets, batch_size: int, seed: int, epoch: int
-) -> None:
+def test_each_row_comes_once_an_epoch_with_its_tokens(tweets: Tweets, batch_size: int, seed: int, epoch: int) -> None:
     seen = []
     for batch in _store(tweets).epoch(np.arange(len(tweets)), batch_size, seed, epoch):
         assert len(batch.rows) <= batch_size

@@ -91,9 +91,7 @@ def _stopped(run: Experiment, question: int = 20) -> list[Path]:
 
 
 @pytest.mark.parametrize("damaged", [1, 2])
-def test_damaged_checkpoints_are_named_and_the_run_goes_on_before_them_with_the_log_made_good(
-    experiment: MakeExperiment, damaged: int
-) -> None:
+def test_damaged_checkpoints_are_named_and_a_run_goes_on_before_them(experiment: MakeExperiment, damaged: int) -> None:
     expected = experiment().complete()
     run = experiment()
     older, newest = _stopped(run)

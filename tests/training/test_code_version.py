@@ -73,9 +73,7 @@ def test_copy_holds_all_files_of_the_packages_and_is_made_once(program: Path, tm
 
 
 @pytest.mark.parametrize("name", MATTERS)
-def test_any_edit_makes_another_copy_and_only_what_can_change_a_number_is_other_training_code(
-    program: Path, tmp_path: Path, name: str
-) -> None:
+def test_any_edit_makes_a_copy_but_only_some_make_other_training_code(program: Path, tmp_path: Path, name: str) -> None:
     results = Results(tmp_path / "results")
     before, copied = running_code(), freeze_code(results)
     _edit(program, "sentiment/README.md")
@@ -114,9 +112,7 @@ def test_copy_knows_the_commit_that_it_was_made_from(program: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("lost", [None, "", "sentiment"])
-def test_module_is_imported_from_the_copy_or_refused_whatever_pythonpath_and_the_present_folder_hold(
-    program: Path, tmp_path: Path, lost: str | None
-) -> None:
+def test_module_is_imported_from_the_copy_alone_or_refused(program: Path, tmp_path: Path, lost: str | None) -> None:
     """Python would take a package that the copy lacks from elsewhere, in silence."""
     results = Results(tmp_path / "re sults: 1")  # PYTHONPATH would split it
     shown = "import sentiment, jobs, sys; print(sentiment.__file__, jobs.__file__, sys.argv[1:])"
@@ -144,9 +140,7 @@ def _told(run: Experiment, choice: str) -> Experiment:
     return run
 
 
-def test_run_goes_on_with_other_code_on_request_only_and_its_record_says_so(
-    program: Path, experiment: MakeExperiment
-) -> None:
+def test_run_goes_on_with_other_code_on_request_only_and_says_so(program: Path, experiment: MakeExperiment) -> None:
     run = _begun(experiment)
     first = running_code().training
     _edit(program)
@@ -158,9 +152,7 @@ def test_run_goes_on_with_other_code_on_request_only_and_its_record_says_so(
     assert any("goes on, although step" in line for line in run.said)
 
 
-def test_run_begins_anew_with_other_code_on_request_and_a_stop_does_not_begin_it_a_third_time(
-    program: Path, experiment: MakeExperiment
-) -> None:
+def test_run_begins_anew_with_other_code_on_request_and_only_once(program: Path, experiment: MakeExperiment) -> None:
     whole = experiment().complete()
     run = _begun(experiment)
     _edit(program)

@@ -10,9 +10,7 @@ from tests.small_runs import MODELS, Experiment, StopWhen, complete_with_stops, 
 
 
 @pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
-def test_run_that_stops_every_few_steps_matches_an_uninterrupted_one(
-    experiment: MakeExperiment, changes: dict[str, Any]
-) -> None:
+def test_run_stopped_every_few_steps_equals_a_whole_one(experiment: MakeExperiment, changes: dict[str, Any]) -> None:
     changes = changes | {"training__log_every": 4, "training__epochs": 2}
     expected = experiment(**changes).complete()
     # No checkpoints but those at the stops, which fall on ever other places in an epoch of 12 steps and between rows.

@@ -20,9 +20,7 @@ from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
 
 
-def test_neither_a_completed_nor_a_stopped_run_is_taken_for_one_on_tweets_or_vectors_that_were_replaced(
-    experiment: MakeExperiment, tmp_path: Path
-) -> None:
+def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: MakeExperiment, tmp_path: Path) -> None:
     tweets, others = (
         write_tweets(tmp_path / f"{name}.csv", invented_tweets(200, seed)) for seed, name in enumerate("ab")
     )
@@ -92,9 +90,7 @@ def test_full_gpu_is_told_and_written_down(experiment: MakeExperiment, monkeypat
 
 
 @pytest.mark.parametrize("field", ["model__hidden_size", "embedding__size"])
-def test_model_that_no_memory_holds_is_refused_with_its_bytes(
-    experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_a_model_is_refused(experiment: MakeExperiment, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda _name: 10**4)
     run = experiment(**{field: 1_000_000})
     with pytest.raises(MemoryExhaustedError, match=r"the model has [\d,]+ weights, which take [\d,]+ bytes, and this"):
@@ -111,9 +107,7 @@ def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
 
 
-def test_run_that_goes_on_on_other_hardware_says_so_once_and_is_marked(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     run = experiment()
     _on("AVX512", monkeypatch)
     _stop(run)

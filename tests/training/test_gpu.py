@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 
 @pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
-def test_run_on_a_gpu_that_stops_every_few_steps_matches_an_uninterrupted_one(
-    experiment: MakeExperiment, changes: dict[str, Any]
-) -> None:
+def test_run_stopped_on_a_gpu_equals_a_whole_one(experiment: MakeExperiment, changes: dict[str, Any]) -> None:
     expected = experiment(**changes, runtime__device="cuda").complete()
     digest, stops = complete_with_stops(experiment(**changes, runtime__device="cuda"), every=6)
     assert digest == expected

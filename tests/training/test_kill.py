@@ -120,9 +120,7 @@ def test_run_killed_at_random_moments_matches_an_uninterrupted_one(
     raise AssertionError(f"only {kills} kills hit a living process")
 
 
-def test_signal_mid_epoch_saves_and_ends_with_3_twice_in_a_row(
-    run_file: RunFile, uninterrupted: str, tmp_path: Path
-) -> None:
+def test_signal_mid_epoch_saves_and_ends_with_3_twice(run_file: RunFile, uninterrupted: str, tmp_path: Path) -> None:
     run_file.share_corpus_with(tmp_path)
     run_dir, rng = run_file.run_dir(tmp_path), random.Random(0)
     for _ in range(2):

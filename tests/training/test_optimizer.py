@@ -78,9 +78,7 @@ FORMULAS: dict[str, Callable[[Numbers, list[Numbers], float], Numbers]] = {
 @pytest.mark.parametrize("decay", [0.0, DECAY])
 @pytest.mark.parametrize("clip", [None, CLIP])
 @pytest.mark.parametrize("optimizer", FORMULAS)
-def test_steps_are_those_of_the_formula_with_the_clipped_gradient_and_the_decay(
-    optimizer: str, clip: float | None, decay: float
-) -> None:
+def test_steps_are_those_of_the_formula_with_clip_and_decay(optimizer: str, clip: float | None, decay: float) -> None:
     weights, gradients = WEIGHTS, []
     for gradient, found in zip(GRADIENTS, _trained(optimizer=optimizer, clip=clip, l2=decay), strict=True):
         # Adam's decay is a part of its gradient, added after clipping; AdamW's is a step of its own.

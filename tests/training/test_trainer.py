@@ -56,9 +56,7 @@ def test_divergence_is_told_and_the_attempt_has_failed(experiment: MakeExperimen
     assert not run.run_dir.completed
 
 
-def test_weights_that_are_no_numbers_after_the_last_step_are_told(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_end_as_no_numbers_are_told(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss of a step is taken before its update, so an epoch's last update shows in the evaluation only.
 
     Which overflow ends as infinity and which as no number differs between processors, so that no learning rate will do.
@@ -152,9 +150,7 @@ def _test_texts(config: RunConfig, results: Results) -> set[str]:
     return set(pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist())
 
 
-def test_labels_of_test_tweets_turned_round_change_scores_of_the_test_and_choose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of networks, of the baseline, whose penalty validation tweets choose, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
     monkeypatch.setattr(fitting, "_FEW", 10)
