@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
 _START = time.time()  # when the command began
 STDIN = "-"
-_MOST_BYTES = 1_000_000  # of a note
+_NOTE_BYTES = 1_000_000
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
 preparing = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
@@ -168,7 +168,7 @@ def add(
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
-    told: dict[str, Any] = {"note": read_named(note, _MOST_BYTES).decode("utf-8", "replace").strip() if note else ""}
+    told: dict[str, Any] = {"note": read_named(note, _NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""}
     told |= {"annotator": annotator, "cost": cost, "seconds": seconds}
     labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
     columns = _column(text_column), _column(label_column)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
-from sentiment.data.tables import CountedLines, Refusal, Row, RowCounter
+from sentiment.data.tables import CountedRows, Refusal, Row, RowCounter
 from sentiment.data.text import (
     UNKNOWN_AUTHOR,
     Tokenizer,
@@ -115,7 +115,7 @@ class CorpusReport(Record):
     read: int  # of the source and of all further tables
     kept: int
     left_out: dict[str, int]  # by the reason, such as DUPLICATE
-    refused: dict[str, CountedLines]
+    refused: dict[str, CountedRows]
     parts: dict[Part, PartCount]
     tokens: int
     types: int

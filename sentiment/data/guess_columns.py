@@ -54,7 +54,7 @@ class TableColumn:
 
 
 @dataclass(frozen=True)
-class Understanding:
+class TableGuess:
     """How a table is read."""
 
     path: Path
@@ -90,7 +90,7 @@ class Understanding:
 
 def resolve_with_guesses(
     values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
-) -> tuple[RunConfig, Understanding | None]:
+) -> tuple[RunConfig, TableGuess | None]:
     """A configuration with guesses where nobody has said how its table is read, and what was understood of that.
 
     Args:
@@ -98,11 +98,11 @@ def resolve_with_guesses(
         given: dotted names of those of `values` that somebody has set.
     """
     run = resolve(values, parameters, origin)
-    found = understand(run.data, {*given, *parameters})
+    found = guess_table(run.data, {*given, *parameters})
     return (resolve(values, {**found.guessed, **parameters}, origin) if found else run), found
 
 
-def understand(config: DataConfig, given: Collection[str]) -> Understanding | None:
+def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None:
     """How the table of a configuration is to be read; None if nothing is to guess, or reading will report it.
 
     A UsageError where several columns or labels fit shows them, and the options that choose.
@@ -131,7 +131,7 @@ def understand(config: DataConfig, given: Collection[str]) -> Understanding | No
         guessed |= {_NEGATIVE: [negative], _POSITIVE: [positive]}
         reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
         labels = labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
-    return Understanding(path, columns, text, label, labels, guessed, reasons)
+    return TableGuess(path, columns, text, label, labels, guessed, reasons)
 
 
 def _first_rows(path: Path, configured: ColumnConfig) -> list[TableColumn]:

@@ -256,7 +256,7 @@ class OpenedTable:
 
     form: str
     names: list[str]  # of the columns, in JSON Lines of the first object's fields; positions if it has none
-    read: Callable[[Collection[int]], Records]  # but the header, with the values at these places; others may be None
+    read: Callable[[Collection[int]], Records]  # below the header; only the values at these places are sure
     delimiter: str = ","
 
 
@@ -504,7 +504,7 @@ def why_no_text(value: object) -> str | None:
 _EXAMPLES = 5  # lines that are shown
 
 
-class CountedLines(Record):
+class CountedRows(Record):
     """Rows with one thing in common, and the lines at which the first few begin."""
 
     count: int
@@ -526,8 +526,8 @@ class RowCounter:
     def total(self) -> int:
         return sum(map(len, self._lines.values()))
 
-    def counted(self) -> dict[str, CountedLines]:
-        return {name: CountedLines(count=len(lines), lines=lines[:_EXAMPLES]) for name, lines in self._lines.items()}
+    def counted(self) -> dict[str, CountedRows]:
+        return {name: CountedRows(count=len(lines), lines=lines[:_EXAMPLES]) for name, lines in self._lines.items()}
 
     def most_common(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""

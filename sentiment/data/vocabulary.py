@@ -143,7 +143,7 @@ def read_types(path: Path) -> Iterator[str]:
 
 
 def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines but the one of counts, with their numbers from 1; as many as that one says, if there is one."""
+    """The lines of vectors, by their numbers from 1; a DataError if they are not as many as a first line says."""
     line, expected = 0, None
     with opened_bytes(path) as file:
         for line, content in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):

@@ -19,7 +19,7 @@ from sentiment.data.tables import Refusal, Row, RowCounter
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import TrainedRun, models_beside
+from sentiment.inference.stored import TrainedRun, measured_models
 from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, total
 from sentiment.runs.records import (
     LEXICON,
@@ -77,7 +77,7 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
 
 @dataclass(frozen=True)
 class Scored:
-    """What models say of labelled tweets: NaN where one from elsewhere says nothing, but of some tweets each does."""
+    """What models say of labelled tweets: NaN where one from elsewhere has no answer, though it has one to some."""
 
     labels: Labels
     models: dict[str, Probabilities]
@@ -236,7 +236,7 @@ def evaluate_on_file(
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    models, name = models_beside(run), MODEL_NAMES[choice or run.result.recommended]
+    models, name = measured_models(run), MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
     known, untold = _Known(keys={}, authors={}), list[str]()
     try:

@@ -1,6 +1,6 @@
 """The models of a completed run, in its directory or in one file for others, which has a card in Hugging Face's format.
 
-They are made in one way wherever they are, and asked alike.
+From either they are made in one way, and asked alike.
 """
 
 import json
@@ -181,12 +181,12 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     except RuntimeError:
         raise RunDirError(f"{run.place}: its configuration asks for more weights than torch can count") from None
     check_arrays(run.place, weights, {name: described(one) for name, one in sketch.items()})
-    model = build_classifier(run.config, len(vocabulary), encoder=reads)
+    model = build_classifier(run.config, len(vocabulary), reads=reads)
     model.load_state_dict(weights)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 
-def models_beside(run: StoredRun) -> list[TextModel]:
+def measured_models(run: StoredRun) -> list[TextModel]:
     """What a run is measured with, in the order of tables: network, baseline, their mean and the lexicon."""
     network, baseline = load_model(run, "network"), load_model(run, "baseline")
     both = MeanModel(network, baseline, run.result.temperatures["both"])

@@ -290,37 +290,37 @@ class Classifier(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-def sketch_classifier(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
+def sketch_classifier(config: RunConfig, vocabulary_size: int, reads: int | FineTuned | None = None) -> Classifier:
     """What `build_classifier` would make, without values: takes no memory, and no numbers from torch's generator.
 
     torch raises a RuntimeError if a tensor would be larger than it can count.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return build_classifier(config, vocabulary_size, encoder=encoder)
+        return build_classifier(config, vocabulary_size, reads=reads)
 
 
 def build_classifier(
     config: RunConfig,
     vocabulary_size: int,
     vectors: npt.NDArray[np.float32] | None = None,
-    encoder: int | FineTuned | None = None,
+    reads: int | FineTuned | None = None,
 ) -> Classifier:
     """The model of a configuration, on the CPU, with random weights from torch's generator.
 
     Args:
         vocabulary_size: number of learned token vectors, with those for padding and unknown tokens.
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
-        encoder: numbers per layer of the ELMo model or encoder that the configuration names, or the encoder itself
-            where it is trained; None if it names none.
+        reads: the size of the vectors of the encoder that the configuration names, or the encoder itself where it is
+            trained; None if it names none.
     """
-    if isinstance(encoder, FineTuned) and config.encoder is not None:
+    if isinstance(reads, FineTuned) and config.encoder is not None:
         mean = config.model.model_copy(update={"pooling": "mean"})
-        return Classifier(encoder, mean, whole=config.encoder.pooling == "first")
-    if config.any_encoder is None or not isinstance(encoder, int):
+        return Classifier(reads, mean, whole=config.encoder.pooling == "first")
+    if config.any_encoder is None or not isinstance(reads, int):
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
     beside = config.any_encoder.combine == "beside"
     learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
-    return Classifier(FrozenEmbedding(config.any_encoder, encoder, learned), config.model, config.reads_tweet_vectors)
+    return Classifier(FrozenEmbedding(config.any_encoder, reads, learned), config.model, config.reads_tweet_vectors)
 
 
 def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:

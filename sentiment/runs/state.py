@@ -293,7 +293,7 @@ def judge(
     cancelled: bool = False,
     ended: Callable[[], RunState | None] = lambda: None,
 ) -> RunState:
-    """The state of a run that waits in no queue and runs in none: what its directory says decides, where it says much.
+    """The state of a run that waits in no queue and runs in none: its directory decides, where that says enough.
 
     Args:
         standing: in its grid's search; None if it is in none.

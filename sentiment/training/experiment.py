@@ -110,7 +110,7 @@ def run_experiment(run: RunContext) -> None:
                 with mirrored(run.run_dir, run.config.tracking, run.console.say):
                     pass
             return
-        run.begin()
+        run.on_begin()
         encoder = encoder_record(run.config.any_encoder.model, model) if run.config.any_encoder and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)
@@ -169,10 +169,10 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 
 
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles | None) -> Classifier:
-    encoder: int | FineTuned | None = model.vector_size if model else None
+    reads: int | FineTuned | None = model.vector_size if model else None
     if model and run.config.encoder and run.config.finetunes:
-        encoder = FineTuned(model, run.config.encoder)
-    sketch = sketch_classifier(run.config, len(vocabulary), encoder)
+        reads = FineTuned(model, run.config.encoder)
+    sketch = sketch_classifier(run.config, len(vocabulary), reads)
     weights = sum(one.numel() for one in sketch.parameters())
     needed, there = 4 * weights, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:  # how much training takes depends on batch and device; it cannot even be made here
@@ -184,7 +184,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles
     if file := pretrained_file(run.config, run.results):
         vectors, found = load_vectors(file, vocabulary, embedding.size, run.config.seed)
         run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
-    return build_classifier(run.config, len(vocabulary), vectors, encoder)
+    return build_classifier(run.config, len(vocabulary), vectors, reads)
 
 
 def _publish(run: RunContext, baselines: Baselines, encoder: EncoderRecord | None, trainer: Trainer) -> None:

@@ -125,7 +125,7 @@ class RunContext:
 
     Attributes:
         results: holds the prepared tweets and the vectors of encoders, which all runs share.
-        begin: called when no other process can train the run, before anything is computed; it may refuse by an error.
+        on_begin: called once no other process can train the run, before anything is computed; its errors refuse it.
     """
 
     config: RunConfig
@@ -133,7 +133,7 @@ class RunContext:
     run_dir: RunDir
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default=Console(say=lambda _line: None, progress=silent))
-    begin: Callable[[], None] = lambda: None
+    on_begin: Callable[[], None] = lambda: None
 
     @property
     def progress(self) -> Progress:

@@ -267,7 +267,7 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     def attempt(ending: Ending) -> Outcome | None:
         @stoppable
         def train(run: RunContext) -> None:
-            run.begin()
+            run.on_begin()
             if ending is not None:
                 raise ending
 

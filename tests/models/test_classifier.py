@@ -154,7 +154,7 @@ def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
     parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
     settings = resolve({"embedding": {"size": 5}, "model": {"hidden_size": 4}}, parameters, "a test")
-    classifier = build_classifier(settings, 9, encoder=SIZE)
+    classifier = build_classifier(settings, 9, reads=SIZE)
     return classifier, classifier.embedding
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sentiment.config import DataConfig
 from sentiment.config_file import dotted, parse_yaml, resolve
-from sentiment.data.guess_columns import Understanding, understand
+from sentiment.data.guess_columns import TableGuess, guess_table
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
 from sentiment.errors import UsageError
@@ -39,13 +39,13 @@ def _table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[Any
     return path
 
 
-def _understood(path: Path, *given: str, **config: Any) -> Understanding:
-    return understand(DataConfig.model_validate({"source": str(path), **config}), given)
+def _understood(path: Path, *given: str, **config: Any) -> TableGuess:
+    return guess_table(DataConfig.model_validate({"source": str(path), **config}), given)
 
 
 def _refused(path: Path, *given: str, **config: Any) -> str:
     with pytest.raises(UsageError) as error:
-        understand(DataConfig.model_validate({"source": str(path), **config}), given)
+        guess_table(DataConfig.model_validate({"source": str(path), **config}), given)
     return str(error.value)
 
 
@@ -70,10 +70,10 @@ def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_re
     found = _understood(path)
     assert (found.guessed, found.told()) == ({}, [])
     wrong = DataConfig.model_validate({"source": str(path), "columns": {"text": "txt"}})
-    assert understand(wrong, ["data.columns.text"]) is None
+    assert guess_table(wrong, ["data.columns.text"]) is None
     (tmp_path / "folder.csv").mkdir()
     for source in ("vader", str(tmp_path / "nowhere.csv"), str(tmp_path / "folder.csv")):
-        assert understand(DataConfig(source=source), []) is None
+        assert guess_table(DataConfig(source=source), []) is None
 
 
 def test_file_without_names_of_columns_is_read_by_position(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     lines = found.preview()
     kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
     data = resolve(kept, {}, "kept").data
-    again = understand(data, dotted(kept))
+    again = guess_table(data, dotted(kept))
     assert again.guessed == {}
     assert (again.text.key, again.label.key, again.labels) == (found.text.key, found.label.key, found.labels)
     read = list(open_source(data, Results(tmp_path / "results")).main.read())
