@@ -37,7 +37,7 @@ from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, St
 T = TypeVar("T")
 Answerer = Literal["network", "both", "baseline", "lexicon"]
 # Where a result has the scores of each.
-FIELD: dict[Answerer, str] = {"network": "metrics", "both": "combination", "baseline": "baseline", "lexicon": "lexicon"}
+FIELD: dict[Answerer, str] = {"network": "metrics", "both": "both", "baseline": "baseline", "lexicon": "lexicon"}
 _COLUMNS: dict[str, Answerer] = {**PREDICTION_COLUMNS, "lexicon": "lexicon"}
 
 

@@ -123,7 +123,7 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     run.complete()
     result, path = stored(run.run_dir, Result), run.run_dir.path
     assert result.parts == ("train", "validation", "test", "ours", "theirs")
-    for of_model in (result.metrics, result.baseline, result.combination, result.lexicon):
+    for of_model in (result.metrics, result.baseline, result.both, result.lexicon):
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
     shown = invoke("evaluate", path).output
     assert "ours, 40 tweets" in shown

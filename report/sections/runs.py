@@ -48,7 +48,7 @@ def _row(key: int, run: Run, names: dict[str, str]) -> dict[str, Any]:
     baseline = result.baseline["test"].accuracy
     row |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
     row |= {"model": model_name(config), "data": names.get(run.run_id), "seed": config.seed}
-    row |= {"seconds": result.seconds_trained, "gap": result.overfit.gap, "both": result.combination["test"].accuracy}
+    row |= {"seconds": result.seconds_trained, "gap": result.overfit.gap, "both": result.both["test"].accuracy}
     row |= {"above": result.metrics["test"].accuracy - baseline, "random_numbers": run.completed.is_random}
     return row | {"overfits": "yes" if result.overfit.overfits else "no"}
 

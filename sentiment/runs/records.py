@@ -250,7 +250,7 @@ class Result(FileRecord):
     parameters: Count
     metrics: dict[Part, Metrics]
     baseline: dict[Part, Metrics]
-    combination: dict[Part, Metrics]
+    both: dict[Part, Metrics]
     lexicon: dict[Part, Metrics]
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
@@ -272,7 +272,7 @@ class Result(FileRecord):
     @property
     def scores(self) -> dict[Part, dict[str, Metrics]]:
         """What the run was measured with, by part and by the model's name."""
-        models = {NETWORK: self.metrics, BASELINE: self.baseline, BOTH: self.combination, LEXICON: self.lexicon}
+        models = {NETWORK: self.metrics, BASELINE: self.baseline, BOTH: self.both, LEXICON: self.lexicon}
         return {part: {name: metrics[part] for name, metrics in models.items()} for part in self.parts}
 
 

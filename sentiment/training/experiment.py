@@ -234,7 +234,7 @@ def _result(
         parameters=sum(parameter.numel() for parameter in trainer.model.trainable_parameters()),
         metrics=metrics,
         baseline=measured["baseline"],
-        combination=measured["both"],
+        both=measured["both"],
         lexicon={part: measure(labels[part], said) for part, said in lexicon.items()},
         recommended=recommend({name: of_parts["validation"] for name, of_parts in measured.items()}),
         temperatures=temperatures,

@@ -155,7 +155,7 @@ class Study:
                 parameters=1000 * config.model.hidden_size,
                 metrics=metrics | {"train": train},
                 baseline=baseline,
-                combination=both,
+                both=both,
                 lexicon=lexicon,
                 recommended="network",
                 temperatures=TEMPERATURES,

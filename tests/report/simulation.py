@@ -77,7 +77,7 @@ class Layout:
                 "train": _metrics(of_test),
             }
             run.result.baseline = {"test": _metrics(test[1]), "validation": _metrics(validation[1])}
-            run.result.combination = run.result.metrics
+            run.result.both = run.result.metrics
             run.result.best_epoch = int(rng.integers(1, 9))
             run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
             run.result.validation = _scores(validation[1], of_validation)

@@ -66,7 +66,7 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
     rows, best = rows_with(spec, "name", "value", "low", "high"), _best(findings).result
     assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
-    model = "combination" if "Mean of" in rows[0]["name"] else "metrics"
+    model = "both" if "Mean of" in rows[0]["name"] else "metrics"
     seeds = [getattr(run.result, model)["test"].accuracy for run in findings.recommended.configuration.runs]
     _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
     n = best.metrics["test"].n

@@ -163,7 +163,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         assert test.recall == pytest.approx(said[scores.labels].mean())
         assert test.f1 == pytest.approx(2 / (1 / test.precision + 1 / test.recall))
         assert test.loss == pytest.approx(np.mean([fold.metrics["test"].loss for fold in folds]), abs=0.01)
-        for part in ("baseline", "lexicon", "combination"):
+        for part in ("baseline", "lexicon", "both"):
             mean = np.mean([getattr(fold, part)["test"].accuracy for fold in folds])
             assert getattr(run.result, part)["test"].accuracy == pytest.approx(mean)
         f1 = run.result.metrics["validation"].f1

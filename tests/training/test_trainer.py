@@ -122,7 +122,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
     scores = {"metrics": test.score, "baseline": test.baseline, "lexicon": test.lexicon}
-    scores["combination"] = test.both
+    scores["both"] = test.both
     mean = calibrated((test.score + test.baseline).to_numpy(float) / 2, result.temperatures["both"])
     assert test.both.to_numpy() == pytest.approx(mean, abs=1e-6)
     for name, probabilities in scores.items():
@@ -159,7 +159,7 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     tested = _test_texts(small_config(tmp_path / "tweets.csv"), Results(tmp_path / "first" / "results"))
     other = write_tweets(tmp_path / "turned.csv", ((label ^ (text in tested), text) for label, text in tweets))
     turned_dir, turned, other_digest = _finished(other, tmp_path / "second")
-    for model in ("metrics", "baseline", "combination", "lexicon"):
+    for model in ("metrics", "baseline", "both", "lexicon"):
         before, after = getattr(first, model), getattr(turned, model)
         assert (before["train"], before["validation"]) == (after["train"], after["validation"]), model
         assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), model
