@@ -75,6 +75,8 @@ def test_readmes_are_short_their_links_lead_somewhere_and_their_modules_exist() 
     for place, text in READMES.items():
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert "://" in target or ((ROOT / place).parent / target).exists(), (place, target)
+        for named in re.findall(r"`((?:sentiment|jobs|report|tests)/[^`]*)`", text):
+            assert (ROOT / named).exists(), (place, named)
     for module in MODULES:
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
