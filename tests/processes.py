@@ -38,13 +38,8 @@ ADDRESS = "TEST_FORK_SERVER"
 """The variable that names the server's socket, once there is one."""
 _OURS = ("sentiment", "jobs", "report", "tests")
 _THEIRS = (
-    "pandas",
-    "pyarrow.parquet",
-    "scipy.stats",
-    "sklearn.linear_model",
-    "sklearn.feature_extraction.text",
-    "submitit",
-    "torch",
+    *("pandas", "pyarrow.parquet", "scipy.stats", "submitit", "torch"),
+    *("sklearn.linear_model", "sklearn.feature_extraction.text"),
 )
 _IGNORED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _INTERRUPT = -int(signal.SIGINT)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -123,24 +124,19 @@ def test_results_that_cannot_be_written_are_named(small_run_file: Path, tmp_path
     assert "cannot be written" in refused(1, "train", small_run_file, "--results", tmp_path / "file" / "results")
 
 
-@pytest.fixture(params=["fifo", "device", "link to a device", "folder", "link to itself", "missing"])
-def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path]:
-    def make(name: str) -> Path:
-        path = tmp_path / name
-        match request.param:
-            case "fifo":
-                os.mkfifo(path)
-            case "device":
-                return Path("/dev/zero")
-            case "link to a device":
-                path.symlink_to("/dev/zero")
-            case "folder":
-                path.mkdir()
-            case "link to itself":
-                path.symlink_to(path)
-        return path
+ODD: dict[str, Callable[[Path], object]] = {
+    "fifo": os.mkfifo,
+    "device": lambda path: Path("/dev/zero"),
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": Path.mkdir,
+    "link to itself": lambda path: path.symlink_to(path),
+    "missing": lambda path: None,
+}
 
-    return make
+
+@pytest.fixture(params=ODD)
+def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Any]:
+    return lambda name: ODD[request.param](tmp_path / name) or tmp_path / name
 
 
 def test_what_is_no_regular_file_is_told_in_a_line(odd: Callable[[str], Path], trained: RunDir, tmp_path: Path) -> None:

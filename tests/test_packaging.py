@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,17 +13,8 @@ from sentiment import __version__
 from sentiment.files import ROOT, config_path, shipped_file
 
 EXTRAS = (
-    "submitit",
-    "optuna",
-    "jinja2",
-    "markdown_it",
-    "vl_convert",
-    "h5py",
-    "transformers",
-    "huggingface_hub",
-    "gensim",
-    "wandb",
-    "allennlp",
+    *("submitit", "optuna", "jinja2", "markdown_it", "vl_convert", "h5py"),
+    *("transformers", "huggingface_hub", "gensim", "wandb", "allennlp"),
 )
 
 
@@ -44,13 +36,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def _run(*arguments: str, site: Path, here: Path, without: tuple[str, ...] = ()) -> str:
-    """What an installed command prints, started in a folder that is no clone."""
+def _start(
+    *arguments: str, site: Path, here: Path, without: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Start an installed command in a folder that is no clone, and let it end."""
     script = f"import sys; sys.modules.update(dict.fromkeys({without!r})); from sentiment.__main__ import app; app()"
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=here, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+
+
+def _run(*arguments: str, **where: Any) -> str:
+    done = _start(*arguments, **where)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -91,12 +88,7 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
     ("extra", "arguments"), [("jobs", ["submit", "smoke", "--dry-run"]), ("report", ["report"])], ids=["jobs", "report"]
 )
 def test_missing_extra_is_named_with_what_installs_it(extra: str, arguments: list[str], tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(ROOT)}
-    without = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))"
-    script = f"{without}; from sentiment.__main__ import app; app()"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = _start(*arguments, site=ROOT, here=tmp_path, without=EXTRAS)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`" in done.stderr.replace("\n", " ")
 

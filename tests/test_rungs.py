@@ -172,15 +172,9 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
 )
 def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: list[float], order: list[int]) -> None:
     for run, (score, loss) in enumerate(zip([0.6, 0.7, 0.7, 0.7, 0.8, 0.7], losses, strict=True)):
-        _log(results, run, [score], "accuracy", [loss])
-    assert _order(_rungs(results, _plan(6)).settle()) == order
-
-
-def test_loss_that_decides_between_equals_is_that_of_the_epoch_which_counts(results: Results) -> None:
-    _log(results, 0, [0.8, 0.5], "accuracy", [0.9, 0.1])
-    _log(results, 1, [0.8, 0.6], "accuracy", [0.5, 0.9])
-    plan = _plan(2, epochs=[2], halving=Halving(epochs=[2], eta=2, strict=False))
-    assert _order(_rungs(results, plan).settle()) == [1, 0]
+        _log(results, run, [score, 0.1], "accuracy", [loss, 1 - loss])  # a loss of another epoch decides nothing
+    halving = Halving(epochs=[2], eta=3, strict=False)
+    assert _order(_rungs(results, _plan(6, epochs=[2], halving=halving)).settle()) == order
 
 
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:

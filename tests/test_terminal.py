@@ -32,21 +32,18 @@ def test_lines_stay_lines_and_letters_stay_letters() -> None:
     assert printable("a\x1b[31m\tb") == "a⟨U+001B⟩[31m⟨U+0009⟩b"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["predict", "{run}", "lovely {bad}"],
-        ["predict", "{bad}", "x"],
-        ["show", "{bad}"],
-        ["evaluate", "{run}", "--data", "{folder}/t{bad}.csv"],
-    ],
-)
-def test_commands_print_no_steering_marks(trained_with_attention: RunDir, tmp_path: Path, arguments: list[str]) -> None:
+def test_commands_print_no_steering_marks(trained_with_attention: RunDir, tmp_path: Path) -> None:
     (tmp_path / f"t{STEERING}.csv").write_text("label,text\n1,lovely\n0,awful\n")
-    places = {"run": trained_with_attention.path, "folder": tmp_path, "bad": STEERING}
-    output = invoke(*(one.format(**places) for one in arguments)).output
-    assert "⟨U+001B⟩]0;owned" in output
-    assert not {"\x1b", "\x9b", "\x07", "\u202e"} & {*output}
+    run = trained_with_attention.path
+    for arguments in (
+        ("predict", run, f"lovely {STEERING}"),
+        ("predict", STEERING, "x"),
+        ("show", STEERING),
+        ("evaluate", run, "--data", f"{tmp_path}/t{STEERING}.csv"),
+    ):
+        output = invoke(*arguments).output
+        assert "⟨U+001B⟩]0;owned" in output
+        assert not {"\x1b", "\x9b", "\x07", "\u202e"} & {*output}
 
 
 @pytest.mark.slow

@@ -46,21 +46,18 @@ _NAME, _DIGITS = "zq", "abcdefghij"
 
 SPELLINGS: tuple[Callable[[str], str], ...] = (str, str.upper, lambda name: f"@{name}", lambda name: f"{name} ")
 WITH_AUTHORS = ("id", "label", "text", "user")
-COLUMNS = {"id": "id", "label": "label", "text": "text", "user": "user"}
+COLUMNS = {name: name for name in WITH_AUTHORS}
 
 
 def tweet_text(number: int) -> str:
     """A tweet with a word that no other one has, beyond twelve words."""
-    return f"@cleo don't you think {_name(number)} is soooo good & warm for all of us, from here to the old harbour"
+    name = _NAME + str(number).translate(str.maketrans("0123456789", _DIGITS))
+    return f"@cleo don't you think {name} is soooo good & warm for all of us, from here to the old harbour"
 
 
 def number_in(tokens: Iterable[str]) -> int:
     (name,) = [token for token in tokens if token.startswith(_NAME)]
     return int(name.removeprefix(_NAME).translate(str.maketrans(_DIGITS, "0123456789")))
-
-
-def _name(number: int) -> str:
-    return _NAME + str(number).translate(str.maketrans("0123456789", _DIGITS))
 
 
 class Tweet(NamedTuple):
@@ -122,18 +119,13 @@ USERS = st.sampled_from(["", "ann", "bob", "cleo"])
 FORMS = TweetForms()
 
 
-def _split(validation: float, test: float) -> DataConfig:
-    return DataConfig(validation_fraction=validation, test_fraction=test)
-
-
 def test_a_copy_is_the_same_tweet() -> None:
     for name, copy in COPIES.items():
         assert FORMS.of(copy(tweet_text(7))) == FORMS.of(tweet_text(7)) != FORMS.of(tweet_text(8)), name
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
+def test_what_may_mean_something_else_is_another_tweet() -> None:
+    for one, other in (
         ("so good", "so bad"),
         ("day 1", "day 2"),
         ("I am here :)", "I am here :("),
@@ -142,18 +134,13 @@ def test_a_copy_is_the_same_tweet() -> None:
         ("@ann thanks", "thanks"),
         ("off you go", "of you go"),
         ("#monday is fine", "#friday is fine"),
-    ],
-)
-def test_what_may_mean_something_else_is_another_tweet(one: str, other: str) -> None:
-    assert FORMS.of(one) != FORMS.of(other)
+    ):
+        assert FORMS.of(one) != FORMS.of(other)
 
 
-@pytest.mark.parametrize(
-    ("text", "form"),
-    [("http://a.b/c !!", ""), ("#only #tags", "only"), ("RT @bob", "rt <user>"), ("#a is #b @x", "a is b <user>")],
-)
-def test_of_a_tweet_of_marks_alone_something_is_left(text: str, form: str) -> None:
-    assert FORMS.of(text) == form
+def test_of_a_tweet_of_marks_alone_something_is_left() -> None:
+    marks = {"http://a.b/c !!": "", "#only #tags": "only", "RT @bob": "rt <user>", "#a is #b @x": "a is b <user>"}
+    assert {text: FORMS.of(text) for text in marks} == marks
 
 
 OTHERS = [Tokenizer(one) for one in (TextConfig(), TextConfig(lowercase=False), TextConfig(hashtags="remove"))]
@@ -172,7 +159,8 @@ def test_an_author_is_the_same_however_the_name_is_spelled() -> None:
 
 
 def test_the_fractions_are_about_those_asked_for() -> None:
-    codes = [part_code("", f"tweet {number}", _split(0.1, 0.2)) for number in range(10_000)]
+    split = DataConfig(validation_fraction=0.1, test_fraction=0.2)
+    codes = [part_code("", f"tweet {number}", split) for number in range(10_000)]
     assert abs(codes.count(TEST) - 2_000) < 200
     assert abs(codes.count(VALIDATION) - 1_000) < 150
     assert codes.count(TRAIN) + codes.count(TEST) + codes.count(VALIDATION) == 10_000
@@ -201,7 +189,6 @@ def test_any_text_can_be_hashed(text: str, author: str) -> None:
     assert author_form(text) == author_form(author_form(text))
 
 
-NAMELESS = {"id": "id", "label": "label", "text": "text"}
 SPLITS = st.sampled_from([{}, {"folds": 3, "fold": 1}, {"folds": 3, "fold": 3}])
 TRAINED_ON = st.fixed_dictionaries(
     {},
@@ -215,7 +202,7 @@ TRAINED_ON = st.fixed_dictionaries(
 
 def _config(folder: Path, options: dict[str, Any]) -> DataConfig:
     extra = [
-        {"path": str(folder / name), "columns": NAMELESS if name.startswith("nameless") else COLUMNS}
+        {"path": str(folder / name), "columns": COLUMNS | ({"user": None} if name.startswith("nameless") else {})}
         for name in options.get("extra_train", [])
     ]
     values = {"source": str(folder / "main.csv"), "columns": COLUMNS, "validation_fraction": 0.2, "test_fraction": 0.2}
@@ -281,13 +268,9 @@ def _check_text(config: DataConfig, results: Results, world: World, held_out: se
     assert read > {world.tweets[name].number for name, _ in _rows(corpus, "train")}
     assert not held_out & read
     told: dict[int, set[str]] = defaultdict(set)
-    for one in [*_labelled(config, world), *world.unlabelled]:
+    extra = world.extra if any("extra" in table.path for table in config.extra_train) else []
+    for one in [*world.main, *extra, *world.unlabelled]:  # of tables with authors
         told[one.number].add(one.author)
     first_read_without_author = {one.number for one in world.nameless} - {one.number for one in world.main}
     authors = _authors_held_out(corpus, world)
     assert not [number for number in read - first_read_without_author if told[number] <= authors]
-
-
-def _labelled(config: DataConfig, world: World) -> list[Tweet]:
-    """The tweets of tables with authors that the corpus reads."""
-    return world.main + (world.extra if any("extra" in table.path for table in config.extra_train) else [])

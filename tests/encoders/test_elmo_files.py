@@ -15,7 +15,7 @@ from sentiment.encoders.elmo_files import ElmoOptions, check_weights, read_optio
 from sentiment.errors import EncoderError
 from tests.encoders.tweets import SIZES, Model
 
-PROJECTION = "CNN_proj/W_proj"
+PROJECTION, SHAPE = "CNN_proj/W_proj", (124, 16)
 
 
 @pytest.fixture
@@ -46,29 +46,33 @@ def test_random_weights_say_so_and_come_again(tiny: Model, options: ElmoOptions,
     assert (first != third).any()
 
 
-Change = Callable[[h5py.File, tuple[int, ...], Path], object]
+Change = Callable[[h5py.File, Path], object]
+
+
+def _dataset(*shape_and_type: Any, **options: Any) -> Change:
+    return lambda file, _: file.create_dataset(PROJECTION, *shape_and_type, **options)
 
 
 def _elsewhere(kind: str) -> Change:
     """Lets the weights stand in another file, as HDF5 can."""
 
-    def change(file: h5py.File, shape: tuple[int, ...], folder: Path) -> None:
+    def change(file: h5py.File, folder: Path) -> None:
         with h5py.File(folder / "other", "w") as other:
             file.copy("CNN_proj", other)
-            other[PROJECTION] = other["x"] = np.zeros(shape, np.float32)
+            other[PROJECTION] = other["x"] = np.zeros(SHAPE, np.float32)
         if kind == "a link":
             file[PROJECTION] = h5py.ExternalLink(str(folder / "other"), "x")
         elif kind == "a link to the group":
             del file["CNN_proj"]
             file["CNN_proj"] = h5py.ExternalLink(str(folder / "other"), "CNN_proj")
         elif kind == "virtual":
-            layout = h5py.VirtualLayout(shape, np.float32)
-            layout[:] = h5py.VirtualSource(folder / "other", "x", shape)
+            layout = h5py.VirtualLayout(SHAPE, np.float32)
+            layout[:] = h5py.VirtualSource(folder / "other", "x", SHAPE)
             file.create_virtual_dataset(PROJECTION, layout)
         else:
-            (folder / "secret").write_bytes(bytes(4 * int(np.prod(shape))))
+            (folder / "secret").write_bytes(bytes(4 * int(np.prod(SHAPE))))
             raw = [(str(folder / "secret"), 0, h5py.h5f.UNLIMITED)]
-            file.create_dataset(PROJECTION, shape, np.float32, external=raw)
+            file.create_dataset(PROJECTION, SHAPE, np.float32, external=raw)
 
     return change
 
@@ -76,24 +80,12 @@ def _elsewhere(kind: str) -> Change:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file, shape, _: None, r"is missing, the options say \(124, 16\)"),
-        (
-            lambda file, shape, _: file.create_dataset(PROJECTION, (7, *shape), np.float32),
-            r"has shape \(7, 124, 16\) .*the options say \(124, 16\)",
-        ),
-        (
-            lambda file, shape, _: file.create_dataset(PROJECTION, shape, np.int32),
-            "and type int32, floating point is needed",
-        ),
-        (lambda file, shape, _: file.create_group(PROJECTION), "is missing"),
-        (
-            lambda file, shape, _: file.create_dataset(PROJECTION, data=np.full(shape, np.nan, np.float32)),
-            "holds infinities or NaN",
-        ),
-        (
-            lambda file, shape, _: file.create_dataset(PROJECTION, shape, np.float32, chunks=True),
-            "but the file holds 0 of them",
-        ),
+        (lambda *_: None, r"is missing, the options say \(124, 16\)"),
+        (_dataset((7, *SHAPE), np.float32), r"has shape \(7, 124, 16\) .*the options say \(124, 16\)"),
+        (_dataset(SHAPE, np.int32), "and type int32, floating point is needed"),
+        (lambda file, _: file.create_group(PROJECTION), "is missing"),
+        (_dataset(data=np.full(SHAPE, np.nan, np.float32)), "holds infinities or NaN"),
+        (_dataset(SHAPE, np.float32, chunks=True), "but the file holds 0 of them"),
         *((_elsewhere(kind), "stands in another file") for kind in ("raw", "a link", "a link to the group", "virtual")),
     ],
 )
@@ -101,9 +93,8 @@ def test_weights_that_are_none_or_elsewhere_are_refused(
     copy: Model, options: ElmoOptions, tmp_path: Path, change: Change, message: str
 ) -> None:
     with h5py.File(copy.weights, "r+") as file:
-        shape = file[PROJECTION].shape
         del file[PROJECTION]
-        change(file, shape, tmp_path)
+        change(file, tmp_path)
     with pytest.raises(EncoderError, match=rf"weights\.hdf5: dataset CNN_proj/.*{message}"):
         read_weights(copy.weights, options)
 

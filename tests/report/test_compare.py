@@ -25,6 +25,7 @@ from sentiment.config_file import resolve
 from sentiment.runs.records import MEASURED_MODELS, NETWORK, THRESHOLD, RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.report.made_up import PARTS, Study
+from tests.report.studies import combinations
 
 _EMPTIED = 7
 FOLDS, SEEDS = [1, 2, 3], [1, 2]
@@ -51,7 +52,7 @@ def test_run_that_lacks_a_setting_is_compared_with_all_of_its_values_together(st
 
 def _write_words(study: Study, seeds: list[int]) -> list[RunConfig]:
     """A net with stop words, and one without, for which seven test tweets become empty."""
-    runs = [{"data.text.stop_words": value, "seed": seed} for value in ("none", "all") for seed in seeds]
+    runs = combinations({"data.text.stop_words": ["none", "all"], "seed": seeds})
     configs = study.write_grid("words", "What do they add?", {"data.text.stop_words": ["none", "all"]}, runs)
     for config in configs:
         is_removed = config.data.text.stop_words == "all"
@@ -120,28 +121,16 @@ def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what
     assert _gap(study, "baseline") is None
 
 
-@pytest.mark.parametrize(
-    ("data", "recorded", "expected"),
-    [
-        ({"source": "training.1600000.csv"}, "sentiment140", True),
-        ({"source": "my-sentiment140-sample.csv"}, "table", False),
-    ],
-)
-def test_all_of_sentiment140_is_known_by_the_record(study: Study, data: Any, recorded: str, expected: bool) -> None:
-    study.single({f"data.{name}": value for name, value in data.items()}, dataset=recorded)
-    (dataset,) = study.findings().datasets
-    assert dataset.is_sentiment140 == expected
-    assert dataset.name == data["source"]
+def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
+    study.single({"data.source": "training.1600000.csv"}, dataset="sentiment140")
+    study.single({"data.source": "my-sentiment140-sample.csv"}, dataset="table")
+    known = {dataset.name: dataset.is_sentiment140 for dataset in study.findings().datasets}
+    assert known == {"training.1600000.csv": True, "my-sentiment140-sample.csv": False}
 
 
 @pytest.fixture
 def folded(study: Study) -> Study:
-    runs: list[dict[str, Any]] = [
-        {"model.cell": cell, "seed": seed, "data.folds": 3, "data.fold": fold}
-        for cell in ("lstm", "gru")
-        for seed in SEEDS
-        for fold in FOLDS
-    ]
+    runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS, "data.folds": [3], "data.fold": FOLDS})
     for config in study.write_grid("small", "Which cell?", {}, runs):
         study.complete(config, "small", skill=1.0 + 0.1 * (config.data.fold or 0) + 0.3 * (config.model.cell == "gru"))
     return study
@@ -196,12 +185,7 @@ def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Stud
 
 
 def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_tweets(study: Study) -> None:
-    runs: list[dict[str, Any]] = [
-        {"data.train_rows": rows, "seed": seed, "data.folds": 2, "data.fold": fold}
-        for rows in (10, 20)
-        for seed in SEEDS
-        for fold in (1, 2)
-    ]
+    runs = combinations({"data.train_rows": [10, 20], "seed": SEEDS, "data.folds": [2], "data.fold": [1, 2]})
     for config in study.write_grid("labels", "What is a label worth?", {"data.train_rows": [10, 20]}, runs):
         study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
     findings = study.findings()
@@ -217,12 +201,9 @@ TWO_SETS = {"manual": {"path": "more.csv"}, "airline": {"path": "sample"}}
 def _write(
     study: Study, tests: Mapping[str, Any] = TWO_SETS, widths: Sequence[int] = (8, 16), seeds: int = 3
 ) -> list[RunDir]:
-    configs = [
-        resolve({"data": {"source": "mine.csv", "tests": tests}}, {"model.hidden_size": width, "seed": seed}, "a test")
-        for width in widths
-        for seed in range(1, seeds + 1)
-    ]
-    return [study.complete(config, skill=1 + config.model.hidden_size / 10) for config in configs]
+    data = {"data": {"source": "mine.csv", "tests": tests}}
+    runs = combinations({"model.hidden_size": widths, "seed": range(1, seeds + 1)})
+    return [study.complete(resolve(data, one, "a test"), skill=1 + one["model.hidden_size"] / 10) for one in runs]
 
 
 def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) -> Study:
@@ -238,10 +219,9 @@ def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
     """Which tweets each run, its baseline and the lexicon have right, read without the program's help."""
     tables = [pq.read_table(run_dir.predictions_file).to_pandas() for run_dir in run_dirs]
     tables = [table[table["part"] == tests] for table in tables]
-    columns = {"network": "score", "baseline": "baseline", "lexicon": "lexicon"}
     return {
         name: np.stack([(table[column] >= THRESHOLD) == (table["label"] == 1) for table in tables])
-        for name, column in columns.items()
+        for name, column in {"network": "score", "baseline": "baseline", "lexicon": "lexicon"}.items()
     }
 
 

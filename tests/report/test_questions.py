@@ -16,9 +16,9 @@ from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import PARTS, Study, read_table, rows_with
-from tests.report.studies import LABELS, write_halved, write_labels
+from tests.report.studies import LABELS, combinations, write_halved, write_labels
 
-_CELLS: list[dict[str, Any]] = [{"model.cell": cell, "seed": seed} for cell in ("lstm", "gru") for seed in (1, 2)]
+_CELLS = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2]})
 
 
 def _effects(study: Study, runs: list[dict[str, Any]], skills: list[float]) -> list[Effect]:
@@ -54,7 +54,7 @@ def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
 
 
 def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
-    runs = [{"elmo.model": model, "seed": seed} for model in ("none", "small") for seed in (1, 2)]
+    runs = combinations({"elmo.model": ["none", "small"], "seed": [1, 2]})
     (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
     (contrast,) = effect.contrasts
     assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
@@ -68,12 +68,7 @@ def test_a_value_that_is_none_has_its_marks_too() -> None:
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
-    runs: list[dict[str, Any]] = [
-        {"data.train_rows": rows, "elmo.model": model, "seed": seed}
-        for rows in (100, None)
-        for model in ("none", "small")
-        for seed in (1, 2)
-    ]
+    runs = combinations({"data.train_rows": [100, None], "elmo.model": ["none", "small"], "seed": [1, 2]})
     helps = [4.0 if one["data.train_rows"] and one["elmo.model"] != "none" else 0.5 for one in runs]
     few, every = _effects(study, runs, helps)
     assert [(one.parameter, one.labels) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
@@ -155,9 +150,8 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_unless_their_twee
 def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
     write_halved(study)
     text = study.report(tmp_path / "report")
-    assert (
-        "48 epochs were trained, 40.0 % of the 120 that all 30 trials take to their end" in text
-    )  # 20 + 2 * 6 + 4 * 4
+    # 20 + 2 * 6 + 4 * 4
+    assert "48 epochs were trained, 40.0 % of the 120 that all 30 trials take to their end" in text
     assert "After epoch 1 the best 10 of 30 trials went on." in text
     assert "After epoch 2 the best 4 of 10 trials went on." in text
     assert "Share of the variance of validation accuracy after epoch 1 that each parameter explains" in text
