@@ -140,8 +140,8 @@ def seconds_between_saves(costs: Iterable[float]) -> float:
     return min(100 * statistics.median_low([*costs][-5:] or [0.3]), 1800.0)
 
 
-# How long a row may wait for the next one, so that writing takes little time on slow disks. The rows that a kill loses
-# come after the last checkpoint, before which the log is written, so that they are trained again in any case.
+# How long a row may wait at most: writing takes a hundredth of the time. The rows that a kill loses come after the last
+# checkpoint, before which the log is written, so that they are trained again in any case.
 _LOG_SECONDS = 2.0
 
 
@@ -161,5 +161,7 @@ class MetricLog:
             self.write()
 
     def write(self) -> None:
+        start = time.monotonic()
         self._run_dir.write(self._run_dir.metrics_file, lambda file: file.write("".join(self.lines).encode()))
-        self._next = time.monotonic() + _LOG_SECONDS
+        end = time.monotonic()
+        self._next = end + min(100 * (end - start), _LOG_SECONDS)
