@@ -84,9 +84,7 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
-        assert (own["test"]["n"] if not data else own["n"]) == (
-            250 if data else stored(trained, Result).metrics["test"].n
-        )
+        assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
 
 
 def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:
@@ -198,9 +196,8 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
-    odd = write_tweets(
-        tmp_path / "odd.csv", [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)], WITH_USERS
-    )
+    rows = [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)]
+    odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
     assert f"no row with a positive or negative label to score; left out were 50 {NO_WORDS}" in said
     assert "--threshold belongs to --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")

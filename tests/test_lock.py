@@ -71,27 +71,18 @@ def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_proc
     assert not live_owner(path)
 
 
-@pytest.mark.parametrize(
-    ("job", "restarts", "free"), [("80", "1", True), ("80", "0", False), ("81", "1", False), ("", "", False)]
-)
 def test_requeued_job_does_not_wait_for_its_earlier_life(
-    path: Path,
-    other_process: "subprocess.Popen[str]",
-    monkeypatch: pytest.MonkeyPatch,
-    job: str,
-    restarts: str,
-    free: bool,
+    path: Path, other_process: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slurm has ended it, though its node may not know that; other processes of the job live side by side."""
-    if job:
-        monkeypatch.setenv("SLURM_JOB_ID", job)
-        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-    try:
-        with ProcessLock(path):
-            assert free
-            assert str(live_owner(path)).startswith(f"process {os.getpid()} ")
-    except LockedError:
-        assert not free
+    for life in ({}, {"JOB_ID": "80", "RESTART_COUNT": "0"}, {"JOB_ID": "81", "RESTART_COUNT": "1"}):
+        for name, value in life.items():
+            monkeypatch.setenv(f"SLURM_{name}", value)
+        with pytest.raises(LockedError), ProcessLock(path):
+            pass
+    monkeypatch.setenv("SLURM_JOB_ID", "80")
+    with ProcessLock(path):
+        assert str(live_owner(path)).startswith(f"process {os.getpid()} ")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"host": 1}', b"\0" * 64, b"\xff\xfe\x80"])

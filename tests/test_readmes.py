@@ -22,7 +22,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
 from tests.commands import invoke
-from tests.small_runs import invented_tweets, load_config
+from tests.small_runs import invented_tweets, load_config, write_tweets
 
 FOLDERS = ("configs", "jobs", "sentiment", "report", "results", "tests")
 READMES = {
@@ -89,10 +89,9 @@ def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "configs").symlink_to(ROOT / "configs")
     shutil.copytree(trained.path, folder / "results" / "runs" / "single" / trained.path.name)
     words = {0: "sad", 1: "happy"}
-    rows = "".join(f'"{text}",{words[label]}\n' for label, text in invented_tweets(400))
-    (folder / "tweets.csv").write_text(f"tweet,mood\n{rows}", encoding="utf-8")
-    plain = "".join(f'"{text}",{label}\n' for label, text in invented_tweets(60, seed=8))
-    (folder / "other.csv").write_text(f"text,label\n{plain}", encoding="utf-8")
+    rows = [(text, words[label]) for label, text in invented_tweets(400)]
+    write_tweets(folder / "tweets.csv", rows, ("tweet", "mood"))
+    write_tweets(folder / "other.csv", invented_tweets(60, seed=8))
     assert invoke("export", trained.path, folder / "model.zip").exit_code == 0
     return folder
 
@@ -207,7 +206,7 @@ def test_make_refuses_variables_that_it_does_not_have_and_its_help_fits_80_colum
     assert "`. .venv/bin/activate` puts `sentiment` on the path" in _run(clone, "setup").stdout
 
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = READMES["README.md"]
 SHOWN = re.findall(r"^(positive|negative) +[\d.]+ %  (.+)$", README, re.MULTILINE)
 
 

@@ -106,10 +106,8 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> No
         ("9 3\nthe 1 2 3\n", DataError, r"v\.txt: has 1 vectors where its first line says 9"),
         ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", DataError, r"v\.txt:3: a token and 3 numbers are expected"),
         ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
-        *(
-            (f"the 1 2 3\nrain 1 {number} 3\n", DataError, r"v\.txt:2: holds a number that is not finite")
-            for number in ("nan", "-1e39")
-        ),
+        ("the 1 2 3\nrain 1 nan 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
+        ("the 1 2 3\nrain 1 -1e39 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
         ("9 3\nthe \0\1\2", ConfigError, r"v\.txt:2: .* or name a text file"),
         ("\0\1\2", ConfigError, r"v\.txt:1: .* or name a text file"),
         ("the 1 2 3\n\n", DataError, r"v\.txt:2: a token and 3 numbers are expected"),

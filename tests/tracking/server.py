@@ -16,11 +16,9 @@ _Values = dict[str, Any]
 
 @dataclass
 class StoredRun:
-    """A run as the server knows it.
+    """A run as the server knows it; its attributes are variables of the newest UpsertBucket.
 
-    Attributes:
-        attributes: variables of the newest UpsertBucket: group, jobType, config, commit.
-        preempting: whether the client said so before it ended; if so, W&B shows it as preempted and not as failed.
+    W&B shows a run as preempted and not as failed if the client said so before it ended.
     """
 
     project: str

@@ -31,11 +31,7 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
     prepare_data(run.config, run.results, silent)
     assert run.attempt(StopWhen(lambda question: question == 5)) is not None
     for error, of_tweets, of_vectors in (
-        (
-            CheckpointError,
-            "the data of this run has changed .*move .* away",
-            "the file of pretrained vectors of this run",
-        ),
+        (CheckpointError, "data of this run has changed .*move .* away", "the file of pretrained vectors of this run"),
         (RunDirError, r"with other data than .*a\.csv now holds", r"with other vectors than .*vectors\.txt now holds"),
     ):
         for file, other, message in ((tweets, others, of_tweets), (vectors, turned, of_vectors)):

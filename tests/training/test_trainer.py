@@ -10,14 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sentiment.config import RunConfig
 from sentiment.console import silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
-from sentiment.runs.records import Result
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
@@ -37,13 +35,8 @@ def test_first_twenty_steps_follow_the_golden_loss_curve(experiment: MakeExperim
     assert curve == pytest.approx(golden, rel=1e-4), f"if training is meant to have changed: {REWRITE}"
 
 
-RUNS_AWAY: dict[str, Any] = {
-    "model__kind": "feed_forward",
-    "model__pooling": "mean",
-    "training__optimizer": "sgd",
-    "training__learning_rate": 1e30,
-    "training__clip": None,
-}
+RUNS_AWAY: dict[str, Any] = {"model__kind": "feed_forward", "model__pooling": "mean", "training__optimizer": "sgd"}
+RUNS_AWAY |= {"training__learning_rate": 1e30, "training__clip": None}
 
 
 @pytest.mark.parametrize("log_every", [1, 1000])
@@ -121,8 +114,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
-    scores = {"metrics": test.score, "baseline": test.baseline, "lexicon": test.lexicon}
-    scores["both"] = test.both
+    scores = {"metrics": test.score, "baseline": test.baseline, "both": test.both, "lexicon": test.lexicon}
     mean = calibrated((test.score + test.baseline).to_numpy(float) / 2, result.temperatures["both"])
     assert test.both.to_numpy() == pytest.approx(mean, abs=1e-6)
     for name, probabilities in scores.items():
@@ -136,18 +128,10 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
             assert sum(hop) == pytest.approx(1, abs=0.01)
 
 
-Finished = tuple[RunDir, Result, Digest]
-
-
-def _finished(tweets: Path, folder: Path) -> Finished:
-    run = Experiment(small_config(tweets), Results(folder / "results"), RunDir(folder / "run"))
-    digest = run.complete()
-    return run.run_dir, run.result, digest
-
-
-def _test_texts(config: RunConfig, results: Results) -> set[str]:
-    corpus = prepare_corpus(config.data, results, silent)
-    return set(pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist())
+def _finished(folder: Path, name: str, tweets: list[tuple[int, str]]) -> tuple[Experiment, Digest]:
+    config = small_config(write_tweets(folder / f"{name}.csv", tweets))
+    run = Experiment(config, Results(folder / f"results of {name}"), RunDir(folder / name))
+    return run, run.complete()
 
 
 def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,16 +139,16 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     tweets = invented_tweets(TWEETS)
     monkeypatch.setattr(fitting, "_FEW", 10)
     monkeypatch.setattr(fitting, "_STRENGTHS", (0.001, 0.25))  # the first is best where labels are wrong
-    first_dir, first, digest = _finished(write_tweets(tmp_path / "tweets.csv", tweets), tmp_path / "first")
-    tested = _test_texts(small_config(tmp_path / "tweets.csv"), Results(tmp_path / "first" / "results"))
-    other = write_tweets(tmp_path / "turned.csv", ((label ^ (text in tested), text) for label, text in tweets))
-    turned_dir, turned, other_digest = _finished(other, tmp_path / "second")
+    first, digest = _finished(tmp_path, "first", tweets)
+    corpus = prepare_corpus(first.config.data, first.results, silent)
+    tested = {*pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist()}
+    turned, other_digest = _finished(tmp_path, "turned", [(label ^ (text in tested), text) for label, text in tweets])
     for model in ("metrics", "baseline", "both", "lexicon"):
-        before, after = getattr(first, model), getattr(turned, model)
+        before, after = getattr(first.result, model), getattr(turned.result, model)
         assert (before["train"], before["validation"]) == (after["train"], after["validation"]), model
         assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), model
     assert digest == other_digest
-    assert first.baseline_settings["C_chosen_by"] == "validation"
+    assert first.result.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
-        assert getattr(first, chosen) == getattr(turned, chosen)
-    assert open_model(first_dir.path).name == open_model(turned_dir.path).name
+        assert getattr(first.result, chosen) == getattr(turned.result, chosen)
+    assert open_model(first.run_dir.path).name == open_model(turned.run_dir.path).name
