@@ -124,8 +124,7 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     for of_model in (result.metrics, result.baseline, result.both, result.lexicon):
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
     shown = invoke("evaluate", path).output
-    assert "ours, 40 tweets" in shown
-    assert "theirs, 30 tweets" in shown
+    assert all(f"{one}, {n} tweets" in shown for one, n in sizes.items())
     options = ("--data", tables["ours"], "--results", run.results.root, "--out", tmp_path / "scores.json")
     assert invoke("evaluate", path, *options).exit_code == 0
     again = json.loads((tmp_path / "scores.json").read_text())["models"]
