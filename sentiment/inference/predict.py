@@ -91,24 +91,20 @@ def predict_file(
     progress: Progress,
     threshold: float = THRESHOLD,
 ) -> tuple[int, list[str]]:
-    """Write a file with every row of `source`, the predicted label, and the label's probability.
+    """Write a file with every row of `source`, the predicted label and its probability.
 
-    A row without a readable text, or without a word that the model knows, keeps its place, with both left empty, and is
-    counted. Texts are written as they are. The file appears when it is complete.
+    A row without a readable text, or without a word that the model knows, keeps its place, with both left empty. Texts
+    are written as they are. The file appears when it is complete. Returns how many rows it has, and what is odd in it.
 
     Args:
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
-        column: of the texts, by position in a table without header; None takes that which the run was trained on, or
-            the only one.
+        column: of the texts, by position in a table without header; None takes that of training, or the only one.
         threshold: the label is positive from this probability on.
-
-    Returns:
-        The number of rows, and lines on those that are odd.
 
     Raises:
         DataError: the source cannot be read.
-        UsageError: there is no such column, or several are called so, or the target is the source, or in no known form.
+        UsageError: the column is not there, or twice, or the target is the source or in no known form.
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")

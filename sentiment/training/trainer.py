@@ -330,13 +330,10 @@ def train_task(
         identity: what a checkpoint must have been made from; its names are used in messages.
         build: makes the task on a device, with weights from torch's generator, which is seeded.
         publish: writes what came out, and last of all that the run is completed.
-        encoder: the model whose vectors are read.
 
     Raises:
         Stop: there is a reason to, and all is saved.
-        CheckpointError: the state was made from another configuration, from other data or vectors, or by other code.
-        RunDirError: it was made on other hardware, which `runtime.same_hardware` refuses, or the record of earlier
-            attempts cannot be read.
+        CheckpointError, RunDirError: the newest state is of something else, or the record of attempts cannot be read.
         MemoryExhaustedError: the GPU's memory is full.
     """
     trainer = _resumed(run, identity, build)
