@@ -69,15 +69,12 @@ def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
     command = [*start_command("sentiment.tracking"), *action]
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        ) as process:
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+        ) as process:  # which ends when its input is closed: here, or by the system if this process is killed
             try:
                 process.wait(limit_seconds)
             except subprocess.TimeoutExpired:
                 return f"no end after {limit_seconds:g} s; is W&B within reach?", True
-            finally:
-                process.kill()  # it ignores Ctrl+C itself; without effect if it has ended
-                process.wait()
         output.seek(0)
         said = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
     return said[-1] if said else f"ended with exit code {process.returncode} and no message", process.returncode != 0

@@ -6,9 +6,10 @@ so that whatever happens to W&B (an import of a second, a start that hangs, a de
 neither stop training nor slow it down. Where tracking is disabled, nothing is started or imported.
 
 `offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
-system if training dies. `upload` copies the rows that W&B lacks, and ends. A line on standard output says what was
-done or what went wrong (beside training only the latter), and the exit code is 1 if something failed. What wandb itself
-prints is in `process.log`, beside wandb's other files.
+system if training dies. `upload` copies the rows that W&B lacks; it ends with them, or when its input is closed, since
+wandb retries for ever without a network. A line on standard output says what was done or what went wrong (beside
+training only the latter), and the exit code is 1 if something failed. What wandb itself prints is in `process.log`,
+beside wandb's other files.
 """
 
 import os
@@ -16,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -139,6 +141,8 @@ def main(action: str, folder: str) -> int:
     """Do what the command line says; the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
+    if action == "upload":
+        threading.Thread(target=_end_with_sync, daemon=True).start()
     run_dir = RunDir(Path(folder))
     try:
         run_dir.wandb_dir.mkdir(exist_ok=True)
@@ -239,6 +243,11 @@ def _confirmed_rows(run: Any, sent: int) -> int:
     while (found := int(stored.lastHistoryStep) + 1) < sent and time.monotonic() < end:
         time.sleep(0.5)
     return found
+
+
+def _end_with_sync() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 def _training_has_ended() -> bool:

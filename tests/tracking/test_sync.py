@@ -107,14 +107,17 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
     assert stored.rows == training.rows
 
 
-def test_ctrl_c_ends_an_upload_and_leaves_no_process(waiting: TrackedRun, server: StubServer) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_upload_ends_with_its_command_however_that_is_stopped(
+    waiting: TrackedRun, server: StubServer, number: signal.Signals, code: int
+) -> None:
     server.hangs.set()
     with waiting.start_sync(GRID) as uploading:
         wait_for(lambda: waiting.copying_processes, "W&B")
-        uploading.send_signal(signal.SIGINT)
+        uploading.send_signal(number)
         output, _ = uploading.communicate()
-    assert (uploading.returncode, output) == (130, "")
-    assert waiting.copying_processes == []
+    assert (uploading.returncode, output) == (code, "")
+    wait_for(lambda: not waiting.copying_processes, "the upload's end", seconds=30)  # W&B gives up after 90
 
 
 def test_run_pruned_after_its_upload_is_finished_at_wandb_once(waiting: TrackedRun, server: StubServer) -> None:
