@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
-from sentiment.data.tables import CountedRows, Refusal, Row, RowCounter
+from sentiment.data.tables import CountedRows, Refusal, Row, RowCounter, without_collections
 from sentiment.data.text import (
     UNKNOWN_AUTHOR,
     Tokenizer,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 # Raise it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 # `offsets` are lengths until all rows are known.
 _PIECES = {
     "token_ids": np.int32,
@@ -126,9 +126,9 @@ class CorpusReport(Record):
         lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
         for extra in self.extra_train:
             lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
-        for part, count in self.parts.items():
+        for part, rows in self.parts.items():
             of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
-            lines.append(f"  {part}: {count.rows:,} tweets{of}, {count.positive / count.rows:.1%} positive")
+            lines.append(f"  {part}: {rows.rows:,} tweets{of}, {rows.positive / rows.rows:.1%} positive")
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
         return lines
 
@@ -299,7 +299,7 @@ def building_place(final: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_LOT_ROWS = 4096  # that are decided on, numbered and written together; the order of the types depends on it
+_LOT_ROWS = 4096  # that are decided on, numbered and written together
 _REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
 # Which file rows are of: the name of a test set, the number of a table for training alone, or None, the source itself.
 _Origin = str | int | None
@@ -332,12 +332,13 @@ class Preparation:
         self._withheld: set[int] = set()
         # Labels of the tweets that were read, by their keys: of each further test set, and of all other files.
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
-        self._index: dict[str, int] = {}  # number of each type
+        self._index = defaultdict[str, int](count().__next__)  # number of each type
         self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
         self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
 
+    @without_collections()
     def run(self, tweets_file: Path) -> tuple[dict[str, npt.NDArray[Any]], list[str], CorpusReport]:
         """Read, tokenise and write all rows; no text stays in memory.
 
@@ -391,15 +392,9 @@ class Preparation:
         """Number and write those of some labelled rows that are kept."""
         import pyarrow as pa
 
-        tweets = self._digested(rows, origin)
-        kept = [tweet for tweet in tweets if self._is_kept(origin, tweet)]
-        used = list(chain.from_iterable(tweet.tokens for tweet in kept))
-        occurring = {*used}
-        for token in dict.fromkeys(chain.from_iterable(tweet.tokens for tweet in tweets if tweet.wanted)):
-            if token in occurring:
-                self._index.setdefault(token, len(self._index))
+        kept = [tweet for tweet in self._digested(rows, origin) if self._is_kept(origin, tweet)]
         columns: dict[str, Sequence[Any]] = {
-            "token_ids": list(map(self._index.__getitem__, used)),
+            "token_ids": list(map(self._index.__getitem__, chain.from_iterable(tweet.tokens for tweet in kept))),
             "offsets": [len(tweet.tokens) for tweet in kept],
             "labels": [tweet.row.label for tweet in kept],
             "parts": [tweet.part for tweet in kept],

@@ -8,6 +8,7 @@ like rows, since a stray quote would have swallowed them. TSV knows no quotes: a
 
 import codecs
 import csv
+import gc
 import gzip
 import json
 import math
@@ -84,6 +85,18 @@ def form_of(path: Path) -> str:
 
 def is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Millions of rows are small objects without cycles; looking for cycles among them takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 # --- bytes and lines ------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from sentiment.data.tables import (
     is_packed,
     open_table,
     why_no_text,
+    without_collections,
 )
 from sentiment.data.text import TokenRows
 from sentiment.errors import DataError, UsageError
@@ -83,6 +84,7 @@ def _use_one_core() -> None:
         torch.set_num_threads(1)
 
 
+@without_collections()
 def predict_file(
     model: TextModel,
     source: Path,
