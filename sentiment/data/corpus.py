@@ -229,7 +229,7 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus. A DataError if there is none, or a file is missing or has another size."""
+    """Open a prepared corpus. A DataError if there is none, or a file is missing, of another size or out of range."""
     if not path.exists():
         raise DataError(f"{path}: holds no prepared corpus")
     try:
@@ -240,6 +240,10 @@ def open_corpus(path: Path) -> Corpus:
         report = CorpusReport.model_validate(manifest["report"])
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
+        bounds = {"labels": 2, "parts": len(PARTS) + len(report.tests), "token_ids": len(types)}
+        for name, bound in (bounds | {"offsets": len(arrays["token_ids"]) + 1}).items():
+            if wrong := [one for one in (arrays[name].min(), arrays[name].max()) if not 0 <= one < bound]:
+                raise ValueError(f"{name}.npy holds {wrong[0]}, which is not from 0 to {bound - 1}")
         digest = str(manifest["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None

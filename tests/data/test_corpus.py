@@ -151,6 +151,12 @@ def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Result
             with pytest.raises(DataError, match=r"is damaged \(.*\); delete it, and the next run prepares it again"):
                 prepare(table, results)
         (path / name).write_bytes(content)
+    for name, value in (("token_ids", 10**6), ("token_ids", -1), ("labels", 2), ("parts", 3), ("offsets", 10**6)):
+        content = (path / f"{name}.npy").read_bytes()
+        np.load(path / f"{name}.npy", mmap_mode="r+")[3] = value
+        with pytest.raises(DataError, match=rf"is damaged \({name}\.npy holds {value}, .*; delete it, and the next"):
+            open_corpus(path)
+        (path / f"{name}.npy").write_bytes(content)
     assert open_corpus(path).report.kept == 400
     shutil.rmtree(path)
     with pytest.raises(DataError, match="holds no prepared corpus"):
