@@ -63,8 +63,8 @@ def train(
 ) -> None:
     """Train a run, or resume it where it stopped; print its scores.
 
-    Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it: all is saved, and the
-    same command resumes it. A process that was suspended while another took the run over ends with 0.
+    Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it: the same command
+    resumes it. A process that was suspended while another took the run over ends with 0.
     """
     for change in (str(config), *(changes or [])):
         if change.startswith("-") and (change == str(config) or not (change.startswith("--") and "=" in change)):
@@ -91,8 +91,13 @@ def train(
             show_result(open_run(run_dir.path))
         return reason
 
+    def outlook(run: "RunConfig") -> str:
+        if any(_results(results).run_dir(run.run_id).checkpoints.glob("*")):
+            return "all is saved: the same command goes on"
+        return "training has not begun: the same command begins again"
+
     parameters = _parameters(data, fields, text_column, label_column, positive, negative)
-    _resumable(lambda: _load_run(config, parameters), work, "all is saved: the same command goes on")
+    _resumable(lambda: _load_run(config, parameters), work, outlook)
 
 
 @app.command()
@@ -335,7 +340,7 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
             raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
         return run_vectors([run], _results(results), stop, console)
 
-    _resumable(load, work, "the same command begins again")
+    _resumable(load, work, lambda _run: "the same command begins again")
 
 
 @preparing.command()
@@ -358,7 +363,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
         return run_encoding([run], _results(results), stop, console)
 
     load = partial(_load_run, config, _parameters(data, overrides))
-    _resumable(load, work, "complete shards are kept: the same command goes on")
+    _resumable(load, work, lambda _run: "complete shards are kept: the same command goes on")
 
 
 @preparing.command()
@@ -456,7 +461,9 @@ def _with_guesses(
 
 
 def _resumable(
-    load: "Callable[[], RunConfig]", work: "Callable[[RunConfig, StopRequest, Console], Stop | None]", outlook: str
+    load: "Callable[[], RunConfig]",
+    work: "Callable[[RunConfig, StopRequest, Console], Stop | None]",
+    outlook: "Callable[[RunConfig], str]",
 ) -> None:
     """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then."""
     from sentiment.training.stop import StopRequest, end_of_time
@@ -467,7 +474,7 @@ def _resumable(
         with Terminal() as terminal:
             reason = work(run, stop, Console(say, terminal.progress))
     if reason:
-        say(f"stopped ({reason.detail}); {outlook}")
+        say(f"stopped ({reason.detail}); {outlook(run)}")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

@@ -202,7 +202,7 @@ def train(
 
     Raises:
         SentimentError: the run cannot be trained; the message says what to mend.
-        KeyboardInterrupt: Ctrl+C or the run's time limit, after everything was saved; the same call goes on.
+        KeyboardInterrupt: Ctrl+C or the run's time limit; the same call goes on from what is saved.
     """
     values, origin = _read_run(run)
     parameters = _plain(changes) | ({} if data is None else {"data.source": str(data)})
@@ -226,7 +226,9 @@ def _train(config: RunConfig, folder: Results, choice: ModelChoice | None, show_
         run_dir.discard_unbegun()
         raise
     if reason:
-        raise KeyboardInterrupt(f"stopped ({reason.detail}); all is saved in {run_dir.path}: the same call goes on")
+        raise KeyboardInterrupt(
+            f"stopped ({reason.detail}); the same call goes on from what is saved in {run_dir.path}"
+        )
     return open_model(run_dir.path, choice, folder)
 
 

@@ -64,7 +64,7 @@ def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, 
     stopped = invoke("train", small_run_file, "--results", tmp_path, "--set", "runtime.time_limit_seconds=0.1")
     assert stopped.exit_code == 3
     assert "stopped (0 s left" in stopped.output
-    assert "the same command goes on" in stopped.output
+    assert "training has not begun: the same command begins again" in stopped.output
     assert invoke("train", small_run_file, "--results", tmp_path).exit_code == 0
 
 
