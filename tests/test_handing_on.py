@@ -6,6 +6,7 @@ import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,15 @@ from sentiment.api import load
 from sentiment.config import ElmoConfig, RunConfig, is_path
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
-from sentiment.inference.stored import CONFIG, model_card, open_run, read_archive, without_paths, write_archive
+from sentiment.inference.stored import (
+    CONFIG,
+    missing_encoder,
+    model_card,
+    open_run,
+    read_archive,
+    without_paths,
+    write_archive,
+)
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.runs.records import MODEL_NAMES, Result
 from sentiment.runs.run_dir import Results, RunDir
@@ -212,6 +221,18 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     files = read_archive(tmp_path / "model.zip")
     assert not any(b"/home/me" in content for content in files.values())
     assert json.loads(files[CONFIG])["result"]["encoder"].items() >= (elmo | {"model": "model"}).items()
+
+
+def test_export_says_how_others_get_the_elmo_model(trained: RunDir) -> None:
+    run = open_run(trained.path)
+    for model, told in (
+        ("small", "; `sentiment prepare elmo small` fetches it"),
+        ("tiny", ""),  # made where it is missing
+        ("/home/me/model", "; its folder must be where the file is used"),
+    ):
+        config = run.config.model_copy(update={"elmo": ElmoConfig(model=model)})
+        said = missing_encoder(replace(run, config=config))
+        assert said == (told and f"it needs the ELMo model {model!r}, which is not in it{told}")
 
 
 @pytest.mark.parametrize(("field", "what"), [("mentions", "@names"), ("urls", "links")])

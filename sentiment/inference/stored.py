@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ruamel.yaml import YAML
 
 from sentiment import __version__
-from sentiment.config import ELMO_MODELS, RunConfig
+from sentiment.config import RunConfig
 from sentiment.console import as_code, as_markdown, visible
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
@@ -369,13 +370,13 @@ def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
 
 
 def missing_encoder(run: StoredRun) -> str:
-    """The encoder that an exported file does not hold, and where its recipient gets it; empty if it reads none."""
-    if run.config.any_encoder is None:
+    """The encoder that an exported file does not hold, and where its recipient gets it; empty if that needs none."""
+    if run.config.any_encoder is None or (run.config.elmo and run.config.elmo.model == TINY):  # made where it is read
         return ""
-    model, place = run.config.any_encoder.model, "from the folder in which it is used"
+    model, place = run.config.any_encoder.model, "its folder must be where the file is used"
     if run.config.encoder and not run.config.encoder.is_folder:
         place = f"`sentiment prepare encoder {model} --revision {run.config.encoder.revision}` fetches it"
-    elif run.config.elmo and model in ELMO_MODELS:
+    elif run.config.elmo and model in PUBLISHED:
         place = f"`sentiment prepare elmo {model}` fetches it"
     what = "ELMo model" if run.config.elmo else "encoder"
     return f"it needs the {what} {model!r}, which is not in it; {place}"
