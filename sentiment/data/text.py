@@ -50,7 +50,6 @@ _FACE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_LONGEST = 4
 _HEARTS = {"<3": SMILE, "</3": FROWN}
 _MOUTHS = dict.fromkeys(")]}dp", SMILE) | dict.fromkeys("([{", FROWN)
 _MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
@@ -58,8 +57,6 @@ _MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
 
 def emoticon_mask(token: str) -> str | None:
     """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon."""
-    if len(token) > _LONGEST or token.isalpha():
-        return None
     if token in _HEARTS:
         return _HEARTS[token]
     if (match := _FACE.fullmatch(token)) is None:
@@ -292,9 +289,7 @@ class TweetForms:
 
 def author_form(user: str | None) -> str:
     """The form by which authors are compared, without `@`, case and outer blanks; empty if the author is not known."""
-    if not user:
-        return ""
-    return unicodedata.normalize("NFKC", user).strip().lstrip("@").strip().casefold()
+    return unicodedata.normalize("NFKC", user or "").strip().lstrip("@").strip().casefold()
 
 
 def key_of(form: str) -> int:
@@ -318,8 +313,5 @@ def stable_unit(text: str, salt: str) -> float:
 
 
 def _counts(token: str) -> bool:
-    if token == URL:
-        return False
-    if token.isalnum():
-        return True
-    return any(one.isalnum() or unicodedata.category(one) == "So" for one in token) or emoticon_mask(token) is not None
+    says = any(one.isalnum() or unicodedata.category(one) == "So" for one in token) or emoticon_mask(token) is not None
+    return says and token != URL
