@@ -21,7 +21,8 @@ from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
-from sentiment.models.text_model import LexiconModel, MeanModel, TextModel, check_arrays, described
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
 from sentiment.runs.records import MODEL_NAMES, FileRecord, ModelChoice, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 

@@ -23,7 +23,8 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
-from sentiment.models.text_model import FEATURES, Predictions, TextModel, calibrated, check_arrays, polarity, rate_rows
+from sentiment.models.lexicon import FEATURES, polarity, rate_rows
+from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import BASELINE
 

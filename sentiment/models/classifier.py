@@ -18,7 +18,8 @@ from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
-from sentiment.models.text_model import Predictions, Probabilities, TextModel, calibrated, token_polarity
+from sentiment.models.lexicon import token_polarity
+from sentiment.models.text_model import Predictions, Probabilities, TextModel, calibrated
 from sentiment.runs.records import NETWORK, EncoderRecord
 from sentiment.runs.run_dir import Results
 

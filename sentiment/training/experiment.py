@@ -30,8 +30,8 @@ from sentiment.models.classifier import (
     predict,
     sketch_classifier,
 )
+from sentiment.models.lexicon import LexiconModel
 from sentiment.models.text_model import (
-    LexiconModel,
     MeanModel,
     Probabilities,
     TextModel,

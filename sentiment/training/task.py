@@ -13,7 +13,8 @@ from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVect
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.models.classifier import Classifier, input_ids, predict
-from sentiment.models.text_model import Probabilities, token_polarity
+from sentiment.models.lexicon import token_polarity
+from sentiment.models.text_model import Probabilities
 from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
 
 Labels = npt.NDArray[np.integer[Any]]

@@ -38,7 +38,7 @@ from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
-from sentiment.models.text_model import FEATURES
+from sentiment.models.lexicon import FEATURES
 from sentiment.runs.records import THRESHOLD, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
