@@ -78,8 +78,9 @@ def form_of(path: Path) -> str:
     if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
         if path.is_dir():
             raise DataError(f"{path}: is a directory; name a file in it")
-        valid = f"{ENDINGS}, or Sentiment140's .zip"
-        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {valid}")
+        raise DataError(
+            f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}, or Sentiment140's .zip"
+        )
     return form
 
 
@@ -465,14 +466,16 @@ def read_rows(
 
 
 def _position(column: str | int, place: str, header: Sequence[str]) -> int:
+    if len(places := column_places(column, header)) == 1:
+        return places[0]
     if isinstance(column, int):
-        if 0 <= column < len(header):
-            return column
         raise ConfigError(f"{place}: no column {column}; there are {len(header)}, counted from 0")
-    if header.count(column) == 1:
-        return header.index(column)
-    what = f"several columns are called {column!r}; give its position" if column in header else f"no column {column!r}"
+    what = f"several columns are called {column!r}; give its position" if places else f"no column {column!r}"
     raise ConfigError(f"{place}: {what}; the file has {', '.join(map(repr, header))}")
+
+
+def column_places(column: str | int, header: Sequence[str]) -> list[int]:
+    return [place for place, name in enumerate(header) if column in (place, name)]
 
 
 def label_meanings(labels: LabelConfig) -> dict[str, int | None]:

@@ -57,10 +57,8 @@ _MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
 
 def emoticon_mask(token: str) -> str | None:
     """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon."""
-    if token in _HEARTS:
-        return _HEARTS[token]
     if (match := _FACE.fullmatch(token)) is None:
-        return None
+        return _HEARTS.get(token)
     mouths, mouth = (_MOUTHS, match["mouth"]) if match["mouth"] else (_MIRRORED_MOUTHS, match["mirrored"])
     return mouths.get(mouth.lower(), EMOTICON)
 

@@ -17,7 +17,7 @@ from sentiment.config_file import shortened
 from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, Refusal, RowCounter, as_text, label_meanings, open_table
+from sentiment.data.tables import TEXT_NAMES, Refusal, RowCounter, as_text, column_places, label_meanings, open_table
 from sentiment.data.text import TweetForms, key_of
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
@@ -172,8 +172,8 @@ def _columns(file: Path, names: list[str], columns: tuple[Column, Column]) -> li
     def places(named: Column, *usual: str) -> list[int]:
         if named is None:
             return [lower.index(name) for name in usual if name in lower]
-        if named in names or (isinstance(named, int) and named < len(names)):
-            return [names.index(named) if isinstance(named, str) else named]
+        if at := column_places(named, names):
+            return at[:1]
         raise UsageError(f"{file}: has no column {named!r}; it has {', '.join(map(repr, names))}")
 
     predicted = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES

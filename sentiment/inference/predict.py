@@ -10,7 +10,7 @@ import io
 import json
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
@@ -36,6 +36,7 @@ from sentiment.data.tables import (
     RowCounter,
     TableRecord,
     about_rows,
+    column_places,
     form_of,
     has_header,
     is_packed,
@@ -113,7 +114,7 @@ def predict_file(
     columns, form = model.config.data.columns, _written_form(target)
     table = open_table(source, lambda first: _names_columns(first, column, columns))
     place, header = _text_place(table, column, columns.text, source), table.names
-    if form not in ("csv", "tsv") and (twice := [name for name in header if header.count(name) > 1]):
+    if form not in ("csv", "tsv") and (twice := [name for name, number in Counter(header).items() if number > 1]):
         raise UsageError(f"{source}: several columns are called {twice[0]!r}, which only .csv and .tsv can hold")
     rows = (_row(record, table, place) for record in table.read(range(len(header))))
     done, odd, total = 0, RowCounter(), about_rows(source)
@@ -171,13 +172,10 @@ def _text_place(table: OpenedTable, column: str | int | None, trained: str | int
     header, wanted = table.names, trained if column is None else column
     if column is None and len(header) == 1:
         return 0
-    if isinstance(wanted, int):
-        if 0 <= wanted < len(header):
-            return wanted
-    elif header.count(wanted) == 1:
-        return header.index(wanted)
+    if len(places := column_places(wanted, header)) == 1:
+        return places[0]
     found = ", ".join(map(repr, header))
-    if wanted in header:
+    if places:
         raise UsageError(f"{source}: several columns are called {wanted!r}; rename all but one: {found}")
     raise UsageError(f"{source}: has no column {wanted!r}; --text-column names the one with the tweets: {found}")
 
