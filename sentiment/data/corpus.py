@@ -310,14 +310,13 @@ _Origin = str | int | None
 
 
 class _Tweet(NamedTuple):
-    """A labelled row; `wanted` is false where `train_rows` leaves no room for it."""
+    """A labelled row."""
 
     row: Row
     tokens: list[str]
     key: int
     author: int
     part: int
-    wanted: bool
 
 
 class Preparation:
@@ -426,13 +425,12 @@ class Preparation:
         forms = [self._forms.of(row.text, of_row) for row, of_row in zip(rows, tokens, strict=True)]
         users, keys = [author_form(row.user) for row in rows], list(map(key_of, forms))
         parts = [part_code(*one, self._config) if part is None else part for one in zip(users, forms, strict=True)]
-        wanted = [code != TRAIN or unit_of(key) < self._train_bound for code, key in zip(parts, keys, strict=True)]
-        return list(map(_Tweet, rows, tokens, keys, map(author_key, users), parts, wanted))
+        return list(map(_Tweet, rows, tokens, keys, map(author_key, users), parts))
 
     def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
         """Whether a row stays. Only earlier rows of the main table decide about its validation and test rows."""
         left_out, seen = self._left_out, self._seen[origin if isinstance(origin, str) else None]
-        row, _, key, author, part, wanted = tweet
+        row, _, key, author, part = tweet
         extra, label = isinstance(origin, int), row.label or 0
         # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
         is_copy, first = key in seen, seen.setdefault(key, label)
@@ -443,7 +441,7 @@ class Preparation:
         elif part == TRAIN and (key in self._held_out or author in self._held_out_authors):
             self._withheld.add(key)
             left_out[HELD_OUT if extra else RESERVED] += 1
-        elif not wanted:
+        elif part == TRAIN and unit_of(key) >= self._train_bound:
             left_out[SURPLUS] += 1
         else:
             self._counts[origin]["kept"] += 1

@@ -273,10 +273,8 @@ class TweetForms:
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
         """The form of a text, whose `tokens` are those of `beside`; empty if nothing is left of it."""
         text = self._tokenizer.clean(text)
-        if not text.isascii():
+        if tokens is None or not (self._shares_tokens and text.isascii()):
             tokens = self._tokenizer.split(unicodedata.normalize("NFKC", text))
-        elif tokens is None or not self._shares_tokens:
-            tokens = self._tokenizer.split(text)
         words = list(filter(None, map(self._of_tokens.__getitem__, tokens)))
         while words[:2] == _RETWEET and len(words) > 2:
             del words[:2]
