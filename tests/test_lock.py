@@ -71,6 +71,15 @@ def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_proc
     assert not live_owner(path)
 
 
+def test_process_that_only_looks_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(path, "wb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        sleeps = iter([*[int] * 9, looking.close])
+        monkeypatch.setattr("time.sleep", lambda _seconds: next(sleeps)())
+        with ProcessLock(path):
+            assert live_owner(path)
+
+
 def test_requeued_job_does_not_wait_for_its_earlier_life(
     path: Path, other_process: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,10 +34,10 @@ class WhileParentsLive(StopRequest):
 
     def __init__(self, end: float | None, parent: int) -> None:
         super().__init__(end)
-        self._parents = {os.getpid(): parent}
+        self._task, self._parent = os.getpid(), parent
 
     def reason(self) -> Stop | None:
-        if os.getppid() != self._parents.setdefault(os.getpid(), os.getppid()):
+        if os.getppid() != (self._parent if os.getpid() == self._task else self._task):
             return Stop("signal", "SIGHUP")
         return super().reason()
 

@@ -38,9 +38,7 @@ def read_owner(path: Path) -> Owner | None:
         return None
 
 
-# Testing a lock takes it for an instant, so that one failure does not prove that it is held.
-_LOOKS, _LOOK_SECONDS = 5, 0.02
-_POLL_SECONDS = 0.5
+_LOOK_SECONDS, _POLL_SECONDS = 0.02, 0.5
 
 
 class ProcessLock:
@@ -56,10 +54,8 @@ class ProcessLock:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        looks = 0
         while not self._take():
-            looks += 1
-            if looks < _LOOKS:
+            if not live_owner(self._path):  # somebody only looked, which takes the lock for an instant
                 time.sleep(_LOOK_SECONDS)
                 continue
             owner = read_owner(self._path)

@@ -19,7 +19,7 @@ from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
 from jobs.tasks.attempt import KilledError, NoProgressError, Outcome, attempt_run, outcome_of, record_failure
-from jobs.tasks.task import insist_on_progress, perform
+from jobs.tasks.task import WhileParentsLive, insist_on_progress, perform
 from jobs.tasks.worker import SideBySide, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
@@ -219,6 +219,14 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
     assert folder.read_failure(0) is None
     assert unprepared([config], results) == []
+
+
+def test_child_stops_whose_parent_has_gone_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = WhileParentsLive(None, os.getppid())
+    assert stop.reason() is None
+    for name in ("getpid", "getppid"):
+        monkeypatch.setattr(os, name, lambda: 1)
+    assert stop.reason() == Stop("signal", "SIGHUP")
 
 
 @pytest.mark.parametrize("count", [1, 2, 1000])
