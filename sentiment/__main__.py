@@ -122,7 +122,6 @@ def evaluate(
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.inference.stored import open_run
-    from sentiment.runs.records import THRESHOLD
 
     trained = open_run(run, _results(results) if results else None)
     if data is None:
@@ -135,8 +134,7 @@ def evaluate(
         trained_on = trained.config.model_dump(include={"data"}, exclude_defaults=True)
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
         with Terminal() as terminal:
-            positive_from = THRESHOLD if threshold is None else threshold
-            metrics = evaluate_on_file(trained, choice, table, terminal.progress, positive_from)
+            metrics = evaluate_on_file(trained, choice, table, terminal.progress, threshold)
     if out:
         write_named(out, as_json(metrics))
 
@@ -214,15 +212,13 @@ def predict(
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
     from sentiment.inference.predict import lines_at_once, predict_file, show_answers
     from sentiment.inference.stored import open_model
-    from sentiment.runs.records import THRESHOLD
 
-    positive_from = THRESHOLD if threshold is None else threshold
     opened = open_model(model, choice, _results(results) if results else None)
     why = f"--with {choice}" if choice else "the most accurate on validation tweets"
     why += "" if threshold is None else f"; positive from {threshold:g} on"
     if file and out:
         with Terminal() as terminal:
-            rows, odd = predict_file(opened, file, out, _column(text_column), terminal.progress, positive_from)
+            rows, odd = predict_file(opened, file, out, _column(text_column), terminal.progress, threshold)
         lines = [f"{rows:,} rows written to {out}, by the {opened.name} ({why})", *odd]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -230,7 +226,7 @@ def predict(
     if texts == [STDIN] and sys.stdin.isatty():
         echo("one tweet a line; Ctrl+D ends", err=True)
     chunks = lines_at_once(sys.stdin.buffer) if texts == [STDIN] else [texts or []]  # type: ignore[arg-type]
-    show_answers(opened, chunks, form, why, positive_from, explain)
+    show_answers(opened, chunks, form, why, threshold, explain)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, measured_models
-from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, total
+from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, checked_threshold, total
 from sentiment.runs.records import (
     LEXICON,
     MEASURED_MODELS,
@@ -217,7 +217,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
 
 
 def evaluate_on_file(
-    run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float
+    run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float | None
 ) -> dict[str, Any]:
     """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
 
@@ -227,7 +227,7 @@ def evaluate_on_file(
     Args:
         choice: None takes the model that the result recommends.
         table: the file, its columns and labels; other tables that it names are left out.
-        threshold: from which probability on the models say positive.
+        threshold: from which probability on the models say positive; None is the usual one.
 
     Returns:
         The metrics of the chosen model; and by name: those of all `models`, which was `chosen`, how many rows were
@@ -244,11 +244,12 @@ def evaluate_on_file(
     except DataError as error:
         untold.append(f"warning: which of these tweets the model was trained on cannot be told: {error}")
     labels, found, left_out = _read_file(models, name, source, known, progress)
-    scored = Scored(labels, {one: said.probabilities for one, said in found.items()}, threshold)
+    scored = Scored(labels, {one: said.probabilities for one, said in found.items()}, checked_threshold(threshold))
     metrics = scored.metrics()
     OUT.print(score_table({PurePath(table.source).name: metrics}, name))
-    lines = [f"positive from {threshold:g} on; {LEXICON} from {THRESHOLD:g} on"] if threshold != THRESHOLD else []
-    counted = left_out.counted()
+    counted, lines = left_out.counted(), list[str]()
+    if scored.threshold != THRESHOLD:
+        lines.append(f"positive from {scored.threshold:g} on; {LEXICON} from {THRESHOLD:g} on")
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in counted.items()]
     for one, said in found.items():
         if guessed := int((~said.usable).sum()):
@@ -257,7 +258,7 @@ def evaluate_on_file(
     say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
     dumped = {one: of_model.model_dump() for one, of_model in metrics.items()}
     told = {"left_out": {reason: rows.count for reason, rows in counted.items()}, "knows_training": not untold}
-    return dumped[name] | {"chosen": name, "models": dumped, "threshold": threshold} | told
+    return dumped[name] | {"chosen": name, "models": dumped, "threshold": scored.threshold} | told
 
 
 # Why tweets are no test of a model, by their keys or authors in the corpus.

@@ -49,7 +49,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
-from sentiment.runs.records import POSITIVE, THRESHOLD
+from sentiment.runs.records import POSITIVE
 
 CHUNK = 16_384  # texts that are best read together: sorted by length, they make batches that are full
 NO_WORDS = "no usable words"
@@ -92,7 +92,7 @@ def predict_file(
     target: Path,
     column: str | int | None,
     progress: Progress,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, the predicted label and its probability.
 
@@ -103,7 +103,7 @@ def predict_file(
         target: the file to write, in the form that its name says, else as CSV. From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: of the texts, by position in a table without header; None takes that of training, or the only one.
-        threshold: the label is positive from this probability on.
+        threshold: the label is positive from this probability on; None is the usual one.
 
     Raises:
         DataError: the source cannot be read.
@@ -358,7 +358,7 @@ def lines_at_once(stream: io.BufferedReader) -> Iterator[list[str]]:
 
 
 def show_answers(
-    model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float, explained: bool = False
+    model: TextModel, chunks: Iterable[list[str]], form: str, why: str, threshold: float | None, explained: bool = False
 ) -> None:
     """Print the label of each text, positive from the threshold on, and how probable it is, in their order.
 

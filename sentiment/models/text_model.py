@@ -42,7 +42,7 @@ class Predictions(NamedTuple):
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def answers(self, names: tuple[str, str], threshold: float = THRESHOLD) -> Iterator[Answer | None]:
+    def answers(self, names: tuple[str, str], threshold: float | None = None) -> Iterator[Answer | None]:
         """The label of each text and how probable it is; None where the model knows nothing.
 
         From the threshold on it is the second of the `names`, the positive one.
@@ -53,11 +53,11 @@ class Predictions(NamedTuple):
             yield (names[yes], share if yes else 1 - share) if usable else None
 
 
-def checked_threshold(value: float) -> float:
-    """A threshold that somebody chose; a UsageError says that it is no probability."""
-    if not 0 <= value <= 1:  # NaN is neither
+def checked_threshold(value: float | None) -> float:
+    """A threshold that somebody chose, or the usual one; a UsageError says that it is no probability."""
+    if value is not None and not 0 <= value <= 1:  # NaN is neither
         raise UsageError(f"threshold {value}: is compared with probabilities; valid is 0 to 1")
-    return value
+    return THRESHOLD if value is None else value
 
 
 class TextModel:
