@@ -56,7 +56,7 @@ def submit(
 
     Ends as soon as Slurm has accepted them. Runs use a copy of the code as it is now; a run that other code began goes
     on with that, unless --new-code. With --local it ends when all runs have ended and the report is written: with 0 if
-    all are completed, 1 if any failed, and 3 if it was stopped: all is saved, and the same command goes on.
+    all are completed, 1 if any failed, and 3 if it was stopped: the same command goes on from what is saved.
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid

@@ -16,7 +16,7 @@ from sentiment.console import printable
 from sentiment.errors import SentimentError
 
 EXIT_FAILED = 1
-EXIT_UNFINISHED = 3  # something runs still, or was stopped with everything saved: the same command resumes it
+EXIT_UNFINISHED = 3  # something runs still, or was stopped: the same command goes on from what is saved
 EXIT_NOBODY_READS = 141  # the reader of the standard output has closed it: the exit code of programs which SIGPIPE ends
 
 # The extra of this program that brings a package, and what it is for.
