@@ -61,7 +61,7 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     found, shown = _scores(run, tmp_path)
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 3  # in both parts, and less what is chosen
-    (record,) = run.results.read_added(stored(run, RunRecord).data_fingerprint).values()
+    record = run.results.read_added(stored(run, RunRecord).data_fingerprint)["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
