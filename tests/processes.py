@@ -142,8 +142,13 @@ def stand_in() -> None:
     """
     line = ask(os.environ[ADDRESS], sys.orig_argv[1:], Path.cwd(), os.environ, [0, 1, 2])
     pid = int(line.readline())
+
+    def pass_on(number: int, _frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, which is about to be told
+            os.killpg(pid, number)
+
     for number in (*_IGNORED, signal.SIGINT, signal.SIGCONT):
-        signal.signal(number, lambda number, _: os.killpg(pid, number))
+        signal.signal(number, pass_on)
     code = int(line.readline() or -signal.SIGKILL)
     if code < 0:
         signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +16,6 @@ from jobs.grids.grid import load_grid
 from jobs.plan import CodeChoice
 from jobs.policy import rerun
 from jobs.session import LaunchOptions, cancel_grid, rerun_grid
-from jobs.slurm import commands
 from jobs.status import find_targets, read_plan, read_status
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
@@ -392,8 +393,13 @@ def _called_by(scene: Scene, command: str) -> list[str]:
 
 def _play(scene: Scene, command: str, program: str, failure: str) -> None:
     """A command under a failure, and once more when Slurm answers again."""
+    run, late = subprocess.run, failure == "late"
+
+    def answer(words: list[str], timeout: float | None = None, **more: Any) -> object:
+        return run(words, timeout=0.2 if late and words[0] == program else timeout, **more)
+
     scene.slurm.fail(program, FAILURES[failure])
-    with patch.object(commands, "_SECONDS", 1.0 if failure == "late" else commands._SECONDS):
+    with patch.object(subprocess, "run", answer):
         code, lines = scene.call(command)
         states = scene.states
     case = (command, program, failure, code, lines, states, scene.tasks)

@@ -98,7 +98,11 @@ def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Pa
     )
     process = grid.start("submit", str(grid.grid), "--local")
     assert wait_until(lambda: grid.trains(0), process)
+    run = _attempts(grid.run_dirs()[0])[-1].pid
+    os.kill(run, signal.SIGSTOP)  # it would be completed before a slow command had passed the signal on
     process.send_signal(signal.SIGINT)
+    assert wait_until(lambda: "ShdPnd:\t0000000000000000" not in Path(f"/proc/{run}/status").read_text(), process)
+    os.kill(run, signal.SIGCONT)
     output, _ = process.communicate(timeout=limit(120))
     assert (process.returncode, "Traceback" in output) == (3, False), output
     assert grid.states() == (1, ["CANCELLED", "PLANNED"])

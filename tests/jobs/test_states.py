@@ -28,6 +28,7 @@ from sentiment.runs.state import RunProgress, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted, write_epochs
+from tests.limits import limit
 from tests.processes import Forked
 from tests.training.processes import wait_until
 
@@ -216,7 +217,7 @@ def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, p
             _append(folder.run_log(run_id), line)
             assert wait_until(lambda line=line: seen.read_text().endswith(line), process)  # type: ignore[misc]
         record_failure(results.run_dir(run_id, "some"), DataError("no tweets"))
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=limit())
     log = folder.run_log(run_id)
     assert seen.read_text() == log.read_text()
     assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DataError: no tweets\n"

@@ -5,6 +5,7 @@ Needs root (the fake GPUs are device files) and Debian's packages slurmctld, slu
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -45,7 +46,7 @@ SETTINGS = {
     "SchedulerParameters": "bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0",
     "SlurmctldTimeout": "10",
     "SlurmdTimeout": "10",
-    "KillWait": "5",
+    "KillWait": "60",
     "BatchStartTimeout": "60",
     "PreemptType": "preempt/partition_prio",
     "PreemptMode": "REQUEUE",
@@ -130,7 +131,7 @@ class Cluster:
 
     def __exit__(self, *error: object) -> None:
         subprocess.run(["scancel", "--me", "--signal=KILL"], env=self.environ, capture_output=True, timeout=limit())
-        _end(self._daemons("slurmctld", "slurmd"))
+        _end(self._daemons("slurmctld", "slurmd"), signal.SIGKILL)
         _end([*self._members(), *self._keepers()], signal.SIGKILL)
         _end(self._daemons("munged"))
 
@@ -245,15 +246,19 @@ def _path() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in sockets]
+    """Below those that the system gives to others, who might get one before its daemon binds it, or binds it again."""
+    found = set[int]()
+    while len(found) < count:
+        port = random.randrange(10_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.add(port)
+    return [*found]
 
 
 def _end(victims: list[Process], number: signal.Signals = signal.SIGTERM) -> None:
     for victim in victims:
         victim.signal(number)
-    end = time.monotonic() + 6
+    end = time.monotonic() + limit(60)
     while (alive := [one for one in victims if one.alive]) and time.monotonic() < end:
         time.sleep(0.02)
     for survivor in alive:

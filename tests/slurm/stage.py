@@ -35,14 +35,13 @@ BASE: dict[str, Any] = {
     "training": {
         "batch_size": 64,
         "learning_rate": 0.005,
-        "epochs": 20,
+        "epochs": 60,
         "log_every": 1,
         "early_stopping": {"patience": None},
     },
     "tracking": {"wandb": "disabled"},
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
-LONG = {"training__epochs": [60]}
 ENDLESS = {"training__epochs": [100_000]}
 SHORT = {"training__epochs": [2]}
 DIVERGES = 10**38  # as a learning rate
@@ -208,17 +207,13 @@ class StagedRun:
         # A task that obeys at once has ended before scancel is told of it, which scancel calls a failure.
         self.stage.cluster.run("scancel", f"--signal={name}", self.job, check=False)
 
-    @property
-    def node(self) -> str:
-        return self.asked("%N")
-
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Signal its process, past Slurm; by default as the kernel does for want of memory: no handler, no word."""
         array, _, task = self.job.partition("_")
         environ = {"SLURM_CONF": self.stage.cluster.environ["SLURM_CONF"]}
         environ |= {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task}
         for process in processes():
-            if environ.items() <= process.environ.items() and process.name.startswith("python"):
+            if process.name.startswith("python") and environ.items() <= process.environ.items():
                 process.signal(number)
 
     def matches_uninterrupted(self) -> bool:

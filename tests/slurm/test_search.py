@@ -1,5 +1,6 @@
 """Searches in rungs: whatever happens to tasks, the same trials go on, and the winner has the same weights."""
 
+import signal
 from typing import Any
 
 from jobs.submissions import read_submissions
@@ -65,12 +66,15 @@ def test_search_whose_tasks_run_out_of_time_decides_as_undisturbed(stage: Stage)
     _begin(stage)
     first = stage.runs[0]
     first.wait_for_step(1)
-    first.send("USR2")
+    first.kill(signal.SIGUSR2)
     assert "nothing to submit" in stage.submit()
     first.wait_for_attempt(2)
     winner = _winner(stage)
+    stage.wait(lambda: winner.attempts[-1].reason is None, "the beginning of the last rung")
+    number = len(winner.attempts)
     winner.wait_for_step(winner.attempts[-1].first_step + 10)
-    winner.send("USR2")
+    winner.kill(signal.SIGUSR2)
+    winner.wait_for_attempt(number + 1)
     _assert_undisturbed(stage)
     assert "nothing to submit" in stage.submit()
 
