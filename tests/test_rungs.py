@@ -10,7 +10,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, RunProgress, Standing, judge, read_rungs
+from sentiment.runs.state import Rungs, RunProgress, Standing, judge, read_progress, read_rungs
 from tests.jobs.submitted import a_plan, attempt_of, write_epochs
 
 PAUSE = attempt_of(None, reason="paused")
@@ -143,6 +143,26 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
         pytest.raises(UnfinishedRungError, match="a process trains it"),
     ):
         _rungs(results, plan).settle()
+
+
+def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither as lost nor, in a ranking, by its epochs without the last."""
+    run_dir, read = results.run_dir("run-0", "g"), RunDir.read_epochs
+    lock = ProcessLock(run_dir.lock_file)
+
+    def ends(one: RunDir) -> Any:
+        found = read(one)
+        run_dir.result_file.write_text("{}")
+        lock.__exit__()
+        return found
+
+    monkeypatch.setattr(RunDir, "read_epochs", ends)
+    _log(results, 0, [0.6])
+    lock.__enter__()
+    assert judge(read_progress(run_dir)).state == "RUNNING"
+    run_dir.result_file.unlink()
+    lock.__enter__()
+    assert _unfinished(_rungs(results, _plan(1, epochs=[3]))) == ["run-0"]
 
 
 def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: Results) -> None:

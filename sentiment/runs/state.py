@@ -243,9 +243,10 @@ class Rungs:
         """A trial's value by the epochs of this rung, or by those that it has if it ended earlier; None: not ended."""
         run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], "has no epoch"
         rows: dict[int, MetricRow] = {}
+        completed = run_dir.completed  # asked first, since the result is written after the last row
         try:
             rows = {row["epoch"]: row for row in run_dir.read_epochs()[0] if row["epoch"] <= epochs}
-            if epochs in rows or (rows and run_dir.completed):
+            if epochs in rows or (rows and completed):
                 value, loss, epoch = self._value(rows)
                 return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
         except (RunDirError, LookupError) as error:
@@ -253,7 +254,7 @@ class Rungs:
         if live_owner(run_dir.lock_file):
             return None
         ended = "cancelled" if cancelled else run_dir.own_failure()
-        if run_dir.completed or ended:
+        if completed or ended:
             return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or why)
         return None
 
@@ -321,6 +322,8 @@ def judge(
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     """Read a run's directory; damage is reported in the value, and the score is that of the grid's plan."""
     found: dict[str, Any] = {}
+    if owner := live_owner(run_dir.lock_file):  # asked first, since a process writes how it ended before it lets go
+        found |= {"locked": True, "owner_job": owner.job}
     try:
         record, result = run_dir.read(RunRecord), run_dir.read(Result)
         if record:
@@ -339,8 +342,6 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
         found["tries"] = run_dir.read(Tries)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
-    if owner := live_owner(run_dir.lock_file):
-        found |= {"locked": True, "owner_job": owner.job}
     return RunProgress(**found, seen=max(seen, default=None))
 
 
