@@ -8,8 +8,6 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TRIAL_LINES = "svg.screen path[aria-label^='trial ']"
-
 _SORT_VALUES = """(table, title) => {
   const place = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === title);
   return [...table.tBodies[0].rows].map(row => row.cells[place].dataset.sort ?? row.cells[place].textContent);
@@ -22,11 +20,6 @@ def _column(table: Locator, title: str) -> list[str]:
 
 def _values(table: Locator, title: str) -> list[float]:
     return [float(value) if value else float("inf") for value in _column(table, title)]
-
-
-@pytest.fixture
-def leaderboard(report: Page) -> Locator:
-    return report.locator("#table-leaderboard")
 
 
 def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_address: str) -> None:
@@ -61,7 +54,8 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         expect(part).to_be_in_viewport()
 
 
-def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page, leaderboard: Locator) -> None:
+def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> None:
+    leaderboard = report.locator("#table-leaderboard")
     button = leaderboard.get_by_role("button", name="Test accuracy", exact=True)
     for order in ("descending", "ascending"):
         button.click()
@@ -83,12 +77,11 @@ def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page, lea
 
 
 def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
-    lines = report.locator(TRIAL_LINES)
+    lines = report.locator("svg.screen path[aria-label^='trial ']")
     assert lines.count() == 48
     chosen, other = lines.nth(47), lines.nth(0)
     chosen.scroll_into_view_if_needed()
-    path = chosen
-    middle = path.evaluate(
+    middle = chosen.evaluate(
         "path => { const at = path.getPointAtLength(path.getTotalLength() - 60);"
         " const there = at.matrixTransform(path.getScreenCTM()); return [there.x, there.y]; }"
     )

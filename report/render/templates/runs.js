@@ -80,7 +80,9 @@ function start() {
     close.addEventListener("click", () => { panel.hidden = true; state.opened = state.other = null; remember(); });
     panel.replaceChildren(close, made("h3", run.run), details(run));
     curves(panel, other ? [run, other] : [run]);
-    panel.append(chooser(run, other, [...runs, ...added], open), ...(other ? [await comparison(explored, run, other)] : []));
+    const compared = other ? [await comparison(explored, run, other)] : [];
+    if (state.opened !== run || state.other !== other) return; // another was opened meanwhile
+    panel.append(chooser(run, other, [...runs, ...added], open), ...compared);
     panel.append(...records(run, commands[run.command]));
     panel.querySelectorAll(".copy").forEach(copies);
     panel.scrollIntoView({ block: "start" });
