@@ -64,7 +64,6 @@ def server() -> str:
 
 
 def _stop(process: "subprocess.Popen[bytes]", path: str) -> None:
-    assert process.stdin is not None
     process.stdin.close()
     process.wait()
     Path(path).unlink(missing_ok=True)
@@ -178,14 +177,11 @@ def _keep(line: socket.socket) -> None:
         request = pickle.loads(file.read(int.from_bytes(head)))
     pid = os.fork()
     if pid == 0:
-        line.close()
-        return _begin(streams, *request)
+        _end(functools.partial(_begin, line, streams, request))
     with contextlib.suppress(OSError):  # as it does itself, whichever comes first
         os.setpgid(pid, pid)
     for fd in (0, 1, 2, *streams):
         os.close(fd)
-    with contextlib.suppress(OSError):
-        line.sendall(f"{pid}\n".encode())
     ended = os.pidfd_open(pid)
     if ended not in select.select([line, ended], [], [])[0]:
         os.killpg(pid, signal.SIGKILL)
@@ -195,11 +191,16 @@ def _keep(line: socket.socket) -> None:
     os._exit(0)
 
 
-def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str, str], ignored: list[int]) -> None:
+def _begin(line: socket.socket, streams: list[int], request: tuple[list[str], str, dict[str, str], list[int]]) -> None:
     """Be a fresh interpreter in this folder with these streams, and the leader of a group."""
+    arguments, cwd, environ, ignored = request
     os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
+    with contextlib.suppress(OSError):
+        line.sendall(f"{os.getpid()}\n".encode())  # from now on it is signalled
+    line.close()
     for fd in {*streams} - {0, 1, 2}:
         os.close(fd)
     os.chdir(cwd)
@@ -207,7 +208,6 @@ def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str
     os.environ.clear()
     os.environ.update(environ)
     tempfile.tempdir = None
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     unbuffered = arguments[0] == "-u" or "PYTHONUNBUFFERED" in environ
@@ -225,7 +225,7 @@ def _begin(streams: list[int], arguments: list[str], cwd: str, environ: dict[str
         sys.path[1:1] = environ.get("PYTHONPATH", "").split(os.pathsep) if own_path else []
         for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
             del sys.modules[name]
-    _end(functools.partial(_execute, kind, arguments[0]))
+    _execute(kind, arguments[0])
 
 
 def _execute(kind: str, what: str) -> None:

@@ -57,12 +57,12 @@ def test_terminal_without_the_letters_gets_others_and_no_traceback(trained: RunD
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["sentiment status", "report --help"])
-def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str) -> None:
+def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str, tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as output:
         words = [sys.executable, "-m", *command.split()]
-        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, timeout=limit())
+        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=limit())
     assert (done.returncode, done.stderr) == (EXIT_NOBODY_READS, "")
 
 

@@ -85,11 +85,14 @@ def test_process_is_signalled_and_ends_with_who_started_it() -> None:
     handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('heard'))"
     code = f"import signal, sys; {handler}; print('ready'); sys.stdin.readline()"
     with start_python("-u", "-c", code, stdin=subprocess.PIPE) as process:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == "heard\n"
+    with start_python("-c", "import time; time.sleep(99)") as process:
+        process.send_signal(signal.SIGINT)  # at once
+        assert process.stdout.read().endswith("KeyboardInterrupt\n")
+    assert process.returncode == -signal.SIGINT
     nested = (
         f"from tests.processes import start_python; print(start_python('-c', {'import time; time.sleep(99)'!r}).pid)"
     )

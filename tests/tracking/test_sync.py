@@ -20,8 +20,6 @@ from tests.tracking.tracked_run import GRID, TrackedRun
 
 pytestmark = pytest.mark.slow
 
-LATER = "result.later"
-
 
 @pytest.fixture
 def waiting(completed: MakeRun) -> TrackedRun:
@@ -81,7 +79,7 @@ def training(waiting: TrackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A run in the middle of its training, in a grid without Slurm, which logs no further rows."""
     monkeypatch.setenv("PATH", str(tmp_path))
     waiting.run_dir.results.write_grid(a_plan([waiting.config.run_id], name=GRID))
-    waiting.run_dir.result_file.rename(waiting.run_dir.path / LATER)
+    waiting.run_dir.result_file.rename(waiting.run_dir.path / "later")
     with ProcessLock(waiting.run_dir.lock_file):
         yield waiting
 
@@ -99,7 +97,7 @@ def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: Track
         while "nothing new, 4" in (said := watching.stdout.readline()):
             pass
         assert said == f"{name}: {len(lines)} rows at W&B, {len(lines) - 4} of them new\n"
-        (training.run_dir.path / LATER).rename(training.run_dir.result_file)
+        (training.run_dir.path / "later").rename(training.run_dir.result_file)
         *_, last = watching.stdout
     assert watching.returncode == 0
     assert last == f"{name}: {len(lines)} rows at W&B, 0 of them new\n"

@@ -15,7 +15,6 @@ from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import identity_of, wandb_mode
 from tests.conftest import MakeExperiment
 from tests.limits import wait_for
-from tests.small_runs import Digest
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, wandb_service
@@ -107,17 +106,12 @@ def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: Stu
     assert stored.rows == replayed.rows
 
 
-@pytest.fixture
-def expected(experiment: MakeExperiment) -> Digest:
-    return experiment().complete()
-
-
 @pytest.mark.slow
 def test_online_run_arrives_whole_with_what_describes_it(
-    run: MakeRun, server: StubServer, expected: Digest, home: Path
+    run: MakeRun, server: StubServer, experiment: MakeExperiment, home: Path
 ) -> None:
     online = run(tracking__wandb="online", tracking__project="tweets")
-    assert online.complete() == expected
+    assert online.complete() == experiment().complete()
     assert online.told == []
     ((run_id, stored),) = server.runs.items()
     assert run_id.startswith(f"{online.config.run_id}-")
@@ -156,7 +150,7 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_whatever_its_files(run: 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["no key", "500", "no answer"])
 def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
-    run: MakeRun, server: StubServer, expected: Digest, monkeypatch: pytest.MonkeyPatch, fault: str
+    run: MakeRun, server: StubServer, experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 0.2)
     if fault == "no key":
@@ -166,7 +160,7 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     else:
         server.status = int(fault)
     unlucky = run(tracking__wandb="online")
-    assert unlucky.complete() == expected
+    assert unlucky.complete() == experiment().complete()
     assert len(unlucky.told) == 1
     assert "sentiment sync" in unlucky.told[0]
 

@@ -13,13 +13,13 @@ from typing import Any
 from sentiment.config_file import dotted
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import mirrored
-from tests.limits import wait_for
+from tests.limits import limit, wait_for
 from tests.processes import Forked, start_python
 from tests.small_runs import Experiment
 from tests.tracking.server import without_clock
 
 GRID = "colours"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = limit(60)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +25,8 @@ class RunFile:
         return Results(results).run_dir(self.run_id)
 
 
-def train_command(config: Path, results: Path) -> list[str]:
-    return [sys.executable, "-m", "sentiment", "train", str(config), "--results", str(results)]
-
-
 def start(config: Path, results: Path) -> Forked:
-    return start_python(*train_command(config, results)[1:])
+    return start_python("-m", "sentiment", "train", config, "--results", results)
 
 
 def digest(run_dir: RunDir) -> str:
@@ -51,10 +46,3 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") 
             raise AssertionError(f"nothing happened for {limit():.0f} s; it said:\n{output}")
         time.sleep(0.0005)
     return False
-
-
-def count_rows(run_dir: RunDir) -> int:
-    try:
-        return run_dir.metrics_file.read_bytes().count(b"\n")
-    except FileNotFoundError:
-        return 0
