@@ -29,11 +29,6 @@ def elmo_run(experiment: MakeExperiment) -> MakeExperiment:
     return lambda **changes: experiment(**(ELMO | changes))
 
 
-def _cache(run: Experiment) -> VectorCache:
-    corpus = prepare_corpus(run.config.data, run.results)
-    return VectorCache(corpus, run.config.elmo, find_elmo("tiny", run.results.elmo_models), run.results)
-
-
 def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
     config = small_config(tweets_file, **(ELMO | changes))
     return Experiment(config, Results(root), Results(root).run_dir(config.run_id))
@@ -67,7 +62,8 @@ def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
         assert run_encoding([run.config], run.results, StopRequest(), Console(said.append, silent)) is None
 
     encode()
-    victim = _cache(run).shard_file("top", 0)
+    corpus, model = prepare_corpus(run.config.data, run.results), find_elmo("tiny", run.results.elmo_models)
+    victim = VectorCache(corpus, run.config.elmo, model, run.results).shard_file("top", 0)
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     encode()

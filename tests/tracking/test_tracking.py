@@ -66,13 +66,13 @@ def test_third_attempt_leaves_each_row_once_as_does_its_upload(
     with replayed.mirrored():
         replayed.log(5)
         replayed.wait_for_copy(1)
-        os.kill(replayed.copying_process, signal.SIGKILL)  # as when a node fails
+        os.kill(*replayed.copying_processes, signal.SIGKILL)  # as when a node fails
     assert replayed.said == []
     replayed.log(3)  # the checkpoint that the second attempt resumes from
     with replayed.mirrored():
         replayed.log(8)
         replayed.wait_for_copy(2)
-        os.kill(wandb_service(replayed.copying_process), signal.SIGTERM)  # as at a preemption
+        os.kill(wandb_service(*replayed.copying_processes), signal.SIGTERM)  # as at a preemption
         replayed.log(9)
         wait_for(lambda: not replayed.copying_processes, "W&B")
     assert len(replayed.said) == 1
@@ -96,7 +96,7 @@ def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: Stu
     with replayed.mirrored():
         replayed.log(8)
         wait_for(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8, "W&B")
-        os.kill(replayed.copying_process, signal.SIGKILL)
+        os.kill(*replayed.copying_processes, signal.SIGKILL)
     replayed.log(3)
     with replayed.mirrored():
         replayed.log(len(replayed.lines))

@@ -75,11 +75,6 @@ class ReplayedRun(TrackedRun):
     def wait_for_copy(self, number: int) -> None:
         wait_for(lambda: sum(b"loss" in one.read_bytes() for one in self.offline_files) == number, "rows in files")
 
-    @property
-    def copying_process(self) -> int:
-        (pid,) = self.copying_processes
-        return pid
-
 
 def copying_processes(place: Path) -> list[int]:
     found = []
