@@ -1,6 +1,7 @@
 """The state of every run of every grid, from submissions, run directories and one question to the queue; its table; and
 what runs and other jobs have printed."""
 
+import contextlib
 import json
 import os
 import re
@@ -278,7 +279,8 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
     if owner.job or owner.host != socket.gethostname():
         remedy = f"`scancel {owner.job}` ends it" if owner.job else "give this command there"
         raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
-    os.kill(owner.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):  # it has ended just now
+        os.kill(owner.pid, signal.SIGTERM)
     say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
 
 
