@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_network() -> Iterator[None]:
-    """Connections to other machines fail."""
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
@@ -77,14 +77,8 @@ def shared_results(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def experiment(tweets_file: Path, shared_results: Results, tmp_path: Path) -> MakeExperiment:
     """Makes a small run with the changes that it is given, in a new directory at each call."""
-    made = 0
-
-    def make(**changes: Any) -> Experiment:
-        nonlocal made
-        made += 1
-        return Experiment(small_config(tweets_file, **changes), shared_results, RunDir(tmp_path / f"run {made}"))
-
-    return make
+    places = (RunDir(tmp_path / f"run {number}") for number in count(1))
+    return lambda **changes: Experiment(small_config(tweets_file, **changes), shared_results, next(places))
 
 
 @pytest.fixture(scope="session")

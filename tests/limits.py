@@ -21,13 +21,7 @@ def wait_for(
 ) -> None:
     """Ask until it is true; the longer an answer takes, the more rarely, for others need the processor.
 
-    Args:
-        what: is waited for.
-        seconds: before `limit` makes more of them.
-        details: says more when it was in vain.
-
-    Raises:
-        AssertionError: it did not become true.
+    After `limit(seconds)`, an AssertionError says what was waited for in vain, and the details.
     """
     end = time.monotonic() + limit(seconds)
     while True:

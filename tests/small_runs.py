@@ -156,6 +156,12 @@ def complete_with_stops(run: Experiment, every: int, at_most: int = 60) -> tuple
     raise AssertionError(f"not completed after {at_most} attempts")
 
 
+def flip_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 @contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
     """Limit files to `size` bytes in the context, as on a full disk. Python ignores the signal, so writing fails."""

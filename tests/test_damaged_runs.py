@@ -10,20 +10,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 from report.compare.findings import analyse
 from report.questions.attention import attention
 from report.read import load_study
 from report.render.charts import Figure
-from sentiment.__main__ import app
 from sentiment.errors import SentimentError
 from sentiment.files import sha256_of
 from sentiment.runs.records import GridPlan, PlannedRun
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import judge, read_progress
+from tests.commands import invoke
 from tests.jobs.grid_files import write_base
-from tests.small_runs import Experiment, StopWhen, small_config
+from tests.small_runs import Experiment, StopWhen, flip_bit, small_config
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +88,7 @@ class Answers:
 
 
 def _invoke(*arguments: str) -> tuple[int, str]:
-    outcome = CliRunner().invoke(app, list(arguments))
+    outcome = invoke(*arguments)
     if outcome.exception and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
     return outcome.exit_code, outcome.output
@@ -144,27 +143,17 @@ def mended(place: Place) -> Iterator[Place]:
     shutil.move(saved, place.results.runs)
 
 
-def _folder(path: Path, other: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
 DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "deleted": lambda path, other: path.unlink(),
-    "a folder": _folder,
+    "a folder": lambda path, other: (path.unlink(), path.mkdir()),
     "empty": lambda path, other: path.write_bytes(b""),
     "half": lambda path, other: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "no UTF-8": lambda path, other: path.write_bytes(b"\xff\xfe" + path.read_bytes()),
     "of another run": lambda path, other: shutil.copy(other, path),
     "nested": lambda path, other: path.write_bytes(b"[" * 100_000 + b"\n"),
     "an odd object": lambda path, other: path.write_bytes(b'{"schema_version": [1]}\n'),
-    "a flipped bit": lambda path, other: path.write_bytes(_flipped(path.read_bytes())),
+    "a flipped bit": lambda path, other: flip_bit(path),
 }
-
-
-def _flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

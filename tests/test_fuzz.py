@@ -57,15 +57,13 @@ def _table(path: Path) -> None:
     list(open_source(config, Results(path.parent / "results")).main.read())
 
 
+_PARQUET = st.lists(st.tuples(st.none() | st.integers(0, 1), st.none() | st.text()), min_size=1).map(_parquet)
 _YAML = st.text("ab:-[]{}&*!|>#'\"\n 01,<", max_size=80).map(str.encode)
-_TABLES = {
-    "t.csv": _delimited(","),
-    "t.tsv": _delimited("\t"),
-    "t.jsonl": _lines(_FIELDS | _JSON),
-    "t.parquet": st.lists(st.tuples(st.none() | st.integers(0, 1), st.none() | st.text()), min_size=1).map(_parquet),
-}
 READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], object]]] = {
-    **{name: (content, _table) for name, content in _TABLES.items()},
+    "t.csv": (_delimited(","), _table),
+    "t.tsv": (_delimited("\t"), _table),
+    "t.jsonl": (_lines(_FIELDS | _JSON), _table),
+    "t.parquet": (_PARQUET, _table),
     "run.yaml": (_YAML, load_config),
     "sweep.yaml": (_YAML, read_sweep),
     "options.json": (_JSON.map(json.dumps).map(str.encode), read_options),

@@ -1,6 +1,5 @@
 """The identity of a run: one id for all spellings of a question, another for another, and the same bits for one id."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -140,7 +139,6 @@ def test_id_does_not_depend_on_the_machine_and_the_description() -> None:
 def test_id_is_stable_and_does_not_depend_on_how_a_value_is_written() -> None:
     """Directories of finished runs are named after it: if this fails, every run would be trained again."""
     assert RunConfig().run_id == "bilstm64-mean_max-s1-2029b9fc"
-    assert resolve({}, {}, "file").run_id == "bilstm64-mean_max-s1-2029b9fc"
     assert resolve(RunConfig().model_dump(mode="json"), {}, "file").run_id == RunConfig().run_id
     assert resolve({}, {"training.clip": 1}, "file").run_id == resolve({}, {"training.clip": 1.0}, "file").run_id
     changed = resolve({}, {"model.kind": "feed_forward", "model.pooling": "mean", "model.layers": 2}, "file")
@@ -241,7 +239,6 @@ def test_a_test_set_of_the_runs_own_tweets_has_no_effect() -> None:
 
 def test_names_of_elmo_models_are_those_that_can_be_found() -> None:
     assert set(ELMO_MODELS) == {*PUBLISHED, TINY}
-    assert not any(os.sep in name for name in ELMO_MODELS)
 
 
 SHORT: dict[str, Any] = {"data.source": "sample", "training.epochs": 1, "training.batch_size": 256}

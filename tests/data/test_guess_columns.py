@@ -97,10 +97,7 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     [
         (["nein", "ja"], "--positive nein --negative ja, or the other way round"),
         (["5", "1", "2", "3", "4"], "--positive 4 --positive 5 --negative 1 --negative 2"),
-        (
-            ["pos", "neg", "maybe"],
-            """'maybe' (13). Say which are which: --set 'data.labels.ignored=["maybe"]' leaves""",
-        ),
+        (["pos", "neg", "maybe"], """'maybe' (13). Say which are which: --set 'data.labels.ignored=["maybe"]'"""),
         (["ok", "sad", "joy"], "--negative sad, or the other way round; --set data.labels.ignored=VALUE leaves"),
     ],
 )
@@ -116,9 +113,8 @@ def test_labels_can_be_true_and_false(tmp_path: Path) -> None:
     rows = [(text, bool(label)) for label, text in TWEETS]
     path = _table(tmp_path / "a.jsonl", ["text", "label"], rows)
     assert "'false' (20), 'true' (20). Say which" in _refused(path)
-    data = resolve(
-        {}, {"data.source": str(path), "data.labels.positive": True, "data.labels.negative": [False]}, ""
-    ).data
+    given = {"data.source": str(path), "data.labels.positive": True, "data.labels.negative": [False]}
+    data = resolve({}, given, "").data
     read = [row.label for row in open_source(data, Results(tmp_path)).main.read() if isinstance(row, Row)]
     assert read == [label for label, _ in TWEETS]
 

@@ -64,13 +64,11 @@ class Tweet(NamedTuple):
     """A row of a table, and who wrote what in it."""
 
     id: str
-    number: int
-    """Of its `tweet_text`."""
+    number: int  # of its `tweet_text`
     author: str
     label: str
     text: str
-    user: str
-    """The author, as spelled."""
+    user: str  # the author, as spelled
 
 
 class World:

@@ -87,7 +87,6 @@ def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:
         ({"stop_words": "keep_negations"}, "I don't no rain, not the", ["don't", "no", "rain", ",", "not"]),
         ({}, "call 555 123 4567 . . . now", ["call", "5551234567", "...", "now"]),
         ({}, "a literal <url> here", ["a", "literal", "<url>", "here"]),
-        ({}, "", []),
         ({}, " \u200e\n", []),
         ({}, "a\x00b\x1cc\u200bd", ["a", "b", "cd"]),
         ({}, "\U0001f468\u200d\U0001f467 \U0001f44d\U0001f3fd", ["\U0001f468\u200d\U0001f467", "\U0001f44d\U0001f3fd"]),

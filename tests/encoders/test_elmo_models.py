@@ -11,6 +11,7 @@ from sentiment.encoders.pretrained import PUBLISHED, ElmoFiles, fetch_elmo, find
 from sentiment.errors import DownloadError, EncoderError
 from sentiment.files import sha256_of
 from tests.encoders.tweets import Model
+from tests.small_runs import flip_bit
 
 OPTIONS, WEIGHTS = published_files("small")
 
@@ -38,12 +39,6 @@ def _fetch(place: Path | str, folder: Path) -> ElmoFiles:
     return fetch_elmo("small", folder, mirrors=[str(place)])
 
 
-def _flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
 def test_a_model_is_fetched_once_and_its_checksums_are_recorded(
     mirror: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,11 +62,11 @@ def test_what_does_not_fit_its_options_is_told_with_what_to_do(mirror: Path, mod
 
 def test_a_file_that_changed_since_is_refused_here_and_from_a_mirror(mirror: Path, models: Path) -> None:
     path = _fetch(mirror, models).weights_path
-    _flip(path)
+    flip_bit(path)
     with pytest.raises(EncoderError, match=r"weights\.hdf5: is not the file that was fetched first .* delete it"):
         find_elmo("small", models)
     path.unlink()
-    _flip(mirror / WEIGHTS)
+    flip_bit(mirror / WEIGHTS)
     with pytest.raises(DownloadError, match="is not the expected file"):
         _fetch(mirror, models)
 

@@ -9,16 +9,14 @@ import pytest
 import torch
 
 from sentiment.console import Console, silent
-from sentiment.data.corpus import prepare_corpus
 from sentiment.encoders.cache import VectorCache
-from sentiment.encoders.pretrained import find_elmo
 from sentiment.errors import EncoderError
 from sentiment.runs.run_dir import Results
 from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, StopWhen, small_config
+from tests.small_runs import Experiment, StopWhen, flip_bit, small_config
 
 FEW: dict[str, Any] = {"data__train_rows": 200, "training__epochs": 2, "training__batch_size": 20}
 ELMO = FEW | {"elmo__model": "tiny", "data__text__lowercase": False}
@@ -54,18 +52,17 @@ def _in_validation() -> Callable[[int], bool]:
     return lambda asked: torch.is_inference_mode_enabled() and next(evaluations) == 2
 
 
-def test_encode_mends_shards_that_changed(elmo_run: MakeExperiment) -> None:
-    run = elmo_run()
+def test_encode_mends_shards_that_changed(tweets_file: Path, tmp_path: Path) -> None:
+    run = _own_results(tweets_file, tmp_path)
     said: list[str] = []
 
     def encode() -> None:
         assert run_encoding([run.config], run.results, StopRequest(), Console(said.append, silent)) is None
 
     encode()
-    corpus, model = prepare_corpus(run.config.data, run.results), find_elmo("tiny", run.results.elmo_models)
-    victim = VectorCache(corpus, run.config.elmo, model, run.results).shard_file("top", 0)
+    (victim,) = tmp_path.rglob("top-00000.npy")
     whole = victim.read_bytes()
-    victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    flip_bit(victim)
     encode()
     told = f"{victim}: has changed since it was written"
     assert any(line.startswith(told) for line in said)

@@ -20,18 +20,13 @@ MODEL = EncoderConfig(model=NAME)
 
 
 class Hub:
-    """Stands in for the Hub's client, which knows one model at one commit.
-
-    Attributes:
-        given: the files that were fetched.
-        unanswered: a file that it says it has, and does not give.
-        sha256_of_weights: what it says; empty: the truth.
-    """
+    """Stands in for the Hub's client, which knows one model at one commit."""
 
     def __init__(self, folder: Path) -> None:
         self.files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
         self.given: list[str] = []
-        self.unanswered = self.sha256_of_weights = ""
+        self.unanswered = ""  # a file that it says it has, and does not give
+        self.sha256_of_weights = ""  # what it says; empty: the truth
 
     def model_info(self, name: str, *, revision: str, files_metadata: bool) -> ModelInfo:
         if (name, revision, files_metadata) != (NAME, "main", True):

@@ -71,10 +71,7 @@ def test_a_grid_encodes_in_one_job_and_the_report_names_the_encoder(tweets: Path
 
 
 def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, results: Results, tmp_path: Path) -> None:
-    copy = tmp_path / "bert"
-    copy.mkdir()
-    for path in bert.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
+    copy = Path(shutil.copytree(bert, tmp_path / "bert"))
     run = _run(tweets, copy, results, "noticed", **TWEET)
     run.complete()
     of_run = run.run_dir.record_file.read_text()

@@ -25,9 +25,7 @@ from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, s
 def _padded() -> tuple[Batch, list[Batch]]:
     """All tweets side by side, and each alone, in the same order."""
     tweets = store()
-    plan = tweets.in_order_of_length(np.arange(len(tweets)))
-    assert len(plan) == 1
-    together = plan[0]
+    (together,) = tweets.in_order_of_length(np.arange(len(tweets)))
     assert together.padded
     alone = [tweets.in_order_of_length(np.array([row]))[0] for row in together.rows.tolist()]
     assert not any(batch.padded for batch in alone)

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from sentiment.config import DataConfig
-from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.models.lexicon import lexicon_scores, polarity, rate_rows, token_polarity, value_of
 from sentiment.runs.run_dir import TWEETS_FILE, Results
+from tests.data.made_up import prepare
 
 
 def _of(*tweets: str) -> list[list[float]]:
@@ -68,7 +68,7 @@ def test_stretched_words_masks_and_emoji_are_rated() -> None:
 
 @pytest.fixture
 def corpus(tweets_file: Path, tmp_path: Path) -> Corpus:
-    return prepare_corpus(DataConfig(source=str(tweets_file)), Results(tmp_path))
+    return prepare(tweets_file, Results(tmp_path))
 
 
 def test_scores_are_compound_scores_with_their_zero_at_the_threshold() -> None:

@@ -12,22 +12,14 @@ from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.config import DataConfig
 from sentiment.console import silent
-from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.models import baseline as fitting
 from sentiment.models.baseline import Keys, LinearModel, NGramCounter, corpus_baselines, tfidf
 from sentiment.runs.run_dir import Results
-from tests.small_runs import invented_tweets, write_tweets
-
-
-def _fitted(corpus: Corpus) -> LinearModel:
-    return fitting.fit_linear_model(corpus, silent)[0]
-
-
-def _prepare(tweets_file: Path, folder: Path) -> Corpus:
-    return prepare_corpus(DataConfig(source=str(tweets_file)), Results(folder))
+from tests.data.made_up import prepare
+from tests.small_runs import flip_bit, invented_tweets, write_tweets
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +29,16 @@ def tweets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def corpus(tweets: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return _prepare(tweets, tmp_path_factory.mktemp("results"))
+    return prepare(tweets, Results(tmp_path_factory.mktemp("results")))
 
 
 def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets: Path, tmp_path: Path) -> None:
-    corpus = _prepare(tweets, tmp_path)
+    corpus = prepare(tweets, Results(tmp_path))
     before = corpus_baselines(corpus, corpus.rows("test"))
     again = corpus_baselines(replace(corpus, labels=1 - corpus.labels), corpus.rows("test"))
     assert again.settings == before.settings
     (cache,) = corpus.path.glob("baselines-*.npz")
-    content = bytearray(cache.read_bytes())
-    content[len(content) // 2] ^= 1
-    cache.write_bytes(content)
+    flip_bit(cache)
     for one in (again, corpus_baselines(corpus, corpus.rows("test"))):
         np.testing.assert_array_equal(one.linear, before.linear)
         np.testing.assert_array_equal(one.lexicon, before.lexicon)
@@ -111,9 +101,8 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     present = counter.counts(texts, model.keys) > 0
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-    values = fitting.features(
-        model.keys, model.idf, counter.counts(texts, model.keys), texts
-    )  # what a lexicon says stands there once
+    # What a lexicon says stands there once.
+    values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), texts)
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
     np.testing.assert_allclose(model.classify(texts).probabilities, expected[:, 1], atol=1e-3)
@@ -143,8 +132,8 @@ def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> Non
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:
     other = np.where(corpus.parts == 0, corpus.labels, 1 - corpus.labels).astype(np.int8)
-    before, after = (_fitted(one).to_bytes() for one in (corpus, replace(corpus, labels=other)))
-    assert before == after
+    before, after = (fitting.fit_linear_model(one, silent)[0] for one in (corpus, replace(corpus, labels=other)))
+    assert before.to_bytes() == after.to_bytes()
 
 
 def test_a_handful_of_tweets_has_a_baseline(corpus: Corpus) -> None:

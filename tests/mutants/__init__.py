@@ -20,11 +20,7 @@ class Mutant:
     tests: tuple[str, ...]
 
     def content(self, root: Path) -> str:
-        """The file with the bug in it.
-
-        Raises:
-            ValueError: the text to replace doesn't stand in the file, or stands there more than once.
-        """
+        """The file with the bug in it; a ValueError says that the text to replace doesn't stand there just once."""
         path = root / self.file
         content = path.read_text(encoding="utf-8") if path.exists() else ""
         if (found := content.count(self.before)) != 1:

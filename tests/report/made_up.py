@@ -111,12 +111,9 @@ class Study:
         linear: float = 0.9,
         **record: Any,
     ) -> RunDir:
-        """Write all files of a completed run.
+        """Write all files of a completed run; of the last `emptied` test tweets cleaning leaves nothing.
 
-        Args:
-            skill: the distance of the classes in its scores.
-            linear: the same of the linear baseline.
-            emptied: of how many test tweets cleaning leaves nothing, the last ones.
+        Its scores' distance of the classes is `skill`, that of its baseline's `linear`.
         """
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)

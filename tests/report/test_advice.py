@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from report import statistics
-from report.compare.advice import Recommended
 from report.compare.findings import Findings
 from report.render.blocks import Table
 from report.sections.answer import answer, warnings
@@ -21,20 +20,12 @@ from tests.report.made_up import Study, attempt, rows_with
 
 
 def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool = False) -> Findings:
-    """Of nets by width, which is also the seconds that a run takes, and seed.
-
-    Args:
-        turned: turn the labels of test tweets round.
-    """
+    """Of nets by width, which is also the seconds that a run takes, and seed; test labels may be turned round."""
     study = Study(Results(tmp_path / f"results-{turned}"), turned=turned)
     for (width, seed), skill in skills.items():
         took = [attempt(end=f"2026-01-01T10:00:{width:02}+00:00")]
         study.single({"model.hidden_size": width, "seed": seed}, skill=skill, attempts=took)
     return study.findings()
-
-
-def _advice(tmp_path: Path, skills: dict[tuple[int, int], float]) -> Recommended:
-    return _findings(tmp_path, skills).recommended
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
@@ -50,18 +41,18 @@ def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: P
 
 
 def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> None:
-    advice = _advice(tmp_path, {(8, 1): 9.0, (16, 1): 1.5, (16, 2): 1.6, (16, 3): 1.7})
+    advice = _findings(tmp_path, {(8, 1): 9.0, (16, 1): 1.5, (16, 2): 1.6, (16, 3): 1.7}).recommended
     assert advice.configuration.config.model.hidden_size == 16
     (lucky,) = advice.rivals
     assert lucky.gap.value < 0
     assert not lucky.is_worse
-    single = _advice(tmp_path / "nothing else", {(8, 1): 9.0, (16, 1): 1.5})
+    single = _findings(tmp_path / "nothing else", {(8, 1): 9.0, (16, 1): 1.5}).recommended
     assert single.configuration.config.model.hidden_size == 8
 
 
 def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_path: Path) -> None:
     similar = {(width, seed): 2.0 + 0.01 * width for width in (8, 16) for seed in (1, 2, 3)}
-    advice = _advice(tmp_path, similar | {(4, seed): 0.1 for seed in (1, 2, 3)})
+    advice = _findings(tmp_path, similar | {(4, seed): 0.1 for seed in (1, 2, 3)}).recommended
     assert {rival.configuration.config.model.hidden_size for rival in advice.rivals if rival.is_worse} == {4}
     assert advice.cheapest.config.model.hidden_size == 8
 

@@ -45,10 +45,6 @@ def _near(found: list[float], expected: list[float]) -> None:
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def _best(findings: Findings) -> CompletedRun:
-    return findings.recommended.run
-
-
 def _grid(findings: Findings, figure: str) -> Any:
     return next(grid for grid in findings.study.grids if figure.endswith(f"-{grid.name}"))
 
@@ -64,7 +60,7 @@ def _epochs(run: CompletedRun) -> list[dict[str, Any]]:
 
 def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
-    rows, best = rows_with(spec, "name", "value", "low", "high"), _best(findings).result
+    rows, best = rows_with(spec, "name", "value", "low", "high"), findings.recommended.run.result
     assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
     model = "both" if "Mean of" in rows[0]["name"] else "metrics"
     seeds = [getattr(run.result, model)["test"].accuracy for run in findings.recommended.configuration.runs]
@@ -89,7 +85,7 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 
 def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
-    rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), _best(findings)
+    rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), findings.recommended.run
     panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "F1 (%)": ("f1", 100)}
     expected = {
         (panel, part, row["epoch"]): times * row[key][metric]
@@ -102,7 +98,7 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
-    test, rows = _test_predictions(_best(findings)), rows_with(spec, "group", "x", "value", "low", "high")
+    test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
     labels = test["label"].to_numpy()
     for name, column in (("net", "score"), ("linear baseline", "baseline")):
         scores = test[column].to_numpy(float)

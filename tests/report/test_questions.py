@@ -79,10 +79,7 @@ def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Stud
     assert all(one.score and not one.score.is_shown for one in every.contrasts)
 
 
-Curves = dict[str | None, LabelCurve]
-
-
-def _curves(study: Study) -> Curves:
+def _curves(study: Study) -> dict[str | None, LabelCurve]:
     findings = study.findings()
     curves = label_curves(findings.study.grids[0], findings.answers, study.results)
     return {"word2vec" if "word2vec" in curve.name else None: curve for curve in curves}

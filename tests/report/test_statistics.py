@@ -48,6 +48,11 @@ def test_correction_keeps_the_four_of_benjamini_and_hochberg() -> None:
     assert statistics.corrected([]) == []
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
 def _seeds(rng: np.random.Generator, seeds: int, share: float, n: int = 200) -> statistics.Flags:
     return rng.random((seeds, n)) < share
 
@@ -70,8 +75,7 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
         assert squared == pytest.approx(0.25**2)
 
 
-def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others() -> None:
-    rng = np.random.default_rng(0)
+def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others(rng: np.random.Generator) -> None:
     equal, baseline = np.repeat(_seeds(rng, 1, 0.8), 2, axis=0), Side([_seeds(rng, 1, 0.7)], is_trained=False)
     spread = spread_of([[0.8, 0.8], [0.7, 0.8], [0.75, 0.85]])
     assert spread == statistics.Spread(pytest.approx(0.01 / 3), 3)
@@ -79,16 +83,14 @@ def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others() -> Non
     assert found.parts[0] == (pytest.approx(0.01 / 3 / 2), 3)
 
 
-def test_seeds_that_differ_more_than_the_others_keep_their_own_variance() -> None:
-    rng = np.random.default_rng(0)
+def test_seeds_that_differ_more_than_the_others_keep_their_own_variance(rng: np.random.Generator) -> None:
     unlike = np.stack([rng.random(200) < 0.9, rng.random(200) < 0.6])
     own = float(unlike.mean(axis=1).var(ddof=1))
     (found,) = compare([(Side([unlike]), Side([unlike]), statistics.Spread(own / 9, 6))])
     assert found.parts[0] == (pytest.approx(own), 6)
 
 
-def test_one_seed_takes_the_variance_of_configurations_that_have_several() -> None:
-    rng = np.random.default_rng(0)
+def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np.random.Generator) -> None:
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.Spread(0.01, 3))])
     assert known.parts[0] == (pytest.approx(0.02), 3)
@@ -96,8 +98,7 @@ def test_one_seed_takes_the_variance_of_configurations_that_have_several() -> No
     assert not known.of_these_models
 
 
-def test_single_trained_models_are_compared_exactly_and_for_themselves_alone() -> None:
-    rng = np.random.default_rng(0)
+def test_single_trained_models_are_compared_exactly_and_for_themselves_alone(rng: np.random.Generator) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
     (found,) = compare([(Side([first]), Side([second]), None)])
     assert found.p == statistics.mcnemar(first[0], second[0]).p
@@ -107,8 +108,7 @@ def test_single_trained_models_are_compared_exactly_and_for_themselves_alone() -
     assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
 
 
-def test_without_seeds_matched_configurations_take_their_place() -> None:
-    rng = np.random.default_rng(0)
+def test_without_seeds_matched_configurations_take_their_place(rng: np.random.Generator) -> None:
     firsts, seconds = ([_seeds(rng, 1, share) for _ in range(4)] for share in (0.8, 0.7))
     (found,) = compare([(Side(firsts), Side(seconds), None)])
     gaps = [first.mean() - second.mean() for first, second in zip(firsts, seconds, strict=True)]
@@ -136,8 +136,7 @@ def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[
     assert not found.is_shown
 
 
-def test_a_family_counts_claims_that_might_have_been_made() -> None:
-    rng = np.random.default_rng(0)
+def test_a_family_counts_claims_that_might_have_been_made(rng: np.random.Generator) -> None:
     pairs = [(Side([_seeds(rng, 1, 0.75)]), Side([_seeds(rng, 1, 0.7)]), None) for _ in range(3)]
     alone, among = compare(pairs), compare(pairs, family=30)
     for one, other in zip(alone, among, strict=True):
@@ -145,8 +144,7 @@ def test_a_family_counts_claims_that_might_have_been_made() -> None:
         assert (other.high or 0) - (other.low or 0) > (one.high or 0) - (one.low or 0)
 
 
-def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others() -> None:
-    rng = np.random.default_rng(0)
+def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others(rng: np.random.Generator) -> None:
     one, several = _seeds(rng, 1, 0.8), _seeds(rng, 3, 0.8)
     assert statistics.score_of(Side([one]), None) == statistics.wilson(int(one.sum()), 200)
     found = statistics.score_of(Side([several]), statistics.Spread(0.01, 6))
