@@ -15,7 +15,14 @@ from sentiment.files import ROOT
 # longest name that it begins with.
 LAYERS = {
     "sentiment": [
-        {"sentiment", "sentiment.console", "sentiment.errors", "sentiment.files", "sentiment.processes"},
+        {
+            "sentiment",
+            "sentiment.console",
+            "sentiment.errors",
+            "sentiment.files",
+            "sentiment.paired",
+            "sentiment.processes",
+        },
         {"sentiment.command_line", "sentiment.config", "sentiment.config_file", "sentiment.runs"},
         {"sentiment.data"},
         {"sentiment.encoders"},
@@ -109,7 +116,7 @@ _ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswit
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
     (r"sentiment\.data", r"torch", r"sentiment\.data\.batches"),
-    ("|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))), "|".join(sorted(HEAVY)), ""),
+    ("|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))), "|".join(sorted(HEAVY)), r"sentiment\.paired"),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
     (r"report\.render", r"sentiment\.(?!console|files)", ""),

@@ -1,0 +1,94 @@
+"""The interval and the test of two classifiers on the same tweets, against exact sums over all outcomes."""
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from sentiment.paired import AccuracyDifference, accuracy_difference
+
+LEVELS = (0.95, 0.99, 0.995, 0.999)
+# Tweets, the true difference, and the share of tweets that only the worse classifier has right.
+WORLDS = list(product((50, 105, 333, 1_000, 10_000), (0.0, 0.02, 0.08, 0.2), (0.0, 0.01, 0.1)))
+compare = cache(accuracy_difference)
+
+
+def _first_from(bound: str, difference: float, discordant: int, n: int) -> int:
+    """The fewest tweets of the first classifier with which a bound exceeds a difference: bounds grow with them."""
+    first, last = 0, discordant + 1
+    while first < last:
+        middle = (first + last) // 2
+        if getattr(compare(middle, discordant - middle, n), bound) > difference + 1e-9:
+            last = middle
+        else:
+            first = middle + 1
+    return first
+
+
+def coverage(n: int, difference: float, other_way: float) -> float:
+    """How often the 95 % interval holds the true difference: exact but for at most 48 numbers of discordant tweets."""
+    share = difference + 2 * other_way
+    if share == 0:
+        return 1.0
+    numbers = np.arange(*binom.interval(1 - 1e-9, n, share) + np.array([0, 1]), dtype=int)
+    covered = 0.0
+    for group in np.array_split(numbers, min(48, len(numbers))):
+        discordant = int(group[len(group) // 2])
+        too_low = _first_from("low", difference, discordant, n)
+        enough = _first_from("high", difference - 2e-9, discordant, n)
+        right = binom.cdf([enough - 1, too_low - 1], discordant, (difference + other_way) / share)
+        covered += binom.pmf(group, n, share).sum() * (right[1] - right[0])
+    return float(covered)
+
+
+def test_coverage_is_near_95_percent_wherever_discordant_tweets_are_expected() -> None:
+    coverages = {world: coverage(*world) for world in WORLDS}
+    assert {world: share for world, share in coverages.items() if share < 0.93} == {}
+    enough = [share for (n, gap, other), share in coverages.items() if n * (gap + 2 * other) >= 10]
+    assert len(enough) > 40
+    assert max(enough) < 0.98
+    assert np.mean(enough) == pytest.approx(0.952, abs=0.004)
+
+
+@pytest.mark.parametrize("n", [1, 7, 60, 333])
+def test_interval_excludes_zero_exactly_where_the_test_is_significant(n: int) -> None:
+    for only_first in range(min(n, 40) + 1):
+        for only_second in range(min(n - only_first, 40) + 1):
+            for level in LEVELS:
+                result = accuracy_difference(only_first, only_second, n, level)
+                assert -1 <= result.low <= result.difference <= result.high <= 1
+                assert (result.low > 0 or result.high < 0) == (result.p < 1 - level)
+
+
+@pytest.mark.parametrize(("n", "one_way"), [(60, 0.1), (105, 0.05), (40, 0.3)])
+@pytest.mark.parametrize("level", LEVELS)
+def test_equally_accurate_classifiers_differ_significantly_no_more_often_than_they_may(
+    n: int, one_way: float, level: float
+) -> None:
+    false = 0.0
+    for discordant in range(n + 1):
+        firsts = np.arange(discordant + 1)
+        p = np.array([compare(first, discordant - first, n).p for first in firsts.tolist()])
+        false += binom.pmf(discordant, n, 2 * one_way) * binom.pmf(firsts, discordant, 0.5)[p < 1 - level].sum()
+    assert false < 1.02 * (1 - level)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "n", "low", "high"),
+    [
+        (0, 0, 105, -0.035, 0.035),
+        (4, 0, 105, 0.0, 0.094),
+        (19, 0, 105, 0.119, 0.265),
+        (105, 0, 105, 0.929, 1.0),
+        (52, 52, 104, -0.189, 0.189),
+        (150, 86, 1600, 0.021, 0.059),
+    ],
+    ids=["no discordant tweet", "few", "all one-sided", "nothing else", "balanced", "Agresti's approval ratings"],
+)
+def test_interval_of_known_tables(only_first: int, only_second: int, n: int, low: float, high: float) -> None:
+    result = accuracy_difference(only_first, only_second, n)
+    assert (result.low, result.high) == pytest.approx((low, high), abs=6e-4)
+    turned = accuracy_difference(only_second, only_first, n)
+    assert turned == AccuracyDifference(-result.difference, -result.high, -result.low, result.p)
