@@ -1,6 +1,6 @@
-"""The one schema of a run: what is trained on which data, how, and (apart from its identity) on what machine.
+"""Configuration schema of a run: data, model, training, and the machine, which is not part of a run's identity.
 
-Pure pydantic: reading a configuration loads neither torch nor any data.
+Only pydantic is imported: reading a configuration loads neither torch nor any data.
 """
 
 import json
@@ -22,6 +22,10 @@ Size = Annotated[int, Field(ge=1, le=1_000_000)]  # of a vector
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
+def is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys, types and ranges."""
 
@@ -29,27 +33,28 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _texts_can_be_written_down(cls, values: Any) -> Any:
-        """A file name in another encoding reaches Python as a text that JSON cannot store."""
-        for name, value in values.items() if isinstance(values, dict) else ():
-            if isinstance(value, str) and not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
-                raise ValueError(f"{name} = {value!r} is not UTF-8; rename what it names")
+    def _strings_are_utf8(cls, values: Any) -> Any:
+        """Reject strings with surrogate escapes (file names that are not UTF-8), which JSON cannot store."""
+        if isinstance(values, dict):
+            for name, value in values.items():
+                if isinstance(value, str) and not is_utf8(value):
+                    raise ValueError(f"{name} = {value!r} is not UTF-8; rename the file")
         return values
 
 
 Treatment = Literal["keep", "mask", "remove"]
 _NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
 PARTS = ("train", "validation", "test")  # of a run's own tweets
-_SAME_TWEETS = {"sample": "vader"}  # the one is a part of the other
+_SAME_TWEETS = {"sample": "vader"}  # `sample` is a subset of `vader`
 
 
-def _as_texts(value: object) -> object:
-    """One label stands for a list of one, and no text for what JSON calls it: `data.labels.positive=happy`, `=1`."""
-    one_by_one = value if isinstance(value, list | tuple) else (value,)
-    return [json.dumps(one) if type(one) in (int, bool) else one for one in one_by_one]
+def _as_string_list(value: object) -> object:
+    """Accept a single label instead of a list, and turn integers and booleans into their JSON text."""
+    labels = value if isinstance(value, list | tuple) else (value,)
+    return [json.dumps(label) if type(label) in (int, bool) else label for label in labels]
 
 
-Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_texts)]
+Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
 
 
 class ColumnConfig(Section):
@@ -58,13 +63,13 @@ class ColumnConfig(Section):
     text: str | int = "text"
     label: str | int = "label"  # `labels` says what its values mean
     user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
-    id: str | int | None = None  # without it, the number of the row is taken
+    id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
 
 
 class LabelConfig(Section):
-    """What the values of the label column mean; they are compared as text, without case and surrounding blanks.
+    """Meanings of the values of the label column, compared as strings, ignoring case and surrounding white space.
 
-    A label that is given a meaning leaves the default lists of the others.
+    A label that is assigned explicitly is removed from the default lists of the other meanings.
     """
 
     negative: Labels = ("0", "-1", "negative", "neg")
@@ -74,44 +79,47 @@ class LabelConfig(Section):
     @model_validator(mode="after")
     def _labels_are_disjoint(self) -> Self:
         names = ("negative", "positive", "ignored")
-        given = {label.strip().lower() for name in self.model_fields_set for label in getattr(self, name)}
+        assigned = {label.strip().lower() for name in self.model_fields_set for label in getattr(self, name)}
         for name in {*names} - self.model_fields_set:
-            self.__dict__[name] = tuple(label for label in getattr(self, name) if label not in given)
-        meant = Counter(one for name in names for one in {label.strip().lower() for label in getattr(self, name)})
-        if shared := sorted(label for label, meanings in meant.items() if meanings > 1):
-            raise ValueError(f"each label must have one meaning, but {shared} have several")
+            self.__dict__[name] = tuple(label for label in getattr(self, name) if label not in assigned)
+        meanings_per_label: Counter[str] = Counter()
+        for name in names:
+            meanings_per_label.update({label.strip().lower() for label in getattr(self, name)})
+        ambiguous = sorted(label for label, meanings in meanings_per_label.items() if meanings > 1)
+        if ambiguous:
+            raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
         return self
 
 
 class TextConfig(Section):
-    """How a tweet's text is cleaned, in the order of the fields, before it is split into tokens."""
+    """Cleaning of a tweet's text, in the order of the fields, before it is split into tokens."""
 
     unescape_html: bool = True  # `&lt;3` becomes `<3`; otherwise entities are split into pieces
-    urls: Treatment = "mask"  # every link becomes the token `<url>`
-    mentions: Treatment = "mask"  # every @name becomes the token `<user>`
+    urls: Treatment = "mask"  # `mask` replaces each link by the token `<url>`
+    mentions: Treatment = "mask"  # `mask` replaces each @name by the token `<user>`
     hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
-    emoticons: Treatment = "keep"  # `mask` makes of them `<smile>`, `<frown>` or `<emoticon>`
+    emoticons: Treatment = "keep"  # `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`
     shorten_elongations: bool = True  # `sooooo` becomes `sooo`, so that emphasis has fewer spellings
-    lowercase: bool = True  # but for emoticons such as `:D`; turn it off for ELMo
-    # `all` removes NLTK's English stop words, with negations, which costs accuracy.
+    lowercase: bool = True  # except emoticons such as `:D`; turn it off for ELMo
+    # `all` removes NLTK's English stop words including negations, which lowers accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
 
 
 class VocabularyConfig(Section):
-    """Which token types have a vector of their own; all others share the vector for unknown tokens."""
+    """Selection of the token types that get a vector of their own; all others share the vector of unknown tokens."""
 
     min_count: PositiveInt = 2  # a type must occur at least this often in the training part
-    max_size: PositiveInt = 50_000  # so many types at most, the most frequent ones
+    max_size: PositiveInt = 50_000  # maximum size; the most frequent types are kept
 
 
 def _test_name(name: str) -> str:
     if name in PARTS:
-        raise ValueError(f"{name!r} is a part of the run's own tweets; give the test set another name")
+        raise ValueError(f"{name!r} names a split of the run's own tweets; give the test set another name")
     return name
 
 
 def _matching(pattern: str, valid: str) -> AfterValidator:
-    """A text of this pattern; a mistake is told in words."""
+    """A validator: the text must match `pattern`; `valid` completes the error message."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -121,13 +129,15 @@ def _matching(pattern: str, valid: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_LETTERS_FIRST = _matching("[A-Za-z][A-Za-z0-9_-]*", "valid; a name has letters, digits, _ and -, a letter first")
+_LETTERS_FIRST = _matching(
+    "[A-Za-z][A-Za-z0-9_-]*", "valid; a name starts with a letter, followed by letters, digits, _ or -"
+)
 PartName = Annotated[str, Field(max_length=40), _LETTERS_FIRST]
 TestName = Annotated[PartName, AfterValidator(_test_name)]
 
 
 class LabelledTable(Section):
-    """A further table of labelled tweets, or a built-in source, as in `data.source`."""
+    """An additional table of labelled tweets, or a built-in source, as in `data.source`."""
 
     path: str
     columns: ColumnConfig = ColumnConfig()
@@ -135,31 +145,35 @@ class LabelledTable(Section):
 
 
 class ExtraTable(LabelledTable):
-    """A table for training alone."""
+    """A table used only for training."""
 
-    # How often each of its tweets counts, where one of the source counts once, in what is learned from labels: a few
-    # tweets that people rated can so hold their own against many that emoticons labelled.
+    # Sample weight of each of its tweets in the loss; tweets of the source have weight 1. A weight above 1 lets a few
+    # hand-labelled tweets balance many distantly labelled ones.
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
 
 
 def is_path(source: str) -> bool:
-    """Whether a source is a file's, by its ending or a separator; the name of a built-in one has neither."""
+    """Whether a source is a file path: it has an extension or a path separator, which names of built-in ones lack."""
     return bool(PurePath(source).suffix) or source.startswith("~") or os.sep in source
 
 
+def is_source_name(source: str) -> bool:
+    return not is_path(source)
+
+
 def is_folder(model: str) -> bool:
-    """Whether an encoder is a folder's path; names on the Hub hold a slash as well."""
+    """Whether an encoder is given as a folder path; a slash alone does not tell, since Hub names contain one."""
     return model.startswith((".", "/", "~"))
 
 
 class DataConfig(Section):
-    """Where the tweets come from, and how they are labelled, cleaned and split."""
+    """Source of the tweets, and how they are labelled, cleaned and split."""
 
     # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table.
     source: str = "vader"
-    # To test on alone, by name: `{airline: {path: airline.csv}}`. No tweet of theirs is trained on, nor any of their
-    # authors; validation and test stay as they are. A source of the run's own tweets has no effect; of `sentiment140`
-    # the 498 tweets labelled by hand are taken, which it brings as `manual` where it is the `source`.
+    # External test sets, by name: `{airline: {path: airline.csv}}`. Their tweets and authors are excluded from
+    # training; the validation and test splits do not change. Naming the run's own source has no effect. Of
+    # `sentiment140` the 498 hand-labelled tweets are used; `source: sentiment140` adds them by itself, as `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
     labels: LabelConfig = LabelConfig()
@@ -167,34 +181,32 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
-    # Left out are those whose text or author stands in the validation part or in a test part.
+    # Additional training tables; tweets whose text or author is in validation or in a test set are dropped.
     extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()
-    # Train on so many of the training tweets, chosen by hash: a smaller number's are among a larger one's, and
-    # validation and test stay as they are.
+    # Size of the training subset, chosen by hash: subsets are nested, and validation and test do not change.
     train_rows: PositiveInt | None = None
-    # Divide the tweets into so many test parts by hash, in place of one of `test_fraction`: with all folds run, each
-    # tweet is tested once. For small data; the report puts the folds' predictions together.
+    # Number of cross-validation folds, formed by hash; replaces `test_fraction`. With all folds run, each tweet is
+    # tested once. For small data; the report pools the folds' predictions.
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
-    fold: PositiveInt | None = None  # which of the folds is the test part, counted from 1
+    fold: PositiveInt | None = None  # the fold that is tested on, counted from 1
 
     @property
     def label_names(self) -> tuple[str, str]:
-        """What the negative and the positive label are called: as in the user's table where that says it in words."""
+        """Display names of the negative and the positive class: the user's labels if they are words, else defaults."""
 
-        def word(usual: str) -> str:
-            labels = getattr(self.labels, usual)
-            own = [label.strip() for label in labels if not _NUMBER.fullmatch(label)]
-            return own[0] if own and labels != getattr(LabelConfig(), usual) else usual
+        def display_name(default: str) -> str:
+            labels: tuple[str, ...] = getattr(self.labels, default)
+            words = [label.strip() for label in labels if not _NUMBER.fullmatch(label)]
+            return words[0] if words and labels != getattr(LabelConfig(), default) else default
 
-        return word("negative"), word("positive")
+        return display_name("negative"), display_name("positive")
 
     @property
-    def foreign_tests(self) -> dict[str, LabelledTable]:
-        """The test sets that have an effect: not those of the tweets that the source has itself. Sorted by name."""
+    def external_tests(self) -> dict[str, LabelledTable]:
+        """The test sets from other sources than `source`, sorted by name."""
         own = _SAME_TWEETS.get(self.source, self.source)
-        return {
-            name: table for name, table in sorted(self.tests.items()) if _SAME_TWEETS.get(table.path, table.path) != own
-        }
+        tests = sorted(self.tests.items())
+        return {name: table for name, table in tests if _SAME_TWEETS.get(table.path, table.path) != own}
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -211,29 +223,29 @@ class DataConfig(Section):
         return self
 
 
-WORD2VEC = "word2vec"  # the value of `embedding.pretrained` that is learned as this section says
+WORD2VEC = "word2vec"  # this value of `embedding.pretrained` learns the vectors as VectorsConfig describes
 
 
 class TextFile(Section):
-    """A file of tweets of which only the text is read."""
+    """A file of tweets whose text is read, without labels."""
 
     path: str  # one tweet a line (`.txt`), or a table in any format that `data.source` takes; each also with `.gz`
-    column: str | int = "text"  # of a table: its name, or position from 0; Sentiment140's needs none
+    column: str | int = "text"  # of a table: name, or index from 0; Sentiment140's files need none
 
 
 class VectorsConfig(Section):
     """Skip-gram with negative sampling (Mikolov et al. 2013)."""
 
-    # Besides the text of the training part; what stands in the validation or test part is left out of it.
+    # Unlabelled text used besides the training tweets; tweets of validation and test are excluded.
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    window: PositiveInt = 5  # largest distance between two tokens of which one predicts the other
+    window: PositiveInt = 5  # context window: largest distance between two tokens of which one predicts the other
     min_count: PositiveInt = 3  # a type must occur at least this often in the text
-    negative: PositiveInt = 5  # random types beside each true one
+    negative: PositiveInt = 5  # negative samples per positive pair
     epochs: PositiveInt = 10
-    # That of the run changes nothing in the vectors, so that runs with different seeds share them.
+    # Independent of the run's seed, so that runs with different seeds share the vectors.
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    # Which types the model knows: those of the labelled training tweets (`data.vocabulary`), or after these also all
-    # others that have a vector, up to `data.vocabulary.max_size`.
+    # Vocabulary of the model: the types of the labelled training tweets (`data.vocabulary`), or additionally all other
+    # types that have a vector, up to `data.vocabulary.max_size`.
     vocabulary: Literal["training", "vectors"] = "vectors"
 
 
@@ -249,20 +261,20 @@ class EmbeddingConfig(Section):
     """Token vectors that are learned with the model."""
 
     size: Size = 100
-    initial_std: PositiveFloat = 0.1  # of the random vectors that it starts from; larger ones change more slowly
-    # What it starts from: `word2vec`, learned from text as the section `vectors` says (`sentiment prepare vectors`, or
-    # by the first run); or a text file in the format of GloVe or word2vec. None, also written `none`: random vectors.
+    initial_std: PositiveFloat = 0.1  # standard deviation of the random initial vectors; larger ones change more slowly
+    # Initial vectors: `word2vec`, learned as the section `vectors` says (by `sentiment prepare vectors` or by the first
+    # run); or a text file in the format of GloVe or word2vec. None, also written `none`: random vectors.
     pretrained: str | None = None
     trainable: bool = True
-    dropout: Probability = 0.0  # fraction of each token vector's numbers that is set to zero in training
-    token_dropout: Probability = 0.0  # fraction of the tokens that is read as unknown in training
-    # One number more: how positive people rated the word, turned after a negation; also where it is read as unknown.
+    dropout: Probability = 0.0  # dropout rate on token vectors
+    token_dropout: Probability = 0.0  # word dropout: probability of replacing a token by the unknown token
+    # Append the word's AFINN rating as one more feature, its sign flipped after a negation; also for unknown tokens.
     polarity: bool = False
 
     @field_validator("pretrained", mode="before")
     @classmethod
     def _none_may_be_a_word(cls, value: object) -> object:
-        """W&B's agent writes None as a text; a file of this name is written `./none`."""
+        """W&B's agent passes None as the string `none`; a file of this name is written `./none`."""
         return None if value == "none" else value
 
 
@@ -270,14 +282,14 @@ class ElmoConfig(Section):
     """Vectors of a frozen, published ELMo model (Peters et al. 2018), computed once per corpus and then read."""
 
     # `small`, `medium`, `original` or `original-5.5b` (`sentiment prepare elmo` fetches them), `tiny` (random weights
-    # for tests), or the path of a folder with a model in their format. `none` is no ELMo.
+    # for tests), or the path of a folder with a model in their format. `none`: do not use ELMo.
     model: str = "small"
-    # The context-free vectors, those of the first or top LSTM layer, or a learned weighted mean of all.
+    # `token`: the context-free vectors; `first`, `top`: an LSTM layer; `mix`: a learned weighted mean of all three.
     layers: Literal["token", "first", "top", "mix"] = "mix"
-    combine: Literal["alone", "beside"] = "beside"  # beside the learned vectors of `embedding`
-    dropout: Probability = 0.0  # fraction of each ELMo vector's numbers that is set to zero in training
-    # The LSTMs' state at the beginning of a tweet: zero, or that after a fixed text, much closer to the running state
-    # that published models were trained with.
+    combine: Literal["alone", "beside"] = "beside"  # `beside`: concatenated with the learned vectors of `embedding`
+    dropout: Probability = 0.0  # dropout rate on ELMo vectors
+    # Initial state of the LSTMs for each tweet: zero, or the state after a fixed text (`warm`), which is closer to the
+    # running state that the published models were trained with.
     state: Literal["zero", "warm"] = "warm"
     backend: Literal["own", "allennlp"] = "own"  # this project's, or allennlp's, which is slow
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the encoder's matrix products
@@ -295,24 +307,25 @@ class ElmoConfig(Section):
 
 
 class EncoderConfig(Section):
-    """A pretrained transformer, whose vectors are read in place of learned ones."""
+    """A pretrained transformer, whose vectors replace learned ones."""
 
     # A name on the Hugging Face Hub that `sentiment prepare encoder` has fetched, or a folder, with `./`, `/` or `~`
-    # first. `none` is no encoder.
+    # first. `none`: do not use an encoder.
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     revision: str = "main"  # the branch, tag or commit that was fetched
-    # Frozen, with vectors computed once per corpus: one for each token, the mean of its pieces; or one for the whole
-    # tweet, for `model.kind: linear` and `feed_forward`. `finetune` gives these and trains the transformer as well,
-    # with its own dropout; the learning rate rises for a tenth of all steps, then falls to zero.
+    # `tokens` and `tweet` freeze the transformer and compute its vectors once per corpus: one per token (the mean of
+    # its subword tokens), or one per tweet, for `model.kind: linear` and `feed_forward`. `finetune` uses one vector per
+    # tweet and also trains the transformer, with the dropout of its own configuration: the learning rate has a linear
+    # warm-up over 10 % of the steps, then a linear decay to zero.
     use: Literal["tokens", "tweet", "finetune"] = "tokens"
-    trained_layers: PositiveInt | None = None  # by `finetune`: so many of the upper layers; None trains all weights
-    pooling: Literal["mean", "first"] = "mean"  # over a tweet's pieces, as in sentence-transformers; or its first piece
-    dropout: Probability = 0.0  # fraction of each frozen vector's numbers that is set to zero in training
+    trained_layers: PositiveInt | None = None  # number of top layers that `finetune` trains; None: all weights
+    pooling: Literal["mean", "first"] = "mean"  # over all subword tokens, or the first ([CLS])
+    dropout: Probability = 0.0  # dropout rate on frozen vectors
     combine: ClassVar[str] = "alone"
 
     @property
     def cached(self) -> bool:
-        """Whether it is frozen, so that its vectors are computed once and stored."""
+        """Whether the transformer is frozen, so that its vectors are computed once and stored."""
         return self.use != "finetune"
 
     @property
@@ -335,14 +348,14 @@ class AttentionConfig(Section):
 class ModelConfig(Section):
     """The classifier, from token vectors to one logit: see `sentiment.models.classifier`."""
 
-    # `rnn` pools the states of a recurrent network, the others the token vectors themselves; `linear` then has the
-    # output layer alone, and `feed_forward` has hidden ones before it.
+    # `rnn` pools the states of a recurrent network, the others pool the token vectors. After pooling, `linear` adds
+    # only an output layer; `feed_forward` adds hidden layers before it.
     kind: Literal["linear", "feed_forward", "rnn"] = "rnn"
     cell: CellName = "lstm"
     hidden_size: Size = 64  # units per layer and direction
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     bidirectional: bool = True
-    pooling: PoolingName = "mean+max"  # how all states become one vector; `last` takes the last of each direction
+    pooling: PoolingName = "mean+max"  # of all states into one vector; `last`: the last of each direction
     dropout: Probability = 0.0  # between layers, and before the output
     attention: AttentionConfig = AttentionConfig()  # only used with `pooling: attention`
 
@@ -355,14 +368,14 @@ class ModelConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """When training ends before the last epoch, and which epoch's weights are kept as the best."""
+    """Early stopping, and the choice of the best epoch, whose weights are kept."""
 
-    metric: Literal["loss", "accuracy", "f1"] = "loss"  # on the validation part
-    patience: PositiveInt | None = 3  # epochs without improvement after which it ends; None trains all epochs
+    metric: Literal["loss", "accuracy", "f1"] = "loss"  # on the validation split
+    patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
 class TrainingConfig(Section):
-    """How the weights are optimised; the loss is binary cross-entropy on logits."""
+    """Optimisation of the weights; the loss is binary cross-entropy on logits."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3
@@ -371,52 +384,52 @@ class TrainingConfig(Section):
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
-    # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs alone; predictions are in fp32.
+    # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     log_every: PositiveInt = 50  # steps between two rows of training loss in the metric log
     overfit_gap: Fraction = 0.05  # a run overfits if, at the best epoch, training accuracy is higher by more than this
 
 
 class TrackingConfig(Section):
-    """Where the metric log is copied to; `metrics.jsonl` itself is always written."""
+    """Logging to Weights & Biases, besides `metrics.jsonl`, which is always written."""
 
-    # Of Weights & Biases: `auto` is `online` under `wandb agent`, `offline` in Slurm tasks, and `disabled` elsewhere.
+    # `auto`: `online` under `wandb agent`, `offline` in Slurm tasks, `disabled` elsewhere.
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     project: str = "sentiment"
     entity: str | None = None  # the user or team; None is the default of the account
 
 
 class CheckpointConfig(Section):
-    """How often to save; by default so that saves take a hundredth of the time."""
+    """Checkpoint interval; by default saving takes about 1 % of the training time."""
 
     every_steps: PositiveInt | None = None
 
 
 class RuntimeConfig(Section):
-    """The machine and its limits; nothing here is part of the run's identity."""
+    """Machine and limits; nothing here is part of the run's identity."""
 
-    # `auto` is the first CUDA GPU, or the CPU if there is none.
+    # `auto`: the first CUDA GPU, or the CPU if there is none.
     device: Annotated[str, _matching("auto|cpu|cuda(:[0-9]+)?", "a device; valid: auto, cpu, cuda, cuda:1")] = "auto"
-    threads: PositiveInt | None = None  # None is the number of cores that this process may use, at most 8
+    threads: PositiveInt | None = None  # None: the number of cores that this process may use, at most 8
     deterministic: bool = True  # refuse nondeterministic operations, so that a resumed run equals an uninterrupted one
     same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
-    time_limit_seconds: PositiveFloat | None = None  # save and stop before; the time of Slurm's job is one as well
+    time_limit_seconds: PositiveFloat | None = None  # save and stop before this limit; a Slurm job's limit holds too
     checkpoint: CheckpointConfig = CheckpointConfig()
-    # If the newest checkpoint is of another version of the program: refuse it, begin the run anew, or go on all the
-    # same, which is recorded and shown in the report.
+    # If the newest checkpoint was written by other code: stop with an error, restart the run, or resume anyway, which
+    # is recorded and shown in the report.
     other_code: Literal["refuse", "restart", "continue"] = "refuse"
 
 
 AnyEncoder = ElmoConfig | EncoderConfig
-# What does not change a run's weights: why it is trained, where it is logged, and on what machine it is computed.
+# Sections that do not affect a run's identity: description, logging, and machine.
 OPERATIONAL_SECTIONS = ("description", "tracking", "runtime")
 
 
 class RunConfig(Section):
     """One resolved configuration: everything that a run needs to know.
 
-    Two configurations ask the same question if their `canonical` forms are equal. `sentiment.config_file.resolve`
-    returns canonical configurations only, so that all spellings of a question get one run id.
+    Two configurations are equivalent if their `canonical` forms are equal. `sentiment.config_file.resolve` returns
+    canonical configurations only, so that equivalent configurations get the same run id.
     """
 
     description: str = ""  # what the run is for, in one sentence; not part of its identity
@@ -424,7 +437,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     vectors: VectorsConfig | None = None  # for `embedding.pretrained: word2vec`; None is then the same as all defaults
-    elmo: ElmoConfig | None = None  # None, or `elmo.model: none`, trains without; a run has one or an encoder, not both
+    elmo: ElmoConfig | None = None  # None or `elmo.model: none`: no ELMo; a run cannot have both `elmo` and `encoder`
     encoder: EncoderConfig | None = None
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
@@ -434,11 +447,11 @@ class RunConfig(Section):
     @field_validator("elmo", "encoder", mode="before")
     @classmethod
     def _no_model_is_no_section(cls, values: Any) -> Any:
-        """`elmo.model: none`, so that a grid can compare with it; a folder of this name is written `./none`."""
+        """`elmo.model: none` lets a grid compare with no encoder; a folder of this name is written `./none`."""
         return None if isinstance(values, dict) and values.get("model") == "none" else values
 
     @model_validator(mode="after")
-    def _reads_what_its_encoder_gives(self) -> Self:
+    def _encoder_fits_model(self) -> Self:
         if self.encoder and self.elmo:
             raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
         if self.encoder and self.reads_tweet_vectors and self.model.kind == "rnn":
@@ -448,7 +461,7 @@ class RunConfig(Section):
 
     @property
     def any_encoder(self) -> "AnyEncoder | None":
-        """The section of the pretrained model whose vectors are read, frozen or fine-tuned."""
+        """The section of the pretrained model, ELMo or a transformer; None if the vectors are learned."""
         return self.elmo or self.encoder
 
     @property
@@ -457,7 +470,7 @@ class RunConfig(Section):
         return f"{self.title}-{self.fingerprint()[:8]}"
 
     def __repr__(self) -> str:
-        return f"RunConfig({self.title})"  # all values would drown the other parameters of an estimator
+        return f"RunConfig({self.title})"  # a full dump would clutter the repr of a scikit-learn estimator
 
     @property
     def title(self) -> str:
@@ -472,7 +485,7 @@ class RunConfig(Section):
 
     @property
     def reads_tweet_vectors(self) -> bool:
-        """Whether its net reads one vector for each tweet, so that there is nothing to pool."""
+        """Whether the network reads one vector per tweet, so that nothing is pooled."""
         return self.encoder is not None and self.encoder.use != "tokens"
 
     @property
@@ -489,13 +502,13 @@ class RunConfig(Section):
         return {name: value for name, value in values.items() if name not in {*OPERATIONAL_SECTIONS, *absent}}
 
     def canonical(self) -> Self:
-        """The spelling that stands for all configurations which ask the same question.
+        """The canonical form of all equivalent configurations.
 
         Fields without effect have their defaults. Paths are written in one way: without `~`, `./` and `a/../`, and
-        relative to the current working directory if they lie in it. Run ids thus survive when a clone of the project
-        is moved, and differ for files outside of it that differ in their place.
+        relative to the current working directory if they lie in it. So moving a clone does not change run ids, while
+        files at different paths outside it give different ids.
         """
-        plain = self.respelled(_plain_path)  # first, since paths are compared below
+        plain = self.with_paths(_plain_path)  # first, since paths are compared below
         values = plain.model_dump()
         defaults = RunConfig(
             elmo=self.elmo and ElmoConfig(),
@@ -504,33 +517,39 @@ class RunConfig(Section):
         ).model_dump()
         values = _with_defaults(values, defaults, plain.unused_fields())
         values["vectors"] = (values["vectors"] or {}) if values["embedding"]["pretrained"] == WORD2VEC else None
-        values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.foreign_tests.items()}
+        values["data"]["tests"] = {name: table.model_dump() for name, table in plain.data.external_tests.items()}
         return type(self).model_validate(values)
 
-    def respelled(self, spell: Callable[[str], str]) -> Self:
-        """This configuration with all paths in it as `spell` writes them; names of data sets and models stay.
+    def with_paths(self, convert: Callable[[str], str]) -> Self:
+        """A copy with `convert` applied to all paths; names of data sets and models are unchanged.
 
-        A path that is then spelled like such a name is written `./NAME`.
+        A path that `convert` turns into such a name is written `./NAME`.
         """
+
+        def convert_field(section: dict[str, Any], field: str, is_name: Callable[[str], bool]) -> None:
+            text = section[field]
+            if text is None or is_name(text):
+                return
+            path = convert(text)
+            section[field] = f"./{path}" if is_name(path) else path
+
         values = self.model_dump()
-        data, vectors, elmo, encoder = (values[name] for name in ("data", "vectors", "elmo", "encoder"))
-        sources = [(data, "source"), *((one, "path") for one in (*data["tests"].values(), *data["extra_train"]))]
-        # Sections and fields that hold a path, and what tells names from paths there.
-        fields: list[tuple[dict[str, Any], str, Callable[[str], bool]]] = [
-            *((section, field, lambda text: not is_path(text)) for section, field in sources),
-            *((file, "path", lambda _: False) for file in (vectors["unlabelled"] if vectors else ())),
-            (values["embedding"], "pretrained", (WORD2VEC, "none").__contains__),
-            (elmo or {}, "model", (*ELMO_MODELS, "none").__contains__),
-            (encoder or {}, "model", lambda text: not is_folder(text)),
-        ]
-        for section, field, is_name in fields:
-            if section.get(field) is not None and not is_name(section[field]):
-                path = spell(section[field])
-                section[field] = f"./{path}" if is_name(path) else path
+        data = values["data"]
+        convert_field(data, "source", is_source_name)
+        for table in (*data["tests"].values(), *data["extra_train"]):
+            convert_field(table, "path", is_source_name)
+        if values["vectors"]:
+            for file in values["vectors"]["unlabelled"]:
+                convert_field(file, "path", lambda _: False)
+        convert_field(values["embedding"], "pretrained", (WORD2VEC, "none").__contains__)
+        if values["elmo"]:
+            convert_field(values["elmo"], "model", (*ELMO_MODELS, "none").__contains__)
+        if values["encoder"]:
+            convert_field(values["encoder"], "model", lambda text: not is_folder(text))
         return type(self).model_validate(values)
 
     def unused_fields(self) -> tuple[str, ...]:
-        """Dotted names of the fields that have no effect in this run; a final dot stands for a whole section."""
+        """Dotted names of the fields that have no effect in this run; a section ends in a dot."""
         data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
         encoder = self.encoder
         cases: list[tuple[bool, tuple[str, ...]]] = [
@@ -560,7 +579,7 @@ class RunConfig(Section):
 def _with_defaults(
     values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
 ) -> dict[str, Any]:
-    """Nested `values` in which fields whose dotted names begin like one of `unused` are those of `defaults`."""
+    """`values`, with every field whose dotted name starts with a prefix of `unused` reset to its default."""
     changed = {}
     for name, value in values.items():
         if isinstance(value, dict) and defaults[name]:
@@ -571,11 +590,11 @@ def _with_defaults(
 
 
 def _plain_path(path: str) -> str:
-    """The usual spelling of a path, as long as it leads to the same file."""
+    """The normalised path if it resolves to the same file, otherwise `path` without `~`."""
     expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
     plain = os.path.normpath(expanded)
-    for here in (str(Path.cwd()), os.environ.get("PWD", "")):  # the shell's name of it may lead over a symbolic link
-        if here and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(here):
-            plain = os.path.relpath(plain, here)
-    # `a/..` leads elsewhere where `a` is a symbolic link.
+    for folder in (str(Path.cwd()), os.environ.get("PWD", "")):  # $PWD may contain a symbolic link
+        if folder and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(folder):
+            plain = os.path.relpath(plain, folder)
+    # `a/..` is not the current folder if `a` is a symbolic link.
     return plain if os.path.realpath(plain) == os.path.realpath(expanded) else expanded

@@ -112,7 +112,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"data.folds": 2, "data.fold": 1, "data.validation_fraction": 0.5}, "fraction + 1 / 2 folds must be below 1"),
         ({"data.folds": 1, "data.fold": 1}, "data.folds = 1 "),
         ({"data.train_rows": 0}, "data.train_rows = 0 "),
-        ({"data.tests": {"validation": {"path": "x.csv"}}}, "'validation' is a part of the run's own tweets"),
+        ({"data.tests": {"validation": {"path": "x.csv"}}}, "'validation' names a split of the run's own tweets"),
         ({"data.tests": {"mine": {"path": "x.csv", "colums": {}}}}, "data.tests.mine.colums: unknown key"),
         ({"data.extra_train": [{"file": "x.csv"}]}, "data.extra_train.0.path: is missing"),
         ({"data.extra_train": [{"path": "x.csv", "weight": 0}]}, "data.extra_train.0.weight = 0 "),

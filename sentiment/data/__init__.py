@@ -1,11 +1,11 @@
-"""From raw tweets to batches of token numbers.
+"""From raw tweets to batches of token ids.
 
-- `sources`: where tweets come from; `tables`: files read row by row; `guess_columns`: what their columns mean
-- `text`: from a tweet's text to its tokens
-- `corpus`: tweets cleaned, tokenised, split and kept on disk
-- `vocabulary`, `batches`: what a model reads
+- `sources`: data sets and tables; `tables`: reads files row by row; `guess_columns`: guesses columns and labels
+- `text`: tokenizes a tweet
+- `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
+- `vocabulary`, `batches`: the input of a model
 
-A file that cannot be used is a DataError, a column that it lacks a ConfigError.
+A file that cannot be used raises a DataError, a missing column a ConfigError.
 
 May import `config`, `runs` and what lies below them; torch in `batches` only.
 """

@@ -1,4 +1,4 @@
-"""Batches cut from a flat array of tokens on the device, mostly of tweets of equal length, in a reproducible order."""
+"""Cuts batches from a flat array of tokens on the device, mostly of tweets of equal length, in a reproducible order."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,19 +15,19 @@ Rows = npt.NDArray[np.int64]
 
 EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, few enough for any memory
 
-_AHEAD = ThreadPoolExecutor(1, thread_name_prefix="batches")
+_PREFETCH_POOL = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
 
 @dataclass(frozen=True)
 class Batch:
     """The tweets that a model reads at once."""
 
-    rows: torch.Tensor  # (batch,) int64, positions of the tweets in their store
+    rows: torch.Tensor  # (batch,) int64, indices of the tweets in their store
     token_ids: torch.Tensor  # (batch, time) int64, PADDING after the end of a tweet
     lengths: torch.Tensor  # (batch,) int64, at least 1
     labels: torch.Tensor  # (batch,) float32, 0 or 1
-    padded: bool  # whether the lengths differ; known on the host, so that the device need not be asked
-    weights: torch.Tensor | None = None  # (batch,) float32, how much each counts in the loss; None: all alike
+    padded: bool  # whether the lengths differ; a Python bool, which avoids a device synchronisation
+    weights: torch.Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
     polarity: torch.Tensor | None = None  # (batch, time) float32, of rated words; None where no model reads it
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
 
@@ -41,14 +41,15 @@ class Batch:
 class TweetVectors(Protocol):
     """Vectors of the tokens of tweets, in one or several layers, which training does not change."""
 
-    # Whether to gather the next batch while the model is trained on the current one.
+    # Whether to prefetch the next batch while the model is trained on the current one.
     ahead: bool
 
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
 
         Args:
-            rows: positions of the tweets in their store, of which the `longest` has so many tokens.
+            rows: indices of the tweets in their store.
+            longest: number of tokens of the longest one.
         """
 
 
@@ -94,11 +95,11 @@ class TokenStore:
         return len(self.lengths)
 
     def weigh(self, weights: npt.NDArray[np.floating]) -> None:
-        """Let tweets count differently in the loss; without this, all count alike. Shape (tweets,)."""
+        """Set the sample weights of the loss, shape (tweets,); without a call they are uniform."""
         self._weights = torch.from_numpy(weights.astype(np.float32)).to(self.device)
 
-    def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "EpochPlan":
-        """The batches of one epoch; they depend on the arguments alone, so that a resumed run sees the same ones.
+    def epoch(self, rows: Rows, batch_size: int, seed: int, epoch: int) -> "BatchPlan":
+        """The batches of one epoch; they depend only on the arguments, so that a resumed run sees the same ones.
 
         The rows are shuffled, sorted by length (with a stable sort, which keeps the shuffled order within a length) and
         cut into batches, whose order is shuffled in turn. Nearly every batch then holds tweets of one length and needs
@@ -109,42 +110,44 @@ class TokenStore:
         ordered = shuffled[np.argsort(self.lengths[shuffled], kind="stable")]
         starts = np.arange(0, len(ordered), batch_size)
         generator.shuffle(starts)
-        return EpochPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
+        return BatchPlan(self, ordered, [(start, min(start + batch_size, len(rows))) for start in starts.tolist()])
 
-    def in_order_of_length(self, rows: Rows, most_tokens: int = EVALUATION_TOKENS) -> "EpochPlan":
-        """Each of `rows` once, the shortest first, in batches of `most_tokens`; a single tweet may have more."""
+    def in_order_of_length(self, rows: Rows, max_tokens: int = EVALUATION_TOKENS) -> "BatchPlan":
+        """Each of `rows` once, the shortest first, in batches of at most `max_tokens`; a single tweet may have more."""
         ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
-        start, spans, lengths = 0, list[tuple[int, int]](), self.lengths[ordered]
+        lengths = self.lengths[ordered]
+        spans: list[tuple[int, int]] = []
+        start = 0
         while start < len(ordered):
-            # The last tweet of a span is the longest, so that it determines how many tokens the padded batch has.
-            candidates = lengths[start : start + most_tokens]
+            # The last tweet of a span is the longest, so it determines how many tokens the padded batch has.
+            candidates = lengths[start : start + max_tokens]
             tokens = np.arange(1, len(candidates) + 1) * candidates
-            end = start + max(int(np.searchsorted(tokens, most_tokens, side="right")), 1)
+            end = start + max(int(np.searchsorted(tokens, max_tokens, side="right")), 1)
             spans.append((start, end))
             start = end
-        return EpochPlan(self, ordered, spans)
+        return BatchPlan(self, ordered, spans)
 
     def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Mapping[str, torch.Tensor]) -> Batch:
-        """Put tweets together: `rows` (batch,) on the device, of which the `longest` has so many tokens."""
+        """Collate the tweets `rows` (batch,), on the device, into a batch padded to `longest` tokens."""
         positions = torch.arange(longest, device=self.device)
         starts = self._offsets[rows]
         lengths = self._offsets[rows + 1] - starts if padded else torch.full_like(rows, longest)
-        where = starts[:, None] + positions
+        token_positions = starts[:, None] + positions
         if padded:
             inside = positions < lengths[:, None]
-            where = torch.where(inside, where, 0)
-            token_ids = torch.where(inside, self._token_ids[where], PADDING)
+            token_positions = torch.where(inside, token_positions, 0)
+            token_ids = torch.where(inside, self._token_ids[token_positions], PADDING)
         else:
-            token_ids = self._token_ids[where]
+            token_ids = self._token_ids[token_positions]
         weights = None if self._weights is None else self._weights[rows]
-        polarity = None if self._polarity is None else self._polarity[where]
+        polarity = None if self._polarity is None else self._polarity[token_positions]
         if polarity is not None and padded:
             polarity = torch.where(inside, polarity, 0)
         return Batch(rows, token_ids.long(), lengths, self._labels[rows], padded, weights, polarity, layers)
 
 
-class EpochPlan:
-    """Which tweets form which batch; a batch is put together when it is asked for."""
+class BatchPlan:
+    """Assignment of tweets to batches, which are collated lazily."""
 
     def __init__(self, store: TokenStore, ordered: Rows, spans: list[tuple[int, int]]) -> None:
         self.rows = ordered
@@ -166,7 +169,7 @@ class EpochPlan:
         return (self[number] for number in range(len(self)))
 
     def _layers(self, number: int) -> Mapping[str, torch.Tensor]:
-        """The vectors of a batch; if `vectors.ahead`, gathering those of the next batch is started."""
+        """The vectors of a batch; if `vectors.ahead`, those of the next batch are prefetched."""
         vectors = self._store.vectors
         if vectors is None:
             return {}
@@ -175,7 +178,7 @@ class EpochPlan:
         else:
             layers = self._gather(vectors, number)
         if vectors.ahead and number + 1 < len(self):
-            self._next = number + 1, _AHEAD.submit(self._gather, vectors, number + 1)
+            self._next = number + 1, _PREFETCH_POOL.submit(self._gather, vectors, number + 1)
         return layers
 
     def _gather(self, vectors: TweetVectors, number: int) -> Mapping[str, torch.Tensor]:

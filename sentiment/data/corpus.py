@@ -1,5 +1,5 @@
-"""A corpus: rows of all files cleaned, tokenised, rid of duplicates and split; flat arrays of token numbers on disk, in
-a folder that is named by a hash of what they were made from.
+"""A corpus: cleaned, tokenised, deduplicated and split tweets of all files, stored on disk as flat arrays of token ids,
+in a folder that is named by a hash of the files and the configuration.
 """
 
 import json
@@ -43,10 +43,10 @@ from sentiment.runs.run_dir import TWEETS_FILE, Results
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
-# Raise it whenever the same source and configuration would give other rows, tokens or files.
+# Increase it whenever the same source and configuration would give other rows, tokens or files.
 FORMAT_VERSION = 7
 # `offsets` are lengths until all rows are known.
-_PIECES = {
+_ARRAY_TYPES = {
     "token_ids": np.int32,
     "offsets": np.int64,
     "labels": np.int8,
@@ -55,64 +55,71 @@ _PIECES = {
     "authors": np.int64,
     "weights": np.float32,
 }
-ARRAYS = (*_PIECES, "withheld")
+ARRAYS = (*_ARRAY_TYPES, "withheld")
 MANIFEST, TYPES = "manifest.json", "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 _STALE_SECONDS = 24 * 3600
 
-# The codes of a row's part are positions in PARTS; those of further test sets come behind, in the order of their names.
+# The code of a row's part is an index into PARTS; additional test sets follow, sorted by name.
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 
 
 def part_code(author: str, form: str, config: DataConfig) -> int:
-    """TRAIN, VALIDATION or TEST, by the author's form, or the tweet's where that is empty: all of an author is in one.
+    """TRAIN, VALIDATION or TEST, by hash of the author, or of the text if the author is unknown.
 
-    With folds each author, or text, is in the test part of one fold and of no other.
+    So all tweets of an author are in one part. With folds each author, or text, is tested in exactly one fold.
+
+    Args:
+        author: normalised name; empty if unknown.
+        form: normalised text.
     """
-    whose, kind = (author, "user") if author else (form, "text")
-    if (folds := config.folds) is None:
-        unit = stable_unit(whose, kind)
+    group = author or form
+    kind = "user" if author else "text"
+    folds = config.folds
+    if folds is None:
+        unit = stable_unit(group, kind)
         if unit < config.test_fraction:
             return TEST
         return VALIDATION if unit < config.test_fraction + config.validation_fraction else TRAIN
-    if int(stable_unit(whose, f"{kind}, folds") * folds) + 1 == config.fold:
+    if int(stable_unit(group, f"{kind}, folds") * folds) + 1 == config.fold:
         return TEST
-    of_the_rest = config.validation_fraction * folds / (folds - 1)
-    return VALIDATION if stable_unit(whose, f"{kind}, validation of fold {config.fold}") < of_the_rest else TRAIN
+    share_of_remaining = config.validation_fraction * folds / (folds - 1)
+    unit = stable_unit(group, f"{kind}, validation of fold {config.fold}")
+    return VALIDATION if unit < share_of_remaining else TRAIN
 
 
-# Why a row is not kept, though it could be read.
+# Reasons to drop a valid row.
 DUPLICATE = "duplicates dropped"
-CONTRADICTION = "duplicates dropped, whose label is the other one"
-RESERVED = "dropped from training since a further test set holds their text or author"
+CONTRADICTION = "duplicates dropped that have the opposite label"
+RESERVED = "dropped from training because their text or author is in an external test set"
 IGNORED = "left out: neutral or ignored label"
-HELD_OUT = "of data.extra_train dropped since validation or test hold their text or author"
+HELD_OUT = "rows of data.extra_train dropped because their text or author is in validation or test"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
 
 
 class PartCount(Record):
-    """The size of one part."""
+    """Number of tweets of one part, and how many of them are positive."""
 
     rows: int
     positive: int
 
 
 class TableCount(Record):
-    """What became of the rows of a further table."""
+    """Numbers of read and kept rows of an additional table."""
 
     file: str
     read: int
-    kept: int  # in a test set of its own, or in the training part
+    kept: int  # in its test set, or in the training part
 
 
 class CorpusReport(Record):
-    """What became of the rows: kept, left out and refused add up to `read`."""
+    """Row counts: kept + left out + refused = read."""
 
     source: str
     tests: dict[str, TableCount]
     extra_train: tuple[TableCount, ...]
-    read: int  # of the source and of all further tables
+    read: int  # of the source and of all additional tables
     kept: int
     left_out: dict[str, int]  # by the reason, such as DUPLICATE
     refused: dict[str, CountedRows]
@@ -127,28 +134,28 @@ class CorpusReport(Record):
         for extra in self.extra_train:
             lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
         for part, rows in self.parts.items():
-            of = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
-            lines.append(f"  {part}: {rows.rows:,} tweets{of}, {rows.positive / rows.rows:.1%} positive")
+            table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {rows.positive / rows.rows:.1%} positive")
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
         return lines
 
 
 @dataclass(frozen=True)
 class Corpus(TokenRows):
-    """Tweets that are ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
+    """Tweets ready for training; the arrays are memory-mapped from the files in `path`, read-only."""
 
     path: Path
     fingerprint: str  # SHA-256 of what the corpus was made from; `path` is named after it
-    dataset: str  # that the tweets belong to; not known of a corpus opened by its path
+    dataset: str  # name of the data set; "table" if the corpus was opened by path
     report: CorpusReport
     labels: npt.NDArray[np.int8]  # (rows,) 0 negative, 1 positive
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
     keys: npt.NDArray[np.int64]  # (rows,) equal for the same tweet, see `TweetForms`
-    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN_AUTHOR where none is known
-    weights: npt.NDArray[np.float32]  # (rows,) how often each counts in training: `extra_train.weight`, else 1
-    withheld: npt.NDArray[np.int64]  # (n,) keys of tweets that are in no part since their text or author is held out
+    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
+    weights: npt.NDArray[np.float32]  # (rows,) sample weights: `extra_train.weight`, otherwise 1
+    withheld: npt.NDArray[np.int64]  # (n,) keys of the tweets dropped because their text or author is held out
 
-    # The number grows with the recipe of `sentiment.models.baseline`, so that what the old one made is not used.
+    # Increase the number when `sentiment.models.baseline` changes, so that old caches are ignored.
     baselines_file = FolderEntry("baselines-5.npz")
 
     @property
@@ -165,10 +172,10 @@ class Corpus(TokenRows):
 
 
 def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent) -> Corpus:
-    """The corpus of a configuration: from the cache if the same was asked for before, otherwise prepared now.
+    """The corpus of a configuration: from the cache if it exists, otherwise prepared now.
 
-    It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or not
-    there, and the first one that is complete stays. On one host one process prepares it, and the others wait.
+    It can be interrupted at any time, and several processes may call it at once: a corpus is either complete or
+    absent, and the first complete one stays. On one host one process prepares it and the others wait.
 
     Raises:
         DataError, DownloadError, ConfigError: the source cannot be used, fetched, or lacks a configured column.
@@ -191,7 +198,7 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
 
 
 def _train_bound(config: DataConfig, results: Results, progress: Progress) -> float:
-    """The bound that `unit_of` is below for `train_rows` training rows; those of a smaller number are among them."""
+    """Threshold such that exactly `train_rows` training rows have `unit_of(key)` below it; subsets are nested."""
     if config.train_rows is None:
         return 1.0
     whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
@@ -200,14 +207,14 @@ def _train_bound(config: DataConfig, results: Results, progress: Progress) -> fl
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
-    """The corpus of a configuration if it is prepared, otherwise None; nothing is prepared."""
+    """The corpus of a configuration if it has been prepared, otherwise None."""
     source = open_source(config, results)
     final = results.corpus_dir(_fingerprint(config, source))
     return _open_from(final, source) if final.exists() else None
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
-    """The fingerprint that the corpus of a configuration would have now; nothing is prepared."""
+    """Fingerprint of the corpus that a configuration would produce now, without preparing it."""
     return _fingerprint(config, open_source(config, results))
 
 
@@ -215,7 +222,7 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     def identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
         return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
 
-    tables = config.foreign_tests
+    tables = config.external_tests
     return fingerprint(
         {
             "format_version": FORMAT_VERSION,
@@ -229,7 +236,11 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
 
 
 def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus. A DataError if there is none, or a file is missing, of another size or out of range."""
+    """Open a prepared corpus.
+
+    Raises:
+        DataError: there is none, or a file is missing, has the wrong size or holds values out of range.
+    """
     if not path.exists():
         raise DataError(f"{path}: holds no prepared corpus")
     try:
@@ -251,7 +262,7 @@ def open_corpus(path: Path) -> Corpus:
 
 
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """The corpus at `path` by the names that were asked for; its manifest has those of the first file so prepared."""
+    """Open a corpus with the file names of this configuration; its manifest has the names used when it was prepared."""
     corpus = open_corpus(path)
     tests, extra = corpus.report.tests, zip(corpus.report.extra_train, source.extra_train, strict=True)
     names = {
@@ -265,7 +276,7 @@ def _open_from(path: Path, source: OpenedSource) -> Corpus:
 def write_corpus(
     folder: Path, digest: str, arrays: dict[str, npt.NDArray[Any]], types: Sequence[str], report: CorpusReport
 ) -> None:
-    """Write all files but that of the tweets, the manifest last, and make all of them durable."""
+    """Write and fsync all files except the tweets'; the manifest is written last."""
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     (folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
@@ -304,9 +315,10 @@ def building_place(final: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-_LOT_ROWS = 4096  # that are decided on, numbered and written together
-_REFUSED_AT_MOST, _ALWAYS_TOLERATED = 0.05, 10
-# Which file rows are of: the name of a test set, the number of a table for training alone, or None, the source itself.
+_CHUNK_ROWS = 4096  # processed at once
+_MAX_REFUSED_SHARE = 0.05
+_ALWAYS_TOLERATED = 10
+# Origin of a row: name of a test set, index of an extra training table, or None for the source.
 _Origin = str | int | None
 
 
@@ -321,7 +333,7 @@ class _Tweet(NamedTuple):
 
 
 class Preparation:
-    """Prepares the rows of a source; left out are training rows whose `unit_of` is not below `train_bound`."""
+    """Prepares the rows of a source; training rows with `unit_of(key) >= train_bound` are dropped."""
 
     def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress, train_bound: float) -> None:
         self._config, self._source = config, source
@@ -329,15 +341,15 @@ class Preparation:
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(beside=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
-        # Tweets and authors of further test sets, and of the validation and test parts if further tables are read:
-        # within one table the split itself keeps authors and copies apart.
+        # Held-out tweets and authors: those of external test sets and, if extra training tables are read, of validation
+        # and test: within one table the split itself separates authors and copies.
         self._held_out: set[int] = set()
         self._held_out_authors: set[int] = set()
         self._withheld: set[int] = set()
-        # Labels of the tweets that were read, by their keys: of each further test set, and of all other files.
+        # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
-        self._index = defaultdict[str, int](count().__next__)  # number of each type
-        self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _PIECES.items()}
+        self._index = defaultdict[str, int](count().__next__)  # token id of each type
+        self._pieces: dict[str, list[npt.NDArray[Any]]] = {name: [np.zeros(0, of)] for name, of in _ARRAY_TYPES.items()}
         self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
@@ -347,7 +359,7 @@ class Preparation:
         """Read, tokenise and write all rows; no text stays in memory.
 
         Returns:
-            The arrays of the corpus by name, the types in the order of their numbers, and what became of the rows.
+            The arrays of the corpus by name, the types in the order of their ids, and the row counts.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -355,7 +367,7 @@ class Preparation:
         columns = {"row": pa.int64(), "id": pa.string(), "part": pa.dictionary(pa.int8(), pa.string())}
         columns |= {"label": pa.int8(), "text": pa.string(), "tokens": pa.int32()}
         with pq.ParquetWriter(tweets_file, pa.schema(columns), compression="zstd") as writer:
-            # First what nothing may be trained on, and last, when all is known that is held out, what is trained on.
+            # Read test sets first and extra training tables last, when all held-out tweets are known.
             tests, main, extra = self._source.tests.items(), (None, self._source.main), self._source.extra_train
             for origin, file in (*tests, main, *enumerate(extra)):
                 self._read(file, origin, writer)
@@ -363,10 +375,10 @@ class Preparation:
         if not read:
             raise DataError(f"{name}: holds no rows")
         malformed = self._refused.total()
-        if malformed > max(_ALWAYS_TOLERATED, _REFUSED_AT_MOST * read):
+        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * read):
             raise DataError(
-                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_REFUSED_AT_MOST:.0%}: "
-                f"{self._refused.most_common()}; mend or delete them"
+                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_MAX_REFUSED_SHARE:.0%}: "
+                f"{self._refused.most_common()}; fix or delete them"
             )
         arrays = {name: np.concatenate(pieces) for name, pieces in self._pieces.items()}
         arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])
@@ -384,19 +396,19 @@ class Preparation:
                 self._left_out[IGNORED] += 1
             else:
                 rows.append(row)
-            if len(rows) == _LOT_ROWS:
-                self._take(rows, origin, writer)
+            if len(rows) == _CHUNK_ROWS:
+                self._write_kept_rows(rows, origin, writer)
                 rows = []
                 self._progress(f"preparing {Path(name).name}", number, file.total)
-        self._take(rows, origin, writer)
+        self._write_kept_rows(rows, origin, writer)
         self._counts[origin]["read"] = number
         self._progress(f"preparing {Path(name).name}", number, number)
 
-    def _take(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
-        """Number and write those of some labelled rows that are kept."""
+    def _write_kept_rows(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
+        """Assign token ids to the rows that are kept, and write them."""
         import pyarrow as pa
 
-        kept = [tweet for tweet in self._digested(rows, origin) if self._is_kept(origin, tweet)]
+        kept = [tweet for tweet in self._tokenize_and_split(rows, origin) if self._is_kept(origin, tweet)]
         columns: dict[str, Sequence[Any]] = {
             "token_ids": list(map(self._index.__getitem__, chain.from_iterable(tweet.tokens for tweet in kept))),
             "offsets": [len(tweet.tokens) for tweet in kept],
@@ -408,7 +420,7 @@ class Preparation:
         }
         written = sum(map(len, self._pieces["labels"]))
         for name, values in columns.items():
-            self._pieces[name].append(np.array(values, _PIECES[name]))
+            self._pieces[name].append(np.array(values, _ARRAY_TYPES[name]))
         columns |= {
             "row": range(written, written + len(kept)),
             "id": [tweet.row.id for tweet in kept],
@@ -420,7 +432,7 @@ class Preparation:
         if kept:
             writer.write_table(pa.table({name: columns[name] for name in writer.schema.names}, writer.schema))
 
-    def _digested(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
+    def _tokenize_and_split(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
         part = TRAIN if isinstance(origin, int) else self._part_names.index(origin) if origin else None
         tokens = [self._tokenizer(row.text) for row in rows]
         forms = [self._forms.of(row.text, of_row) for row, of_row in zip(rows, tokens, strict=True)]
@@ -429,11 +441,11 @@ class Preparation:
         return list(map(_Tweet, rows, tokens, keys, map(author_key, users), parts))
 
     def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
-        """Whether a row stays. Only earlier rows of the main table decide about its validation and test rows."""
+        """Whether to keep a row. Validation and test rows depend only on earlier rows of the main table."""
         left_out, seen = self._left_out, self._seen[origin if isinstance(origin, str) else None]
         row, _, key, author, part = tweet
         extra, label = isinstance(origin, int), row.label or 0
-        # Whatever becomes of the row: a copy of it by another author, in another part, must not take its place.
+        # Record the key even if the row is dropped: otherwise a copy by another author could enter another part.
         is_copy, first = key in seen, seen.setdefault(key, label)
         if not tweet.tokens:
             left_out[NO_TOKEN] += 1

@@ -1,6 +1,6 @@
-"""Where tweets come from: the sources that are named in `sentiment.data`, and tables of the user's own.
+"""Opens the sources of tweets: the built-in data sets and the user's own tables.
 
-Also fetches files, from any of several mirrors: resumed, checked by SHA-256, put in place whole.
+Also downloads files from mirrors, with resume, SHA-256 check and atomic rename.
 """
 
 import hashlib
@@ -50,25 +50,27 @@ _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionE
 
 @dataclass(frozen=True)
 class Remote:
-    """A file whose content is known before it is fetched."""
+    """A remote file with known size and checksum."""
 
     name: str
     urls: Sequence[str]  # mirrors, in the order in which they are tried
-    size: int | None  # in bytes; None takes what the server says
+    size: int | None  # in bytes; None: use the server's Content-Length
     sha256: str  # empty if the publisher gives none
 
-    def is_at(self, path: Path) -> bool:
+    def matches(self, path: Path) -> bool:
         return self.size in (None, path.stat().st_size) and (not self.sha256 or sha256_of(path) == self.sha256)
 
 
 def download(remote: Remote, folder: Path, progress: Progress) -> Path:
-    """Fetch a file unless it is there; a DownloadError says what was tried.
+    """Download a file unless it exists. A partial download stays in `<name>.part`, and the next call resumes it.
 
-    A partial download stays in `<name>.part`, where the next call continues it.
+    Raises:
+        DownloadError: lists the attempts.
     """
-    target, part = folder / remote.name, folder / f"{remote.name}.part"
+    target = folder / remote.name
+    part = folder / f"{remote.name}.part"
     if target.exists():
-        if remote.is_at(target):
+        if remote.matches(target):
             return target
         raise DownloadError(f"{target}: is not the expected file (wrong size or SHA-256); delete it and try again")
     failures = []
@@ -81,19 +83,19 @@ def download(remote: Remote, folder: Path, progress: Progress) -> Path:
                 failures.append(f"{url}: {error}")
                 continue
             size = part.stat().st_size
-            if size == expected and remote.is_at(part):
+            if size == expected and remote.matches(part):
                 return part.replace(target)
             if size < expected:
                 failures.append(f"{url}: ended after {size:,} of {expected:,} bytes")
             else:
-                failures.append(f"{url}: what it gives ({size:,} bytes) is not the expected file")
+                failures.append(f"{url}: the returned file ({size:,} bytes) is not the expected file")
                 part.unlink()
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written: {error}") from None
-    raise _not_fetched(target, failures)
+    raise _download_error(target, failures)
 
 
-def _not_fetched(target: Path, failures: Iterable[str]) -> DownloadError:
+def _download_error(target: Path, failures: Iterable[str]) -> DownloadError:
     tried = "\n  ".join(dict.fromkeys(failures))
     return DownloadError(
         f"{target.name} could not be fetched:\n  {tried}\nwhere there is no network, put the file at {target}"
@@ -101,10 +103,11 @@ def _not_fetched(target: Path, failures: Iterable[str]) -> DownloadError:
 
 
 def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> int:
-    """Append what is missing to `part`, or start again if the server cannot continue; the size of the whole file."""
-    done, size = part.stat().st_size if part.exists() else 0, remote.size
+    """Append the missing bytes to `part`, or start again if the server cannot resume; returns the file's full size."""
+    done = part.stat().st_size if part.exists() else 0
+    size = remote.size
     if size is None and done:
-        done -= 1  # of a file that is whole no server gives the rest
+        done -= 1  # ask for the last byte again: for a complete file the server would answer 416
         os.truncate(part, done)
     if size is not None and done >= size:
         return size
@@ -112,12 +115,13 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> int:
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
         if not (response.headers.get("Content-Range") or "").startswith(f"bytes {done}-"):
             done = 0
-        told = response.headers.get("Content-Length", "")
-        size = size or (done + int(told) if told.isdecimal() else 0)
+        content_length = response.headers.get("Content-Length", "")
+        if not size and content_length.isdecimal():
+            size = done + int(content_length)
         if not size:
             raise http.client.HTTPException("does not say how large the file is; name another mirror")
         with open(part, "ab" if done else "wb") as file:
-            # One byte more than expected shows that it is another file.
+            # A byte more than expected reveals another file.
             while done <= size and (block := response.read1(_BLOCK)):
                 file.write(block)
                 done += len(block)
@@ -125,16 +129,19 @@ def _fetch(url: str, part: Path, remote: Remote, progress: Progress) -> int:
     return size
 
 
-def addresses(places: Iterable[str], names: Sequence[str]) -> list[str]:
-    """The addresses at which a file may be found: under each of its names in each place, a folder or an address."""
-    urls = (place if "://" in place else named_path(place).resolve().as_uri() for place in places)
-    return [f"{url.rstrip('/')}/{name}" for url in urls for name in names]
+def candidate_urls(mirrors: Iterable[str], names: Sequence[str]) -> list[str]:
+    """All candidate URLs of a file: each name under each mirror (a folder or a URL)."""
+    urls = []
+    for mirror in mirrors:
+        base = mirror if "://" in mirror else named_path(mirror).resolve().as_uri()
+        urls += [f"{base.rstrip('/')}/{name}" for name in names]
+    return urls
 
 
 # --- named data sets and tables -------------------------------------------------------------------------------------
 
-TABLE = "table"  # the data set of a run on the user's own file
-# 1,000 of VADER's clearly positive or negative tweets, which come with the program.
+TABLE = "table"  # name of the data set if the source is a table of the user's own
+# 1,000 of VADER's clearly positive or negative tweets, bundled with the program.
 _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 
 # The source archive of PyPI, which holds the 4,200 rated tweets of Hutto & Gilbert (2014).
@@ -142,7 +149,7 @@ VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
 _VADER_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets whose mean rating is nearer to zero have no label
+_NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets with a mean rating nearer to zero have no label
 _VADER_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
@@ -167,41 +174,46 @@ _FORMAT_140 = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=
 class TweetFile:
     """A file of tweets that can be read any number of times."""
 
-    name: str  # what messages call it: its path, or the name in the configuration
+    name: str  # for messages: its path, or the name in the configuration
     sha256: str  # of the bytes that the rows come from
-    form: str  # how these bytes are read; two forms may read the same bytes differently
+    form: str  # format and delimiter: the same bytes may be read in different ways
     read: Callable[[], ReadRows]  # all rows in file order
-    total: int | None = None  # the number of rows, or about, if it is known beforehand
+    total: int | None = None  # approximate number of rows, if known beforehand
 
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """The files that the tweets of a configuration come from."""
+    """The opened files of a configuration."""
 
-    dataset: str  # that the tweets belong to
+    dataset: str  # name of the data set
     main: TweetFile
-    tests: Mapping[str, TweetFile] = field(default_factory=dict)  # besides the split of `main`, by name
-    extra_train: tuple[TweetFile, ...] = ()  # for training alone
+    tests: Mapping[str, TweetFile] = field(default_factory=dict)  # external test sets, by name
+    extra_train: tuple[TweetFile, ...] = ()  # used only for training
 
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
-    """The files that a configuration asks for; its test sets join those that the source brings, or replace them.
+    """Open the files of a configuration; configured test sets are added to the source's own, or override them.
 
-    No row is read yet, and nothing is fetched; a file on disk is hashed. A DataError names one that cannot be used.
+    Hashes files on disk; reads no rows and downloads nothing.
+
+    Raises:
+        DataError: names a file that cannot be used.
     """
-    own = LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
-    opened = _open(own, results, "data")
-    tests = dict(opened.tests)
-    for name, table in config.foreign_tests.items():
-        found = _open(table, results, f"data.tests.{name}")
-        # The tweets that its publishers test on, where they say which, else all of it.
-        tests[name] = next(iter(found.tests.values()), found.main)
-    extra = [_open(of, results, f"data.extra_train.{place}").main for place, of in enumerate(config.extra_train)]
-    return replace(opened, tests=dict(sorted(tests.items())), extra_train=tuple(extra))
+    main_table = LabelledTable(path=config.source, columns=config.columns, labels=config.labels)
+    source = _open(main_table, results, "data")
+    tests = dict(source.tests)
+    for name, table in config.external_tests.items():
+        opened = _open(table, results, f"data.tests.{name}")
+        # The published test set if there is one, otherwise the whole file.
+        tests[name] = next(iter(opened.tests.values()), opened.main)
+    extra_train = []
+    for index, extra_table in enumerate(config.extra_train):
+        extra_train.append(_open(extra_table, results, f"data.extra_train.{index}").main)
+    return replace(source, tests=dict(sorted(tests.items())), extra_train=tuple(extra_train))
 
 
 def missing_tweets(source: str, results: Results) -> str | None:
-    """What a run still needs to read a source, with the command that fetches it; None if all is there."""
+    """Message that says which file of a source is missing and how to fetch it; None if nothing is missing."""
     if source not in SOURCES:
         path = named_path(source)
         missing = "is a directory; name a file in it" if path.is_dir() else f"no such file; valid: {SOURCE_CHOICES}"
@@ -212,7 +224,7 @@ def missing_tweets(source: str, results: Results) -> str | None:
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
-    """Put the archive of a source into the downloads, unless it is there or the source has none."""
+    """Download the archive of a source, unless it exists or the source has none."""
     if source == SENTIMENT140:
         download(ARCHIVE, results.downloads, progress)
     elif source == VADER:
@@ -221,18 +233,21 @@ def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
 
 
 def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, field: str = "data") -> TweetFile:
-    """A table on disk, which is hashed; one in the form of Sentiment140 has its own columns and labels.
+    """Open and hash a table on disk; one in the format of Sentiment140 has its own columns and labels.
 
     Args:
-        labels: what the values of the label column mean; None leaves all rows without a label.
-        field: of the configuration, which says the columns and labels, for messages.
+        labels: meanings of the values of the label column; None: all rows stay unlabelled.
+        field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
         hint = "download it first; " if str(path).startswith("http") else ""
         raise DataError(f"{path}: no such file; {hint}valid: {SOURCE_CHOICES}")
-    state, sha256, form = _state_of(path), cached_sha256(path), form_of(path)
+    state = _state_of(path)
+    sha256 = cached_sha256(path)
+    form = form_of(path)
     if is_sentiment140(path):
-        form, (columns, labels) = SENTIMENT140, _FORMAT_140
+        form = SENTIMENT140
+        columns, labels = _FORMAT_140
     table_of = partial(open_table, path, lambda _: has_header(columns))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
@@ -240,16 +255,16 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     def read() -> ReadRows:
         yield from read_rows(table_of(), columns, labels, str(path), field)
         if _state_of(path) != state:
-            raise DataError(f"{path}: was changed while it was read; give the same command again when it is whole")
+            raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
 
     return TweetFile(str(path), sha256, form, read, about_rows(path))
 
 
 def _state_of(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content; unlike the time of modification, nobody can set that of the last change."""
+    """Stat fields that change with a file's content; ctime, unlike mtime, cannot be set by users."""
     with translated_errors(path):
-        found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache  # the runs of a grid read the same files
@@ -259,14 +274,14 @@ def _sha256_of(path: Path, _state: tuple[int, ...]) -> str:
 
 
 def cached_sha256(path: Path) -> str:
-    """The SHA-256 of a file, which is read unless this process has read it and it is unchanged."""
+    """SHA-256 of a file, cached per process until the file changes."""
     return _sha256_of(path, _state_of(path))
 
 
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     if table.path == SENTIMENT140:
         return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
-    if table.path == VADER:  # small enough to be fetched when a run first reads it
+    if table.path == VADER:  # small enough to be downloaded when a run first reads it
         read = lambda: read_vader(fetch_vader(results))  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if table.path == "sample":
@@ -275,13 +290,15 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     if path.is_file() and form_of(path) == "zip":
         return _open_archive(str(path), path, cached_sha256(path))
     main = open_file(path, table.columns, table.labels, field)
-    whole = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
-    return OpenedSource(SENTIMENT140 if whole else TABLE, main)  # only the complete file counts as Sentiment140
+    is_complete = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
+    return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
 
 
 def is_sentiment140(path: Path) -> bool:
-    """Whether a file is CSV in the form of Sentiment140, judged by its first row: six columns without a header."""
-    record = next(csv_records(partial(read_lines, path), ",", str(path)), None) if form_of(path) == "csv" else None
+    """Whether a file is CSV in the format of Sentiment140, judged by its first row: six columns without a header."""
+    if form_of(path) != "csv":
+        return False
+    record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
     if not isinstance(record, TableRecord) or len(record.fields) != 6:
         return False
     target, _, date, *_ = record.fields
@@ -309,9 +326,9 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
 
 
 def fetch_vader(results: Results) -> Path:
-    """Fetch VADER's archive (2 MB) into the downloads, unless it is there, with pip, which knows the index and proxy.
+    """Download VADER's archive (2 MB) unless it exists, with pip, which uses the configured index and proxy.
 
-    It runs the setup script of the archive to prepare metadata, but checks the hash before.
+    pip runs the setup script of the archive to prepare metadata, but checks the hash first.
     """
     target = results.downloads / VADER_ARCHIVE
     if target.exists():
@@ -328,11 +345,11 @@ def fetch_vader(results: Results) -> Path:
                 return Path(folder, VADER_ARCHIVE).replace(target)
     except OSError as error:
         raise DownloadError(f"{target}: cannot be written: {error}") from None
-    raise _not_fetched(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
+    raise _download_error(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
 def read_vader(archive: Path) -> ReadRows:
-    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; nothing is unpacked on disk."""
+    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; unpacks nothing on disk."""
     try:
         with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner:
             content = (inner.extractfile(_VADER_MEMBER) or io.BytesIO()).read()
@@ -340,7 +357,10 @@ def read_vader(archive: Path) -> ReadRows:
         raise DataError(f"{archive}: is damaged, delete it: {error}") from None
     if hashlib.sha256(content).hexdigest() != VADER_TWEETS_SHA256:
         raise DataError(f"{archive}: its {_VADER_MEMBER} is not the expected file; delete the archive")
-    for line, (number, mean, text) in enumerate((one.split("\t") for one in content.decode().split("\r\n")), start=1):
+    for line, record in enumerate(content.decode().split("\r\n"), start=1):
+        number, mean, text = record.split("\t")
         rating = float(mean)
-        label = None if abs(rating) < _NEUTRAL_BAND else POSITIVE if rating > 0 else NEGATIVE
+        label: int | None = POSITIVE if rating > 0 else NEGATIVE
+        if abs(rating) < _NEUTRAL_BAND:
+            label = None
         yield Row(number, None, label, text, line)

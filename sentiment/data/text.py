@@ -1,4 +1,4 @@
-"""From a tweet's text to its tokens: cleaned as configured, split by NLTK's TweetTokenizer, with a word cache."""
+"""Tokenizes tweets: cleaned as configured, split by the patterns of NLTK's TweetTokenizer, with a cache of words."""
 
 import hashlib
 import html
@@ -23,26 +23,28 @@ from sentiment.config import TextConfig
 
 
 def tweet_patterns() -> tuple[Any, Any]:
-    """What NLTK's TweetTokenizer takes for a token, and a character that occurs four times or more in a row.
+    """NLTK TweetTokenizer's token pattern, and its pattern for characters repeated four times or more.
 
-    Its module is imported without its packages, which import scikit-learn, SciPy and pandas; afterwards they are as if
-    never imported.
+    Imports `nltk.tokenize.casual` with stubs for its parent packages, which would import scikit-learn, SciPy and
+    pandas; the stubs are removed afterwards.
     """
-    before, spec = {*sys.modules}, importlib.util.find_spec("nltk")
+    before = {*sys.modules}
+    spec = importlib.util.find_spec("nltk")
     if spec and spec.origin and "nltk" not in before:
         for name in ("nltk", "nltk.tokenize"):
             sys.modules[name] = ModuleType(name)
             sys.modules[name].__path__ = [str(Path(spec.origin).parents[1].joinpath(*name.split(".")))]
-    # Not the tokenizer's method `tokenize`, which always unescapes HTML.
+    # We use the patterns instead of `TweetTokenizer.tokenize`, which always unescapes HTML.
     casual = importlib.import_module("nltk.tokenize.casual")
-    for name in {one for one in sys.modules if one.split(".")[0] == "nltk"} - before:
-        del sys.modules[name]
+    for name in {*sys.modules} - before:
+        if name.split(".")[0] == "nltk":
+            del sys.modules[name]
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
 
 
 SMILE, FROWN, EMOTICON = "<smile>", "<frown>", "<emoticon>"
 
-# The shapes that NLTK's TweetTokenizer keeps together: a face from either side, or a heart.
+# Emoticons that NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.
 _FACE = re.compile(
     r"""
     [<>]? [:;=8] [-o*']? (?P<mouth> [)\](\[dDpP/:}{@|\\] )
@@ -57,20 +59,22 @@ _MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
 
 def emoticon_mask(token: str) -> str | None:
     """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon."""
-    if (match := _FACE.fullmatch(token)) is None:
+    match = _FACE.fullmatch(token)
+    if match is None:
         return _HEARTS.get(token)
-    mouths, mouth = (_MOUTHS, match["mouth"]) if match["mouth"] else (_MIRRORED_MOUTHS, match["mirrored"])
-    return mouths.get(mouth.lower(), EMOTICON)
+    if match["mouth"]:
+        return _MOUTHS.get(match["mouth"].lower(), EMOTICON)
+    return _MIRRORED_MOUTHS.get(match["mirrored"].lower(), EMOTICON)
 
 
 def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[str]:
-    """The words to leave out, in lower case: NLTK's English list of 2023, which later releases of NLTK have changed."""
+    """The words to remove, in lower case: NLTK's English list of 2023, which later releases of NLTK have changed."""
     if choice == "none":
         return frozenset()
     words = frozenset(files("sentiment.data").joinpath("stop_words.txt").read_text(encoding="utf-8").split())
     if choice == "all":
         return words
-    # Also forms in n't, and those without their endings (`don`, `ain`).
+    # Includes words ending in n't, and their stems (`don`, `ain`).
     negations = {word for word in words if word.endswith("n't") or f"{word}'t" in words}
     return words - negations - {"no", "nor", "not", "ain"}
 
@@ -91,24 +95,24 @@ _MARKUP = re.compile(
 _HAS_MARKUP = re.compile(r"[@#/]|www\.", re.IGNORECASE)  # each alternative needs one of these
 _ELONGATION = re.compile(r"([^\W\d_])\1{3,}")
 
-# Words of ASCII letters and punctuation in which NLTK's pattern finds no emoticon, link, tag, arrow, name or number,
-# since each of those needs one of 0-9:;=<>@#/ or a dot between letters. For such words the rest of NLTK's pattern is
-# short and fast: words with apostrophes or dashes, words, dots, and any other character.
+# Fast path for words of ASCII letters and punctuation. NLTK's pattern can find no emoticon, link, tag, arrow, name or
+# number in them, since each of those needs one of 0-9:;=<>@#/ or a dot between letters. The rest of NLTK's pattern is
+# short: words with apostrophes or dashes, words, dots, and any other character.
 _PLAIN = re.compile(r"(?!.*(?:[A-Za-z]\.[A-Za-z]|[Ww]{3}\.))[A-Za-z.,!?\"'()*_\-$%&+\[\]{}^`|~\\]+")
 _PLAIN_PARTS = re.compile(r"[A-Za-z][A-Za-z'\-_]+[A-Za-z]|[A-Za-z_]+|\.{2,}|.")
 _PLAIN_HANGING = re.compile(r"([^A-Za-z])\1{3,}")
 
 
-def _thrice(match: Any) -> str:  # faster than a template, which is looked up for each word
+def _repeat_three_times(match: Any) -> str:  # faster than a template, which is looked up for each word
     return cast(str, match[1] * 3)
 
 
-# Only phone numbers and spaced ellipses span white space. `#` is included because cleaning may remove it, and the
-# range because NLTK's `regex` may know digits that are newer than this Python.
+# Only phone numbers and spaced ellipses contain white space. `#` is matched because cleaning may remove it; the
+# code-point range, because NLTK's `regex` may know newer digits than this Python.
 _DIGIT = r"[\d\U00010D40-\U0001EFFF]"
-_ACROSS_BLANKS = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
+_SPANS_WHITE_SPACE = re.compile(rf"{_DIGIT}[*\-.()#]* [ *\-.()#]*{_DIGIT}|\.[^\S\r\n]+\.")
 
-# No word of a tweet is that long; the limit bounds the time that patterns with lookahead take.
+# Longer than any word of a tweet; the limit bounds the time that patterns with lookahead take.
 _LONGEST_WORD = 500
 _TOO_LONG = re.compile(rf"\S{{{_LONGEST_WORD}}}")
 _CACHED_WORDS = 1 << 18
@@ -125,7 +129,7 @@ _REPLACEMENTS = (
 
 
 class WordCache(dict[str, T]):
-    """What a function gives for words seen before. It is faster than `lru_cache`; when it is full, it is emptied."""
+    """Memoises a function of a word; faster than `lru_cache`; cleared when full."""
 
     def __init__(self, function: Callable[[str], T]) -> None:
         self._function = function
@@ -133,14 +137,15 @@ class WordCache(dict[str, T]):
     def __missing__(self, word: str) -> T:
         if len(self) >= _CACHED_WORDS:
             self.clear()
-        found = self[word] = self._function(word)
-        return found
+        value = self._function(word)
+        self[word] = value
+        return value
 
 
 class Tokenizer:
-    """Makes tokens as a `TextConfig` says; equal texts give equal tokens, and no token holds white space.
+    """Tokenizer configured by a `TextConfig`; equal texts give equal tokens, and no token contains white space.
 
-    The tokens of each word are cached, because few words make up most texts; a text in which a token may span white
+    The tokens of each word are cached, because few words make up most texts; a text in which a token may contain white
     space is tokenised as a whole.
     """
 
@@ -160,12 +165,12 @@ class Tokenizer:
         return self.split(self.clean(text))
 
     def split(self, text: str) -> list[str]:
-        if _ACROSS_BLANKS.search(text):
+        if _SPANS_WHITE_SPACE.search(text):
             return list(self.tokenize_whole(text))
         return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
 
     def clean(self, text: str) -> str:
-        """Unescape HTML, replace invisible and invalid characters, straighten apostrophes, and cut endless words."""
+        """Unescape HTML, replace invisible and invalid characters, normalise apostrophes, and split over-long words."""
         if self.config.unescape_html and "&" in text:
             text = html.unescape(text)
         if not (text.isascii() and text.isprintable()):
@@ -179,21 +184,23 @@ class Tokenizer:
         if text.isascii() and text.isalpha():
             return [self._shorten(text)]
         if _PLAIN.fullmatch(text):
-            return _PLAIN_PARTS.findall(_PLAIN_HANGING.sub(_thrice, self._shorten(text)))
+            return _PLAIN_PARTS.findall(_PLAIN_HANGING.sub(_repeat_three_times, self._shorten(text)))
         if _HAS_MARKUP.search(text):
             text = _MARKUP.sub(self._replace_markup, text).strip()
         text = self._shorten(text)
-        return [text] if text in _MASKS else [*self._pattern.findall(self._hanging.sub(_thrice, text))]
+        if text in _MASKS:
+            return [text]
+        return list(self._pattern.findall(self._hanging.sub(_repeat_three_times, text)))
 
     def _shorten(self, text: str) -> str:
-        return _ELONGATION.sub(_thrice, text) if self.config.shorten_elongations else text
+        return _ELONGATION.sub(_repeat_three_times, text) if self.config.shorten_elongations else text
 
     def _replace_markup(self, match: re.Match[str]) -> str:
         mask = f"<{match.lastgroup}>"
         treatment = self._treatments[mask]
         if treatment == "split":
             return " " + match.group().lstrip("#")
-        # The mask even if it is removed later, so that dots on both sides do not become an ellipsis.
+        # Insert the mask even if it is removed later, so that dots on both sides do not merge into an ellipsis.
         return match.group() if treatment == "keep" else f" {mask} "
 
     def _finish(self, token: str) -> str:
@@ -211,7 +218,7 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Tweets as rows of token numbers; it can be gone through any number of times."""
+    """Token ids of many tweets as one flat array with offsets; can be iterated repeatedly."""
 
     types: Sequence[str]
     token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
@@ -240,14 +247,14 @@ class TokenRows:
     def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return TokenRows(self.types, np.asarray(self.token_ids)[places], offsets)
+        indices = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return TokenRows(self.types, np.asarray(self.token_ids)[indices], offsets)
 
 
-UNKNOWN_AUTHOR = 0  # the key of an author who is not known
+UNKNOWN_AUTHOR = 0  # the key of an unknown author
 
-# Only so many tokens count, so that a tweet that was cut is still recognised as a copy: in 117,152 tweets of
-# Sentiment140 this joins 22 groups more, of which 2 have both labels, both of them true copies.
+# Compare only the first 12 tokens, so that truncated copies are recognised. On 117,152 tweets of Sentiment140 this
+# merges 22 more groups; 2 of them have both labels, and both are true copies.
 _COMPARED_WORDS = 12
 _RETWEET = ["rt", USER]
 _MANTISSA = 53
@@ -284,12 +291,12 @@ class TweetForms:
 
 
 def author_form(user: str | None) -> str:
-    """The form by which authors are compared, without `@`, case and outer blanks; empty if the author is not known."""
+    """The normalised name of an author: without `@`, case and outer blanks; empty if the author is unknown."""
     return unicodedata.normalize("NFKC", user or "").strip().lstrip("@").strip().casefold()
 
 
 def key_of(form: str) -> int:
-    """64 bits that stand for a form; a collision of a million forms with 1.3 million others has a chance of 1e-7."""
+    """64-bit hash of a normalised text; the probability of a collision between 1 M and 1.3 M texts is 1e-7."""
     digest = hashlib.blake2b(form.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
@@ -299,12 +306,15 @@ def author_key(form: str) -> int:
 
 
 def unit_of(key: int) -> float:
-    """A number in [0, 1) that follows from a tweet's key, but not from its part: tweets below a bound are a sample."""
+    """Deterministic pseudo-uniform number in [0, 1) from a tweet's key, independent of its split.
+
+    The tweets below a threshold form a random subset.
+    """
     return (key % 2**64 >> (64 - _MANTISSA)) * 2.0**-_MANTISSA
 
 
 def stable_unit(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on `text` and `salt` only, the same on every machine."""
+    """Pseudo-uniform number in [0, 1) that depends only on `text` and `salt`, the same on every machine."""
     return unit_of(key_of(f"{salt}\0{text}"))
 
 

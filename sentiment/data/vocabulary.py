@@ -1,4 +1,4 @@
-"""The token types that have a vector of their own, the vectors that they may start from, and the text these are of."""
+"""Vocabulary, pretrained word vectors, and the text that word2vec is trained on."""
 
 import codecs
 import re
@@ -38,37 +38,42 @@ _SPECIAL = 2
 
 
 class Vocabulary:
-    """Gives token types the indices 2, 3, ... in the given order; a DataError if one comes twice or is no token."""
+    """Maps token types to the indices 2, 3, ... in the given order.
+
+    Raises:
+        DataError: a type is given twice, or contains white space.
+    """
 
     def __init__(self, types: Sequence[str]) -> None:
         self.types = tuple(types)
         self._index = {token: number for number, token in enumerate(self.types, start=_SPECIAL)}
-        if blank := [token for token in self.types if token.split() != [token]]:
-            raise DataError(f"{blank[0]!r} is no token: one without blanks is expected")
+        for token in self.types:
+            if token.split() != [token]:
+                raise DataError(f"{token!r} is not a token: tokens must not be empty or contain white space")
         if len(self._index) != len(self.types):
-            raise DataError("a type stands there twice")
+            raise DataError("duplicate type")
 
     def __len__(self) -> int:
-        """The number of vectors in an embedding: the types, padding, and the unknown token."""
+        """The number of vectors in an embedding: types, padding, and the unknown token."""
         return len(self.types) + _SPECIAL
 
     @classmethod
     def build(cls, corpus: Corpus, config: VocabularyConfig) -> Self:
-        """The types of the training part, the most frequent first, equally frequent ones in alphabetical order."""
+        """The types of the training tweets, the most frequent first, equally frequent ones in alphabetical order."""
         counts = np.bincount(corpus.take(corpus.rows("train")).token_ids, minlength=len(corpus.types))
         frequent = np.flatnonzero(counts >= config.min_count).tolist()
         if not frequent:
             raise DataError(
-                f"{corpus.path}: no token occurs {config.min_count:,} times in the training part "
+                f"{corpus.path}: no token occurs {config.min_count:,} times in the training tweets "
                 f"(the most frequent one {counts.max():,} times); lower data.vocabulary.min_count"
             )
         frequent.sort(key=lambda number: (-counts[number], corpus.types[number]))
         return cls([corpus.types[number] for number in frequent[: config.max_size]])
 
-    def with_types_of(self, vectors: Path, most: int) -> Self:
-        """This vocabulary, and after it the types that a file has vectors of, in its order; at most so many in all."""
-        further = (token for token in read_types(vectors) if token not in self._index)
-        return type(self)([*self.types, *islice(further, max(most - len(self.types), 0))])
+    def extended_by(self, vector_file: Path, max_types: int) -> Self:
+        """This vocabulary extended by the types of a vector file, in file order, up to `max_types` in total."""
+        new_types = (token for token in read_types(vector_file) if token not in self._index)
+        return type(self)([*self.types, *islice(new_types, max(max_types - len(self.types), 0))])
 
     def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
         """The index of each token, UNKNOWN for those not in the vocabulary. Shape (tokens,)."""
@@ -80,13 +85,17 @@ class Vocabulary:
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> Self:
-        """What `write` wrote to `path`; a DataError if it is truncated, or no vocabulary."""
+        """Parse a vocabulary written by `write` to `path`.
+
+        Raises:
+            DataError: the content is truncated or is not a vocabulary.
+        """
         try:
             if not content.endswith(b"\n"):
-                raise DataError("its last line has no end")
+                raise DataError("the last line lacks a newline")
             return cls(content.decode().split("\n")[:-1])
         except (UnicodeDecodeError, DataError) as error:
-            raise DataError(f"{path}: is truncated or no vocabulary: {error}") from None
+            raise DataError(f"{path}: is truncated or not a vocabulary: {error}") from None
 
 
 # --- files of vectors -----------------------------------------------------------------------------------------------
@@ -97,11 +106,11 @@ _SCALE = 0.1  # standard deviation of the random vectors of types that a file of
 
 
 def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
-    """The vectors of a vocabulary's types in a text file (or `.gz`) in the format of GloVe or word2vec.
+    """Read the vectors of a vocabulary's types from a text file (or `.gz`) in the format of GloVe or word2vec.
 
     Returns:
-        The vectors, shape (len(vocabulary), size): zeros for padding, small random ones, drawn with the seed, for types
-        that are not in the file; and how many types were found.
+        The vectors, shape (len(vocabulary), size): zeros for padding, and small random vectors, drawn with the seed,
+        for types that the file lacks; and the number of types that the file has.
 
     Raises:
         DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
@@ -109,51 +118,63 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
     """
     vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
     vectors[PADDING] = 0
-    # As bytes: text would be split at blanks beyond ASCII too, which stand in tokens.
-    left = {one.encode("utf-8", "surrogatepass"): place for place, one in enumerate(vocabulary.types, start=_SPECIAL)}
-    checked = False
+    # Split bytes, because str.split would also split at non-ASCII white space inside tokens.
+    remaining = {}
+    for index, token in enumerate(vocabulary.types, start=_SPECIAL):
+        remaining[token.encode("utf-8", "surrogatepass")] = index
+    is_first = True
     for line, content in _vector_lines(path):
         fields = content.rsplit(None, size)
-        if not checked and (width := len(content.split()) - 1) != size:
+        width = len(content.split()) - 1 if is_first else size
+        if width != size:
             raise ConfigError(
                 f"{path}:{line}: has {width} numbers after the token, but embedding.size is {size}; set it to {width}, "
                 "or name a text file whose lines are a token and its numbers"
             )
-        checked = True
-        if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a blank
+        is_first = False
+        if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a space
             continue
         if len(fields) <= size:
             raise DataError(f"{path}:{line}: a token and {size} numbers are expected; the file may be truncated")
-        if (place := left.pop(fields[0], None)) is not None:
-            try:
-                with np.errstate(over="ignore"):
-                    vectors[place] = [float(field.decode("utf-8", "replace")) for field in fields[1:]]
-            except ValueError as error:
-                raise DataError(f"{path}:{line}: {error}, but a token and {size} numbers are expected") from None
-            if not np.isfinite(vectors[place]).all():
-                raise DataError(f"{path}:{line}: holds a number that is not finite, or too large for a float32")
-    if not checked:
+        row = remaining.pop(fields[0], None)
+        if row is None:
+            continue
+        try:
+            with np.errstate(over="ignore"):
+                vectors[row] = [float(field.decode("utf-8", "replace")) for field in fields[1:]]
+        except ValueError as error:
+            raise DataError(f"{path}:{line}: {error}, but a token and {size} numbers are expected") from None
+        if not np.isfinite(vectors[row]).all():
+            raise DataError(f"{path}:{line}: holds a number that is not finite, or too large for a float32")
+    if is_first:
         raise DataError(f"{path}: holds no vectors")
-    return vectors, len(vocabulary.types) - len(left)
+    return vectors, len(vocabulary.types) - len(remaining)
 
 
 def read_types(path: Path) -> Iterator[str]:
-    """The types that a file has vectors of, in the order of the lines."""
+    """The types of a vector file, in file order."""
     return (content.split(b" ", 1)[0].decode("utf-8", "replace") for _, content in _vector_lines(path))
 
 
 def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of vectors, by their numbers from 1; a DataError if they are not as many as a first line says."""
-    line, expected = 0, None
+    """The lines of vectors, with line numbers from 1.
+
+    Raises:
+        DataError: their number differs from that in word2vec's header, or a line is too long.
+    """
+    line = 0
+    expected = None
     with opened_bytes(path) as file:
         for line, content in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), start=1):
             if len(content) == _LONGEST_LINE:
                 raise DataError(f"{path}:{line}: is too long for a token and its numbers")
-            content = content.removeprefix(codecs.BOM_UTF8) if line == 1 else content
-            if line == 1 and (counts := _HEADER.fullmatch(content)):
-                expected = int(counts[1])
-            else:
-                yield line, content
+            if line == 1:
+                content = content.removeprefix(codecs.BOM_UTF8)
+                counts = _HEADER.fullmatch(content)
+                if counts:
+                    expected = int(counts[1])
+                    continue
+            yield line, content
     if expected is not None and line - 1 != expected:
         raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
 
@@ -168,33 +189,33 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 
 # --- text to learn from ---------------------------------------------------------------------------------------------
 
-_EVERY = 10_000
+_PROGRESS_INTERVAL = 10_000
 
 
-def _told(count: Counter[str]) -> str:
-    """What became of the tweets of an unlabelled file."""
+def _summary(count: Counter[str]) -> str:
+    """Summary of the used and skipped tweets of an unlabelled file."""
     return (
         "{used:,} of {read:,} tweets, without {held_out:,} of validation or test or of their authors, {repeated:,} "
         "repeated and {refused:,} empty ones"
     ).format_map(count)
 
 
-def whole_training_part(config: DataConfig) -> DataConfig:
-    """The data whose training text is learned from: it needs no label, so all of it, whatever `data.train_rows` is."""
+def without_train_rows(config: DataConfig) -> DataConfig:
+    """The data without `train_rows`: word vectors need no labels, so they are learned from all training tweets."""
     return config.model_copy(update={"train_rows": None})
 
 
-def gather_text(
+def collect_training_text(
     corpus: Corpus, config: TextConfig, files: Sequence[TweetFile], progress: Progress
 ) -> tuple[TokenRows, dict[str, Counter[str]]]:
-    """The training tweets of a corpus, and those of the files that are not held out, each text once.
+    """The training tweets of a corpus, and the tweets of the files that are not held out, each text once.
 
     Returns:
-        The tweets in the order in which they are read, and what became of those of each file, by its path.
+        The tweets in the order in which they are read, and the counts of used and skipped tweets of each file, by path.
     """
     trained = corpus.parts == TRAIN
     held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
-    authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
+    held_out_authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
     seen = set(corpus.keys[trained].tolist())
     index = {token: number for number, token in enumerate(corpus.types)}
     tokenizer = Tokenizer(config)
@@ -204,24 +225,24 @@ def gather_text(
     for file in files:
         count = counts[file.name] = Counter()
         for number, row in enumerate(file.read(), start=1):
-            if number % _EVERY == 0:
+            if number % _PROGRESS_INTERVAL == 0:
                 progress(f"reading {Path(file.name).name}", number, file.total)
-            what = "refused"
+            outcome = "refused"
             if isinstance(row, Row):
                 tokens = tokenizer(row.text)
                 key = key_of(forms.of(row.text, tokens))
-                if key in held_out or author_key(author_form(row.user)) in authors:
-                    what = "held_out"
+                if key in held_out or author_key(author_form(row.user)) in held_out_authors:
+                    outcome = "held_out"
                 elif key in seen:
-                    what = "repeated"
+                    outcome = "repeated"
                 elif tokens:
-                    what = "used"
+                    outcome = "used"
                     seen.add(key)
                     lengths.append(len(tokens))
                     token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
-            count.update(("read", what))
+            count.update(("read", outcome))
         if not count["used"]:
-            raise DataError(f"{file.name}: no text of it can be used: {_told(count)}")
+            raise DataError(f"{file.name}: no text of it can be used: {_summary(count)}")
     own = corpus.take(np.flatnonzero(trained))
     offsets = np.concatenate([own.offsets, own.offsets[-1] + np.cumsum(lengths, dtype=np.int64)])
     return TokenRows(list(index), np.concatenate([own.token_ids, np.array(token_ids, np.int32)]), offsets), counts
@@ -229,20 +250,20 @@ def gather_text(
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------
 
-_VERSION = 2  # raised whenever the same text and settings would give other vectors
+_VERSION = 2  # increase it whenever the same text and settings would give other vectors
 VECTORS, RECORD = "vectors.txt", "record.json"
 
 
 def pretrained_file(config: RunConfig, results: Results) -> Path | None:
-    """The file that a run's embedding starts from; None if there is none. Learned vectors may not be there yet."""
-    found = vectors_fingerprint(config, results)
-    if found is not None:
-        return results.word_vectors / found[:16] / VECTORS
+    """The file of a run's initial vectors; None if they are random. Learned vectors may not exist yet."""
+    digest = vectors_fingerprint(config, results)
+    if digest is not None:
+        return results.word_vectors / digest[:16] / VECTORS
     return None if config.embedding.pretrained is None else named_path(config.embedding.pretrained)
 
 
 def vectors_fingerprint(config: RunConfig, results: Results) -> str | None:
-    """The fingerprint that the vectors a run learns would have now; None if it learns none."""
+    """Fingerprint of the vectors that a run would learn now; None if it does not learn vectors."""
     return fingerprint(_identity(config, results)) if config.embedding.pretrained == WORD2VEC else None
 
 
@@ -254,17 +275,17 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
         "gensim": metadata.version("gensim"),
         "size": config.embedding.size,
         "settings": settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"}),
-        "corpus": corpus_fingerprint(whole_training_part(config.data), results),
+        "corpus": corpus_fingerprint(without_train_rows(config.data), results),
         "unlabelled": [[opened.form, opened.sha256, file.column] for opened, file in files],
     }
 
 
 def prepare_vectors(config: RunConfig, results: Results, progress: Progress = silent) -> list[str]:
-    """Learn the vectors that a run starts from, unless they are there or it learns none; lines for a terminal.
+    """Learn the initial vectors of a run, unless they exist or none are needed; returns messages.
 
-    They appear when they are complete, with a record of what they were learned from; if it is interrupted, the next
-    call begins again, and gets the same bits. Of several processes on one host that ask for the same vectors one learns
-    them, and the others wait.
+    The file appears when it is complete, with a record of what the vectors were learned from; after an interruption
+    the next call starts again and gets the same bits. If several processes on one host need the same vectors, one
+    learns them and the others wait.
     """
     file = pretrained_file(config, results)
     if config.embedding.pretrained != WORD2VEC or file is None or file.exists():
@@ -278,16 +299,16 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
 
 
 def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
-    corpus = prepare_corpus(whole_training_part(config.data), results, progress)
+    corpus = prepare_corpus(without_train_rows(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
-    text, counts = gather_text(corpus, config.data.text, unlabelled_files(settings), progress)
+    text, counts = collect_training_text(corpus, config.data.text, unlabelled_files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
     write_json(path.with_name(RECORD), _identity(config, results) | {"text": counts})
     write_vectors(path, types, vectors)  # last, since the file completes them
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
-        f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}: their text alone",
-        *(f"  {name}: {_told(count)}" for name, count in counts.items()),
+        f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}, without labels",
+        *(f"  {name}: {_summary(count)}" for name, count in counts.items()),
         f"  in {path}",
     ]
 
@@ -295,9 +316,9 @@ def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progr
 def learn_vectors(
     text: TokenRows, size: int, config: VectorsConfig, progress: Progress
 ) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The types that are frequent enough, and their vectors, shape (types, size); the same bits each time.
+    """Learn skip-gram vectors: the types that are frequent enough, and their vectors, shape (types, size).
 
-    One thread learns, since several would change the same numbers at once, in an order that is never the same.
+    Uses one thread, because gensim's multi-threaded updates are nondeterministic.
     """
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
@@ -310,12 +331,12 @@ def learn_vectors(
             progress("learning word2vec vectors", self.done, config.epochs)
 
     counts = np.bincount(text.token_ids, minlength=len(text.types)).tolist()
-    # Types that are equally frequent in alphabetical order; gensim would sort them as the processor's numpy does.
+    # Equally frequent types in alphabetical order, since the order of gensim's own sort depends on the processor.
     frequencies = dict(sorted(zip(text.types, counts, strict=True), key=lambda pair: (-pair[1], pair[0])))
     if max(counts) < config.min_count:
         raise DataError(
-            f"no token occurs {config.min_count:,} times in the {text.size:,} tweets that vectors are to be learned "
-            "from; lower vectors.min_count"
+            f"no token occurs {config.min_count:,} times in the {text.size:,} tweets from which vectors would be "
+            "learned; lower vectors.min_count"
         )
     options = {"window": config.window, "min_count": config.min_count, "negative": config.negative}
     model = Word2Vec(vector_size=size, seed=config.seed, sg=1, workers=1, sorted_vocab=0, **options)
@@ -325,10 +346,10 @@ def learn_vectors(
 
 
 def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
-    """Identify the files of further text; their rows are read later, and have no labels."""
-    found = []
+    """Open the files of additional unlabelled text; rows are read later."""
+    files = []
     for file in settings.unlabelled:
         path = named_path(file.path)
         column = "text" if form_of(path) == "txt" else file.column
-        found.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
-    return found
+        files.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
+    return files

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from sentiment.config import EncoderConfig, RunConfig
 from sentiment.console import Progress, silent
-from sentiment.data.sources import Remote, addresses, cached_sha256, download
+from sentiment.data.sources import Remote, cached_sha256, candidate_urls, download
 from sentiment.encoders.elmo_files import (
     OPTIONS_FILE,
     TINY_OPTIONS,
@@ -142,7 +142,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
     for file in published_files(name):
         if not (folder / file).exists():
             place = f"{PUBLISHED[name]}/{file}"
-            urls = addresses(mirrors, (place, file)) + addresses(SERVERS, (place,))
+            urls = candidate_urls(mirrors, (place, file)) + candidate_urls(SERVERS, (place,))
             download(Remote(file, urls, None, recorded.get(file, "")), folder, progress)
     found = find_elmo(name, folder)
     if not recorded:

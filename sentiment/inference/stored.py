@@ -257,7 +257,7 @@ No tweet is in the file that this card belongs to, but its vocabulary holds word
 
 def without_paths(config: RunConfig) -> RunConfig:
     """The configuration with names of files in place of paths, which would tell where somebody keeps them."""
-    return config.respelled(lambda path: PurePath(path).name)
+    return config.with_paths(lambda path: PurePath(path).name)
 
 
 def model_card(run: TrainedRun) -> str:

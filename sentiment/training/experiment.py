@@ -164,7 +164,7 @@ def _refuse_other_files(run: RunContext) -> None:
 def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
     vocabulary, learned = Vocabulary.build(corpus, run.config.data.vocabulary), run.config.vectors
     if learned and learned.vocabulary == "vectors" and (file := pretrained_file(run.config, run.results)):
-        return vocabulary.with_types_of(file, run.config.data.vocabulary.max_size)
+        return vocabulary.extended_by(file, run.config.data.vocabulary.max_size)
     return vocabulary
 
 

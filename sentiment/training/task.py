@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore, TweetVectors
+from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.models.classifier import Classifier, input_ids, predict
@@ -103,7 +103,7 @@ class ClassifierTask:
         # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
-    def batches(self, epoch: int) -> EpochPlan:
+    def batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""
         return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
 

@@ -17,7 +17,7 @@ from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, part_code, prepare_corpus
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
-from sentiment.data.vocabulary import gather_text, unlabelled_files, whole_training_part
+from sentiment.data.vocabulary import collect_training_text, unlabelled_files, without_train_rows
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
 from tests.small_runs import write_tweets
@@ -259,10 +259,10 @@ def _check_trained_on(corpus: Corpus, world: World, held_out: set[int]) -> None:
 
 def _check_text(config: DataConfig, results: Results, world: World, held_out: set[int]) -> None:
     """The text of word vectors, which reads an unlabelled file besides the training part."""
-    corpus = prepare_corpus(whole_training_part(config), results)
+    corpus = prepare_corpus(without_train_rows(config), results)
     path = Path(config.source).with_name("unlabelled.csv")
     files = unlabelled_files(VectorsConfig(unlabelled=(TextFile(path=str(path)),)))
-    read = {number_in(tokens) for tokens in gather_text(corpus, config.text, files, silent)[0]}
+    read = {number_in(tokens) for tokens in collect_training_text(corpus, config.text, files, silent)[0]}
     assert read > {world.tweets[name].number for name, _ in _rows(corpus, "train")}
     assert not held_out & read
     told: dict[int, set[str]] = defaultdict(set)

@@ -61,10 +61,10 @@ def test_a_damaged_vocabulary_is_named() -> None:
     for content, message in (
         (b"a\nb", "is truncated"),
         (b"", "is truncated"),
-        (b"a\n\nb\n", "no vocabulary: '' is no token"),
-        (b"a\nb c\n", "no vocabulary: 'b c' is no token"),
-        (b"a\nb\na\n", "no vocabulary: a type stands there twice"),
-        (b"\xff\n", "no vocabulary: 'utf-8' codec"),
+        (b"a\n\nb\n", "not a vocabulary: '' is not a token"),
+        (b"a\nb c\n", "not a vocabulary: 'b c' is not a token"),
+        (b"a\nb\na\n", "not a vocabulary: duplicate type"),
+        (b"\xff\n", "not a vocabulary: 'utf-8' codec"),
     ):
         with pytest.raises(DataError, match=rf"v\.txt: .*{message}"):
             Vocabulary.from_bytes(content, "v.txt")

@@ -8,7 +8,7 @@ import torch
 
 from sentiment.config import EmbeddingConfig
 from sentiment.config_file import resolve
-from sentiment.data.batches import Batch, EpochPlan, Rows, TokenStore
+from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore
 from sentiment.data.vocabulary import PADDING
 from sentiment.encoders.elmo import LAYERS
 from sentiment.models.classifier import (
@@ -191,7 +191,7 @@ def test_padding_of_elmos_vectors_changes_no_logit(layers: str) -> None:
 
 
 def test_vectors_are_read_ahead_and_a_failure_comes_with_the_batch_that_needs_them() -> None:
-    def plan(vectors: _MadeUpVectors) -> EpochPlan:
+    def plan(vectors: _MadeUpVectors) -> BatchPlan:
         return _store(vectors).epoch(np.arange(3), 1, 1, 0)
 
     whole = plan(_MadeUpVectors())
