@@ -18,7 +18,7 @@ from jobs.slurm.resources import Resources
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import write_json
-from sentiment.processes import HERE
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Attempt, Record
 from sentiment.runs.run_dir import Results, read_record
@@ -204,7 +204,7 @@ class GridJobs:
         return {(job.name, job.task): job for job in (*(self.queue or ()), *self.here)}
 
     def _lives(self, job: str) -> bool:  # of processes that no queue knows the run's own lock says all
-        return self.queue is None or job.startswith(HERE) or job in self._addresses
+        return self.queue is None or job.startswith(LOCAL_JOB_PREFIX) or job in self._addresses
 
     @cached_property
     def _addresses(self) -> set[str]:

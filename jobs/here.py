@@ -15,7 +15,7 @@ from typing import Self
 
 from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
 from sentiment.console import Say
-from sentiment.processes import HERE
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import StopRequest, end_of_time
@@ -49,7 +49,7 @@ class Here:
         for job in jobs:
             folder = write_intent(new_submission(self._results, self._grid, job, None))
             self._locks.enter_context(ProcessLock(folder.lock_file, "works it off"))
-            folder.accept(f"{HERE}{folder.number}")
+            folder.accept(f"{LOCAL_JOB_PREFIX}{folder.number}")
             self._every.append(folder)
 
     def work_off(self) -> None:

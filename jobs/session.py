@@ -25,7 +25,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
 from sentiment.errors import ConfigError, NoSlurmError, SentimentError
-from sentiment.processes import HERE
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Tries
@@ -280,7 +280,7 @@ class GridSession:
                 ended[job.address] = None
         for folder, found in marks.items():
             folder.cancel(found)
-        queue.cancel(address for address in ended if not address.startswith(HERE))
+        queue.cancel(address for address in ended if not address.startswith(LOCAL_JOB_PREFIX))
         return list(cancelled)
 
 

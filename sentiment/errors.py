@@ -1,14 +1,14 @@
-"""One family of errors: each message names the value, the place and what would be valid."""
+"""The exceptions of the package: each message gives the bad value, where it was found and what would be valid."""
 
 
 class SentimentError(Exception):
-    """Base of all errors that a user can cause or mend; shown as one message, never as a traceback."""
+    """Base class of all errors that a user can cause or fix; shown as one message, never as a traceback."""
 
     exit_code = 1
 
 
 class UsageError(SentimentError):
-    """What was asked for does not exist or contradicts itself: the command line or its paths are at fault."""
+    """Command-line arguments are invalid or contradict each other, or a path does not exist."""
 
     exit_code = 2
 
@@ -20,7 +20,7 @@ class ConfigError(SentimentError):
 
 
 class DataError(SentimentError):
-    """The input data cannot be used: missing, truncated, of the wrong form, or with unknown labels."""
+    """The input data cannot be used: missing, truncated, in the wrong format, or with unknown labels."""
 
 
 class DownloadError(SentimentError):
@@ -28,18 +28,18 @@ class DownloadError(SentimentError):
 
 
 class EncoderError(SentimentError):
-    """An encoder is missing, damaged, of a kind that is not read, or asked for what it cannot do."""
+    """An encoder is missing or damaged, of an unsupported type, or used with an unsupported option."""
 
 
 class RunDirError(SentimentError):
-    """A run directory holds something that does not belong together, or cannot be read or written."""
+    """The files of a run directory contradict each other, or cannot be read or written."""
 
 
 class LockedError(RunDirError):
-    """Another process does the same thing at this moment.
+    """Another process holds the lock for this work.
 
     Attributes:
-        job: its Slurm job; None outside Slurm, and where it is not known who it is.
+        job: Slurm job of the process that holds the lock; None outside Slurm or if the process is unknown.
     """
 
     def __init__(self, message: str, job: str | None = None) -> None:
@@ -48,7 +48,7 @@ class LockedError(RunDirError):
 
 
 class TakenOverError(RunDirError):
-    """Another process has begun a later attempt at the same run."""
+    """Another process has started a later attempt at the same run."""
 
 
 class CheckpointError(SentimentError):
@@ -56,27 +56,27 @@ class CheckpointError(SentimentError):
 
 
 class MemoryExhaustedError(SentimentError):
-    """The GPU's memory does not hold the run."""
+    """The run does not fit into GPU memory or main memory."""
 
 
 class DivergedError(SentimentError):
-    """Training ran away: the loss is infinite or not a number."""
+    """Training diverged: the loss is infinite or NaN."""
 
 
 class UnfinishedRungError(SentimentError):
-    """Trials of a rung cannot be ranked: one of them has not ended, or none has got to the rung's end."""
+    """The trials of a rung cannot be ranked: one is unfinished, or none reached the end of the rung."""
 
 
 class SlurmError(SentimentError):
-    """Slurm refuses what it was asked, or does not answer."""
+    """A Slurm command failed or timed out."""
 
 
 class UnansweredError(SlurmError):
-    """Slurm did not answer, or not as it should: what it has is unknown, and so is whether it did what it was told."""
+    """Slurm did not answer, or its output cannot be parsed: it is unknown whether the request took effect."""
 
 
 class QueueFullError(SlurmError):
-    """Slurm has as many jobs as it or an account may have; the same command goes on later."""
+    """The job limit of the cluster or of the account is reached; run the same command again later."""
 
     exit_code = 3
 

@@ -1,8 +1,7 @@
-"""Atomic writes, after which a file is either wholly old or wholly new; files that users name, and those that come with
-the program; fingerprints of content.
+"""Atomic writes, safe access to paths that users give, the files that ship with the program, content fingerprints.
 
-A user may name anything: a device, a FIFO, a link to either. Reading from one could wait for ever, and replacing one
-would destroy it, so whatever a user names is opened by `open_named` and written by `write_named`.
+A user may give the path of a device or a FIFO, or a link to either. Reading from one could block for ever, and
+replacing one would destroy it. So a path from a user is opened by `open_named` and written by `write_named`.
 """
 
 import contextlib
@@ -23,10 +22,12 @@ WriteFile = Callable[[Path, Callable[[BinaryIO], object]], None]  # as `write_at
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Path | None = None) -> None:
-    """Let `write` fill a new file beside `path`, or in `folder`, make it durable, then replace `path` by it.
+    """Write a temporary file next to `path` (or in `folder`), fsync it, then rename it to `path`.
 
-    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk. An OSError names
-    `path`, which is unchanged; the temporary file is deleted.
+    Readers see the old file or the new one, never a part of it, even after a crash or on a full disk.
+
+    Raises:
+        OSError: names `path`, which is unchanged; the temporary file is deleted.
     """
     temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.tmp"
     try:
@@ -39,27 +40,27 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], folder: Pa
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and error.filename2 is None:
-            error.filename = str(path)  # a failing write does not name its file, and the temporary name helps nobody
+            error.filename = str(path)  # a failed write names no file or the temporary one
         raise
     sync_folder(path.parent)
 
 
 def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file unless it exists, atomically; of several processes on any host the first one does."""
-    made = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
-    write_atomically(made, write)
+    """Write a file atomically unless it exists; if several processes try, on any host, the first one wins."""
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    write_atomically(temporary, write)
     try:
         with contextlib.suppress(FileExistsError):
-            os.link(made, path)
+            os.link(temporary, path)
     finally:
-        made.unlink()
+        temporary.unlink()
     sync_folder(path.parent)
 
 
 def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Like `write_atomically`, for a path that a user gives: links are followed, and devices and FIFOs written to."""
+    """Like `write_atomically`, for a path from a user: follows links, and writes to a device or a FIFO directly."""
     with contextlib.suppress(FileNotFoundError):
-        path.stat()  # refuses a link to itself
+        path.stat()  # raises for a link that leads to itself
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory; name a file in it", str(path))
@@ -71,12 +72,12 @@ def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def named_path(text: str) -> Path:
-    """The path that a user means, with `~` and `~name` as a shell reads them; `~nobody` stays if there is no nobody."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path's fails for a user who does not exist
+    """The path with `~` and `~name` expanded as in a shell; `~name` is left unchanged if there is no such user."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for an unknown user
 
 
 def open_named(path: Path) -> BufferedReader:
-    """Open a regular file for reading; an OSError, without waiting, for anything else."""
+    """Open a regular file for reading; raises OSError at once if it is anything else."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
@@ -87,12 +88,12 @@ def open_named(path: Path) -> BufferedReader:
     raise OSError("it is a device, a FIFO or a socket, not a regular file")
 
 
-def read_named(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file; an OSError if it is larger."""
+def read_named(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file; raises OSError if it has more than `max_bytes`."""
     with open_named(path) as file:
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise OSError(f"it is larger than {most_bytes:,} bytes, the most that such a file may have")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(f"it is larger than {max_bytes:,} bytes, the limit for such a file")
     return content
 
 
@@ -101,7 +102,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def as_json(value: Any) -> Callable[[BinaryIO], object]:
-    """What writes a plain value as indented JSON with sorted keys; bytes of a path that are no UTF-8 become `?`."""
+    """Return a function that writes `value` as indented JSON with sorted keys; bytes that are not UTF-8 become `?`."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
     return lambda file: file.write(text.encode("utf-8", "replace"))
 
@@ -116,7 +117,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def files_in(folder: Path) -> Iterator[tuple[Path, int]]:
-    """All files below a folder that may not exist, with their sizes in bytes, less those that others delete."""
+    """All files below a folder (if it exists), with their sizes in bytes; skips files that are deleted meanwhile."""
     for parent, _, names in os.walk(folder):
         for path in (Path(parent, name) for name in names):
             with contextlib.suppress(FileNotFoundError):
@@ -129,37 +130,39 @@ def sha256_of(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Hexadecimal SHA-256 of a plain value, whatever the order of keys; the same on every machine and Python."""
+    """Hexadecimal SHA-256 of a plain value, independent of the order of keys, the machine and the Python version."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 class FolderEntry:
-    """A file or folder in a directory; as an attribute of an object with a `path` it is the path."""
+    """Descriptor for a file or folder: in a class, `FolderEntry("a", "b")` evaluates to `self.path / "a" / "b"`."""
 
     def __init__(self, *names: str) -> None:
         self._names = names
 
     def __get__(self, folder: Any, owner: type[Any]) -> Path:
-        place: Path = folder.path.joinpath(*self._names)
-        return place
+        path: Path = folder.path.joinpath(*self._names)
+        return path
 
 
 # A clone has `jobs`, `report` and `configs` beside this package. An installed wheel has them in `sentiment/programs`,
-# where they are no top-level names, since other people's modules are called so as well.
+# so that they do not clash with other installed modules named `jobs` or `report`.
 
-ROOT = Path(__file__).resolve().parents[1]  # the folder that this program was imported from
+ROOT = Path(__file__).resolve().parents[1]  # the folder from which this program was imported
 CONFIGS = Path("configs")
 
 
 def shipped_folder(name: str, root: Path = ROOT) -> Path:
     """The folder of `jobs`, `report` or `configs` in a clone, a copy of the code or an installed wheel."""
-    beside = root / name
-    return beside if beside.is_dir() else root / "sentiment" / "programs" / name
+    in_clone = root / name
+    if in_clone.is_dir():
+        return in_clone
+    return root / "sentiment" / "programs" / name
 
 
 def shipped_file(path: Path) -> Path:
-    """The path itself if there is something, or if it is not in `configs`; else what came with the program instead."""
+    """`path` if it exists or is outside `configs`; otherwise the shipped file of that name, if any."""
     if path.is_absolute() or path.parts[:1] != CONFIGS.parts or path.exists():
         return path
     shipped = shipped_folder(CONFIGS.name) / path.relative_to(CONFIGS)
@@ -167,17 +170,18 @@ def shipped_file(path: Path) -> Path:
 
 
 def config_path(name: Path, folder: str) -> Path:
-    """The file that a user names by its path, or by its stem in `configs/runs` or `configs/grids`."""
+    """The file that a user gives by its path, or by its stem in `configs/runs` or `configs/grids`."""
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
 
 
 def import_program(name: str) -> ModuleType:
-    """The command line of `jobs` or `report`, whatever else has that name where Python looks for modules."""
+    """Import `jobs.__main__` or `report.__main__`, even if another installed module has that name."""
     folder = str(shipped_folder(name).parent)
     if sys.path[0] != folder:
         sys.path.insert(0, folder)
-    if Path(folder) != ROOT:  # processes that it starts, such as that of the report at the end of a grid, need it too
-        before = os.environ.get("PYTHONPATH")
-        if folder not in (before or "").split(os.pathsep):
-            os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{before}" if before else folder
+    if Path(folder) != ROOT:  # for child processes, such as the report at the end of a grid
+        pythonpath = os.environ.get("PYTHONPATH")
+        entries = pythonpath.split(os.pathsep) if pythonpath else []
+        if folder not in entries:
+            os.environ["PYTHONPATH"] = os.pathsep.join([folder, *entries])
     return importlib.import_module(f"{name}.__main__")

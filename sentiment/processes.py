@@ -1,11 +1,13 @@
-"""What this process was given: cores, and inside a Slurm job its name and end."""
+"""Resources of this process: CPU cores, and in a Slurm job the job's name and end time."""
 
 import os
 
 
 def available_cores() -> int:
-    """Cores that this process may run on: what Slurm or a container grants, where the system tells, else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that Slurm or a container grants to this process; all cores if the system does not report them."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def in_slurm() -> bool:
@@ -13,7 +15,7 @@ def in_slurm() -> bool:
     return "SLURM_JOB_ID" in os.environ
 
 
-HERE = "here"  # prefix of the names of jobs of grids that run on this machine, without Slurm
+LOCAL_JOB_PREFIX = "here"  # of the names of jobs of grids that run on this machine, without Slurm
 
 
 def slurm_job() -> str | None:
@@ -21,10 +23,13 @@ def slurm_job() -> str | None:
 
     A grid on this machine sets SENTIMENT_JOB to a name of this form.
     """
-    if here := os.environ.get("SENTIMENT_JOB"):
-        return here
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    if local_job := os.environ.get("SENTIMENT_JOB"):
+        return local_job
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    task = os.environ.get("SLURM_ARRAY_TASK_ID")
+    if array and task:
+        return f"{array}_{task}"
+    return os.environ.get("SLURM_JOB_ID")
 
 
 def slurm_array_task() -> int:
@@ -37,13 +42,13 @@ def slurm_restarts() -> int:
     return _number("SLURM_RESTART_COUNT") or 0
 
 
-def slurm_end() -> float | None:
-    """When Slurm ends this job, in seconds since 1970; None if it does not say."""
+def slurm_end_time() -> float | None:
+    """The time at which Slurm ends this job, in seconds since 1970; None if it is unknown."""
     return _number("SLURM_JOB_END_TIME")
 
 
 def slurm_node() -> str | None:
-    """The node's name in Slurm; None outside Slurm."""
+    """The name of this node in Slurm; None outside Slurm."""
     return os.environ.get("SLURMD_NODENAME")
 
 
@@ -52,6 +57,8 @@ def _number(name: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def is_of_this_array(job: str | None) -> bool:
-    """Whether a job is a task of the array that this process belongs to; outside Slurm, whether it is outside too."""
-    return (job or "").partition("_")[0] == (slurm_job() or "").partition("_")[0]
+def in_same_array(job: str | None) -> bool:
+    """Whether `job` belongs to the same job array as this process; outside Slurm: whether `job` is None as well."""
+    array = (job or "").partition("_")[0]
+    own_array = (slurm_job() or "").partition("_")[0]
+    return array == own_array

@@ -115,7 +115,7 @@ BIAS, NAN = "output.bias", math.nan
         (NETWORK, lambda one: {BIAS: torch.tensor([NAN])}, "weights that are not finite (in output.bias)"),
         (NETWORK, lambda one: {BIAS: one[BIAS].double()}, "output.bias is float64 (1,), expected is flo"),
         (NETWORK, lambda one: {BIAS: torch.zeros(2)}, "output.bias is float32 (2,), expected is float32 (1,)"),
-        (NETWORK, lambda one: {"more\n\x1b[1m": torch.zeros(2)}, "is float32 (2,), expected is nothing of this name"),
+        (NETWORK, lambda one: {"more\n\x1b[1m": torch.zeros(2)}, "is float32 (2,), expected is no array of this name"),
         (NETWORK, lambda one: {BIAS: None}, "output.bias is missing, expected"),
         (NETWORK, lambda one: {BIAS: torch.zeros(1).to(torch.float8_e4m3fn)}, "output.bias is float8_e4m3fn"),
         (BASELINE, lambda one: {"weights": one["weights"][:-3]}, "weights is float32"),

@@ -37,7 +37,7 @@ from jobs.tasks.attempt import (
 )
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
-from sentiment.processes import is_of_this_array, slurm_job
+from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, RUNNING, Standing, read_progress, read_rungs
@@ -177,7 +177,7 @@ class Worker:
 
     def _has_ended(self, run_id: str) -> bool:
         progress = read_progress(self._run_dir(run_id))
-        failed = progress.failure is not None and is_of_this_array(progress.failure.job) and not progress.locked
+        failed = progress.failure is not None and in_same_array(progress.failure.job) and not progress.locked
         over = progress.completed or progress.has_paused(self.folder.submission.epochs)
         return over or failed or run_id in self.folder.cancelled
 
@@ -197,13 +197,13 @@ class Worker:
         """
         progress, submission = read_progress(self._run_dir(run_id)), self.folder.submission
         attempt = progress.last_attempt
-        others = attempt and is_of_this_array(attempt.job) and attempt.job != slurm_job()
+        others = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
         queued = Queued(
             "gone" if others else "runs",
             RUNNING,
             job=slurm_job(),
             cancelled=run_id in self.folder.cancelled,
-            lives=is_of_this_array,
+            lives=in_same_array,
         )
         standing = Standing(submission.rung or 0, submission.epochs)
         return policy.work(policy.judge(progress, queued, standing)) != ""

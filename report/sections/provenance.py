@@ -12,7 +12,7 @@ from report.render import wording
 from report.render.blocks import Block, Bullets, Column, Command, Facts, Fold, ReportSection, Row, Table, Text, column
 from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_on, run_name
-from sentiment.processes import HERE
+from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan, RunRecord
 
 _METHODS = {
@@ -91,7 +91,7 @@ def _facts(study: Study) -> list[str]:
     versions = Counter(", ".join(f"{name} {one}" for name, one in record.versions.items()) for record in records)
     devices = Counter(attempt.device for attempt in attempts)
     hosts = sorted({attempt.host for attempt in attempts})
-    jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(HERE)}
+    jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
     where = wording.plural(len(jobs), "Slurm job") if jobs else "outside Slurm"
     return [
         f"Code: {_counted(commits)}.",

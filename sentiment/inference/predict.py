@@ -65,7 +65,7 @@ class _Row(NamedTuple):
 
 def _classify_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Predictions]]:
     """Each chunk with what a model says of its texts, in order; while some are computed, the next ones are read."""
-    threads = 1 if model.sequential else min(_MOST_THREADS, available_cores())
+    threads = 1 if model.uses_all_cores else min(_MOST_THREADS, available_cores())
     waiting: deque[tuple[list[_Row], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else _use_one_core)
     try:

@@ -171,19 +171,19 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
 
 def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
     from sentiment.encoders.finetuned import FineTuned
-    from sentiment.models.classifier import NetworkModel, build_classifier, encoder_of, sketch_classifier
+    from sentiment.models.classifier import NetworkModel, build_classifier, build_on_meta_device, load_encoder
     from sentiment.training.trainer import choose_device
 
     weights, vocabulary = run.weights(), Vocabulary.from_bytes(*run.content(VOCABULARY_FILE))
     chosen = device or choose_device("auto")
-    encoder = encoder_of(run.config, run.result.encoder, run.results, chosen)
+    encoder = load_encoder(run.config, run.result.encoder, run.results, chosen)
     reads = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
     try:
-        sketch = sketch_classifier(run.config, len(vocabulary), reads).state_dict()
+        sketch = build_on_meta_device(run.config, len(vocabulary), reads).state_dict()
     except RuntimeError:
         raise RunDirError(f"{run.place}: its configuration asks for more weights than torch can count") from None
     check_arrays(run.place, weights, {name: described(one) for name, one in sketch.items()})
-    model = build_classifier(run.config, len(vocabulary), reads=reads)
+    model = build_classifier(run.config, len(vocabulary), encoder=reads)
     model.load_state_dict(weights)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 

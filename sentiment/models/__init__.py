@@ -1,4 +1,4 @@
-"""Classifiers from token vectors to one logit, the linear baseline, and what reads texts with either.
+"""Neural classifiers from token vectors to one logit, the linear baseline, and their common interface for texts.
 
 May import `encoders` and what lies below it.
 """

@@ -1,8 +1,8 @@
 """The linear baseline: naive Bayes log-count ratios of n-grams and a lexicon's values, into a logistic regression.
 
-Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept beside it. The n-grams of words and
-their pairs, and of characters within words, are counted by their hashes once for each type of word, which is faster
-than scikit-learn's vectorizers, which look at each tweet.
+Wang and Manning (2012), "Baselines and Bigrams". Fitted once for a corpus and kept in its folder. Features are hashed
+word unigrams and bigrams, and character n-grams within words. N-grams are computed once per word type and not per
+tweet, which is faster than scikit-learn's vectorizers.
 """
 
 import hashlib
@@ -35,84 +35,94 @@ Rows = npt.NDArray[np.int64]
 # Odd numbers of splitmix64, which mixes well (Steele, Lea & Flood 2014).
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_CHARACTERS = (2, 5)  # of a token, whose begin and end count as a blank each
-_ROWS_AT_ONCE = 16_384
+# Lengths of character n-grams; a token is padded with a space on each side.
+_MIN_ORDER = 2
+_MAX_ORDER = 5
+_BLOCK_ROWS = 16_384
 
-# The highest bit of a key: words and their pairs come first in sorted keys, then what is made of characters.
-_OF_CHARACTERS = np.uint64(1 << 63)
+# The highest bit of a key: in sorted keys, word unigrams and bigrams come first, then character n-grams.
+_CHARACTER_BIT = np.uint64(1 << 63)
 
 
 class NGramCounter:
-    """Counts the n-grams of tweets that are made of one set of types, which their rows number."""
+    """Counts n-grams in tweets whose token ids index one list of types."""
 
     def __init__(self, types: Sequence[str]) -> None:
         self._words = _word_keys(types)
         owners, grams = _character_keys(types)
-        # Side by side, each pair says that a type has an n-gram within it.
+        # Parallel arrays: the type _owners[i] contains the n-gram _grams[i].
         self._owners = np.concatenate([np.arange(len(types)), owners])
         self._grams = np.concatenate([self._words, grams])
 
-    def frequent(self, rows: TokenRows, least: int, most: int) -> Keys:
-        """The n-grams that occur at least `least` times, the `most` most frequent of them; sorted."""
+    def frequent(self, rows: TokenRows, min_count: int, max_features: int) -> Keys:
+        """The `max_features` most frequent n-grams among those that occur at least `min_count` times; sorted."""
         occurrences = np.bincount(rows.token_ids, minlength=len(self._words))
-        within, place = np.unique(self._grams, return_inverse=True)
-        pairs, of_pairs = np.unique(self._pairs(rows)[0], return_counts=True)
-        keys = np.concatenate([within, pairs])
-        counts = np.concatenate([np.bincount(place, occurrences[self._owners], len(within)), of_pairs])
-        keys, counts = keys[counts >= least], counts[counts >= least]
-        # Of equally frequent ones those with the lowest hash, so that it is the same everywhere.
-        return np.unique(keys[np.lexsort((keys, -counts))[:most]])
+        grams, inverse = np.unique(self._grams, return_inverse=True)
+        gram_counts = np.bincount(inverse, occurrences[self._owners], len(grams))
+        bigrams, bigram_counts = np.unique(self._bigrams(rows)[0], return_counts=True)
+        keys = np.concatenate([grams, bigrams])
+        counts = np.concatenate([gram_counts, bigram_counts])
+        is_frequent = counts >= min_count
+        keys = keys[is_frequent]
+        # Ties go to the lowest hash, so that the selection is deterministic.
+        order = np.lexsort((keys, -counts[is_frequent]))
+        return np.unique(keys[order[:max_features]])
 
     def counts(self, rows: TokenRows, keys: Keys) -> Any:
-        """How often each tweet has each n-gram of `keys`: a sparse float32 matrix (rows, keys) with sorted indices."""
-        of_types = _indicators(self._owners, self._grams, keys, len(self._words))
+        """Occurrences of each n-gram of `keys` in each tweet: a sparse float32 matrix (rows, keys), indices sorted."""
+        type_counts = _count_matrix(self._owners, self._grams, keys, len(self._words))
         blocks = []
-        for first in range(0, max(rows.size, 1), _ROWS_AT_ONCE):
-            block = rows.take(np.arange(first, min(first + _ROWS_AT_ONCE, rows.size)))
+        for first in range(0, max(rows.size, 1), _BLOCK_ROWS):
+            block = rows.take(np.arange(first, min(first + _BLOCK_ROWS, rows.size)))
             ones = np.ones(len(block.token_ids), np.float32)
             tokens = sparse.csr_matrix((ones, block.token_ids, block.offsets), shape=(block.size, len(self._words)))
-            pairs, owners = self._pairs(block)
-            blocks.append(tokens @ of_types + _indicators(owners, pairs, keys, block.size))
-            blocks[-1].sort_indices()
+            bigrams, owners = self._bigrams(block)
+            counts = tokens @ type_counts + _count_matrix(owners, bigrams, keys, block.size)
+            counts.sort_indices()
+            blocks.append(counts)
         return sparse.vstack(blocks, format="csr")
 
-    def _pairs(self, rows: TokenRows) -> tuple[Keys, Rows]:
-        keys = self._words[rows.token_ids]
+    def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
+        """The keys of all word bigrams, and the row that each is in."""
+        words = self._words[rows.token_ids]
         owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
-        inside = owners[1:] == owners[:-1]
-        return _mixed(keys[:-1][inside] * _STEP + keys[1:][inside]) & ~_OF_CHARACTERS, owners[1:][inside]
+        same_tweet = owners[1:] == owners[:-1]
+        keys = _mixed(words[:-1][same_tweet] * _STEP + words[1:][same_tweet])
+        return keys & ~_CHARACTER_BIT, owners[1:][same_tweet]
 
 
-def _indicators(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
-    """How often each of `size` owners has each n-gram of the sorted `keys`; others do not count."""
-    places = np.searchsorted(keys, grams)
-    known = (np.append(keys, np.uint64(0))[places] == grams) & (places < len(keys))
-    return sparse.csr_matrix((np.ones(known.sum(), np.float32), (owners[known], places[known])), (size, len(keys)))
+def _count_matrix(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
+    """Occurrences of each n-gram of the sorted `keys` in each of `size` owners; other n-grams are ignored."""
+    columns = np.searchsorted(keys, grams)
+    is_known = (np.append(keys, np.uint64(0))[columns] == grams) & (columns < len(keys))
+    ones = np.ones(is_known.sum(), np.float32)
+    return sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
 
 
 def _word_keys(types: Sequence[str]) -> Keys:
-    digests = (hashlib.blake2b(one.encode("utf-8", "surrogatepass"), digest_size=8).digest() for one in types)
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_OF_CHARACTERS
+    digests = [hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest() for word in types]
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64) & ~_CHARACTER_BIT
 
 
 def _character_keys(types: Sequence[str]) -> tuple[Rows, Keys]:
-    """The characters' n-grams in each type, and the number of the type that each is in."""
-    text = "".join(f" {one} " for one in types).encode("utf-32-le", "surrogatepass")
+    """For each character n-gram of each type: the index of the type, and the n-gram's key."""
+    text = "".join(f" {word} " for word in types).encode("utf-32-le", "surrogatepass")
     letters = np.frombuffer(text, "<u4").astype(np.uint64)
-    lengths = np.array([len(one) + 2 for one in types], np.int64)
+    lengths = np.array([len(word) + 2 for word in types], np.int64)
     owners = np.repeat(np.arange(len(types)), lengths)
     remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(letters))
-    padded = np.concatenate([letters, np.zeros(_CHARACTERS[1], np.uint64)])
-    found = []
+    padded = np.concatenate([letters, np.zeros(_MAX_ORDER, np.uint64)])
+    gram_owners = []
+    keys = []
     rolling = np.zeros(len(letters), np.uint64)
-    for order in range(1, _CHARACTERS[1] + 1):
+    for order in range(1, _MAX_ORDER + 1):
         following = padded[order - 1 : order - 1 + len(letters)]
         rolling = _mixed(rolling * _STEP + following + np.uint64(order))
-        if order >= _CHARACTERS[0]:
+        if order >= _MIN_ORDER:
             inside = remaining >= order
-            found.append((owners[inside], rolling[inside] | _OF_CHARACTERS))
-    of_types, keys = zip(*found, strict=True)
-    return np.concatenate(of_types), np.concatenate(keys)
+            gram_owners.append(owners[inside])
+            keys.append(rolling[inside] | _CHARACTER_BIT)
+    return np.concatenate(gram_owners), np.concatenate(keys)
 
 
 def _mixed(values: Keys) -> Keys:
@@ -122,40 +132,42 @@ def _mixed(values: Keys) -> Keys:
 
 
 def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
-    """Turn counts of n-grams into 1 + log(count), times their rarity, over the length of the tweet's vector.
+    """TF-IDF with sublinear tf, (1 + log(count)) * idf, L2-normalised; overwrites `counts`.
 
-    The n-grams of words, which come first in sorted `keys`, make one vector and those of characters another, as the
-    many characters would drown the words. Nothing depends on where in the matrix a number stands, as it may with
-    NumPy's faster sums and logarithms.
+    Word and character features of a tweet are normalised separately, because the many character n-grams would dominate.
+    Results do not depend on the position in the matrix, as they may with NumPy's SIMD sums and logarithms.
     """
-    words = np.searchsorted(keys, _OF_CHARACTERS)
-    for first in range(0, counts.shape[0], _ROWS_AT_ONCE):  # a block at a time, since numbers of 64 bits need much room
-        ends = counts.indptr[first : first + _ROWS_AT_ONCE + 1]
+    words = np.searchsorted(keys, _CHARACTER_BIT)
+    for first in range(0, counts.shape[0], _BLOCK_ROWS):  # in blocks, to limit the memory of float64 intermediates
+        ends = counts.indptr[first : first + _BLOCK_ROWS + 1]
         block = slice(ends[0], ends[-1])
-        numbers, columns = counts.data[block].astype(np.int64), counts.indices[block]
+        numbers = counts.data[block].astype(np.int64)
+        columns = counts.indices[block]
         logarithms = 1 + np.log(np.arange(1, numbers.max(initial=1) + 1))
         values = logarithms[numbers - 1] * idf[columns]
-        vectors = 2 * np.repeat(np.arange(len(ends) - 1), np.diff(ends)) + (columns >= words)
-        counts.data[block] = values / np.sqrt(np.bincount(vectors, values**2))[vectors]
+        rows = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+        vectors = 2 * rows + (columns >= words)
+        squares = np.bincount(vectors, values**2)
+        counts.data[block] = values / np.sqrt(squares)[vectors]
     return counts
 
 
 def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
-    """TF-IDF of the counts of `keys`, which are overwritten, then `polarity`: sparse float32, (rows, features)."""
+    """The TF-IDF of `counts`, which is overwritten, then `polarity`: sparse float32, (rows, features)."""
     return sparse.hstack([tfidf(counts, idf, keys), sparse.csr_matrix(polarity(rows))], format="csr")
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logistic regression on the n-grams of a tweet, and on the values that a lexicon gives its words."""
+    """Logistic regression on the n-grams of a tweet and on the lexicon's values of its words."""
 
     keys: Keys  # (n-grams,), sorted
-    idf: Numbers  # (n-grams,), how much the mere rarity of each weighs
+    idf: Numbers  # (n-grams,), inverse document frequency
     weights: Numbers  # (features,): those of n-grams, then those of `polarity`
     intercept: float
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """Usable is where it knows an n-gram, or the lexicon a word: `features` store no zeros."""
+        """A text is usable if it has a known n-gram or a word of the lexicon, that is, a stored feature."""
         values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
         logits = values @ self.weights.astype(np.float64) + self.intercept
         return Predictions(expit(logits), np.diff(values.indptr) > 0)
@@ -163,179 +175,224 @@ class LinearModel:
     def to_bytes(self) -> bytes:
         from safetensors.numpy import save
 
-        arrays: dict[str, npt.NDArray[Any]] = {"keys": self.keys, "idf": self.idf, "weights": self.weights}
-        return save(arrays | {"intercept": np.array([self.intercept])})
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "keys": self.keys,
+            "idf": self.idf,
+            "weights": self.weights,
+            "intercept": np.array([self.intercept]),
+        }
+        return save(arrays)
 
     @classmethod
-    def from_bytes(cls, content: bytes, place: str) -> "LinearModel":
-        """The model that `to_bytes` gave at a `place`; a RunDirError says that it is no such model."""
+    def from_bytes(cls, content: bytes, path: str) -> "LinearModel":
+        """Inverse of `to_bytes`; `path` is for messages.
+
+        Raises:
+            RunDirError: `content` is not such a model.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
             arrays = load(content)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise RunDirError(f"{place}: holds no linear baseline: {visible(str(error))}") from None
+            raise RunDirError(f"{path}: holds no linear baseline: {visible(str(error))}") from None
         n = arrays["keys"].size if "keys" in arrays else 0
-        wanted = {"keys": f"uint64 ({n},)", "idf": f"float32 ({n},)", "weights": f"float32 ({n + len(FEATURES)},)"}
-        check_arrays(place, arrays, wanted | {"intercept": "float64 (1,)"})
+        expected = {
+            "keys": f"uint64 ({n},)",
+            "idf": f"float32 ({n},)",
+            "weights": f"float32 ({n + len(FEATURES)},)",
+            "intercept": "float64 (1,)",
+        }
+        check_arrays(path, arrays, expected)
         return cls(arrays["keys"], arrays["idf"], arrays["weights"], float(arrays["intercept"][0]))
 
 
 class BaselineModel(TextModel):
-    """Classifies texts by the linear baseline of a run."""
+    """Classifies texts with the linear baseline of a run."""
 
     name = BASELINE
 
     def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
-        self.config, self.tokenize = config, Tokenizer(config.data.text)
-        self._model, self._temperature = model, temperature
+        self.config = config
+        self.tokenize = Tokenizer(config.data.text)
+        self._model = model
+        self._temperature = temperature
 
     def classify(self, rows: TokenRows) -> Predictions:
         probabilities, usable = self._model.classify(rows)
         return Predictions(calibrated(probabilities, self._temperature), usable)
 
 
-_WHAT = "fitting the linear baseline"
+_ACTIVITY = "fitting the linear baseline"
 _TINY = 100  # with fewer training rows, n-grams that occur only once are features as well
 _FEW = 20_000  # with fewer training rows, the penalty is chosen by cross-validation on them
 _LARGE = 200_000  # with at least as many training rows, the penalty is not searched
 _FOLDS = 5
-_MOST_ITERATIONS = 1000
-_MOST_FEATURES = 1 << 20
-_STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # values of C, the inverse L2 penalty
-_STRENGTH_UNSEARCHED = 1.0
+_MAX_ITERATIONS = 1000
+_MAX_FEATURES = 1 << 20
+_C_VALUES = (
+    0.25,
+    0.5,
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    16.0,
+    32.0,
+)  # C is the inverse of the L2 penalty
+_DEFAULT_C = 1.0
 
 
 def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
-    """The linear baseline of a corpus, fitted on its training part alone; the same corpus gives the same numbers.
+    """Fit the linear baseline of a corpus on its training split only; deterministic.
 
-    Its penalty is chosen by cross-validation on the training part where tweets are few, since a few hundred validation
-    tweets cannot tell one from another, else on the validation part. A row's weight counts wherever its label does.
+    With few tweets its penalty is chosen by cross-validation on the training split, because a few hundred validation
+    tweets are too few to choose between penalties; otherwise on the validation split. Sample weights are used both for
+    fitting and for scoring.
 
     Returns:
-        The model; and for the record how it was made: its penalty, how that was chosen, and from which n-grams.
+        The model; and its settings for the run's record: its penalty, how that was chosen, and its n-grams.
     """
     from threadpoolctl import threadpool_limits
 
-    train, counter = corpus.rows("train"), NGramCounter(corpus.types)
-    progress(_WHAT, 0, None)
+    train = corpus.rows("train")
+    counter = NGramCounter(corpus.types)
+    progress(_ACTIVITY, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
-        design = _Design(corpus, counter, train)
+        design = _DesignMatrix(corpus, counter, train)
         if len(train) >= _LARGE:
-            chosen, how = _STRENGTH_UNSEARCHED, "fixed"
+            method = "fixed"
+            c = _DEFAULT_C
         elif len(train) < _FEW:
-            chosen, how = _by_cross_validation(corpus, counter, progress), "cross-validation"
+            method = "cross-validation"
+            c = _by_cross_validation(corpus, counter, progress)
         else:
-            chosen, how = _best(design.scores(corpus.rows("validation"), until_worse=True)), "validation"
-        (model,) = design.fits((chosen,))
-    return model, {"C": chosen, "C_chosen_by": how, "min_df": design.least, "features": len(model.keys)}
+            method = "validation"
+            c = _best(design.scores(corpus.rows("validation"), until_worse=True))
+        (model,) = design.fits((c,))
+    return model, {"C": c, "C_chosen_by": method, "min_df": design.min_df, "features": len(model.keys)}
 
 
-class _Design:
-    """Some rows as features, for fits with several penalties.
+class _DesignMatrix:
+    """The features of some rows, for fits with several penalties.
 
     Naive Bayes weighting (Wang & Manning 2012) multiplies a feature by r, the log-ratio of its frequencies in positive
-    and negative tweets. Here each feature x stands beside r x. A penalised model of both, w x + v r x with the penalty
-    w^2 + v^2, is the same as one of the single feature sqrt(1 + r^2) x with one weight, so that nothing is doubled.
+    and negative tweets. Here both x and r x are features. A penalised model of both, w x + v r x with the penalty
+    w^2 + v^2, is equivalent to one feature sqrt(1 + r^2) x with one weight, so the columns need not be duplicated.
     """
 
     def __init__(self, corpus: Corpus, counter: NGramCounter, rows: Rows) -> None:
-        self._corpus, self._counter = corpus, counter
-        self._labels, self._weights = corpus.labels[rows], corpus.weights[rows]
-        texts, self.least = corpus.take(rows), 2 if len(rows) >= _TINY else 1
-        keys = counter.frequent(texts, self.least, _MOST_FEATURES)
+        self._corpus = corpus
+        self._counter = counter
+        self._labels = corpus.labels[rows]
+        self._weights = corpus.weights[rows]
+        self.min_df = 2 if len(rows) >= _TINY else 1
+        texts = corpus.take(rows)
+        keys = counter.frequent(texts, self.min_df, _MAX_FEATURES)
         counts = counter.counts(texts, keys)
         frequencies = np.bincount(counts.indices, minlength=len(keys))
-        known = frequencies >= self.least  # not an n-gram that is twice in one tweet and in no other
-        self._keys, counts, frequencies = keys[known], counts[:, known], frequencies[known]
-        self._idf = (np.log((1 + len(rows)) / (1 + frequencies)) + 1).astype(np.float32)
-        self._scale = np.append(self._naive_bayes(counts), np.ones(len(FEATURES), np.float32))
+        kept = frequencies >= self.min_df  # min_df counts tweets, not occurrences
+        counts = counts[:, kept]
+        self._keys = keys[kept]
+        self._idf = (np.log((1 + len(rows)) / (1 + frequencies[kept])) + 1).astype(np.float32)
+        self._feature_scale = np.append(self._naive_bayes(counts), np.ones(len(FEATURES), np.float32))
         self._values = features(self._keys, self._idf, counts, texts)
-        self._values.data *= self._scale[self._values.indices]
+        self._values.data *= self._feature_scale[self._values.indices]
 
-    def fits(self, strengths: Sequence[float]) -> Iterator[LinearModel]:
-        """A fit for each strength, each begun where the one before ended."""
+    def fits(self, c_values: Sequence[float]) -> Iterator[LinearModel]:
+        """One fit per value of C, each started from the previous one."""
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(tol=1e-6, max_iter=_MOST_ITERATIONS, warm_start=True, random_state=0)
-        for strength in strengths:
-            model.set_params(C=strength).fit(self._values, self._labels, self._weights)
-            weights = model.coef_[0].astype(np.float32) * self._scale
+        model = LogisticRegression(tol=1e-6, max_iter=_MAX_ITERATIONS, warm_start=True, random_state=0)
+        for c in c_values:
+            model.set_params(C=c).fit(self._values, self._labels, self._weights)
+            weights = model.coef_[0].astype(np.float32) * self._feature_scale
             yield LinearModel(self._keys, self._idf, weights, float(model.intercept_[0]))
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
-        """How good the fit with each of `_STRENGTHS` is on other rows: the mean log-likelihood of their labels, which
-        tells penalties apart that differ by a handful of tweets. `until_worse` leaves out the weaker, slower ones.
+        """The mean log-likelihood of the labels of other rows, for each of `_C_VALUES`.
+
+        The log-likelihood separates penalties whose predictions differ for only a few tweets. `until_worse` stops at
+        the first drop of the score, since fits with weaker penalties are slower.
         """
-        texts, labels, weights = self._corpus.take(rows), self._corpus.labels[rows], self._corpus.weights[rows]
+        texts = self._corpus.take(rows)
+        labels = self._corpus.labels[rows]
+        weights = self._corpus.weights[rows]
         values = features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
         scores: list[float] = []
-        for fit in self.fits(_STRENGTHS):
-            said = expit(values @ fit.weights + fit.intercept)
-            of_label = np.maximum(np.where(labels == 1, said, 1 - said), 1e-12)
-            scores.append(float(np.average(np.log(of_label), weights=weights)))
+        for fit in self.fits(_C_VALUES):
+            positive = expit(values @ fit.weights + fit.intercept)
+            likelihood = np.maximum(np.where(labels == 1, positive, 1 - positive), 1e-12)
+            scores.append(float(np.average(np.log(likelihood), weights=weights)))
             if until_worse and scores[-1] < max(scores):
                 break
         return scores
 
     def _naive_bayes(self, counts: Any) -> Numbers:
-        """sqrt(1 + r^2) of each feature, from the numbers of positive and negative tweets that have it."""
-        lengths, size = np.diff(counts.indptr), counts.shape[1]
-        positive, weights = np.repeat(self._labels == 1, lengths), np.repeat(self._weights, lengths)
-        having = [np.bincount(counts.indices[of], weights[of], size) + 1.0 for of in (positive, ~positive)]
-        ratio = np.log(having[0] / having[0].sum()) - np.log(having[1] / having[1].sum())
+        """sqrt(1 + r^2) of each feature; r is the log-ratio of its frequencies in positive and negative tweets."""
+        lengths = np.diff(counts.indptr)
+        size = counts.shape[1]
+        is_positive = np.repeat(self._labels == 1, lengths)
+        weights = np.repeat(self._weights, lengths)
+        positive = np.bincount(counts.indices[is_positive], weights[is_positive], size) + 1.0
+        negative = np.bincount(counts.indices[~is_positive], weights[~is_positive], size) + 1.0
+        ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
         return np.asarray(np.sqrt(1 + ratio**2), np.float32)
 
 
 def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progress) -> float:
-    """The strength that is best on folds of the training rows, each predicted by a fit on the others."""
+    """The value of C that is best on folds of the training rows, each predicted by a fit on the others."""
     train = corpus.rows("train")
     labels = corpus.labels[train]
-    number = min(_FOLDS, int(np.bincount(labels, minlength=2).min()))
-    if number < 2:
-        return _STRENGTH_UNSEARCHED
+    smaller_class = int(np.bincount(labels, minlength=2).min())
+    fold_count = min(_FOLDS, smaller_class)
+    if fold_count < 2:
+        return _DEFAULT_C
     folds = np.empty(len(train), np.int64)
     shuffled = np.random.default_rng(0).permutation(len(train))
-    for label in (0, 1):  # each fold has its share of both labels
+    for label in (0, 1):  # each fold has the same share of both labels
         of_label = shuffled[labels[shuffled] == label]
-        folds[of_label] = np.arange(len(of_label)) % number
-    scores = np.zeros(len(_STRENGTHS))
-    for fold in range(number):
-        progress(f"{_WHAT}: choosing its penalty", fold, number)
-        design, left = _Design(corpus, counter, train[folds != fold]), train[folds == fold]
-        scores += np.array(design.scores(left)) * corpus.weights[left].sum()
+        folds[of_label] = np.arange(len(of_label)) % fold_count
+    scores = np.zeros(len(_C_VALUES))
+    for fold in range(fold_count):
+        progress(f"{_ACTIVITY}: choosing its penalty", fold, fold_count)
+        design = _DesignMatrix(corpus, counter, train[folds != fold])
+        held_out = train[folds == fold]
+        scores += np.array(design.scores(held_out)) * corpus.weights[held_out].sum()
     return _best(scores)
 
 
 def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    return _STRENGTHS[int(np.argmax(scores))]  # of equally good ones the first, which has the strongest penalty
+    return _C_VALUES[int(np.argmax(scores))]  # the first of equally good values, which has the strongest penalty
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What the runs on a corpus are compared with."""
+    """The baselines' predictions for a corpus, with which its runs are compared."""
 
     linear: Numbers  # (rows,), probabilities of the linear baseline, not calibrated
-    lexicon: Numbers  # (rows,), as VADER's lexicon sees them; NaN for rows that are not measured
+    lexicon: Numbers  # (rows,), scores of VADER's lexicon; NaN for rows that are not measured
     model: LinearModel
-    settings: dict[str, Any]  # how that was made
+    settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
 
 
-def corpus_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
-    """The baselines of a corpus, cached in its folder: of several processes one makes them, and damaged ones anew.
+def load_or_fit_baselines(corpus: Corpus, measured: Rows, progress: Progress = silent) -> Baselines:
+    """The baselines of a corpus, cached in its folder: one of several processes fits them; damaged files are replaced.
 
-    The lexicon rates the `measured` rows, which takes long; they are always the same for a corpus.
+    Args:
+        measured: rows that the lexicon rates, which takes long; always the same for a corpus.
     """
-    if (found := _cached(corpus)) is None:
+    baselines = _cached(corpus)
+    if baselines is None:
         with ProcessLock(corpus.baselines_file.with_suffix(".lock"), "fits the linear baseline", progress):
-            found = _cached(corpus) or _made(corpus, measured, progress)
-    return found
+            baselines = _cached(corpus) or _fit_and_store(corpus, measured, progress)
+    return baselines
 
 
 def _cached(corpus: Corpus) -> Baselines | None:
     path = corpus.baselines_file
-    try:  # the checksums in a zip tell what is damaged
+    try:  # a zip file has checksums
         with np.load(path) as arrays:
             model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))
             return Baselines(arrays["linear"], arrays["lexicon"], model, json.loads(str(arrays["settings"])))
@@ -343,11 +400,15 @@ def _cached(corpus: Corpus) -> Baselines | None:
         return None
 
 
-def _made(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
+def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
     linear = model.classify(corpus).probabilities.astype(np.float32)
-    found = Baselines(linear, rate_rows(corpus, measured, progress), model, settings)
-    arrays: dict[str, Any] = {"linear": linear, "lexicon": found.lexicon, "settings": np.array(json.dumps(settings))}
-    arrays["model"] = np.frombuffer(model.to_bytes(), np.uint8)
+    lexicon = rate_rows(corpus, measured, progress)
+    arrays: dict[str, Any] = {
+        "linear": linear,
+        "lexicon": lexicon,
+        "settings": np.array(json.dumps(settings)),
+        "model": np.frombuffer(model.to_bytes(), np.uint8),
+    }
     write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))
-    return found
+    return Baselines(linear, lexicon, model, settings)

@@ -1,4 +1,4 @@
-"""Classifiers from token vectors to one logit (embedding, recurrent layers, pooling), and what reads texts with one."""
+"""Classifiers from token vectors to one logit (embedding, recurrent layers, pooling), and the `TextModel` of one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,30 +19,34 @@ from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Predictions, Probabilities, TextModel, calibrated
+from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, calibrated
 from sentiment.runs.records import NETWORK, EncoderRecord
 from sentiment.runs.run_dir import Results
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, with the same random numbers: values, gradients and the generator's state afterwards are its own.
+    """Bitwise the same as `nn.Dropout` (values, gradients, the generator's state afterwards), but faster on a CPU.
 
-    torch draws each mask as Bernoulli numbers, for which it takes a double from the generator, one call each. It draws
-    a tensor of doubles from the same numbers twice as fast; a test compares the two.
+    `nn.Dropout` draws one double per element by `bernoulli_`. `uniform_` on a tensor of doubles draws the same numbers
+    twice as fast; a test compares the two.
     """
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         if not self.training or values.device.type != "cpu" or not 0 < self.p < 1:
             return super().forward(values)
-        kept = 1 - self.p
-        mask = torch.empty_like(values, dtype=torch.float64).uniform_() < kept
-        return values * mask.to(values.dtype).div_(kept)
+        keep_probability = 1 - self.p
+        mask = torch.empty_like(values, dtype=torch.float64).uniform_() < keep_probability
+        return values * mask.to(values.dtype).div_(keep_probability)
 
 
 class LearnedEmbedding(nn.Module):
-    """One learned vector for each type in the vocabulary, and how positive the word is rated if that is asked for.
+    """A learned vector for each type of the vocabulary, with the token's polarity appended if configured.
 
-    They begin with given values (vocabulary_size, config.size), else with normal numbers; a token has `size` numbers.
+    Args:
+        vectors: initial values, (vocabulary_size, config.size); None draws them from a normal distribution.
+
+    Attributes:
+        size: numbers per token.
     """
 
     def __init__(
@@ -50,13 +54,14 @@ class LearnedEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.size = config.size + config.polarity
-        sketch = torch.get_default_device().type == "meta"  # drawing what has no values would load torch's compiler
-        empty = torch.empty(vocabulary_size, config.size) if sketch else None
+        # On the meta device nothing is initialised: that would import torch's compiler.
+        without_values = torch.get_default_device().type == "meta"
+        empty = torch.empty(vocabulary_size, config.size) if without_values else None
         self.table = nn.Embedding(vocabulary_size, config.size, padding_idx=PADDING, _weight=empty)
         with torch.no_grad():
             if vectors is not None:
                 self.table.weight.copy_(torch.from_numpy(vectors))
-            elif not sketch:
+            elif not without_values:
                 self.table.weight.normal_(std=config.initial_std)
                 self.table.weight[PADDING].zero_()
         self.table.weight.requires_grad_(config.trainable)
@@ -67,17 +72,22 @@ class LearnedEmbedding(nn.Module):
         """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
         token_ids = batch.token_ids
         if self.training and self.token_dropout:
-            hidden = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
-            token_ids = torch.where(hidden & (token_ids != PADDING), UNKNOWN, token_ids)
+            dropped = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
+            token_ids = torch.where(dropped & (token_ids != PADDING), UNKNOWN, token_ids)
         vectors: torch.Tensor = self.dropout(self.table(token_ids))
-        return vectors if batch.polarity is None else torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
+        if batch.polarity is None:
+            return vectors
+        return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
 
 
 class FrozenEmbedding(nn.Module):
     """Vectors of a frozen encoder: a layer or a learned mixture of ELMo's, alone or concatenated with learned ones.
 
     Peters et al. (2018), https://arxiv.org/abs/1802.05365, equation 1 and the "enhanced" vectors [x; ELMo].
-    Transformers have one layer, of which the vectors of whole tweets have one time step. A token has `size` numbers.
+    A transformer provides one layer; for vectors of whole tweets it has a single time step.
+
+    Attributes:
+        size: numbers per token.
     """
 
     def __init__(self, config: AnyEncoder, vector_size: int, learned: LearnedEmbedding | None) -> None:
@@ -85,21 +95,25 @@ class FrozenEmbedding(nn.Module):
         self.learned = learned
         self.size = vector_size + (learned.size if learned else 0)
         self.mix = ScalarMix(len(LAYERS)) if config.layers == "mix" else None
-        self._layer = config.layers
+        self._layers = layers_of(config)
         self.dropout = Dropout(config.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Vectors of shape (batch, time, size)."""
-        read = [batch.layers[layer] for layer in (LAYERS if self.mix else (self._layer,))]
-        vectors = self.dropout(self.mix(read) if self.mix else read[0])
-        return vectors if self.learned is None else torch.cat([vectors, self.learned(batch)], dim=2)
+        layers = [batch.layers[layer] for layer in self._layers]
+        vectors: torch.Tensor = self.dropout(self.mix(layers) if self.mix else layers[0])
+        if self.learned is None:
+            return vectors
+        return torch.cat([vectors, self.learned(batch)], dim=2)
 
-    def mixture(self) -> list[float] | None:
+    def mixture_weights(self) -> list[float] | None:
         """The weight of each layer, from the context-free one to the top, with sum 1; None without a mixture."""
-        return None if self.mix is None else torch.softmax(self.mix.weights.detach().double(), 0).tolist()
+        if self.mix is None:
+            return None
+        return torch.softmax(self.mix.weights.detach().double(), 0).tolist()
 
 
-# Vectors of tweets (batch, size), and as in `Output` the attention that they were made with, and its penalty.
+# Vectors of tweets, (batch, size); attention weights and penalty as in `Output`.
 Pooled = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 
 
@@ -113,7 +127,7 @@ def _max(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor
 
 
 def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor:
-    """The last state of each direction: the backward network ends at a tweet's first token."""
+    """The last state of each direction; that of the backward network is at a tweet's first token."""
     if batch.padded:
         is_last = torch.arange(states.shape[1], device=states.device) == batch.lengths[:, None] - 1
         forward = (states[..., :forward_size] * is_last[..., None]).sum(1)
@@ -132,17 +146,25 @@ FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Te
 
 
 class FixedPooling(nn.Module):
-    """Means, maxima or last states, concatenated; of one state for the `whole` tweet that one. Vectors have `size`."""
+    """The mean, the maximum or the last of the states, or several of them concatenated.
 
-    def __init__(self, state_size: int, config: ModelConfig, whole: bool = False) -> None:
+    Args:
+        one_state: the input has a single state per tweet, which is returned.
+
+    Attributes:
+        size: numbers per tweet.
+    """
+
+    def __init__(self, state_size: int, config: ModelConfig, one_state: bool = False) -> None:
         super().__init__()
-        self.functions = FIXED_POOLINGS["only" if whole else config.pooling]
+        self.functions = FIXED_POOLINGS["only" if one_state else config.pooling]
         self.size = state_size * len(self.functions)
         self._forward_size = state_size // (2 if config.bidirectional else 1)
 
     def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
         """Pool states of shape (batch, time, state_size); those at padded positions have no meaning."""
-        return torch.cat([pool(states, batch, self._forward_size) for pool in self.functions], dim=1), None, None
+        pooled = [pool(states, batch, self._forward_size) for pool in self.functions]
+        return torch.cat(pooled, dim=1), None, None
 
 
 class SelfAttention(nn.Module):
@@ -150,7 +172,10 @@ class SelfAttention(nn.Module):
 
     A = softmax(W2 tanh(W1 H^T)) gives r distributions ("hops") over the tokens; a tweet's vector consists of the r rows
     of A H, concatenated. The penalty ||A A^T - I||^2 (Frobenius norm, mean over the batch) is small if the hops weight
-    different tokens. Vectors have `size` numbers.
+    different tokens.
+
+    Attributes:
+        size: numbers per tweet.
     """
 
     def __init__(self, state_size: int, config: ModelConfig) -> None:
@@ -161,15 +186,16 @@ class SelfAttention(nn.Module):
         self.hops = nn.Linear(self.config.d_a, self.config.r, bias=False)
 
     def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
-        """Shape (batch, r * state_size); with the penalty in training, if it has a weight."""
+        """Vectors of shape (batch, r * state_size); the penalty is None in evaluation or if its weight is 0."""
         scores = self.hops(torch.tanh(self.hidden(states))).transpose(1, 2)  # (batch, r, time)
         if batch.padded:
             scores = scores.masked_fill(~batch.mask[:, None], -torch.inf)
         attention = torch.softmax(scores.float(), dim=2).to(states.dtype)
-        penalty, vectors = None, (attention @ states).flatten(1)
-        if self.config.penalty and self.training:
-            overlap = attention @ attention.transpose(1, 2) - torch.eye(self.config.r, device=attention.device)
-            penalty = self.config.penalty * overlap.square().sum((1, 2)).mean()
+        vectors = (attention @ states).flatten(1)
+        if not (self.config.penalty and self.training):
+            return vectors, attention, None
+        overlap = attention @ attention.transpose(1, 2) - torch.eye(self.config.r, device=attention.device)
+        penalty = self.config.penalty * overlap.square().sum((1, 2)).mean()
         return vectors, attention, penalty
 
 
@@ -177,11 +203,14 @@ CELLS: Mapping[str, Callable[..., nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class RecurrentLayers(nn.Module):
-    """Layers of one-way networks; those of the second direction read each tweet from its end.
+    """A stack of unidirectional RNNs for each direction; the backward ones read reversed tweets.
 
     `nn.LSTM(bidirectional=True)` would need packed sequences, with which cuDNN and oneDNN do not use their fast
-    kernels, and `nn.LSTM(dropout=...)` has a random state on the GPU that cannot be saved. One-way layers on reversed
-    tweets, with dropout between them, need neither. States have `size` numbers, hidden_size for each direction.
+    kernels, and `nn.LSTM(dropout=...)` has a random state on the GPU that cannot be saved. Unidirectional layers on
+    reversed tweets, with dropout between them, need neither.
+
+    Attributes:
+        size: numbers per state, hidden_size for each direction.
     """
 
     def __init__(self, input_size: int, config: ModelConfig) -> None:
@@ -211,7 +240,7 @@ class RecurrentLayers(nn.Module):
 
 
 def _swapped_positions(batch: Batch) -> torch.Tensor:
-    """For each position of the flattened batch, where its token is after each tweet was reversed: (batch * time,)."""
+    """(batch * time,): for each position of the flattened batch, the position of its token in the reversed tweets."""
     rows, time = batch.token_ids.shape
     positions = torch.arange(time, device=batch.lengths.device).expand(rows, time)
     lengths = batch.lengths[:, None]
@@ -220,7 +249,7 @@ def _swapped_positions(batch: Batch) -> torch.Tensor:
 
 
 class _Reverse(torch.autograd.Function):
-    """Reversal is its own inverse, so that its gradient is a gather as well, which is deterministic on every device."""
+    """Reversal is its own inverse, so its gradient is a gather as well, which is deterministic on every device."""
 
     @staticmethod
     def forward(ctx: Any, states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
@@ -263,17 +292,17 @@ class HiddenLayers(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Classifies tweets from the vectors of any token embedding, or from one vector each (`whole`)."""
+    """Classifies tweets from the vectors of any token embedding, or from a single vector per tweet (`one_state`)."""
 
     def __init__(
-        self, embedding: LearnedEmbedding | FrozenEmbedding | FineTuned, config: ModelConfig, whole: bool = False
+        self, embedding: LearnedEmbedding | FrozenEmbedding | FineTuned, config: ModelConfig, one_state: bool = False
     ) -> None:
         super().__init__()
         self.embedding = embedding
         self.encoder = RecurrentLayers(embedding.size, config) if config.kind == "rnn" else None
         states = self.encoder.size if self.encoder else embedding.size
-        attentive = config.pooling == "attention" and not whole
-        self.pooling = SelfAttention(states, config) if attentive else FixedPooling(states, config, whole)
+        attentive = config.pooling == "attention" and not one_state
+        self.pooling = SelfAttention(states, config) if attentive else FixedPooling(states, config, one_state)
         self.hidden = HiddenLayers(self.pooling.size, config) if config.kind == "feed_forward" else None
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
@@ -291,47 +320,49 @@ class Classifier(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
-def sketch_classifier(config: RunConfig, vocabulary_size: int, reads: int | FineTuned | None = None) -> Classifier:
-    """What `build_classifier` would make, without values: takes no memory, and no numbers from torch's generator.
+def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
+    """`build_classifier` without values: allocates no memory and leaves torch's generator unchanged.
 
-    torch raises a RuntimeError if a tensor would be larger than it can count.
+    Raises:
+        RuntimeError: torch cannot represent the size of a tensor.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return build_classifier(config, vocabulary_size, reads=reads)
+        return build_classifier(config, vocabulary_size, encoder=encoder)
 
 
 def build_classifier(
     config: RunConfig,
     vocabulary_size: int,
     vectors: npt.NDArray[np.float32] | None = None,
-    reads: int | FineTuned | None = None,
+    encoder: int | FineTuned | None = None,
 ) -> Classifier:
-    """The model of a configuration, on the CPU, with random weights from torch's generator.
+    """Build the model of a configuration, on the CPU, with random weights from torch's generator.
 
     Args:
-        vocabulary_size: number of learned token vectors, with those for padding and unknown tokens.
+        vocabulary_size: number of learned token vectors, including those for padding and unknown tokens.
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
-        reads: the size of the vectors of the encoder that the configuration names, or the encoder itself where it is
-            trained; None if it names none.
+        encoder: the encoder to fine-tune, or the size of a frozen encoder's vectors; None without an encoder.
     """
-    if isinstance(reads, FineTuned) and config.encoder is not None:
+    if isinstance(encoder, FineTuned) and config.encoder is not None:
         mean = config.model.model_copy(update={"pooling": "mean"})
-        return Classifier(reads, mean, whole=config.encoder.pooling == "first")
-    if config.any_encoder is None or not isinstance(reads, int):
+        return Classifier(encoder, mean, one_state=config.encoder.pooling == "first")
+    section = config.any_encoder
+    if section is None or not isinstance(encoder, int):
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
-    beside = config.any_encoder.combine == "beside"
-    learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors) if beside else None
-    return Classifier(FrozenEmbedding(config.any_encoder, reads, learned), config.model, config.reads_tweet_vectors)
+    learned = None
+    if section.combine == "beside":
+        learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors)
+    return Classifier(FrozenEmbedding(section, encoder, learned), config.model, config.reads_tweet_vectors)
 
 
 def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
-    """Numbers of tokens, (n,), in a model's vocabulary or that of the encoder that it trains; and their offsets."""
+    """Token ids (n,) in the vocabulary of the model, or of the encoder that it fine-tunes; and the tweets' offsets."""
     if isinstance(model.embedding, FineTuned):
         return model.embedding.pieces(rows)
     return vocabulary.encode(rows.types)[rows.token_ids], rows.offsets
 
 
-# Of a batch whose states stay in a CPU core's cache; those of evaluation are larger, for GPUs.
+# Tokens per batch on a CPU, so that the states fit into a core's cache; EVALUATION_TOKENS is for GPUs.
 _BATCH_TOKENS = 4096
 
 
@@ -340,15 +371,17 @@ def predict(
     store: TokenStore,
     rows: Rows,
     check: Callable[[], None] = lambda: None,
-    most_tokens: int = EVALUATION_TOKENS,
+    max_tokens: int = EVALUATION_TOKENS,
 ) -> Probabilities:
     """Probability of positive sentiment for each of `rows`, in their order, of shape (len(rows),).
 
-    `check` is called between batches, and may end the evaluation by an error.
+    Args:
+        check: called between batches; may raise to abort the evaluation.
+        max_tokens: of a batch, with padding.
     """
     logits = []
     with evaluation_mode(model):
-        for batch in store.in_order_of_length(rows, most_tokens):
+        for batch in store.in_order_of_length(rows, max_tokens):
             check()
             logits.append(model(batch).logits)
     probabilities = np.empty(len(rows))
@@ -358,7 +391,7 @@ def predict(
 
 
 def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
-    """The weight of each token in each hop, (batch, r, time); None for a model without attention."""
+    """The attention weight of each token in each hop, (batch, r, time); None for a model without attention."""
     with evaluation_mode(model):
         attention: torch.Tensor | None = model(batch).attention
     return attention
@@ -366,7 +399,7 @@ def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Turn off dropout and gradients within the context, and restore the former mode afterwards."""
+    """Disable dropout and gradients within the context, and restore the previous mode afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -386,53 +419,71 @@ class NetworkModel(TextModel):
         config: RunConfig,
         vocabulary: Vocabulary,
         model: Classifier,
-        encoder: Encoder | FineTuned | None,  # computes vectors for networks that read them, or is a part of the model
+        encoder: Encoder | FineTuned | None,
         device: torch.device,
         temperature: float,
     ) -> None:
-        self.config, self.sequential = config, encoder is not None
-        self.tokenize, self._vocabulary = Tokenizer(config.data.text), vocabulary
-        self._model, self._encoder = model.eval().to(device), None if isinstance(encoder, FineTuned) else encoder
-        self._device, self._temperature = device, temperature
+        """Move the model to `device`. An `encoder` that is fine-tuned is part of the model; a frozen one is not."""
+        self.config = config
+        self.uses_all_cores = encoder is not None
+        self.tokenize = Tokenizer(config.data.text)
+        self._vocabulary = vocabulary
+        self._model = model.eval().to(device)
+        self._encoder = None if isinstance(encoder, FineTuned) else encoder
+        self._device = device
+        self._temperature = temperature
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """See `TextModel`; it knows tokens that have a vector of their own, and with an encoder all of them."""
+        """See `TextModel`. Known tokens are those of the vocabulary; with an encoder, all tokens."""
         if not rows.size:
             return Predictions(np.empty(0), np.empty(0, bool))
-        most_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
-        said = predict(self._model, self._store(rows), np.arange(rows.size), most_tokens=most_tokens)
-        token_ids = self._vocabulary.encode(rows.types)[rows.token_ids]
-        known = np.concatenate([[0], np.cumsum((token_ids != UNKNOWN) | bool(self.config.any_encoder))])
-        return Predictions(calibrated(said, self._temperature), np.diff(known[rows.offsets]) > 0)
+        max_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
+        probabilities = predict(self._model, self._store(rows), np.arange(rows.size), max_tokens=max_tokens)
+        return Predictions(calibrated(probabilities, self._temperature), self._usable(rows))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        """The mean over all hops; None for a text without tokens too."""
+        """The mean over all hops; None for a text without tokens as well."""
         (batch,) = self._store(TokenRows.of_tweets([tokens])).in_order_of_length(np.zeros(1, np.int64))
         hops = attention_of(self._model, batch)
-        return None if hops is None or not tokens else hops[0].mean(0).tolist()
+        if hops is None or not tokens:
+            return None
+        return hops[0].mean(0).tolist()
+
+    def _usable(self, rows: TokenRows) -> Flags:
+        if self.config.any_encoder:
+            return np.diff(rows.offsets) > 0
+        is_known = self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN
+        known_before = np.concatenate([[0], np.cumsum(is_known)])
+        return np.diff(known_before[rows.offsets]) > 0
 
     def _store(self, rows: TokenRows) -> TokenStore:
-        encoder, section, device = self._encoder, self.config.any_encoder, self._device
-        vectors = FreshVectors(encoder, rows.tokens, layers_of(section), device) if encoder and section else None
+        section = self.config.any_encoder
+        vectors = None
+        if self._encoder and section:
+            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(section), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
-        return TokenStore(*input_ids(self._model, self._vocabulary, rows), None, device, vectors, polarity)
+        ids, offsets = input_ids(self._model, self._vocabulary, rows)
+        return TokenStore(ids, offsets, None, self._device, vectors, polarity)
 
 
-def encoder_of(
+def load_encoder(
     config: RunConfig, recorded: EncoderRecord | None, results: Results, device: torch.device
 ) -> Encoder | FineTuned | None:
-    """What computes the vectors that a run was trained with, or began with, as it is `recorded`; None if it reads none.
+    """Load the encoder that a run was trained with, or whose weights it started from; None for a run without one.
+
+    Args:
+        recorded: the run's record of the encoder, which is compared with the files; None compares nothing.
 
     Raises:
-        SentimentError: it is missing, damaged, or another one.
+        EncoderError: the encoder is missing or damaged.
+        RunDirError: the files here are not those of the record.
     """
     model = find_model(config, results)
     if config.any_encoder is None or model is None:
         return None
     if recorded and recorded.fingerprint != model.fingerprint:
-        raise RunDirError(f"{config.title}: was trained with other weights than {config.any_encoder.model!r} has here")
-    return (
-        FineTuned(model, config.encoder)
-        if config.encoder and config.finetunes
-        else build_encoder(config.any_encoder, model, device)
-    )
+        name = config.any_encoder.model
+        raise RunDirError(f"{config.title}: was trained with other weights than those of {name!r} on this machine")
+    if config.encoder and config.finetunes:
+        return FineTuned(model, config.encoder)
+    return build_encoder(config.any_encoder, model, device)

@@ -1,10 +1,10 @@
-"""Words rated by lexicons: AFINN's values with negation are features of the baseline, and of networks; VADER's is a
-model that no run trains.
+"""Lexicons of rated words: AFINN's values, with negation, are features of the baseline and of networks; VADER's lexicon
+is an untrained model.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -21,14 +21,15 @@ from sentiment.models.text_model import Flags, Predictions, Probabilities, TextM
 from sentiment.runs.records import LEXICON
 from sentiment.runs.run_dir import TWEETS_FILE
 
-# Bounded sums of the values of all words, of the positive and of the negative ones; whether there is a negation.
+# Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
 FEATURES = ("all", "positive", "negative", "negation")
 
-_REACH = 3
-_TURNED = -0.74
-_BEFORE_BUT = 0.5
-_BOUND = 15.0
-_SCALE = 2.0
+# The factors, the reach of a negation and the bound are those of VADER (Hutto & Gilbert 2014).
+_NEGATION_REACH = 3  # number of tokens after a negation that it applies to
+_NEGATED_FACTOR = -0.74
+_BEFORE_BUT_FACTOR = 0.5
+_BOUND = 15.0  # a sum x becomes x / sqrt(x^2 + bound), which lies in (-1, 1)
+_NETWORK_SCALE = 2.0  # values are divided by it for networks
 _NEGATION = re.compile(
     r".*n't|not?|never|none|nobody|nothing|neither|nor|nowhere|without|hardly|barely|can(no)?t|aint|"
     r"(do|does|did|is|was|are|were|has|have|had|wo|would|could|should)nt",
@@ -40,80 +41,95 @@ _STRETCHED = re.compile(r"(.)\1{2,}")
 
 def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     """`FEATURES` of each tweet, of shape (rows, 4)."""
-    values, negates, owners = _in_context(rows)
-    sums = [np.bincount(owners, part, rows.size) for part in (values, np.maximum(values, 0), np.minimum(values, 0))]
-    columns = [*(one / np.sqrt(one**2 + _BOUND) for one in sums), np.bincount(owners, negates, rows.size) > 0]
+    values, is_negation, owners = _token_values(rows)
+    columns = []
+    for part in (values, np.maximum(values, 0), np.minimum(values, 0)):
+        sums = np.bincount(owners, part, rows.size)
+        columns.append(sums / np.sqrt(sums**2 + _BOUND))
+    columns.append(np.bincount(owners, is_negation, rows.size) > 0)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
 def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
-    """How positive each token is in its tweet, mostly from -2 to 2: for networks. Shape (tokens,)."""
-    return (_in_context(rows)[0] / _SCALE).astype(np.float32)
+    """The value of each token in its tweet, mostly from -2 to 2, as an input of networks; of shape (tokens,)."""
+    values, _, _ = _token_values(rows)
+    return (values / _NETWORK_SCALE).astype(np.float32)
 
 
-def _in_context(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.NDArray[np.int64]]:
-    """Of each token its value in its tweet, whether it is a negation, and the tweet's row; all of shape (tokens,)."""
-    ids, owners = np.asarray(rows.token_ids), np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.NDArray[np.int64]]:
+    """The value of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
+    ids = np.asarray(rows.token_ids)
+    owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    is_negation = _flags([_NEGATION.fullmatch(token) for token in rows.types])[ids]
+    ends_clause = _flags([_ENDS_CLAUSE.fullmatch(token) for token in rows.types])[ids]
+    values = np.array([value_of(token) for token in rows.types], np.float64)[ids]
+    values[is_negation] = 0.0
 
-    def where(holds: Callable[[str], object]) -> Flags:
-        return np.array([bool(holds(one)) for one in rows.types], bool)[ids]
-
-    negates, ends = where(_NEGATION.fullmatch), where(_ENDS_CLAUSE.fullmatch)
-    values = np.where(negates, 0.0, np.array([value_of(one) for one in rows.types], np.float64)[ids])
-    turned, reached = np.zeros(len(ids), bool), negates
-    for _ in range(_REACH):  # a negation reaches the next token of its tweet, unless that ends the clause
+    is_negated = np.zeros(len(ids), bool)
+    in_scope = is_negation
+    for _ in range(_NEGATION_REACH):  # the scope grows by a token, unless that is of another tweet or ends the clause
         following = np.zeros(len(ids), bool)
-        following[1:] = reached[:-1] & (owners[1:] == owners[:-1]) & ~ends[1:]
-        turned, reached = turned | following, following
-    values[turned] *= _TURNED
-    contrasts = np.flatnonzero(where("but".__eq__))
-    last = np.full(rows.size, -1)
-    last[owners[contrasts]] = contrasts  # of several in a tweet the last one stays
-    values[np.arange(len(ids)) < last[owners]] *= _BEFORE_BUT
-    return values, negates, owners
+        following[1:] = in_scope[:-1] & (owners[1:] == owners[:-1]) & ~ends_clause[1:]
+        is_negated |= following
+        in_scope = following
+    values[is_negated] *= _NEGATED_FACTOR
+
+    but_positions = np.flatnonzero(_flags([word == "but" for word in rows.types])[ids])
+    last_but = np.full(rows.size, -1)
+    last_but[owners[but_positions]] = but_positions  # of several in a tweet the last assignment stays
+    values[np.arange(len(ids)) < last_but[owners]] *= _BEFORE_BUT_FACTOR
+    return values, is_negation, owners
+
+
+def _flags(values: Sequence[object]) -> Flags:
+    return np.array([bool(value) for value in values], bool)
 
 
 @cache
 def value_of(token: str) -> float:
-    """How positive a token is, from -5 to 5; 0 if nobody rated it.
+    """AFINN's value of a token, from -5 (negative) to 5 (positive); 0 for an unrated token.
 
-    A word that was stretched counts as it is spelt, an emoji as the words of its name in Unicode.
+    An elongated word is looked up in its usual spelling, an emoji by the words of its Unicode name.
     """
     values = _word_values()
     for spelling in (token, token.lower(), _STRETCHED.sub(r"\1\1", token), _STRETCHED.sub(r"\1", token)):
         if spelling in values:
             return values[spelling]
-    if len(token) > 2 or token.isascii():  # an emoji may have a sign behind it that says how to draw it
+    if len(token) > 2 or token.isascii():  # an emoji may be followed by a variation selector
         return 0.0
-    words = re.split("[ -]", " ".join(unicodedata.name(one, "").lower() for one in token))
-    return max(-5.0, min(5.0, sum(values.get(word, 0.0) for word in words)))
+    name = " ".join(unicodedata.name(character, "").lower() for character in token)
+    value = sum(values.get(word, 0.0) for word in re.split("[ -]", name))
+    return max(-5.0, min(5.0, value))
 
 
 @cache
 def _word_values() -> dict[str, float]:
-    package = distribution("afinn")  # its lists are read, and none of its code is run
-    paths = (package.locate_file(f"afinn/data/AFINN-{name}.txt") for name in ("en-165", "emoticon-8"))
-    texts = (Path(str(path)).read_text(encoding="utf-8") for path in paths)
-    pairs = (line.rsplit("\t", 1) for text in texts for line in text.splitlines())
-    rated = {word: float(value) for word, value in pairs}
+    package = distribution("afinn")  # only its lists are read; its code is not run
+    rated: dict[str, float] = {}
+    for name in ("en-165", "emoticon-8"):
+        path = Path(str(package.locate_file(f"afinn/data/AFINN-{name}.txt")))
+        for line in path.read_text(encoding="utf-8").splitlines():
+            word, value = line.rsplit("\t", 1)
+            rated[word] = float(value)
     return rated | {SMILE: rated[":)"], FROWN: rated[":("]}
 
 
 class LexiconModel(TextModel):
-    """Classifies texts by VADER's lexicon as they are, uncleaned."""
+    """Classifies raw (uncleaned) texts with VADER's lexicon."""
 
     name = LEXICON
 
     def __init__(self, config: RunConfig) -> None:
-        self.config, self.tokenize = config, str.split
+        self.config = config
+        self.tokenize = str.split
 
     def classify(self, rows: TokenRows) -> Predictions:
-        texts = [" ".join(tokens) for tokens in rows]  # VADER too splits texts at white space
+        texts = [" ".join(tokens) for tokens in rows]  # VADER splits texts at white space as well
         return Predictions(lexicon_scores(texts), np.array(texts, object) != "")
 
 
 def lexicon_scores(texts: Iterable[str]) -> Probabilities:
-    """The compound score of each text, (texts,), from [-1, 1] to [0, 1]: on the scale of probabilities, but none."""
+    """VADER's compound score of each text, scaled from [-1, 1] to [0, 1], but not a probability; of shape (texts,)."""
     return np.array([(1 + _analyzer().polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
 
 
@@ -128,13 +144,13 @@ _CHUNK = 1000
 
 
 def rate_rows(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """The scores of those rows of a corpus, NaN elsewhere, of shape (rows of the corpus,)."""
+    """The lexicon's score of each tweet of a corpus, NaN for tweets not in `rows`; of shape (tweets of the corpus,)."""
     import pyarrow.parquet as pq
 
     texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"]
     scores = np.full(len(corpus.labels), np.nan, np.float32)
     for first in range(0, len(rows), _CHUNK):
-        progress("rating tweets by VADER's lexicon", first, len(rows))
-        some = rows[first : first + _CHUNK]
-        scores[some] = lexicon_scores(texts[row].as_py() for row in some)
+        progress("rating tweets with VADER's lexicon", first, len(rows))
+        chunk = rows[first : first + _CHUNK]
+        scores[chunk] = lexicon_scores(texts[row].as_py() for row in chunk)
     return scores

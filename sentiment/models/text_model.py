@@ -1,13 +1,13 @@
-"""What all models do with texts: read them, calibrate, answer a check list. Loads no torch.
+"""Common interface of all models: they classify texts, are calibrated and answer the check list. Loads no torch.
 
 Calibration (Guo et al. 2017): the log-odds of a model's probabilities are divided by a temperature that is fitted on
-the validation tweets. They keep their sign, so that no label changes at the threshold. The mean of both is that of
-calibrated probabilities, and has a temperature of its own, below 1: two calibrated models that agree are right more
-often than the mean of their probabilities says. It has 95.5 % of VADER's right (five folds, two seeds), and the mean of
-raw probabilities 94.9 %.
+the validation tweets. The sign of the log-odds stays, so that no label changes at the threshold of 0.5. The model
+`both` is the mean of two calibrated probabilities, calibrated again with a temperature of its own. That temperature is
+below 1: where two calibrated models agree, they are right more often than the mean of their probabilities says. The
+accuracy of `both` on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
 
-The check list: short sentences of which anybody knows the label, by what they ask of a model, as in CheckList (Ribeiro
-et al. 2020). They show what a model can do at all, and choose nothing.
+The check list: short, unambiguous sentences, grouped by the capability that they test, as in CheckList (Ribeiro et al.
+2020). Its results are reported; they choose no model.
 """
 
 import csv
@@ -29,88 +29,107 @@ from sentiment.runs.records import BOTH, THRESHOLD, CheckScore, ModelChoice
 
 Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Answer = tuple[str, float]  # a label, and how probable it is
+Answer = tuple[str, float]  # a label and its probability
 
 
 class Predictions(NamedTuple):
-    """What a model says of several texts."""
+    """Predictions of a model for n texts."""
 
     probabilities: Probabilities  # (n,), of positive sentiment
-    usable: Flags  # (n,), False where the model knows nothing of a text
+    usable: Flags  # (n,), False for a text without any token that the model knows
 
     @classmethod
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
     def answers(self, names: tuple[str, str], threshold: float | None = None) -> Iterator[Answer | None]:
-        """The label of each text and how probable it is; None where the model knows nothing.
+        """Yield the label of each text and the label's probability; None for a text that is not usable.
 
-        From the threshold on it is the second of the `names`, the positive one.
+        Args:
+            names: the negative and the positive label.
+            threshold: the label is positive if the probability is at least this; None: the default.
         """
         positive = self.probabilities >= checked_threshold(threshold)
-        said = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
-        for yes, share, usable in said:
-            yield (names[yes], share if yes else 1 - share) if usable else None
+        rows = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
+        for is_positive, probability, usable in rows:
+            if not usable:
+                yield None
+            elif is_positive:
+                yield names[1], probability
+            else:
+                yield names[0], 1 - probability
 
 
 def checked_threshold(value: float | None) -> float:
-    """A threshold that somebody chose, or the usual one; a UsageError says that it is no probability."""
-    if value is not None and not 0 <= value <= 1:  # NaN is neither
-        raise UsageError(f"threshold {value}: is compared with probabilities; valid is 0 to 1")
-    return THRESHOLD if value is None else value
+    """The given decision threshold, or the default for None; raises UsageError if it is not in [0, 1]."""
+    if value is None:
+        return THRESHOLD
+    if not 0 <= value <= 1:  # true for NaN as well
+        raise UsageError(f"threshold {value}: must be between 0 and 1, as it is compared with probabilities")
+    return value
 
 
 class TextModel:
     """Classifies texts: a network, a baseline, a lexicon, or a mean of several."""
 
     name: str
-    config: RunConfig  # of its run
+    config: RunConfig  # of the model's run
     tokenize: Callable[[str], list[str]]
-    sequential = False  # uses all cores by itself, so that nothing is gained by reading several lots at once
+    uses_all_cores = False  # if True, classifying several chunks in parallel threads is no faster
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """Classify tokenised texts; no prediction depends on the other texts."""
+        """Classify tokenised texts; the prediction for a text does not depend on the other texts."""
         raise NotImplementedError
 
     def classify_texts(self, texts: Sequence[str]) -> Predictions:
         return self.classify(TokenRows.of_tweets(map(self.tokenize, texts)))
 
     def attention(self, tokens: list[str]) -> list[float] | None:  # noqa: ARG002
-        """The weight of each token, with sum 1; None for models without attention."""
+        """The attention weight of each token (they sum to 1); None for a model without attention."""
         return None
 
 
 class MeanModel(TextModel):
-    """The calibrated mean of a network's probabilities and the baseline's; it knows what either of them knows."""
+    """The calibrated mean of the network's and the baseline's probabilities; usable is a text that either can use."""
 
     name = BOTH
 
     def __init__(self, network: TextModel, baseline: TextModel, temperature: float) -> None:
-        self._members, self._temperature = (network, baseline), temperature
-        self.config, self.tokenize, self.sequential = network.config, network.tokenize, network.sequential
+        self.config = network.config
+        self.tokenize = network.tokenize
+        self.uses_all_cores = network.uses_all_cores
+        self._network = network
+        self._baseline = baseline
+        self._temperature = temperature
 
     def classify(self, rows: TokenRows) -> Predictions:
-        said = [member.classify(rows) for member in self._members]
-        mean = np.mean([one.probabilities for one in said], axis=0)
-        return Predictions(calibrated(mean, self._temperature), np.any([one.usable for one in said], axis=0))
+        network = self._network.classify(rows)
+        baseline = self._baseline.classify(rows)
+        mean = (network.probabilities + baseline.probabilities) / 2
+        return Predictions(calibrated(mean, self._temperature), network.usable | baseline.usable)
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        return self._members[0].attention(tokens)
+        return self._network.attention(tokens)
 
 
-def check_arrays(place: str, found: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
-    """Refuse arrays or tensors that are not what a model needs, as `described`: the file may be made by hand.
+def check_arrays(path: str, arrays: Mapping[str, Any], expected: Mapping[str, str]) -> None:
+    """Check the names, types, shapes and values of a model's arrays or tensors, which may come from anywhere.
 
-    A RunDirError says which is missing, unknown, of another type or shape, or not finite.
+    Args:
+        path: where the arrays were stored, for messages.
+        expected: type and shape of each array by name, written as by `described`.
+
+    Raises:
+        RunDirError: names the first array that is missing or unknown, has another type or shape, or is not finite.
     """
-    for name in sorted(wanted.keys() | found.keys()):
+    for name in sorted(expected.keys() | arrays.keys()):
         shown = visible(name)[:100]
-        stored = described(found[name]) if name in found else "missing"
-        expected = wanted.get(name, "nothing of this name")
-        if stored != expected:
-            raise RunDirError(f"{place}: holds no such model: {shown} is {stored}, expected is {expected}")
-        if not np.isfinite(np.asarray(found[name])).all():
-            raise RunDirError(f"{place}: holds weights that are not finite (in {shown})")
+        stored = described(arrays[name]) if name in arrays else "missing"
+        valid = expected.get(name, "no array of this name")
+        if stored != valid:
+            raise RunDirError(f"{path}: does not fit the model: {shown} is {stored}, expected is {valid}")
+        if not np.isfinite(np.asarray(arrays[name])).all():
+            raise RunDirError(f"{path}: holds weights that are not finite (in {shown})")
 
 
 def described(array: Any) -> str:
@@ -124,21 +143,23 @@ _SMALLEST = 1e-12
 def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilities) -> float:
     """The temperature with the lowest log loss, between 0.05 and 20.
 
-    A label counts as Platt (1999) has it, as (n + 1) / (n + 2) with n tweets of its class and not as 1: where all
-    validation tweets are right, the loss would otherwise have no minimum.
+    Targets are smoothed as in Platt (1999): (n + 1) / (n + 2) instead of 1 for a class of n tweets. Without that, the
+    loss has no minimum where all validation tweets are right.
     """
     from scipy.optimize import minimize_scalar
 
-    odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    log_odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
     positive = int((labels == 1).sum())
-    targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (len(labels) - positive + 2))
+    negative = len(labels) - positive
+    targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
     limit = float(np.log(20))
 
-    def loss(logarithm: float) -> float:
-        said = np.clip(expit(odds / np.exp(logarithm)), _SMALLEST, 1 - _SMALLEST)
-        return float(-np.mean(targets * np.log(said) + (1 - targets) * np.log1p(-said)))
+    def loss(log_temperature: float) -> float:
+        scaled = np.clip(expit(log_odds / np.exp(log_temperature)), _SMALLEST, 1 - _SMALLEST)
+        return float(-np.mean(targets * np.log(scaled) + (1 - targets) * np.log1p(-scaled)))
 
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x)), 4)
+    minimum = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
+    return round(float(np.exp(minimum.x)), 4)
 
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
@@ -149,8 +170,9 @@ def calibrated(probabilities: Probabilities, temperature: float) -> Probabilitie
 def fit_temperatures(
     labels: npt.NDArray[np.integer], network: Probabilities, baseline: Probabilities
 ) -> dict[ModelChoice, float]:
-    """The temperatures of a run's models, from what network and baseline say of validation tweets."""
-    of_network, of_baseline = fit_temperature(labels, network), fit_temperature(labels, baseline)
+    """The temperatures of a run's models, from the network's and the baseline's predictions for validation tweets."""
+    of_network = fit_temperature(labels, network)
+    of_baseline = fit_temperature(labels, baseline)
     mean = (calibrated(network, of_network) + calibrated(baseline, of_baseline)) / 2
     return {"network": of_network, "baseline": of_baseline, "both": fit_temperature(labels, mean)}
 
@@ -158,8 +180,9 @@ def fit_temperatures(
 def calibrate_all(
     network: Probabilities, baseline: Probabilities, temperatures: Mapping[ModelChoice, float]
 ) -> dict[ModelChoice, Probabilities]:
-    """The calibrated probabilities of each model of a run, from the raw ones of its network and its baseline."""
-    network, baseline = calibrated(network, temperatures["network"]), calibrated(baseline, temperatures["baseline"])
+    """The calibrated probabilities of each model of a run, from the raw ones of the network and the baseline."""
+    network = calibrated(network, temperatures["network"])
+    baseline = calibrated(baseline, temperatures["baseline"])
     both = calibrated((network + baseline) / 2, temperatures["both"])
     return {"network": network, "baseline": baseline, "both": both}
 
@@ -180,13 +203,17 @@ def checks() -> tuple[Check, ...]:
 
 
 def answer_checks(model: TextModel) -> dict[str, CheckScore]:
-    """How a model does by capability; a sentence of which it knows no word is not right."""
-    said = model.classify_texts([one.text for one in checks()])
-    positive = (said.probabilities >= THRESHOLD).tolist()
-    found = zip(checks(), positive, said.usable.tolist(), strict=True)
-    right = Counter(one.capability for one, positive, usable in found if usable and positive == one.positive)
-    return {name: CheckScore(right[name], of) for name, of in Counter(one.capability for one in checks()).items()}
+    """Correct and all sentences of the check list by capability; one without a known token counts as wrong."""
+    predictions = model.classify_texts([check.text for check in checks()])
+    positive = predictions.probabilities >= THRESHOLD
+    right: Counter[str] = Counter()
+    for check, is_positive, usable in zip(checks(), positive.tolist(), predictions.usable.tolist(), strict=True):
+        right[check.capability] += usable and is_positive == check.positive
+    sizes = Counter(check.capability for check in checks())
+    return {capability: CheckScore(right[capability], size) for capability, size in sizes.items()}
 
 
-def total(tallies: Mapping[str, CheckScore]) -> CheckScore:
-    return CheckScore(sum(one.right for one in tallies.values()), sum(one.of for one in tallies.values()))
+def total(scores: Mapping[str, CheckScore]) -> CheckScore:
+    """The sum over all capabilities."""
+    right = sum(score.right for score in scores.values())
+    return CheckScore(right, sum(score.of for score in scores.values()))

@@ -19,16 +19,16 @@ from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record, find_model
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
-from sentiment.models.baseline import BaselineModel, Baselines, corpus_baselines
+from sentiment.models.baseline import BaselineModel, Baselines, load_or_fit_baselines
 from sentiment.models.classifier import (
     Classifier,
     FrozenEmbedding,
     NetworkModel,
     attention_of,
     build_classifier,
-    encoder_of,
+    build_on_meta_device,
+    load_encoder,
     predict,
-    sketch_classifier,
 )
 from sentiment.models.lexicon import LexiconModel
 from sentiment.models.text_model import (
@@ -66,7 +66,7 @@ Scores = dict[Part, dict[ModelChoice, Probabilities]]
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines; all come from their caches if they are there."""
     corpus = prepare_corpus(config.data, results, progress)
-    return corpus, corpus_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
+    return corpus, load_or_fit_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
 
 
 @stoppable
@@ -172,7 +172,7 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles
     reads: int | FineTuned | None = model.vector_size if model else None
     if model and run.config.encoder and run.config.finetunes:
         reads = FineTuned(model, run.config.encoder)
-    sketch = sketch_classifier(run.config, len(vocabulary), reads)
+    sketch = build_on_meta_device(run.config, len(vocabulary), reads)
     weights = sum(one.numel() for one in sketch.parameters())
     needed, there = 4 * weights, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > there:  # how much training takes depends on batch and device; it cannot even be made here
@@ -218,7 +218,7 @@ def _result(
     metrics, embedding = measured["network"], trainer.model.embedding
     # On the CPU, since vectors may fill the GPU's memory, and the sentences are few.
     cpu = torch.device("cpu")
-    computing = embedding if isinstance(embedding, FineTuned) else encoder_of(run.config, encoder, run.results, cpu)
+    computing = embedding if isinstance(embedding, FineTuned) else load_encoder(run.config, encoder, run.results, cpu)
     network = NetworkModel(run.config, task.vocabulary, trainer.model, computing, task.device, temperatures["network"])
     baseline = BaselineModel(run.config, baselines.model, temperatures["baseline"])
     both = MeanModel(network, baseline, temperatures["both"])
@@ -245,7 +245,7 @@ def _result(
             metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
         ),
         encoder=encoder,
-        mixture=embedding.mixture() if isinstance(embedding, FrozenEmbedding) else None,
+        mixture=embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None,
         seconds_trained=trainer.seconds,
         weights_sha256=weights_sha256(stopping.best_weights),
         files_sha256={path.name: sha256_of(path) for path in (*hashed, run_dir.attention_file) if path.exists()},

@@ -12,7 +12,7 @@ from typing import Any, Literal, ParamSpec, Self
 
 from sentiment.config import RunConfig
 from sentiment.console import Console, Progress, silent
-from sentiment.processes import slurm_end
+from sentiment.processes import slurm_end_time
 from sentiment.runs.run_dir import Results, RunDir
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
@@ -146,5 +146,5 @@ def end_of_time(limit_seconds: float | None, start: float) -> float | None:
 
     All in seconds since 1970; None if there is no limit.
     """
-    ends = (start + limit_seconds if limit_seconds else None, slurm_end())
+    ends = (start + limit_seconds if limit_seconds else None, slurm_end_time())
     return min((end for end in ends if end is not None), default=None)

@@ -152,7 +152,7 @@ def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
     parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
     settings = resolve({"embedding": {"size": 5}, "model": {"hidden_size": 4}}, parameters, "a test")
-    classifier = build_classifier(settings, 9, reads=SIZE)
+    classifier = build_classifier(settings, 9, encoder=SIZE)
     return classifier, classifier.embedding
 
 
@@ -173,11 +173,11 @@ def test_mixture_begins_as_the_mean_and_is_learned() -> None:
     batch = _of_elmo(0, 1, 2)
     mean = torch.stack([batch.layers[layer] for layer in LAYERS]).mean(0)
     torch.testing.assert_close(embedding(batch)[:, :, :SIZE], mean)
-    assert embedding.mixture() == pytest.approx([1 / 3] * 3)
+    assert embedding.mixture_weights() == pytest.approx([1 / 3] * 3)
     optimizer = torch.optim.SGD(classifier.trainable_parameters(), lr=10)
     classifier(batch).logits.sum().backward()
     optimizer.step()
-    mixture = embedding.mixture()
+    mixture = embedding.mixture_weights()
     assert sum(mixture) == pytest.approx(1)
     assert mixture != pytest.approx([1 / 3] * 3, abs=1e-3)
 

@@ -16,7 +16,7 @@ from sentiment.console import silent
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.models import baseline as fitting
-from sentiment.models.baseline import Keys, LinearModel, NGramCounter, corpus_baselines, tfidf
+from sentiment.models.baseline import Keys, LinearModel, NGramCounter, load_or_fit_baselines, tfidf
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import prepare
 from tests.small_runs import flip_bit, invented_tweets, write_tweets
@@ -34,12 +34,12 @@ def corpus(tweets: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets: Path, tmp_path: Path) -> None:
     corpus = prepare(tweets, Results(tmp_path))
-    before = corpus_baselines(corpus, corpus.rows("test"))
-    again = corpus_baselines(replace(corpus, labels=1 - corpus.labels), corpus.rows("test"))
+    before = load_or_fit_baselines(corpus, corpus.rows("test"))
+    again = load_or_fit_baselines(replace(corpus, labels=1 - corpus.labels), corpus.rows("test"))
     assert again.settings == before.settings
     (cache,) = corpus.path.glob("baselines-*.npz")
     flip_bit(cache)
-    for one in (again, corpus_baselines(corpus, corpus.rows("test"))):
+    for one in (again, load_or_fit_baselines(corpus, corpus.rows("test"))):
         np.testing.assert_array_equal(one.linear, before.linear)
         np.testing.assert_array_equal(one.lexicon, before.lexicon)
         assert one.model.to_bytes() == before.model.to_bytes()
@@ -114,12 +114,12 @@ def test_penalty_is_the_best_on_unseen_tweets(corpus: Corpus, monkeypatch: pytes
     monkeypatch.setattr(fitting, "_FEW", few)
     meaningless = replace(corpus, labels=np.random.default_rng(0).permutation(corpus.labels))
     settings = [fitting.fit_linear_model(one, silent)[1] for one in (meaningless, corpus)]
-    assert settings[0]["C"] == min(fitting._STRENGTHS) < settings[1]["C"]
+    assert settings[0]["C"] == min(fitting._C_VALUES) < settings[1]["C"]
     assert {one["C_chosen_by"] for one in settings} == {"cross-validation" if few > 10 else "validation"}
 
 
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> None:
-    baselines = corpus_baselines(corpus, corpus.rows("test"))
+    baselines = load_or_fit_baselines(corpus, corpus.rows("test"))
     content = baselines.model.to_bytes()
     model = LinearModel.from_bytes(content, "a test")
     assert {model.to_bytes() for _ in range(20)} == {content}  # a run that was killed while it ends has equal checksums

@@ -138,7 +138,7 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     """Of networks, of the baseline, whose penalty validation tweets choose, of the mean of both and the lexicon."""
     tweets = invented_tweets(TWEETS)
     monkeypatch.setattr(fitting, "_FEW", 10)
-    monkeypatch.setattr(fitting, "_STRENGTHS", (0.001, 0.25))  # the first is best where labels are wrong
+    monkeypatch.setattr(fitting, "_C_VALUES", (0.001, 0.25))  # the first is best where labels are wrong
     first, digest = _finished(tmp_path, "first", tweets)
     corpus = prepare_corpus(first.config.data, first.results, silent)
     tested = {*pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist()}
