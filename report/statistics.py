@@ -1,29 +1,32 @@
-"""How sure a number is: intervals and tests, all of them from scipy. Shares are fractions, intervals are of 95 %."""
+"""Confidence intervals and significance tests of accuracies and their differences. Shares are fractions of 1."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.paired import accuracy_difference
 from sentiment.runs.records import Metrics
 
+# The confidence level of intervals, and the level below which an adjusted p-value is significant.
 LEVEL = 0.95
-# Below this p-value a difference counts as shown.
 ALPHA = 0.05
 
 # One truth value for each tweet, of shape (n,).
 Flags = npt.NDArray[np.bool_]
+# One number for each tweet, of shape (n,), or for each seed and tweet, of shape (seeds, n).
 Values = npt.NDArray[np.float64]
-# Sums and quotients of equal floating-point values differ by no more than this.
-_ROUNDING = 1e-12
+# A variance component and its degrees of freedom.
+Component = tuple[float, float]
+_FLOATING_POINT_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, from `n` observations; the bounds are None where the spread is unknown."""
+    """A point estimate from `n` observations; its confidence bounds are None where the variance is unknown."""
 
     value: float
     low: float | None
@@ -36,48 +39,44 @@ class Difference(Estimate):
     """A difference, with the p-value of the hypothesis that it is zero.
 
     Attributes:
-        p: None where that cannot be tested.
-        q: the p-value adjusted for all claims that a reader sees together; None until it is, and then nothing is shown.
-        parts: the parts of its variance, each with its degrees of freedom.
-        limit: what the difference cannot exceed in either direction: 1 where it is one of shares.
-        of_these_models: whether it holds for these trained models alone: one seed each says nothing of other seeds.
-        discordant: of two classifiers that are compared exactly, how many tweets just the first has right, and just
-            the second.
+        p: None where the hypothesis cannot be tested.
+        q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
+        components: the components of its variance.
+        limit: the largest possible absolute value: 1 for shares, None for values without a bound.
+        of_these_models: whether it compares only these trained models: nothing is known of other seeds.
+        discordant: for two classifiers without seeds: how many tweets only the first, and only the second, has right.
     """
 
     p: float | None = None
     q: float | None = None
-    parts: tuple[tuple[float, float], ...] = ()
+    components: tuple[Component, ...] = ()
     limit: float | None = None
     of_these_models: bool = False
-    discordant: tuple[int, int] = (0, 0)
+    discordant: tuple[int, int] | None = None
 
     @property
     def is_shown(self) -> bool:
+        """Whether the difference is significant."""
         return self.q is not None and self.q < ALPHA
 
-    def at(self, level: float) -> Self:
-        """The same with the interval of another level; as it is where its variance is not known."""
-        if n := sum(self.discordant):
-            low, high = _interval(self.discordant[0], n, level, "exact")  # Clopper and Pearson's
-            return replace(self, low=(2 * low - 1) * n / self.n, high=(2 * high - 1) * n / self.n)
-        if not self.parts:
+    def with_level(self, level: float) -> Self:
+        """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
+        if self.discordant is not None:
+            result = accuracy_difference(*self.discordant, self.n, level)
+            return replace(self, low=result.low, high=result.high)
+        if not self.components:
             return self
-        half = math.sqrt(_squared_distance(self.parts, 1 - level))
-        most = math.inf if self.limit is None else self.limit
-        return replace(self, low=max(self.value - half, -most), high=min(self.value + half, most))
-
-
-def _interval(k: int, n: int, level: float, method: Literal["exact", "wilson"]) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    bounds = binomtest(k, n).proportion_ci(level, method=method)
-    return float(bounds.low), float(bounds.high)
+        half_width = math.sqrt(_squared_critical_value(self.components, 1 - level))
+        limit = math.inf if self.limit is None else self.limit
+        return replace(self, low=max(self.value - half_width, -limit), high=min(self.value + half_width, limit))
 
 
 def wilson(right: int, n: int) -> Estimate:
     """The share `right / n` with Wilson's score interval (Wilson 1927)."""
-    return Estimate(right / n, *_interval(right, n, LEVEL, "wilson"), n)
+    from scipy.stats import binomtest
+
+    bounds = binomtest(right, n).proportion_ci(LEVEL, method="wilson")
+    return Estimate(right / n, float(bounds.low), float(bounds.high), n)
 
 
 def measured_accuracy(metrics: Metrics) -> Estimate:
@@ -86,193 +85,228 @@ def measured_accuracy(metrics: Metrics) -> Estimate:
 
 
 def kappa(first: Flags, second: Flags) -> float:
-    """How far two agree beyond chance (Cohen 1960); 0 where chance alone would make them agree on everything."""
-    by_chance = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
-    return float(((first == second).mean() - by_chance) / (1 - by_chance)) if by_chance < 1 else 0.0
+    """Cohen's kappa of two binary ratings of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
+    both_positive = first.mean() * second.mean()
+    both_negative = (1 - first.mean()) * (1 - second.mean())
+    expected = both_positive + both_negative
+    if expected == 1:
+        return 0.0
+    observed = (first == second).mean()
+    return float((observed - expected) / (1 - expected))
 
 
-def mcnemar(first: Flags, second: Flags) -> Difference:
-    """The exact McNemar test (McNemar 1947): a binomial test on the tweets that just one classifier has right.
+def paired(first: Flags, second: Flags) -> Difference:
+    """The difference in accuracy of two classifiers without seeds, see `sentiment.paired`.
 
-    `first` and `second` are the tweets that each has right. The interval follows from Clopper and Pearson's for the
-    first one's share of the discordant tweets, so that it agrees with the test; without such tweets there is none.
+    `first` and `second` say which tweets each classifier has right.
     """
-    from scipy.stats import binomtest
-
-    n, only_first, only_second = len(first), int((first & ~second).sum()), int((second & ~first).sum())
-    discordant = only_first + only_second
-    p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
-    value = (only_first - only_second) / n
-    return Difference(value, None, None, n, p, discordant=(only_first, only_second)).at(LEVEL)
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    result = accuracy_difference(only_first, only_second, len(first), LEVEL)
+    discordant = (only_first, only_second)
+    return Difference(result.difference, result.low, result.high, len(first), result.p, discordant=discordant)
 
 
 def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
-    """Differences that are looked at together, with intervals and p-values that never disagree.
+    """Correct a family of differences for multiple comparisons, p-values and intervals consistently.
 
-    The p-values are adjusted by Benjamini and Hochberg (1995), the intervals have the level 1 - R * ALPHA / m, where R
-    of m differences are shown (Benjamini and Yekutieli 2005: at most 5 % of the intervals of what is shown miss the
-    truth, on average). So an interval excludes zero just where the adjusted p is below ALPHA.
+    The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R
+    of m differences are significant (Benjamini and Yekutieli 2005: on average at most 5 % of the intervals of
+    significant differences miss the truth). So an interval excludes zero exactly where the adjusted p is below ALPHA.
 
     Args:
-        family: the number m of differences that might have been looked at; None is those that can be tested. Where one
-            side is the best of k, each of the k * (k - 1) / 2 pairs might have been: seeds that were lucky when they
-            were chosen are lucky on test tweets too.
+        family: the number m of hypotheses; None counts the differences that can be tested. If the first side was
+            selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
+            count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
     """
     from scipy.stats import false_discovery_control
 
-    tested = [one.p for one in differences if one.p is not None]
-    m = max(family or 0, len(tested), 1)
-    adjusted = iter(false_discovery_control([*tested, *[1.0] * (m - len(tested))]))
-    q_values = [None if one.p is None else float(next(adjusted)) for one in differences]
-    shown = sum(q is not None and q < ALPHA for q in q_values)
-    level = 1 - max(shown, 1) * ALPHA / m
-    return [replace(one.at(level), q=q) for one, q in zip(differences, q_values, strict=True)]
+    p_values = [difference.p for difference in differences if difference.p is not None]
+    m = max(family or 0, len(p_values), 1)
+    not_compared = [1.0] * (m - len(p_values))
+    adjusted = iter(false_discovery_control([*p_values, *not_compared]))
+    q_values = [None if difference.p is None else float(next(adjusted)) for difference in differences]
+    n_significant = sum(q is not None and q < ALPHA for q in q_values)
+    level = 1 - max(n_significant, 1) * ALPHA / m
+    return [replace(difference.with_level(level), q=q) for difference, q in zip(differences, q_values, strict=True)]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How much seeds of one configuration differ: the variance of a score between them, pooled over configurations."""
+    """The variance of a score between seeds of one configuration, pooled over configurations."""
 
     variance: float
     freedom: int
 
 
 def spread_of(configurations: Iterable[Sequence[float]]) -> Spread | None:
-    """The variance between seeds, given the scores of each configuration's seeds; None if none has several."""
-    several = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
-    freedom = sum(len(scores) - 1 for scores in several)
+    """The pooled variance between seeds, given the scores of each configuration's seeds; None if none has several."""
+    replicated = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
+    freedom = sum(len(scores) - 1 for scores in replicated)
     if not freedom:
         return None
-    return Spread(sum(float(((scores - scores.mean()) ** 2).sum()) for scores in several) / freedom, freedom)
+    squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in replicated)
+    return Spread(squares / freedom, freedom)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: what it scores is the mean over its configurations of the mean over their seeds.
+    """One side of a comparison. Its score is the mean over its configurations of the means over their seeds.
 
     Attributes:
-        configurations: of each configuration whether each seed has each tweet right, or another score; of shape
-            (seeds, tweets).
-        is_trained: whether other seeds would say something else: not of a linear baseline.
+        configurations: one array of shape (seeds, tweets) per configuration: whether each seed has each tweet right,
+            or another score.
+        has_seeds: whether the result depends on a random seed: not that of a linear baseline.
     """
 
     configurations: Sequence[Values | Flags]
-    is_trained: bool = True
+    has_seeds: bool = True
 
     @property
-    def by_tweet(self) -> Values:
+    def tweet_scores(self) -> Values:
         """Its score on each tweet, of shape (tweets,)."""
-        return np.asarray(np.mean([one.mean(axis=0) for one in self.configurations], axis=0), np.float64)
+        means = [scores.mean(axis=0) for scores in self.configurations]
+        return np.asarray(np.mean(means, axis=0), np.float64)
 
 
-# Two sides on the same tweets, and how much seeds of configurations like theirs differ. Where both sides have several
-# configurations and no spread is known, the first of one side is matched with the first of the other, and so on.
+# Two sides on the same tweets, and the pooled variance between seeds of configurations like theirs. If that is not
+# known and both sides have several configurations, these are matched by their positions.
 Pair = tuple[Side, Side, Spread | None]
 
 
 def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | None = 1.0) -> list[Difference]:
-    """First side less second side of each pair, for other seeds and other tweets: the one test behind every claim.
+    """Test the difference first - second of each pair for new seeds and new tweets; all claims of the report use it.
 
-    Seeds and tweets are both drawn at random, and crossed. The variance of a difference is that between seeds plus that
-    over tweets as far as it is not between seeds already (analysis of variance with two random factors). The variance
-    between seeds is the pooled one, or a configuration's own where that is larger. Each part counts with the quantile
-    of its own degrees of freedom (Banerjee 1960), so that few seeds whose scores are equal by chance don't make a
-    difference sure. Without several seeds of any configuration, that between matched configurations takes its place;
-    without those, two trained models are compared by the exact McNemar test, for these two alone.
+    Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is that between
+    seeds plus that over tweets, less their interaction, which both contain. The variance between seeds is the pooled
+    one, or a configuration's own where that is larger. Each component counts with Student's quantile of its own
+    degrees of freedom (Banerjee 1960), so that few seeds with nearly equal scores do not make a difference significant.
+    If no configuration has several seeds, the variance between matched configurations takes the place of that between
+    seeds. Without those, two trained models are compared by `paired`, and the result holds for these two alone.
 
     Args:
-        pairs: all that a reader sees together.
-        family, limit: as of `corrected` and `Difference`.
+        pairs: all comparisons of one family.
+        family: see `corrected`.
+        limit: see `Difference`.
     """
     return corrected([difference(*pair, limit) for pair in pairs], family)
 
 
 def score_of(side: Side, spread: Spread | None) -> Estimate:
-    """The share of tweets that a side has right, with its interval for other seeds and other tweets."""
-    right = side.configurations[0]
-    if not side.is_trained or (spread is None and right.size == right.shape[1]):
-        return wilson(int(right[0].sum()), right.shape[1])
-    nothing = Side([np.zeros((1, right.shape[1]), np.bool_)], is_trained=False)
-    (found,) = compare([(side, nothing, spread)])
-    if found.low is None or found.high is None:
-        return Estimate(found.value, None, None, found.n)
-    return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0), found.n)
+    """The accuracy of a side with one configuration, with its confidence interval over seeds and tweets."""
+    correct = side.configurations[0]
+    seeds, n = correct.shape
+    if not side.has_seeds or (spread is None and seeds == 1):
+        return wilson(int(correct[0].sum()), n)
+    zero = Side([np.zeros((1, n), np.bool_)], has_seeds=False)
+    result = difference(side, zero, spread)
+    if result.low is None or result.high is None:
+        return Estimate(result.value, None, None, n)
+    return Estimate(result.value, max(result.low, 0.0), min(result.high, 1.0), n)
+
+
+class _SeedVariance(NamedTuple):
+    """The variance of a side or difference between seeds.
+
+    Attributes:
+        interaction: how much of it is the interaction of seed and tweet, which the variance over tweets contains too.
+    """
+
+    variance: float
+    interaction: float
+    freedom: int
 
 
 def difference(first: Side, second: Side, spread: Spread | None, limit: float | None = 1.0) -> Difference:
-    """As of `compare`, not yet corrected."""
-    trained = [side for side in (first, second) if side.is_trained]
-    if spread is not None and trained:
-        seeds = [_between_seeds(side, spread) for side in trained]
-        of_seeds, shared, freedom = sum(one for one, _ in seeds), sum(rest for _, rest in seeds), spread.freedom
-    elif trained and len(first.configurations) == len(second.configurations) > 1:
-        matched = zip(first.configurations, second.configurations, strict=True)
-        gaps = np.array([one.mean(axis=0) - other.mean(axis=0) for one, other in matched])
-        of_seeds, freedom = float(gaps.mean(axis=1).var(ddof=1)) / len(gaps), len(gaps) - 1
-        shared = _residual(gaps) / gaps.size
+    """One uncorrected comparison, see `compare`."""
+    sides = [side for side in (first, second) if side.has_seeds]
+    if spread is not None and sides:
+        between_seeds = _from_seeds(sides, spread)
+    elif sides and len(first.configurations) == len(second.configurations) > 1:
+        between_seeds = _from_matched_configurations(first, second)
     else:
         return _of_two_models(first, second, limit)
-    by_tweet = first.by_tweet - second.by_tweet
-    n, value = len(by_tweet), float(by_tweet.mean())
-    of_tweets = max(float(by_tweet.var(ddof=1)) / n - shared, 0.0) if n > 1 else 0.0
-    parts = ((of_seeds, freedom), (of_tweets, n - 1))
-    if of_seeds + of_tweets <= _ROUNDING**2:
+    by_tweet = first.tweet_scores - second.tweet_scores
+    n = len(by_tweet)
+    value = float(by_tweet.mean())
+    tweet_variance = 0.0
+    if n > 1:
+        tweet_variance = max(float(by_tweet.var(ddof=1)) / n - between_seeds.interaction, 0.0)
+    if between_seeds.variance + tweet_variance <= _FLOATING_POINT_TOLERANCE**2:
         return Difference(value, None, None, n, limit=limit)
-    return Difference(value, None, None, n, _p_value(value, parts), parts=parts, limit=limit).at(LEVEL)
+    components = ((between_seeds.variance, between_seeds.freedom), (tweet_variance, n - 1))
+    p = _p_value(value, components)
+    return Difference(value, None, None, n, p, components=components, limit=limit).with_level(LEVEL)
 
 
 def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference:
-    """What one model has more than another, on other tweets; the exact test where each is right or wrong."""
-    of_these = first.is_trained or second.is_trained
-    one, other = first.configurations[0][0], second.configurations[0][0]
-    if one.dtype == other.dtype == np.bool_:
-        return replace(mcnemar(one, other), of_these_models=of_these)
-    gaps, n = one - other, len(one)
-    parts = ((float(gaps.var(ddof=1)) / n, n - 1.0),) if n > 1 and np.ptp(gaps) > _ROUNDING else ()
-    p = _p_value(float(gaps.mean()), parts) if parts else None
-    return Difference(float(gaps.mean()), None, None, n, p, None, parts, limit, of_these).at(LEVEL)
+    """Compare two single models: by `paired` for correctness, by a paired t test for other scores."""
+    of_these_models = first.has_seeds or second.has_seeds
+    first_scores = first.configurations[0][0]
+    second_scores = second.configurations[0][0]
+    if first_scores.dtype == second_scores.dtype == np.bool_:
+        return replace(paired(first_scores, second_scores), of_these_models=of_these_models)
+    gaps = first_scores - second_scores
+    n = len(gaps)
+    value = float(gaps.mean())
+    result = Difference(value, None, None, n, limit=limit, of_these_models=of_these_models)
+    if n < 2 or np.ptp(gaps) <= _FLOATING_POINT_TOLERANCE:
+        return result
+    components = ((float(gaps.var(ddof=1)) / n, n - 1.0),)
+    return replace(result, p=_p_value(value, components), components=components).with_level(LEVEL)
 
 
-def _between_seeds(side: Side, spread: Spread) -> tuple[float, float]:
-    """The variance of a side's score between seeds, and how much of it is chance: other mistakes on single tweets."""
-    variance = chance = 0.0
-    for right in side.configurations:
-        share = 1 / (len(right) * len(side.configurations) ** 2)
-        own = float(right.mean(axis=1).var(ddof=1)) if len(right) > 1 else 0.0
-        variance += max(own, spread.variance) * share
-        chance += _residual(right) * share / right.shape[1]
-    return variance, chance
+def _from_seeds(sides: Sequence[Side], spread: Spread) -> _SeedVariance:
+    variance = interaction = 0.0
+    for side in sides:
+        for scores in side.configurations:
+            seeds, tweets = scores.shape
+            weight = 1 / (seeds * len(side.configurations) ** 2)
+            own = float(scores.mean(axis=1).var(ddof=1)) if seeds > 1 else 0.0
+            variance += max(own, spread.variance) * weight
+            interaction += _interaction_mean_square(scores) * weight / tweets
+    return _SeedVariance(variance, interaction, spread.freedom)
 
 
-def _residual(right: Values | Flags) -> float:
-    """Mean square of what neither the row nor the column explains; 0 where there is one row or column only."""
-    rows, columns = right.shape
+def _from_matched_configurations(first: Side, second: Side) -> _SeedVariance:
+    matched = zip(first.configurations, second.configurations, strict=True)
+    gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
+    variance = float(gaps.mean(axis=1).var(ddof=1)) / len(gaps)
+    return _SeedVariance(variance, _interaction_mean_square(gaps) / gaps.size, len(gaps) - 1)
+
+
+def _interaction_mean_square(scores: Values | Flags) -> float:
+    """The residual mean square of a two-way layout of shape (rows, columns); 0 if there is one row or one column."""
+    rows, columns = scores.shape
     if rows < 2 or columns < 2:
         return 0.0
-    rest = right - right.mean(axis=1)[:, None] - right.mean(axis=0)[None, :] + right.mean()
-    return float(np.square(rest).sum() / ((rows - 1) * (columns - 1)))
+    row_means = scores.mean(axis=1)[:, None]
+    column_means = scores.mean(axis=0)[None, :]
+    residuals = scores - row_means - column_means + scores.mean()
+    return float(np.square(residuals).sum() / ((rows - 1) * (columns - 1)))
 
 
-def _squared_distance(parts: Iterable[tuple[float, float]], alpha: float) -> float:
-    """How far from zero, squared, a difference has to be at this level."""
+def _squared_critical_value(components: Iterable[Component], alpha: float) -> float:
+    """The square of the smallest difference that is significant at the level `alpha`."""
     from scipy.special import stdtrit
 
-    return float(sum(stdtrit(freedom, alpha / 2) ** 2 * part for part, freedom in parts if part > 0))
+    return float(sum(stdtrit(freedom, alpha / 2) ** 2 * variance for variance, freedom in components if variance > 0))
 
 
-def _p_value(value: float, parts: Sequence[tuple[float, float]]) -> float:
-    """The level at which a difference just counts as shown, found by halving its logarithm's interval."""
-    low, high = math.log(1e-300), 0.0
-    while high - low > _ROUNDING:
-        middle = (low + high) / 2
-        if _squared_distance(parts, math.exp(middle)) > value**2:
-            low = middle
+def _p_value(value: float, components: Sequence[Component]) -> float:
+    """The level at which a difference is just significant, by bisection on its logarithm."""
+    log_low = math.log(1e-300)
+    log_high = 0.0
+    while log_high - log_low > _FLOATING_POINT_TOLERANCE:
+        middle = (log_low + log_high) / 2
+        if _squared_critical_value(components, math.exp(middle)) > value**2:
+            log_low = middle
         else:
-            high = middle
-    return math.exp(high)
+            log_high = middle
+    return math.exp(log_high)
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
-    """Whether the values are positive numbers that span so much that their ratios matter, as of learning rates."""
+    """Whether the values are positive numbers that span a factor of 8 or more, such as learning rates."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return len(numbers) == len(values) and min(numbers) > 0 and max(numbers) / min(numbers) >= 8

@@ -127,7 +127,7 @@ class Answers:
         one, other = (
             Side(
                 [np.stack([self.by_run[run.run_id].right(of)[places[run.run_id]] for run in runs]) for runs in side],
-                is_trained=of != "baseline",
+                has_seeds=of != "baseline",
             )
             for side, of in zip(sides, (model, against or model), strict=True)
         )

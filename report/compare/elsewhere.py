@@ -101,7 +101,7 @@ def _answers(dataset: Dataset, tests: Part) -> tuple[_Answers, list[str]]:
         right = {model: np.stack([each.right(model) for each in scores]) for model in _OTHERS}
         # A baseline that was fitted on several folds differs between them as nets do.
         sides = {
-            model: Side([of], is_trained=model in ("network", "both") or bool((of != of[0]).any()))
+            model: Side([of], has_seeds=model in ("network", "both") or bool((of != of[0]).any()))
             for model, of in right.items()
         }
         found.append((one, scores[0].labels, sides))

@@ -70,7 +70,7 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     (claim,) = best.added
     assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
     spread = spread_of([_right(one, column).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
-    (alone,) = compare([(Side([nets]), Side([mine[None]], is_trained=False), spread)])
+    (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), spread)])
     assert claim.gap.p == pytest.approx(alone.p)
     assert claim.gap.q > alone.p  # corrected with the rivals
     row = _rows(findings)[f"gpt (added, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]

@@ -96,15 +96,17 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
-        return Difference(value, None, None, n, float(2 * stats.t.sf(abs(value / 0.1), n)), parts=((0.01, n),)).at(0.95)
+        return Difference(
+            value, None, None, n, float(2 * stats.t.sf(abs(value / 0.1), n)), components=((0.01, n),)
+        ).with_level(0.95)
     first = np.arange(100) < 50 + round(20 * value)
-    return statistics.mcnemar(first, np.arange(100) >= 50 - n)
+    return statistics.paired(first, np.arange(100) >= 50 - n)
 
 
 @settings(max_examples=40)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["student", "mcnemar"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
+        st.tuples(st.sampled_from(["student", "paired"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
         min_size=1,
         max_size=8,
     )
@@ -118,7 +120,7 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=5))
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
-    nothing = Side([np.zeros((1, 9), bool)], is_trained=False)
+    nothing = Side([np.zeros((1, 9), bool)], has_seeds=False)
     (difference,) = statistics.compare([(Side([right]), nothing, statistics.Spread(0.1, 2))])
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
 

@@ -19,7 +19,7 @@ from report.read import CompletedRun, load_study, read_scores
 from report.render.blocks import Table, Text
 from report.sections.answer import answer
 from report.sections.models import check_list, elsewhere, worse_than_the_lexicon
-from report.statistics import Difference, Side, compare, mcnemar, spread_of
+from report.statistics import Difference, Side, compare, paired, spread_of
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.runs.records import MEASURED_MODELS, NETWORK, THRESHOLD, RunRecord
@@ -81,7 +81,7 @@ def test_nets_and_baselines_are_compared_on_the_tweets_that_both_have(study: Stu
     kept, removed = _write_words(study, [1])
     gap, of_baselines = _gap(study), _gap(study, "baseline")
     right = {name: one.right() for data in study.findings().datasets for name, one in data.answers.by_run.items()}
-    expected = mcnemar(right[kept.run_id][:-_EMPTIED], right[removed.run_id])
+    expected = paired(right[kept.run_id][:-_EMPTIED], right[removed.run_id])
     assert (gap.value, gap.p, gap.n) == (expected.value, expected.p, PARTS["test"] - _EMPTIED)
     assert (of_baselines.value, of_baselines.p, of_baselines.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
     assert (gap.of_these_models, of_baselines.of_these_models) == (True, False)
@@ -240,7 +240,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
         for model in ("network", "baseline", "lexicon"):
             assert _of(findings, tests, model).accuracy.value == pytest.approx(right[model].mean())
         nets, baseline, lexicon = (
-            Side([right[name]], is_trained=name == "network") for name in ("network", "baseline", "lexicon")
+            Side([right[name]], has_seeds=name == "network") for name in ("network", "baseline", "lexicon")
         )
         spread = spread_of([right["network"].mean(axis=1)])
         pairs += [(nets, baseline, spread), (nets, lexicon, spread), (baseline, lexicon, None)]

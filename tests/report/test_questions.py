@@ -47,7 +47,7 @@ def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
     (contrast,) = effect.contrasts
-    assert (contrast.score.n, contrast.runs, len(contrast.score.parts)) == (120, (2, 2), 2)
+    assert (contrast.score.n, contrast.runs, len(contrast.score.components)) == (120, (2, 2), 2)
     accuracies = {one.value: one.accuracy for one in effect.levels}
     assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
     assert effect.sentence == "Best on validation tweets: GRU; no difference from LSTM is shown."

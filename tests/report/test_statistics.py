@@ -25,21 +25,27 @@ def test_wilson_interval_is_newcombes() -> None:
     assert (estimate.low, estimate.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
-def test_mcnemar_on_agrestis_approval_ratings() -> None:
+def test_paired_difference_on_agrestis_approval_ratings() -> None:
     before, after = _flags((True, True, 794), (True, False, 150), (False, True, 86), (False, False, 570))
-    test = statistics.mcnemar(after, before)
+    test = statistics.paired(after, before)
     assert test.value == pytest.approx(-0.04)
-    assert (test.low, test.high) == pytest.approx((-0.06, -0.02), abs=0.002)
-    assert test.p == pytest.approx(3.7e-5, rel=0.1)
+    assert (test.low, test.high) == pytest.approx((-0.059, -0.0214), abs=1e-4)  # Tango 1998
     assert (test.discordant, test.n) == ((86, 150), 1600)
 
 
-def test_interval_of_mcnemar_excludes_zero_just_where_the_test_rejects() -> None:
-    same = statistics.mcnemar(*_flags((True, True, 2), (False, False, 1)))  # no disagreement
-    assert (same.value, same.low, same.high, same.p) == (0.0, None, None, 1.0)
-    for only_first in range(21):
-        test = statistics.mcnemar(*_flags((True, False, only_first), (False, True, 20 - only_first), (True, True, 9)))
-        assert ((test.low or 0) > 0 or (test.high or 0) < 0) == ((test.p or 0) < 0.05), only_first
+def test_models_that_are_right_on_the_same_tweets_may_still_differ_on_others() -> None:
+    same = statistics.paired(*_flags((True, True, 80), (False, False, 25)))
+    assert (same.value, same.p) == (0.0, 1.0)
+    assert (same.low, same.high) == pytest.approx((-0.0353, 0.0353), abs=1e-4)
+
+
+@pytest.mark.parametrize("family", [1, 10, 50])
+def test_corrected_interval_of_a_pair_excludes_zero_exactly_where_its_adjusted_p_is_significant(family: int) -> None:
+    tables = [(first, second) for first in range(24) for second in range(24)]
+    pairs = [_flags((True, False, first), (False, True, second), (True, True, 60)) for first, second in tables]
+    for pair in pairs:
+        (difference,) = statistics.corrected([statistics.paired(*pair)], family)
+        assert ((difference.low or 0) > 0 or (difference.high or 0) < 0) == difference.is_shown
 
 
 def test_correction_keeps_the_four_of_benjamini_and_hochberg() -> None:
@@ -65,35 +71,35 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
     # 5/12, over 4, less the residual mean square 1/6 over 2 * 4, which is in the part of seeds already.
     parts = [(1 / 16, 1), (5 / 48 - 1 / 48, 3)]
     for turned in (False, True):
-        sides = [Side([first]), Side([second], is_trained=False)]
+        sides = [Side([first]), Side([second], has_seeds=False)]
         (found,) = compare([(*(reversed(sides) if turned else sides), spread)])  # type: ignore[list-item]
         assert found.value == (0.25 if turned else -0.25)
         half = math.sqrt(sum(stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
-        assert found.parts == tuple(map(pytest.approx, parts))
+        assert found.components == tuple(map(pytest.approx, parts))
         assert found.high == min(found.value + half, 1.0)
         squared = sum(stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
         assert squared == pytest.approx(0.25**2)
 
 
 def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others(rng: np.random.Generator) -> None:
-    equal, baseline = np.repeat(_seeds(rng, 1, 0.8), 2, axis=0), Side([_seeds(rng, 1, 0.7)], is_trained=False)
+    equal, baseline = np.repeat(_seeds(rng, 1, 0.8), 2, axis=0), Side([_seeds(rng, 1, 0.7)], has_seeds=False)
     spread = spread_of([[0.8, 0.8], [0.7, 0.8], [0.75, 0.85]])
     assert spread == statistics.Spread(pytest.approx(0.01 / 3), 3)
     (found,) = compare([(Side([equal]), baseline, spread)])
-    assert found.parts[0] == (pytest.approx(0.01 / 3 / 2), 3)
+    assert found.components[0] == (pytest.approx(0.01 / 3 / 2), 3)
 
 
 def test_seeds_that_differ_more_than_the_others_keep_their_own_variance(rng: np.random.Generator) -> None:
     unlike = np.stack([rng.random(200) < 0.9, rng.random(200) < 0.6])
     own = float(unlike.mean(axis=1).var(ddof=1))
     (found,) = compare([(Side([unlike]), Side([unlike]), statistics.Spread(own / 9, 6))])
-    assert found.parts[0] == (pytest.approx(own), 6)
+    assert found.components[0] == (pytest.approx(own), 6)
 
 
 def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np.random.Generator) -> None:
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.Spread(0.01, 3))])
-    assert known.parts[0] == (pytest.approx(0.02), 3)
+    assert known.components[0] == (pytest.approx(0.02), 3)
     assert not known.is_shown
     assert not known.of_these_models
 
@@ -101,10 +107,10 @@ def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np
 def test_single_trained_models_are_compared_exactly_and_for_themselves_alone(rng: np.random.Generator) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
     (found,) = compare([(Side([first]), Side([second]), None)])
-    assert found.p == statistics.mcnemar(first[0], second[0]).p
+    assert found.p == statistics.paired(first[0], second[0]).p
     assert found.is_shown
     assert found.of_these_models
-    baselines = [Side([one], is_trained=False) for one in (first, second)]
+    baselines = [Side([one], has_seeds=False) for one in (first, second)]
     assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
 
 
@@ -112,7 +118,7 @@ def test_without_seeds_matched_configurations_take_their_place(rng: np.random.Ge
     firsts, seconds = ([_seeds(rng, 1, share) for _ in range(4)] for share in (0.8, 0.7))
     (found,) = compare([(Side(firsts), Side(seconds), None)])
     gaps = [first.mean() - second.mean() for first, second in zip(firsts, seconds, strict=True)]
-    assert found.parts[0] == (pytest.approx(np.var(gaps, ddof=1) / 4), 3)
+    assert found.components[0] == (pytest.approx(np.var(gaps, ddof=1) / 4), 3)
     assert found.value == pytest.approx(np.mean(gaps))
 
 
@@ -124,13 +130,13 @@ def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
     low, high = expected.confidence_interval()
     assert found.value == pytest.approx(-8 / 3)
     assert (found.p, found.low, found.high) != (None, None, None)
-    assert found.parts == ((pytest.approx((7 + (7 + 16 / 3) / 2) / 3), 4), (0.0, 0.0))
+    assert found.components == ((pytest.approx((7 + (7 + 16 / 3) / 2) / 3), 4), (0.0, 0.0))
     assert (found.low or 0) < low < high < (found.high or 0)
 
 
 @pytest.mark.parametrize("values", [[[0.1]], [[0.1], [0.1]]], ids=["one value", "equal values"])
 def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[float]]) -> None:
-    sides = Side([np.array(values)]), Side([np.zeros((1, 1))], is_trained=False)
+    sides = Side([np.array(values)]), Side([np.zeros((1, 1))], has_seeds=False)
     (found,) = compare([(*sides, spread_of([[one for (one,) in values]]))], limit=None)
     assert (found.value, found.low, found.high, found.p) == (pytest.approx(0.1), None, None, None)
     assert not found.is_shown
