@@ -18,7 +18,7 @@ from sentiment.console import Say
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results
-from sentiment.training.stop import StopRequest, end_of_time
+from sentiment.training.stop import StopRequest, process_deadline
 
 _POLL_SECONDS = 0.1
 
@@ -27,7 +27,7 @@ class Here:
     """What this command works off; within its context it heeds signals."""
 
     def __init__(self, results: Results, grid: str, say: Say) -> None:
-        self.stop = StopRequest(end_of_time(None, time.time()))
+        self.stop = StopRequest(process_deadline(None, time.time()))
         self._results = results
         self._grid = grid
         self._say = say

@@ -462,11 +462,11 @@ def _resumable(
     outlook: "Callable[[RunConfig], str]",
 ) -> None:
     """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then."""
-    from sentiment.training.stop import StopRequest, end_of_time
+    from sentiment.training.stop import StopRequest, process_deadline
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
         run = load()
-        stop.end = end_of_time(run.runtime.time_limit_seconds, _START)
+        stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
         with Terminal() as terminal:
             reason = work(run, stop, Console(say, terminal.progress))
     if reason:

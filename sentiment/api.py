@@ -215,12 +215,12 @@ def train(
 
 def _train(config: RunConfig, folder: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
     from sentiment.training.experiment import run_experiment
-    from sentiment.training.stop import RunContext, StopRequest, end_of_time
+    from sentiment.training.stop import RunContext, StopRequest, process_deadline
 
     run_dir = folder.run_dir(config.run_id)
     console = Console(say=print if show_progress else lambda _line: None, progress=silent)
     try:
-        with StopRequest(end_of_time(config.runtime.time_limit_seconds, time.time())) as stop:
+        with StopRequest(process_deadline(config.runtime.time_limit_seconds, time.time())) as stop:
             reason = run_experiment(RunContext(config, folder, run_dir, stop, console))
     except SentimentError:
         run_dir.discard_unbegun()

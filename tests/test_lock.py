@@ -161,5 +161,5 @@ def test_of_two_attempts_that_begin_at_once_one_is_refused(tmp_path: Path, monke
         mkdir(path)
 
     monkeypatch.setattr(Path, "mkdir", faster)
-    with pytest.raises(LockedError, match="another process begins"):
+    with pytest.raises(LockedError, match="another process is beginning"):
         RunDir(tmp_path).begin_attempt()

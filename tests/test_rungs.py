@@ -180,7 +180,7 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     results.run_dir("run-6", "g").result_file.write_text("{}")
     rungs = _rungs(results, plan)
     assert _unfinished(rungs) == ["run-1", "run-3", "run-4", "run-5"]
-    with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it has not ended"):
+    with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it is unfinished"):
         rungs.settle()
     for run in (1, 3, 4, 5):
         _log(results, run, [0.9])
@@ -200,7 +200,7 @@ def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: li
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
     for run in range(2):
         _fail(results, run)
-    with pytest.raises(UnfinishedRungError, match="none of its 2 trials got to the end of epoch 1"):
+    with pytest.raises(UnfinishedRungError, match="none of its 2 trials reached the end of epoch 1"):
         _rungs(results, _plan(2)).settle()
     assert not results.ranking_file("g", 0).exists()
     results.ranking_file("g", 0).write_text("{")

@@ -19,7 +19,7 @@ from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Failure, Tries, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_progress
-from sentiment.training.stop import RunContext, Stop, StopRequest, end_of_time
+from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
 
 class NoProgressError(SentimentError):
@@ -106,7 +106,7 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
     if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):
         print(f"{config.run_id} is completed, or at the end of its rung")
         return Outcome.COMPLETED
-    stop.end = end_of_time(config.runtime.time_limit_seconds, time.time())
+    stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
     try:
         if not live_owner(run_dir.lock_file):  # before torch is loaded, for which memory may be short already

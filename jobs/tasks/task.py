@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment.processes import slurm_array_task, slurm_job, slurm_node, slurm_restarts
-from sentiment.training.stop import Stop, StopRequest, end_of_time
+from sentiment.training.stop import Stop, StopRequest, process_deadline
 
 if TYPE_CHECKING:
     from jobs.submissions import SubmissionDir
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     On leaving, the former handlers are restored: the command in the sbatch file ignores the signals, so that a
     completed run ends with 0 even if one comes while the interpreter shuts down.
     """
-    end, (option, value) = end_of_time(None, time.time()), (*arguments[1:], "", "")[:2]
+    end, (option, value) = process_deadline(None, time.time()), (*arguments[1:], "", "")[:2]
     with WhileParentsLive(end, int(value)) if option == "--here" else StopRequest(end) as stop:
         from jobs.slurm.endings import task_begins
         from jobs.submissions import SubmissionDir

@@ -1,8 +1,8 @@
 """The program's own code: which version of it runs, and copies of it that later edits don't reach.
 
 A job that waits in a queue for a day, or is requeued, must compute with the code that it was submitted with, and a run
-must not be trained half by one version and half by another without a word. Submitting therefore copies the packages to
-`results/code/<id>`, where tasks import them from, and every checkpoint knows the hash of the code that made it.
+must not silently mix two versions. Submitting therefore copies the packages to `results/code/<id>`, from which tasks
+import them, and every checkpoint holds the hash of the code that made it.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from sentiment.runs.start_copy import find_damage
 
 _RECORD = "code.json"
 
-# Of `sentiment`, what shows and hands out results, but cannot change them.
-_WITHOUT_INFLUENCE = (
+# Modules of `sentiment` that show and export results, but cannot change them.
+_NOT_AFFECTING_TRAINING = (
     "sentiment/__main__.py",
     "sentiment/command_line.py",
     "sentiment/console.py",
@@ -31,7 +31,7 @@ _WITHOUT_INFLUENCE = (
     "sentiment/tracking.py",
 )
 
-# The program that starts others from a copy.
+# The launcher of programs from a copy of the code.
 START = Path(__file__).with_name("start_copy.py")
 
 
@@ -53,7 +53,7 @@ class CodeVersion(FileRecord):
     def training(self) -> str:
         """SHA-256 of the files that can change what a run computes."""
         counts = {name for name in self.files if name.startswith("sentiment/")}
-        return fingerprint({name: self.files[name] for name in counts if not name.startswith(_WITHOUT_INFLUENCE)})
+        return fingerprint({name: self.files[name] for name in counts if not name.startswith(_NOT_AFFECTING_TRAINING)})
 
 
 @cache
@@ -62,7 +62,7 @@ def running_code() -> CodeVersion:
 
 
 def freeze_code(results: Results) -> str:
-    """Copy the program as it is now to `results/code`, or mend the copy there; its id, which is its name there."""
+    """Copy the current code to `results/code`, or repair a damaged copy; return its id, which is the folder's name."""
     contents = _contents()
     version = _version_of(contents)
     folder = results.code / version.id
@@ -71,7 +71,7 @@ def freeze_code(results: Results) -> str:
         if find_damage(folder):
             for name, content in contents.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                # Replaced as a whole, since tasks may run from a copy that is mended.
+                # Atomically, since tasks may run from a copy while it is repaired.
                 write_atomically(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
             sync_folder(folder)
             write_json(folder / _RECORD, version.model_dump(mode="json"))
@@ -79,12 +79,12 @@ def freeze_code(results: Results) -> str:
 
 
 def start_command(module: str, copy: Path | None = None, start: Path = START) -> list[str]:
-    """The words that start a module from a copy of the code, by default this process's own; arguments follow."""
+    """The command that runs a module from a copy of the code (default: the code of this process), without arguments."""
     return [sys.executable, "-u", str(start), str((copy or ROOT).resolve()), module]
 
 
 def _version_of(contents: dict[str, bytes]) -> CodeVersion:
-    """With the commit of the checkout that the code is in or was copied from."""
+    """The version with these files, and the commit of the checkout that they are in or were copied from."""
     copied = read_record(ROOT / _RECORD, CodeVersion)
     commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state()
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

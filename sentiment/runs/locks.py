@@ -1,7 +1,7 @@
-"""Who trains a run or does other work that is done once: the kernel's lock keeps processes apart.
+"""Locks on files (flock), which ensure that only one process trains a run or prepares shared data.
 
-Where it does not reach the other process (some file systems do not pass locks between hosts, and a process that Slurm
-took for dead may go on), the newest attempt at a run wins; the older one has only wasted its time.
+A lock can fail: some file systems do not share locks between hosts, and Slurm may requeue a job whose process is still
+alive. Then the newest attempt at a run wins, and the older one has only wasted its time.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from sentiment.processes import slurm_job, slurm_restarts
 
 
 class Owner(NamedTuple):
-    """A process that holds a lock; the job of Slurm that it is of, and how often that had been requeued by then."""
+    """The process that holds a lock, its Slurm job, and how often that job had been requeued when it took the lock."""
 
     host: str
     pid: int
@@ -38,15 +38,17 @@ def read_owner(path: Path) -> Owner | None:
         return None
 
 
-_LOOK_SECONDS, _POLL_SECONDS = 0.02, 0.5
+_RETRY_SECONDS = 0.02
+_POLL_SECONDS = 0.5
 
 
 class ProcessLock:
-    """Holds the lock `path` as long as the context lasts; the kernel takes it from a process that dies.
+    """Holds the lock `path` as long as the context lasts; the kernel releases it when the process dies.
 
-    Of a job that Slurm has requeued the earlier life is dead, whatever became of its lock. Entering raises a
-    LockedError if another process holds it, with the `activity` of the owner. With `waiting` it waits instead, and
-    tells this twice a second who holds it; an error that this raises ends the waiting.
+    A lock that an earlier execution of the same, requeued Slurm job holds is ignored, since that execution is dead.
+    Without `waiting`, entering raises LockedError if another process holds the lock; the message names the owner and
+    its `activity`. With `waiting`, entering waits for the lock and calls `waiting` twice a second with the owner; an
+    exception that it raises ends the wait.
     """
 
     def __init__(self, path: Path, activity: str = "trains this run", waiting: Progress | None = None) -> None:
@@ -55,8 +57,8 @@ class ProcessLock:
 
     def __enter__(self) -> Self:
         while not self._take():
-            if not live_owner(self._path):  # somebody only looked, which takes the lock for an instant
-                time.sleep(_LOOK_SECONDS)
+            if not live_owner(self._path):  # another process called `live_owner`, which holds the lock briefly
+                time.sleep(_RETRY_SECONDS)
                 continue
             owner = read_owner(self._path)
             held = f"{self._path.parent}: {owner or 'another process'} already {self._activity}"
@@ -77,7 +79,7 @@ class ProcessLock:
         if not _lock(descriptor, fcntl.LOCK_EX) and not requeued:
             os.close(descriptor)
             return False
-        with contextlib.suppress(OSError):  # on a full disk others are not told the name
+        with contextlib.suppress(OSError):  # on a full disk the owner is not recorded
             os.ftruncate(descriptor, 0)
             owner = Owner(socket.gethostname(), os.getpid(), job, restarts)
             os.pwrite(descriptor, json.dumps(owner._asdict()).encode() + b"\n", 0)
@@ -91,13 +93,16 @@ class ProcessLock:
 def _lock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:  # any other one: the file system knows no such locks
+    except OSError as error:  # any other error: the file system has no locks, so this counts as taken
         return not isinstance(error, BlockingIOError)
     return True
 
 
 def live_owner(path: Path) -> Owner | None:
-    """Who holds a lock; None if nobody does, as far as the kernel of this host knows."""
+    """The process that holds a lock; None if no process does, as far as the kernel of this host knows.
+
+    It takes a shared lock for an instant.
+    """
     try:
         with open(path, "rb") as file:
             if _lock(file.fileno(), fcntl.LOCK_SH):

@@ -1,4 +1,4 @@
-"""What is written down about runs: validated and versioned records of attempts, metrics, results and grids."""
+"""Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
@@ -10,12 +10,12 @@ from sentiment.config_file import yaml_text
 
 
 class Halving(Section):
-    """A search in rungs: after each of them only the best trials go on (`early_terminate` in a grid's file).
+    """Successive halving: after each rung only the best trials continue (`early_terminate` in a grid's file).
 
     Attributes:
-        epochs: at which rungs end, counted from a trial's first; the last rung ends with the runs.
-        eta: 1/eta of the trials goes on.
-        strict: whether a trial counts by its score at the rung's end, or by its best so far.
+        epochs: after how many epochs each rung but the last ends; the last rung trains to the end.
+        eta: 1/eta of the trials of a rung continue.
+        strict: True ranks trials by the score at the end of the rung, False by the best score so far.
     """
 
     epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
@@ -24,7 +24,7 @@ class Halving(Section):
 
 
 class Rounds(Section):
-    """A search in rounds (`method: bayes`).
+    """Bayesian optimisation in rounds (`method: bayes`).
 
     Attributes:
         space: the values that each parameter may take, as in the grid's file.
@@ -46,17 +46,17 @@ THRESHOLD = 0.5
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
-# The detail of an attempt that a second Ctrl+C ended: only what was saved before is kept.
+# The detail of an attempt that a second Ctrl+C ended, without a checkpoint of its last steps.
 AT_ONCE = "SIGINT, at once"
-# What of a run predicts: its network, its linear baseline, or the mean of both probabilities.
+# A model of a run: its network, its linear baseline, or the ensemble with the mean of both probabilities.
 ModelChoice = Literal["network", "baseline", "both"]
 
-# What models are called wherever they are shown.
+# The display names of the models.
 NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
 MODEL_NAMES: dict[ModelChoice, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
-# What the columns of predictions hold, besides those of the lexicon.
+# The model of each column of predictions.parquet, besides `lexicon`.
 PREDICTION_COLUMNS: dict[str, ModelChoice] = {"score": "network", "baseline": "baseline", "both": "both"}
-# What is measured beside each other, in the order of tables.
+# The display names of all evaluated models, in the order of tables.
 MEASURED_MODELS = (*MODEL_NAMES.values(), LEXICON)
 
 Count = Annotated[int, Field(ge=0)]
@@ -69,13 +69,13 @@ def timestamp() -> str:
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and strict about unknown fields, so that records of another version are noticed."""
+    """Base of all records: frozen, and without unknown fields, so that records of another version are noticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True)
 
 
 class FileRecord(Record):
-    """Base of those that have a file of their own."""
+    """Base of the records that have a file of their own."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
 
@@ -100,7 +100,7 @@ class Metrics(Record):
 
 
 class CheckScore(NamedTuple):
-    """Of how many sentences of the check list a model is right."""
+    """How many sentences of the check list a model classifies correctly: `right` of `of`."""
 
     right: Count
     of: Annotated[int, Field(ge=1)]
@@ -113,7 +113,7 @@ class Attempt(Record):
         job: Slurm's `<array>_<task>` or job id; None outside Slurm.
         code: SHA-256 of the code that can change what a run computes.
         device: the GPU's name, or `cpu`.
-        first_step: optimiser steps that earlier attempts had saved; `last_step` adds those that this one has.
+        first_step, last_step: optimiser steps that were saved before and after this attempt.
         detail: the name of the signal, the time that was left, or the error in one line.
     """
 
@@ -148,10 +148,10 @@ class Failure(FileRecord):
 
 
 class Tries(FileRecord):
-    """`tries.json`: the number of attempts in a row at a run of a grid that began at the same step, the last by `job`.
+    """`tries.json`: number of consecutive attempts of a run that began at the same step; `job` made the last one.
 
     It exists while a grid trains the run. If it is left over, the process was killed or ran out of time or memory, and
-    the run is tried again; an error of the run itself deletes it.
+    the run is trained again; an error of the run itself deletes it.
     """
 
     step: Count
@@ -179,7 +179,7 @@ class RunRecord(FileRecord):
     Attributes:
         dataset: the name of a data source, or `table`.
         vectors_sha256: of the file that `embedding.pretrained` names, or of what its vectors are learned from.
-        hardware: the kinds that computed the steps, in their order.
+        hardware: the kinds of hardware that trained the run, in the order of their use.
     """
 
     run_id: str
@@ -197,9 +197,9 @@ class WandbRun(FileRecord):
     """`wandb.json`: the run at Weights & Biases that a run is copied to.
 
     Attributes:
-        entity: None is the default of the account.
-        confirmed_rows: that the server is known to have.
-        ended: whether it was told that the run is completed, or that a search has pruned it.
+        entity: None means the account's default.
+        confirmed_rows: number of rows that the server has confirmed.
+        ended: whether W&B was informed that the run is completed, or pruned by a search.
     """
 
     id: str
@@ -231,14 +231,14 @@ class Result(FileRecord):
     Attributes:
         best_epoch: counted from 1.
         parameters: number of trainable weights.
-        metrics: of the network at its best epoch; those of the other models see `scores`.
-        recommended: what is most accurate on the validation part.
-        temperatures: what the log-odds of each model are divided by, fitted on the validation part; all scores are
-            measured so.
-        only_label: the one that the network gives every validation tweet, so that it has learned nothing.
-        check_list: by the names of the four models, then by capability; it chooses nothing.
-        mixture: the learned weight of each ELMo layer, from the context-free one to the top, with sum 1.
-        seconds_trained: over all attempts, without work that was lost and repeated.
+        metrics: metrics of the network at its best epoch; `scores` has those of all models.
+        recommended: the model with the highest accuracy on the validation part.
+        temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
+            calibrated probabilities.
+        only_label: the label, if the network predicts the same one for every validation tweet: it has learned nothing.
+        check_list: scores by the display name of the model, then by capability; no model is selected by them.
+        mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
+        seconds_trained: over all attempts, without steps that were lost and repeated.
         files_sha256: of the other files that belong to the result, by name.
     """
 
@@ -266,24 +266,24 @@ class Result(FileRecord):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Those of the run's own tweets, then further test sets by name."""
+        """The parts of the run's own tweets, then the further test sets by name."""
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
 
     @property
     def scores(self) -> dict[Part, dict[str, Metrics]]:
-        """What the run was measured with, by part and by the model's name."""
+        """The metrics of all models, by part and by the model's display name."""
         models = {NETWORK: self.metrics, BASELINE: self.baseline, BOTH: self.both, LEXICON: self.lexicon}
         return {part: {name: metrics[part] for name, metrics in models.items()} for part in self.parts}
 
 
 class Added(FileRecord):
-    """`added/CORPUS/NAME.json`: what a predictor from elsewhere says of the validation and test tweets of a corpus.
+    """`added/CORPUS/NAME.json`: predictions of an added predictor for the validation and test tweets of a corpus.
 
     Attributes:
-        note: where it comes from, such as a language model's prompt.
-        annotator: whether a person says it.
-        tweets: how many the file has answers to; `cost` and `seconds` are those of all of them together.
-        said: by row of the corpus the probability of positive; 0 or 1 where the file has labels.
+        note: where the predictions come from, such as a language model's prompt.
+        annotator: whether the predictor is a person.
+        tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
+        said: the probability of positive by row of the corpus; 0 or 1 where the file has labels.
     """
 
     file: str
@@ -297,26 +297,26 @@ class Added(FileRecord):
 
 
 class PlannedRun(Record):
-    """One run of a grid, in what it differs from the grid's base file, by dotted name. Its index never changes."""
+    """One run of a grid; its index never changes. `parameters`: its differences from the base file, by dotted name."""
 
     index: Count
     run_id: str
     parameters: dict[str, Any]
 
     def overrides(self, *sections: str) -> list[str]:
-        """The parameters as options of `sentiment`; of some sections only (`data.`), if any is named."""
+        """The parameters as options of `sentiment`; only those of `sections` (such as `data.`), if any is given."""
         chosen = (pair for pair in self.parameters.items() if not sections or pair[0].startswith(sections))
         return [word for name, value in chosen for word in ("--set", f"{name}={yaml_text(value)}")]
 
 
 class GridPlan(FileRecord):
-    """`grid.json`: the question of a grid, and its runs; written before the first of them starts.
+    """`grid.json`: a grid's question, its parameters and its runs; written before the first run starts.
 
     Attributes:
-        metric: that the best run is chosen by, as W&B names it, such as `validation/f1`.
-        base: the configuration file that the parameters of all runs are laid over.
+        metric: the metric that ranks the runs, as W&B names it, such as `validation/f1`.
+        base: the configuration file that the parameters of the runs override.
         parameters: the possible values of each parameter, by dotted name; constants have one.
-        halving: None trains all runs to their end.
+        halving: None means that all runs are trained to their end.
         rounds: only with method `bayes`.
     """
 
@@ -332,5 +332,5 @@ class GridPlan(FileRecord):
     rounds: Rounds | None = None
 
     def command(self, run: PlannedRun) -> list[str]:
-        """What trains one of the runs by itself: the same configuration, so the same run id."""
+        """The command that trains one run on its own, with the same configuration and run id."""
         return ["sentiment", "train", self.base, *run.overrides()]

@@ -1,6 +1,6 @@
-"""The folder of results and the directory of a run: all names in them, and how records are read and written.
+"""Names in the folder of results and in the directory of a run; how their records are read and written.
 
-Whatever is in a file, it is valid or named as damaged (RunDirError).
+Every file is validated when it is read; RunDirError names a damaged one.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ R = TypeVar("R", bound=BaseModel)
 MetricRow = dict[str, Any]
 
 _MOST_BYTES = 100_000_000
-_MISTAKES = 3
-_ANEW = "move the directory away to train the run anew"
+_MAX_SHOWN_ERRORS = 3
+_ANEW = "move the directory away to train the run again"
 
 
 def read_record(path: Path, kind: type[R]) -> R | None:
     """The record in a JSON file; None if there is no file.
 
     Raises:
-        RunDirError: it cannot be read, is not a record of this kind, or is one of another version.
+        RunDirError: the file cannot be read, is not a record of this kind, or has another schema version.
     """
     content = _content(path)
     return None if content is None else parse_record(content, kind, str(path))
@@ -41,24 +41,28 @@ def read_record(path: Path, kind: type[R]) -> R | None:
 def _content(path: Path) -> bytes | None:
     try:
         return read_named(path, _MOST_BYTES)
-    except FileNotFoundError:  # not asked beforehand, since another process may delete the file at any time
+    except FileNotFoundError:  # not checked beforehand, since another process may delete the file at any time
         return None
     except OSError as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
 
 
 def parse_record(content: bytes, kind: type[R], place: str) -> R:
-    """The record in some JSON; `place` is where it was, for messages. Raises as `read_record`."""
+    """Parse a record from JSON; `place` is where it comes from, for messages. Raises what `read_record` raises."""
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
-        for one in error.errors():
-            if one["loc"] == ("schema_version",):
-                told = visible(str(one["input"]))[:20]
-                raise RunDirError(f"{place}: has schema version {told}, this program reads {SCHEMA_VERSION}") from None
-        found = [f"{'.'.join(map(str, one['loc'])) or 'the record'}: {one['msg']}" for one in error.errors()]
-        more = f"; and {len(found) - _MISTAKES} more" if len(found) > _MISTAKES else ""
-        raise RunDirError(f"{place}: is not a valid record: {'; '.join(found[:_MISTAKES])}{more}") from None
+        for mistake in error.errors():
+            if mistake["loc"] == ("schema_version",):
+                version = visible(str(mistake["input"]))[:20]
+                raise RunDirError(
+                    f"{place}: has schema version {version}, this program reads {SCHEMA_VERSION}"
+                ) from None
+        mistakes = [
+            f"{'.'.join(map(str, mistake['loc'])) or 'the record'}: {mistake['msg']}" for mistake in error.errors()
+        ]
+        more = f"; and {len(mistakes) - _MAX_SHOWN_ERRORS} more" if len(mistakes) > _MAX_SHOWN_ERRORS else ""
+        raise RunDirError(f"{place}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
 
 
 def read_rows(path: Path) -> list[MetricRow]:
@@ -87,19 +91,19 @@ def _parsed(path: Path, lines: list[bytes]) -> list[MetricRow]:
 # The folder of runs outside of grids; no grid may have this name.
 SINGLE = "single"
 TWEETS_FILE = "tweets.parquet"
-_ATTEMPT = ".attempt-"
+_ATTEMPT_PREFIX = ".attempt-"
 
 
 @dataclass(frozen=True)
 class Results:
-    """The only folder that the program writes to.
+    """The folder of all results. Only `--out` and `export` write elsewhere.
 
     Attributes:
-        tables: texts and labels that a program gave in place of a file.
+        tables: texts and labels that were passed to `SentimentClassifier.fit`.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
-        added: one folder for each corpus, with predictions from elsewhere for its tweets.
-        slurm: what was submitted to Slurm, and what its jobs printed.
-        code: one folder for each copy of the program's code that jobs are executed with.
+        added: one folder for each corpus, with the added predictions for its tweets.
+        slurm: the submissions to Slurm, and the output of its jobs.
+        code: one folder for each copy of the program's code that jobs run.
     """
 
     root: Path = Path("results")
@@ -132,9 +136,9 @@ class Results:
         return self.added / fingerprint[:16] / f"{name}.json"
 
     def read_added(self, fingerprint: str) -> dict[str, Added]:
-        """All predictors from elsewhere of a corpus, by name."""
+        """The added predictions for a corpus, by the predictor's name."""
         files = sorted(self.added_file(fingerprint, "").parent.glob("*.json"))
-        return {file.stem: one for file in files if (one := read_record(file, Added))}
+        return {file.stem: added for file in files if (added := read_record(file, Added))}
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         return RunDir(self.runs / grid / run_id)
@@ -159,21 +163,21 @@ class Results:
 
 @dataclass(frozen=True)
 class RunDir:
-    """One run's directory. What cannot be read raises a RunDirError.
+    """One run's directory. A file that cannot be read raises RunDirError.
 
     Attributes:
-        attempt: the folder in which the process that trains the run makes its files.
+        attempt: the folder of the process that trains the run, for files that are not complete yet.
         config_file: written first, and never changed.
-        metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth for learning
+        metrics_file: a JSON row for each logged step and each epoch, without times: the source of truth of learning
             curves.
         checkpoints: during training the newest two states to resume from; afterwards the weights of the best epoch and
             of the last one.
         vocabulary_file: the types of the learned embedding, one on each line.
-        predictions_file: columns part, row (of the corpus), label, and what each model says, calibrated: score (the
-            network), baseline, both and lexicon; all tweets but the training part.
-        attention_file: sample tweets with the weight of each token in each hop; only of attention models.
+        predictions_file: columns part, row (of the corpus), label, and the models' calibrated probabilities of
+            positive: score (the network), baseline, both and lexicon; all tweets but the training part.
+        attention_file: sample tweets with the weight of each token in each hop; only for attention models.
         result_file: written last: the run is completed if and only if it exists.
-        wandb_dir: files that wandb itself writes, and what was sent; training does not depend on them.
+        wandb_dir: files that wandb writes; training does not depend on them.
         lock_file: held by the process that trains the run.
     """
 
@@ -199,9 +203,10 @@ class RunDir:
 
     @property
     def results(self) -> Results:
-        """The folder in which the run was trained; of a copy elsewhere the usual one."""
-        places = self.path.resolve().parents
-        return Results(places[2]) if len(places) > 2 and places[1].name == "runs" else Results()
+        """The results folder that holds the run; for a copy elsewhere the default folder."""
+        parents = self.path.resolve().parents
+        in_results = len(parents) > 2 and parents[1].name == "runs"
+        return Results(parents[2]) if in_results else Results()
 
     @property
     def grid(self) -> str:
@@ -212,54 +217,66 @@ class RunDir:
         return self.result_file.exists()
 
     def create(self, config: RunConfig) -> RunConfig:
-        """Make the directory unless it exists; the stored configuration, with the operational sections of `config`."""
+        """Create the directory if it is missing.
+
+        Returns:
+            The stored configuration, with the operational sections of `config`.
+
+        Raises:
+            RunDirError: the directory cannot be written, or belongs to another run.
+        """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             if not self.config_file.exists():
                 write_json(self.config_file, config.model_dump(mode="json"))
         except OSError as error:
             raise RunDirError(f"{self.path}: cannot be written: {error}") from None
-        found = self.read_config()
-        if found.fingerprint() != config.fingerprint():
-            raise RunDirError(f"{self.path}: belongs to run {found.run_id}, not to {config.run_id}")
-        return found.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_SECTIONS})
+        stored = self.read_config()
+        if stored.fingerprint() != config.fingerprint():
+            raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
+        return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_SECTIONS})
 
     def discard_unbegun(self) -> None:
-        """Delete the directory if it contains only a configuration, and no process is about to train the run."""
-        found = {path for path, _ in files_in(self.path)}
-        if found <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
+        """Delete the directory if it holds only a configuration and no process is about to train the run."""
+        files = {path for path, _ in files_in(self.path)}
+        if files <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
             shutil.rmtree(self.path, ignore_errors=True)
 
     def begin_attempt(self) -> "RunDir":
-        """This directory for a process that begins to train the run; it makes its files in a folder of its own.
+        """Begin an attempt: return this directory with a new folder, in which the attempt makes its files.
 
-        The caller holds the lock, which may not reach other hosts. So the folders of former attempts are deleted: if
-        one is alive after all, however late it wakes up, it can give no file its name. The folder stays when the
-        attempt has ended, so that no number is given twice.
+        The caller holds the lock, which may not reach other hosts. So the folders of earlier attempts are deleted: an
+        attempt that is still alive can then no longer replace a file of the run. The new folder stays when the attempt
+        has ended, so that the numbers of attempts are unique.
         """
-        former = list(self.path.glob(f"{_ATTEMPT}*"))
-        numbers = [int(number) for path in former if (number := path.name.removeprefix(_ATTEMPT)).isdecimal()]
-        folder = self.path / f"{_ATTEMPT}{max(numbers, default=0) + 1}"
+        former = list(self.path.glob(f"{_ATTEMPT_PREFIX}*"))
+        numbers = [int(number) for path in former if (number := path.name.removeprefix(_ATTEMPT_PREFIX)).isdecimal()]
+        folder = self.path / f"{_ATTEMPT_PREFIX}{max(numbers, default=0) + 1}"
         try:
             folder.mkdir()
         except FileExistsError:
-            raise LockedError(f"{self.path}: another process begins to train this run") from None
+            raise LockedError(f"{self.path}: another process is beginning to train this run") from None
         for path in former:
-            aside = path.with_suffix(".old")  # renamed first, so that nothing can be written to it meanwhile
+            aside = path.with_suffix(".old")  # renamed first, so that nothing can be written to it in the meantime
             with contextlib.suppress(OSError):
                 path.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
         return replace(self, attempt=folder)
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Replace a file of the run atomically; a TakenOverError says that a later attempt has begun."""
+        """Replace a file of the run atomically.
+
+        Raises:
+            TakenOverError: a later attempt has begun.
+            OSError: the file cannot be written.
+        """
         try:
             write_atomically(path, write, self.attempt)
         except OSError:
             if self.attempt is None or self.attempt.exists():
                 raise
-            by = read_owner(self.lock_file) or "another process"
-            raise TakenOverError(f"{self.path}: superseded by {by}; nothing more is written here") from None
+            successor = read_owner(self.lock_file) or "another process"
+            raise TakenOverError(f"{self.path}: superseded by {successor}; nothing more is written here") from None
 
     def write_record(self, record: Record) -> None:
         self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
@@ -273,7 +290,7 @@ class RunDir:
         return read_record(self.path / _FILES[kind], kind)
 
     def own_failure(self) -> str:
-        """Why the run failed by itself, in a line; empty if it did not, as when it was killed."""
+        """The error that the run failed with, in a line; empty if it did not fail or was killed."""
         with contextlib.suppress(RunDirError):
             if not self.tries_file.exists() and (failure := self.read(Failure)):
                 return f"{failure.error}: {failure.reason}"
@@ -283,7 +300,7 @@ class RunDir:
         return read_rows(self.metrics_file)
 
     def read_epochs(self) -> tuple[list[MetricRow], MetricRow]:
-        """The epochs' rows of the metric log, and the last row of all, which is empty if there is none."""
+        """The rows of epochs in the metric log, and the last row of any kind; that is empty if the log has none."""
         lines = _lines(self.metrics_file)
         epochs = _parsed(self.metrics_file, [line for line in lines if b'"kind": "epoch"' in line])
         return epochs, dict(*_parsed(self.metrics_file, lines[-1:]))
@@ -299,23 +316,25 @@ _FILES: dict[type[BaseModel], str] = {
 
 
 def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | None]:
-    """What there is of one run: each file may be in order and yet be that of another run, copied or renamed by hand.
+    """Read configuration, record and result, and check that they belong to one run: users copy and rename files.
 
     Raises:
-        RunDirError: one cannot be read or is missing, or they are those of different runs.
+        RunDirError: a record cannot be read or is missing, or the records belong to different runs.
     """
-    config, record, result = run_dir.read_config(), run_dir.read(RunRecord), run_dir.read(Result)
-    for one in (record, result):
-        if one and one.run_id != config.run_id:
-            name = _FILES[type(one)]
-            raise RunDirError(f"{run_dir.path}: {name} is that of run {one.run_id}, not of {config.run_id}")
+    config = run_dir.read_config()
+    record = run_dir.read(RunRecord)
+    result = run_dir.read(Result)
+    for part in (record, result):
+        if part and part.run_id != config.run_id:
+            name = _FILES[type(part)]
+            raise RunDirError(f"{run_dir.path}: {name} belongs to run {part.run_id}, not to {config.run_id}")
     if result and not record:
         raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
     return config, record, result
 
 
 def check_file(path: Path, result: Result) -> None:
-    """Raise a RunDirError unless a file is the one that a result names."""
+    """Raise RunDirError unless the file has the SHA-256 that the result names."""
     known = result.files_sha256.get(path.name)
     try:
         if known is None or sha256_of(path) == known:

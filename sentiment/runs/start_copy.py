@@ -1,10 +1,10 @@
-"""Starts a module of the program from one folder, whatever is installed, in PYTHONPATH or in the present folder.
+"""Runs a module of the program from a given folder, ignoring installed versions, PYTHONPATH and the current folder.
 
     python start_copy.py FOLDER MODULE ARGUMENTS...
 
-FOLDER holds a copy of the program's code; one that is not whole is refused. Nothing of the program is imported by this
-file, so that it can stand anywhere. PYTHONPATH could not name a folder with a colon in its path, and would be passed
-over in silence where a package is missing in the folder.
+FOLDER holds a copy of the program's code; an incomplete copy is refused. This file imports nothing of the program, so
+that it can be anywhere. PYTHONPATH is not used: it cannot name a folder with a colon in its path, and another version
+would silently take the place of a package that is missing in the folder.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from pathlib import Path
 
 
 def find_damage(folder: Path) -> str | None:
-    """What of a copy is not as it was copied; None if all is."""
+    """Describe the first changed or missing file of a copy; None if the copy is intact."""
     try:
         for name, digest in json.loads((folder / "code.json").read_bytes())["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                return f"{name} is not as it was copied"
+                return f"{name} has changed since it was copied"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return f"it is not whole: {error}"
+        return f"it is incomplete: {error}"
     return None
 
 
-def find_fault(folder: Path) -> str | None:
-    """Why the program would not be what was copied to a folder; None if it would be."""
+def check_imports(folder: Path) -> str | None:
+    """The reason why the packages would not be imported unchanged from `folder`; None if they would."""
     if (folder / "code.json").exists() and (damage := find_damage(folder)):  # a clone has no such file
         return damage
     for package in ("sentiment", "jobs", "report"):
@@ -38,13 +38,12 @@ def find_fault(folder: Path) -> str | None:
 
 
 def main() -> None:
-    """Run the module, or end with 1 and the reason in a line."""
+    """Run the module; if that is refused, exit with 1 and the reason in a line."""
     folder, module, arguments = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3:]
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(Path(__file__).parent)))]
-    if fault := find_fault(folder):
+    if fault := check_imports(folder):
         sys.exit(
-            f"refused: the code in {folder} was to be run, but {fault}; "
-            "`sentiment rerun GRID --new-code` trains with that of now"
+            f"cannot run the code in {folder}: {fault}; `sentiment rerun GRID --new-code` trains with the current code"
         )
     sys.argv[:] = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,14 +1,14 @@
-"""Where a run stands: by what its directory says, and by the rungs of its grid's search (successive halving).
+"""The state of a run, from its directory and from its rung in a successive halving.
 
-Where a run was given to a queue, `jobs.policy` adds what that says.
+For submitted runs, `jobs.policy` adds the state of the queue.
 
 Rung 0 of a search has all trials. At the end of a rung its trials are ranked once, by their metric logs alone; the best
-go on in the next rung, and the others are pruned. The ranking is written with the values that it rests on and is never
-changed, so that whatever happens to a trial later changes nothing that was decided.
+are promoted to the next rung, and the others are pruned. The ranking is written with its values and is never changed,
+so that nothing that happens to a trial later changes a decision.
 
 W&B stops trials one by one, as their scores arrive, and thus needs a server. Here a rung ends when each of its trials
-has a value or has failed by itself. One that was killed, lost its node, or ran out of memory or time has not ended: it
-is trained again before the rung is ranked, so that the same trials go on whatever happens to processes.
+has a value or has failed by itself. A trial that was killed, lost its node, or ran out of memory or time has not ended:
+it is trained again before the rung is ranked, so that the same trials are promoted whatever happens to processes.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ from sentiment.runs.run_dir import MetricRow, Results, RunDir, read_record
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
-LOST = "LOST"  # gone without a word, and in no queue
-HELD = "HELD"  # in a queue, but begins only when somebody releases it
-PENDING = "PENDING"  # in a queue, and begins by itself
-UNKNOWN = "UNKNOWN"  # it was given to a queue that does not answer, or that is somebody else's
-PAUSED = "PAUSED"  # at the end of a rung of a search, whose ranking decides whether it goes on
-PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` continues it
+LOST = "LOST"  # its process died without recording a reason, and it is in no queue
+HELD = "HELD"  # in a queue, but starts only when a person releases it
+PENDING = "PENDING"  # in a queue, and starts by itself
+UNKNOWN = "UNKNOWN"  # in a queue that does not answer, or that belongs to another user or cluster
+PAUSED = "PAUSED"  # at the end of a rung, whose ranking decides whether the trial is promoted
+PRUNED = "PRUNED"  # by its rung's ranking; its checkpoint is kept, and `rerun NAME` resumes it
 
 # The reason of a run that a user cancelled.
 BY_COMMAND = "by `sentiment cancel`"
@@ -53,7 +53,7 @@ BY_COMMAND = "by `sentiment cancel`"
 
 @dataclass(frozen=True)
 class RunState:
-    """A state and, where there is one, the reason in a line; it may also be a state of Slurm's, such as NODE_FAIL."""
+    """A state and, if it is known, the reason in a line; `state` may also be one of Slurm's, such as NODE_FAIL."""
 
     state: str
     reason: str = ""
@@ -61,15 +61,15 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is, as its directory says; all defaults where there is none.
+    """The progress of a run, read from its directory; the defaults if there is no directory.
 
     Attributes:
         epoch: epochs completed.
-        score: by the grid's metric: of the best epoch once completed, else the best so far.
-        seen: the last sign of life, in seconds since 1970.
-        locked: whether a live process trains it, as its lock says.
-        owner_job: the job of Slurm that this process belongs to: its queue knows better whether it lives.
-        damage: what could not be read, in a line.
+        score: by the grid's metric: of the best epoch once the run is completed, else the best so far.
+        seen: time of the last write, in seconds since 1970.
+        locked: whether a live process holds the run's lock.
+        owner_job: the Slurm job of that process; the queue knows better whether it is alive.
+        damage: the file that cannot be read and why, in a line.
     """
 
     completed: bool = False
@@ -86,7 +86,7 @@ class RunProgress:
     damage: str | None = None
 
     def has_paused(self, epochs: int | None) -> bool:
-        """Whether it has saved and ended after at least so many epochs, as a search told it to."""
+        """Whether the run has saved and ended after at least so many epochs because its rung ended."""
         paused = self.last_attempt and self.last_attempt.reason == "paused"
         return bool(paused and epochs and self.epoch and self.epoch >= epochs)
 
@@ -95,9 +95,9 @@ class RankedTrial(Record):
     """A trial in a ranking.
 
     Attributes:
-        value: of the grid's metric; None if it did not get to the rung's end (`why`), which ranks it last.
-        epoch: the last one that counts here.
-        loss: of validation, after the epoch whose value counts: it decides between equal values.
+        value: of the grid's metric; None, ranked last, if the trial did not reach the end of the rung (`why`).
+        epoch: the last epoch that the trial has within the rung.
+        loss: the validation loss after the epoch of `value`; it breaks ties.
     """
 
     run_id: str
@@ -108,7 +108,7 @@ class RankedTrial(Record):
 
 
 class RungRanking(FileRecord):
-    """`rung-<number>.json`: the trials of a rung that ends after `epochs`, the best first; `promoted` of them go on."""
+    """`rung-<number>.json`: the ranked trials of a rung that ends after `epochs`; the first `promoted` continue."""
 
     rung: Count
     epochs: Annotated[int, Field(ge=1)]
@@ -120,19 +120,19 @@ class RungRanking(FileRecord):
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
     def describe(self) -> str:
-        """What was decided, and who had no value and why, in a line."""
-        told = (f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None)
-        return "; ".join([f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} go on", *told])
+        """Summarise the ranking in a line: how many trials continue, and which have no value and why."""
+        without_value = (f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None)
+        return "; ".join([f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} continue", *without_value])
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a trial stands.
+    """The rung of a trial, and its rank in it.
 
     Attributes:
-        rung: the last one that it is known to be in; it has so many `trials`.
-        epochs: after which the rung ends; None is the last one, which trains to the end.
-        rank: at the rung's end, from 1, if the trial does not go on; None if it does, or that is not decided yet.
+        rung: the latest rung of the trial; it has so many `trials`.
+        epochs: after how many epochs the rung ends; None for the last rung, which trains to the end.
+        rank: the final rank, from 1, of a trial that was not promoted; None if it was, or if the rung is not ranked.
     """
 
     rung: int
@@ -141,14 +141,14 @@ class Standing:
     trials: int = 0
 
     def describe(self) -> str:
-        """What became of the trial at the rung's end."""
+        """Describe the trial's rank at the end of the rung."""
         after = f"after {self.epochs} epoch{'' if self.epochs == 1 else 's'} (rung {self.rung})"
         return f"{self.rank} of {self.trials} {after}" if self.rank else f"waits for the ranking {after}"
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """The rungs of a planned search; `rankings` are those of the rungs that are decided, from the first."""
+    """The rungs of a planned search; `rankings` holds the rankings of the decided rungs, from the first."""
 
     results: Results
     plan: GridPlan
@@ -157,7 +157,7 @@ class Rungs:
 
     @property
     def current(self) -> int:
-        """The first rung that is not decided."""
+        """The first rung that is not ranked yet."""
         return len(self.rankings)
 
     @property
@@ -174,36 +174,45 @@ class Rungs:
         return self.halving.epochs[rung] if rung < self.last else None
 
     def size(self, rung: int) -> int:
-        """How many trials a rung has at most."""
+        """The largest number of trials that a rung can have."""
         number = len(self.plan.runs)
-        for one in range(rung):
-            number = self.rankings[one].promoted if one < self.current else _share(number, self.halving.eta)
+        for earlier in range(rung):
+            if earlier < self.current:
+                number = self.rankings[earlier].promoted
+            else:
+                number = _promoted_count(number, self.halving.eta)
         return number
 
     def trials(self, rung: int) -> list[str]:
-        """The run ids of a rung's trials, which the rung before has decided: the best first, and all for rung 0."""
+        """The run ids of a rung's trials, the best of the previous rung first; all trials for rung 0."""
         return self.rankings[rung - 1].chosen if rung else [run.run_id for run in self.plan.runs]
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        found: dict[str, Standing] = {}
+        """The standing of each trial by its run id; those of the current rung have no rank yet."""
+        standings: dict[str, Standing] = {}
         for ranking in self.rankings:
             for rank, trial in enumerate(ranking.trials, 1):
-                found[trial.run_id] = Standing(ranking.rung, ranking.epochs, rank, len(ranking.trials))
-        there, epochs = self.trials(self.current), self.epochs(self.current)
-        return found | {run_id: Standing(self.current, epochs, None, len(there)) for run_id in there}
+                standings[trial.run_id] = Standing(ranking.rung, ranking.epochs, rank, len(ranking.trials))
+        current_trials = self.trials(self.current)
+        unranked = Standing(self.current, self.epochs(self.current), None, len(current_trials))
+        return standings | dict.fromkeys(current_trials, unranked)
 
     def is_decided(self, run_id: str) -> bool:
         return run_id in self.standings and self.standings[run_id].rank is not None
 
     def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
-        """The trials of the current rung that have not ended, in the plan's order; what `cancelled` names has ended."""
+        """The unfinished trials of the current rung, in the plan's order; trials in `cancelled` count as ended."""
         return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
 
     def settle(self, cancelled: Set[str] = frozenset()) -> "Rungs":
-        """Rank the trials of the current rung, unless another process has done so by now.
+        """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
 
-        An UnfinishedRungError says that one of them has not ended, or that none got to the rung's end.
+        Returns:
+            The rungs with this ranking.
+
+        Raises:
+            UnfinishedRungError: a trial has not ended, or none reached the end of the rung.
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
@@ -212,54 +221,58 @@ class Rungs:
         return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
     def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
-        there = {*self.trials(self.current)}
-        run_dirs = [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs if run.run_id in there]
+        current = {*self.trials(self.current)}
+        run_dirs = [self.results.run_dir(run.run_id, self.plan.name) for run in self.plan.runs if run.run_id in current]
         return [(run_dir, self._measure(run_dir, run_dir.path.name in cancelled)) for run_dir in run_dirs]
 
     def _rank(self, cancelled: Set[str]) -> RungRanking:
-        rung, epochs, trials = self.current, self.halving.epochs[self.current], list[RankedTrial]()
+        rung = self.current
+        epochs = self.halving.epochs[rung]
+        trials: list[RankedTrial] = []
         for run_dir, trial in self._measured(cancelled):
             if trial is None:
                 held = live_owner(run_dir.lock_file)
-                how = "a process trains it right now" if held else "it has not ended, and `submit` goes on with it"
-                raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {how}")
+                state = "a process trains it right now" if held else "it is unfinished; `submit` resumes it"
+                raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {state}")
             trials.append(trial)
         number = sum(trial.value is not None for trial in trials)
         if number == 0:
             raise UnfinishedRungError(
-                f"rung {rung} cannot be ranked: none of its {len(trials)} trials got to the end of epoch {epochs}"
+                f"rung {rung} cannot be ranked: none of its {len(trials)} trials reached the end of epoch {epochs}"
             )
         sign = 1 if self.plan.goal == "minimize" else -1
 
-        def place(trial: RankedTrial) -> tuple[float, float]:
+        def sort_key(trial: RankedTrial) -> tuple[float, float]:
             value = math.inf if trial.value is None else sign * trial.value
             return value, math.inf if trial.loss is None else trial.loss
 
-        promoted = min(_share(len(trials), self.halving.eta), number)
-        trials.sort(key=place)  # of trials that are equal in both the first in the plan comes first
+        promoted = min(_promoted_count(len(trials), self.halving.eta), number)
+        trials.sort(key=sort_key)  # stable: equal trials keep the plan's order
         return RungRanking(rung=rung, epochs=epochs, promoted=promoted, trials=trials)
 
     def _measure(self, run_dir: RunDir, cancelled: bool) -> RankedTrial | None:
-        """A trial's value by the epochs of this rung, or by those that it has if it ended earlier; None: not ended."""
-        run_id, epochs, why = run_dir.path.name, self.halving.epochs[self.current], "has no epoch"
+        """Measure a trial by its epochs within this rung, fewer if it ended early; None if it is unfinished."""
+        run_id = run_dir.path.name
+        epochs = self.halving.epochs[self.current]
+        reason = "has no epoch"
         rows: dict[int, MetricRow] = {}
-        completed = run_dir.completed  # asked first, since the result is written after the last row
+        completed = run_dir.completed  # checked before the rows are read, since the result is written after them
         try:
             rows = {row["epoch"]: row for row in run_dir.read_epochs()[0] if row["epoch"] <= epochs}
             if epochs in rows or (rows and completed):
                 value, loss, epoch = self._value(rows)
                 return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
         except (RunDirError, LookupError) as error:
-            why = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
         if live_owner(run_dir.lock_file):
             return None
         ended = "cancelled" if cancelled else run_dir.own_failure()
         if completed or ended:
-            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or why)
+            return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or reason)
         return None
 
     def _value(self, rows: dict[int, MetricRow]) -> tuple[float, float | None, int]:
-        """The value that counts, the validation loss beside it, and the last epoch."""
+        """The value that ranks the trial, the validation loss of the same epoch, and the last epoch."""
         part, score = self.plan.metric.split("/")
         values, last = {epoch: float(row[part][score]) for epoch, row in rows.items()}, max(rows)
         best = min if self.plan.goal == "minimize" else max
@@ -278,14 +291,14 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
 
 
 def read_chosen(results: Results, grid: str, rung: int) -> list[str]:
-    """The ids of the trials that go on after a rung, the best first; none while that is not decided."""
+    """The ids of the trials that a rung promotes, the best first; empty while the rung is not ranked."""
     ranking = read_record(results.ranking_file(grid, rung), RungRanking)
     return ranking.chosen if ranking else []
 
 
-def _share(number: int, eta: float) -> int:
-    """1/eta of a number, rounded up, so that there is always one that goes on."""
-    return math.ceil(number / eta - 1e-9)  # so that a third of 9 is 3, whatever the division leaves
+def _promoted_count(number: int, eta: float) -> int:
+    """1/eta of a number of trials, rounded up, so that at least one continues."""
+    return math.ceil(number / eta - 1e-9)  # tolerates the division's rounding error: a third of 9 is 3
 
 
 def judge(
@@ -294,12 +307,12 @@ def judge(
     cancelled: bool = False,
     ended: Callable[[], RunState | None] = lambda: None,
 ) -> RunState:
-    """The state of a run that waits in no queue and runs in none: its directory decides, where that says enough.
+    """The state of a run that is neither queued nor running in Slurm, from its directory where that suffices.
 
     Args:
-        standing: in its grid's search; None if it is in none.
-        cancelled: whether `sentiment cancel` ended it.
-        ended: what the queue that it was given to says of its end; asked only if its directory does not say it.
+        standing: its rung in its grid's search; None without a search.
+        cancelled: whether `sentiment cancel` ended the run.
+        ended: asks the queue how the run ended; called only if the directory does not tell.
     """
     paused = standing is not None and progress.has_paused(standing.epochs)
     if progress.completed:
@@ -316,13 +329,13 @@ def judge(
         return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
     if standing and paused:
         return RunState(PAUSED, standing.describe())
-    return ended() or (_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
+    return ended() or (_state_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
 
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
-    """Read a run's directory; damage is reported in the value, and the score is that of the grid's plan."""
+    """Read a run's directory. Damage is returned in the field `damage`; `score` is that of the plan's metric."""
     found: dict[str, Any] = {}
-    if owner := live_owner(run_dir.lock_file):  # asked first, since a process writes how it ended before it lets go
+    if owner := live_owner(run_dir.lock_file):  # first: a process releases it after it has recorded how it ended
         found |= {"locked": True, "owner_job": owner.job}
     try:
         record, result = run_dir.read(RunRecord), run_dir.read(Result)
@@ -339,33 +352,34 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         found["score"] = best((score for row in epochs if (score := _score(plan, row)) is not None), default=None)
     except RunDirError as error:
         found["damage"] = " ".join(str(error).split())
-    with contextlib.suppress(RunDirError):  # a damaged count is no reason to begin again
+    with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
         found["tries"] = run_dir.read(Tries)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
     return RunProgress(**found, seen=max(seen, default=None))
 
 
 def read_pruned(run_dir: RunDir) -> Standing | None:
-    """Where a run stood when its grid's search pruned it; None for any other run."""
+    """The rung and rank of a run that its grid's search has pruned; None for any other run."""
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
     rungs = read_rungs(run_dir.results, plan) if plan else None
     standing = rungs.standings.get(run_dir.path.name) if rungs else None
     return standing if standing and judge(read_progress(run_dir), standing).state == PRUNED else None
 
 
-def _after(attempt: Attempt) -> RunState:
+def _state_after(attempt: Attempt) -> RunState:
+    """The state of a run whose newest attempt is `attempt`, and which no process trains."""
     if attempt.reason is None:
-        return RunState(LOST, f"its process on {attempt.host} died without a word")
+        return RunState(LOST, f"its process on {attempt.host} died without recording a reason")
     if attempt.reason == "failed":
         return RunState(FAILED, attempt.detail or "without a message")
     if attempt.reason == "paused":
-        return RunState(PLANNED, f"goes on in the next rung; {attempt.detail}")
+        return RunState(PLANNED, f"promoted to the next rung; {attempt.detail}")
     if attempt.reason == "completed":
         return RunState(FAILED, "was completed, but its result.json is missing")
-    if attempt.detail == "SIGHUP":  # of a local grid, by `jobs.tasks.task`: nobody wished that
-        return RunState(LOST, f"saved at step {attempt.last_step}, when the process that ran its grid had gone")
-    how = "interrupted" if attempt.detail == AT_ONCE else "saved and stopped"
-    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{how}: {attempt.detail}")
+    if attempt.detail == "SIGHUP":  # sent by `jobs.tasks.task` when a local grid's process dies: no user cancelled it
+        return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
+    ending = "interrupted" if attempt.detail == AT_ONCE else "saved and stopped"
+    return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
 
 
 def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:

@@ -1,7 +1,7 @@
-"""Training: it resumes exactly, ends in time, and records what it measures.
+"""Training: it resumes bit for bit, stops before the time limit, and records metrics.
 
 - `experiment`: a run from its configuration to its result: prepare, train, measure, publish
-- `trainer`: the loop, and what `run.json` says of an attempt
-- `checkpoint`, `stop`: what the loop writes and asks
-- `task`, `encoding`: what is trained and measured, and the vectors of encoders that it reads
+- `trainer`: the loop, and the attempts in `run.json`
+- `checkpoint`, `stop`: checkpoints and the metric log; requests to stop
+- `task`, `encoding`: the classifier with its tweets and metrics, and the encoders' vectors that it reads
 """

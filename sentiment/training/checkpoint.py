@@ -1,4 +1,4 @@
-"""What training writes on its way: checkpoints and the metric log, in which there are no times.
+"""Files written during training: checkpoints and the metric log, without any times.
 
 A kill at any moment leaves a valid checkpoint, and an invalid one is detected when it is read. The metric log is in
 each checkpoint as well, so that two runs can be compared byte for byte, whatever happened to them.
@@ -34,7 +34,8 @@ def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `write_checkpoint` wrote; all tensors are on the CPU.
 
-    A CheckpointError says that the file is missing, truncated, altered or something else.
+    Raises:
+        CheckpointError: the file is missing, truncated, altered, or no checkpoint.
     """
     try:
         content = path.read_bytes()
@@ -45,10 +46,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     start = len(_header(b""))
     payload = memoryview(content)[start:]
     if content[:start] != _header(payload):
-        raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 does not fit)")
+        raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 differs)")
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # any bytes may stand here, and torch raises many kinds of errors
+    except Exception as error:  # arbitrary bytes are possible, and torch.load raises many kinds of exceptions
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
     return state
 
@@ -67,92 +68,103 @@ def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _states(run_dir: RunDir) -> list[Path]:
+def _checkpoints(run_dir: RunDir) -> list[Path]:
     return sorted(run_dir.checkpoints.glob("step-*.ckpt"))
 
 
-def save_state(run_dir: RunDir, step: int, state: dict[str, Any]) -> None:
-    """Write the state of a run after `step` steps, then delete all states but this one and the one before.
+def save_checkpoint(run_dir: RunDir, step: int, state: dict[str, Any]) -> None:
+    """Write the checkpoint of a run after `step` steps, then delete all others but the one before it.
 
-    States of later steps are deleted as well: they are damaged, or training would have resumed from them.
+    Checkpoints of later steps are deleted as well: they are damaged, or training would have resumed from them.
     """
     newest = run_dir.checkpoints / f"step-{step:010d}.ckpt"
     write_checkpoint(newest, state, run_dir.write)
-    paths = _states(run_dir)
-    place = paths.index(newest)
-    for path in {*paths} - {*paths[max(place - 1, 0) : place + 1]}:
+    paths = _checkpoints(run_dir)
+    index = paths.index(newest)
+    kept = paths[max(index - 1, 0) : index + 1]
+    for path in {*paths} - {*kept}:
         path.unlink(missing_ok=True)
 
 
-def read_state(run_dir: RunDir, say: Say) -> dict[str, Any] | None:
-    """The newest valid state of a run, if there is one; each newer one that is invalid is told."""
-    for path in reversed(_states(run_dir)):
+def read_newest_checkpoint(run_dir: RunDir, say: Say) -> dict[str, Any] | None:
+    """The newest valid checkpoint of a run, or None; newer invalid ones are reported by `say`."""
+    for path in reversed(_checkpoints(run_dir)):
         try:
             return read_checkpoint(path)
         except CheckpointError as error:
-            say(f"{error}; goes on from an older one, if there is one, or from the beginning")
+            say(f"{error}; resuming from an older checkpoint, or from the beginning if there is none")
     return None
 
 
-def delete_states(run_dir: RunDir) -> None:
-    for path in _states(run_dir):
+def delete_checkpoints(run_dir: RunDir) -> None:
+    """Delete the checkpoints to resume from; the weights of the best and the last epoch stay."""
+    for path in _checkpoints(run_dir):
         path.unlink(missing_ok=True)
 
 
-def newest_state(run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say) -> dict[str, Any] | None:
-    """The state to resume a run from, if there is one; with other code as `runtime.other_code` says.
+def checkpoint_to_resume(
+    run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say
+) -> dict[str, Any] | None:
+    """The checkpoint to resume a run from, or None; after a change of the code, `other_code` decides.
 
-    A CheckpointError says that it was made from something else than `identity` says, by names for messages.
+    Args:
+        identity: hashes that the checkpoint must have, by names for messages.
+        other_code: `runtime.other_code` of the configuration.
+
+    Raises:
+        CheckpointError: an input has changed since the checkpoint, or the code has and that is refused.
     """
-    if (state := read_state(run_dir, say)) is None:
+    if (state := read_newest_checkpoint(run_dir, say)) is None:
         return None
     made_from = state["identity"]
     for name, value in identity.items():
-        if name != "code" and (found := made_from.get(name, "")) != value:
+        if name != "code" and (former := made_from.get(name, "")) != value:
             raise CheckpointError(
                 f"{run_dir.path}: the {name} of this run has changed since its last checkpoint "
-                f"({found[:8]}, now {value[:8]}); move {run_dir.path} away to train anew"
+                f"({former[:8]}, now {value[:8]}); move {run_dir.path} away to train it again"
             )
     if made_from["code"] == identity["code"]:
         return state
     versions = f"{made_from['code'][:8]}, now {identity['code'][:8]}"
-    by = f"step {state['step']} was computed by another version of this program ({versions})"
+    change = f"step {state['step']} was computed by another version of this program ({versions})"
     if other_code == "refuse":
         raise CheckpointError(
-            f"{run_dir.path}: {by}. Bring that version back ({run_dir.record_file.name} names its commit), or set "
-            "runtime.other_code: restart begins the run anew, continue goes on with the code of now, which is recorded "
-            "and shown in the report"
+            f"{run_dir.path}: {change}. Bring that version back ({run_dir.record_file.name} names its commit), or set "
+            "runtime.other_code: `restart` trains the run from its beginning, `continue` resumes it with the current "
+            "code, which is recorded and shown in the report"
         )
     if other_code == "continue":
-        say(f"goes on, although {by}")
+        say(f"resuming, although {change}")
         return state
-    say(f"begins anew, since {by}")
-    delete_states(run_dir)  # they would be newer than those of the run's new beginning
+    say(f"starting from the beginning, since {change}")
+    delete_checkpoints(run_dir)  # they would be newer than those of the run's new beginning
     return None
 
 
 def seconds_between_saves(costs: Iterable[float]) -> float:
-    """So long that all saves together take a hundredth of the time, but half an hour at most.
+    """The interval at which saving takes a hundredth of the time, but half an hour at most.
 
-    Of the seconds that the last five took the median counts, since a file server may have held up one of them. Before
-    anything is known, the first save comes after half a minute.
+    Args:
+        costs: the seconds that saves took. The median of the last five counts, since a file server may have delayed
+            one of them. Without any, the first save comes after half a minute.
     """
     return min(100 * statistics.median_low([*costs][-5:] or [0.3]), 1800.0)
 
 
-# How long a row may wait at most: writing takes a hundredth of the time. The rows that a kill loses come after the last
-# checkpoint, before which the log is written, so that they are trained again in any case.
+# The longest delay before a row is written; writing takes at most a hundredth of the time. The log is written before
+# each checkpoint. So the rows that a kill loses are later than the last checkpoint, and are computed again.
 _LOG_SECONDS = 2.0
 
 
 class MetricLog:
-    """`metrics.jsonl`. Its rows are kept in memory, since checkpoints contain them, and written now and then.
+    """`metrics.jsonl`. Its rows are kept in memory, since checkpoints contain them, and written from time to time.
 
     The file is replaced as a whole, so that it never mixes rows of two attempts.
     """
 
     def __init__(self, run_dir: RunDir) -> None:
-        self._run_dir, self._next = run_dir, 0.0
+        self._run_dir = run_dir
+        self._next = 0.0
         self.lines: list[str] = []
 
     def add(self, row: dict[str, Any]) -> None:

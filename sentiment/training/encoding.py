@@ -1,4 +1,4 @@
-"""Vectors of ELMo and transformers for runs: the cached ones are computed before training, then opened for it."""
+"""Vectors of ELMo and transformers for runs: cached vectors are computed before training, then opened for it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,17 +15,17 @@ from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.trainer import available_threads, choose_device
 
-# The rest is for the model and its gradients.
+# The largest share of the free GPU memory for vectors; the rest is for the model and its gradients.
 _SHARE_OF_GPU = 0.6
 
 
 @stoppable
 def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Compute all cached vectors that these runs will read; processes that do the same share the work."""
+    """Compute all cached vectors that these runs will read; other processes that do so share the work."""
     progress = stop.interrupting(console.progress)
     for config, cache, layers in _caches(configs, results, progress):
         for path in cache.discard_damaged(layers, progress):
-            console.say(f"{path}: has changed since it was written; it is computed again")
+            console.say(f"{path}: has changed since it was written; computing it again")
         _complete(config, cache, layers, progress)
         console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
 
@@ -35,27 +35,28 @@ def _caches(
 ) -> Iterable[tuple[RunConfig, VectorCache, list[str]]]:
     """The caches that runs read, each once, with all layers that any of them reads from it."""
     corpora: dict[DataConfig, Corpus] = {}
-    found: dict[Path, tuple[RunConfig, VectorCache, list[str]]] = {}
+    caches: dict[Path, tuple[RunConfig, VectorCache, list[str]]] = {}
     for config in configs:
         if config.any_encoder and config.any_encoder.cached and (model := find_model(config, results)):
             if config.data not in corpora:
                 corpora[config.data] = prepare_corpus(config.data, results, progress)
             cache = VectorCache(corpora[config.data], config.any_encoder, model, results)
-            _, _, layers = found.setdefault(cache.folder, (config, cache, []))
+            _, _, layers = caches.setdefault(cache.folder, (config, cache, []))
             layers += [layer for layer in layers_of(config.any_encoder) if layer not in layers]
-    return found.values()
+    return caches.values()
 
 
 def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: EncoderFiles) -> TweetVectors:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
-    Complete shards stay, whatever stops it.
+    If it is interrupted, complete shards are kept.
 
     Raises:
         EncoderError: the disk is full or fails, or the model's file is damaged.
-        MemoryExhaustedError: the GPU's memory does not hold the model.
+        MemoryExhaustedError: the GPU's memory is too small for the model.
     """
-    device, layers = choose_device(run.config.runtime.device), layers_of(encoder)
+    device = choose_device(run.config.runtime.device)
+    layers = layers_of(encoder)
     if model.random:
         run.console.say(f"the ELMo model {encoder.model!r} has random weights: scores say nothing about ELMo")
     if not encoder.cached:
@@ -63,9 +64,9 @@ def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: E
     cache = VectorCache(corpus, encoder, model, run.results)
     _complete(run.config, cache, layers, run.progress)
     size = cache.size(layers)
-    place = choose_place(size, device)
-    run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {place}")
-    return CachedVectors(cache, layers, device, place)
+    storage = choose_storage(size, device)
+    run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {storage}")
+    return CachedVectors(cache, layers, device, storage)
 
 
 def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> None:
@@ -74,7 +75,7 @@ def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], prog
         cache.fill(layers, choose_device(config.runtime.device), progress)
 
 
-def choose_place(needed: int, device: torch.device) -> Place:
-    """The fastest place with room for so many bytes of vectors; batches are the same from each."""
+def choose_storage(needed: int, device: torch.device) -> Place:
+    """The fastest storage with room for so many bytes of vectors; batches do not depend on it."""
     fits = device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
     return "GPU memory" if fits else "disk"

@@ -1,4 +1,4 @@
-"""One run from its configuration to its result: prepare, resume, train, measure, publish."""
+"""A run from its configuration to its result: prepare, train, publish."""
 
 import json
 import os
@@ -54,24 +54,24 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import in_sweep, mirrored
-from sentiment.training.checkpoint import delete_states, weights_sha256, write_checkpoint
+from sentiment.training.checkpoint import delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
-from sentiment.training.task import ClassifierTask, judge_overfit, measure, measured_rows
+from sentiment.training.task import ClassifierTask, evaluation_rows, judge_overfit, measure
 from sentiment.training.trainer import PRETRAINED_VECTORS, Trainer, train_task
 
 Scores = dict[Part, dict[ModelChoice, Probabilities]]
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
-    """The corpus of a run and its baselines; all come from their caches if they are there."""
+    """The corpus of a run and its baselines, from their caches if they are there."""
     corpus = prepare_corpus(config.data, results, progress)
-    return corpus, load_or_fit_baselines(corpus, np.concatenate([*measured_rows(corpus).values()]), progress)
+    return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
 
 
 @stoppable
 def run_preparation(configs: Iterable[RunConfig], results: Results, stop: StopRequest, console: Console) -> None:
-    """Prepare the tweets of all these runs, and their baselines."""
+    """Prepare the tweets of these runs, and their baselines."""
     progress = stop.interrupting(console.progress)
     for config in configs:
         corpus, _ = prepare_data(config, results, progress)
@@ -89,24 +89,24 @@ def run_vectors(configs: Iterable[RunConfig], results: Results, stop: StopReques
 
 @stoppable
 def run_experiment(run: RunContext) -> None:
-    """Train a run in its directory, from its newest checkpoint if there is one. A completed run is left as it is.
+    """Train a run in its directory, from its newest checkpoint if there is one; do nothing if it is completed.
 
     Raises:
         TakenOverError: another process has begun a later attempt.
-        SentimentError: anything that a user can mend; everything that was saved before stays valid.
-        OSError: the outcome cannot be written, on a full disk for example; likewise.
+        SentimentError: an error that the user can mend; earlier checkpoints stay valid.
+        OSError: a file cannot be written, as on a full disk; earlier checkpoints stay valid.
     """
     model = None
     if not run.run_dir.completed:
-        model = find_model(run.config, run.results)  # before anything is made, since it may be missing
+        model = find_model(run.config, run.results)  # before anything is created, since it may be missing
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=run.run_dir.begin_attempt())
         if run.run_dir.completed:
             _refuse_other_files(run)
-            delete_states(run.run_dir)  # left by a kill just after the result was written
+            delete_checkpoints(run.run_dir)  # a kill just after the result was written leaves them
             run.console.say("is completed already; nothing to train")
-            if in_sweep():  # W&B's sweep agent, which has started it, waits for a new run
+            if in_sweep():  # W&B's sweep agent, which has started this process, waits for a new run
                 with mirrored(run.run_dir, run.config.tracking, run.console.say):
                     pass
             return
@@ -114,7 +114,7 @@ def run_experiment(run: RunContext) -> None:
         encoder = encoder_record(run.config.any_encoder.model, model) if run.config.any_encoder and model else None
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepare_vectors(run.config, run.results, run.progress)
-        read = run.config.any_encoder if not run.config.finetunes else None  # vectors of what is tuned change
+        read = run.config.any_encoder if not run.config.finetunes else None  # tuned vectors change
         vectors = tweet_vectors(run, read, corpus, model) if read and model else None
         identity = _identity(run, corpus.fingerprint, encoder)
         vocabulary = _new_vocabulary(run, corpus)
@@ -128,7 +128,7 @@ def run_experiment(run: RunContext) -> None:
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:
-    """What a run's digits follow from, by names for messages; `data` is the fingerprint of the corpus."""
+    """Hashes of all that determines a run's numbers, by names for messages; `data` is the corpus's fingerprint."""
     identity = {"config": run.config.fingerprint(), "data": data, "code": running_code().training}
     if encoder:
         identity["encoder"] = encoder.fingerprint
@@ -138,17 +138,17 @@ def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict
 
 
 def _vectors_sha256(run: RunContext) -> str | None:
-    """Of the pretrained vectors, which may be gone by now if they were learned; None if the run reads none."""
+    """SHA-256 of the pretrained vectors (their fingerprint if they were learned: the file may be gone), or None."""
     learned, file = vectors_fingerprint(run.config, run.results), pretrained_file(run.config, run.results)
     return (learned or cached_sha256(file)) if file else None
 
 
 def _refuse_other_files(run: RunContext) -> None:
-    # A run's id depends on the names of its data, vectors and encoder; their content may have changed since.
+    # A run's id depends on the names of its data, vectors and encoder; their contents may have changed since.
     record, config, changed = run.run_dir.read(RunRecord), run.config, list[str]()
     if record is None:
         return
-    with suppress(SentimentError):  # nothing is compared if something is gone, since a completed run needs it no more
+    with suppress(SentimentError):  # no comparison if an input is gone: a completed run no longer needs it
         encoder, model = record.encoder, find_model(config, run.results) if record.encoder else None
         compared = (
             (f"data than {config.data.source}", record.data_fingerprint, corpus_fingerprint(config.data, run.results)),
@@ -158,7 +158,7 @@ def _refuse_other_files(run: RunContext) -> None:
         changed = [f"{what} now holds" for what, former, present in compared if former != present]
     if changed:
         other = " and with other ".join(changed)
-        raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train anew")
+        raise RunDirError(f"{run.run_dir.path}: was completed with other {other}; move it away to train it again")
 
 
 def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
@@ -173,17 +173,18 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles
     if model and run.config.encoder and run.config.finetunes:
         reads = FineTuned(model, run.config.encoder)
     sketch = build_on_meta_device(run.config, len(vocabulary), reads)
-    weights = sum(one.numel() for one in sketch.parameters())
-    needed, there = 4 * weights, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:  # how much training takes depends on batch and device; it cannot even be made here
+    weights = sum(parameter.numel() for parameter in sketch.parameters())
+    needed = 4 * weights
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:  # a lower bound: training takes more, depending on the batch and the device
         raise MemoryExhaustedError(
-            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {there:,}; a "
+            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {available:,}; a "
             "smaller model.hidden_size or embedding.size may fit"
         )
     embedding, vectors = run.config.embedding, None
     if file := pretrained_file(run.config, run.results):
-        vectors, found = load_vectors(file, vocabulary, embedding.size, run.config.seed)
-        run.console.say(f"{embedding.pretrained}: has vectors for {found} of {len(vocabulary)} types")
+        vectors, known = load_vectors(file, vocabulary, embedding.size, run.config.seed)
+        run.console.say(f"{embedding.pretrained}: has vectors for {known} of {len(vocabulary)} types")
     return build_classifier(run.config, len(vocabulary), vectors, reads)
 
 
@@ -200,7 +201,7 @@ def _publish(run: RunContext, baselines: Baselines, encoder: EncoderRecord | Non
     write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, encoder))
-    delete_states(run_dir)
+    delete_checkpoints(run_dir)
 
 
 def _result(
@@ -261,9 +262,9 @@ def _calibrated_scores(task: ClassifierTask, baselines: Baselines) -> tuple[Scor
     return scores, temperatures
 
 
-def recommend(found: dict[ModelChoice, Metrics]) -> ModelChoice:
-    """What is most accurate on validation tweets; of equally accurate ones what has the lower loss, else the first."""
-    return max(found, key=lambda name: (found[name].accuracy, -found[name].loss))
+def recommend(metrics: dict[ModelChoice, Metrics]) -> ModelChoice:
+    """The model with the highest validation accuracy; ties are broken by the lower loss, then by the order."""
+    return max(metrics, key=lambda name: (metrics[name].accuracy, -metrics[name].loss))
 
 
 def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, baselines: Baselines) -> None:

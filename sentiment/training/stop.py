@@ -1,4 +1,4 @@
-"""What a run is executed with, and why it stops: a signal, the end of the process's time, or the end of a rung."""
+"""The execution context of a run, and its reasons to stop: a signal, the time limit, or the end of a rung."""
 
 import signal
 import threading
@@ -24,7 +24,7 @@ _RECENT = 100
 
 @dataclass(unsafe_hash=True)
 class Stop(Exception):  # noqa: N818 - no error: what the work did is saved, or can be repeated
-    """Why work is ended."""
+    """Raised to stop work early; carries the reason."""
 
     reason: Literal["signal", "deadline", "paused"]
     detail: str
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 
 
 def stoppable(work: Callable[P, None]) -> Callable[P, Stop | None]:
-    """The same work, which returns the reason to stop if there was one; the same call then continues."""
+    """Decorate work to return a `Stop` that it raises, else None; the same call then resumes the work."""
 
     @wraps(work)
     def returning(*args: P.args, **kwargs: P.kwargs) -> Stop | None:
@@ -48,21 +48,23 @@ def stoppable(work: Callable[P, None]) -> Callable[P, Stop | None]:
 
 
 class StopRequest:
-    """Is asked between steps whether there is a reason to stop.
+    """The reasons to stop, which the loop checks between steps.
 
     As a context manager it handles TERM, USR1, USR2 and INT, and restores the former handlers. A handler only remembers
     the first signal, since saving in a handler could save the weights in the middle of an update. A second INT (Ctrl+C
-    pressed twice) interrupts at once. Python lets the main thread alone handle signals, so that in another one, as of a
-    program that trains in the background, none is handled.
+    pressed twice) interrupts at once. Python handles signals only in the main thread; in any other thread, as in a
+    program that trains in the background, this handles none.
 
     Attributes:
-        end: when the process will be ended, as the `clock` tells the time, in seconds since 1970.
-        epochs: after which a run pauses, to be continued or not; None trains to its end.
-        steps: seconds that recent ones took, as `saves`.
+        end: when the process will be ended by its time limit, in seconds since 1970, as measured by `clock`.
+        epochs: the run pauses after so many epochs, where its rung ends; None trains it to its end.
+        steps: seconds of the recent steps.
+        saves: seconds of the recent saves.
     """
 
     def __init__(self, end: float | None = None, clock: Callable[[], float] = time.time) -> None:
-        self.end, self._clock = end, clock
+        self.end = end
+        self._clock = clock
         self.epochs: int | None = None
         self.steps: deque[float] = deque(maxlen=_RECENT)
         self.saves: deque[float] = deque(maxlen=_RECENT)
@@ -79,35 +81,35 @@ class StopRequest:
             signal.signal(number, handler)
 
     def reason(self) -> Stop | None:
-        """The reason to stop now; None if there is none.
+        """The reason to stop now, or None.
 
-        The deadline is reached when the time that is left is not enough for the slowest recent step and twice the
+        The deadline is reached when the remaining time is not enough for the slowest recent step and twice the
         slowest recent save (compare Barbut et al., FTXS 2023, on the last checkpoint of a reservation).
         """
         if self._signal is not None:
             return Stop("signal", self._signal.name)
         if self.end is not None:
             needed = max(self.steps, default=0.0) + 2 * max(self.saves, default=1.0) + MARGIN_SECONDS
-            left = self.end - self._clock()
-            if left < needed:
-                return Stop("deadline", f"{max(left, 0):.0f} s left, a step and a save may need {needed:.0f} s")
+            remaining = self.end - self._clock()
+            if remaining < needed:
+                return Stop("deadline", f"{max(remaining, 0):.0f} s left, a step and a save may need {needed:.0f} s")
         return None
 
     def check_rung(self, epoch: int) -> None:
-        """End training in the same way as `check` if its rung ends after this many epochs."""
+        """Raise Stop if the rung ends after this many epochs."""
         if self.epochs is not None and epoch >= self.epochs:
             raise Stop("paused", f"{epoch} epochs are done, where its rung ends")
 
     def check(self) -> None:
-        """End the work if there is a reason to stop."""
+        """Raise Stop if there is a reason to stop."""
         if stop := self.reason():
             raise stop
 
     def interrupting(self, progress: Progress) -> Progress:
-        """A `progress` that also ends the work if there is a reason to stop."""
+        """A `progress` that also raises Stop if there is a reason to stop."""
 
-        def show(what: str, done: int, total: int | None) -> None:
-            progress(what, done, total)
+        def show(label: str, done: int, total: int | None) -> None:
+            progress(label, done, total)
             self.check()
 
         return show
@@ -121,11 +123,11 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run: its question, its places on disk, when it has to stop, and where it reports.
+    """A run with its configuration, its folders, its reasons to stop, and its console.
 
     Attributes:
-        results: holds the prepared tweets and the vectors of encoders, which all runs share.
-        on_begin: called once no other process can train the run, before anything is computed; its errors refuse it.
+        results: the folder with the prepared tweets and encoders' vectors, which all runs share.
+        on_begin: called when the run is locked, before anything is computed; an exception aborts the run.
     """
 
     config: RunConfig
@@ -137,14 +139,14 @@ class RunContext:
 
     @property
     def progress(self) -> Progress:
-        """Shows progress of work that can be repeated, and ends it if there is a reason to stop."""
+        """Show the progress of work that can be repeated, and raise Stop if there is a reason to stop."""
         return self.stop.interrupting(self.console.progress)
 
 
-def end_of_time(limit_seconds: float | None, start: float) -> float | None:
-    """When this process, which began at `start`, ends: by the run's own limit or Slurm's, whichever is earlier.
+def process_deadline(limit_seconds: float | None, start: float) -> float | None:
+    """The deadline of this process, which began at `start`: the earlier of the run's own limit and Slurm's.
 
-    All in seconds since 1970; None if there is no limit.
+    Times are in seconds since 1970; None if there is no limit.
     """
     ends = (start + limit_seconds if limit_seconds else None, slurm_end_time())
     return min((end for end in ends if end is not None), default=None)

@@ -1,4 +1,4 @@
-"""What is trained: a classifier and its tweets, and the metrics of what it predicts."""
+"""The training task: a classifier and its tweets, with loss and metrics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:
-    """Whether training accuracy exceeds validation accuracy by more than allowed; fractions, at the best epoch."""
+    """Judge whether training accuracy exceeds validation accuracy by more than `largest_gap`; fractions."""
     gap = train_accuracy - validation_accuracy
     return Overfit(
         overfits=gap > largest_gap,
@@ -53,23 +53,23 @@ def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap
     )
 
 
-# With few validation tweets training metrics would be noise if they were measured on as few.
+# The smallest sample for training metrics: one as small as a small validation part would be too noisy.
 _MIN_TRAIN_SAMPLE = 10_000
 
 
-def measured_rows(corpus: Corpus) -> dict[Part, Rows]:
-    """The rows on which results are measured: the whole of each part, and a fixed sample of the training part."""
+def evaluation_rows(corpus: Corpus) -> dict[Part, Rows]:
+    """The rows on which metrics are measured: the whole of each part, but a fixed sample of the training part."""
     rows = {part: corpus.rows(part) for part in corpus.part_names}
     size = min(len(rows["train"]), max(len(rows["validation"]), _MIN_TRAIN_SAMPLE))
     return rows | {"train": np.sort(np.random.default_rng(0).permutation(rows["train"])[:size])}
 
 
-# As in Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2 and the code that belongs to it.
+# As in Devlin et al. (2019), https://arxiv.org/abs/1810.04805, appendix A.2, and in its code.
 _WARM_UP = 0.1
 
 
-def share_of_rate(step: int, steps: int) -> float:
-    """The share of the learning rate at a step, counted from 0: it rises for a tenth of `steps`, then falls to zero."""
+def learning_rate_factor(step: int, steps: int) -> float:
+    """The factor of the learning rate at a step, counted from 0: it rises for a tenth of `steps`, then falls to 0."""
     rising = max(1, round(_WARM_UP * steps))
     return min((step + 1) / rising, (steps - step) / max(1, steps - rising))
 
@@ -77,11 +77,11 @@ def share_of_rate(step: int, steps: int) -> float:
 class ClassifierTask:
     """A classifier and the tweets that it is trained on, on one device.
 
-    Apart from the model's weights it has no memory, so that a run can resume.
+    It is stateless apart from the model's weights, so that a run can resume.
 
     Attributes:
-        rows: of each part.
-        measured: of each part those on which results are measured.
+        rows: the rows of each part in the corpus.
+        measured: the rows of each part on which metrics are measured.
     """
 
     def __init__(
@@ -93,40 +93,40 @@ class ClassifierTask:
         vectors: TweetVectors | None,
         device: torch.device,
     ) -> None:
-        """Put model and tweets on the device; with the encoder's vectors where a run reads them."""
+        """Put the model and the tweets on the device; `vectors` are those of a frozen encoder, if the run has one."""
         self.model, self.corpus, self.vocabulary, self.device = model.to(device), corpus, vocabulary, device
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
-        self.measured = measured_rows(corpus)
+        self.measured = evaluation_rows(corpus)
         self._config = config
         polarity = token_polarity(corpus) if config.embedding.polarity else None
         self.store = TokenStore(*input_ids(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
-        # Their mean over an epoch is 1, so that clipping and penalties mean what they mean without weights.
+        # With mean 1 over an epoch, so that clipping and penalties have the same effect as without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
     def batches(self, epoch: int) -> BatchPlan:
         """The batches of an epoch, counted from 0; a function of the epoch alone."""
         return self.store.epoch(self.rows["train"], self._config.training.batch_size, self._config.seed, epoch)
 
-    def share_of_rate(self, step: int) -> float:
-        """As the function of this name for what is fine-tuned, else 1; a function of the step alone."""
+    def learning_rate_factor(self, step: int) -> float:
+        """The factor of the learning rate at a step: warm-up and decay when fine-tuning, else 1."""
         training = self._config.training
         steps = training.epochs * -(-len(self.rows["train"]) // training.batch_size)
-        return share_of_rate(step, steps) if self._config.finetunes else 1.0
+        return learning_rate_factor(step, steps) if self._config.finetunes else 1.0
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The loss of a batch, (), which is logged, and a penalty, (), that is minimised besides."""
+        """The loss of a batch, (), which is logged, and a penalty, (), which is added only to optimise."""
         output = self.model(batch)
         loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels, batch.weights)
         return loss, output.penalty
 
     def metrics_of(self, part: Part, check: Callable[[], None]) -> Metrics:
-        """Measure the model on a part; between batches `check` is called, whose errors end that.
+        """Measure the model on a part; `check` is called between batches, and may raise to abort.
 
         Raises:
-            FloatingPointError: what the model says is not a number.
+            FloatingPointError: a probability is not a finite number.
         """
         rows = self.measured[part]
         probabilities = predict(self.model, self.store, rows, check)
-        if not np.isfinite(probabilities).all():  # the epoch's last update came after its last loss
-            raise FloatingPointError("the probabilities are not numbers")
+        if not np.isfinite(probabilities).all():  # the epoch's last update came after the last loss
+            raise FloatingPointError("the probabilities are not finite")
         return measure(self.corpus.labels[rows], probabilities)

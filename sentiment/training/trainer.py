@@ -1,4 +1,4 @@
-"""The training loop: steps, epochs, saves, stops, and how a run is resumed."""
+"""The training loop: steps, epochs, checkpoints, stopping and resuming."""
 
 import math
 import os
@@ -22,16 +22,16 @@ from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Metrics, Reason, RunRecord, timestamp
 from sentiment.tracking import mirrored
-from sentiment.training.checkpoint import MetricLog, newest_state, save_state, seconds_between_saves
+from sentiment.training.checkpoint import MetricLog, checkpoint_to_resume, save_checkpoint, seconds_between_saves
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
 
-# The name, in an identity, of the file or text that vectors came from.
+# The key of the pretrained vectors in a run's identity.
 PRETRAINED_VECTORS = "file of pretrained vectors"
 
 
 class EarlyStopping:
-    """Follows one validation metric from epoch to epoch; its fields but the configuration are its state."""
+    """Follows one validation metric over the epochs; all attributes but the configuration are its state."""
 
     def __init__(self, config: EarlyStoppingConfig) -> None:
         self._config = config
@@ -41,13 +41,15 @@ class EarlyStopping:
         self.best_weights: dict[str, torch.Tensor] = {}
 
     def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
-        """Learn the metrics of an epoch; True if it is the best so far, whose weights are then kept on the CPU."""
+        """Record the metrics of an epoch; if it is the best so far, copy the weights to the CPU and return True."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
         if value <= self._best_value:
             self._epochs_since_best += 1
             return False
-        self._best_value, self.best_epoch, self._epochs_since_best = value, epoch, 0
+        self._best_value = value
+        self.best_epoch = epoch
+        self._epochs_since_best = 0
         self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         return True
 
@@ -65,7 +67,7 @@ class EarlyStopping:
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Let optimisers find a stand-in for torch's compiler, which takes 1.5 s to load and compiles nothing here."""
+    """Replace torch's compiler by a stub: it takes 1.5 s to load, and compiles nothing here."""
     name = "torch._dynamo"
     absent = ModuleType(name)
     vars(absent).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
@@ -82,13 +84,18 @@ class Updater:
 
     @without_compiler()
     def __init__(self, model: Any, config: TrainingConfig, device: torch.device) -> None:
-        """Prepare updates of a model that is on `device`; a ConfigError says that this lacks the precision."""
+        """Prepare updates of a model that is on `device`.
+
+        Raises:
+            ConfigError: the device does not support the precision.
+        """
         self._dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
         if self._dtype and device.type == "cpu":
             raise ConfigError(f"training.precision = {config.precision!r} needs a CUDA GPU; valid on this cpu: fp32")
         self._device_type = device.type
         self._parameters = model.trainable_parameters()
-        self._clip, self._rate = config.clip, config.learning_rate
+        self._clip = config.clip
+        self._learning_rate = config.learning_rate
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is not None)
         optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -99,10 +106,10 @@ class Updater:
         return nullcontext() if self._dtype is None else torch.autocast(self._device_type, self._dtype)
 
     @without_compiler()
-    def update(self, loss: torch.Tensor, share: float = 1.0) -> None:
-        """Compute the gradient, clip the norm of all of it, and take one step with a share of the learning rate."""
+    def update(self, loss: torch.Tensor, factor: float = 1.0) -> None:
+        """Compute the gradient, clip its global norm, and take one step with the learning rate times `factor`."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate * share
+            group["lr"] = self._learning_rate * factor
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._clip is not None:
@@ -134,10 +141,10 @@ class Trainer:
         self.device = task.device
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
         self.step = self.saved_step = 0
-        self.epoch = 0  # epochs completed
-        self.batch = 0  # batches done of the current epoch
-        self.seconds = 0.0  # trained, over all attempts
-        self.hardware = [hardware_kind(self.device)]  # that computed the steps, in its order
+        self.epoch = 0  # completed epochs
+        self.batch = 0  # completed batches of the current epoch
+        self.seconds = 0.0  # training time over all attempts
+        self.hardware = [hardware_kind(self.device)]  # all kinds that trained the run, in the order of their use
         self._run = run
         self.identity = identity
         self._updater = Updater(task.model, run.config.training, self.device)
@@ -146,7 +153,13 @@ class Trainer:
         self._loss_steps = 0
 
     def train(self) -> None:
-        """Train to the end; raises Stop, with everything saved, a DivergedError, or as `RunDir.write`."""
+        """Train to the end.
+
+        Raises:
+            Stop: there is a reason to stop; everything is saved.
+            DivergedError: the loss or a probability is not finite.
+            OSError, TakenOverError: as `RunDir.write`.
+        """
         self._clock = self._saved = time.monotonic()
         try:
             while self.epoch < self._run.config.training.epochs and not self.early_stopping.should_stop:
@@ -175,16 +188,20 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
-        self.saved_step, self.seconds = self.step, state["seconds"]
+        self.step = self.saved_step = state["step"]
+        self.epoch = state["epoch"]
+        self.batch = state["batch"]
+        self.seconds = state["seconds"]
         self.model.load_state_dict(state["model"])
         self._updater.load_state_dict(state["updater"])
         restore_random_states(state["random"], self.device)
         self.early_stopping.load_state_dict(state["early_stopping"])
         self.log.lines = list(state["log"])
-        self.log.write()  # later rows go, since training repeats them
-        present = self.hardware[-1]
-        self.hardware = state["hardware"] if state["hardware"][-1] == present else [*state["hardware"], present]
+        self.log.write()  # rows after the checkpoint are dropped, since training repeats them
+        current_hardware = self.hardware[-1]
+        self.hardware = list(state["hardware"])
+        if self.hardware[-1] != current_hardware:
+            self.hardware.append(current_hardware)
         self._loss_sum = state["loss_sum"].to(self.device)
         self._loss_steps = state["loss_steps"]
 
@@ -193,33 +210,38 @@ class Trainer:
         self.seconds += start - self._clock
         self._clock = start
         self.log.write()
-        save_state(self._run.run_dir, self.step, self.state_dict())
-        self._saved, self.saved_step = time.monotonic(), self.step
+        save_checkpoint(self._run.run_dir, self.step, self.state_dict())
+        self._saved = time.monotonic()
+        self.saved_step = self.step
         self._run.stop.saves.append(self._saved - start)
 
     def _train_epoch(self) -> None:
-        plan, label = self.task.batches(self.epoch), f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
+        batches = self.task.batches(self.epoch)
+        label = f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
         self.model.train()
-        while self.batch < len(plan):
+        while self.batch < len(batches):
             self._run.stop.check()
             start = time.monotonic()
-            self._take_step(plan[self.batch])
+            self._take_step(batches[self.batch])
             self.batch += 1
             self._run.stop.steps.append(time.monotonic() - start)
-            self._run.console.progress(label, self.batch, len(plan))
-            every = self._run.config.runtime.checkpoint.every_steps
-            waited = time.monotonic() - self._saved
-            if self.step % every == 0 if every else waited >= seconds_between_saves(self._run.stop.saves):
+            self._run.console.progress(label, self.batch, len(batches))
+            if self._save_is_due():
                 self.save()
         if self._loss_steps:
             self._log_loss()
         self._run.stop.check()
         self._evaluate_epoch()
 
+    def _save_is_due(self) -> bool:
+        if every := self._run.config.runtime.checkpoint.every_steps:
+            return self.step % every == 0
+        return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
+
     def _take_step(self, batch: Any) -> None:
         with self._updater.precision():
             loss, penalty = self.task.loss(batch)
-        self._updater.update(loss if penalty is None else loss + penalty, self.task.share_of_rate(self.step))
+        self._updater.update(loss if penalty is None else loss + penalty, self.task.learning_rate_factor(self.step))
         self.step += 1
         self._loss_sum += loss.detach()
         self._loss_steps += 1
@@ -235,7 +257,7 @@ class Trainer:
         self._loss_steps = 0
 
     def _evaluate_epoch(self) -> None:
-        """Measure and log the epoch, and count it as completed. If it is interrupted, nothing has changed."""
+        """Measure and log the epoch, and count it as completed; an interruption leaves everything unchanged."""
         try:
             train, validation = (self.task.metrics_of(part, self._run.stop.check) for part in ("train", "validation"))
         except FloatingPointError as error:
@@ -252,15 +274,19 @@ class Trainer:
             f"{'   best so far' if best else ''}"
         )
 
-    def _diverged(self, what: str) -> DivergedError:
+    def _diverged(self, reason: str) -> DivergedError:
         rate = f"training.learning_rate = {self._run.config.training.learning_rate:g}"
         return DivergedError(
-            f"{what} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or clip too loose"
+            f"{reason} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or training.clip too large"
         )
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a value of `runtime.device` means; a UsageError says that this machine does not have the GPU."""
+    """The device that a value of `runtime.device` names.
+
+    Raises:
+        UsageError: this machine does not have that GPU.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -271,12 +297,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def available_threads(config: RuntimeConfig) -> int:
-    """The number of CPU threads: as configured, else the number of cores that this process may use, at most 8."""
+    """The number of CPU threads: as configured, else the number of cores of this process, at most 8."""
     return config.threads or min(available_cores(), 8)
 
 
 def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
-    """Seed torch, fix the number of threads, since each adds up a part, and refuse nondeterministic operations."""
+    """Seed torch, fix the number of threads (it sets the order of sums), and refuse nondeterministic operations."""
     if config.deterministic:
         # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -299,19 +325,19 @@ def random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Restore what `random_states` returned; from a CPU to a GPU, dropout goes on with other random numbers."""
+    """Restore what `random_states` returned; from a CPU to a GPU, dropout continues with other random numbers."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def hardware_kind(device: torch.device) -> str:
-    """What the digits of results depend on: the GPU with its compute capability, or the processor's vector unit."""
+    """The hardware that results depend on: a GPU and its compute capability, or a processor and its vector unit."""
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
     processor = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):  # not all systems, and not all kinds of processors have it
+    with suppress(OSError, StopIteration):  # not all systems and processors have this line
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         processor = next(" ".join(line.partition(":")[2].split()) for line in lines if line.startswith("model name"))
     return f"{processor} ({torch.backends.cpu.get_cpu_capability()})"
@@ -324,16 +350,17 @@ def train_task(
     publish: Callable[[Trainer], None],
     encoder: EncoderRecord | None,
 ) -> None:
-    """Make an attempt: train a task from its newest checkpoint, or from its beginning, to its end, and publish it.
+    """Make an attempt: train a task from its newest checkpoint, or from its beginning, to its end, then publish.
 
     Args:
-        identity: what a checkpoint must have been made from; its names are used in messages.
-        build: makes the task on a device, with weights from torch's generator, which is seeded.
-        publish: writes what came out, and last of all that the run is completed.
+        identity: hashes that a checkpoint must have, by names for messages.
+        build: makes the task on a device, with weights from torch's seeded generator.
+        publish: writes the results, and last `result.json`, which marks the run as completed.
 
     Raises:
-        Stop: there is a reason to, and all is saved.
-        CheckpointError, RunDirError: the newest state is of something else, or the record of attempts cannot be read.
+        Stop: there is a reason to stop; everything is saved.
+        CheckpointError: the newest checkpoint has another identity.
+        RunDirError: `run.json` cannot be read.
         MemoryExhaustedError: the GPU's memory is full.
     """
     trainer = _resumed(run, identity, build)
@@ -353,7 +380,7 @@ def train_task(
         except Stop as stop:
             end(stop.reason, stop.detail)
             raise
-        except KeyboardInterrupt:  # a second Ctrl+C, which waits for no step
+        except KeyboardInterrupt:  # a second Ctrl+C interrupts at once
             with suppress(OSError):
                 end("signal", AT_ONCE)
             raise
@@ -371,26 +398,27 @@ def train_task(
 
 def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], ClassifierTask]) -> Trainer:
     runtime = run.config.runtime
-    state = newest_state(run.run_dir, identity, runtime.other_code, run.console.say)
-    # Digits depend on it, so that a run keeps the number of its beginning.
+    state = checkpoint_to_resume(run.run_dir, identity, runtime.other_code, run.console.say)
+    # Results depend on the number of threads, so that a resumed run keeps its first one.
     threads = state["identity"]["threads"] if state else available_threads(runtime)
     device = choose_device(runtime.device)
-    if state and (former := state["hardware"][-1]) != (present := hardware_kind(device)):
+    current = hardware_kind(device)
+    if state and (former := state["hardware"][-1]) != current:
         if runtime.same_hardware:
             raise RunDirError(
-                f"{run.run_dir.path}: was computed on {former}, and here is {present}: runtime.same_hardware = true "
-                "lets it go on only on the former (`constraint` in configs/cluster.yaml chooses nodes); with false it "
-                "goes on here, and may differ in its last digits from a run on one kind"
+                f"{run.run_dir.path}: was trained on {former}, but this machine has {current}. With "
+                f"runtime.same_hardware=true it resumes only on {former} (`constraint` in configs/cluster.yaml chooses "
+                "nodes); with false it resumes here, and its last digits may differ from those of a run on one kind"
             )
-        numbers = "its numbers may differ in their last digits from those of a run on one kind"
-        run.console.say(f"goes on on other hardware: {present}, after {former}; {numbers}")
+        warning = "the last digits may differ from those of a run on one kind"
+        run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
     make_reproducible(runtime, threads, run.config.seed)
     trainer = Trainer(run, build(device), identity | {"threads": threads})
     if state:
         trainer.load_state_dict(state)
-        run.console.say(f"goes on after step {trainer.step} in epoch {trainer.epoch + 1}")
+        run.console.say(f"resuming after step {trainer.step} in epoch {trainer.epoch + 1}")
     else:
-        trainer.log.write()  # rows of an attempt that saved nothing are trained again
+        trainer.log.write()  # rows of an attempt that saved nothing are computed again
     return trainer
 
 
@@ -398,7 +426,7 @@ def _record_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | 
     try:
         former = run.run_dir.read(RunRecord)
     except RunDirError as error:
-        raise RunDirError(f"{error}; delete it, and the run goes on without the list of its earlier attempts") from None
+        raise RunDirError(f"{error}; delete it to resume without the list of earlier attempts") from None
     code, identity = running_code(), trainer.identity
     packages = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
     versions = {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in packages}

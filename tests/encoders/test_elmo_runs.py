@@ -75,7 +75,7 @@ def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, mon
     assert any("are read from disk" in line for line in from_disk.said)
     moved = elmo_run()
     moved.attempt(StopWhen(lambda asked: asked >= 20))
-    monkeypatch.setattr(encoding, "choose_place", lambda needed, device: "GPU memory")  # the CPU stands in for it
+    monkeypatch.setattr(encoding, "choose_storage", lambda needed, device: "GPU memory")  # the CPU stands in for it
     assert moved.complete() == expected
     assert any("are read from GPU memory" in line for line in moved.said)
 

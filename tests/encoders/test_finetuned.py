@@ -16,7 +16,7 @@ from sentiment.data.text import TokenRows
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.errors import EncoderError
-from sentiment.training.task import share_of_rate
+from sentiment.training.task import learning_rate_factor
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
 
@@ -64,5 +64,12 @@ def test_a_model_with_fewer_layers_than_are_to_be_trained_is_refused(folder: Pat
 
 
 def test_learning_rate_rises_for_a_tenth_of_the_steps_and_falls_to_zero() -> None:
-    assert [round(share_of_rate(step, 20), 4) for step in (0, 1, 2, 11, 19, 20)] == [0.5, 1.0, 1.0, 0.5, 0.0556, 0.0]
-    assert share_of_rate(0, 1) == 1.0
+    assert [round(learning_rate_factor(step, 20), 4) for step in (0, 1, 2, 11, 19, 20)] == [
+        0.5,
+        1.0,
+        1.0,
+        0.5,
+        0.0556,
+        0.0,
+    ]
+    assert learning_rate_factor(0, 1) == 1.0

@@ -185,7 +185,7 @@ def test_best_go_on_and_others_by_their_names(tmp_path: Path, tweets_file: Path,
     code, lines = grid.run("--at-once", "2")
     assert (code, lines[0]) == (0, "4 of 4 runs to do"), lines
     assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
-    assert "rung 0: of 4 trials 2 go on" in "\n".join(lines)
+    assert "rung 0: of 4 trials 2 continue" in "\n".join(lines)
     plan = grid.results.read_grid("some")
     rungs = plan and read_rungs(grid.results, plan)
     assert rungs

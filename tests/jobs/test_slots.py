@@ -141,7 +141,7 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
     results.write_grid(grid.plan)
     _log(results, grid, *[DIVERGED] * 4)
     assert _decide(folder, 0) is Outcome.FAILED
-    assert "none of its 4 trials got to the end of epoch 1" in capsys.readouterr().out
+    assert "none of its 4 trials reached the end of epoch 1" in capsys.readouterr().out
 
 
 def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results, grid: ExpandedGrid) -> None:

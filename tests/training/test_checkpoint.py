@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
-from sentiment.training.checkpoint import read_checkpoint, read_state, save_state, write_checkpoint
+from sentiment.training.checkpoint import read_checkpoint, read_newest_checkpoint, save_checkpoint, write_checkpoint
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 
@@ -73,11 +73,11 @@ def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_pa
     for step in (190, 200):
         (run_dir.checkpoints / f"step-{step:010d}.ckpt").write_bytes(b"torn")
     damaged: list[str] = []
-    assert read_state(run_dir, damaged.append) is None
+    assert read_newest_checkpoint(run_dir, damaged.append) is None
     assert len(damaged) == 2
     for step in (9, 10, 100, 101):
-        save_state(run_dir, step, STATE | {"step": step})
-        state = read_state(run_dir, damaged.append)
+        save_checkpoint(run_dir, step, STATE | {"step": step})
+        state = read_newest_checkpoint(run_dir, damaged.append)
         assert (state["step"], len(damaged)) == (step, 2)
     assert {path.name for path in run_dir.checkpoints.iterdir()} == {"step-0000000100.ckpt", "step-0000000101.ckpt"}
 
@@ -100,11 +100,11 @@ def test_damaged_checkpoints_are_named_and_a_run_goes_on_before_them(experiment:
     log = run.run_dir.metrics_file
     log.unlink() if damaged == 1 else log.write_bytes(log.read_bytes() * 2)
     assert run.complete() == expected
-    told = [line for line in run.said if "goes on from" in line]
+    told = [line for line in run.said if "resuming from" in line]
     assert len(told) == damaged
     assert newest.name in told[0]
     step = int(older.stem.removeprefix("step-"))
-    assert any(line.startswith(f"goes on after step {step} ") for line in run.said) is (damaged == 1)
+    assert any(line.startswith(f"resuming after step {step} ") for line in run.said) is (damaged == 1)
 
 
 def test_completed_run_keeps_no_checkpoint_to_resume_from(experiment: MakeExperiment) -> None:

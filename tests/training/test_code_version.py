@@ -130,7 +130,7 @@ def test_module_is_imported_from_the_copy_alone_or_refused(program: Path, tmp_pa
         assert (done.returncode, done.stdout) == (0, f"{files} ['an argument']\n"), done.stderr
         return
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
-    assert done.stderr.startswith(f"refused: the code in {copy.resolve()} was to be run, but ")
+    assert done.stderr.startswith(f"cannot run the code in {copy.resolve()}: ")
     assert "`sentiment rerun GRID --new-code`" in done.stderr
 
 
@@ -149,10 +149,10 @@ def test_run_goes_on_with_other_code_on_request_only_and_says_so(program: Path, 
     _told(run, "continue").complete()
     assert [attempt.code for attempt in run.record.attempts] == [first, running_code().training]
     assert run.record.attempts[1].first_step > 0
-    assert any("goes on, although step" in line for line in run.said)
+    assert any("resuming, although step" in line for line in run.said)
 
 
-def test_run_begins_anew_with_other_code_on_request_and_only_once(program: Path, experiment: MakeExperiment) -> None:
+def test_run_starts_over_with_other_code_on_request_and_only_once(program: Path, experiment: MakeExperiment) -> None:
     whole = experiment().complete()
     run = _begun(experiment)
     _edit(program)

@@ -113,7 +113,7 @@ def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monk
     _stop(run)
     _stop(run)
     (told,) = [line for line in run.said if "hardware" in line]
-    assert "goes on on other hardware: " in told
+    assert "resuming on different hardware: " in told
     assert told.index("(AVX2)") < told.index("(AVX512)")
     run.complete()
     assert [kind.rpartition(" ")[2] for kind in run.record.hardware] == ["(AVX512)", "(AVX2)"]
@@ -127,7 +127,7 @@ def test_other_hardware_can_be_refused_and_another_version_of_a_package_is_told(
     _stop(run)
     with monkeypatch.context() as patch:
         _on("AVX2", patch)
-        refusal = r"\(AVX512\), and here is .*\(AVX2\): runtime\.same_hardware = true lets"
+        refusal = r"\(AVX512\), but .*\(AVX2\).*runtime\.same_hardware"
         with pytest.raises(RunDirError, match=refusal):
             run.attempt()
     assert not any("numbers may differ" in line for line in run.said)

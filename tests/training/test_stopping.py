@@ -11,7 +11,7 @@ from torch import nn
 from sentiment.config import EarlyStoppingConfig
 from sentiment.runs.records import Metrics
 from sentiment.training.checkpoint import seconds_between_saves
-from sentiment.training.stop import MARGIN_SECONDS, SIGNALS, Stop, StopRequest, end_of_time
+from sentiment.training.stop import MARGIN_SECONDS, SIGNALS, Stop, StopRequest, process_deadline
 from sentiment.training.trainer import EarlyStopping
 
 
@@ -56,15 +56,15 @@ def test_only_recent_steps_count() -> None:
 
 def test_end_of_time_is_the_earlier_of_slurms_and_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
-    assert end_of_time(None, start=100.0) is None
-    assert end_of_time(50.0, start=100.0) == 150.0
+    assert process_deadline(None, start=100.0) is None
+    assert process_deadline(50.0, start=100.0) == 150.0
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1700000000")
-    assert end_of_time(None, start=1_699_990_000.0) == 1_700_000_000.0
-    assert end_of_time(50.0, start=1_699_990_000.0) == 1_699_990_050.0
-    assert end_of_time(50_000.0, start=1_699_990_000.0) == 1_700_000_000.0
+    assert process_deadline(None, start=1_699_990_000.0) == 1_700_000_000.0
+    assert process_deadline(50.0, start=1_699_990_000.0) == 1_699_990_050.0
+    assert process_deadline(50_000.0, start=1_699_990_000.0) == 1_700_000_000.0
     for value in ("", "UNLIMITED", "-1"):
         monkeypatch.setenv("SLURM_JOB_END_TIME", value)
-        assert end_of_time(None, start=0) is None
+        assert process_deadline(None, start=0) is None
 
 
 def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:

@@ -62,7 +62,7 @@ def test_weights_that_end_as_no_numbers_are_told(experiment: MakeExperiment, mon
 
     monkeypatch.setattr(torch.optim.SGD, "step", step)
     run = experiment(training__optimizer="sgd", training__batch_size=1000, training__log_every=1)
-    with pytest.raises(DivergedError, match=r"the probabilities are not numbers at step 1 .*learning_rate"):
+    with pytest.raises(DivergedError, match=r"the probabilities are not finite at step 1 .*learning_rate"):
         run.attempt()
 
 
