@@ -428,8 +428,10 @@ def _record_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | 
     except RunDirError as error:
         raise RunDirError(f"{error}; delete it to resume without the list of earlier attempts") from None
     code, identity = running_code(), trainer.identity
-    packages = ("torch", "numpy", "nltk", "pandas", "scikit-learn")
-    versions = {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in packages}
+    packages = ("numpy", "nltk", "pandas", "scikit-learn")
+    # torch's own version names its build, such as 2.13.0+cu130; the package's metadata may not.
+    versions = {"python": sys.version.split()[0], "torch": str(torch.__version__)}
+    versions |= {name: metadata.version(name) for name in packages}
     for name, version in former.versions.items() if former else ():
         if versions.get(name, version) != version:
             run.console.say(f"{name} was {version} in the last attempt and is {versions[name]} now: numbers may differ")
