@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
-from sentiment.data.tables import CountedRows, Refusal, Row, RowCounter, without_collections
+from sentiment.data.tables import CountedRows, Row, RowCounter, without_collections
 from sentiment.data.text import (
     UNKNOWN_AUTHOR,
     Tokenizer,
@@ -34,6 +34,7 @@ from sentiment.data.text import (
     stable_unit,
     unit_of,
 )
+from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
 from sentiment.files import FolderEntry, fingerprint, sync_folder, write_json
 from sentiment.runs.locks import ProcessLock

@@ -12,7 +12,8 @@ from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig, i
 from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.sources import is_sentiment140
-from sentiment.data.tables import DELIMITERS, TEXT_NAMES, TableRecord, as_text, form_of, label_meanings, open_table
+from sentiment.data.tables import DELIMITERS, TEXT_NAMES, as_text, form_of, label_meanings, open_table
+from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
 from sentiment.files import named_path
 from sentiment.runs.records import NEGATIVE, POSITIVE

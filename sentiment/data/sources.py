@@ -25,16 +25,13 @@ from sentiment.data.tables import (
     DELIMITERS,
     ReadRows,
     Row,
-    TableRecord,
     about_rows,
-    csv_records,
     form_of,
     has_header,
     open_table,
-    read_lines,
     read_rows,
-    translated_errors,
 )
+from sentiment.data.text_files import TableRecord, csv_records, read_lines, translated_errors
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import named_path, sha256_of
 from sentiment.runs.records import NEGATIVE, POSITIVE

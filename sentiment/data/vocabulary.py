@@ -25,8 +25,9 @@ from sentiment.config import (
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import TRAIN, Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Row, form_of, opened_bytes
+from sentiment.data.tables import Row, form_of
 from sentiment.data.text import UNKNOWN_AUTHOR, Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
+from sentiment.data.text_files import opened_bytes
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
 from sentiment.runs.locks import ProcessLock

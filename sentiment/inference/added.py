@@ -17,8 +17,9 @@ from sentiment.config_file import shortened
 from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, Refusal, RowCounter, as_text, column_places, label_meanings, open_table
+from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, label_meanings, open_table
 from sentiment.data.text import TweetForms, key_of
+from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet

@@ -15,8 +15,9 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.console import OUT, Progress, say, visible
 from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
-from sentiment.data.tables import Refusal, Row, RowCounter
+from sentiment.data.tables import Row, RowCounter
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
+from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, measured_models

@@ -32,19 +32,17 @@ from sentiment.data.tables import (
     ENDINGS,
     TEXT_NAMES,
     OpenedTable,
-    Refusal,
     RowCounter,
-    TableRecord,
     about_rows,
     column_places,
     form_of,
     has_header,
-    is_packed,
     open_table,
     why_no_text,
     without_collections,
 )
 from sentiment.data.text import TokenRows
+from sentiment.data.text_files import Refusal, TableRecord, is_packed
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Predictions, TextModel

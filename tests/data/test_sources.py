@@ -29,7 +29,8 @@ from sentiment.data.sources import (
     missing_tweets,
     open_source,
 )
-from sentiment.data.tables import Refusal, Row
+from sentiment.data.tables import Row
+from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
 from sentiment.runs.run_dir import Results

@@ -1,11 +1,13 @@
 """Tables of any format: the same rows from each, every line accounted for, and mistakes named with their place."""
 
 import csv
+import datetime
 import gzip
 import io
 import re
 import tempfile
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.config import ColumnConfig, DataConfig
+from sentiment.data import workbook
 from sentiment.data.sources import open_source
-from sentiment.data.tables import Refusal, Row, TableRecord, csv_records, open_table
+from sentiment.data.tables import Row, open_table
+from sentiment.data.text_files import Refusal, TableRecord, csv_records
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.run_dir import Results
 
@@ -88,20 +92,51 @@ def test_quoted_line_breaks_belong_to_the_text() -> None:
     assert rows == [Row("2", None, 1, "so\ngood", 2), Row("5", None, 0, "so bad", 5)]
 
 
-@pytest.mark.parametrize("columns", ["n,text", "text,n", "n,text,mood"])
-def test_two_stray_quotes_swallow_nothing(columns: str) -> None:
-    values = [{"n": str(n), "text": f"tweet {n} is fine", "mood": "01"[n % 2]} for n in range(5_000)]
-    values[1_000]["text"] = '"' + values[1_000]["text"]
-    values[1_240]["text"] += '"'
-    lines = [",".join(value[name] for name in columns.split(",")) + "\n" for value in values]
-    with pytest.raises(DataError, match=r"t\.csv:1002: a quote opens here and closes in line 1242"):
-        list(csv_records(lambda: iter([columns + "\n", *lines]), ",", "t.csv"))
-    with pytest.raises(DataError, match=r"t\.csv:2: a quote opens here and closes in line 3, .*JSON Lines"):
-        list(csv_records(lambda: iter(["text\n", '"two\n', 'lines"\n', "plain\n"]), ",", "t.csv"))
-    lines[1_240] = lines[1_240].replace('"', '"!')  # then it ends no field, so that only the first line is wrong
-    found = list(csv_records(lambda: iter([columns + "\n", *lines]), ",", "t.csv"))
-    assert len(found) == 5_001
-    assert [record for record in found if isinstance(record, Refusal)] == [Refusal(1_002, WRONG_QUOTES)]
+@pytest.mark.parametrize("columns", ["text", "n,text", "text,n", "n,text,mood", "text,mood"])
+@pytest.mark.parametrize(("header", "first"), [(True, 0), (True, 1), (True, 40), (False, 0), (False, 40)])
+@pytest.mark.parametrize("with_commas", [0, 3, 9, 10])
+def test_two_stray_quotes_swallow_nothing(
+    tmp_path: Path, columns: str, header: bool, first: int, with_commas: int
+) -> None:
+    """In `with_commas` of ten rows the text has a comma, though nothing is quoted: those rows are malformed."""
+    rows = [dict(zip(columns.split(","), columns.split(","), strict=True))] if header else []
+    for n in range(300):
+        comma = "," if n % 10 < with_commas else ""
+        rows.append({"n": str(n), "text": f"tweet {n}{comma} is fine on day {n}", "mood": "01"[n % 2]})
+    column = "mood" if "mood" in columns and not first else "text"
+    rows[first][column] = '"' + rows[first][column]
+    rows[first + 60][column] += '"'
+    lines = [",".join(row[name] for name in columns.split(",")) for row in rows]
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    try:
+        records = list(open_table(path, lambda _: header).read([0]))
+    except DataError as error:
+        assert f"t.csv:{first + 1}: " in str(error)  # noqa: PT017
+    else:
+        assert len(records) == len(lines) - header
+
+
+def test_only_the_line_with_a_stray_quote_is_refused_where_it_closes_nowhere() -> None:
+    lines = ["n,text\n", *(f"{n},tweet {n} is fine\n" for n in range(5_000))]
+    lines[1_001] = '1000,"tweet 1000 is fine\n'
+    lines[1_241] = '1240,tweet 1240 is "fine"!\n'
+    records = list(csv_records(lambda: iter(lines), ",", "t.csv"))
+    assert len(records) == 5_001
+    assert [record for record in records if isinstance(record, Refusal)] == [Refusal(1_002, WRONG_QUOTES)]
+
+
+@pytest.mark.parametrize("place", [0, 7])
+@pytest.mark.parametrize(
+    "spanning", ['"the\ntext",label\n', '"so\nI said",1\n', '"so,\n\nI said, and, so on\nit is",1\n']
+)
+def test_quoted_line_breaks_belong_to_the_text_also_in_the_first_record(spanning: str, place: int) -> None:
+    lines = [f"tweet {n},{n % 2}\n" for n in range(20)]
+    lines[place:place] = spanning.splitlines(keepends=True)
+    records = list(csv_records(lambda: iter(lines), ",", "t.csv"))
+    assert len(records) == 21
+    assert isinstance(records[place], TableRecord)
+    assert "\n" in records[place].fields[0]
 
 
 def test_a_line_of_tsv_is_a_row_whatever_quotes_it_has() -> None:
@@ -192,6 +227,53 @@ def test_workbook_is_read_as_other_tables() -> None:
     assert _read(buffer.getvalue(), "t.xlsx", label="mood") == expected
 
 
+def _book(path: Path, *sheets: tuple[str, list[list[Any]]]) -> Any:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return book
+
+
+def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    sheets = {"old": [["x"], ["no"]], "tweets": [["text"], ["so good"]], "more": [["text"], ["so bad"]]}
+    book = _book(path, *sheets.items())
+    book["old"].sheet_state = "hidden"
+    book.save(path)
+    table = open_table(path, lambda _: True)
+    assert table.names == ["text"]
+    assert [record.fields for record in table.read([0]) if isinstance(record, TableRecord)] == [["so good"]]
+    assert [*table.sheets] == ["tweets", "more"]
+
+
+def test_dates_and_long_numbers_of_a_workbook_get_no_digits_that_they_lack(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    users = [datetime.datetime(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4), 1.234567890123457e16, 7.0]
+    _book(path, ("tweets", [["label", "text", "who"], *([1, "so good", user] for user in users)]))
+    rows = _read(path.read_bytes(), "t.xlsx", user="who")
+    read = [row.user for row in rows if isinstance(row, Row)]
+    assert read == ["2024-01-02", "2024-01-02 03:04:00", "1.234567890123457e+16", "7"]
+
+
+@pytest.mark.parametrize("part", ["xl/sharedStrings", "xl/worksheets/sheet1"])
+def test_workbook_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.xlsx"
+    _book(path, ("tweets", [["label", "text"], [1, "so good"]]))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{part}_more.xml", b"<row/>" * 300_000)
+    assert len(_read(path.read_bytes(), "t.xlsx")) == 1
+    monkeypatch.setattr(workbook, "_MAX_TAGS", 200_000)
+    with pytest.raises(DataError, match=r"t\.xlsx: is too large for a workbook; save the table as \.csv"):
+        _read(path.read_bytes(), "t.xlsx")
+
+
 def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     book = openpyxl.Workbook()
@@ -218,6 +300,9 @@ def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(t
         ("{oops", "t.jsonl", r"t\.jsonl: holds no rows; line 1 is refused: not a JSON object"),
         ("", "t.parquet", r"t\.parquet: is not a valid Parquet file"),
         ("label,text\n".encode("utf-16"), "t.csv", "is in UTF-16"),
+        ("label,text\n1,so good\n".encode("utf-16-le"), "t.csv", "is in UTF-16"),
+        ("text\tlabel\nso good\t1\n".encode("utf-16-be"), "t.tsv", "is in UTF-16"),
+        (",".join(f"column{n}" for n in range(10_000)) + "\n1\n", "t.csv", "no column '.*' and 9,980 more$"),
         (b"label,text\r1,a\r0,b\r", "t.csv", "lines end in carriage returns"),
         (b"not packed", "t.csv.gz", "truncated, damaged or not compressed"),
         (gzip.compress(b"label,text\n" + b"1,so good\n" * 999, mtime=0)[:-20], "t.csv.gz", "truncated, damaged or"),
