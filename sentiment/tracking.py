@@ -1,15 +1,15 @@
 """Copies of a run's metric log and scores at Weights & Biases (W&B); the log stays the source of truth.
 
-Training copies by `mirrored`, and `jobs.sync` uploads. Both start this module as a process of its own,
-`sentiment.tracking {offline|online|upload} RUN_DIR`, which shares nothing with them but the files of the run directory,
-so that whatever happens to W&B (an import of a second, a start that hangs, a dead service, a full disk, a signal) can
-neither stop training nor slow it down. Where tracking is disabled, nothing is started or imported.
+During training `mirror_to_wandb` copies the log to W&B; `jobs.sync` uploads it later. Both start this module as a
+process of its own, `sentiment.tracking {offline|online|upload} RUN_DIR`. That process shares only the files of the run
+directory with them. So no W&B failure (a slow import, a start that hangs, a dead service, a full disk, a signal) can
+stop or slow down training. If tracking is disabled, nothing is started or imported.
 
-`offline` and `online` run beside training and end when standard input is closed: by training at its end, or by the
-system if training dies. `upload` copies the rows that W&B lacks; it ends with them, or when its input is closed, since
-wandb retries for ever without a network. A line on standard output says what was done or what went wrong (beside
-training only the latter), and the exit code is 1 if something failed. What wandb itself prints is in `process.log`,
-beside wandb's other files.
+`offline` and `online` run beside training and exit when standard input is closed: by training at its end, or by the
+system if training dies. `upload` copies the rows that W&B lacks and exits when that is done or when standard input is
+closed, because wandb retries for ever without a network. `upload` prints one line with its result or its error;
+`offline` and `online` print errors only. The exit code is 1 if something failed. The output of wandb itself is in
+`process.log`, beside wandb's other files.
 """
 
 import os
@@ -36,14 +36,14 @@ from sentiment.runs.records import Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_pruned
 
-# How long training waits at its end for the rest to be copied. After a warning by Slurm there is little time.
+# How long training waits after its end for the last rows to be copied. After a warning by Slurm there is little time.
 SECONDS_AFTER_COMPLETION = 10.0
 SECONDS_AFTER_STOP = 2.0
 _POLL_SECONDS = 2.0
 _CONFIRM_SECONDS = 5.0
-_SECONDS_TO_END = 90  # after the end of training, in case W&B hangs
+_EXIT_TIMEOUT_SECONDS = 90  # after the end of training, in case W&B hangs
 # Measured: without the flush interval a kill loses 15 s of rows; many services that start at once need more than the
-# default of 30 s. Home directories have small quotas, so that caches lie in the run's directory.
+# default of 30 s. Caches are in the run's directory, because home directories have small quotas.
 _ENVIRONMENT = {
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
@@ -61,7 +61,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 def wandb_mode(config: TrackingConfig) -> str:
-    """`offline`, `online` or `disabled`; `auto` is resolved from the place where this process runs."""
+    """`offline`, `online` or `disabled`; `auto` is resolved from the environment of this process."""
     if config.wandb != "auto":
         return config.wandb
     if in_sweep():
@@ -73,46 +73,51 @@ def in_sweep() -> bool:
     return bool(os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"))
 
 
-def identity_of(run_dir: RunDir) -> WandbRun:
-    """The run at W&B: the sweep agent's choice, else that of an earlier attempt, else a new id that never changes.
+def wandb_run_of(run_dir: RunDir) -> WandbRun:
+    """The run at W&B: the one chosen by a sweep agent, else that of an earlier attempt, else a new one.
 
-    A new id ends in a hash of the grid and of the first attempt (host, process, time), so that it differs from the ids
-    of the same configuration in another grid, of another user, and of a directory that was moved away and begun anew.
+    A new id ends in a hash of the grid and of the first attempt (host, process, time). So it differs from the ids of
+    the same configuration in another grid, of another user, and of a run restarted after its directory was moved away.
     """
-    known = run_dir.read(WandbRun)
+    stored = run_dir.read(WandbRun)
     if in_sweep():
         chosen = os.environ["WANDB_RUN_ID"]
-        project, entity = os.environ.get("WANDB_PROJECT"), os.environ.get("WANDB_ENTITY")
-        return known if known and known.id == chosen else WandbRun(id=chosen, project=project, entity=entity)
-    if known:
-        return known
-    config, record = run_dir.read_config(), run_dir.read(RunRecord)
-    first = record.attempts[0] if record else None
-    origin = [run_dir.grid, config.run_id, *([first.host, first.pid, first.start] if first else [])]
+        if stored and stored.id == chosen:
+            return stored
+        return WandbRun(id=chosen, project=os.environ.get("WANDB_PROJECT"), entity=os.environ.get("WANDB_ENTITY"))
+    if stored:
+        return stored
+    config = run_dir.read_config()
+    origin: list[object] = [run_dir.grid, config.run_id]
+    if record := run_dir.read(RunRecord):
+        first = record.attempts[0]
+        origin += [first.host, first.pid, first.start]
     name = f"{config.run_id}-{fingerprint(origin)[:6]}"
     return WandbRun(id=name, project=config.tracking.project, entity=config.tracking.entity)
 
 
 @contextmanager
-def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None]:
+def mirror_to_wandb(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None]:
     """Copy the metric log of `run_dir` to W&B, if `config` says so, for as long as the context lasts.
 
-    At the end `say` is told if W&B failed, which raises no exception.
+    W&B failures are reported through `say` at the end, and never raised.
     """
-    if (mode := wandb_mode(config)) == "disabled":
+    mode = wandb_mode(config)
+    if mode == "disabled":
         yield
         return
-    process, problem = None, ""
+    process = None
+    problem = ""
     try:
         if not run_dir.wandb_file.exists():
-            run_dir.write_record(identity_of(run_dir))
+            run_dir.write_record(wandb_run_of(run_dir))
         process = subprocess.Popen(  # noqa: S603 - a fixed command
             [*start_command("sentiment.tracking"), mode, str(run_dir.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # Ctrl+C is for training alone
+            start_new_session=True,  # so that Ctrl+C reaches only the training process
         )
     except OSError as error:
         problem = f"cannot be started: {error}"
@@ -120,41 +125,42 @@ def mirrored(run_dir: RunDir, config: TrackingConfig, say: Say) -> Iterator[None
         yield
     finally:
         if process:
-            problem = _end(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
+            problem = _wait_for(process, SECONDS_AFTER_COMPLETION if run_dir.completed else SECONDS_AFTER_STOP)
         if problem:
             say(f"W&B: {problem}; training is not affected, and `sentiment sync` uploads what is missing")
 
 
-_LEFT: list["subprocess.Popen[str]"] = []
-"""References to processes that go on by themselves; Popen warns of those that are collected."""
+# Keeps detached processes referenced, since Popen warns if it is garbage-collected while they run.
+_DETACHED: list["subprocess.Popen[str]"] = []
 
 
-def _end(process: "subprocess.Popen[str]", seconds: float) -> str:
+def _wait_for(process: "subprocess.Popen[str]", seconds: float) -> str:
     try:
         return process.communicate(timeout=seconds)[0].rstrip()
     except subprocess.TimeoutExpired:
-        _LEFT.append(process)
+        _DETACHED.append(process)
         return "the last rows are still being copied"
 
 
 def main(action: str, folder: str) -> int:
-    """Do what the command line says; the exit code."""
+    """Command-line entry point; returns the exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # they are meant for training or sync, which then ends this process
+        signal.signal(number, signal.SIG_IGN)  # they are for training or sync, which then end this process
     if action == "upload":
-        threading.Thread(target=_end_with_sync, daemon=True).start()
+        threading.Thread(target=_exit_when_stdin_closes, daemon=True).start()
     run_dir = RunDir(Path(folder))
     try:
         run_dir.wandb_dir.mkdir(exist_ok=True)
         with open(run_dir.wandb_dir / "process.log", "ab") as log:
             os.dup2(log.fileno(), sys.stderr.fileno())
-        os.environ.update(_ENVIRONMENT | {name: str(run_dir.wandb_dir / place) for name, place in _CACHES.items()})
+        os.environ.update(_ENVIRONMENT)
+        os.environ.update({name: str(run_dir.wandb_dir / folder) for name, folder in _CACHES.items()})
         # An offline copy needs no lock, since each attempt writes to a folder of its own.
         lock = nullcontext() if action == "offline" else ProcessLock(run_dir.wandb_dir / "lock", "copies to W&B")
         with lock:
-            said = copy(run_dir, identity_of(run_dir), action)
+            summary = copy(run_dir, wandb_run_of(run_dir), action)
         if action == "upload":
-            print(said)
+            print(summary)
     except Exception as error:  # wandb raises exceptions of any kind
         name = "" if isinstance(error, SentimentError) else f"{type(error).__name__}: "
         print(name + " ".join(str(error).split())[:500])
@@ -163,39 +169,49 @@ def main(action: str, folder: str) -> int:
 
 
 def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
-    """Copy a run; what was done. A RunDirError says that W&B has fewer rows than it was sent.
+    """Copy a run and return a summary.
 
-    Online, the server says how many rows it has from earlier attempts, and the others follow. Offline, every attempt
-    writes all rows to a new folder: the newest holds the whole run.
+    Online, the server reports how many rows it has from earlier attempts, and only the others are sent. Offline, every
+    attempt writes all rows to a new folder, so that the newest folder holds the whole run.
+
+    Raises:
+        RunDirError: W&B has fewer rows than were sent.
     """
     run = _open(run_dir, identity, action)
-    before = sent = run.starting_step
+    rows_before = run.starting_step
+    rows_sent = rows_before
     training = action != "upload"
     while True:
-        training = training and not _training_has_ended()
-        completed = run_dir.completed  # asked first, since the result is written after the last row
+        training = training and not _wait_for_training_end()
+        completed = run_dir.completed  # checked before reading, because the result is written after the last row
         rows = run_dir.read_metrics()
-        for number, row in enumerate(rows[sent:], start=sent):
+        for number, row in enumerate(rows[rows_sent:], start=rows_sent):
             run.log(dotted(row, "/"), step=number, commit=True)
-        sent = max(sent, len(rows))
+        rows_sent = max(rows_sent, len(rows))
         if not training:
             break
     ended = _close(run, run_dir, completed)
     if action == "offline":
-        return f"{sent} rows in wandb's files"
-    confirmed = _confirmed_rows(run, sent)
-    if run_dir.read(WandbRun) in (None, identity):  # else a sweep's agent chose another id for this time
+        return f"{rows_sent} rows in wandb's files"
+    confirmed = _confirmed_rows(run, rows_sent)
+    if run_dir.read(WandbRun) in (None, identity):  # otherwise a sweep agent assigned another id to this attempt
         run_dir.write_record(identity.model_copy(update={"confirmed_rows": confirmed, "ended": ended}))
-    if confirmed < sent:
-        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {sent} rows")
-    return f"{sent} rows at W&B, {sent - before} of them new"
+    if confirmed < rows_sent:
+        raise RunDirError(f"{run_dir.path}: W&B has {confirmed} of {rows_sent} rows")
+    return f"{rows_sent} rows at W&B, {rows_sent - rows_before} of them new"
 
 
 def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
     import wandb
 
-    config, record = run_dir.read_config(), run_dir.read(RunRecord)
-    usage = {"x_disable_stats": True} if action == "upload" else {"x_stats_pid": os.getppid()}
+    config = run_dir.read_config()
+    record = run_dir.read(RunRecord)
+    settings = dict(_SETTINGS)
+    if action == "upload":
+        settings["x_disable_stats"] = True
+    else:
+        settings["x_stats_pid"] = os.getppid()
+    settings["git_commit"] = record.attempts[-1].git_commit if record else None
     run = wandb.init(
         id=identity.id,
         project=identity.project,
@@ -208,7 +224,7 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
         dir=str(run_dir.path),
         mode="offline" if action == "offline" else "online",
         resume="allow",
-        settings=wandb.Settings(**_SETTINGS | usage, git_commit=record.attempts[-1].git_commit if record else None),
+        settings=wandb.Settings(**settings),
     )
     run.define_metric("step")
     run.define_metric("*", step_metric="step")
@@ -216,12 +232,14 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
 
 
 def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
-    """Write or upload everything, and say how the run stands; whether it has ended.
+    """Flush everything, set the final W&B status, and return whether the run has ended.
 
-    A run that may go on is marked as preempted, since W&B calls a run without an end crashed after five minutes. One
-    that a search has pruned is finished, with its place in the summary.
+    A run that may be resumed is marked as preempted, because W&B marks a run that was not finished as crashed after
+    five minutes. A pruned run is finished, with its rank in the summary.
     """
-    result, record, pruned = run_dir.read(Result), run_dir.read(RunRecord), read_pruned(run_dir)
+    result = run_dir.read(Result)
+    record = run_dir.read(RunRecord)
+    pruned = read_pruned(run_dir)
     if completed and result:
         metrics = result.model_dump(include={"metrics"})["metrics"]
         run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
@@ -235,29 +253,30 @@ def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
 
 
 def _confirmed_rows(run: Any, sent: int) -> int:
-    """How many rows the server has, once the run is closed: wandb does not say when it loses some."""
+    """The number of rows that the server has after the run is closed, as wandb does not report lost rows."""
     import wandb
 
     stored = wandb.Api(overrides={"entity": run.entity}).run(run.path)
     end = time.monotonic() + _CONFIRM_SECONDS
-    while (found := int(stored.lastHistoryStep) + 1) < sent and time.monotonic() < end:
+    while (confirmed := int(stored.lastHistoryStep) + 1) < sent and time.monotonic() < end:
         time.sleep(0.5)
-    return found
+    return confirmed
 
 
-def _end_with_sync() -> None:
+def _exit_when_stdin_closes() -> None:
     sys.stdin.read()
     os._exit(1)
 
 
-def _training_has_ended() -> bool:
+def _wait_for_training_end() -> bool:
+    """Wait up to `_POLL_SECONDS`; if training has ended, set the alarm that ends this process."""
     if not select.select([sys.stdin], [], [], _POLL_SECONDS)[0]:
         return False
-    signal.alarm(_SECONDS_TO_END)
+    signal.alarm(_EXIT_TIMEOUT_SECONDS)
     return True
 
 
 if __name__ == "__main__":
     code = main(*sys.argv[1:])
     sys.stdout.flush()
-    os._exit(code)  # what wandb does at exit may hang
+    os._exit(code)  # wandb's exit handlers may hang

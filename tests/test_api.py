@@ -39,7 +39,7 @@ def test_threshold_is_from_where_on_labels_are_positive(model: SentimentClassifi
     positive = model.predict_proba(TEXTS)[:, 1]
     labels = model.predict(TEXTS, threshold=np.median(positive))
     assert list(labels == "positive") == list(positive >= np.median(positive))
-    with pytest.raises(UsageError, match=r"threshold 2: is compared with probabilities; valid is 0 to 1"):
+    with pytest.raises(UsageError, match=r"threshold 2: must be between 0 and 1"):
         model.predict(TEXTS, threshold=2)
 
 

@@ -25,13 +25,13 @@ _SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
 NO_CHARACTER = 261
 CHARACTER_KINDS = 262
 
-# The marks before and after each sentence. A tweet that contains such a token gets the mark's ids, as in allennlp.
+# The tokens before and after each sentence. A tweet with such a token gets the same ids for it, as in allennlp.
 SENTENCE_START, SENTENCE_END = "<S>", "</S>"
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
 def character_ids(tokens: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The ids of the characters of tokens as in bilm-tf and allennlp: (tokens, 50) of int64, each from 1 to 261.
+    """The character ids of tokens as in bilm-tf and allennlp: (tokens, 50) of int64, each from 1 to 261.
 
     Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.
     """
@@ -52,25 +52,25 @@ Shape = tuple[int, ...]
 
 # Forward and backward, in this order.
 DIRECTIONS = 2
-# Of an LSTM, in the files in the order input, candidate, forget, output.
+# Gates of an LSTM; their order in the files is input, candidate, forget, output.
 GATES = 4
 # TensorFlow adds it to the forget gate at run time and does not store it.
 FORGET_BIAS = 1.0
-# Far above all published models, so that a wrong number is refused before anything is made of it.
+# Far above all published models, so that absurd sizes are rejected before memory is allocated.
 _Size = Annotated[int, Field(ge=1, le=65_536)]
 _Width = Annotated[int, Field(ge=1, le=CHARACTERS)]
 
 
-class _Part(BaseModel):
+class _Options(BaseModel):
     # Files of training runs have many more fields, which say nothing about the encoder.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Embedding(_Part):
+class _Embedding(_Options):
     dim: _Size
 
 
-class CharacterCnn(_Part):
+class CharacterCnn(_Options):
     """The network that turns the characters of a token into a vector."""
 
     embedding: _Embedding
@@ -79,11 +79,11 @@ class CharacterCnn(_Part):
     n_highway: Annotated[int, Field(ge=0, le=64)]
     activation: Literal["relu", "tanh"]
     max_characters_per_token: Literal[50]
-    # 261 in options of bilm-tf's training, which do not count the kind for "no token"; 262 in published files.
+    # 261 in options of bilm-tf's training, which do not count the id for "no token"; 262 in published files.
     n_characters: Literal[261, 262]
 
 
-class Lstm(_Part):
+class Lstm(_Options):
     """The LSTM layers; all have the same sizes, in both directions."""
 
     dim: _Size  # cells per layer and direction
@@ -94,7 +94,7 @@ class Lstm(_Part):
     use_skip_connections: Literal[True]
 
 
-class ElmoOptions(_Part):
+class ElmoOptions(_Options):
     """Sizes of an ELMo model (Peters et al. 2018), named as in the published files."""
 
     char_cnn: CharacterCnn
@@ -130,33 +130,34 @@ def cell_group(direction: int, layer: int) -> str:
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
 
 
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 
 
 def read_options(path: Path) -> ElmoOptions:
-    """Read the options of a model; an EncoderError lists all that is not valid in them."""
+    """Read the options of a model; raises EncoderError listing all invalid fields."""
     try:
-        return ElmoOptions.model_validate_json(read_named(path, _MOST_BYTES))
+        return ElmoOptions.model_validate_json(read_named(path, _MAX_BYTES))
     except OSError as error:
         raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
-        told = f"{path}: not options of an ELMo model:"
-        for one in error.errors():
-            told += f"\n  {'.'.join(map(str, one['loc'])) or 'the file'} = {reprlib.repr(one['input'])}: {one['msg']}"
-        raise EncoderError(told) from None
+        message = f"{path}: not options of an ELMo model:"
+        for problem in error.errors():
+            field = ".".join(map(str, problem["loc"])) or "the file"
+            message += f"\n  {field} = {reprlib.repr(problem['input'])}: {problem['msg']}"
+        raise EncoderError(message) from None
 
 
 # Attribute of files that hold random numbers instead of a trained model.
 _RANDOM_SEED = "random_seed"
-# Weights hardly shrink when they are compressed; a file that claims more is damaged or made to fill the memory.
+# Weights hardly shrink when they are compressed; a higher ratio means a damaged file or a decompression bomb.
 _LARGEST_COMPRESSION = 100
 
 
 def check_weights(path: Path, options: ElmoOptions) -> bool:
-    """Whether a file holds random numbers instead of a trained model; its values are not read.
+    """Check names and shapes of the weights without reading them; returns whether they are random numbers.
 
     Raises:
-        EncoderError: the file is missing or damaged, or differs from what the options say.
+        EncoderError: the file is missing or damaged, or does not fit the options.
     """
     with _opened(path) as file:
         for name, shape in options.datasets().items():
@@ -165,10 +166,10 @@ def check_weights(path: Path, options: ElmoOptions) -> bool:
 
 
 def read_weights(path: Path, options: ElmoOptions) -> dict[str, np.ndarray]:
-    """The weights of a model as they stand in its file, float32, by their names.
+    """The weights of a model by dataset name, unchanged, as float32.
 
     Raises:
-        EncoderError: as of `check_weights`, or values are not finite.
+        EncoderError: as for `check_weights`, or a value is not finite.
     """
     arrays = {}
     with _opened(path) as file:
@@ -188,39 +189,56 @@ def _opened(path: Path) -> "h5py.File":
     try:
         return h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
-        again = "if it was fetched, delete it and fetch it again"
-        raise EncoderError(f"{path}: missing, truncated or no HDF5 file ({error}); {again}") from None
+        hint = "if it was downloaded, delete it and download it again"
+        raise EncoderError(f"{path}: missing, truncated or no HDF5 file ({error}); {hint}") from None
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
-    """A dataset that the file itself holds: links and external storage could lead into any file of this machine."""
+    """A dataset that is stored in the file itself: links and external storage could lead to any file of the machine."""
     import h5py
 
     try:
-        found = file.get(name)
+        dataset = file.get(name)
     except (KeyError, OSError, RuntimeError) as error:
         raise EncoderError(f"{path}: dataset {name} cannot be opened, the file is damaged: {error}") from None
-    wanted = f"the options say {shape}; do options and weights belong together?"
-    if not isinstance(found, h5py.Dataset):
-        problem = f"is missing, {wanted}"
-    elif found.shape != shape or found.dtype.kind != "f":
-        problem = f"has shape {found.shape} and type {found.dtype}, floating point is needed, and {wanted}"
-    elif found.file.filename != file.filename or found.external or found.is_virtual:
-        problem = "stands in another file; only what the file itself holds is read"
-    elif found.nbytes > _LARGEST_COMPRESSION * (stored := found.id.get_storage_size()):
-        problem = f"would fill {found.nbytes:,} bytes, but the file holds {stored:,} of them"
+    expected = f"the options say {shape}; do options and weights belong together?"
+    if not isinstance(dataset, h5py.Dataset):
+        problem = f"is missing, {expected}"
+    elif dataset.shape != shape or dataset.dtype.kind != "f":
+        problem = f"has shape {dataset.shape} and type {dataset.dtype}, floating point is needed, and {expected}"
+    elif dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+        problem = "is stored in another file; external datasets are not supported"
+    elif dataset.nbytes > _LARGEST_COMPRESSION * (stored := dataset.id.get_storage_size()):
+        problem = f"would fill {dataset.nbytes:,} bytes, but the file holds {stored:,} of them"
     else:
-        return found
+        return dataset
     raise EncoderError(f"{path}: dataset {name} {problem}")
 
 
-OPTIONS_FILE, WEIGHTS_FILE = "options.json", "weights.hdf5"
+OPTIONS_FILE = "options.json"
+WEIGHTS_FILE = "weights.hdf5"
 
-# Of a model that is computed at once.
-_CNN = {"embedding": {"dim": 4}, "filters": [[1, 4], [2, 8], [3, 16], [4, 32], [5, 64]], "n_highway": 2}
-_KIND = {"activation": "relu", "max_characters_per_token": 50, "n_characters": 262}
-_LSTM = {"dim": 64, "projection_dim": 16, "n_layers": 2, "cell_clip": 3, "proj_clip": 3, "use_skip_connections": True}
-TINY_OPTIONS = ElmoOptions.model_validate({"char_cnn": _CNN | _KIND, "lstm": _LSTM})
+# The tiny random model for tests, which is fast.
+TINY_OPTIONS = ElmoOptions.model_validate(
+    {
+        "char_cnn": {
+            "embedding": {"dim": 4},
+            "filters": [[1, 4], [2, 8], [3, 16], [4, 32], [5, 64]],
+            "n_highway": 2,
+            "activation": "relu",
+            "max_characters_per_token": 50,
+            "n_characters": 262,
+        },
+        "lstm": {
+            "dim": 64,
+            "projection_dim": 16,
+            "n_layers": 2,
+            "cell_clip": 3,
+            "proj_clip": 3,
+            "use_skip_connections": True,
+        },
+    }
+)
 
 
 def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tuple[Path, Path]:
@@ -228,9 +246,11 @@ def write_random_model(folder: Path, options: ElmoOptions, seed: int = 0) -> tup
     import h5py
 
     folder.mkdir(parents=True, exist_ok=True)
-    options_path, weights_path = folder / OPTIONS_FILE, folder / WEIGHTS_FILE
+    options_path = folder / OPTIONS_FILE
+    weights_path = folder / WEIGHTS_FILE
     write_json(options_path, options.model_dump())
-    generator, buffer = np.random.default_rng(seed), io.BytesIO()
+    generator = np.random.default_rng(seed)
+    buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=False) as file:
         file.attrs[_RANDOM_SEED] = seed
         for name, shape in options.datasets().items():

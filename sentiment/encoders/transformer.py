@@ -12,21 +12,21 @@ from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
 PIECES, TWEET = "pieces", "tweet"
-"""The layers: a vector for each token, the mean of its pieces; and one for each tweet."""
+"""The layers: a vector for each token, the mean over its subword tokens ("pieces"); and one for each tweet."""
 
-_MOST_PIECES = 256  # of a tweet; one of 280 characters has fewer
+_MAX_PIECES = 256  # of a tweet; one of 280 characters has fewer
 _BATCH_PIECES = 4096
-# What cleaning put in, as models of tweets have seen it (TweetEval's cards), and others may understand it.
+# Replacements for the mask tokens of our cleaning: the forms used in TweetEval's pretraining data.
 _WORDS = {URL: "http", USER: "@user", HASHTAG: "#", SMILE: ":)", FROWN: ":(", EMOTICON: ":|"}
 
 
 class Transformer:
-    """An `Encoder` that reads tweets as their tokens with blanks between them.
+    """An `Encoder` that reads tweets as their tokens joined by spaces.
 
-    A batch has tweets of equal length, so that nothing is padded. How many there are may change the last digits.
+    A batch has tweets of equal length, so that nothing is padded. The batch size may change the last digits.
 
     Args:
-        pooling: of a tweet's vector: the mean over its pieces, or the first piece (`[CLS]`, `<s>`).
+        pooling: a tweet's vector is the mean over its pieces, or that of the first piece (`[CLS]`, `<s>`).
 
     Raises:
         EncoderError: the model needs code of its own, or its files are damaged.
@@ -38,59 +38,69 @@ class Transformer:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
-        self.pooling, self.device = pooling, torch.device(device)
+        self.pooling = pooling
+        self.device = torch.device(device)
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-        strict: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             # Some models have a layer that no checkpoint holds and nothing here reads; it gets random numbers.
             with torch.random.fork_rng(devices=[]):
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(model.folder, **strict)
-                network, found = AutoModel.from_pretrained(
-                    model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **strict
+                self._tokenizer: Any = AutoTokenizer.from_pretrained(model.folder, **safe)
+                network, loaded = AutoModel.from_pretrained(
+                    model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
                 )
-        except Exception as error:  # of whatever kind the library and the model's files make it
-            why = " ".join(str(error).split())[:300]
-            raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {why}") from None
-        if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):
+        except Exception as error:  # the library and the model's files raise exceptions of any kind
+            reason = " ".join(str(error).split())[:300]
+            raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
+        if missing := sorted(name for name in loaded["missing_keys"] if "pooler" not in name):
             which = f"{len(missing)} weights, such as {missing[0]}"
             raise EncoderError(f"encoder {model.name!r}: {model.folder} lacks {which}")
         self.network: Any = network.eval().requires_grad_(False).to(self.device)
         self.vector_size: int = network.config.hidden_size
-        positions = getattr(network.config, "max_position_embeddings", _MOST_PIECES + 2)
+        positions = getattr(network.config, "max_position_embeddings", _MAX_PIECES + 2)
         # RoBERTa counts positions from 2.
-        self._most_pieces = min(_MOST_PIECES, self._tokenizer.model_max_length, positions - 2)
+        self._max_pieces = min(_MAX_PIECES, self._tokenizer.model_max_length, positions - 2)
 
     def pieces(self, tweets: Sequence[Sequence[str]]) -> list[list[int]]:
-        """The numbers of each tweet's pieces, with the marks at its ends."""
-        numbers: list[list[int]] = self._read(_words(tweets))["input_ids"]
-        return numbers
+        """The subword ids of each tweet, including special tokens."""
+        ids: list[list[int]] = self._tokenize(_words(tweets))["input_ids"]
+        return ids
 
     @torch.inference_mode()
     def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
         """`pieces`: (tokens of all tweets, vector), zeros for a token without any piece; `tweet`: (tweets, vector)."""
-        words, by_token = _words(tweets), PIECES in layers
-        read = self._read(words, return_offsets_mapping=by_token)
+        words = _words(tweets)
+        by_token = PIECES in layers
+        tokenized = self._tokenize(words, return_offsets_mapping=by_token)
+        piece_ids = tokenized["input_ids"]
         offsets = np.cumsum([0, *map(len, tweets)]).tolist()
-        tokens = torch.zeros(offsets[-1] if by_token else 0, self.vector_size, device=self.device)
-        pieces = tokens.new_zeros(len(tokens), 1)
-        pooled = tokens.new_empty(len(tweets), self.vector_size)
-        for chosen in _batches([len(ids) for ids in read["input_ids"]]):
-            ids = torch.tensor([read["input_ids"][number] for number in chosen], device=self.device)
+        sums = torch.zeros(offsets[-1] if by_token else 0, self.vector_size, device=self.device)
+        counts = sums.new_zeros(len(sums), 1)
+        pooled = sums.new_empty(len(tweets), self.vector_size)
+        for chosen in _batches([len(ids) for ids in piece_ids]):
+            ids = torch.tensor([piece_ids[tweet] for tweet in chosen], device=self.device)
             states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
             pooled[chosen] = states.mean(1) if self.pooling == "mean" else states[:, 0]
             if by_token:
-                owners = np.stack([_owners(words[n], read["offset_mapping"][n], offsets[n]) for n in chosen]).ravel()
+                spans = tokenized["offset_mapping"]
+                owners = np.stack([_owners(words[tweet], spans[tweet], offsets[tweet]) for tweet in chosen]).ravel()
                 inside = torch.from_numpy(np.flatnonzero(owners >= 0)).to(self.device)
                 rows = torch.from_numpy(owners).to(self.device)[inside]
-                tokens.index_add_(0, rows, states.flatten(0, 1)[inside])
-                pieces.index_add_(0, rows, pieces.new_ones(len(rows), 1))
-        found = {PIECES: tokens / pieces.clamp(min=1), TWEET: pooled}
-        return {layer: found[layer] for layer in layers}
+                sums.index_add_(0, rows, states.flatten(0, 1)[inside])
+                counts.index_add_(0, rows, counts.new_ones(len(rows), 1))
+        vectors = {PIECES: sums / counts.clamp(min=1), TWEET: pooled}
+        return {layer: vectors[layer] for layer in layers}
 
-    def _read(self, words: Sequence[Sequence[str]], **returned: bool) -> Any:
-        texts, unused = list(map(" ".join, words)), {"return_attention_mask": False, "return_token_type_ids": False}
-        return self._tokenizer(texts, truncation=True, max_length=self._most_pieces, **unused, **returned)
+    def _tokenize(self, words: Sequence[Sequence[str]], return_offsets_mapping: bool = False) -> Any:
+        return self._tokenizer(
+            [" ".join(tweet) for tweet in words],
+            truncation=True,
+            max_length=self._max_pieces,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=return_offsets_mapping,
+        )
 
 
 def _words(tweets: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -98,17 +108,18 @@ def _words(tweets: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of tweets in batches of equal length, the longest first: lack of memory shows at once."""
-    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
-    for length, of_length in itertools.groupby(order, lambda number: lengths[number]):
-        numbers, size = list(of_length), max(1, _BATCH_PIECES // length)
-        for start in range(0, len(numbers), size):
-            yield numbers[start : start + size]
+    """Indices of tweets in batches of equal length, longest first, so that an out-of-memory error occurs at once."""
+    order = sorted(range(len(lengths)), key=lambda tweet: -lengths[tweet])
+    for length, of_length in itertools.groupby(order, lambda tweet: lengths[tweet]):
+        tweets = list(of_length)
+        size = max(1, _BATCH_PIECES // length)
+        for start in range(0, len(tweets), size):
+            yield tweets[start : start + size]
 
 
 def _owners(words: Sequence[str], spans: Sequence[tuple[int, int]], first: int) -> np.ndarray:
-    """(pieces,): the number of the token that each piece is of, counted from `first`; -1 of what stands for no text."""
+    """(pieces,): the token that each piece is part of, as its index plus `first`; -1 for special tokens."""
     last = np.array([end - 1 if end > start else -1 for start, end in spans])
-    # By its last character, since a piece may begin with the blank before its token, or be that.
+    # By the last character of a piece, which may begin with the space before its token, or be that space.
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     return np.where(last >= 0, np.searchsorted(ends, last, side="right") + first, -1)

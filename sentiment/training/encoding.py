@@ -9,7 +9,7 @@ from sentiment.config import AnyEncoder, DataConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.encoders.cache import CachedVectors, FreshVectors, Place, VectorCache, build_encoder, layers_of
+from sentiment.encoders.cache import CachedVectors, FreshVectors, Storage, VectorCache, build_encoder, layers_of
 from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.runs.run_dir import Results
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -75,7 +75,7 @@ def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], prog
         cache.fill(layers, choose_device(config.runtime.device), progress)
 
 
-def choose_storage(needed: int, device: torch.device) -> Place:
+def choose_storage(needed: int, device: torch.device) -> Storage:
     """The fastest storage with room for so many bytes of vectors; batches do not depend on it."""
     fits = device.type == "cuda" and needed <= _SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
     return "GPU memory" if fits else "disk"

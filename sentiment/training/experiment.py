@@ -53,7 +53,7 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.tracking import in_sweep, mirrored
+from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.checkpoint import delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
@@ -107,7 +107,7 @@ def run_experiment(run: RunContext) -> None:
             delete_checkpoints(run.run_dir)  # a kill just after the result was written leaves them
             run.console.say("is completed already; nothing to train")
             if in_sweep():  # W&B's sweep agent, which has started this process, waits for a new run
-                with mirrored(run.run_dir, run.config.tracking, run.console.say):
+                with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
                     pass
             return
         run.on_begin()

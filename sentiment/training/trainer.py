@@ -21,7 +21,7 @@ from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, R
 from sentiment.processes import available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Metrics, Reason, RunRecord, timestamp
-from sentiment.tracking import mirrored
+from sentiment.tracking import mirror_to_wandb
 from sentiment.training.checkpoint import MetricLog, checkpoint_to_resume, save_checkpoint, seconds_between_saves
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
@@ -371,7 +371,7 @@ def train_task(
         attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
         run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
 
-    with mirrored(run.run_dir, run.config.tracking, run.console.say):
+    with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
         try:
             trainer.train()
             publish(trainer)

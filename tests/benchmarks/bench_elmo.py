@@ -64,10 +64,10 @@ def peak_memory(work: Callable[[], object]) -> float:
 
 def measured(elmo: ElmoEncoder, tweets: list[list[str]], types: list[str]) -> tuple[float, float]:
     """Seconds for the vectors of types, and for all layers of the tweets once these are there."""
-    elmo.learn([], [])
+    elmo.use_type_vectors([], [])
     of_types = seconds(lambda: elmo.type_vectors(types))
     single = elmo.encode([[token] for token in types], ["token"])
-    elmo.learn(types, [single["token"].numpy()])
+    elmo.use_type_vectors(types, [single["token"].numpy()])
     return of_types, seconds(lambda: elmo.encode(tweets))
 
 

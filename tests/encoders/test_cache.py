@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sentiment.config import ElmoConfig
 from sentiment.data.corpus import Corpus
 from sentiment.encoders import cache as cache_module
-from sentiment.encoders.cache import CachedVectors, Place, VectorCache, layers_of, shard_spans
+from sentiment.encoders.cache import CachedVectors, Storage, VectorCache, layers_of, shard_spans
 from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Layer
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, find_elmo
@@ -45,8 +45,8 @@ def filled(cache: VectorCache, layers: Sequence[Layer] = LAYERS) -> VectorCache:
     return cache
 
 
-def opened(cache: VectorCache, elmo: ElmoConfig, place: Place = "disk") -> CachedVectors:
-    return CachedVectors(cache, layers_of(elmo), CPU, place)
+def opened(cache: VectorCache, elmo: ElmoConfig, storage: Storage = "disk") -> CachedVectors:
+    return CachedVectors(cache, layers_of(elmo), CPU, storage)
 
 
 def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
@@ -55,7 +55,7 @@ def bytes_by_name(cache: VectorCache) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_LEAST_TOKENS", 1000)
+    monkeypatch.setattr(cache_module, "_MIN_TOKENS", 1000)
     monkeypatch.setattr(cache_module, "_TYPES_PER_SHARD", 40)
 
 
@@ -82,23 +82,23 @@ def _again(cache: VectorCache, corpus: Corpus, model: ElmoFiles) -> VectorCache:
 @settings(deadline=None)
 def test_shards_have_each_tweet_once_and_cut_none(lengths: list[int], shard: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_module, "_LEAST_TOKENS", shard)
+        patch.setattr(cache_module, "_MIN_TOKENS", shard)
         spans = shard_spans(np.cumsum([0, *lengths]))
     assert [number for start, end in spans for number in range(start, end)] == list(range(len(lengths)))
     assert all(start < end for start, end in spans)
     assert all(sum(lengths[start : end - 1]) < shard + 4 for start, end in spans)
 
 
-@pytest.mark.parametrize("place", ["GPU memory", "disk"])
+@pytest.mark.parametrize("storage", ["GPU memory", "disk"])
 @pytest.mark.parametrize("state", ["zero", "warm"])
 def test_cached_vectors_are_those_of_the_encoder(
-    corpus: Corpus, model: ElmoFiles, tmp_path: Path, place: Place, state: Any
+    corpus: Corpus, model: ElmoFiles, tmp_path: Path, storage: Storage, state: Any
 ) -> None:
     cache = filled(cache_of(corpus, model, tmp_path, state=state))
     assert len(cache.tweet_spans) > 2
     assert len(cache.spans("token")) > 1
     elmo = ElmoEncoder(model.options, read_weights(model.weights_path, model.options), state=state)
-    vectors = opened(cache, config(), place)
+    vectors = opened(cache, config(), storage)
     rows = np.random.default_rng(0).permutation(len(corpus.labels))[:64].astype(np.int64)
     found = vectors.gather(rows, int(corpus.lengths()[rows].max()))
     tweets = [corpus.tokens(row) for row in rows]

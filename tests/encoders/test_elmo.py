@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, number_tweets, pack
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, index_types, pack
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -48,7 +48,7 @@ def test_learnt_vectors_of_tokens_are_read_and_not_computed(tiny: Model, monkeyp
     wanted = elmo.encode(tweets)
     types = sorted({token for tweet in tweets for token in tweet})
     vectors = elmo.encode([types], ["token"])["token"].numpy()
-    elmo.learn(types, [vectors[:7], vectors[7:]])
+    elmo.use_type_vectors(types, [vectors[:7], vectors[7:]])
     with monkeypatch.context() as patch:
         patch.setattr(elmo, "_characters", lambda ids: pytest.fail("was computed"))
         assert_same(elmo.encode(tweets), wanted)
@@ -76,7 +76,7 @@ def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str,
 
 
 def test_a_packed_batch_has_each_row_once() -> None:
-    _, numbers, lengths = number_tweets([["a"], ["b", "c", "a"], [], ["c", "b"]])
+    _, numbers, lengths = index_types([["a"], ["b", "c", "a"], [], ["c", "b"]])
     batch = pack(numbers, lengths, np.array([3, 1, 2]), 10)
     assert batch.step_sizes == [3, 3, 2, 2, 1][: len(batch.step_sizes)]
     assert batch.inputs[0].tolist() == [10, 10, 10, 1, 2, 11, 2, 1, 0, 11, 11]

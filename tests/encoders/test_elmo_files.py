@@ -86,7 +86,7 @@ def _elsewhere(kind: str) -> Change:
         (lambda file, _: file.create_group(PROJECTION), "is missing"),
         (_dataset(data=np.full(SHAPE, np.nan, np.float32)), "holds infinities or NaN"),
         (_dataset(SHAPE, np.float32, chunks=True), "but the file holds 0 of them"),
-        *((_elsewhere(kind), "stands in another file") for kind in ("raw", "a link", "a link to the group", "virtual")),
+        *((_elsewhere(kind), "stored in another file") for kind in ("raw", "a link", "a link to the group", "virtual")),
     ],
 )
 def test_weights_that_are_none_or_elsewhere_are_refused(

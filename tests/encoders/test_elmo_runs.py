@@ -94,7 +94,7 @@ def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: Mak
 
 def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, tmp_path: Path) -> None:
     run = _own_results(tweets_file, tmp_path, elmo__model="small")
-    with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small` fetches it"):
+    with pytest.raises(EncoderError, match=r"'small' is not here: .* `sentiment prepare elmo small`"):
         run.attempt()
     assert not list(tmp_path.iterdir())
 

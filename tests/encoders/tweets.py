@@ -100,5 +100,5 @@ def running_on(model: Model, sentences: Tweets) -> list[torch.Tensor]:
     elmo, found = model.elmo(), []
     for sentence in sentences:
         found.append(elmo.encode([sentence], ["top"])["top"])
-        elmo.run_on(sentence)
+        elmo.set_initial_state(sentence)
     return found

@@ -94,7 +94,7 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
     assert "[in 6 of 24 runs, first with data.source=" in lines[2]
     assert "nothing.csv': no such file; valid: sample, sentiment140" in lines[3]
     assert "fetch them with `sentiment data sentiment140`" in lines[4]
-    assert "`sentiment prepare elmo small` fetches it" in lines[5]
+    assert "`sentiment prepare elmo small`" in lines[5]
 
 
 def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Results) -> None:

@@ -42,8 +42,8 @@ def server(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         for pid in copying_processes(tmp_path):
             with contextlib.suppress(ProcessLookupError):  # it may end just now
                 os.kill(pid, signal.SIGKILL)
-        while tracking._LEFT:
-            with tracking._LEFT.pop():  # which waits for its end
+        while tracking._DETACHED:
+            with tracking._DETACHED.pop():  # which waits for its end
                 pass
 
 

@@ -11,7 +11,7 @@ import pytest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
-from sentiment.tracking import identity_of, mirrored
+from sentiment.tracking import mirror_to_wandb, wandb_run_of
 from tests.jobs.submitted import a_plan
 from tests.limits import wait_for
 from tests.tracking.conftest import MakeRun
@@ -55,13 +55,13 @@ def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded
 ) -> None:
     online = completed(tracking__wandb="online", seed=2)
     waiting.run_dir.result_file.unlink()
-    with mirrored(online.run_dir, online.config.tracking, online.said.append):
+    with mirror_to_wandb(online.run_dir, online.config.tracking, online.said.append):
         wait_for((online.run_dir.wandb_dir / "lock").exists, "W&B")
         code, output = online.sync(GRID)
     assert code == 0, output
     assert "already copies to W&B" in output
     assert online.said == []
-    uploaded, itself = (server.runs[identity_of(one.run_dir).id] for one in (waiting, online))
+    uploaded, itself = (server.runs[wandb_run_of(one.run_dir).id] for one in (waiting, online))
     assert (uploaded.rows, uploaded.exit_code, uploaded.preempting) == (waiting.rows, 1, True)
     assert itself.rows == online.rows
 

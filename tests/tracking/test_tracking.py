@@ -12,7 +12,7 @@ from sentiment import tracking
 from sentiment.config import TrackingConfig
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking import identity_of, wandb_mode
+from sentiment.tracking import wandb_mode, wandb_run_of
 from tests.conftest import MakeExperiment
 from tests.limits import wait_for
 from tests.tracking.conftest import MakeReplayed, MakeRun
@@ -42,19 +42,19 @@ def test_name_at_wandb_stays_through_attempts_but_not_grids_and_beginnings(train
         return RunDir(tmp_path / grid / "run")
 
     first = copy("colours")
-    name = identity_of(first).id
+    name = wandb_run_of(first).id
     record = first.read(RunRecord)
     first.write_record(record.model_copy(update={"attempts": [*record.attempts, record.attempts[0]]}))
-    assert identity_of(first).id == name
+    assert wandb_run_of(first).id == name
     assert name.startswith(record.run_id)
-    decided = identity_of(first).model_copy(update={"project": "another"})
+    decided = wandb_run_of(first).model_copy(update={"project": "another"})
     first.write_record(decided)
-    assert identity_of(first) == decided
+    assert wandb_run_of(first) == decided
     first.wandb_file.unlink()
-    assert identity_of(copy("shapes")).id != name
+    assert wandb_run_of(copy("shapes")).id != name
     anew = record.attempts[0].model_copy(update={"start": "2030-01-01T00:00:00+00:00"})
     first.write_record(record.model_copy(update={"attempts": [anew]}))
-    assert identity_of(first).id != name
+    assert wandb_run_of(first).id != name
 
 
 @pytest.mark.slow
@@ -63,13 +63,13 @@ def test_third_attempt_leaves_each_row_once_as_does_its_upload(
 ) -> None:
     replayed, rows = begin(), len(trained.read_metrics())
     replayed.log(0)
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         replayed.log(5)
         replayed.wait_for_copy(1)
         os.kill(*replayed.copying_processes, signal.SIGKILL)  # as when a node fails
     assert replayed.said == []
     replayed.log(3)  # the checkpoint that the second attempt resumes from
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         replayed.log(8)
         replayed.wait_for_copy(2)
         os.kill(wandb_service(*replayed.copying_processes), signal.SIGTERM)  # as at a preemption
@@ -77,7 +77,7 @@ def test_third_attempt_leaves_each_row_once_as_does_its_upload(
         wait_for(lambda: not replayed.copying_processes, "W&B")
     assert len(replayed.said) == 1
     replayed.log(7)
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         replayed.log(rows)
         replayed.complete_like(trained)
     assert len(replayed.said) == 1
@@ -93,12 +93,12 @@ def test_third_attempt_leaves_each_row_once_as_does_its_upload(
 def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: StubServer, trained: RunDir) -> None:
     replayed = begin(tracking__wandb="online")
     replayed.log(0)
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         replayed.log(8)
         wait_for(lambda: server.runs and len(next(iter(server.runs.values())).history) == 8, "W&B")
         os.kill(*replayed.copying_processes, signal.SIGKILL)
     replayed.log(3)
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         replayed.log(len(replayed.lines))
         replayed.complete_like(trained)
     assert replayed.said == []
@@ -168,7 +168,7 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
 def test_wandb_that_cannot_be_started_stops_no_training(begin: MakeReplayed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "start_command", lambda _module: ["no such program"])
     replayed = begin()
-    with replayed.mirrored():
+    with replayed.mirror_to_wandb():
         assert replayed.said == []
     (told,) = replayed.said
     assert "no such program" in told

@@ -12,7 +12,7 @@ from typing import Any
 
 from sentiment.config_file import dotted
 from sentiment.runs.run_dir import RunDir
-from sentiment.tracking import mirrored
+from sentiment.tracking import mirror_to_wandb
 from tests.limits import limit, wait_for
 from tests.processes import Forked, start_python
 from tests.small_runs import Experiment
@@ -65,8 +65,8 @@ class ReplayedRun(TrackedRun):
         """Give the log this many rows; fewer than before, if it resumes from a checkpoint."""
         self.run_dir.metrics_file.write_text("".join(self.lines[:rows]))
 
-    def mirrored(self) -> AbstractContextManager[None]:
-        return mirrored(self.run_dir, self.config.tracking, self.said.append)
+    def mirror_to_wandb(self) -> AbstractContextManager[None]:
+        return mirror_to_wandb(self.run_dir, self.config.tracking, self.said.append)
 
     def complete_like(self, trained: RunDir) -> None:
         for name in ("predictions_file", "result_file"):
