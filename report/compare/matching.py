@@ -1,7 +1,7 @@
-"""Which runs belong together: all folds of one configuration, seeds alone, one setting and nothing else."""
+"""Grouping and matching of runs: all folds of a configuration, its seeds, and runs that differ in one setting."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -14,21 +14,26 @@ from sentiment.errors import RunDirError
 from sentiment.runs.records import THRESHOLD, Metrics, Record, Result
 
 R = TypeVar("R", bound=Record)
+Runs = list[CompletedRun]
 
-# They say which tweets are tested, and with what luck, not what the model is.
-_NO_QUESTIONS = {"seed", "data.folds", "data.fold"}
+# They say which tweets are tested and where random numbers begin, and are no properties of the model.
+_NOT_COMPARED = {"seed", "data.folds", "data.fold"}
 _OF_ELMO = tuple(f"elmo.{name}" for name in ElmoConfig.model_fields if name != "model")
 _OF_ENCODER = tuple(f"encoder.{name}" for name in EncoderConfig.model_fields if name != "model")
-Runs = list[CompletedRun]
 
 
 def unused(run: CompletedRun) -> tuple[str, ...]:
-    """How the names of settings begin that do nothing in a run."""
-    absent = (*(() if run.config.elmo else _OF_ELMO), *(() if run.config.encoder else _OF_ENCODER))
-    return (*run.config.unused_fields(), *absent)
+    """Name prefixes of the settings without effect in a run."""
+    prefixes = list(run.config.unused_fields())
+    if not run.config.elmo:
+        prefixes += _OF_ELMO
+    if not run.config.encoder:
+        prefixes += _OF_ENCODER
+    return tuple(prefixes)
 
 
 def seeds_together(runs: Iterable[CompletedRun]) -> list[Runs]:
+    """Runs by configuration: those of a group differ only in their seeds."""
     groups: dict[str, Runs] = defaultdict(list)
     for run in runs:
         groups[run.config.model_copy(update={"seed": 0}).fingerprint()].append(run)
@@ -36,60 +41,80 @@ def seeds_together(runs: Iterable[CompletedRun]) -> list[Runs]:
 
 
 def comparable(runs: Runs) -> Runs:
-    """The runs without those whose ELMo vectors are random numbers, unless all are of that kind."""
+    """The runs without those with random ELMo weights, unless all are of that kind."""
     return [run for run in runs if not run.is_random] or runs
 
 
 def varying(runs: Iterable[CompletedRun]) -> list[str]:
-    """Names of the settings that differ between runs in which they do something, in the order of the schema."""
-    used = [(run.settings, unused(run)) for run in runs]
-    names = dict.fromkeys(name for settings, _ in used for name in settings if name not in _NO_QUESTIONS)
-    return [name for name in names if len({one.get(name) for one, without in used if not name.startswith(without)}) > 1]
+    """The settings that vary among the runs in which they have an effect, in the order of the schema."""
+    with_prefixes = [(run.settings, unused(run)) for run in runs]
+    names = dict.fromkeys(name for settings, _ in with_prefixes for name in settings if name not in _NOT_COMPARED)
+    varied = []
+    for name in names:
+        values = {settings.get(name) for settings, prefixes in with_prefixes if not name.startswith(prefixes)}
+        if len(values) > 1:
+            varied.append(name)
+    return varied
 
 
 def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:
-    """The runs with one value of a parameter, and those with another that differ in nothing else but their seeds.
+    """Matched groups of runs with two values of a setting: those of a group are equal in all others but the seed."""
+    firsts = [run for run in runs if run.settings.get(parameter) == first]
+    seconds = [run for run in runs if run.settings.get(parameter) == second]
+    return match(firsts, seconds, [parameter])
 
-    Settings that do nothing with one of the values can't be equal on both sides: runs that differ in those are taken
-    together.
+
+def match(firsts: Runs, seconds: Runs, parameters: Collection[str]) -> list[tuple[Runs, Runs]]:
+    """Match runs that are equal in all settings but the seed and `parameters`.
+
+    Settings without effect on one of the two sides cannot be equal on both, and are ignored.
     """
-    sides = [[run for run in runs if run.settings.get(parameter) == value] for value in (first, second)]
-    ignored = set().union(*(set.intersection(*({*unused(run)} for run in side)) for side in sides if side))
-    firsts, seconds = (_by_others(side, parameter, ignored) for side in sides)
-    return [(of_first, seconds[others]) for others, of_first in firsts.items() if others in seconds]
+    ignored = _unused_in_all(firsts) | _unused_in_all(seconds)
+    first_groups = _by_remaining_settings(firsts, parameters, ignored)
+    second_groups = _by_remaining_settings(seconds, parameters, ignored)
+    return [(group, second_groups[key]) for key, group in first_groups.items() if key in second_groups]
 
 
-def _by_others(runs: Runs, parameter: str, ignored: set[str]) -> dict[Any, Runs]:
-    """Runs by their other settings but the seed, without those that are ignored or do nothing in a run."""
-    found: dict[Any, Runs] = defaultdict(list)
+def _unused_in_all(runs: Runs) -> set[str]:
+    return set.intersection(*(set(unused(run)) for run in runs)) if runs else set()
+
+
+def _by_remaining_settings(runs: Runs, parameters: Collection[str], ignored: set[str]) -> dict[Any, Runs]:
+    groups: dict[Any, Runs] = defaultdict(list)
     for run in runs:
-        without = (*ignored, *unused(run))
-        others = [one for one in run.settings.items() if one[0] not in (parameter, "seed")]
-        found[frozenset(one for one in others if not one[0].startswith(without))].append(run)
-    return found
+        prefixes = (*ignored, *unused(run))
+        remaining = [
+            (name, value)
+            for name, value in run.settings.items()
+            if name != "seed" and name not in parameters and not name.startswith(prefixes)
+        ]
+        groups[frozenset(remaining)].append(run)
+    return groups
 
 
 def is_search(grid: Grid) -> bool:
-    """Whether its runs are trials of a search, which differ in everything at once."""
+    """Whether the grid is a random or Bayesian search, whose trials differ in all parameters at once."""
     return grid.plan is not None and (grid.plan.method in ("random", "bayes") or bool(grid.rungs))
 
 
 def with_folds_pooled(study: Study) -> Study:
-    """The study in which each configuration that has all folds counts as one run in place of one a fold.
+    """The study in which the runs of all folds of a configuration and seed count as one run.
 
-    That run was tested once on each tweet of the data. Where a fold is missing, or its predictions cannot be read, the
+    That run was tested once on each tweet of the data. If a fold is missing, or its predictions cannot be read, the
     runs stay as they are, each on test tweets of its own.
     """
-    *grids, single = (replace(grid, completed=pool_folds(grid.completed)) for grid in (*study.grids, study.single))
+    grids = [replace(grid, completed=pool_folds(grid.completed)) for grid in study.grids]
+    single = replace(study.single, completed=pool_folds(study.single.completed))
     return replace(study, grids=grids, single=single)
 
 
 def pool_folds(runs: Iterable[CompletedRun]) -> Runs:
-    """Completed runs, those of all folds of a configuration as one, at the place of the first of them."""
+    """Merge each complete cross-validation into one run, which stands where its first fold stood."""
     groups: dict[str, Runs] = defaultdict(list)
     for run in runs:
-        groups[run.run_id if run.config.data.folds is None else _without_fold(run).config.fingerprint()].append(run)
-    return [one for group in groups.values() for one in _pooled(group)]
+        key = run.run_id if run.config.data.folds is None else _without_fold(run).config.fingerprint()
+        groups[key].append(run)
+    return [run for group in groups.values() for run in _pooled(group)]
 
 
 def _without_fold(run: CompletedRun) -> CompletedRun:
@@ -99,48 +124,56 @@ def _without_fold(run: CompletedRun) -> CompletedRun:
 
 
 def _pooled(runs: Runs) -> Runs:
-    """The one run that stands for those of all folds; the runs themselves if they are not complete."""
-    number = runs[0].config.data.folds
-    if number is None or sorted(run.config.data.fold or 0 for run in runs) != [*range(1, number + 1)]:
-        return runs
+    """The merged run of all folds; the runs themselves if a fold is missing."""
     folds = sorted(runs, key=lambda run: run.config.data.fold or 0)
+    number = runs[0].config.data.folds
+    if number is None or [run.config.data.fold for run in folds] != [*range(1, number + 1)]:
+        return runs
     whole = replace(_without_fold(folds[0]), folds=tuple(folds))
     try:
         scores = read_scores(whole, "test")
-    except RunDirError:  # told where the runs are compared one by one
+    except RunDirError:  # reported later, when the runs are compared separately
         return runs
-    return [replace(whole, result=_result(folds, scores))] if scores else runs
+    return [replace(whole, result=_pooled_result(folds, scores))] if scores else runs
 
 
-def _result(folds: Runs, scores: Scores) -> Result:
-    """Means over the folds, but for the test part, of which each tweet was tested once."""
+def _pooled_result(folds: Runs, scores: Scores) -> Result:
+    """Mean metrics over the folds, but test metrics of the pooled predictions: each tweet was tested once."""
     results = [run.result for run in folds]
-    update: dict[str, object] = {
-        name: {part: _mean([run.measured(part, model) for run in folds]) for part in results[0].parts}
-        | {"test": _measured(scores, model)}
-        for model, name in FIELD.items()
-    }
-    most = sum(one.overfit.overfits for one in results) * 2 > len(results)
-    update["overfit"] = _mean([one.overfit for one in results]).model_copy(update={"overfits": most})
-    update["seconds_trained"] = sum(one.seconds_trained for one in results)
-    return _mean(results).model_copy(update=update)
+    update: dict[str, object] = {}
+    for model, name in FIELD.items():
+        metrics = {part: _with_means([run.measured(part, model) for run in folds]) for part in results[0].parts}
+        update[name] = metrics | {"test": _metrics_of(scores, model)}
+    overfitted = sum(result.overfit.overfits for result in results)
+    overfit = _with_means([result.overfit for result in results])
+    update["overfit"] = overfit.model_copy(update={"overfits": overfitted * 2 > len(results)})
+    update["seconds_trained"] = sum(result.seconds_trained for result in results)
+    return _with_means(results).model_copy(update=update)
 
 
-def _mean(records: Sequence[R]) -> R:
-    """The first with the mean of each number that is no count."""
-    numbers = [name for name, value in records[0] if isinstance(value, float)]
-    means = {name: float(np.mean([getattr(one, name) for one in records])) for name in numbers}
+def _with_means(records: Sequence[R]) -> R:
+    """A copy of the first record whose floating-point fields are means over all records."""
+    names = [name for name, value in records[0] if isinstance(value, float)]
+    means = {name: float(np.mean([getattr(record, name) for record in records])) for name in names}
     return records[0].model_copy(update=means)
 
 
-def _measured(scores: Scores, model: Answerer) -> Metrics:
+def _metrics_of(scores: Scores, model: Answerer) -> Metrics:
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-    said = scores.said[model]
-    right = statistics.wilson(int(scores.right(model).sum()), len(said))
+    probabilities = scores.said[model]
+    accuracy = statistics.wilson(int(scores.right(model).sum()), len(probabilities))
     precision, recall, f1, _ = precision_recall_fscore_support(
-        scores.labels, said >= THRESHOLD, average="binary", zero_division=0
+        scores.labels, probabilities >= THRESHOLD, average="binary", zero_division=0
     )
-    found = {"accuracy": right.value, "accuracy_low": right.low, "accuracy_high": right.high}
-    found |= {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
-    return Metrics.model_validate(found | {"n": len(said), "loss": float(log_loss(scores.labels, said, labels=[0, 1]))})
+    metrics = {
+        "n": len(probabilities),
+        "loss": float(log_loss(scores.labels, probabilities, labels=[0, 1])),
+        "accuracy": accuracy.value,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+    }
+    return Metrics.model_validate(metrics)

@@ -1,1 +1,1 @@
-"""The study's questions: each file holds the numbers, the sentence and the figure of one."""
+"""The questions of a study: each file holds the numbers, the sentence and the figure of one question."""

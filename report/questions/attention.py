@@ -1,6 +1,6 @@
 """Which runs overfit; does self-attention learn faster and overfit more; and what does it look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.read import CompletedRun, Grid, read_attention, read_each, read_scores
+from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_scores
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
@@ -21,117 +21,154 @@ POOLING = "model.pooling"
 _EXAMPLES = 3
 _METHOD = (
     "Self-attention",
-    "Best epoch and overfitting gap are compared as accuracies are, corrected together; the gap is training accuracy "
-    "less whether each validation tweet is right, the best epoch varies between seeds only.",
+    "Best epoch and overfitting gap are tested as accuracies are, as one family for each grid. The gap is training "
+    "accuracy minus validation accuracy at the best epoch, by validation tweet; the best epoch varies between seeds "
+    "only.",
 )
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Self-attention less another pooling, over runs that differ in nothing else; corrected for both measures of all
-    poolings. The gap is training accuracy less validation accuracy at the best epoch."""
+class AttentionContrast:
+    """Self-attention minus another pooling, over runs that differ in nothing else but their seeds.
 
-    other: str
+    Both differences are corrected for both measures and all poolings of the grid. The overfitting gap is training
+    accuracy minus validation accuracy at the best epoch.
+    """
+
+    other_pooling: str
     best_epoch: Difference
-    gap: Difference
+    overfitting_gap: Difference
 
     @property
     def sentence(self) -> str:
-        gap = f"{wording.points(self.gap.value)} points{_remarks(self.gap, wording.points)}"
-        epoch = f"{wording.signed(self.best_epoch.value)}{_remarks(self.best_epoch, wording.signed)}"
-        return f"Against {wording.parameter_value(POOLING, self.other)}: best epoch {epoch}, overfitting gap {gap}."
+        gap = wording.points(self.overfitting_gap.value)
+        gap_remarks = _interval_and_verdict(self.overfitting_gap, wording.points)
+        epoch = wording.signed(self.best_epoch.value)
+        epoch_remarks = _interval_and_verdict(self.best_epoch, wording.signed)
+        other = wording.parameter_value(POOLING, self.other_pooling)
+        return (
+            f"Self-attention minus {other}: best epoch {epoch}{epoch_remarks}, overfitting gap "
+            f"{gap} points{gap_remarks}."
+        )
 
 
-def _remarks(gap: Difference, write: Callable[[float], str]) -> str:
-    """` (-2.1 to -0.5)`, and whether a difference is shown."""
-    bounds = wording.bounds(gap.low, gap.high, write)
-    if gap.is_shown:
+def _interval_and_verdict(difference: Difference, write: Callable[[float], str]) -> str:
+    """` (-2.1 to -0.5)`, or ` (-2.1 to +0.5; not significant)`."""
+    bounds = wording.bounds(difference.low, difference.high, write)
+    if difference.is_shown:
         return bounds
-    return f"{bounds[:-1]}; no difference shown)" if bounds else " (no difference shown)"
+    if not bounds:
+        return " (not significant)"
+    return f"{bounds.removesuffix(')')}; not significant)"
 
 
 def overfitting(findings: Findings) -> Question:
-    """One card about all grids; readers can open the curves of any run."""
-    verdicts = {grid.name: [run.result.overfit for run in grid.completed] for grid in findings.study.grids}
-    counts = [f"{name} {sum(one.overfits for one in of):,} of {len(of):,}" for name, of in verdicts.items() if of]
-    rules = sorted({one.rule for of in verdicts.values() for one in of})
-    said = f"{wording.capital('; or '.join(rules))}: {wording.listing(counts)}." if counts else ""
-    return Question([Card("Which overfit?", [Text(said)])] if counts else [])
+    """One card that says for each grid how many of its runs overfit."""
+    counts = []
+    rules: set[str] = set()
+    for grid in findings.study.grids:
+        verdicts = [run.result.overfit for run in grid.completed]
+        if verdicts:
+            overfitted = sum(verdict.overfits for verdict in verdicts)
+            counts.append(f"{grid.name} {overfitted:,} of {len(verdicts):,}")
+            rules |= {verdict.rule for verdict in verdicts}
+    if not counts:
+        return Question([])
+    rule = "; or ".join(sorted(rules))
+    sentence = f"A run overfits if {rule}. Runs that do: {wording.listing(counts)}."
+    return Question([Card("Which runs overfit?", [Text(sentence)])])
 
 
 def attention(findings: Findings) -> Question:
-    """A card for each grid that varies the pooling, then the tweets that the best attention model was shown."""
+    """A card for each grid that varies the pooling, then attention weights on example tweets."""
     cards, problems = [], []
     for grid in findings.study.grids:
-        speeds, unread = ([], []) if is_search(grid) else speeds_of(grid)
-        problems += unread
-        if speeds:
-            sentences = [Text(joined([emphasis(f"{grid.name}:"), one.sentence])) for one in speeds]
-            sentences += map(Text, wording.of_these_models(gap for one in speeds for gap in (one.best_epoch, one.gap)))
-            cards.append(Card("Does self-attention learn faster, and overfit more?", sentences))
+        if is_search(grid):
+            continue
+        contrasts, unreadable = attention_contrasts(grid)
+        problems += unreadable
+        if contrasts:
+            cards.append(_contrast_card(grid, contrasts))
     methods = [_METHOD] if cards else []
-    looks, unread = _looks(findings)
-    cards += [Card("What does self-attention look at?", looks)] if looks else []
-    return Question(cards, methods=methods, problems=[*problems, *unread])
+    examples, unreadable = _attention_examples(findings)
+    if examples:
+        cards.append(Card("What does self-attention look at?", examples))
+    return Question(cards, methods=methods, problems=[*problems, *unreadable])
 
 
-def speeds_of(grid: Grid) -> tuple[list[Speed], list[str]]:
-    """A comparison with each other pooling, and the predictions that can't be read."""
+def _contrast_card(grid: Grid, contrasts: Sequence[AttentionContrast]) -> Card:
+    sentences = [Text(joined([emphasis(f"{grid.name}:"), contrast.sentence])) for contrast in contrasts]
+    differences = [contrast.best_epoch for contrast in contrasts]
+    differences += [contrast.overfitting_gap for contrast in contrasts]
+    sentences += map(Text, wording.of_these_models(differences))
+    return Card("Does self-attention learn faster, and overfit more?", sentences)
+
+
+def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]:
+    """Compare self-attention with every other pooling of a grid; also return predictions that cannot be read."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return [], []
-    gaps, problems = read_each(grid.completed, _overfitting)
+    gaps, problems = read_each(grid.completed, _gap_by_tweet)
     runs = [run for run in grid.completed if run.run_id in gaps]
     epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
-    found, pairs = [], []
+    poolings = []
+    pairs = []
     for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
-        both = matched_runs(runs, POOLING, "attention", other)
-        both = [one for one in both if len({len(gaps[run.run_id]) for side in one for run in side}) == 1]
-        if both:
-            found.append(other)
-            pairs += [_pair(both, runs, measured) for measured in (epochs, gaps)]
-    claims = statistics.compare(pairs, limit=None)
-    each = zip(found, claims[::2], claims[1::2], strict=True)
-    return [Speed(*one) for one in each], problems
+        groups = matched_runs(runs, POOLING, "attention", other)
+        matched = [(firsts, seconds) for firsts, seconds in groups if _have_equal_lengths([*firsts, *seconds], gaps)]
+        if matched:
+            poolings.append(other)
+            pairs.append(_pair(matched, runs, epochs))
+            pairs.append(_pair(matched, runs, gaps))
+    differences = statistics.compare(pairs, limit=None)
+    measures = zip(poolings, differences[::2], differences[1::2], strict=True)
+    return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures], problems
 
 
-def _pair(both: Sequence[tuple[Runs, Runs]], runs: Runs, of: dict[str, Values]) -> Pair:
-    sides = zip(*both, strict=True)
-    first, second = (Side([np.stack([of[run.run_id] for run in seeds]) for seeds in side]) for side in sides)
-    spread = statistics.spread_of([float(of[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs))
-    return first, second, spread
+def _have_equal_lengths(runs: Iterable[CompletedRun], values: dict[str, Values]) -> bool:
+    return len({len(values[run.run_id]) for run in runs}) == 1
 
 
-def _overfitting(run: CompletedRun) -> Values | None:
-    """Training accuracy less whether each validation tweet is right: its mean is the overfitting gap."""
+def _pair(matched: Sequence[tuple[Runs, Runs]], runs: Runs, values: dict[str, Values]) -> Pair:
+    first = [np.stack([values[run.run_id] for run in firsts]) for firsts, _ in matched]
+    second = [np.stack([values[run.run_id] for run in seconds]) for _, seconds in matched]
+    means = [[float(values[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs)]
+    return Side(first), Side(second), statistics.spread_of(means)
+
+
+def _gap_by_tweet(run: CompletedRun) -> Values | None:
+    """Training accuracy minus correctness of each validation tweet: the mean is the overfitting gap."""
     scores = read_scores(run, "validation")
     if scores is None:
         return None
     return np.asarray(run.result.overfit.train_accuracy - scores.right("network"), np.float64)
 
 
-def _looks(findings: Findings) -> tuple[list[Block], list[str]]:
+def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
     configurations = findings.main.configurations if findings.main else []
-    best = next((one for one in configurations if one.config.model.pooling == "attention"), None)
-    if best is None:
+    with_attention = [each for each in configurations if each.config.model.pooling == "attention"]
+    if not with_attention:
         return [], []
-    run, names = best.best_seed, best.config.data.label_names
-    found, problems = read_each([run], read_attention)
-    samples = sorted(found.get(run.run_id, []), key=lambda one: -abs(one.score - THRESHOLD))
-    right, wrong = ([one for one in samples if one.is_right == is_right] for is_right in (True, False))
-    chosen = [*right[:_EXAMPLES], *wrong[:_EXAMPLES]]
-    if not chosen:
+    best = with_attention[0]
+    run = best.best_seed
+    by_run, problems = read_each([run], read_attention)
+    samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -abs(sample.score - THRESHOLD))
+    if not samples:
         return [], problems
+    correct = [sample for sample in samples if sample.is_right]
+    wrong = [sample for sample in samples if not sample.is_right]
+    names = best.config.data.label_names
+    tweets = [_attended(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
     caption = (
-        f"What {configuration_name(best)} (run {run.run_id}) is surest of among n = {len(samples)} random test tweets. "
-        "Shade: mean weight over hops, which says where the net looks, not why it decides."
+        f"The most confident right and wrong predictions of {configuration_name(best)} (run {run.run_id}) among "
+        f"n = {len(samples)} random test tweets. Shade: attention weight, averaged over hops; weights do not explain "
+        "a prediction."
     )
-    tweets = [
-        Attended(
-            f"{'right' if one.is_right else 'wrong'}: label {names[one.label]}, probability of {names[1]} "
-            f"{wording.percent(one.score)} %",
-            one.tokens,
-            list(np.mean(one.weights, axis=0)),
-        )
-        for one in chosen
-    ]
     return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems
+
+
+def _attended(sample: AttentionSample, names: tuple[str, str]) -> Attended:
+    verdict = "right" if sample.is_right else "wrong"
+    probability = f"{wording.percent(sample.score)} %"
+    title = f"{verdict}: label {names[sample.label]}, probability of {names[1]} {probability}"
+    return Attended(title, sample.tokens, list(np.mean(sample.weights, axis=0)))

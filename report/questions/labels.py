@@ -1,4 +1,4 @@
-"""What is a label worth: from how many labelled tweets on does a net beat the linear baseline on as many?"""
+"""From how many labelled training tweets on does a network beat the linear baseline that is trained on as many?"""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from report.compare.matching import comparable, varying
 from report.read import Grid, read_counts
 from report.render import wording
 from report.render.blocks import Bullets, Card, Question
-from report.render.charts import Axis, Figure, line_figure, share_point
+from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Difference, Estimate
 from sentiment.runs.run_dir import Results
@@ -20,12 +20,12 @@ TRAIN_ROWS = "data.train_rows"
 
 @dataclass(frozen=True)
 class LabelPoint:
-    """A configuration with one number of labels.
+    """A configuration at one number of labelled training tweets.
 
     Attributes:
-        labels: training tweets; None if all there are, and their corpus is not on this machine.
-        gap: test accuracy of the net less that of the baseline on as many labels, corrected for all points of the grid.
-        only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
+        labels: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
+        gap: test accuracy of the network minus that of the baseline, corrected for all points of the grid.
+        only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
     labels: int | None
@@ -36,90 +36,118 @@ class LabelPoint:
     only_label: str | None = None
 
     @property
-    def pays(self) -> bool:
+    def beats_baseline(self) -> bool:
         return self.only_label is None and self.gap.is_shown and self.gap.value > 0
 
     @property
-    def said(self) -> str:
-        number = "all labels" if self.labels is None else wording.plural(self.labels, "label")
-        return f"{number} ({f'calls every tweet {self.only_label}' if self.only_label else wording.claim(self.gap)})"
+    def description(self) -> str:
+        number = "all labelled tweets" if self.labels is None else wording.plural(self.labels, "labelled tweet")
+        result = wording.claim(self.gap)
+        if self.only_label:
+            result = f"always predicts {self.only_label}"
+        return f"{number} ({result})"
 
 
 @dataclass(frozen=True)
 class LabelCurve:
-    """A configuration with all numbers of labels, the fewest first."""
+    """A configuration at all numbers of labelled tweets, the smallest first."""
 
     name: str
     points: list[LabelPoint]
 
     @property
-    def pays_from(self) -> int | None:
-        """The place from which on the net is shown to beat the baseline at every number; None if from none."""
-        place = next((place for place, one in reversed([*enumerate(self.points, 1)]) if not one.pays), 0)
-        return place if place < len(self.points) else None
+    def beats_baseline_from(self) -> int | None:
+        """The index of the first point from which on the network is significantly better at every point, or None."""
+        first = None
+        for index in reversed(range(len(self.points))):
+            if not self.points[index].beats_baseline:
+                break
+            first = index
+        return first
 
     @property
     def sentence(self) -> str:
-        place, most = self.pays_from, self.points[-1]
-        if place is None:
-            is_worse = most.gap.is_shown and most.gap.value < 0
-            verdict = "is shown to be worse than" if is_worse else "is not shown to beat"
-            return f"{self.name} {verdict} the linear baseline even with {most.said}."
-        fewer = f", not shown with {self.points[place - 1].said}" if place else ""
-        return f"{self.name} beats the linear baseline from {self.points[place].said} on{fewer}."
+        first = self.beats_baseline_from
+        if first is None:
+            largest = self.points[-1]
+            is_worse = largest.gap.is_shown and largest.gap.value < 0
+            verdict = "is significantly worse than" if is_worse else "is not significantly better than"
+            return f"{self.name} {verdict} the linear baseline even with {largest.description}."
+        sentence = f"{self.name} beats the linear baseline from {self.points[first].description} on"
+        if first:
+            sentence += f"; it does not with {self.points[first - 1].description}"
+        return f"{sentence}."
 
 
 def labels(findings: Findings) -> Question:
     """A card for each grid that varies the number of labelled training tweets."""
     cards = []
     for grid in findings.study.grids:
-        if curves := label_curves(grid, findings.answers, findings.study.results):
-            of_these = wording.of_these_models(point.gap for curve in curves for point in curve.points)
-            sentences = Bullets([*(curve.sentence for curve in curves), *of_these])
-            cards.append(Card("What is a label worth?", [sentences, _figure(grid, curves)]))
+        curves = label_curves(grid, findings.answers, findings.study.results)
+        if curves:
+            remarks = wording.of_these_models(point.gap for curve in curves for point in curve.points)
+            sentences = Bullets([*(curve.sentence for curve in curves), *remarks])
+            cards.append(Card("How many labelled tweets does a network need?", [sentences, _figure(grid, curves)]))
     return Question(cards)
 
 
 def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCurve]:
-    """A curve for each configuration; points whose predictions can't be read are left out."""
+    """A curve for each configuration, without the points whose predictions cannot be read.
+
+    The variance between seeds is pooled for each number of labelled tweets by itself: it shrinks as the number grows.
+    """
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     runs = max(group_by_tweets(comparable(grid.completed)), key=len)
-    configurations = sorted(configurations_of(runs), key=lambda one: one.config.data.train_rows or 2**62)
-    sizes = defaultdict(list)  # seeds differ more, the fewer labels they have
-    for one in configurations:
-        sizes[one.config.data.train_rows].append(one.runs)
-    spreads = {size: spread_between(of_size) for size, of_size in sizes.items()}
-    pairs = [answers.with_baseline(one.runs, spreads[one.config.data.train_rows]) for one in configurations]
-    found: dict[str, LabelCurve] = {}
-    for one, pair, gap in zip(configurations, pairs, compared(pairs), strict=True):
+    configurations = sorted(configurations_of(runs), key=lambda each: each.config.data.train_rows or 2**62)
+    runs_by_size = defaultdict(list)
+    for configuration in configurations:
+        runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
+    spreads = {size: spread_between(of_size) for size, of_size in runs_by_size.items()}
+    pairs = [answers.with_baseline(each.runs, spreads[each.config.data.train_rows]) for each in configurations]
+    curves: dict[str, LabelCurve] = {}
+    for configuration, pair, gap in zip(configurations, pairs, compared(pairs), strict=True):
         if pair and gap:
-            net, baseline = (statistics.score_of(side, pair[2]) for side in pair[:2])
-            said = answers.only_label(one.runs)
-            point = LabelPoint(_labels(one, results), len(one.runs), net, baseline, gap, said)
-            data = one.config.data.model_copy(update={"train_rows": None})
-            key = one.config.model_copy(update={"seed": 0, "data": data}).fingerprint()
-            settings = {name: value for name, value in one.distinguishing.items() if name != TRAIN_ROWS}
-            name = configuration_name(replace(one, distinguishing=settings))
-            found.setdefault(key, LabelCurve(name, [])).points.append(point)
-    return list(found.values())
+            network, baseline, spread = pair
+            point = LabelPoint(
+                labels=_training_tweets(configuration, results),
+                seeds=len(configuration.runs),
+                net=statistics.score_of(network, spread),
+                baseline=statistics.score_of(baseline, spread),
+                gap=gap,
+                only_label=answers.only_label(configuration.runs),
+            )
+            empty_curve = LabelCurve(_name_without_size(configuration), [])
+            curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)
+    return list(curves.values())
 
 
-def _labels(one: Configuration, results: Results) -> int | None:
-    counts = read_counts(one.runs[0], results)
-    return counts["parts"]["train"]["rows"] if counts else one.config.data.train_rows
+def _name_without_size(configuration: Configuration) -> str:
+    settings = {name: value for name, value in configuration.distinguishing.items() if name != TRAIN_ROWS}
+    return configuration_name(replace(configuration, distinguishing=settings))
+
+
+def _fingerprint_without_size(configuration: Configuration) -> str:
+    data = configuration.config.data.model_copy(update={"train_rows": None})
+    return configuration.config.model_copy(update={"seed": 0, "data": data}).fingerprint()
+
+
+def _training_tweets(configuration: Configuration, results: Results) -> int | None:
+    counts = read_counts(configuration.runs[0], results)
+    return counts["parts"]["train"]["rows"] if counts else configuration.config.data.train_rows
 
 
 def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
-    scores = [("linear baseline", point.labels, point.baseline) for point in curves[0].points]
-    scores += [(curve.name, point.labels, point.net) for curve in curves for point in curve.points]
-    points = [
-        share_point(name, number, score, f"{name}, {number:,} labels: {wording.share(score)}")
-        for name, number, score in scores
-        if number
-    ]
+    points = [_plotted("linear baseline", point.labels, point.baseline) for point in curves[0].points if point.labels]
+    for curve in curves:
+        points += [_plotted(curve.name, point.labels, point.net) for point in curve.points if point.labels]
     n = curves[0].points[0].gap.n
-    caption = f"n = {n:,} test tweets; intervals are for other seeds and other tweets."
-    ticks = sorted({point.x for point in points})
-    axes = Axis("labels", is_log=True, ticks=ticks), Axis("test accuracy (%)")
-    return line_figure(f"labels-{grid.name}", "Test accuracy by number of labels", caption, points, axes)
+    caption = f"Bars: 95 % intervals over seeds and tweets; n = {n:,} test tweets."
+    sizes = sorted({point.x for point in points})
+    axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis("test accuracy (%)")
+    title = "Test accuracy by number of labelled training tweets"
+    return line_figure(f"labels-{grid.name}", title, caption, points, axes)
+
+
+def _plotted(name: str, size: int, accuracy: Estimate) -> Point:
+    return share_point(name, size, accuracy, f"{name}, {size:,} labelled tweets: {wording.share(accuracy)}")

@@ -1,89 +1,104 @@
-"""What a setting changes: its best value on validation tweets against each other one, between matched runs.
+"""What a setting changes: its best value on validation tweets against every other value, on matched runs.
 
-Each setting that a grid varies has a card, its numbers in the same table: cells and widths, directions, dropout,
-cleaning (of which the linear baseline has numbers of its own), attention and ELMo.
+Each setting that a grid varies has a card and rows in the grid's table: cells and widths, directions, dropout, cleaning
+(which affects the linear baseline too), attention and ELMo.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from report.compare.datasets import Answers, compared, spread_between
 from report.compare.findings import Findings
-from report.compare.matching import Runs, comparable, is_search, matched_runs, seeds_together, unused, varying
+from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import charts, wording
-from report.render.blocks import Block, Card, Question, Table, Text, column, with_bounds
+from report.render.blocks import Block, Card, Column, Question, Table, Text, column, with_bounds
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
-from report.sections.names import RANDOM_MARK
-from report.statistics import Difference
+from report.sections.names import RANDOM_MARK, model_name
+from report.statistics import Difference, Spread
 from sentiment.runs.records import ModelChoice
 
-# The study's questions, in its order; what else grids vary is asked for by its name.
-ASKED = {
+# What settings are called that never vary alone in a grid, as those of several base files.
+_TOGETHER = "configuration"
+# Titles of the cards of known settings, in the order of the page; other settings are called by their names.
+CARD_TITLES = {
+    _TOGETHER: "Which of these configurations?",
     "model.cell": "GRU or LSTM?",
-    "model.hidden_size": "How wide?",
+    "model.hidden_size": "How many hidden units?",
     "model.bidirectional": "One direction or two?",
     "model.layers": "One layer or two?",
     "model.dropout": "Does dropout help?",
-    "embedding.dropout": "Does dropout of vectors help?",
+    "embedding.dropout": "Does dropout of word vectors help?",
     "training.clip": "Does tighter gradient clipping help?",
     "training.learning_rate": "Which learning rate?",
-    "model.pooling": "Last state, mean and maximum, or self-attention?",
+    "model.pooling": "Which pooling: last state, mean and maximum, or self-attention?",
     "elmo.model": "Which ELMo, and is it worth what it costs?",
     "encoder.model": "Does a pretrained encoder help, and which?",
-    "encoder.use": "Vectors of tokens, of tweets, or a fine-tuned encoder?",
+    "encoder.use": "Token vectors, tweet vectors, or a fine-tuned encoder?",
     "elmo.layers": "Which of ELMo\u2019s layers?",
     "data.text.stop_words": "Do stop words matter?",
 }
-# How settings begin that change the linear baseline too.
-_OF_THE_BASELINE = "data.text."
+_AFFECTS_BASELINE = "data.text."
 _MOST_VALUES = 8
-# A forest plot with so many lines shares its row.
-_FEW = 2
-_VERDICTS = (
-    "it beats {}",
-    "it loses to {} on test tweets",
-    "no difference from {} is shown",
-    "it can\u2019t be compared with {} on the same tweets",
-)
-# What takes so many times as long as something else is said to.
-_LONGER = 1.1
+# A forest plot with at most so many rows takes half of the page's width.
+_ROWS_OF_HALF_WIDTH = 2
+# Epochs that take at least so many times as long are mentioned.
+_MENTIONED_RATIO = 1.1
 _LAYERS = ("context-free layer", "first LSTM layer", "top LSTM layer")
 _METHOD = (
-    "A setting",
-    "The value that is best on validation tweets against each other value, over the runs that differ in nothing else "
-    "but their seeds; runs that differ in what does nothing on the other side are taken together. Where a grid varies "
-    "the number of labels, for each number by itself. Corrected for all pairs of values of all settings of a grid: "
-    "seeds that were lucky when they were chosen are lucky on test tweets too.",
+    "Effect of a setting",
+    "The value that is best on validation tweets is compared with every other value, over runs that differ in nothing "
+    "else but their seeds. Settings without effect under one of the two values are ignored in matching. If a grid "
+    "varies the number of labelled tweets, effects are estimated for each number. The family is all pairs of values of "
+    "all settings of the grid, because the best value was selected; other grids, and rows of the page, change nothing.",
 )
 
 
 @dataclass(frozen=True)
-class Level:
-    """One value of a setting, with means over its runs: `accuracy` on test tweets, `seconds` per epoch.
+class SettingValue:
+    """One value of a setting, with means over its runs.
 
     Attributes:
-        only_label: what all of its nets say of every test tweet; None if they tell tweets apart.
+        values: of each setting, if several are compared together; else the one value.
+        accuracy: the mean on test tweets.
+        seconds: the mean per epoch.
+        only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
-    value: Any
+    values: tuple[Any, ...]
     runs: Runs
     validation_f1: float
     accuracy: float
     seconds: float
     only_label: str | None
 
-    def name(self, parameter: str) -> str:
-        """The value, with its parameter's name where that is needed, and with a mark where it is random numbers."""
-        mark = f" [{RANDOM_MARK}]" if all(run.is_random for run in self.runs) else ""
-        mark += f" [calls every tweet {self.only_label}]" if self.only_label else ""
-        return wording.setting(parameter, self.value) + mark
+    def name(self, parameters: Sequence[str]) -> str:
+        """The display name, with a mark for random ELMo weights and for networks that predict one class."""
+        if len(parameters) == 1:
+            name = wording.setting(parameters[0], self.values[0])
+        else:
+            name = model_name(self.runs[0].config)
+        if all(run.is_random for run in self.runs):
+            name += f" [{RANDOM_MARK}]"
+        if self.only_label:
+            name += f" [always predicts {self.only_label}]"
+        return name
+
+
+class Verdict(Enum):
+    """What a contrast says about the best value on validation tweets, as a template for the others' names."""
+
+    BETTER = "it is significantly better than {}"
+    WORSE = "it is significantly worse than {} on test tweets"
+    NOT_SIGNIFICANT = "it is not significantly different from {}"
+    NOT_COMPARED = "there are no common predictions to compare it with {}"
 
 
 @dataclass(frozen=True)
@@ -91,225 +106,308 @@ class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
     Attributes:
-        score: test accuracy with the best value less that with the other, on the tweets that all these runs have;
-            corrected for all pairs of values in the grid. None if the predictions or the tweets are not here.
+        n_runs: with the best value, and with the other.
+        score: test accuracy with the best value minus that with the other, on the tweets that all these runs have;
+            corrected for all pairs of values in the grid. None without predictions, or without common tweets.
     """
 
-    best: Level
-    other: Level
-    runs: tuple[int, int]
+    best: SettingValue
+    other: SettingValue
+    n_runs: tuple[int, int]
     score: Difference | None
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         if self.score is None:
-            return _VERDICTS[3]
-        if not self.score.is_shown or (self.score.value > 0 and self.best.only_label):
-            return _VERDICTS[2]
-        return _VERDICTS[self.score.value < 0]
-
-    def named(self, parameter: str) -> str:
-        """The other value, with the difference where one is shown."""
-        name, gap = self.other.name(parameter), self.score
-        if gap is None or self.verdict == _VERDICTS[2]:
-            return name
-        return f"{name} ({wording.points(gap.value)} points)"
+            return Verdict.NOT_COMPARED
+        if not self.score.is_shown:
+            return Verdict.NOT_SIGNIFICANT
+        if self.score.value < 0:
+            return Verdict.WORSE
+        return Verdict.NOT_SIGNIFICANT if self.best.only_label else Verdict.BETTER
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What one setting does to nets, or to their linear baselines."""
+    """The effect of a setting on networks, or on their linear baselines.
 
-    parameter: str
+    Attributes:
+        parameters: its name; several names of settings that never vary alone, and are compared together.
+        train_rows: the number of labelled training tweets, where the grid varies it.
+    """
+
+    parameters: tuple[str, ...]
     model: ModelChoice
-    labels: int | None  # training tweets at most, where the grid varies that
-    levels: list[Level]
+    train_rows: int | None
+    values: list[SettingValue]
     contrasts: list[Contrast]
 
     @property
+    def parameter(self) -> str:
+        return self.parameters[0] if len(self.parameters) == 1 else _TOGETHER
+
+    def name_of(self, value: SettingValue) -> str:
+        """The display name of one of its values, which no other value has."""
+        name = value.name(self.parameters)
+        alike = [other for other in self.values if other.name(self.parameters) == name]
+        for index, parameter in enumerate(self.parameters):
+            if len({other.values[index] for other in alike}) > 1:
+                name += f", {wording.setting(parameter, value.values[index])}"
+        return name
+
+    def _name_with_difference(self, contrast: Contrast) -> str:
+        """The other value of a contrast, with the difference if it is significant."""
+        name = self.name_of(contrast.other)
+        if contrast.score is None or contrast.verdict == Verdict.NOT_SIGNIFICANT:
+            return name
+        return f"{name} ({wording.points(contrast.score.value)} points)"
+
+    @property
     def context(self) -> str:
-        """`the linear baseline, at most 100 labels`; mostly nothing."""
-        baseline = ["the linear baseline"] if self.model == "baseline" else []
-        return ", ".join([*baseline, *([f"at most {wording.plural(self.labels, 'label')}"] if self.labels else [])])
+        """`the linear baseline, at most 100 labelled tweets`; usually empty."""
+        parts = ["the linear baseline"] if self.model == "baseline" else []
+        if self.train_rows:
+            parts.append(f"at most {wording.plural(self.train_rows, 'labelled tweet')}")
+        return ", ".join(parts)
 
     @property
     def sentence(self) -> str:
         if not self.contrasts:
             name = wording.capital(wording.parameter_name(self.parameter))
-            return f"{name}: no two runs differ in it alone, so its effect can't be singled out."
-        best, said = self.contrasts[0].best.name(self.parameter), []
-        for verdict in _VERDICTS:
-            if alike := [one.named(self.parameter) for one in self.contrasts if one.verdict == verdict]:
-                said.append(verdict.format(wording.listing(alike, "or" if verdict == _VERDICTS[2] else "and")))
-        further = self._cost() if self.parameter.startswith("elmo.") else ""
-        return f"Best on validation tweets: {best}; {', and '.join(said)}.{further}"
+            return f"{name}: no two runs differ only in this setting, so its effect cannot be told from others."
+        best = self.name_of(self.contrasts[0].best)
+        clauses = []
+        for verdict in Verdict:
+            of_verdict = [contrast for contrast in self.contrasts if contrast.verdict == verdict]
+            names = [self._name_with_difference(contrast) for contrast in of_verdict]
+            if names:
+                last = "or" if verdict == Verdict.NOT_SIGNIFICANT else "and"
+                clauses.append(verdict.value.format(wording.listing(names, last)))
+        sentence = f"Best on validation tweets: {best}; {', and '.join(clauses)}."
+        if self.parameter == _TOGETHER:
+            names = [wording.parameter_name(name) for name in self.parameters]
+            sentence += f" They differ in {wording.listing(names)}, none of which varies alone."
+        if self.parameter.startswith("elmo."):
+            sentence += self._time_remark() + self._mixture_remark()
+        return sentence
 
-    def _cost(self) -> str:
-        longer = [
-            f"{ratio:.1f} times as long as {one.other.name(self.parameter)}"
-            for one in self.contrasts
-            if (ratio := one.best.seconds / max(one.other.seconds, 1e-9)) > _LONGER
-        ]
-        said = f" It takes, for an epoch, {wording.listing(longer)}." if longer else ""
-        mixtures = [run.result.mixture for level in self.levels for run in level.runs if run.result.mixture]
-        if self.parameter in ("elmo.model", "elmo.layers") and mixtures:
-            shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)]
-            listed = [f"{wording.percent(one)} % {name}" for one, name in zip(shares, _LAYERS, strict=False)]
-            said += f" Nets learn to mix {wording.listing(listed)}."
-        return said
+    def _time_remark(self) -> str:
+        longer = []
+        for contrast in self.contrasts:
+            ratio = contrast.best.seconds / max(contrast.other.seconds, 1e-9)
+            if ratio > _MENTIONED_RATIO:
+                longer.append(f"{ratio:.1f} times as long as with {self.name_of(contrast.other)}")
+        return f" An epoch takes {wording.listing(longer)}." if longer else ""
+
+    def _mixture_remark(self) -> str:
+        mixtures = [run.result.mixture for value in self.values for run in value.runs if run.result.mixture]
+        if self.parameter not in ("elmo.model", "elmo.layers") or not mixtures:
+            return ""
+        shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)]
+        weights = [f"{wording.percent(share)} % {name}" for share, name in zip(shares, _LAYERS, strict=False)]
+        return f" Learned layer weights: {wording.listing(weights)}."
 
 
 def settings(findings: Findings) -> Question:
     """A card for each setting that a grid varies with a handful of values; searches have a question of their own."""
-    found = [
-        (grid, effects)
-        for grid in findings.study.grids
-        if not is_search(grid) and (effects := grid_effects(grid, findings.answers))
-    ]
-    parameters: dict[str, bool] = {}
-    for effect in (one for _, effects in found for one in effects):
-        parameters[effect.parameter] = bool(effect.contrasts) or parameters.get(effect.parameter, False)
-    known = [name for name in ASKED if name in parameters]
-    others = [name for name, is_compared in parameters.items() if is_compared and name not in ASKED]
-    cards = [_card(name, found) for name in [*known, *others]]
-    numbers: list[Block] = [_table(grid, effects) for grid, effects in found]
+    by_grid: list[tuple[Grid, list[Effect]]] = []
+    for grid in findings.study.grids:
+        effects = [] if is_search(grid) else grid_effects(grid, findings.answers)
+        if effects:
+            by_grid.append((grid, effects))
+    is_compared: dict[str, bool] = {}
+    for _, effects in by_grid:
+        for effect in effects:
+            is_compared[effect.parameter] = bool(effect.contrasts) or is_compared.get(effect.parameter, False)
+    known = [name for name in CARD_TITLES if name in is_compared]
+    others = [name for name in is_compared if is_compared[name] and name not in CARD_TITLES]
+    cards = [_card(name, by_grid) for name in [*known, *others]]
+    numbers: list[Block] = [_table(grid, effects) for grid, effects in by_grid]
     return Question(cards, numbers, [_METHOD] if cards else [])
 
 
 def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
-    """The effects of all settings on nets, then those on the linear baseline."""
+    """The effects of all settings on networks, then those on the linear baseline."""
     return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
 def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> list[Effect]:
-    """The effect of settings that vary among `runs` on one model; those on random numbers are left out.
+    """The effects of the settings that vary among `runs` on one model, without runs with random ELMo weights.
 
-    The number of labels has a question of its own.
+    Everything is estimated from these runs alone, and corrected for these alone: for all pairs of values of all
+    settings. Settings that never vary alone, as those of several base files, are compared together, as one setting.
+    The number of labelled tweets is a setting of `report.questions.labels`.
     """
     runs = comparable(runs)
     names = [name for name in varying(runs) if name != TRAIN_ROWS]
     if model == "baseline":
-        names = [name for name in names if name.startswith(_OF_THE_BASELINE)]
-    found = [
-        Effect(name, model, labels, levels, [])
-        for labels, alike in _by_labels(runs)
-        for name in names
-        if 1 < len(levels := _levels(alike, name, model, answers)) <= _MOST_VALUES
-    ]
-    matched = [
-        (effect, best, other, both)
-        for effect in found
-        for best in [max(effect.levels, key=lambda level: (level.only_label is None, level.validation_f1))]
-        for other in effect.levels
-        if other is not best
-        if (both := matched_runs([*best.runs, *other.runs], effect.parameter, best.value, other.value))
-    ]
-    spreads = {labels: spread_between(seeds_together(alike)) for labels, alike in _by_labels(runs)}
-    pairs = (
-        answers.pair([one for one, _ in both], [one for _, one in both], spreads[effect.labels], model)
-        for effect, _, _, both in matched
-    )
-    scores = compared(pairs, sum(math.comb(len(effect.levels), 2) for effect in found))
-    for (effect, best, other, both), score in zip(matched, scores, strict=True):
-        many = (sum(len(one) for one, _ in both), sum(len(one) for _, one in both))
-        effect.contrasts.append(Contrast(best, other, many, score))
-    return found
+        names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
+    effects: list[Effect] = []
+    matches: list[_Match] = []
+    spreads: dict[int | None, Spread | None] = {}
+    for train_rows, of_size in _by_train_rows(runs):
+        spreads[train_rows] = spread_between(seeds_together(of_size))
+        single = [Effect((name,), model, train_rows, _values(of_size, (name,), model, answers), []) for name in names]
+        of_effects = [(effect, _matches(effect)) for effect in single if len(effect.values) > 1]
+        confounded = [name for effect, matched in of_effects if not matched for name in effect.parameters]
+        if model == "network" and len(confounded) > 1:
+            values = _values(of_size, confounded, model, answers)
+            together = Effect(tuple(confounded), model, train_rows, values, [])
+            matched_together = _matches(together)
+            if matched_together:
+                of_effects = [(effect, matched) for effect, matched in of_effects if matched]
+                of_effects.append((together, matched_together))
+        for effect, matched in of_effects:
+            if len(effect.values) <= _MOST_VALUES:
+                effects.append(effect)
+                matches += matched
+    pairs = (answers.pair(each.firsts, each.seconds, spreads[each.effect.train_rows], model) for each in matches)
+    family = sum(math.comb(len(effect.values), 2) for effect in effects)
+    for each, score in zip(matches, compared(pairs, family), strict=True):
+        n_runs = (sum(map(len, each.firsts)), sum(map(len, each.seconds)))
+        each.effect.contrasts.append(Contrast(each.best, each.other, n_runs, score))
+    return effects
 
 
-def _by_labels(runs: Runs) -> list[tuple[int | None, Runs]]:
-    """Runs by their number of labels, the fewest first; all as one where that does not vary."""
+class _Match(NamedTuple):
+    """The runs of a contrast; `firsts` and `seconds` are matched by position."""
+
+    effect: Effect
+    best: SettingValue
+    other: SettingValue
+    firsts: list[Runs]
+    seconds: list[Runs]
+
+
+def _matches(effect: Effect) -> list[_Match]:
+    """The best value on validation tweets with each other one that has matched runs."""
+    best = max(effect.values, key=lambda value: (value.only_label is None, value.validation_f1))
+    matches = []
+    for other in effect.values:
+        groups = [] if other is best else match(best.runs, other.runs, effect.parameters)
+        if groups:
+            firsts = [of_best for of_best, _ in groups]
+            seconds = [of_other for _, of_other in groups]
+            matches.append(_Match(effect, best, other, firsts, seconds))
+    return matches
+
+
+def _by_train_rows(runs: Runs) -> list[tuple[int | None, Runs]]:
+    """Runs by their number of labelled tweets, the smallest first; all as one group where it does not vary."""
     groups: dict[int | None, Runs] = defaultdict(list)
     for run in sorted(runs, key=lambda run: run.config.data.train_rows or math.inf):
         groups[run.config.data.train_rows].append(run)
     return [*groups.items()] if len(groups) > 1 else [(None, runs)]
 
 
-def _levels(runs: Runs, parameter: str, model: ModelChoice, answers: Answers) -> list[Level]:
-    groups: dict[Any, Runs] = defaultdict(list)
+def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: Answers) -> list[SettingValue]:
+    """The values of one setting, or the combinations of several; runs in which one setting has no effect have none."""
+    groups: dict[tuple[Any, ...], Runs] = defaultdict(list)
     for run in runs:
-        if not parameter.startswith(unused(run)):
-            groups[run.settings.get(parameter)].append(run)
-    return [
-        Level(
-            value=value,
-            runs=of,
-            validation_f1=fmean(run.measured("validation", model).f1 for run in of),
-            accuracy=fmean(run.measured("test", model).accuracy for run in of),
-            seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of),
-            only_label=answers.only_label(of) if model == "network" else None,
+        prefixes = unused(run)
+        combination = tuple(None if name.startswith(prefixes) else run.settings.get(name) for name in parameters)
+        if len(parameters) > 1 or not parameters[0].startswith(prefixes):
+            groups[combination].append(run)
+    values = []
+    for combination in sorted(groups, key=lambda combination: [_sort_key(value) for value in combination]):
+        of_value = groups[combination]
+        values.append(
+            SettingValue(
+                values=combination,
+                runs=of_value,
+                validation_f1=fmean(run.measured("validation", model).f1 for run in of_value),
+                accuracy=fmean(run.measured("test", model).accuracy for run in of_value),
+                seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of_value),
+                only_label=answers.only_label(of_value) if model == "network" else None,
+            )
         )
-        for value, of in sorted(groups.items(), key=lambda one: _order(one[0]))
-    ]
+    return values
 
 
-def _order(value: Any) -> tuple[int, float, str]:
-    is_number = isinstance(value, int | float)
-    return (0 if value is None else 1 if is_number else 2, float(value) if is_number else 0.0, str(value))
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """None first, then numbers by size, then texts."""
+    if value is None:
+        return 0, 0.0, ""
+    if isinstance(value, int | float):
+        return 1, float(value), str(value)
+    return 2, 0.0, str(value)
 
 
-def _card(parameter: str, found: Sequence[tuple[Grid, list[Effect]]]) -> Card:
-    effects = [(grid, one) for grid, effects in found for one in effects if one.parameter == parameter]
-    content: list[Block] = [
-        Text(joined([emphasis(f"{', '.join(filter(None, [grid.name, one.context]))}:"), one.sentence]))
-        for grid, one in effects
-    ]
-    gaps = [one.score for _, effect in effects for one in effect.contrasts if one.score and one.score.is_shown]
-    content += map(Text, wording.of_these_models(gaps))
-    several = len({grid.name for grid, one in effects if one.contrasts}) > 1
-    lines: list[Line] = []
+def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
+    effects = [(grid, effect) for grid, of_grid in by_grid for effect in of_grid if effect.parameter == parameter]
+    content: list[Block] = []
     for grid, effect in effects:
-        where = ", ".join(filter(None, [grid.name if several else "", effect.context]))
-        colour = charts.ORANGE if effect.model == "baseline" else charts.BLUE
-        for one in effect.contrasts:
-            name = f"{one.best.name(parameter)} \u2212 {one.other.name(parameter)}{f' ({where})' if where else ''}"
-            lines += [(name, one.score, colour)] if one.score else []
+        context = ", ".join(filter(None, [grid.name, effect.context]))
+        content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
+    scores = [contrast.score for _, effect in effects for contrast in effect.contrasts]
+    significant = [score for score in scores if score and score.is_shown]
+    content += map(Text, wording.of_these_models(significant))
+    lines = _lines(effects)
     if lines:
         content.append(_figure(parameter, lines))
-    title = f"{wording.capital(wording.parameter_name(parameter))}: which value?"
-    return Card(ASKED.get(parameter, title), content)
+    title = f"Which {wording.parameter_name(parameter)}?"
+    return Card(CARD_TITLES.get(parameter, title), content)
+
+
+def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
+    """A row of the forest plot for each contrast; it names its grid where several are compared."""
+    several = len({grid.name for grid, effect in effects if effect.contrasts}) > 1
+    lines: list[Line] = []
+    for grid, effect in effects:
+        context = ", ".join(filter(None, [grid.name if several else "", effect.context]))
+        colour = charts.ORANGE if effect.model == "baseline" else charts.BLUE
+        for contrast in effect.contrasts:
+            if contrast.score:
+                best = effect.name_of(contrast.best)
+                name = f"{best} \u2212 {effect.name_of(contrast.other)}"
+                lines.append((f"{name} ({context})" if context else name, contrast.score, colour))
+    return lines
 
 
 def _figure(parameter: str, lines: list[Line]) -> Figure:
-    title = "points of test accuracy; right of zero the first is better"
-    axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _FEW)
-    tweets = " to ".join(dict.fromkeys(f"{of(one.n for _, one, _ in lines):,}" for of in (min, max)))
-    alt = f"Differences by {wording.parameter_name(parameter)}"
-    return interval_figure(f"question-{parameter}", alt, f"n = {tweets} test tweets.", lines, axis)
+    title = "difference in test accuracy (points); positive: the first value is better"
+    axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
+    numbers = sorted({estimate.n for _, estimate, _ in lines})
+    tweets = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+    alt = f"Test accuracy differences by {wording.parameter_name(parameter)}"
+    caption = f"Bars: 95 % intervals, corrected for all comparisons of the grid; n = {tweets} test tweets."
+    return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
 def _table(grid: Grid, effects: list[Effect]) -> Table:
-    caption = (
-        f"Grid {grid.name}: each value against the one that is best on validation tweets, over runs that differ in "
-        "nothing else but their seeds."
-    )
-    if number := sum(run.is_random for run in grid.completed):
-        caption += f" Left out: {wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights."
-    columns = [
-        column("Setting", "parameter"),
-        *([column("Of", "of")] if any(effect.context for effect in effects) else []),
+    caption = f"Grid {grid.name}: every value against the best on validation tweets, over matched runs."
+    number = sum(run.is_random for run in grid.completed)
+    if number:
+        caption += f" Excluded: {wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights."
+    columns: list[Column] = [column("Setting", "parameter")]
+    if any(effect.context for effect in effects):
+        columns.append(column("Model", "model"))
+    columns += [
         column("Value", "value"),
         column("Runs", "runs", "count"),
         column("Test accuracy, %", "accuracy", "percent"),
-        column("Best \u2212 this, points", "behind", "points"),
-        column("Runs compared", "compared"),
-        column("Adjusted p", "q", "p"),
-        column("Per epoch", "seconds", "duration"),
+        column("Best \u2212 this, points", "difference_to_best", "points"),
+        column("Runs compared (best, this)", "runs_compared"),
+        column("Adjusted p", "adjusted_p", "p"),
+        column("Time per epoch", "seconds", "duration"),
     ]
-    rows = [_row(effect, level) for effect in effects for level in effect.levels]
+    rows = [_row(effect, value) for effect in effects for value in effect.values]
     return Table(f"effects-{grid.name}", caption, columns, rows)
 
 
-def _row(effect: Effect, level: Level) -> dict[str, Any]:
+def _row(effect: Effect, value: SettingValue) -> dict[str, Any]:
     row: dict[str, Any] = {
         "parameter": wording.parameter_name(effect.parameter),
-        "of": effect.context or "nets",
-        "value": level.name(effect.parameter),
-        "runs": len(level.runs),
-        "accuracy": level.accuracy,
-        "seconds": level.seconds,
+        "model": effect.context or "networks",
+        "value": effect.name_of(value),
+        "runs": len(value.runs),
+        "accuracy": value.accuracy,
+        "seconds": value.seconds,
     }
-    if contrast := next((one for one in effect.contrasts if one.other is level), None):
-        row["compared"] = " and ".join(map(str, contrast.runs))
-        if gap := contrast.score:
-            row |= with_bounds("behind", gap) | {"tweets": gap.n, "p": gap.p, "q": gap.q}
+    for contrast in effect.contrasts:
+        if contrast.other is value:
+            row["runs_compared"] = " and ".join(map(str, contrast.n_runs))
+            if contrast.score:
+                row |= with_bounds("difference_to_best", contrast.score)
+                row |= {"tweets": contrast.score.n, "p": contrast.score.p, "adjusted_p": contrast.score.q}
     return row

@@ -119,10 +119,22 @@ class RungRanking(FileRecord):
     def chosen(self) -> list[str]:
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
+    @property
+    def tied_at_cut(self) -> int:
+        """How many trials have the value of the last promoted one, if some of them were pruned; else 0."""
+        pruned = self.trials[self.promoted :]
+        value = self.trials[self.promoted - 1].value
+        if not pruned or pruned[0].value != value:
+            return 0
+        return sum(trial.value == value for trial in self.trials)
+
     def describe(self) -> str:
         """Summarise the ranking in a line: how many trials continue, and which have no value and why."""
-        without_value = (f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None)
-        return "; ".join([f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} continue", *without_value])
+        parts = [f"rung {self.rung}: of {len(self.trials)} trials {self.promoted} continue"]
+        if self.tied_at_cut:
+            parts.append(f"{self.tied_at_cut} trials are tied at the cut, and validation loss decides")
+        parts += [f"{trial.run_id} has no value ({trial.why})" for trial in self.trials if trial.value is None]
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     (curve,) = label_curves(layout.grid, answers, _NOWHERE)
     yield "labels: better or worse with some number", _shown(point.gap for point in curve.points)
-    yield "labels: pays from", curve.pays_from is not None
+    yield "labels: pays from", curve.beats_baseline_from is not None
 
 
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
@@ -162,8 +162,8 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
     with patch.object(attention, "read_scores", _validation):
-        (found,), _ = attention.speeds_of(layout.grid)
-    yield "attention: sooner, overfits more", _shown([found.best_epoch, found.gap])
+        (found,), _ = attention.attention_contrasts(layout.grid)
+    yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
 
 _Claims = Callable[[Layout, Answers], Iterator[tuple[str, bool]]]

@@ -191,7 +191,7 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
     assert any(f"Tells no tweets apart, and so not recommended: {name}." == said for said in warnings(findings))
     page = study.text()
     assert "Best on validation tweets: 8 hidden units;" in page
-    assert "16 hidden units \\[calls every tweet positive\\]" in page
+    assert "16 hidden units \\[always predicts positive\\]" in page
 
 
 def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_differ() -> None:
@@ -211,7 +211,7 @@ def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> No
     for config in configs:
         study.complete(config, "widths", skill=3.0 if config.model.hidden_size == 64 else 0.2)
     page = study.text()
-    card = page[page.index("How wide?") :]
+    card = page[page.index("How many hidden units?") :]
     assert card[: card.index("![")].count("ne seed each") == 1
 
 

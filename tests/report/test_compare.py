@@ -64,7 +64,7 @@ def _gap(study: Study, model: str = "network") -> Difference | None:
     findings = study.findings()
     (effect,) = [one for one in grid_effects(findings.study.grids[0], findings.answers) if one.model == model]
     (contrast,) = effect.contrasts
-    assert {contrast.best.value, contrast.other.value} == {"none", "all"}
+    assert {*contrast.best.values, *contrast.other.values} == {"none", "all"}
     return contrast.score
 
 
@@ -159,7 +159,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         assert f1 == pytest.approx(np.mean([fold.metrics["validation"].f1 for fold in folds]))
         assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
     (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)  # folds are no setting
-    assert (effect.parameter, [len(level.runs) for level in effect.levels]) == ("model.cell", [2, 2])
+    assert (effect.parameter, [len(value.runs) for value in effect.values]) == ("model.cell", [2, 2])
 
 
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:

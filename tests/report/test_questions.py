@@ -4,17 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
 
+import report.questions.search as search_module
 from report.questions.labels import LabelCurve, label_curves
-from report.questions.search import Search, direction, search, trial_points
-from report.questions.settings import Effect, Level, effects_of
+from report.questions.search import Search, importances, rank_correlation, search, trial_points
+from report.questions.settings import Effect, SettingValue, effects_of
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
 from sentiment.runs.run_dir import Results
+from sentiment.runs.state import RankedTrial, RungRanking
 from tests.report.made_up import PARTS, Study, read_table, rows_with
 from tests.report.studies import LABELS, combinations, write_halved, write_labels
 
@@ -32,50 +35,52 @@ def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(study: Study)
     hops = [{"model.pooling": "attention", "model.attention.r": r} for r in (1, 5)]
     effects = _effects(study, [{"model.pooling": "last"}, *hops], [0.5, 0.8, 1.1])
     (hop,) = [one for one in effects if one.parameter == "model.attention.r"]
-    assert [(level.value, len(level.runs)) for level in hop.levels] == [(1, 1), (5, 1)]
+    assert [(value.values, len(value.runs)) for value in hop.values] == [((1,), 1), ((5,), 1)]
 
 
 def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
     turned = Study(Results(tmp_path / "results"), turned=True)  # what is better there is worse on test tweets
     (effect,) = _effects(turned, _CELLS, [0.5, 0.5, 2.0, 2.0])
     (contrast,) = effect.contrasts
-    assert contrast.best.value == "gru"
+    assert contrast.best.values == ("gru",)
     assert contrast.score.value < 0
-    assert effect.sentence.startswith("Best on validation tweets: GRU; it loses to LSTM (\u2212")
+    assert effect.sentence.startswith("Best on validation tweets: GRU; it is significantly worse than LSTM (\u2212")
 
 
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
     (contrast,) = effect.contrasts
-    assert (contrast.score.n, contrast.runs, len(contrast.score.components)) == (120, (2, 2), 2)
-    accuracies = {one.value: one.accuracy for one in effect.levels}
+    assert (contrast.score.n, contrast.n_runs, len(contrast.score.components)) == (120, (2, 2), 2)
+    accuracies = {value.values[0]: value.accuracy for value in effect.values}
     assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
-    assert effect.sentence == "Best on validation tweets: GRU; no difference from LSTM is shown."
+    assert effect.sentence == "Best on validation tweets: GRU; it is not significantly different from LSTM."
 
 
 def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
     runs = combinations({"elmo.model": ["none", "small"], "seed": [1, 2]})
     (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
     (contrast,) = effect.contrasts
-    assert (effect.parameter, contrast.best.value, contrast.other.value) == ("elmo.model", "small", None)
-    assert effect.sentence.startswith("Best on validation tweets: ELMo model small; it beats no ELMo (+")
+    assert (effect.parameter, contrast.best.values, contrast.other.values) == ("elmo.model", ("small",), (None,))
+    assert effect.sentence.startswith(
+        "Best on validation tweets: ELMo model small; it is significantly better than no ELMo (+"
+    )
 
 
 def test_a_value_that_is_none_has_its_marks_too() -> None:
     run: Any = SimpleNamespace(is_random=False)
-    name = Level(None, [run], 0.5, 0.5, 1.0, "positive").name("elmo.model")
-    assert name == "no ELMo [calls every tweet positive]"
+    name = SettingValue((None,), [run], 0.5, 0.5, 1.0, "positive").name(["elmo.model"])
+    assert name == "no ELMo [always predicts positive]"
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
     runs = combinations({"data.train_rows": [100, None], "elmo.model": ["none", "small"], "seed": [1, 2]})
     helps = [4.0 if one["data.train_rows"] and one["elmo.model"] != "none" else 0.5 for one in runs]
     few, every = _effects(study, runs, helps)
-    assert [(one.parameter, one.labels) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
+    assert [(one.parameter, one.train_rows) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
     (gain,) = few.contrasts
-    assert (gain.best.value, gain.runs) == ("small", (2, 2))
+    assert (gain.best.values, gain.n_runs) == (("small",), (2, 2))
     assert gain.score.is_shown
-    assert "at most 100 labels" in few.context
+    assert "at most 100 labelled tweets" in few.context
     assert all(one.score and not one.score.is_shown for one in every.contrasts)
 
 
@@ -98,7 +103,7 @@ def labelled(study: Study) -> Study:
     return _label_study(study, (0.1, 0.2, 0.1), (0.9, 3.5, 4.5))
 
 
-def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseline(labelled: Study) -> None:
+def test_a_net_beats_the_baseline_from_the_number_on_from_which_it_is_better_at_every_number(labelled: Study) -> None:
     curves = _curves(labelled)
     for curve in curves.values():
         assert len(curve.points) == 3
@@ -106,30 +111,33 @@ def test_a_net_pays_from_the_number_on_from_which_it_is_shown_to_beat_the_baseli
             assert (point.seeds, point.gap.n, point.baseline.n) == (2, PARTS["test"], PARTS["test"])
             assert point.gap.value == pytest.approx(point.net.value - point.baseline.value)
             assert (point.gap.q or 0) >= (point.gap.p or 1)
-    assert (curves[None].pays_from, curves["word2vec"].pays_from) == (None, 1)
-    assert "is shown to be worse than the linear baseline even with 400 labels" in curves[None].sentence
-    assert "beats the linear baseline from 200 labels" in curves["word2vec"].sentence
-    assert "not shown with 100 labels" in curves["word2vec"].sentence
+    assert (curves[None].beats_baseline_from, curves["word2vec"].beats_baseline_from) == (None, 1)
+    assert "is significantly worse than the linear baseline even with 400 labelled tweets" in curves[None].sentence
+    assert "beats the linear baseline from 200 labelled tweets" in curves["word2vec"].sentence
+    assert "it does not with 100 labelled tweets" in curves["word2vec"].sentence
 
 
 @pytest.mark.parametrize(
-    ("skills", "said"), [((0.9, 0.9, 0.9), "is not shown to beat"), ((4.0, 4.0, 0.1), "is shown to be worse than")]
+    ("skills", "said"),
+    [((0.9, 0.9, 0.9), "is not significantly better than"), ((4.0, 4.0, 0.1), "is significantly worse than")],
 )
-def test_a_net_that_is_not_better_with_the_most_labels_does_not_pay(study: Study, skills: Any, said: str) -> None:
+def test_a_net_that_is_not_better_with_the_most_labels_does_not_beat_the_baseline(
+    study: Study, skills: Any, said: str
+) -> None:
     curve = _curves(_label_study(study, skills))[None]
-    assert curve.pays_from is None
-    assert f"{said} the linear baseline even with 400 labels" in curve.sentence
+    assert curve.beats_baseline_from is None
+    assert f"{said} the linear baseline even with 400 labelled tweets" in curve.sentence
 
 
-def test_a_net_that_calls_every_tweet_alike_pays_from_no_number_of_labels(labelled: Study) -> None:
+def test_a_net_that_calls_every_tweet_alike_beats_the_baseline_at_no_number_of_labels(labelled: Study) -> None:
     findings = labelled.findings()
     grid, by_run = findings.study.grids[0], findings.answers.by_run
     for run in grid.completed:
         if run.config.embedding.pretrained and run.config.data.train_rows == 200:
             by_run[run.run_id] = replace(by_run[run.run_id], only_label=1)
     curve = next(one for one in label_curves(grid, findings.answers, labelled.results) if "word2vec" in one.name)
-    assert "beats the linear baseline from 400 labels" in curve.sentence
-    assert "not shown with 200 labels (calls every tweet positive)" in curve.sentence
+    assert "beats the linear baseline from 400 labelled tweets" in curve.sentence
+    assert "it does not with 200 labelled tweets (always predicts positive)" in curve.sentence
 
 
 def test_seeds_that_saw_another_state_of_the_file_are_left_out_unless_their_tweets_match(labelled: Study) -> None:
@@ -143,16 +151,47 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_unless_their_twee
     assert (curve.points[0].seeds, curve.points[0].gap.n) == (2, PARTS["test"])
 
 
+def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> None:
+    shares = iter([{"a": 0.5}, *({"a": number / 19} for number in range(20))])
+    with patch.object(search_module, "_fanova", lambda *_: next(shares)):
+        share = importances([{"a": 1}] * 3, [0.1, 0.2, 0.3])["a"]
+    assert (share.value, share.low, share.high) == (0.5, pytest.approx(0.05), pytest.approx(0.95))
+
+
+def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> None:
+    """As where a grid starts from several base files."""
+    files = [{"model.cell": "gru", "model.layers": 2}, {"elmo.model": "small", "model.dropout": 0.3}]
+    runs = [of_file | {"seed": seed} for of_file in files for seed in (1, 2)]
+    (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
+    (contrast,) = effect.contrasts
+    assert set(effect.parameters) == {"model.cell", "model.layers", "elmo.model", "model.dropout"}
+    assert contrast.n_runs == (2, 2)
+    assert contrast.score.is_shown
+    assert "ELMo small" in effect.name_of(contrast.best)
+    assert effect.name_of(contrast.best) in study.text()
+
+
+@pytest.mark.parametrize(("scores", "tied"), [((3, 2, 1, 1), 0), ((3, 2, 2, 1), 2), ((2, 2, 2, 2), 4), ((2, 1), 0)])
+def test_ranking_counts_the_trials_that_are_tied_at_the_cut(scores: tuple[float, ...], tied: int) -> None:
+    trials = [RankedTrial(run_id=f"{rank}", value=score, epoch=1) for rank, score in enumerate(scores)]
+    ranking = RungRanking(rung=0, epochs=1, promoted=2, trials=trials)
+    assert ranking.tied_at_cut == tied
+    assert ("tied" in ranking.describe()) == bool(tied)
+
+
 @pytest.mark.slow
 def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(study: Study, tmp_path: Path) -> None:
     write_halved(study)
     text = study.report(tmp_path / "report")
     # 20 + 2 * 6 + 4 * 4
-    assert "48 epochs were trained, 40.0 % of the 120 that all 30 trials take to their end" in text
-    assert "After epoch 1 the best 10 of 30 trials went on." in text
-    assert "After epoch 2 the best 4 of 10 trials went on." in text
+    assert "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need" in text
+    assert "After epoch 1 the best 10 of 30 trials were promoted." in text
+    assert (
+        "After epoch 2 the best 4 of 10 trials were promoted; 5 trials, some promoted and some pruned, had the same"
+        in text
+    )
     assert "Share of the variance of validation accuracy after epoch 1 that each parameter explains" in text
-    assert "n = 30 trials: one line each, from its settings to its validation accuracy after epoch 1" in text
+    assert "n = 30 trials: a line for each, from its settings to its validation accuracy after epoch 1" in text
     rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
     assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
     assert len(read_table(tmp_path / "report", "best-halving")) == 4
@@ -181,4 +220,4 @@ def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top()
     ]
     rows = rows_with(parallel_figure("parallel", "", "", trials, LOSS).spec, "trial", "axis", "height", "score")
     assert list(dict.fromkeys(row["trial"] for row in rows)) == [2, 0, 1]  # what is drawn last lies on top
-    assert [direction(Search(trials, LOSS), name) for name in ("model.dropout", "cell")] == [" (+0.50)", ""]
+    assert [rank_correlation(Search(trials, LOSS), name) for name in ("model.dropout", "cell")] == [" (+0.50)", ""]
