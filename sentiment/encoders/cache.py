@@ -5,7 +5,8 @@ A cache is a folder that is named by a fingerprint of all that its vectors depen
 which the other layers are computed.
 
 There are no locks: shards are written atomically. Any number of processes compute missing shards in random order; if
-two processes compute the same shard, the second result is discarded. Each file ends with a checksum of its content.
+two processes compute the same shard, the second result is discarded. Each file ends with a checksum of its content,
+which is compared when the shard is opened.
 """
 
 import hashlib
@@ -47,6 +48,8 @@ _TYPES_PER_SHARD = 1 << 16
 _TYPES_BATCH = 4096
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
+_CHUNK_BYTES = 1 << 20
+_HINT = "`sentiment prepare encode` with the run's file computes it again"
 
 Storage = Literal["GPU memory", "disk"]
 Span = tuple[int, int]  # first index, and last index + 1
@@ -177,18 +180,29 @@ class VectorCache:
         for layer in self._needed(layers):
             for shard, path in enumerate(self._shard_files(layer)):
                 progress(f"checking vectors of {layer}", shard, None)
-                if path.exists() and not _checksum_matches(path.read_bytes()):
+                if path.exists() and not _checksum_matches(path):
                     path.unlink(missing_ok=True)
                     deleted.append(path)
         return deleted
 
-    def shards(self, layer: str) -> list[np.memmap[Any, Any]]:
-        """Read-only memory maps of the shards of a complete layer, each (rows, vector)."""
-        try:
-            return [np.load(path, mmap_mode="r") for path in self._shard_files(layer)]
-        except (OSError, ValueError) as error:
-            hint = "`sentiment prepare encode` with the run's file computes it again"
-            raise EncoderError(f"{self.folder}: a shard of {layer!r} cannot be read ({error}); {hint}") from None
+    def shards(self, layer: str, progress: Progress = silent) -> list[np.memmap[Any, Any]]:
+        """Read-only memory maps of the shards of a complete layer, each (rows, vector).
+
+        All shards are read once to compare their checksums: 1 GB per second of processor time.
+
+        Raises:
+            EncoderError: a shard is missing, cannot be read, or has changed since it was written.
+        """
+        shards = []
+        for number, path in enumerate(self._shard_files(layer)):
+            progress(f"checking vectors of {layer}", number, None)
+            try:
+                if not _checksum_matches(path):
+                    raise ValueError("its content does not match its checksum")
+                shards.append(np.load(path, mmap_mode="r"))
+            except (OSError, ValueError) as error:
+                raise EncoderError(f"{path}: this shard of vectors cannot be used: {error}; {_HINT}") from None
+        return shards
 
     def _needed(self, layers: Collection[str]) -> list[str]:
         """The layers to compute: for ELMo, BY_TYPE first, since the others are computed from it."""
@@ -200,7 +214,7 @@ class VectorCache:
             while missing := self.missing(BY_TYPE):
                 self._write_types(random.choice(missing), encoder, progress)
             if isinstance(encoder, ElmoEncoder):
-                encoder.use_type_vectors(self._corpus.types, self.shards(BY_TYPE))
+                encoder.use_type_vectors(self._corpus.types, self.shards(BY_TYPE, progress))
         others = [layer for layer in layers if layer != BY_TYPE]
         while missing := sorted({shard for layer in others for shard in self.missing(layer)}):
             self._write_tweets(random.choice(missing), others, encoder, self._tokens_outside(missing), progress)
@@ -253,9 +267,15 @@ def _stored(layer: str) -> np.dtype[Any]:
     return np.dtype(np.float32 if layer == BY_TYPE else np.float16)
 
 
-def _checksum_matches(content: bytes) -> bool:
-    view = memoryview(content)
-    return hashlib.sha256(view[:-_CHECKSUM_BYTES]).digest() == view[-_CHECKSUM_BYTES:]
+def _checksum_matches(path: Path) -> bool:
+    """Whether the content of a shard is what was written, read in chunks because shards may be large."""
+    with open(path, "rb") as file:
+        remaining = os.fstat(file.fileno()).st_size - _CHECKSUM_BYTES
+        checksum = hashlib.sha256()
+        while chunk := file.read(max(0, min(remaining, _CHUNK_BYTES))):
+            checksum.update(chunk)
+            remaining -= len(chunk)
+        return file.read() == checksum.digest()
 
 
 class DiskRows:
@@ -294,7 +314,7 @@ class DiskRows:
                 os.posix_fadvise(file, byte_offset, size, os.POSIX_FADV_WILLNEED)
         content = bytearray().join(os.pread(file, size, byte_offset) for file, size, byte_offset in reads)
         if len(content) < lengths.sum() * width:
-            raise EncoderError(f"{self._folder}: a shard was truncated after it had been opened")
+            raise EncoderError(f"{self._folder}: a shard was truncated after it was opened; {_HINT}")
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 
@@ -321,16 +341,23 @@ class CachedVectors:
     Batches are the same whatever the storage is. Files in the page cache are read as fast as arrays.
 
     Raises:
-        EncoderError: a file cannot be read.
+        EncoderError: a shard cannot be read or is damaged.
     """
 
-    def __init__(self, cache: VectorCache, layers: Sequence[str], device: torch.device, storage: Storage) -> None:
+    def __init__(
+        self,
+        cache: VectorCache,
+        layers: Sequence[str],
+        device: torch.device,
+        storage: Storage,
+        progress: Progress = silent,
+    ) -> None:
         self._cache = cache
         self._device = device
         self.ahead = storage == "disk"
         self._layers: dict[str, DiskRows | torch.Tensor] = {}
         for layer in layers:
-            shards = cache.shards(layer)
+            shards = cache.shards(layer, progress)
             if storage == "disk" and layer != BY_TYPE:
                 self._layers[layer] = DiskRows(shards)
             else:

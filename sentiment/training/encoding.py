@@ -66,7 +66,7 @@ def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: E
     size = cache.size(layers)
     storage = choose_storage(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {storage}")
-    return CachedVectors(cache, layers, device, storage)
+    return CachedVectors(cache, layers, device, storage, run.progress)
 
 
 def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> None:

@@ -133,6 +133,26 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert bytes_by_name(cache) == bytes_by_name(at_once)
 
 
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
+@pytest.mark.parametrize(("storage", "layer"), [("GPU memory", "top"), ("disk", "top"), ("disk", "token")])
+def test_damaged_shard_is_never_read_but_named_with_the_command_that_computes_it_again(
+    cache: VectorCache, storage: Storage, layer: str, damage: str
+) -> None:
+    filled(cache)
+    victim = cache.shard_file(layer, 1)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes({"flipped": content, "truncated": content[:-1], "empty": b""}[damage])
+    with pytest.raises(EncoderError, match=rf"{layer}-00001\.npy: .*`sentiment prepare encode`"):
+        opened(cache, config(), storage)
+    cache.shard_file("top", 0).unlink()  # vectors of tweets are computed from those of types
+    if layer == "token":
+        with pytest.raises(EncoderError, match=r"token-00001\.npy: "):
+            filled(cache)
+    cache.discard_damaged(LAYERS)
+    opened(filled(cache), config(), storage)
+
+
 @pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", -1), ("first", 0), ("top", 99)])
 def test_shard_that_was_changed_truncated_or_deleted_is_found_and_mended_and_no_other(
     cache: VectorCache, corpus: Corpus, model: ElmoFiles, layer: str, length: int | None
@@ -216,5 +236,5 @@ def test_shard_that_is_truncated_or_vanishes_while_it_is_read_is_an_error(cache:
     with pytest.raises(EncoderError, match="a shard was truncated"):
         vectors.gather(np.arange(10), 25)
     victim.unlink()
-    with pytest.raises(EncoderError, match=r"cannot be read .*top-00000\.npy.*`sentiment prepare encode`"):
+    with pytest.raises(EncoderError, match=r"top-00000\.npy.*`sentiment prepare encode`"):
         opened(cache, config(layers="top"), "disk")
