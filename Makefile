@@ -1,28 +1,28 @@
-# The front door: each target is a line or two that calls a program. `make` lists them.
+# Convenience targets: each calls `sentiment` or a development tool. `make` lists them.
 
 RUN     ?= rnn
 RESULTS ?= results
 BENCH   ?= data training report
 
-# What a user gives reaches the shell in its environment and never as a part of a command: names may hold spaces, quotes
-# and dollar signs, and nothing in them is run.
-GIVEN := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
-$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
-export $(GIVEN)
-with_set = set -f; set --; for one in $$SET; do set -- "$$@" --set "$$one"; done;
+# User variables are passed through the environment and never inserted into commands, so that spaces, quotes and dollar
+# signs in them are safe.
+USER_VARIABLES := RUN RESULTS DATA SET GRID DRY_RUN LOCAL PYTEST BENCH
+$(foreach name,$(USER_VARIABLES),$(eval override $(name) := $$(value $(name))))
+export $(USER_VARIABLES)
+parse_set = set -f; set --; for change in $$SET; do set -- "$$@" --set "$$change"; done;
 
-KNOWN := $(GIVEN) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
-$(foreach name,$(filter-out $(KNOWN) -%,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(error \
-	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(GIVEN) PYTHON TORCH_INDEX)))
+ALLOWED_VARIABLES := $(USER_VARIABLES) PYTHON TORCH_INDEX MAKEFLAGS MAKEOVERRIDES MFLAGS SHELL
+$(foreach name,$(filter-out $(ALLOWED_VARIABLES) -%,$(.VARIABLES)),$(if $(filter command,$(firstword $(origin $(name)))),$(error \
+	make has no variable $(name); did you mean SET="$(name)=..."? Its variables are $(USER_VARIABLES) PYTHON TORCH_INDEX)))
 
 BIN    := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
-# TORCH_INDEX: where pip also looks for torch; https://download.pytorch.org/whl/cpu has small builds without CUDA.
+# TORCH_INDEX: a further package index for torch; https://download.pytorch.org/whl/cpu has small builds without CUDA.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-warn-conflicts \
 	--constraint .ci/constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-ON_PATH = echo '`. $(BIN)/activate` puts `sentiment` on the path, and `sentiment --help` lists its commands.'
+ACTIVATE_HINT = echo '`. $(BIN)/activate` puts `sentiment` on your PATH; `sentiment --help` lists its commands.'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data submit submit-rnn submit-sweep submit-attention submit-elmo status rerun cancel report \
@@ -35,56 +35,56 @@ help: ## list the targets
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
-	@echo 'In scripts call $(BIN)/sentiment: make ends with 2 whatever went wrong'
+	@echo 'In scripts call $(BIN)/sentiment: the exit code of make is 2 after any failure'
 
-setup: .venv/installed ## create .venv and install all that the program needs
-	@$(ON_PATH)
+setup: .venv/installed ## create .venv and install everything that is needed
+	@$(ACTIVATE_HINT)
 
-run: .venv/installed ## train RUN here and now, and show what came out
-	@$(with_set) $(BIN)/sentiment train "$$RUN" --results "$$RESULTS" $${DATA:+--data "$$DATA"} "$$@"
-	@$(ON_PATH)
+run: .venv/installed ## train RUN on this machine and print the result
+	@$(parse_set) $(BIN)/sentiment train "$$RUN" --results "$$RESULTS" $${DATA:+--data "$$DATA"} "$$@"
+	@$(ACTIVATE_HINT)
 
-data: .venv/installed ## fetch and prepare DATA (sentiment140: 81 MB), show it
-	@$(with_set) $(BIN)/sentiment data $${DATA:+"$$DATA"} --config "$$RUN" --results "$$RESULTS" "$$@"
+data: .venv/installed ## download DATA (sentiment140: 81 MB), prepare and show it
+	@$(parse_set) $(BIN)/sentiment data $${DATA:+"$$DATA"} --config "$$RUN" --results "$$RESULTS" "$$@"
 
 submit-rnn: GRID = rnn
 submit-sweep: GRID = random_sweep
 submit-attention: GRID = attention
 submit-elmo: GRID = elmo
-submit: ## submit the grids GRID to Slurm; DRY_RUN=1 only shows it
+submit: ## submit the grids GRID to Slurm; DRY_RUN=1 only previews
 submit-rnn: ## cells, directions, depths and widths
 submit-sweep: ## random search: size, dropout, clipping, learning rate
-submit-attention: ## self-attention against none
+submit-attention: ## self-attention or other poolings
 submit-elmo: ## ELMo's models, layers, dropout and penalty
 submit submit-rnn submit-sweep submit-attention submit-elmo: .venv/installed
-	@$(with_set) for grid in $${GRID:-smoke}; do \
+	@$(parse_set) for grid in $${GRID:-smoke}; do \
 		$(BIN)/sentiment submit "$$grid" --results "$$RESULTS" $${DRY_RUN:+--dry-run} $${LOCAL:+--local} "$$@" || exit; done
 
 status: .venv/installed ## show all runs, or those of GRID
 	@set -f; $(BIN)/sentiment status $$GRID --results "$$RESULTS" || test $$? -eq 3
 
-rerun: .venv/installed ## submit again what failed, all or GRID
+rerun: .venv/installed ## resubmit failed runs: all, or those of GRID
 	@set -f; $(BIN)/sentiment rerun $$GRID --results "$$RESULTS" $${LOCAL:+--local}
 
 cancel: .venv/installed ## cancel the grids or runs GRID
 	@set -f; $(BIN)/sentiment cancel $$GRID --results "$$RESULTS"
 
-report: .venv/installed ## say what came out, all or GRID: RESULTS/report
+report: .venv/installed ## report on all grids or GRID, in RESULTS/report
 	@set -f; $(BIN)/sentiment report $$GRID --results "$$RESULTS"
 
-doctor: .venv/installed ## say what is here: Slurm, processors, disk
+doctor: .venv/installed ## check this site: Slurm, GPUs and cores, disk
 	@$(BIN)/sentiment doctor --results "$$RESULTS"
 
-test: .venv/installed-dev ## run the tests: some minutes
+test: .venv/installed-dev ## run all tests but the long ones: some minutes
 	@set -f; $(BIN)/python -m pytest -n auto -m "not more" $$PYTEST
 
-test-fast: .venv/installed-dev ## run the tests that take moments
+test-fast: .venv/installed-dev ## run only the fast tests
 	@set -f; $(BIN)/python -m pytest -n auto -m "not slurm and not browser and not slow and not more" $$PYTEST
 
-test-more: .venv/installed-dev ## run what takes long: packaging, many kills
+test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-mutants: .venv/installed-dev ## plant bugs in a copy: which do no tests notice?
+mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones
 	@$(BIN)/python -m tests.mutants
 
 check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
@@ -92,7 +92,7 @@ check: .venv/installed-dev ## style and types: ruff, ruff format, mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/installed-dev ## measure BENCH against the plain way, as ratios
+bench: .venv/installed-dev ## compare BENCH with baseline implementations
 	@set -f; for bench in $$BENCH; do $(BIN)/python -m "tests.benchmarks.bench_$$bench" || exit 1; done
 
 clean: ## delete .venv and caches; results stay
@@ -105,11 +105,11 @@ $(BIN)/python:
 	@echo "Creating .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
-# allennlp, the reference for ELMo, asks for packages of 2022; what is used of it needs none of them, hence --no-deps.
+# allennlp, the reference for ELMo, pins packages of 2022 that its ELMo module does not need: hence --no-deps.
 .venv/installed: pyproject.toml .ci/constraints.txt | $(BIN)/python
-	@echo '1 of 2: installing torch (200 MB, or 6 GB with CUDA) and what training needs: some minutes'
+	@echo '1 of 2: installing torch (200 MB, or 6 GB with CUDA) and the packages for training: some minutes'
 	@$(PIP) --editable .
-	@echo '2 of 2: installing what grids, the report and encoders need: a minute or two'
+	@echo '2 of 2: installing the packages for grids, the report and encoders: a minute or two'
 	@$(PIP) --editable '.[all]'
 	@$(PIP) --no-deps allennlp==2.10.1
 	@touch $@

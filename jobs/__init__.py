@@ -1,6 +1,10 @@
-"""Grids of runs on Slurm or on this machine: submitted, watched, resumed, cancelled.
+"""Runs grids on Slurm or on this machine: submits, watches, resumes and cancels them.
 
-`grids` (a file becomes runs), `plan` (runs become jobs), `submissions` and `grid_jobs` (what was submitted, and what
-became of it), `policy` (what a run's state is, and what is done), `slurm`, `here` (this machine), `tasks` (what a job
-does), `session` (the commands). `report` is started as a process and never imported.
+- `grids`: expands a grid file into runs.
+- `services`: the kinds of jobs and the inputs that runs need. `plan`: turns runs into jobs.
+- `submissions`: the files of each submission. `grid_jobs`: joins them with Slurm's queue.
+- `policy`: derives a run's state, and the action that each command takes.
+- `session`: the commands. `slurm` and `here`: run jobs on Slurm, or on this machine. `tasks`: what a job does.
+
+The package `report` is only ever run as a process and never imported.
 """

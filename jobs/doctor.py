@@ -1,4 +1,4 @@
-"""What `sentiment doctor` finds: Slurm and what its settings mean, this machine, room on the disk."""
+"""The checks of `sentiment doctor`: Slurm's settings, local GPUs and cores, disk space."""
 
 import os
 import shutil
@@ -30,15 +30,23 @@ class Finding:
 
 
 def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
-    """Everything, one finding after another, by the file of resources and the folder of grid files."""
+    """Run all checks and yield their findings as they come.
+
+    Args:
+        cluster: the cluster file.
+        grids: the folder of grid files.
+    """
     yield from examine_slurm(cluster, grids)
-    gpus, cores = len(gpus_here()), len(os.sched_getaffinity(0))
-    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; --local does {max(gpus, 1)} at a time")
+    gpus = len(gpus_here())
+    cores = len(os.sched_getaffinity(0))
+    at_once = max(gpus, 1)
+    runs = "1 run" if at_once == 1 else f"{at_once} runs"
+    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; `--local` trains {runs} at a time")
     yield examine_disk(results)
 
 
 def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
-    """The site's settings and partitions, and whether it would take the jobs of each section of the cluster's file."""
+    """Check Slurm's settings and partitions, and whether it would accept the resources of each section of the file."""
     file = ClusterFile()
     try:
         file = read_cluster(cluster)
@@ -46,27 +54,32 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         yield Finding("problem", str(cluster), str(error))
     for name in file.grids:
         if not (grids / f"{name}.yaml").exists():
-            yield Finding("note", f"{cluster.name} grids.{name}", f"there is no grid of this name in {grids}")
+            yield Finding("note", f"{cluster.name} grids.{name}", f"{grids} has no grid of this name")
     try:
-        facts = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()]
+        settings_and_partitions = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()]
     except NoSlurmError as error:
-        facts = []
+        settings_and_partitions = []
         yield Finding("note", "no Slurm", f"{error}; `sentiment submit GRID --local` runs a grid on this machine")
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
-    yield from (Finding("ok", topic, text) for topic, text in facts)
+    for topic, text in settings_and_partitions:
+        yield Finding("ok", topic, text)
     for section, resources in file.sections().items():
-        topic, refusal = f"{cluster.name} {section}", find_refusal(resources) if facts else None
-        told = f"{resources.describe()}: Slurm says {refusal}" if refusal else resources.describe()
-        yield Finding("problem" if refusal else "ok", topic, told)
-    if facts:
-        yield Finding("note", "compute nodes", f"must see {Path.cwd()} and {sys.executable} under these same names")
+        topic = f"{cluster.name} {section}"
+        refusal = find_refusal(resources) if settings_and_partitions else None
+        if refusal:
+            yield Finding("problem", topic, f"{resources.describe()}: Slurm says {refusal}")
+        else:
+            yield Finding("ok", topic, resources.describe())
+    if settings_and_partitions:
+        yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
 
 
 def examine_disk(results: Results) -> Finding:
-    """Whether results can be written, and how much."""
-    folder = next(one for one in (results.root.resolve(), *results.root.resolve().parents) if one.exists())
+    """Check that the results folder is writable and how much disk space is free."""
+    root = results.root.resolve()
+    folder = next(parent for parent in (root, *root.parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"0" * 4096)
@@ -79,10 +92,11 @@ def examine_disk(results: Results) -> Finding:
 
 
 def render(findings: Sequence[Finding]) -> Iterator[str]:
-    """Lines to print."""
-    marks = {"ok": "ok  ", "note": "note", "problem": "!!  "}
+    """Yield the lines to print."""
+    marks = {"ok": "ok   ", "note": "note ", "problem": "ERROR"}
     width = min(max(len(finding.topic) for finding in findings), 40)
     for finding in findings:
         first, *more = finding.text.splitlines()
         yield f"{marks[finding.level]}  {finding.topic.ljust(width)}  {first}"
-        yield from (f"{' ' * (width + 8)}{line}" for line in more)
+        for line in more:
+            yield f"{' ' * (width + 9)}{line}"

@@ -1,4 +1,4 @@
-"""What a submission would do and take, in at most a page, without doing it."""
+"""Previews a submission on at most one page: its runs, jobs, resources and estimated hours."""
 
 import shlex
 from collections import Counter, defaultdict
@@ -15,8 +15,8 @@ from jobs.policy import submit
 from jobs.services import missing_for
 from jobs.slurm.resources import read_cluster
 from jobs.slurm.sbatch import directives
-from jobs.status import describe_held, describe_unknown, read_grid_status
-from jobs.submissions import new_submission
+from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_status
+from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
 from sentiment.errors import RunDirError
@@ -25,99 +25,140 @@ from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 
-_MOST = 8
-"""Of the values and parameters that vary, and of what is missing."""
+_MAX_LISTED = 8
+"""Largest number of values, parameters or missing inputs that are listed."""
 
 
 def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool = False) -> Iterator[str]:
-    """Lines to print. Nothing is written but the checksum of a table of tweets; no queue and no tweets are needed."""
-    (jobs,) = read_jobs(results, [grid.plan.name])
-    rows = read_grid_status(results, grid.plan, jobs).rows
-    elsewhere, rungs = completed_elsewhere(results, grid), read_rungs(results, grid.plan)
+    """Yield the lines to print.
+
+    Nothing is written but the cached checksum of a table of tweets; neither Slurm nor the tweets are needed.
+    """
+    plan = grid.plan
+    (jobs,) = read_jobs(results, [plan.name])
+    rows = read_grid_status(results, plan, jobs).rows
+    completed_in_other_grids = completed_elsewhere(results, grid)
+    rungs = read_rungs(results, plan)
     by_id = {row.run_id: row for row in rows}
-    every = [WantedRun(by_id[config.run_id], config, running_code().id) for config in grid.configs]
-    missing = [run for run in every if submit(run.row) == "submits" and run.row.run_id not in elsewhere]
+    all_runs = [WantedRun(by_id[config.run_id], config, running_code().id) for config in grid.configs]
+    to_submit = [
+        run for run in all_runs if submit(run.row) == "submits" and run.row.run_id not in completed_in_other_grids
+    ]
     if rungs:
-        missing = with_pauses([run for run in missing if not rungs.is_decided(run.row.run_id)], rungs)
-    yield f"grid {grid.plan.name}: {grid.plan.description}"
-    taken = f"; {len(elsewhere)} are completed in other grids and would be taken over" if elsewhere else ""
-    told = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
-    yield f"{len(missing):,} of {len(rows):,} runs would be submitted ({told}){taken}"
-    yield from describe_held(grid.plan.name, rows)
+        to_submit = with_pauses([run for run in to_submit if not rungs.is_decided(run.row.run_id)], rungs)
+    yield f"grid {plan.name}: {plan.description}"
+    line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({_count_states(rows)})"
+    if completed_in_other_grids:
+        line += f"; {len(completed_in_other_grids)} are completed in other grids and would be copied"
+    yield line
+    yield from describe_held(plan.name, rows)
     yield from describe_unknown(rows)
-    yield from _varied(grid.plan)
+    yield from _varied(plan)
     if verbose:
-        parameters = {run.run_id: run.parameters for run in grid.plan.runs}
-        for row in rows:
-            values = (f"{name}={_text(value)}" for name, value in parameters.get(row.run_id, {}).items())
-            yield f"  {row.run_id} {row.state} {' '.join(values)}"
-    if not missing:
+        yield from _runs(plan, rows)
+    if not to_submit:
         return
-    yield f"the first by itself: {shlex.join(grid.plan.command(grid.plan.runs[0]))}"
-    if lacking := missing_for(grid.configs, results):
-        yield "not here yet, so that `submit` would refuse:"
-        yield from _few(lacking, "things")
+    yield f"to train the first run alone: {shlex.join(plan.command(plan.runs[0]))}"
+    missing = missing_for(grid.configs, results)
+    if missing:
+        yield "missing inputs (`submit` would end with an error):"
+        yield from _truncate(missing, "missing inputs")
     if rungs:
-        yield _rungs_told(rungs, grid.configs)
-    yield f"hours: {_hours([run.config for run in missing], results)}"
-    candidates = ranked_next(every, rungs) if rungs else []
-    for job in plan_jobs(missing, candidates, grid.plan, results, read_cluster(cluster), jobs):
-        rung, number = "" if job.rung is None else f" of rung {job.rung}", len(job.tasks)
-        yield f"{job.kind}{rung}: {number:,} task{'s' if number > 1 else ''}, {job.resources.describe()}"
+        yield _describe_rungs(rungs, grid.configs)
+    yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
+    candidates = ranked_next(all_runs, rungs) if rungs else []
+    for job in plan_jobs(to_submit, candidates, plan, results, read_cluster(cluster), jobs):
+        yield _describe_job(job)
         if verbose:
-            yield from (f"  {line}" for line in directives(new_submission(results, grid.plan.name, job, None)))
+            for directive in directives(new_submission(results, plan.name, job, None)):
+                yield f"  {directive}"
+
+
+def _describe_job(job: Submission) -> str:
+    rung = "" if job.rung is None else f" of rung {job.rung}"
+    tasks = "1 task" if len(job.tasks) == 1 else f"{len(job.tasks):,} tasks"
+    return f"{job.kind}{rung}: {tasks}, {job.resources.describe()}"
+
+
+def _count_states(rows: Sequence[RunStatus]) -> str:
+    counts = Counter(row.state for row in rows).most_common()
+    return ", ".join(f"{number:,} {state}" for state, number in counts)
+
+
+def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
+    parameters = {run.run_id: run.parameters for run in plan.runs}
+    for row in rows:
+        values = [f"{name}={_text(value)}" for name, value in parameters.get(row.run_id, {}).items()]
+        yield f"  {row.run_id} {row.state} {' '.join(values)}"
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
-    """The values of each parameter that differs between runs or does something in some, and what all have in common."""
+    """Yield a line for each parameter that varies or that only some runs have, and one for what all runs share."""
     values: dict[str, dict[str, None]] = defaultdict(dict)
-    names = Counter(name for run in plan.runs for name in run.parameters)
+    runs_with: Counter[str] = Counter()
     for run in plan.runs:
         for name, value in run.parameters.items():
             values[name][_text(value)] = None
-    varied = {name: list(found) for name, found in values.items() if len(found) > 1 or names[name] < len(plan.runs)}
-    lines = (
-        f"  {name}: {', '.join(found[:_MOST])}{f' and {len(found) - _MOST:,} more' if len(found) > _MOST else ''}"
-        for name, found in varied.items()
-    )
-    yield from _few([*lines], "parameters")
-    common = (f"{name}={next(iter(found))}" for name, found in values.items() if name not in varied)
-    yield f"  all runs: {', '.join([plan.base, *common])}"
+            runs_with[name] += 1
+    lines = []
+    shared = [plan.base]
+    for name, texts in values.items():
+        if len(texts) > 1 or runs_with[name] < len(plan.runs):
+            lines.append(f"  {name}: {_join_first(list(texts))}")
+        else:
+            shared.append(f"{name}={next(iter(texts))}")
+    yield from _truncate(lines, "parameters")
+    yield f"  all runs: {', '.join(shared)}"
 
 
-def _few(lines: Sequence[str], what: str) -> Iterator[str]:
-    yield from lines[:_MOST]
-    if len(lines) > _MOST:
-        yield f"  and {len(lines) - _MOST:,} more {what}"
+def _join_first(values: Sequence[str]) -> str:
+    text = ", ".join(values[:_MAX_LISTED])
+    more = len(values) - _MAX_LISTED
+    return f"{text} and {more:,} more" if more > 0 else text
+
+
+def _truncate(lines: Sequence[str], noun: str) -> Iterator[str]:
+    yield from lines[:_MAX_LISTED]
+    if len(lines) > _MAX_LISTED:
+        yield f"  and {len(lines) - _MAX_LISTED:,} more {noun}"
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else yaml_text(value)
 
 
-def _rungs_told(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
-    longest = max(config.training.epochs for config in configs)
-    told = [
-        f"{rungs.size(rung):,} to epoch {rungs.epochs(rung) or longest}{' (decided)' if rung < rungs.current else ''}"
-        for rung in range(rungs.last + 1)
-    ]
-    return f"rungs: trials {', '.join(told)}, at most"
+def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
+    max_epochs = max(config.training.epochs for config in configs)
+    parts = []
+    for rung in range(rungs.last + 1):
+        ranked = " (ranked)" if rung < rungs.current else ""
+        parts.append(f"{rungs.size(rung):,} trials to epoch {rungs.epochs(rung) or max_epochs}{ranked}")
+    return f"rungs (at most): {', '.join(parts)}"
 
 
 def _hours(configs: Sequence[RunConfig], results: Results) -> str:
-    known: dict[object, list[float]] = defaultdict(list)
+    seconds: dict[object, list[float]] = defaultdict(list)
     for file in results.runs.glob("*/*/result.json"):
         run_dir = RunDir(file.parent)
         with suppress(RunDirError):
             if result := run_dir.read(Result):
-                known[_likeness(run_dir.read_config())].append(result.seconds_trained)
-    found = [fmean(known[like]) for like in map(_likeness, configs) if like in known]
-    if not found:
-        return "not known, since no run like these is completed here"
-    return f"about {sum(found) / 3600:,.2g} for {len(found):,} of {len(configs):,}, by completed runs like them"
+                seconds[_cost_key(run_dir.read_config())].append(result.seconds_trained)
+    estimates = [fmean(seconds[key]) for key in map(_cost_key, configs) if key in seconds]
+    if not estimates:
+        return "unknown, because no comparable run is completed in this results folder"
+    hours = sum(estimates) / 3600
+    return (
+        f"about {hours:,.2g} for {len(estimates):,} of {len(configs):,} runs, from completed runs with the same model "
+        "size, data and batch size"
+    )
 
 
-def _likeness(config: RunConfig) -> object:
-    model, data = config.model, config.data
-    size = model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling
-    return *size, config.training.batch_size, data.source, config.any_encoder.model if config.any_encoder else None
+def _cost_key(config: RunConfig) -> object:
+    """Return what the cost of a run depends on most."""
+    model = config.model
+    return (
+        *(model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling),
+        config.training.batch_size,
+        config.data.source,
+        config.any_encoder.model if config.any_encoder else None,
+    )

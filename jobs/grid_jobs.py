@@ -1,6 +1,6 @@
-"""A grid's jobs: what was submitted for it, what the queue says about that now, and how tasks have ended.
+"""A grid's submissions, joined with the jobs in Slurm's queue and with how its tasks ended.
 
-What a command works off on this machine is seen as a queue as well: the command holds a lock as long as it does so.
+Jobs that run on this machine count as queue entries too: such a job runs while a command holds the lock in its folder.
 """
 
 import os
@@ -35,7 +35,7 @@ from sentiment.runs.state import (
     RunState,
 )
 
-# The failure of a service whose time ended again and again: it needs more of it.
+# The failure of a service that reached its time limit again and again: it counts as TIMEOUT, so that it gets more time.
 OUT_OF_ATTEMPTS = "NoProgressError"
 
 Place = tuple[SubmissionDir, int]
@@ -44,12 +44,12 @@ Place = tuple[SubmissionDir, int]
 
 @dataclass(frozen=True)
 class GridJobs:
-    """A grid's submissions beside the queue, as they were when they were read.
+    """A snapshot of a grid's submissions and of the queue.
 
     Attributes:
-        queue: all of the user's jobs; None if they are not known.
-        unseen: why they are not known, in a line.
-        here: what this machine works off.
+        queue: all jobs of the user; None if the queue could not be read.
+        unseen: why the queue could not be read, in one line.
+        here: jobs that run on this machine.
     """
 
     submissions: Sequence[SubmissionDir]
@@ -59,48 +59,61 @@ class GridJobs:
 
     @cached_property
     def places(self) -> dict[str, Place]:
-        """For each run id the submission that the run was last given to, and the task that begins with it."""
-        return {
-            run_id: (folder, task)
-            for folder in self.submissions
-            for task, run_ids in enumerate(folder.tasks)
-            for run_id in run_ids
-        }
+        """For each run id its newest submission and the task that the run was assigned to."""
+        places: dict[str, Place] = {}
+        for folder in self.submissions:
+            for task, run_ids in enumerate(folder.tasks):
+                for run_id in run_ids:
+                    places[run_id] = (folder, task)
+        return places
 
     @property
     def lacks_final_job(self) -> bool:
-        """Whether training was submitted without the job that ends a grid, or that failed."""
-        training = [one for one in self.submissions if one.submission.job_kind.trains_runs and not one.submission.here]
-        final = [one for one in self.submissions if one.submission.job_kind.final]
+        """Whether there are training jobs without a final job after them, or whose final job failed."""
+        in_queue = [folder for folder in self.submissions if not folder.submission.here]
+        training = [folder for folder in in_queue if folder.submission.job_kind.trains_runs]
+        final = [folder for folder in in_queue if folder.submission.job_kind.final]
         if not training:
             return False
-        newest_is_missing = not final or final[-1].number < training[-1].number
+        if not final or final[-1].number < training[-1].number:
+            return True
         ended_too_early = self._any_active(training) and not self._any_active(final)
-        return newest_is_missing or ended_too_early or "report" in self.failed_services
+        return ended_too_early or "report" in self.failed_services
 
     def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
-        """The task that has a run, by its newest attempt; of one that nobody has begun, a task that may take it."""
+        """Return the task of the run's newest attempt; for a run that has not started, a task that may take it."""
         if run_id not in self.places:
             return None
-        folder, share = self.places[run_id]
-        array, _, task = (attempt.job or "").partition("_") if attempt else ("", "", "")
-        if folder.receipt and array == folder.job_id and task.isdecimal():
-            return folder, int(task)
-        able = self._able[folder]
-        return folder, share if share in able or not able else able[0]
+        folder, assigned = self.places[run_id]
+        if attempt and attempt.job and folder.receipt:
+            array, _, task = attempt.job.partition("_")
+            if array == folder.job_id and task.isdecimal():
+                return folder, int(task)
+        available = self._available_tasks[folder]
+        return folder, assigned if assigned in available or not available else available[0]
 
     def job(self, place: Place) -> Job | None:
-        """A task's job; of tasks that were cancelled before they began the queue may only know that of the array."""
-        name = place[0].submission.name
-        return self._jobs.get((name, place[1])) or self._jobs.get((name, None))
+        """Return a task's job, or its array's if the queue does not list the task (cancelled before it started)."""
+        folder, task = place
+        name = folder.submission.name
+        return self._jobs.get((name, task)) or self._jobs.get((name, None))
 
     def queued(self, run_id: str, place: Place | None, attempt: Attempt | None = None) -> Queued:
-        """What the queue says of the task that has a run, or may take it; `attempt` is the run's newest one."""
+        """Return what the queue says about the task that has a run or may take it.
+
+        Args:
+            attempt: the run's newest one.
+        """
         if place is None:
             return Queued(lives=self._lives, ranks=bool(self.waiting_slots))
-        folder, number = place
-        where, state, reason = self._where(place)
-        job = folder.job(number) if folder.receipt else None
+        folder, task = place
+        where, state, reason = self._queue_state(place)
+        job = folder.job(task) if folder.receipt else None
+
+        def begun_by(job_id: str | None) -> bool:
+            array = (job_id or "").partition("_")[0]
+            return self._numbers.get(array, -1) >= folder.number
+
         return Queued(
             where,
             state,
@@ -110,60 +123,70 @@ class GridJobs:
             cancelled=run_id in self._cancelled[folder],
             ended=lambda progress: self._how_it_ended(place, progress),
             lives=self._lives,
-            begun_by=lambda one: self._numbers.get((one or "").partition("_")[0], -1) >= folder.number,
+            begun_by=begun_by,
             ranks=bool(self.waiting_slots),
         )
 
-    def _where(self, place: Place) -> tuple[Whereabouts, str, str]:
-        folder, job = place[0], self.job(place)
+    def _queue_state(self, place: Place) -> tuple[Whereabouts, str, str]:
+        folder = place[0]
+        job = self.job(place)
         if folder.submission.here:
             return ("runs", RUNNING, "") if job else ("gone", "", "")
         if self.queue is None:
             return "silent", "", self.unseen
-        if job is None or not job.active:
-            return "intent" if job is None and folder.receipt is None else "gone", "", ""
+        if job is None:
+            return ("gone" if folder.receipt else "intent"), "", ""
+        if not job.active:
+            return "gone", "", ""
         if job.held:
             return "held", job.state, job.why
-        if job.waits_for_others and (before := self._held_before(folder)):
-            return "held", job.state, f"waits for job {before.address}, which is held: {before.why}"
+        if job.waits_for_others and (held := self._held_dependency(folder)):
+            return "held", job.state, f"waits for job {held.address}, which is held: {held.why}"
         return "waits" if job.state == PENDING else "runs", job.state, job.why
 
     def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState | None:
-        folder, number = place
+        folder, task = place
         if folder.submission.here:
-            return None  # what its directory says is all that is known
+            return None  # of a job on this machine only the run's directory tells
         job = self.job(place)
         if job and job.waits_for_others:
-            return RunState(FAILED, self._failure_before(folder))
+            return RunState(FAILED, self._dependency_failure(folder))
+        name = f"task {folder.job(task)}" if folder.receipt else folder.submission.name
         attempt = progress.last_attempt
-        name = f"task {folder.job(number)}" if folder.receipt else folder.submission.name
-        seen = f"{name} ended without a word" if attempt else f"{name} never began to train"
-        if attempt and attempt.end:
-            seen = f"saved at step {attempt.last_step} ({attempt.detail})"
-        return ended_state(job, folder.log_file(number), seen)
+        if attempt is None:
+            last_known = f"{name} did not start to train it"
+        elif attempt.end:
+            last_known = f"saved at step {attempt.last_step} ({attempt.detail})"
+        else:
+            last_known = f"{name} ended without recording how"
+        return ended_state(job, folder.log_file(task), last_known)
 
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
-        """All tasks of the grid that are in the queue, of each submission, however old, with one of their jobs."""
+        """All queued or running tasks of the grid, of every submission, each with its job."""
         folders = {folder.submission.name: folder for folder in self.submissions}
-        found: dict[Place, Job] = {}
+        active: dict[Place, Job] = {}
         for job in self._jobs.values():
-            if job.state not in ENDED and (folder := folders.get(job.name)):
-                tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
-                found.update({(folder, task): job for task in tasks})
-        return found
+            folder = folders.get(job.name)
+            if folder is None or job.state in ENDED:
+                continue
+            tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
+            for task in tasks:
+                active[folder, task] = job
+        return active
 
     @cached_property
-    def _able(self) -> dict[SubmissionDir, list[int]]:
-        """The tasks of each submission that may take runs; those that are held come last."""
-        found: dict[SubmissionDir, list[int]] = {folder: [] for folder in self.submissions}
-        for (folder, task), _ in sorted(self.active_tasks.items(), key=lambda one: one[1].held):
-            found[folder].append(task)
-        return found
+    def _available_tasks(self) -> dict[SubmissionDir, list[int]]:
+        """The tasks of each submission that may take runs, held ones last."""
+        available: dict[SubmissionDir, list[int]] = {folder: [] for folder in self.submissions}
+        for (folder, task), _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
+            available[folder].append(task)
+        return available
 
     @cached_property
     def waiting_slots(self) -> list[SubmissionDir]:
-        return [one for one in self.submissions if one.waits_for_ranking and self._any_active([one])]
+        """The arrays of later rungs that are in the queue and whose runs no ranking has chosen yet."""
+        return [folder for folder in self.submissions if folder.waits_for_ranking and self._any_active([folder])]
 
     @cached_property
     def _services(self) -> dict[KindName, SubmissionDir]:
@@ -171,40 +194,55 @@ class GridJobs:
         return {folder.submission.kind: folder for folder in folders}
 
     def service_states(self) -> dict[str, str]:
-        """The states of the newest job of each kind that has no runs of its own, by the kind's name."""
-        found: dict[str, str] = {}
+        """Return the state of the newest job of each kind that trains no runs, by the kind's name."""
+        states: dict[str, str] = {}
         for kind, folder in self._services.items():
-            states = {HELD if job.held else job.state for job in self.queue or () if job.name == folder.submission.name}
-            seen = ", ".join(sorted(states)) or ("not in the queue any more" if self.queue is not None else UNKNOWN)
-            found[kind] = self.failed_services[kind][0].state if kind in self.failed_services else seen
-        return found
+            if kind in self.failed_services:
+                states[kind] = self.failed_services[kind][0].state
+                continue
+            jobs = [job for job in self.queue or () if job.name == folder.submission.name]
+            in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
+            states[kind] = in_queue or (UNKNOWN if self.queue is None else "not in the queue any more")
+        return states
 
     @cached_property
     def failed_services(self) -> dict[KindName, tuple[RunState, Resources]]:
-        """How the newest job of each kind without runs of its own failed, if it did, and what it had."""
-        failures = {kind: (self._failure_of(one), one.submission.resources) for kind, one in self._services.items()}
-        return {kind: (failure, had) for kind, (failure, had) in failures.items() if failure}
+        """How the newest job of each kind that trains no runs failed, if it did, and the resources that it had."""
+        failures: dict[KindName, tuple[RunState, Resources]] = {}
+        for kind, folder in self._services.items():
+            failure = self._failure_of(folder)
+            if failure:
+                failures[kind] = (failure, folder.submission.resources)
+        return failures
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
-        """How a job failed that has no runs of its own; None while it is active, and if nobody knows of a failure."""
+        """Return how a job that trains no runs failed; None if it is active or no failure is known."""
         if self.queue is None or folder.cancelled or not folder.receipt or self._any_active([folder]):
             return None
-        for number in range(len(folder.submission.tasks)):
-            if failure := folder.read_failure(number):
+        for task in range(len(folder.submission.tasks)):
+            failure = folder.read_failure(task)
+            if failure:
                 state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
-            job = self.job((folder, number))
-            if (job.state != COMPLETED) if job else read_termination(folder.log_file(number)):
-                ended = self._how_it_ended((folder, number), RunProgress())
-                return None if ended is None or ended.state == CANCELLED else ended
+            if self._has_failed(folder, task):
+                end = self._how_it_ended((folder, task), RunProgress())
+                return None if end is None or end.state == CANCELLED else end
         return None
+
+    def _has_failed(self, folder: SubmissionDir, task: int) -> bool:
+        job = self.job((folder, task))
+        if job:
+            return job.state != COMPLETED
+        return read_termination(folder.log_file(task)) is not None
 
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
         return {(job.name, job.task): job for job in (*(self.queue or ()), *self.here)}
 
-    def _lives(self, job: str) -> bool:  # of processes that no queue knows the run's own lock says all
-        return self.queue is None or job.startswith(LOCAL_JOB_PREFIX) or job in self._addresses
+    def _lives(self, job: str) -> bool:
+        if self.queue is None or job.startswith(LOCAL_JOB_PREFIX):
+            return True  # of a process that no queue lists, the run's lock tells
+        return job in self._addresses
 
     @cached_property
     def _addresses(self) -> set[str]:
@@ -219,22 +257,23 @@ class GridJobs:
         return {folder: folder.cancelled for folder in self.submissions}
 
     def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
-        active = {job.name for job in self._jobs.values() if job.active}
-        return any(folder.submission.name in active for folder in folders)
+        active_names = {job.name for job in self._jobs.values() if job.active}
+        return any(folder.submission.name in active_names for folder in folders)
 
-    def _failure_before(self, waiting: SubmissionDir) -> str:
-        for folder in self._waited_for(waiting):
-            if failure := self._failure_of(folder):
-                return f"its {folder.submission.kind} job ended with {failure.state}: {failure.reason}"
-        return f"the job that it waited for ({waiting.submission.after}) did not succeed"
+    def _dependency_failure(self, folder: SubmissionDir) -> str:
+        for dependency in self._dependencies(folder):
+            failure = self._failure_of(dependency)
+            if failure:
+                return f"its {dependency.submission.kind} job ended with {failure.state}: {failure.reason}"
+        return f"its dependency ({folder.submission.after}) did not succeed"
 
-    def _held_before(self, waiting: SubmissionDir) -> Job | None:
-        ids = {folder.job_id for folder in self._waited_for(waiting)}
+    def _held_dependency(self, folder: SubmissionDir) -> Job | None:
+        ids = {dependency.job_id for dependency in self._dependencies(folder)}
         return next((job for job in self._jobs.values() if job.held and job.job_id in ids), None)
 
-    def _waited_for(self, waiting: SubmissionDir) -> list[SubmissionDir]:
-        _, *ids = (waiting.submission.after or "").split(":")
-        return [folder for folder in self.submissions if folder.receipt and folder.job_id in ids]
+    def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
+        _, *ids = (folder.submission.after or "").split(":")
+        return [earlier for earlier in self.submissions if earlier.receipt and earlier.job_id in ids]
 
 
 class QueueOwner(Record):
@@ -242,47 +281,53 @@ class QueueOwner(Record):
 
     user: str
     cluster: str
-    """As the site's settings name it."""
+    """Slurm's ClusterName."""
 
     @classmethod
     def here(cls) -> Self:
-        """This process's user; the environment, which anybody can set, has no say in it."""
-        number = os.geteuid()
+        """Return the user of this process (by its uid: anybody can set $USER) and this cluster."""
+        uid = os.geteuid()
         try:
-            user = pwd.getpwuid(number).pw_name
-        except KeyError:  # this machine knows no name for it, as in a container
-            user = str(number)
+            user = pwd.getpwuid(uid).pw_name
+        except KeyError:  # this machine has no name for it, as in a container
+            user = str(uid)
         return cls(user=user, cluster=read_settings()["ClusterName"])
 
     def describe(self) -> str:
-        return f"submitted by {self.user} on cluster {self.cluster}; ask there"
+        return f"submitted by {self.user} on cluster {self.cluster}; run this command there"
 
 
 def insist_on_ownership(results: Results) -> None:
-    """Let only one user on one cluster submit and cancel, the first one to do so; a UsageError tells the others."""
-    here, owner = QueueOwner.here(), read_record(results.slurm / "owner.json", QueueOwner)
+    """Record the first user and cluster that submit or cancel something as the owner of a results folder.
+
+    Raises:
+        UsageError: for any other user or cluster.
+    """
+    file = results.slurm / "owner.json"
+    here = QueueOwner.here()
+    owner = read_record(file, QueueOwner)
     if owner is None:
         results.slurm.mkdir(parents=True, exist_ok=True)
-        write_json(results.slurm / "owner.json", here.model_dump(mode="json"))
+        write_json(file, here.model_dump(mode="json"))
     elif owner != here:
         raise UsageError(
-            f"{results.slurm / 'owner.json'}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of "
-            f"{here.user} on {here.cluster}: give this command there, or use another folder (--results DIR)"
+            f"{file}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of {here.user} on "
+            f"{here.cluster}: run this command there, or use another folder (--results DIR)"
         )
 
 
 def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
-    """The jobs of each of some grids, for which the queue is asked once.
+    """Return the jobs of several grids, with a single query of the queue.
 
-    It is asked after the submissions are read, so that one which is made meanwhile is not taken for lost.
+    The queue is queried after the submissions are read: a job that is submitted in between is not taken for lost.
     """
     submissions = [read_submissions(results, grid) for grid in grids]
-    in_queue = any(not folder.submission.here for one in submissions for folder in one)
-    queue, unseen = _look(results) if in_queue else ((), "")
-    return [GridJobs(one, queue, unseen, _worked_off_here(one)) for one in submissions]
+    in_queue = any(not folder.submission.here for folders in submissions for folder in folders)
+    queue, unseen = _read_queue_or_reason(results) if in_queue else ((), "")
+    return [GridJobs(folders, queue, unseen, _local_jobs(folders)) for folders in submissions]
 
 
-def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
+def _read_queue_or_reason(results: Results) -> tuple[Sequence[Job] | None, str]:
     try:
         owner = read_record(results.slurm / "owner.json", QueueOwner)
         if owner and owner != QueueOwner.here():
@@ -292,25 +337,30 @@ def _look(results: Results) -> tuple[Sequence[Job] | None, str]:
         return None, " ".join(str(error).split())
 
 
-def _worked_off_here(submissions: Iterable[SubmissionDir]) -> list[Job]:
-    here = (folder for folder in submissions if folder.submission.here and folder.receipt)
-    return [Job(one.submission.name, one.job_id, None, RUNNING) for one in here if live_owner(one.lock_file)]
+def _local_jobs(submissions: Iterable[SubmissionDir]) -> list[Job]:
+    return [
+        Job(folder.submission.name, folder.job_id, None, RUNNING)
+        for folder in submissions
+        if folder.submission.here and folder.receipt and live_owner(folder.lock_file)
+    ]
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:
-    """A grid's jobs, after settling what a command that was interrupted has left.
+    """Return a grid's jobs, after repairing submissions that were interrupted.
 
-    Missing receipts are found by the jobs' names; intents that never reached the queue are withdrawn. The caller must
-    hold the grid's lock: otherwise a missing receipt may be one that is about to be written.
+    A submission without a receipt is looked up in Slurm by its job's name; if Slurm does not have the job, the
+    submission is withdrawn. The caller must hold the grid's lock: otherwise the receipt may be about to be written.
     """
     insist_on_ownership(results)
-    submissions, queue = read_submissions(results, grid), read_queue()
-    job_ids, known = {job.name: job.job_id for job in queue}, []
+    submissions = read_submissions(results, grid)
+    queue = read_queue()
+    job_ids = {job.name: job.job_id for job in queue}
+    known = []
     for folder in submissions:
         if folder.receipt is None and folder.submission.name not in job_ids:
             folder.withdraw()
             continue
         if folder.receipt is None:
-            folder.accept(job_ids[folder.submission.name])
+            folder.write_receipt(job_ids[folder.submission.name])
         known.append(folder)
-    return GridJobs(known, queue, here=_worked_off_here(known))
+    return GridJobs(known, queue, here=_local_jobs(known))

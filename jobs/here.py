@@ -1,7 +1,7 @@
-"""Works off a grid's jobs on this machine while the command waits: the same tasks as on Slurm, one job after another.
+"""Runs a grid's jobs on this machine, one after another, in the foreground; the tasks are the same as on Slurm.
 
-A task is started as Slurm would start it, from the frozen copy of the code, and prints into the same log. As long as
-this process holds the lock in a job's folder, other commands see the job as running; `cancel` marks its runs there.
+A task is started as Slurm would start it, from the code snapshot, and prints into the same log. Other commands treat a
+job as running while this process holds the lock in its folder; `cancel` writes run ids to `cancelled.json` there.
 """
 
 import os
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.console import Say
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import ProcessLock
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.1
 
 
 class Here:
-    """What this command works off; within its context it heeds signals."""
+    """Runs the jobs that it is given one after another; as a context manager it handles SIGINT and SIGTERM."""
 
     def __init__(self, results: Results, grid: str, say: Say) -> None:
         self.stop = StopRequest(process_deadline(None, time.time()))
@@ -32,9 +32,9 @@ class Here:
         self._grid = grid
         self._say = say
         self._locks = ExitStack()
-        self._every: list[SubmissionDir] = []
-        self._done = 0
-        self._ended = 0
+        self._submissions: list[SubmissionDir] = []
+        self._jobs_done = 0
+        self._runs_ended = 0
 
     def __enter__(self) -> Self:
         self.stop.__enter__()
@@ -45,27 +45,27 @@ class Here:
         self.stop.__exit__()
 
     def accept(self, jobs: Iterable[Submission]) -> None:
-        """Write jobs down, to be worked off in this order. The caller must hold the grid's lock."""
+        """Record jobs, which will run in this order. The caller must hold the grid's lock."""
         for job in jobs:
-            folder = write_intent(new_submission(self._results, self._grid, job, None))
-            self._locks.enter_context(ProcessLock(folder.lock_file, "works it off"))
-            folder.accept(f"{LOCAL_JOB_PREFIX}{folder.number}")
-            self._every.append(folder)
+            folder = record_submission(new_submission(self._results, self._grid, job, None))
+            self._locks.enter_context(ProcessLock(folder.lock_file, "runs it on this machine"))
+            folder.write_receipt(f"{LOCAL_JOB_PREFIX}{folder.number}")
+            self._submissions.append(folder)
 
     def work_off(self) -> None:
-        """Work off what was accepted, unless there is a reason to stop; no process is left when this returns."""
-        while self._done < len(self._every) and not self.stop.reason():
-            self._perform(self._every[self._done])
-            self._done += 1
+        """Run the accepted jobs until all are done or there is a reason to stop; no child process lives on return."""
+        while self._jobs_done < len(self._submissions) and not self.stop.reason():
+            self._run_job(self._submissions[self._jobs_done])
+            self._jobs_done += 1
         self._locks.close()
 
     @property
     def run_ids(self) -> set[str]:
-        return {run_id for folder in self._every for share in folder.tasks for run_id in share}
+        return {run_id for folder in self._submissions for run_id in folder.run_ids}
 
-    def _perform(self, folder: SubmissionDir) -> None:
-        job = folder.job(0)
-        log = folder.logs / f"{job}_0_log.out"
+    def _run_job(self, folder: SubmissionDir) -> None:
+        task_id = folder.job(0)
+        log = folder.logs / f"{task_id}_0_log.out"
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_ARRAY_")}
         with open(log, "ab") as output:
             process = subprocess.Popen(  # noqa: S603
@@ -73,8 +73,8 @@ class Here:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environ | {"SENTIMENT_JOB": job},
-                start_new_session=True,  # Ctrl+C reaches this process alone, which passes it on
+                env=environ | {"SENTIMENT_JOB": task_id},
+                start_new_session=True,  # so that Ctrl+C reaches only this process, which forwards it
             )
         try:
             self._follow(process, log)
@@ -82,29 +82,33 @@ class Here:
             process.kill()  # after a second Ctrl+C; without effect if it has ended
 
     def _follow(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        told, part, running = False, "", True
-        with open(log, encoding="utf-8", errors="replace") as said:
+        signalled = False
+        running = True
+        partial_line = ""
+        with open(log, encoding="utf-8", errors="replace") as output:
             while running:
-                running = process.poll() is None  # asked before its last words are read
-                if self.stop.reason() and not told:
+                running = process.poll() is None  # before the log is read, so that its last lines are not missed
+                if self.stop.reason() and not signalled:
                     process.send_signal(signal.SIGTERM)
-                    told = True
-                *lines, part = (part + said.read()).split("\n")
+                    signalled = True
+                *lines, partial_line = (partial_line + output.read()).split("\n")
                 for line in lines:
-                    self._tell(line)
-                time.sleep(_POLL_SECONDS if running else 0)
+                    self._print(line)
+                if running:
+                    time.sleep(_POLL_SECONDS)
 
-    def _tell(self, line: str) -> None:
-        # A line that begins with a run's name says how that has ended.
-        if line.partition(" ")[0] in (run_ids := self.run_ids):
-            self._ended += 1
-            line = f"[{self._ended}/{max(self._ended, len(run_ids))}] {line}"
+    def _print(self, line: str) -> None:
+        run_ids = self.run_ids
+        if line.partition(" ")[0] in run_ids:  # the line reports the end of this run
+            self._runs_ended += 1
+            line = f"[{self._runs_ended}/{max(self._runs_ended, len(run_ids))}] {line}"
         self._say(line)
 
 
 def gpus_here() -> Sequence[str]:
-    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found out without loading torch."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
         return [gpu for gpu in visible.split(",") if gpu and gpu != "-1"]
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:

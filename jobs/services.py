@@ -1,8 +1,9 @@
-"""The kinds of jobs that a grid is made of, and what runs need besides their configuration.
+"""The kinds of jobs of a grid, and the inputs that its runs need.
 
-A kind either trains runs, does work that several runs wait for (a service), or ends a grid. All run in this project's
-task process (`jobs.tasks`), the first two as job arrays: they stop when their time is over, requeue themselves, go on
-from what they saved, and are given up when nothing more is saved. What ends a grid simply starts anew.
+There are training jobs, jobs that prepare inputs for several runs (services), and the final job. All run in this
+project's task process (`jobs.tasks`), the first two as job arrays: tasks stop at their time limit, requeue themselves,
+resume from their last save, and fail after repeated attempts without progress. The final job restarts from its
+beginning.
 """
 
 import importlib
@@ -30,13 +31,14 @@ class JobKind:
     """What distinguishes one kind of job from the others.
 
     Attributes:
-        after: kinds of the same grid that it waits for: for their success or, what ends a grid, for their end.
-        resources: what differs from the cluster file's `defaults`, unless its own section says otherwise.
+        after: kinds of jobs of the same grid that it depends on: on their success or, for a final job, on their end.
+        resources: overrides of the cluster file's `defaults`; the kind's own section of that file takes precedence.
         shareable: whether several tasks may divide the work among them.
-        needed_for: those of the given runs that such a job has to work for; of none it is not needed.
-        function: what does the work: a module and a function of the runs' configurations, the results, the request to
-            stop and where to print; it returns why it stopped, or None, and goes on where it was when called again.
-        progress: a figure that grows with the work saved.
+        needed_for: returns those of the given runs that need such a job; if none does, it is not submitted.
+        function: module and name of the function that does the work. Its arguments are the runs' configurations, the
+            results, the request to stop and the console; it returns the reason for which it stopped, or None, and
+            resumes its work when it is called again.
+        progress: returns a number that grows as work is saved.
     """
 
     name: KindName
@@ -64,26 +66,27 @@ class JobKind:
 
 
 def steps_saved(run_dir: RunDir) -> int:
-    """Optimiser steps that the next attempt will not have to repeat, according to the attempts in `run.json`."""
+    """Return the number of optimiser steps that are saved, according to the attempts in `run.json`."""
     record = run_dir.read(RunRecord)
     attempts = record.attempts if record else []
     return max((attempt.last_step or attempt.first_step for attempt in attempts), default=0)
 
 
 def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each set of tweets that is not prepared, or whose linear baseline is not fitted."""
+    """Return one run for each corpus that is not prepared, or whose linear baseline is not fitted."""
     from sentiment.data.corpus import find_corpus
 
-    found = []
+    representatives = []
     for config in {config.data: config for config in configs}.values():
+        # Only a dry run gets as far as this without tweets.
         corpus = None if _lacks_tweets(config, results) else find_corpus(config.data, results)
-        if corpus is None or not corpus.baselines_file.exists():  # only a dry run gets as far as this without tweets
-            found.append(config)
-    return found
+        if corpus is None or not corpus.baselines_file.exists():
+            representatives.append(config)
+    return representatives
 
 
 def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
-    """One run for each set of named word vectors that is to be learned and has not been yet."""
+    """Return one run for each set of word2vec vectors that is not trained yet."""
     configs = [config for config in configs if config.embedding.pretrained == WORD2VEC]
     if not configs:
         return []
@@ -100,15 +103,17 @@ def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> lis
 
 
 def _bytes_in(folder: Path) -> int:
-    """Of files that are complete: those that are being written have names that say so."""
-    return sum(
-        size for path, size in files_in(folder) if not path.name.startswith(".") and ".tmp" not in path.parent.suffix
-    )
+    """Return the total size of the finished files; temporary files are recognised by their names."""
+    finished = 0
+    for path, size in files_in(folder):
+        if not path.name.startswith(".") and ".tmp" not in path.parent.suffix:
+            finished += size
+    return finished
 
 
 _NO_GPU = {"gpus": 0}
 
-# In the order in which a grid's jobs are submitted: each waits only for kinds above it.
+# In the order in which a grid's jobs are submitted: each kind depends only on kinds above it.
 JOB_KINDS: dict[KindName, JobKind] = {
     kind.name: kind
     for kind in (
@@ -122,7 +127,7 @@ JOB_KINDS: dict[KindName, JobKind] = {
         JobKind(
             name="vectors",
             after=("data",),
-            resources={**_NO_GPU, "cpus": 2},  # one thread learns, another one feeds it
+            resources={**_NO_GPU, "cpus": 2},  # one thread trains, another one reads
             needed_for=_without_vectors,
             function=("sentiment.training.experiment", "run_vectors"),
             progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
@@ -145,29 +150,39 @@ JOB_KINDS: dict[KindName, JobKind] = {
 }
 
 OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
-"""Those whose tasks have no runs of their own."""
+"""The kinds whose jobs train no runs."""
 
 
 def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[KindName, list[RunConfig]]:
-    """The services that some runs need, each with the runs that it has to work for."""
-    found = {kind.name: kind.needed_for(configs, results) for kind in OTHER_KINDS}
-    return {name: needed for name, needed in found.items() if needed}
+    """Return the services that some runs need, each with the runs that need it."""
+    runs = {kind.name: kind.needed_for(configs, results) for kind in OTHER_KINDS}
+    return {name: needed for name, needed in runs.items() if needed}
 
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
-    """A line for each thing that is missing, with the command that fetches it: compute nodes often have no network."""
+    """Return a line for each missing input, with the command that downloads it: compute nodes often have no network."""
     from sentiment.encoders.pretrained import find_elmo, find_encoder
 
-    every = list(configs)
-    sources = {one for config in every for one in _sources_of(config)}
-    files = {one for config in every for one in _files_of(config)}
-    encoders = {(one.encoder.model, one.encoder.revision): one.encoder for one in every if one.encoder}
-    models = {config.elmo.model for config in every if config.elmo}
-    lines = [line for field, source in sorted(sources) for line in _missing_tweets(field, source, results)]
-    lines += [f"{field} = {file!r}: no such file" for field, file in sorted(files) if not named_path(file).is_file()]
+    sources: set[tuple[str, str]] = set()
+    files: set[tuple[str, str]] = set()
+    encoders = {}
+    elmo_models = set()
+    for config in configs:
+        sources |= _sources_of(config)
+        files |= _files_of(config)
+        if config.encoder:
+            encoders[config.encoder.model, config.encoder.revision] = config.encoder
+        if config.elmo:
+            elmo_models.add(config.elmo.model)
+    lines: list[str] = []
+    for option, source in sorted(sources):
+        lines += _missing_tweets(option, source, results)
+    for option, file in sorted(files):
+        if not named_path(file).is_file():
+            lines.append(f"{option} = {file!r}: no such file")
     for _, encoder in sorted(encoders.items()):
         lines += _missing_model("encoder.model", partial(find_encoder, encoder, results.encoders))
-    for model in sorted(models):
+    for model in sorted(elmo_models):
         lines += _missing_model("elmo.model", partial(find_elmo, model, results.elmo_models))
     return lines
 

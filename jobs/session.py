@@ -205,7 +205,7 @@ class GridSession:
         (self._accept_here if self.here else self._submit_to_queue)(wanted, candidates)
         for run in wanted:  # older tasks that still work off runs are not to begin again with these
             if run.row.run_id in self.jobs.places:
-                self.jobs.places[run.row.run_id][0].cancel([run.row.run_id])
+                self.jobs.places[run.row.run_id][0].mark_cancelled([run.row.run_id])
 
     def _accept_here(self, wanted: Sequence[WantedRun], candidates: Sequence[WantedRun]) -> None:
         if elsewhere := [run for run in candidates if run.row.active]:
@@ -279,7 +279,7 @@ class GridSession:
             if not run_ids or (meant and not left and (job.state == RUNNING or {*folder.tasks[task]} & {*meant})):
                 ended[job.address] = None
         for folder, found in marks.items():
-            folder.cancel(found)
+            folder.mark_cancelled(found)
         queue.cancel(address for address in ended if not address.startswith(LOCAL_JOB_PREFIX))
         return list(cancelled)
 

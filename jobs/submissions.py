@@ -1,6 +1,6 @@
-"""What was submitted, on disk: the intent before the queue is asked, its receipt afterwards.
+"""Records of submissions: `submission.json` is written before sbatch, and `receipt.json` with the job's id after it.
 
-A chain that is worked off on this machine is written down in the same way, so that all commands find it the same way.
+Jobs that run on this machine (`--local`) are recorded in the same files.
 """
 
 import json
@@ -29,22 +29,23 @@ _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
 
 class Submission(FileRecord):
-    """`submission.json`, the intent: all that any later command needs to know of a job array, or of a single job.
+    """`submission.json`: a job array or a single job, with everything that later commands need to know about it.
 
-    What makes it one of a grid, and unique, is filled in by `new_submission`.
+    `new_submission` fills in id, grid, created, results and after.
 
     Attributes:
         id: its number within the grid, its kind, and a random number.
-        tasks: the run ids that each task begins with; of a job that has no runs of its own, or whose runs a ranking
-            decides, none.
-        configs: of the tasks' runs, or of those that the job works for; kept in a file of their own.
-        resources: what each task gets.
-        parallelism: the largest number of tasks at a time.
-        after: what it waits for, a condition and ids of jobs, as the queue takes them.
-        code: the copy of the program's code that its tasks import; None imports that of this clone.
-        cluster: of a job that ends a grid: what the cluster's file says.
-        rung, epochs: of a search, in which its runs train and after how many epochs they pause; None trains to the end.
-        here: whether a command on this machine works it off, instead of a queue.
+        tasks: the run ids assigned to each task of the array. The lists are empty if the job trains no runs, or if a
+            ranking will choose its runs.
+        configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
+        resources: of each task.
+        parallelism: the largest number of tasks that run at the same time.
+        after: sbatch's `--dependency`, such as `afterok:12:13`.
+        code: the id of the code snapshot that the tasks import; None imports this checkout.
+        cluster: for a final job, the content of the cluster file.
+        rung, epochs: for a search, the rung in which its runs train, and the epoch after which they pause; None trains
+            them to their end.
+        here: whether a command on this machine runs the job, instead of Slurm.
     """
 
     id: str = ""
@@ -69,7 +70,7 @@ class Submission(FileRecord):
 
     @property
     def by_ranking(self) -> bool:
-        """Whether the ranking of the rung before decides which runs it trains."""
+        """Whether it trains the trials that the ranking of the previous rung promotes."""
         return bool(self.rung) and not any(self.tasks)
 
     @property
@@ -82,19 +83,19 @@ class Submission(FileRecord):
 
     @property
     def command(self) -> list[str]:
-        copy = Results(Path(self.results)).code / self.code if self.code else None
-        return [*start_command("jobs.tasks.task", copy, self.folder.start_file), str(self.folder.path)]
+        snapshot = Results(Path(self.results)).code / self.code if self.code else None
+        return [*start_command("jobs.tasks.task", snapshot, self.folder.start_file), str(self.folder.path)]
 
 
 class Receipt(Record):
-    """`receipt.json`: what the queue answered."""
+    """`receipt.json`: the job id that sbatch returned."""
 
     job_id: str
 
 
 @dataclass(frozen=True)
 class SubmissionDir:
-    """Names and readers of one submission's folder, `results/slurm/<grid>/<number>-<kind>-<random>`."""
+    """Paths and readers of one submission's folder, `results/slurm/<grid>/<number>-<kind>-<random>`."""
 
     path: Path
 
@@ -104,9 +105,9 @@ class SubmissionDir:
     cancelled_file = FolderEntry("cancelled.json")
     logs = FolderEntry("logs")
     start_file = FolderEntry("start.py")
-    """The program that starts the tasks: it outlives the copy of the code, and says if that is gone."""
+    """The script that starts the tasks; it stands outside the code snapshot, so that it can report a missing one."""
     lock_file = FolderEntry("lock")
-    """Held by the command that works it off on this machine."""
+    """Held by the command that runs the job on this machine."""
 
     @property
     def number(self) -> int:
@@ -124,10 +125,10 @@ class SubmissionDir:
 
     @cached_property
     def submission(self) -> Submission:
-        found = read_record(self.submission_file, Submission)
-        if found is None:
-            raise RunDirError(f"{self.submission_file}: is gone")
-        return found
+        submission = read_record(self.submission_file, Submission)
+        if submission is None:
+            raise RunDirError(f"{self.submission_file}: no such file")
+        return submission
 
     @cached_property
     def results(self) -> Results:
@@ -139,15 +140,23 @@ class SubmissionDir:
 
     @property
     def job_id(self) -> str:
-        """The job's id in the queue; a RunDirError if there is no receipt."""
+        """The job's id in Slurm.
+
+        Raises:
+            RunDirError: if the submission has no receipt.
+        """
         if self.receipt is None:
-            raise RunDirError(f"{self.path}: has no receipt, so its job is not known; submit again")
+            raise RunDirError(
+                f"{self.path}: no receipt.json, so that its job's id in Slurm is unknown; run `sentiment submit` again"
+            )
         return self.receipt.job_id
 
     @property
     def cancelled(self) -> set[str]:
-        """What `sentiment cancel` ended: ids of runs, and of a job that has none its own id."""
-        return set(json.loads(self.cancelled_file.read_bytes())) if self.cancelled_file.exists() else set()
+        """The ids that `sentiment cancel` cancelled: of runs and, for a whole job, the submission's own."""
+        if not self.cancelled_file.exists():
+            return set()
+        return set(json.loads(self.cancelled_file.read_bytes()))
 
     @property
     def is_cancelled(self) -> bool:
@@ -156,57 +165,69 @@ class SubmissionDir:
 
     @property
     def tasks(self) -> list[list[str]]:
-        """The run ids that each task begins with; none until the ranking is written, where that decides them."""
-        number, chosen = len(self.submission.tasks), self._chosen
-        return [chosen[task::number] for task in range(number)] if chosen else self.submission.tasks
+        """The run ids assigned to each task; of an array whose runs a ranking chooses, none until it is written."""
+        promoted = self._promoted
+        if not promoted:
+            return self.submission.tasks
+        count = len(self.submission.tasks)
+        return [promoted[task::count] for task in range(count)]
 
     @property
     def run_ids(self) -> list[str]:
-        return [run_id for share in self.tasks for run_id in share]
+        return [run_id for task in self.tasks for run_id in task]
 
     @property
-    def _chosen(self) -> list[str]:
-        """The runs that the ranking has chosen, in its order; none while it is not written, or decides nothing."""
+    def _promoted(self) -> list[str]:
+        """The runs that the ranking of the previous rung promotes, best first; none if there is no ranking (yet)."""
         submission = self.submission
-        rung = (submission.rung or 1) - 1
-        return read_chosen(self.results, submission.grid, rung) if submission.by_ranking else []
+        if not submission.by_ranking or submission.rung is None:
+            return []
+        return read_chosen(self.results, submission.grid, submission.rung - 1)
 
     @property
     def waits_for_ranking(self) -> bool:
-        return self.submission.by_ranking and not self._chosen
+        return self.submission.by_ranking and not self._promoted
 
     def job(self, task: int) -> str:
+        """The id by which Slurm's commands know a task: `<array>_<task>`; of a final job, its own id."""
         return self.job_id if self.submission.job_kind.final else f"{self.job_id}_{task}"
 
     def log_file(self, task: int) -> Path | None:
-        return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None) if self.receipt else None
+        if self.receipt is None:
+            return None
+        return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None)
 
     @cached_property
     def configs(self) -> dict[str, RunConfig]:
-        """The configurations of its runs, of all that a ranking may choose, or of those that it works for."""
+        """The configurations, by run id, of the runs that it trains, may train, or prepares inputs for."""
         with open(self.configs_file, encoding="utf-8") as lines:
-            every = map(RunConfig.model_validate_json, lines)
-            return {config.run_id: config for config in every}
+            configs = [RunConfig.model_validate_json(line) for line in lines]
+        return {config.run_id: config for config in configs}
 
     def read_failure(self, task: int) -> Failure | None:
         return read_record(self.failure_file(task), Failure)
 
-    def accept(self, job_id: str) -> None:
+    def write_receipt(self, job_id: str) -> None:
         receipt = Receipt(job_id=job_id)
         write_json(self.receipt_file, receipt.model_dump(mode="json"))
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
+        """Let no later command see the submission: Slurm did not accept it."""
         self.submission_file.rename(self.path / "withdrawn.json")
 
-    def cancel(self, ids: Iterable[str]) -> None:
+    def mark_cancelled(self, ids: Iterable[str]) -> None:
         """Mark runs, or the job itself, as cancelled. The caller must hold the grid's lock."""
         write_json(self.cancelled_file, sorted(self.cancelled.union(ids)))
 
 
 def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
-    """A job of a grid as it would be submitted. Whoever writes it down must hold the grid's lock: it has a number."""
-    number = 1 + max((SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")), default=0)
+    """Return a job with its id, grid, time and dependency.
+
+    A caller that writes it must hold the grid's lock, because submissions are numbered consecutively.
+    """
+    numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")]
+    number = 1 + max(numbers, default=0)
     identity = {
         "id": f"{number:05}-{job.kind}-{secrets.token_hex(6)}",
         "grid": grid,
@@ -217,8 +238,8 @@ def new_submission(results: Results, grid: str, job: Submission, after: str | No
     return job.model_copy(update=identity)
 
 
-def write_intent(submission: Submission) -> SubmissionDir:
-    """Write an intent down; from then on the job can be found again by its name, whatever happens."""
+def record_submission(submission: Submission) -> SubmissionDir:
+    """Record a submission before sbatch is called, so that its job can later be found in Slurm by its name."""
     folder = submission.folder
     folder.logs.mkdir(parents=True)
     shutil.copyfile(START, folder.start_file)
@@ -229,6 +250,7 @@ def write_intent(submission: Submission) -> SubmissionDir:
 
 
 def read_submissions(results: Results, grid: str | None = None) -> list[SubmissionDir]:
-    """The submissions of a grid, or of all grids, the oldest first: by their numbers, since clocks of hosts differ."""
+    """Return the submissions of a grid or of all grids, oldest first: by number, because the clocks of hosts differ."""
     paths = results.slurm.glob(f"{grid or '*'}/*/submission.json")
-    return sorted((SubmissionDir(path.parent) for path in paths), key=lambda one: (one.number, one.path.name))
+    folders = [SubmissionDir(path.parent) for path in paths]
+    return sorted(folders, key=lambda folder: (folder.number, folder.path.name))

@@ -1,9 +1,9 @@
-"""Uploads runs to Weights & Biases (W&B) from a machine with a network: what is new, one run after another.
+"""Uploads new metrics of runs to Weights & Biases (W&B), from a machine with network access.
 
-What is uploaded is always `metrics.jsonl`, from the first row that the server lacks: it has every row once, whatever
-happened, at any time. The files that wandb writes beside training without a network may be cut off by a kill.
+It uploads from `metrics.jsonl`, which holds each row exactly once, and starts at the first row that is missing on the
+server. wandb's own offline files are not used, since a kill may truncate them.
 
-W&B takes no row back: rows that a run computed again after a kill stay there as they were first sent.
+Rows at W&B are immutable: rows that a run computed again after a kill keep the values that were uploaded first.
 
 Each upload is a process of its own with a time limit, since wandb retries for ever without a network.
 """
@@ -23,7 +23,7 @@ from sentiment.runs.state import read_pruned
 
 @dataclass(frozen=True)
 class Upload:
-    """What became of the upload of one run."""
+    """Result of uploading one run."""
 
     run_dir: RunDir
     message: str
@@ -35,17 +35,24 @@ class Upload:
 
 
 def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
-    """Directories of the grids and runs with these names; without names, of all runs that were trained with W&B."""
-    every = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
+    """Return the directories of some grids and runs; without names, of all runs that were trained with W&B.
+
+    Raises:
+        UsageError: names no grid and no run.
+    """
+    run_dirs = [RunDir(file.parent) for file in sorted(results.runs.glob("*/*/config.json"))]
     if not targets:
-        return [run_dir for run_dir in every if run_dir.wandb_file.exists()]
-    if unknown := {*targets} - {name for one in every for name in (one.grid, one.path.name)}:
+        return [run_dir for run_dir in run_dirs if run_dir.wandb_file.exists()]
+    grids = {run_dir.grid for run_dir in run_dirs}
+    run_ids = {run_dir.path.name for run_dir in run_dirs}
+    unknown = {*targets} - grids - run_ids
+    if unknown:
         raise unknown_names(unknown, results)
-    return [run_dir for run_dir in every if is_meant(run_dir.grid, run_dir.path.name, targets)]
+    return [run_dir for run_dir in run_dirs if is_meant(run_dir.grid, run_dir.path.name, targets)]
 
 
 def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
-    """Upload what is new of each run, and yield what became of it."""
+    """Upload the new metrics of each run, and yield the result."""
     for run_dir in run_dirs:
         try:
             yield _upload(run_dir, limit_seconds)
@@ -56,13 +63,16 @@ def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Up
 def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
     if run_dir.read_config().tracking.wandb == "disabled":
         return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
-    completed, rows, copy = run_dir.completed, run_dir.read_metrics(), run_dir.read(WandbRun)
+    completed = run_dir.completed  # before the metrics are read: they are complete if this is true
+    rows = run_dir.read_metrics()
     if not rows:
-        return Upload(run_dir, "has no rows yet")
+        return Upload(run_dir, "no metrics logged yet")
+    wandb_run = run_dir.read(WandbRun)
     ended = completed or read_pruned(run_dir) is not None
-    if copy and copy.confirmed_rows >= len(rows) and copy.ended == ended:
-        return Upload(run_dir, f"nothing new, {copy.confirmed_rows} rows at W&B")
-    return Upload(run_dir, *_run(["upload", str(run_dir.path)], limit_seconds))
+    if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
+        return Upload(run_dir, f"nothing new, {wandb_run.confirmed_rows} rows at W&B")
+    message, failed = _run(["upload", str(run_dir.path)], limit_seconds)
+    return Upload(run_dir, message, failed)
 
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
@@ -70,11 +80,12 @@ def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:
     with tempfile.TemporaryFile() as output:  # not a pipe, since wandb's service might hold it open
         with subprocess.Popen(  # noqa: S603 - a fixed command
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
-        ) as process:  # which ends when its input is closed: here, or by the system if this process is killed
+        ) as process:  # it ends when its standard input is closed, which happens too if this process is killed
             try:
                 process.wait(limit_seconds)
             except subprocess.TimeoutExpired:
-                return f"no end after {limit_seconds:g} s; is W&B within reach?", True
+                return f"timed out after {limit_seconds:g} s; is W&B reachable?", True
         output.seek(0)
-        said = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
-    return said[-1] if said else f"ended with exit code {process.returncode} and no message", process.returncode != 0
+        lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    message = lines[-1] if lines else f"ended with exit code {process.returncode} and no message"
+    return message, process.returncode != 0

@@ -203,7 +203,7 @@ def test_make_refuses_variables_that_it_does_not_have_and_its_help_fits_80_colum
     help = _run(clone).stdout
     assert max(map(len, help.splitlines())) < 80
     assert "any of: attention" in help
-    assert "`. .venv/bin/activate` puts `sentiment` on the path" in _run(clone, "setup").stdout
+    assert "`. .venv/bin/activate` puts `sentiment` on your PATH" in _run(clone, "setup").stdout
 
 
 README = READMES["README.md"]

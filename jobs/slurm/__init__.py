@@ -1,1 +1,1 @@
-"""Slurm: its commands, what jobs ask of it and what it says of their ends. No other package knows submitit."""
+"""Slurm: its commands, the resources and batch files of jobs, and how tasks ended. Only this package uses submitit."""

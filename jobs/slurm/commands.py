@@ -1,10 +1,9 @@
-"""Slurm's own commands: one query for all jobs, the few orders that are given, and what a site's settings mean.
+"""Wrappers for squeue, scontrol, scancel, sbatch and sinfo, and an explanation of the site's settings.
 
-All of them are run by `ask`. An answer that is not whole is none: whoever takes it for an empty queue submits again
-what waits there.
+Output that is not complete is treated as no answer: whoever takes it for an empty queue submits pending jobs twice.
 
-Each raises a SlurmError if Slurm refuses, which is a NoSlurmError where there is no Slurm, and an UnansweredError where
-it does not answer or does not say whether it has heard an order.
+All functions raise a SlurmError if Slurm refuses, a NoSlurmError if there is no Slurm on this machine, and an
+UnansweredError if slurmctld does not respond or it is not known whether it received the request.
 """
 
 import os
@@ -19,28 +18,30 @@ from dataclasses import dataclass
 
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
-# sbatch itself tries for two minutes where slurmctld has too many jobs.
-_SECONDS = 180.0
+# sbatch itself retries for two minutes when slurmctld has too many jobs.
+_COMMAND_SECONDS = 180.0
 # A restart of slurmctld takes seconds; a longer absence is an error.
 _RESTART_SECONDS = 15.0
-_AWAY = re.compile(r"contact|connect|unexpected message|timed out|zero bytes|endpoint", re.IGNORECASE)
+_UNREACHABLE = re.compile(r"contact|connect|unexpected message|timed out|zero bytes|endpoint", re.IGNORECASE)
 _POLL_SECONDS = 0.5
 
-# Variables by which a user's shell, or another job around it, changes what Slurm's commands answer or hand on; and
-# those that say where Slurm is and who asks.
-_FOREIGN = ("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SACCT", "SCONTROL_", "SCANCEL_", "SINFO_")
-_FOREIGN_TO_JOBS = ("PMI_", "PMIX_", "SUBMITIT_")
-_KEPT = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
+# Variables of a user's shell or of a surrounding job that change what Slurm's commands print, or that jobs inherit.
+_REMOVED_PREFIXES = (
+    *("SLURM", "SBATCH_", "SALLOC_", "SRUN_", "SQUEUE_", "SACCT", "SCONTROL_", "SCANCEL_", "SINFO_"),
+    *("PMI_", "PMIX_", "SUBMITIT_"),
+)
+# Variables that say where Slurm is and who asks.
+_KEPT_VARIABLES = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"}
 
-# The final states of a job; in any other it still waits, runs or ends.
+# The final states of a job; a job in any other state is pending, running or completing.
 ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "REVOKED", "TIMEOUT"),
 }
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
 
-# A job that waits for one of these reasons begins only when it is released. A launch fails where a node's prolog fails;
-# the other jobs were requeued too often or put on hold, by the site's settings or by somebody.
+# A job that is pending for one of these reasons starts only when it is released: a node's prolog failed, the job was
+# requeued too often, or an administrator or the site's policy holds it.
 _HELD_BY_ADMINISTRATOR = "JobHeldAdmin"
 _HELD = {
     _HELD_BY_ADMINISTRATOR,
@@ -48,18 +49,18 @@ _HELD = {
     "job requeued in held state",
     "launch failed requeued held",
 }
-_WAITING = {"PENDING", "SPECIAL_EXIT"}
+_PENDING_STATES = {"PENDING", "SPECIAL_EXIT"}
 
 _FIELDS = ("%F", "%K", "%T", "%r", "%j")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job, or one task of an array, as Slurm sees it.
+    """A job, or one task of a job array, as squeue reports it.
 
     Attributes:
-        job_id: of the array, for a task.
-        state: in Slurm's words.
+        job_id: the array's id, if this is a task.
+        state: Slurm's name of the state, such as PENDING.
     """
 
     name: str
@@ -70,64 +71,82 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it waits, runs or ends; a job whose dependency failed waits for nothing."""
+        """Whether the job is pending, running or completing; False if its dependency can never be satisfied."""
         return self.state not in ENDED and self.reason != _NEVER_SATISFIED
 
     @property
     def held(self) -> bool:
-        return self.state in _WAITING and self.reason in _HELD
+        return self.state in _PENDING_STATES and self.reason in _HELD
 
     @property
     def waits_for_others(self) -> bool:
-        """Perhaps in vain, since they failed."""
+        """Whether the job is pending because of a dependency, which may have failed."""
         return "Dependency" in self.reason
 
     @property
     def why(self) -> str:
-        """Why it is where it is and, if it is held, who can release it."""
+        """Slurm's reason for the state and, for a held job, the command that releases it."""
+        release = f"scontrol release {self.address}"
         if self.held and self.reason == _HELD_BY_ADMINISTRATOR:
-            return f"{self.reason}; an administrator has to let it go on (scontrol release {self.address})"
+            return f"{self.reason}; an administrator has to release it ({release})"
         if self.held:
-            return f"{self.reason}; `sentiment rerun` lets it go on (scontrol release {self.address})"
-        if self.state in _WAITING and self.reason == "JobHeldUser":
-            return f"held by its user; `scontrol release {self.address}` lets it begin"
+            return f"{self.reason}; `sentiment rerun` releases it ({release})"
+        if self.state in _PENDING_STATES and self.reason == "JobHeldUser":
+            return f"held by its user; `{release}` releases it"
         return "" if self.reason == "None" else self.reason
 
     @property
     def address(self) -> str:
+        """The id by which Slurm's commands know the job: `<job>`, or `<array>_<task>`."""
         return self.job_id if self.task is None else f"{self.job_id}_{self.task}"
 
 
 def read_queue() -> list[Job]:
-    """All of the user's jobs that Slurm remembers: the present ones and, for some minutes, those that have ended.
+    """Return all jobs of the user that Slurm remembers: those that ended stay in its list for some minutes.
 
-    Anybody may give a job any name, with line breaks and bars in it. Fields are separated by a word that nobody knows
-    beforehand, so that no name can be taken for another field or another job.
+    Fields are separated by a random token: a job's name, which may hold any characters, is never taken for other
+    fields or for another job.
     """
-    mark = f"~{secrets.token_hex(8)}~"
-    fields = "".join(f"{mark}{field}" for field in _FIELDS) + mark
-    text = query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
-    _, *parts = text.split(mark)  # what comes before is a warning
-    width = len(_FIELDS) + 1  # and the line break
+    separator = f"~{secrets.token_hex(8)}~"
+    fields = "".join(f"{separator}{field}" for field in _FIELDS) + separator
+    output = query("squeue", "--me", "--all", "--array", "--states=all", f"--format={fields}")
+    _, *parts = output.split(separator)  # a warning may come first
+    width = len(_FIELDS) + 1  # the line break follows the last separator
     lines = [parts[first : first + width] for first in range(0, len(parts), width)]
-    whole = lines and all(len(line) == width and line[-1] == "\n" for line in lines)
-    if not whole or any(not _is_job(line) for line in lines[1:]) or _is_job(lines[0]):
-        raise UnansweredError(f"squeue: {shown(text)} is not the list of jobs that was asked for")
+    complete = bool(lines) and all(len(line) == width and line[-1] == "\n" for line in lines)
+    if not complete or _is_job(lines[0]) or not all(map(_is_job, lines[1:])):
+        raise UnansweredError(f"squeue: unexpected output {_abbreviate(output)}")
     return [_job(line[:-1]) for line in lines[1:]]
 
 
+def _is_job(fields: list[str]) -> bool:
+    """Whether a line describes a job; the first line names the columns instead."""
+    return fields[0].isdecimal() and fields[2].replace("_", "").isupper()
+
+
+def _job(fields: list[str]) -> Job:
+    job_id, task, state, reason, name = fields
+    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason)
+
+
 def read_settings() -> dict[str, str]:
-    """The site's settings, by the names of `scontrol show config`; waits for a restart, like `read_queue`."""
-    text = query("scontrol", "show", "config")
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
-    settings = {name.strip(): value.strip() for name, value in pairs}
-    if not text.endswith("\n") or not settings.get("ClusterName"):
-        raise UnansweredError(f"scontrol: {shown(text)} are not the site's settings, which name its cluster")
+    """Return the site's settings, by the names of `scontrol show config`."""
+    output = query("scontrol", "show", "config")
+    settings: dict[str, str] = {}
+    for line in output.splitlines():
+        name, equals, value = line.partition("=")
+        if equals:
+            settings[name.strip()] = value.strip()
+    if not output.endswith("\n") or not settings.get("ClusterName"):
+        raise UnansweredError(f"scontrol show config: unexpected output {_abbreviate(output)} (no ClusterName)")
     return settings
 
 
 def requeue(job: str) -> None:
-    """Let a job (`<array>_<task>`, from within an array) begin again; if Slurm kills the command, it has heard it."""
+    """Requeue a job (`<array>_<task>`, from within an array).
+
+    If Slurm kills scontrol meanwhile, as it does with the processes of a job that is requeued, it accepted the request.
+    """
     try:
         ask("scontrol", "requeue", job)
     except _KilledError:
@@ -138,56 +157,64 @@ def requeue(job: str) -> None:
 
 
 def release(jobs: Iterable[str]) -> None:
-    """Release held jobs; the refusal of one does not stop the others."""
-    if wanted := list(jobs):
-        ask("scontrol", "release", *wanted)
+    """Release held jobs; a refusal for one of them does not stop the others."""
+    ids = list(jobs)
+    if ids:
+        ask("scontrol", "release", *ids)
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs; those that have ended may be among them."""
-    if wanted := list(jobs):
-        ask("scancel", *wanted)
+    """Cancel jobs; those that have already ended are ignored."""
+    ids = list(jobs)
+    if ids:
+        ask("scancel", *ids)
 
 
 def submit(file: str) -> str:
-    """Hand a file to sbatch; the job's id."""
-    text = ask("sbatch", file)
-    if found := re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", text, re.MULTILINE):
-        return found[1]
-    raise UnansweredError(f"sbatch: {shown(text)} names no job")
+    """Submit a batch file and return the job's id."""
+    output = ask("sbatch", file)
+    match = re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", output, re.MULTILINE)
+    if match is None:
+        raise UnansweredError(f"sbatch: no job id in {_abbreviate(output)}")
+    return match[1]
 
 
 class _KilledError(UnansweredError):
-    """A command was killed, as Slurm kills what belongs to a job."""
+    """The command was killed by SIGTERM or SIGKILL, as when Slurm requeues the job that it belongs to."""
 
 
 def ask(*command: str) -> str:
-    """Run one of Slurm's commands, whatever the shell's variables want of it; what it prints."""
+    """Run a Slurm command in a clean environment and return its standard output."""
     name = command[0]
     try:
         done = subprocess.run(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(name), timeout=_SECONDS
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(name), timeout=_COMMAND_SECONDS
         )
     except subprocess.TimeoutExpired:
-        raise UnansweredError(f"{name}: no answer for {_SECONDS:g} s") from None
+        raise UnansweredError(f"{name}: no answer for {_COMMAND_SECONDS:g} s") from None
     except OSError as error:
         if shutil.which(name, os.F_OK) is None:
             raise NoSlurmError(f"{name}: not found; there is no Slurm on this machine") from None
         raise UnansweredError(f"{name}: cannot be run: {error.strerror}") from None
-    if done.returncode < 0:  # a job's commands get its warnings too, before Slurm has heard them
-        kind = _KilledError if -done.returncode in (signal.SIGTERM, signal.SIGKILL) else UnansweredError
-        raise kind(f"{name}: was killed by signal {-done.returncode}")
+    if done.returncode < 0:  # Slurm's signals to a job reach its commands too, perhaps before the request was sent
+        killed = -done.returncode in (signal.SIGTERM, signal.SIGKILL)
+        error_type = _KilledError if killed else UnansweredError
+        raise error_type(f"{name}: was killed by signal {-done.returncode}")
     if done.returncode > 0:
-        said = re.sub(rf"^{name}: error: ", "", _text(done.stderr).strip(), flags=re.MULTILINE)
-        if "Could not establish a configuration source" in said:
-            raise NoSlurmError(f"{name}: is installed, but knows of no cluster: there is no Slurm here")
-        message = f"{name}: {said or f'ended with {done.returncode}'}"
-        raise UnansweredError(message) if _AWAY.search(said) else SlurmError(message)
-    return _text(done.stdout)
+        raise _error(name, done.returncode, _decode(done.stderr))
+    return _decode(done.stdout)
+
+
+def _error(name: str, exit_code: int, stderr: str) -> SlurmError:
+    text = re.sub(rf"^{name}: error: ", "", stderr.strip(), flags=re.MULTILINE)
+    if "Could not establish a configuration source" in text:
+        return NoSlurmError(f"{name}: is installed, but knows of no cluster: there is no Slurm here")
+    message = f"{name}: {text or f'ended with exit code {exit_code}'}"
+    return UnansweredError(message) if _UNREACHABLE.search(text) else SlurmError(message)
 
 
 def query(*command: str) -> str:
-    """Ask Slurm something; it is asked again for some seconds if there is no answer, as during a restart."""
+    """Run a command that changes nothing, like `ask`, but repeat it for 15 s while slurmctld does not respond."""
     end = time.monotonic() + _RESTART_SECONDS
     while True:
         try:
@@ -203,65 +230,64 @@ def query(*command: str) -> str:
 
 
 def _environment(command: str) -> dict[str, str]:
-    """A job inherits the environment of sbatch, but neither what another job left there nor a language of ours."""
-    foreign = (*_FOREIGN, *_FOREIGN_TO_JOBS)
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(foreign)}
-    return kept if command == "sbatch" else kept | {"LC_ALL": "C"}
+    """Return this process's variables without those of a surrounding job; all commands but sbatch print English."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or not name.startswith(_REMOVED_PREFIXES)
+    }
+    if command != "sbatch":  # a job inherits the environment of sbatch
+        environment["LC_ALL"] = "C"
+    return environment
 
 
-def _text(output: bytes) -> str:
-    """Names of jobs may be any bytes."""
+def _decode(output: bytes) -> str:
+    """Decode a command's output; invalid bytes are replaced, since job names may hold any bytes."""
     return output.decode("utf-8", errors="replace")
 
 
-def shown(text: str) -> str:
-    return repr(text[:60]) if text else "nothing"
+def _abbreviate(text: str) -> str:
+    return repr(text[:60]) if text else "(nothing)"
 
 
-def _is_job(fields: list[str]) -> bool:
-    """The first line has the names of the columns instead."""
-    return fields[0].isdecimal() and fields[2].replace("_", "").isupper()
+_DEFAULT_ARRAY_SIZE = 1001
+"""Slurm's default of MaxArraySize."""
 
-
-def _job(fields: list[str]) -> Job:
-    job_id, task, state, reason, name = fields
-    return Job(name, job_id, int(task) if task.isdecimal() else None, state, reason)
-
-
-_MOST_TASKS = 1001
-"""Of an array, where slurm.conf does not say."""
-
-_PREEMPTED = {
+_PREEMPTION_EFFECTS = {
     "OFF": "no other job takes a task's place",
-    "REQUEUE": "a preempted task saves and is requeued",
-    "CANCEL": "a preempted task saves, but is cancelled: `sentiment rerun` resumes it",
-    "SUSPEND": "a preempted task is suspended, keeps its memory and goes on later",
+    "REQUEUE": "a preempted task saves a checkpoint and is requeued",
+    "CANCEL": "a preempted task saves a checkpoint and is cancelled: `sentiment rerun` resumes it",
+    "SUSPEND": "a preempted task is suspended, keeps its memory and continues later",
 }
 
 
 def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What follows from the settings of `scontrol show config`: each with a sentence."""
+    """Yield a setting of `scontrol show config` and what it means for grids, for each that matters to them."""
     yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
     mode = settings.get("PreemptMode", "OFF")
     if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
         mode = "OFF"
-    first = "USR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "TERM"
-    preempted = next((told for name, told in _PREEMPTED.items() if name in mode), _PREEMPTED["SUSPEND"])
-    yield f"PreemptMode {mode}", preempted if mode == "OFF" else f"{preempted}; {first} comes first"
+    effect = next((text for name, text in _PREEMPTION_EFFECTS.items() if name in mode), _PREEMPTION_EFFECTS["SUSPEND"])
+    if mode != "OFF":
+        first_signal = "SIGUSR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "SIGTERM"
+        effect = f"{effect}; it receives {first_signal} first"
+    yield f"PreemptMode {mode}", effect
     if "associations" in settings.get("AccountingStorageEnforce", ""):
-        yield "accounts", "jobs need one (`sacctmgr show associations user=$USER`): defaults.account, or your default"
+        advice = "set defaults.account, or use your default account"
+        yield "accounts", f"jobs need one (`sacctmgr show associations user=$USER` lists yours): {advice}"
 
 
 def read_partitions() -> list[tuple[str, str]]:
-    """Each partition, and what kinds of nodes and which time limit it has."""
-    text = query("sinfo", "--all", "--noheader", "--format=%P|%a, %D nodes of %c cores, %m MB and gres %G, at most %l")
-    rows = (line.partition("|") for line in text.splitlines() if "|" in line)
-    return [(f"partition {name}", what) for name, _, what in rows]
+    """Return each partition with its kinds of nodes and its time limit."""
+    details = "%a, %D nodes of %c cores, %m MB and gres %G, at most %l"
+    output = query("sinfo", "--all", "--noheader", f"--format=%P|{details}")
+    rows = (line.partition("|") for line in output.splitlines() if "|" in line)
+    return [(f"partition {name}", text) for name, _, text in rows]
 
 
 def most_tasks() -> int:
-    """The largest number of tasks that the site allows in one array; Slurm's default where there is no Slurm."""
+    """Return the largest number of tasks that the site allows in one array; Slurm's default if there is no Slurm."""
     try:
-        return int(read_settings().get("MaxArraySize", _MOST_TASKS))
+        return int(read_settings().get("MaxArraySize", _DEFAULT_ARRAY_SIZE))
     except NoSlurmError:
-        return _MOST_TASKS
+        return _DEFAULT_ARRAY_SIZE

@@ -1,4 +1,4 @@
-"""How a task has ended: by Slurm's state of the job, or by what slurmstepd and srun wrote into its log."""
+"""Determines how a task ended: from Slurm's state of its job, or from what slurmstepd and srun wrote into its log."""
 
 import errno
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from jobs.slurm.commands import ENDED, Job
 from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, RunState
 
-# Termination messages of slurmstepd and srun, by the state that they mean; the first match wins. A step whose processes
-# were killed on a node that dies is cancelled afterwards: nobody wished that.
+# Messages of slurmstepd and srun, and the state that each means; the first match wins. When a node fails, Slurm kills a
+# step and then cancels it, which is no user's cancellation: so "Killed" comes first.
 _TERMINATION_MESSAGES = (
     (FAILED, re.compile(r"^(refused|is not requeued): ")),  # of `sentiment.runs.start_copy` and `jobs.tasks.task`
     ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
@@ -20,57 +20,79 @@ _TERMINATION_MESSAGES = (
     (CANCELLED, re.compile(r"CANCELLED AT")),
     (FAILED, re.compile(r"error: .*(Killed|Segmentation|Exited with exit code|signal)")),
 )
-# A task that finds no room on the disk can write nothing down, but ends with this code.
+_TERMINATION_PREFIXES = ("slurmstepd", "srun: error", "refused: ", "is not requeued: ")
+
+# The exit code of a task that could not record its failure because the disk is full.
 DISK_FULL_EXIT_CODE = errno.ENOSPC
 _DISK_FULL = re.compile(rf"exit code {DISK_FULL_EXIT_CODE}\b")
-ROOM_ADVICE = (
-    "found no room on the disk, or its quota is exhausted: make room (`sentiment doctor` says how much there is)"
-)
+ROOM_ADVICE = "the disk is full or its quota exceeded: make room (`sentiment doctor` shows how much is free)"
+
 _TAIL_BYTES = 1 << 14
-_TASK_BEGINS = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
+_START_LINE = re.compile(rb"^task \d+ of .*, start \d+ on ", re.MULTILINE)
 
 
 def task_begins(title: str, restarts: int, node: str | None) -> str:
+    """Return the line that a task prints when it starts, by which `read_termination` finds its newest attempt."""
     return f"{title}, start {restarts + 1} on {node or 'this machine'}"
 
 
-def ended_state(job: Job | None, log: Path | None, seen: str) -> RunState:
-    """What became of a task that has ended or that the queue has forgotten; `seen` is known of it otherwise."""
+def ended_state(job: Job | None, log: Path | None, last_known: str) -> RunState:
+    """Return the state of a task that has ended or that Slurm no longer lists.
+
+    Args:
+        last_known: what else is known about the task, as a part of a sentence.
+    """
     if job and job.state in ENDED - {FAILED, COMPLETED, CANCELLED}:
-        return RunState(job.state, seen)
-    terminated = read_termination(log)
-    refuted = {CANCELLED, FAILED} if job and job.state == CANCELLED else {CANCELLED} if job else set()
-    if terminated and terminated.state not in refuted:
-        return terminated
-    if job and job.state == CANCELLED:
-        return RunState(CANCELLED, seen)
+        return RunState(job.state, last_known)
+    termination = read_termination(log)
+    if termination and not _is_refuted(termination, job):
+        return termination
     if job is None:
-        return RunState(LOST, f"is not in the queue; {seen}")
-    lines = [line for line in _newest_attempt(log) if line.strip()]
-    end = f"; its log ends: {lines[-1].strip()}" if lines else " or a log"
-    return RunState(FAILED, f"ended without a result{end}")
+        return RunState(LOST, f"no longer known to Slurm; {last_known}")
+    if job.state == CANCELLED:
+        return RunState(CANCELLED, last_known)
+    lines = [line.strip() for line in _newest_attempt(log) if line.strip()]
+    if not lines:
+        return RunState(FAILED, "ended without a result and wrote no log")
+    return RunState(FAILED, f"ended without a result; last line of its log: {lines[-1]}")
+
+
+def _is_refuted(termination: RunState, job: Job | None) -> bool:
+    """Whether Slurm's state of the job contradicts the log.
+
+    A step is also cancelled when its job ends in another way, and its processes are also killed when the job is
+    cancelled: Slurm's own state decides between the two.
+    """
+    if job is None:
+        return False
+    if job.state == CANCELLED:
+        return termination.state in (CANCELLED, FAILED)
+    return termination.state == CANCELLED
 
 
 def read_termination(log: Path | None) -> RunState | None:
-    """What Slurm printed about the end of the newest attempt; None if nothing."""
-    begins = ("slurmstepd", "srun: error", "refused: ", "is not requeued: ")
-    said = [line for line in _newest_attempt(log) if line.startswith(begins)]
+    """Return how Slurm ended the newest attempt in a log; None if it printed nothing about that."""
+    messages = [line for line in _newest_attempt(log) if line.startswith(_TERMINATION_PREFIXES)]
     for state, pattern in _TERMINATION_MESSAGES:
-        for line in said:
-            if state == FAILED and _DISK_FULL.search(line):
+        for message in messages:
+            if state == FAILED and _DISK_FULL.search(message):
                 return RunState(FAILED, f"{ROOM_ADVICE}, then `sentiment rerun`")
-            if pattern.search(line):
-                return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", line).strip("* "))
+            if pattern.search(message):
+                return RunState(state, re.sub(r"^(slurmstepd[^:]*|srun): (error: )?", "", message).strip("* "))
     return None
 
 
 def _newest_attempt(log: Path | None) -> list[str]:
+    """Return the last lines of a log, from the newest start of its task; none if there is no log."""
+    if log is None:
+        return []
     try:
-        with open(log or os.devnull, "rb") as file:
+        with open(log, "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL_BYTES, 0))
             text = file.read()
     except OSError:
         return []
-    starts = [match.start() for match in _TASK_BEGINS.finditer(text)]
-    return text[starts[-1] if starts else 0 :].decode(errors="replace").splitlines()
+    starts = [match.start() for match in _START_LINE.finditer(text)]
+    newest = starts[-1] if starts else 0
+    return text[newest:].decode(errors="replace").splitlines()

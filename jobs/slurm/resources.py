@@ -1,4 +1,4 @@
-"""What jobs may use on a cluster: `configs/cluster.yaml`, checked, and what each job gets according to it."""
+"""Schema of `configs/cluster.yaml`, and the resources that each kind of job gets from it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +11,9 @@ from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.state import TIMEOUT
 
-# Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that are decided by
-# how tasks are started and requeued.
-_FIELDS = {
+# Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that the program
+# sets, because tasks are started and requeued in one way only.
+_OPTIONS_WITH_FIELD = {
     "account": "account",
     "cpus_per_task": "cpus",
     "gpus": "gpus",
@@ -22,7 +22,7 @@ _FIELDS = {
     "partition": "partition",
     "time": "time_minutes",
 }
-_OWN = {
+_RESERVED_OPTIONS = {
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "nodes", "ntasks"),
     *("ntasks_per_node", "open_mode", "output", "requeue", "signal", "wrap"),
 }
@@ -31,12 +31,12 @@ Factor = Annotated[float, Field(ge=1)]
 
 
 class Container(Section):
-    """An image in which tasks run instead of in the environment of the clone; the image has this project's packages.
+    """An Apptainer or Singularity image in which tasks run; it must hold the packages that this project needs.
 
     Attributes:
         image: a `.sif` file, an unpacked image, or an address such as `docker://...`.
-        python: the interpreter inside of the image.
-        options: further options of `apptainer exec`, word by word: `[--bind, /scratch]`.
+        python: the interpreter in the image.
+        options: further options of `apptainer exec`, one word an item: `[--bind, /scratch]`.
     """
 
     image: str
@@ -45,28 +45,25 @@ class Container(Section):
 
 
 class Resources(Section):
-    """What each task of a job gets; None leaves the choice to the site.
+    """Resources of each task of a job; None is the site's default.
 
     Attributes:
         partition: one partition, or several separated by commas.
-        time_minutes: after which Slurm ends a task; a run that needs longer saves before and goes on in the next
-            attempt.
+        time_minutes: time limit of a task. A run that needs longer saves a checkpoint, is requeued and resumes.
         memory_gb: main memory of a task.
         gpu_type: as the site names it, such as `a100`, or `1g.10gb` for a slice of one.
         parallelism: the largest number of tasks that run at a time (sbatch's `%N`).
-        tasks: in how many tasks all runs are worked off, for many short runs: each takes the next run that nobody
-            has until its time is nearly over, and is then requeued. None is one for each run, or for each
-            `at_once`.
-        at_once: how many runs share the GPUs of one task at the same time, for small models.
-        setup: lines of shell to run before a task starts, such as `module load cuda`.
+        tasks: number of array tasks that share all runs, for many short runs. Each task trains unclaimed runs until
+            its time limit is near, and is then requeued. None is one task for each `at_once` runs.
+        at_once: how many runs share one task's cores and GPUs at the same time, for small models.
+        setup: shell commands that run before a task starts, such as `module load cuda`.
         container: the Apptainer or Singularity image that tasks run in, with `--nv` if they get a GPU: its name, or
-            a section of `image`, `python` and `options`. The report is written outside, and so are runs with
-            `--local`.
-        sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`; a share of a GPU is `gres:
-            shard:2` beside `gpus: 0`, which jobs that need no GPU don't get.
-        attempts_without_progress: how often in a row a run may begin at the same step, or the time of another job
-            end without progress.
-        memory_factor, time_factor: by which a rerun multiplies what was too little.
+            a section of `image`, `python` and `options`. The report and `--local` runs do not use it.
+        sbatch: other options of sbatch, by name: `qos: long`, `reservation: course`. For a shard of a GPU set
+            `gpus: 0` and `sbatch: {gres: shard:2}`; CPU-only jobs drop `gres`.
+        attempts_without_progress: largest number of consecutive attempts of a run that start at the same step, or of
+            time limits that another job reaches without progress.
+        memory_factor, time_factor: factors for memory and time when a job is retried after OUT_OF_MEMORY or TIMEOUT.
     """
 
     partition: str | None = None
@@ -87,12 +84,20 @@ class Resources(Section):
     time_factor: Factor = 2.0
 
     def describe(self) -> str:
-        gpus = f"{self.gpus} {self.gpu_type or ''} GPU".replace("  ", " ") if self.gpus else "no GPU"
-        parts = [gpus, f"{self.cpus} core{'s' if self.cpus > 1 else ''}"]
-        parts += [f"{self.memory_gb:g} GB"] if self.memory_gb else []
-        named = {"gres": self.sbatch.get("gres"), "partition": self.partition, "account": self.account}
-        named["container"] = self.container.image if self.container else None
-        return ", ".join([*parts, f"{self.time_minutes} min", *(f"{k} {value}" for k, value in named.items() if value)])
+        gpu = f"{self.gpu_type} GPU" if self.gpu_type else "GPU"
+        parts = [f"{self.gpus} {gpu}" if self.gpus else "no GPU"]
+        parts.append("1 core" if self.cpus == 1 else f"{self.cpus} cores")
+        if self.memory_gb:
+            parts.append(f"{self.memory_gb:g} GB")
+        parts.append(f"{self.time_minutes} min")
+        options = {
+            "gres": self.sbatch.get("gres"),
+            "partition": self.partition,
+            "account": self.account,
+            "container": self.container.image if self.container else None,
+        }
+        parts += [f"{name} {value}" for name, value in options.items() if value]
+        return ", ".join(parts)
 
     @property
     def has_gpu(self) -> bool:
@@ -100,35 +105,38 @@ class Resources(Section):
 
     @field_validator("container", mode="before")
     @classmethod
-    def _image_alone_is_enough(cls, container: Any) -> Any:
+    def _accept_name_of_image(cls, container: Any) -> Any:
         return {"image": container} if isinstance(container, str) else container
 
     @field_validator("sbatch")
     @classmethod
-    def _options_are_not_ours(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+    def _check_options(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
         options = {name.lstrip("-"): value for name, value in options.items()}
         for name, value in options.items():
-            plain = name.replace("-", "_")
-            if plain in _FIELDS:
-                raise ValueError(f"{name} has a field of its own: {_FIELDS[plain]}")
-            if plain in _OWN:
-                raise ValueError(f"{name} is decided by the program")
-            if not plain.isidentifier() or "\n" in str(value):
+            identifier = name.replace("-", "_")
+            if identifier in _OPTIONS_WITH_FIELD:
+                raise ValueError(f"{name} has a field of its own: {_OPTIONS_WITH_FIELD[identifier]}")
+            if identifier in _RESERVED_OPTIONS:
+                raise ValueError(f"{name} is set by the program and cannot be changed")
+            if not identifier.isidentifier() or "\n" in str(value):
                 raise ValueError(f"{name}: {value!r} is no option of sbatch")
         return options
 
 
 class ClusterFile(Section):
-    """Resources of all jobs, and what differs for some of them.
+    """Resources of all jobs, and overrides for kinds of jobs and for grids.
 
-    Each field of a job is taken from the first of these that sets it: the section of its kind (for training tasks that
-    of its grid), what its kind needs by itself (`jobs.services`: preparing tweets and writing the report need no GPU,
-    the report one core for half an hour), `defaults`, the schema's default.
+    Each field of a job's resources comes from the first of these that sets it:
+
+    1. the section of its kind or, for training tasks, of its grid
+    2. what its kind needs (`jobs.services`): preparing tweets and writing the report need no GPU, for instance
+    3. `defaults`
+    4. the schema's default
 
     Attributes:
         data: for the job that prepares tweets and fits the linear baseline.
-        vectors: for the job that learns word vectors.
-        cache: for the jobs that compute ELMo vectors; `parallelism` says how many of them share the work.
+        vectors: for the job that trains word vectors.
+        cache: for the job that computes an encoder's vectors; `parallelism` is the number of its tasks.
         report: for the job that writes the report.
         grids: for the training tasks of a grid, by its name.
     """
@@ -146,18 +154,29 @@ class ClusterFile(Section):
     def resources(self, grid: str, kind: KindName = "train") -> Resources:
         job_kind = JOB_KINDS[kind]
         section: Resources = self.grids.get(grid, Resources()) if job_kind.trains_runs else getattr(self, kind)
-        own = {name: getattr(section, name) for name in section.model_fields_set}
-        if job_kind.resources.get("gpus") == 0:  # nor a share of one
-            own = {"sbatch": {name: value for name, value in self.defaults.sbatch.items() if name != "gres"}} | own
-        return self.defaults.model_copy(update={**job_kind.resources, **own})
+        changes = dict(job_kind.resources)
+        if changes.get("gpus") == 0:  # `gres` may ask for a shard of a GPU
+            changes["sbatch"] = {name: value for name, value in self.defaults.sbatch.items() if name != "gres"}
+        for name in section.model_fields_set:
+            changes[name] = getattr(section, name)
+        return self.defaults.model_copy(update=changes)
 
     def sections(self) -> dict[str, Resources]:
-        others = {str(kind.name): self.resources("", kind.name) for kind in OTHER_KINDS}
-        return {"defaults": self.defaults} | others | {f"grids.{grid}": self.resources(grid) for grid in self.grids}
+        """Return the resources of each section, by its path in the file."""
+        sections = {"defaults": self.defaults}
+        for kind in OTHER_KINDS:
+            sections[kind.name] = self.resources("", kind.name)
+        for grid in self.grids:
+            sections[f"grids.{grid}"] = self.resources(grid)
+        return sections
 
 
 def read_cluster(path: Path) -> ClusterFile:
-    """Read the whole file; a ConfigError has all mistakes in one message."""
+    """Read a cluster file.
+
+    Raises:
+        ConfigError: lists all mistakes in the file.
+    """
     values = read_yaml(path)
     try:
         return ClusterFile.model_validate(values)
@@ -166,9 +185,12 @@ def read_cluster(path: Path) -> ClusterFile:
 
 
 def increased(state: str, configured: Resources, had: Resources) -> Resources:
-    """Resources for the next attempt at a job, by how the last one ended, what is configured now, and what it had.
+    """Return the resources for retrying a job: more of what it lacked, by the state in which it ended.
 
-    A memory that was the site's to choose cannot be increased.
+    Memory that the site chose (`memory_gb` was not set) is not increased.
+
+    Args:
+        had: the resources of the job that ended.
     """
     if state == TIMEOUT:
         minutes = round(had.time_minutes * configured.time_factor)

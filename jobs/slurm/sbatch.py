@@ -1,7 +1,7 @@
-"""A chain of jobs (tweets, vectors, training, report) handed to sbatch, each written down before.
+"""Submits a grid's dependent jobs (data, vectors, cache, train, report) with sbatch, each recorded on disk first.
 
-submitit writes the files, and this project's own task runs in them. submitit's own runner is not used: it looks for
-pickles that are renamed after sbatch (and lost if the submitting process dies in between), ignores TERM, and counts
+submitit writes the batch files, and this project's own task runs in them. submitit's own runner is not used: it looks
+for pickles that are renamed after sbatch (and lost if the submitting process dies in between), ignores TERM, and counts
 time-outs instead of progress.
 """
 
@@ -18,58 +18,44 @@ from jobs.grid_jobs import GridJobs
 from jobs.services import JOB_KINDS
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Container, Resources
-from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.errors import QueueFullError, SlurmError, UnansweredError
 from sentiment.runs.run_dir import Results
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
-_GUARD = 'trap "" TERM USR1 USR2'
-# Inside of a container there is no scontrol: the task says by its exit code that it is to be requeued.
-_IN_CONTAINER = (
+_IGNORE_SIGNALS = 'trap "" TERM USR1 USR2'
+# There is no scontrol in a container: the task asks for a requeue by its exit code, and the shell around it does that.
+_RUN_IN_CONTAINER = (
     'again=$1; shift; "$@" --inside; code=$?; '
     'case $code in 4|5) exec sh -c "exec $again --requeue $code";; esac; exit $code'
 )
 _CONTAINER_PROGRAM = '"$(command -v apptainer || command -v singularity || echo apptainer)"'
-_CODE = Path(__file__).parents[2]
-# A task knows its end itself. Should it not, this is time for a save; Slurm looks every 30 s for jobs to warn, so that
-# a warning may come a minute early.
+_PROJECT_ROOT = Path(__file__).parents[2]
+# Tasks watch their own time limit. Should one fail to, Slurm sends it a signal this long before the limit, and up to a
+# minute earlier, since it looks for such jobs every 30 s.
 _WARNING_SECONDS = 120
 
-# What sbatch says of a limit on the number of jobs: of slurmctld, an association or a QOS.
+# sbatch's messages when a limit on the number of jobs is reached: of slurmctld, an association or a QOS.
 _FULL = re.compile(r"(unable to accept job|queue full), sleeping and retrying|Submit\w*Limit|temporarily unavailable")
 
 
 class _Sbatch(submitit.SlurmExecutor):
-    """Submits a command as an array, or as a single job."""
+    """Writes the batch file of a command, for an array or a single job."""
 
     @classmethod
     def affinity(cls) -> int:
-        return 2  # pretend that Slurm is here: the file can be shown without it, and sending finds out
+        return 2  # submitit's word for "Slurm is available": batch files can be written without it
 
     def text(self, command: str) -> str:
         return self._make_submission_file_text(command, uid="")
 
 
-def send(submission: Submission) -> str:
-    """Submit what is written down as an intent; the job's id in Slurm, which may have it after an error too."""
-    file = submission.folder.logs / "submission.sh"
-    file.write_text(batch_file(submission), encoding="utf-8")
-    try:
-        return slurm.submit(str(file))
-    except SlurmError as error:
-        if not _FULL.search(str(error)):
-            raise
-        tasks = len(submission.tasks)
-        advice = f"; `tasks: N` in the cluster's file does with N tasks what takes {tasks} here" if tasks > 1 else ""
-        raise QueueFullError(f"{' '.join(str(error).split())}{advice}") from None
-
-
 def find_refusal(resources: Resources) -> str | None:
-    """Why Slurm would refuse a job with these resources; None if it would take it. Nothing is submitted."""
+    """Return why Slurm would refuse a job with these resources; None if it would accept it. Nothing is submitted."""
     with TemporaryDirectory() as folder:
         executor = _Sbatch(folder)
-        executor.update_parameters(**_asked(resources))
+        executor.update_parameters(**_options(resources))
         file = Path(folder) / "test.sh"
         file.write_text(executor.text("true"), encoding="utf-8")
         try:
@@ -80,9 +66,10 @@ def find_refusal(resources: Resources) -> str | None:
 
 
 def batch_file(submission: Submission) -> str:
+    """Return the text of the file that sbatch gets."""
     executor = _Sbatch(submission.folder.logs)
     executor.update_parameters(
-        **_asked(submission.resources),
+        **_options(submission.resources),
         job_name=submission.name,
         dependency=submission.after,
         signal_delay_s=min(_WARNING_SECONDS, submission.resources.time_minutes * 15),
@@ -95,70 +82,75 @@ def batch_file(submission: Submission) -> str:
 
 
 def directives(submission: Submission) -> list[str]:
+    """Return the lines of the batch file without comments."""
     return [line for line in batch_file(submission).splitlines() if line and not line.startswith(("# ", "#!"))]
 
 
-def _asked(resources: Resources) -> dict[str, Any]:
-    gpus = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else str(resources.gpus)
+def _options(resources: Resources) -> dict[str, Any]:
+    """Return submitit's parameters for some resources."""
+    additional: dict[str, Any] = {"requeue": True, "kill-on-invalid-dep": "yes"}
+    if resources.gpus:
+        additional["gpus-per-node"] = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else resources.gpus
     return {
         "partition": resources.partition,
         "account": resources.account,
         "time": resources.time_minutes,
         "mem": f"{round(resources.memory_gb * 1024)}M" if resources.memory_gb else None,
         "cpus_per_task": resources.cpus,
-        "srun_args": [f"--cpus-per-task={resources.cpus}"],  # which srun does not take over from sbatch
+        "srun_args": [f"--cpus-per-task={resources.cpus}"],  # srun does not inherit it from sbatch
         "setup": list(resources.setup) or None,
         "wckey": None,
-        "additional_parameters": {
-            "requeue": True,
-            "kill-on-invalid-dep": "yes",
-            **({"gpus-per-node": gpus} if resources.gpus else {}),
-            **resources.sbatch,
-        },
+        "additional_parameters": additional | resources.sbatch,
     }
 
 
 def _command(submission: Submission) -> str:
-    words = submission.command
+    command = submission.command
     container = submission.resources.container
     if container is None:
-        return shlex.join(["sh", "-c", f'{_GUARD}; exec "$@"', "task", *words])
-    script, again = f"{_GUARD}; {_IN_CONTAINER}", shlex.join(words)
-    inside = shlex.join(_container_options(container, submission))
-    task = shlex.join([container.python, *words[1:]])
-    return f"{shlex.join(['sh', '-c', script, 'task', again])} {_CONTAINER_PROGRAM} exec {inside} {task}"
+        return shlex.join(["sh", "-c", f'{_IGNORE_SIGNALS}; exec "$@"', "task", *command])
+    script = f"{_IGNORE_SIGNALS}; {_RUN_IN_CONTAINER}"
+    outside = shlex.join(["sh", "-c", script, "task", shlex.join(command)])
+    options = shlex.join(_container_options(container, submission))
+    inside = shlex.join([container.python, *command[1:]])
+    return f"{outside} {_CONTAINER_PROGRAM} exec {options} {inside}"
 
 
 def _container_options(container: Container, submission: Submission) -> list[str]:
-    here = str(Path.cwd())
-    places = dict.fromkeys((here, str(_CODE), submission.results))
-    binds = [word for place in places for word in ("--bind", place)]
-    nv = ["--nv"] if submission.resources.has_gpu else []
-    return [*nv, *binds, "--pwd", here, *container.options, container.image]
+    working_directory = str(Path.cwd())
+    options = ["--nv"] if submission.resources.has_gpu else []
+    for folder in dict.fromkeys((working_directory, str(_PROJECT_ROOT), submission.results)):
+        options += ["--bind", folder]
+    return [*options, "--pwd", working_directory, *container.options, container.image]
 
 
 def submit_chain(
     results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs
 ) -> tuple[list[SubmissionDir], SlurmError | None]:
-    """Write down and submit each job, with its dependency on the grid's jobs before it: all of it, or nothing.
+    """Record and submit jobs in order, with their dependencies: all of them or, except for the final job, none.
 
-    Of earlier jobs, a final one that still waits is replaced, and so are tasks of later rungs.
+    A final job of earlier submissions that is still pending is cancelled, since a new one replaces it; so are pending
+    arrays of later rungs.
 
     Returns:
-        What was accepted; and why the job that ends a grid was refused, without which training goes on.
+        The accepted submissions; and the error if only the final job was refused, without which training goes on.
     """
-    active = {job.name for job in before.queue or () if job.active}
-    rungs = {job.rung for job in jobs if job.by_ranking}
-    every = [folder for folder in before.submissions if folder.submission.name in active]
-    replaced = [one for one in every if one.submission.by_ranking and one.submission.rung in rungs]
-    waiting = [folder for folder in every if folder not in replaced]
+    active_names = {job.name for job in before.queue or () if job.active}
+    new_rungs = {job.rung for job in jobs if job.by_ranking}
+    kept: list[SubmissionDir] = []
+    replaced: list[SubmissionDir] = []
+    for folder in before.submissions:
+        submission = folder.submission
+        if submission.name in active_names:
+            is_replaced = submission.by_ranking and submission.rung in new_rungs
+            (replaced if is_replaced else kept).append(folder)
     accepted: list[SubmissionDir] = []
 
     def submit(final: bool) -> None:
         for job in jobs:
             if JOB_KINDS[job.kind].final == final:
-                after = _dependency(job, [*waiting, *accepted])
-                accepted.append(_submit(new_submission(results, grid, job, after)))
+                dependency = _dependency(job, [*kept, *accepted])
+                accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
 
     try:
         submit(final=False)
@@ -171,34 +163,54 @@ def submit_chain(
         slurm.cancel(folder.job_id for folder in replaced)
     try:
         submit(final=True)
-        slurm.cancel(folder.job_id for folder in waiting if folder.submission.job_kind.final)
+        slurm.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
     except SlurmError as error:
         return accepted, error
     return accepted, None
 
 
 def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
-    """Tasks of a later rung wait for the end, however it was, of all that trains in the rung before theirs."""
-    ids = [one.job_id for one in before if one.submission.kind in job.job_kind.after]
+    """Return sbatch's `--dependency`; an array of a later rung waits for the end of all arrays of the previous rung."""
     if job.by_ranking and job.rung:
-        ids = [one.job_id for one in before if one.submission.rung == job.rung - 1]
+        ids = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
+    else:
+        ids = [folder.job_id for folder in before if folder.submission.kind in job.job_kind.after]
+    if not ids:
+        return None
     condition = "afterany" if job.by_ranking or job.job_kind.final else "afterok"
-    return f"{condition}:{':'.join(ids)}" if ids else None
+    return f"{condition}:{':'.join(ids)}"
 
 
-def _submit(submission: Submission) -> SubmissionDir:
-    folder = write_intent(submission)
+def _record_and_submit(submission: Submission) -> SubmissionDir:
+    folder = record_submission(submission)
     try:
-        job_id = send(submission)
-    except SlurmError as error:  # perhaps Slurm has accepted the job, and its answer was lost
+        job_id = _run_sbatch(submission)
+    except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
         try:
-            found = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
-        except SlurmError as silence:
-            why = f"{error}; {silence}; the next command finds out whether the job was accepted"
-            raise UnansweredError(why) from None
-        if not found:
+            ids = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
+        except SlurmError as queue_error:
+            raise UnansweredError(
+                f"{error}; {queue_error}; it is not known whether the job was accepted: the next command finds out"
+            ) from None
+        if not ids:
             folder.withdraw()
             raise
-        job_id = found[0]
-    folder.accept(job_id)
+        job_id = ids[0]
+    folder.write_receipt(job_id)
     return folder
+
+
+def _run_sbatch(submission: Submission) -> str:
+    """Write the batch file, submit it and return the job's id; after an error Slurm may have accepted the job too."""
+    file = submission.folder.logs / "submission.sh"
+    file.write_text(batch_file(submission), encoding="utf-8")
+    try:
+        return slurm.submit(str(file))
+    except SlurmError as error:
+        if not _FULL.search(str(error)):
+            raise
+        message = " ".join(str(error).split())
+        tasks = len(submission.tasks)
+        if tasks > 1:
+            message += f"; set `tasks: N` in the cluster file to use N tasks instead of {tasks}"
+        raise QueueFullError(message) from None

@@ -40,7 +40,7 @@ def describe(error: BaseException) -> Failure:
         job=slurm_job(),
         time=timestamp(),
         error=type(error).__name__,
-        reason=f"{reason}; it {ROOM_ADVICE}" if is_disk_full(error) else reason,
+        reason=f"{reason}; {ROOM_ADVICE}" if is_disk_full(error) else reason,
         traceback="".join(traceback.format_exception(error)),
     )
 

@@ -11,7 +11,7 @@ from jobs.session import GridSession, LaunchOptions
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus
-from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
 from sentiment.runs.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
@@ -65,9 +65,9 @@ def write_job(
     """A job's intent and, if it has an id, its receipt; `more` are fields of the submission or of its resources."""
     own = {name: more.pop(name) for name in ("here", "code") if name in more}
     job = Submission(kind=kind, tasks=tasks, configs=list(configs), resources=Resources(**more), **own)
-    folder = write_intent(new_submission(results, grid, job, after))
+    folder = record_submission(new_submission(results, grid, job, after))
     if job_id:
-        folder.accept(job_id)
+        folder.write_receipt(job_id)
     return folder
 
 

@@ -82,8 +82,8 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
     [
         ({"time": "1:00:00"}, "time has a field of its own: time_minutes"),
         ({"--mem": "4G"}, "mem has a field of its own: memory_gb"),
-        ({"array": "0-3"}, "array is decided by the program"),
-        ({"open-mode": "truncate"}, "open-mode is decided by the program"),
+        ({"array": "0-3"}, "array is set by the program"),
+        ({"open-mode": "truncate"}, "open-mode is set by the program"),
         ({"comment": "a\n#SBATCH --wrap=b"}, "is no option of sbatch"),
         ({"x; rm": "a"}, "is no option of sbatch"),
     ],

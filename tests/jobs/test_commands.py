@@ -86,7 +86,7 @@ def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm, base:
     code, output = _call("submit", grid, results, str(grid))
     assert code == 3
     assert "AssocMaxSubmitJobLimit" in output
-    assert output.endswith("; `tasks: N` in the cluster's file does with N tasks what takes 3 here\n")
+    assert output.endswith("; set `tasks: N` in the cluster file to use N tasks instead of 3\n")
     assert sum(order.startswith("sbatch") for order in slurm.orders) == 2
     assert "scancel 101" in slurm.orders
     assert read_submissions(results) == []
@@ -245,7 +245,7 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
 
 def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: Results, slurm: FakeSlurm) -> None:
     folder = write_job(results, "train", [["run-0", "run-1"], ["run-2"]], at_once=2)
-    folder.accept("7")
+    folder.write_receipt("7")
     session = a_session(results, GridJobs([folder], [queued(folder, task, "Priority") for task in (0, 1)]))
     assert session.cancel({"run-1"}) == ["run-1"]
     assert (slurm.orders, folder.cancelled) == ([], {"run-1"})
@@ -295,7 +295,7 @@ def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slur
     with pytest.raises(UsageError, match=expected):
         cancel_grid(results, PLAN, set(), print)
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)
-    asked = ["submitted by anna on cluster big; ask there", "is installed, but knows of no cluster"]
+    asked = ["submitted by anna on cluster big; run this command there", "is installed, but knows of no cluster"]
     for reason in asked:
         done = invoke("status", "--json", "--results", results.root)
         (grid,) = json.loads(done.output)

@@ -18,7 +18,7 @@ SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
     ("topic", "settings", "text"),
     [
         ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
-        ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "TERM comes first"),
+        ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "SIGTERM first"),
         ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`sentiment rerun` resumes it"),
         ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
     ],
@@ -32,7 +32,7 @@ def test_without_slurm_it_says_how_to_go_on_and_a_slip_is_a_problem(results: Res
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
     done = invoke("doctor", "--cluster", cluster, "--results", results.root)
     assert done.exit_code == 0
-    for expected in ("`sentiment submit GRID --local` runs a grid on this machine", "there is no grid of this name"):
+    for expected in ("`sentiment submit GRID --local` runs a grid on this machine", "has no grid of this name"):
         assert expected in done.output
     assert "cluster.yaml data" in done.output
     write_yaml(cluster, {"defaults": {"gpu": 1}})
@@ -48,4 +48,4 @@ def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:
 
 def test_further_lines_of_a_finding_stand_below_its_text() -> None:
     lines = list(render([Finding("ok", "a", "one"), Finding("problem", "longer", "two\nthree")]))
-    assert lines == ["ok    a       one", "!!    longer  two", "              three"]
+    assert lines == ["ok     a       one", "ERROR  longer  two", "               three"]

@@ -228,7 +228,7 @@ def test_failed_report_is_missing_unless_cancelled(results: Results, state: str 
     jobs = GridJobs([training, report], queue)
     assert jobs.lacks_final_job is failed
     assert read_grid_status(results, PLAN, jobs).final_failed is failed
-    report.cancel([0])
+    report.mark_cancelled(["0"])
     assert not GridJobs([training, report], queue).lacks_final_job
 
 
@@ -242,8 +242,8 @@ def test_plan_shows_what_varies_and_the_tasks_and_writes_nothing(base: Path, res
         "2 of 2 runs would be submitted (2 PLANNED)",
         "  model.layers: 1, 2",
         f"  all runs: {base}, training.epochs=2",
-        f"the first by itself: {shlex.join(grid.plan.command(grid.plan.runs[0]))}",
-        "hours: not known, since no run like these is completed here",
+        f"to train the first run alone: {shlex.join(grid.plan.command(grid.plan.runs[0]))}",
+        "estimated hours: unknown, because no comparable run is completed in this results folder",
         "data: 1 task, no GPU, 4 cores, 16 GB, 60 min",
         "train: 2 tasks, 1 GPU, 4 cores, 16 GB, 240 min",
         "report: 1 task, no GPU, 1 core, 8 GB, 30 min",
@@ -259,22 +259,22 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     run_id = trained.read_config().run_id
     shutil.copytree(trained.path, results.run_dir(run_id, "other").path)
     _, told, *_ = show_plan(results, grid, CLUSTER)
-    assert told == "5 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be taken over"
+    assert told == "5 of 6 runs would be submitted (6 PLANNED); 1 are completed in other grids and would be copied"
     shutil.move(results.run_dir(run_id, "other").path, results.run_dir(run_id, "some").path)
     _, told, *more = show_plan(results, grid, CLUSTER)
     assert told == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
-    (hours,) = (line for line in more if line.startswith("hours: "))
-    assert " for 2 of 5, by completed runs like them" in hours
+    (hours,) = (line for line in more if line.startswith("estimated hours: "))
+    assert " for 2 of 5 runs" in hours
     result = trained.read(Result)
     assert result is not None
-    assert float(hours.split()[2]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
+    assert float(hours.split()[3]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])
 def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) -> None:
     done = invoke("submit", grid, "--dry-run", "--results", results.root)
     assert done.exit_code == 0, done.output
-    assert "not here yet, so that `submit` would refuse" in done.output
+    assert "missing inputs" in done.output
     assert "fetch them with `sentiment data sentiment140`" in done.output
     assert len(done.output.splitlines()) <= 25
     assert f"grid {grid!r} cannot be run" in refused(2, "submit", grid, "--local", "--results", results.root)

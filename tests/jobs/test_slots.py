@@ -20,7 +20,7 @@ from jobs.services import steps_saved
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus, read_grid_status
-from jobs.submissions import Submission, SubmissionDir, new_submission, write_intent
+from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from jobs.tasks.attempt import Outcome, announce, attempt_run, record_failure
 from jobs.tasks.task import perform
 from jobs.tasks.worker import SideBySide, Worker
@@ -81,8 +81,8 @@ def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Sub
 
 
 def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
-    folder = write_intent(new_submission(results, "some", job, None))
-    folder.accept(job_id)
+    folder = record_submission(new_submission(results, "some", job, None))
+    folder.write_receipt(job_id)
     return folder
 
 
@@ -157,7 +157,7 @@ def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results
 
 def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None:
     rung = next(job for job in _planned(results, grid) if job.rung == 0)
-    _submitted(results, rung, "8").cancel([grid.plan.runs[2].run_id])
+    _submitted(results, rung, "8").mark_cancelled([grid.plan.runs[2].run_id])
     _log(results, grid, 0.6, 0.7, None, 0.8)
     assert _decide(_submitted(results, _slots(results, grid)), 0) is None
     last = _rungs(results, grid).rankings[0].trials[-1]

@@ -33,7 +33,7 @@ from tests.limits import limit
 from tests.processes import Forked
 from tests.training.processes import wait_until
 
-RERUN = "`sentiment rerun` lets it go on (scontrol release 7_3)"
+RERUN = "`sentiment rerun` releases it (scontrol release 7_3)"
 BEGUN = attempt_of("7_3")
 SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
 
@@ -49,7 +49,7 @@ def _verdict(
     folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
     (folder.logs / "7_3_0_log.out").write_text(log)
     if cancelled:
-        folder.cancel(["run-3"])
+        folder.mark_cancelled(["run-3"])
     jobs = GridJobs([folder], [replace(job, name=folder.submission.name)] if job else [])
     verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3", progress.last_attempt), progress.last_attempt))
     return verdict.state, verdict.reason
@@ -63,12 +63,17 @@ def _verdict(
         (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "waits for its turn"),
         (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN}"),
         (_job("SPECIAL_EXIT", "job requeued in held state"), RunProgress(), "HELD", "job requeued in held state; "),
-        (_job("PENDING", "JobHeldAdmin"), RunProgress(), "HELD", "JobHeldAdmin; an administrator has to let it go on"),
-        (_job("PENDING", "JobHeldUser"), RunProgress(), "PENDING", "held by its user; `scontrol release 7_3` lets it"),
-        (_job("CANCELLED", "JobHeldUser"), RunProgress(), "CANCELLED", "task 7_3 never began to train"),
+        (_job("PENDING", "JobHeldAdmin"), RunProgress(), "HELD", "JobHeldAdmin; an administrator has to release it"),
+        (
+            _job("PENDING", "JobHeldUser"),
+            RunProgress(),
+            "PENDING",
+            "held by its user; `scontrol release 7_3`",
+        ),
+        (_job("CANCELLED", "JobHeldUser"), RunProgress(), "CANCELLED", "task 7_3 did not start to train it"),
         (_job("TIMEOUT"), RunProgress(last_attempt=SAVED), "TIMEOUT", "saved at step 40 (SIGTERM)"),
-        (_job("PENDING", "DependencyNeverSatisfied"), RunProgress(), "FAILED", "the job that it waited for (None) did"),
-        (None, RunProgress(last_attempt=BEGUN), "LOST", "is not in the queue; task 7_3 ended without a word"),
+        (_job("PENDING", "DependencyNeverSatisfied"), RunProgress(), "FAILED", "its dependency (None) did"),
+        (None, RunProgress(last_attempt=BEGUN), "LOST", "no longer known to Slurm; task 7_3"),
     ],
 )
 def test_queue_says_why(results: Results, job: Job | None, progress: RunProgress, state: str, reason: str) -> None:
@@ -90,7 +95,7 @@ DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03 DUE TO PREEMPTION ***", "PREEMPTED", ""),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***", "CANCELLED", ""),
         ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026 ***\nsrun: error: n1: task 0: Killed", "FAILED", ""),
-        (f"srun: error: n1: task 0: {DISK_FULL}", "FAILED", "found no room on the disk"),
+        (f"srun: error: n1: task 0: {DISK_FULL}", "FAILED", "the disk is full"),
         ("srun: error: n1: task 0: Exited with exit code 2", "FAILED", "exit code 2"),
         ("is not requeued: Access denied\nsrun: error: n1: Exited with exit code 1", "FAILED", "Access denied"),
         ("slurmstepd: error: no such words", None, ""),
@@ -125,7 +130,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     def reason() -> str:
         return read_grid_status(results, PLAN, GridJobs([data, waiting], jobs)).rows[-1].reason
 
-    assert reason() == "the job that it waited for (afterok:6) did not succeed"
+    assert reason() == "its dependency (afterok:6) did not succeed"
     (data.logs / "6_0_0_log.out").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=6.batch.\n")
     assert reason().startswith("its data job ended with OUT_OF_MEMORY: Detected 1 oom_kill event")
     write_json(data.failure_file(0), a_failure().model_dump(mode="json"))

@@ -63,9 +63,9 @@ def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_o
     for run_dir in run_dirs[1:]:
         run_dir.path.mkdir(parents=True)
         run_dir.write_record(like)
-    task.folder.cancel([run_dirs[0].path.name])
+    task.folder.mark_cancelled([run_dirs[0].path.name])
     assert perform(task.folder, 0, task.stop) is Outcome.COMPLETED
-    task.folder.cancel([task.folder.submission.id])
+    task.folder.mark_cancelled([task.folder.submission.id])
     assert perform(task.folder, 0, task.stop) is Outcome.STOPPED
     assert tried == []
 
@@ -338,7 +338,7 @@ def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(attempt: Attempt
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
         error.__context__ = OSError(number, "")
         assert attempt(error) is (Outcome.FAILED if number == errno.EACCES else Outcome.DISK_FULL)
-        assert ("; it found no room" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
+        assert ("; the disk is full" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:

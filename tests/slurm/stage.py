@@ -24,7 +24,7 @@ from sentiment.training.stop import RunContext, StopRequest
 from tests.jobs.grid_files import write_grid, write_yaml
 from tests.limits import limit
 from tests.processes import Forked, start_python
-from tests.slurm.cluster import Cluster, processes
+from tests.slurm.cluster import Cluster, build_local_locks, processes
 from tests.small_runs import Digest, digest_of
 
 # Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
@@ -86,6 +86,8 @@ class Stage:
     forked: bool = True
     """Whether tasks are forked, which saves most of their work. One that is suspended, measured or hit while it starts
     must be real."""
+    local_locks: bool = False
+    """Whether locks of files do not pass between nodes (nor to this machine). Tasks must be real: `forked` is off."""
     more: dict[str, Any] = field(default_factory=dict)
     """Further keys of the grid's file."""
 
@@ -101,7 +103,12 @@ class Stage:
     def write_cluster(self, **changes: Any) -> None:
         report: dict[str, Any] = {"gpus": 0, "cpus": 1, "memory_gb": 1.0, "time_minutes": 10}
         report |= {} if self.reports else {"sbatch": {"hold": True}}
-        if self.forked:
+        if self.local_locks:
+            library = build_local_locks(self.folder)
+            if library is None:
+                pytest.skip("not installed: a C compiler (Debian: gcc libc6-dev)")
+            changes["setup"] = [f"export LD_PRELOAD={library}"]
+        elif self.forked:
             changes["setup"] = [_FORKING]
         write_yaml(self.folder / "cluster.yaml", {"defaults": _RESOURCES | changes, "report": report})
 

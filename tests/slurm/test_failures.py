@@ -68,7 +68,7 @@ def test_cancelled_runs_save_and_stay_cancelled_whatever_starts_them(stage: Stag
         run.wait_for_step(30)
     assert "1 run cancelled" in stage.run("cancel", ours.run_id)
     stage.cluster.run("scancel", by_hand.job)
-    warned.task[0].cancel([warned.run_id])
+    warned.task[0].mark_cancelled([warned.run_id])
     warned.send("USR2")
     stage.wait(lambda: warned.asked("%T") in ("COMPLETED", "FAILED"), "the end")  # stopped, and not requeued
     stage.cluster.run("scontrol", "requeue", warned.job)
@@ -103,7 +103,7 @@ def test_task_on_a_full_disk_says_so_and_goes_on_where_there_is_room(stage: Stag
             while file.write(bytes(4096)):
                 pass
         stage.wait_for_states("FAILED")
-        assert "found no room on the disk, or its quota is exhausted: make room" in stage.rows()[0]["reason"]
+        assert "the disk is full or its quota exceeded" in stage.rows()[0]["reason"]
         (disk / "bytes").unlink()
         assert "1 of 1 runs submitted" in stage.rerun()
         run.wait_for_attempt(2)

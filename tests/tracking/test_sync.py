@@ -45,7 +45,7 @@ def test_server_without_answer_is_given_up_and_others_get_their_turn(waiting: Tr
     code, output = waiting.sync(GRID, "other", "--timeout", "2")
     assert code == 1
     assert output.splitlines() == [
-        f"{name}: FAILED: no end after 2 s; is W&B within reach?"
+        f"{name}: FAILED: timed out after 2 s; is W&B reachable?"
         for name in (f"{GRID}/{waiting.config.run_id}", "shapes/other")
     ]
 
