@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
-from sentiment.console import Terminal
+from sentiment.console import ProgressBar
 
 app = command_line("Report what came out of the runs, and how sure that is.")
 _MOST_PROBLEMS = 10
@@ -30,12 +30,12 @@ def report(
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
-    with Terminal() as terminal:
+    with ProgressBar() as bar:
         if watch:
             echo(f"{folder / 'report.html'} loads itself anew while runs are at work; Ctrl+C ends that", err=True)
             findings, page = watch_report(Results(results), grids or [], folder, title or TITLE)
         else:
-            findings, page = build_report(Results(results), grids or [], folder, title or TITLE, terminal.progress)
+            findings, page = build_report(Results(results), grids or [], folder, title or TITLE, bar.progress)
     for problem in findings.problems[:_MOST_PROBLEMS]:
         echo(f"left out: {problem}", err=True)
     if more := findings.problems[_MOST_PROBLEMS:]:

@@ -1,7 +1,7 @@
-"""From raw tweets to trained, resumable and honestly measured sentiment classifiers.
+"""Train, resume and evaluate sentiment classifiers on tweets.
 
-`SentimentClassifier`, `load` and `train` are the program as a library (`sentiment.api`); they are imported when they
-are asked for, so that `import sentiment` takes no time.
+`SentimentClassifier`, `load` and `train` are the public API (`sentiment.api`). They are imported lazily, so that
+`import sentiment` is fast.
 """
 
 import importlib

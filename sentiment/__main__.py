@@ -1,8 +1,11 @@
-"""The program: its commands on tweets, runs and models; those on grids and reports come from `jobs` and `report`."""
+"""Command-line entry point: commands for tweets, runs and models.
+
+The commands for grids and reports are defined in `jobs` and `report`.
+"""
 
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +17,8 @@ from sentiment.command_line import (
     RESULTS,
     ConfigFile,
     LabelColumn,
-    ModelPlace,
+    ModelOption,
+    ModelPath,
     ModelResults,
     NegativeLabels,
     Out,
@@ -24,11 +28,10 @@ from sentiment.command_line import (
     RunDirectory,
     TextColumn,
     Threshold,
-    With,
     command_line,
     echo,
 )
-from sentiment.console import ERR, OUT, Console, Terminal, say
+from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import SentimentError, TakenOverError, UsageError
 from sentiment.files import as_json, config_path, import_program, read_named, sha256_of, write_named
@@ -39,12 +42,12 @@ if TYPE_CHECKING:
     from sentiment.training.stop import Stop, StopRequest
 
 Data = Annotated[str | None, typer.Option("--data", help=f"{SOURCE_CHOICES}.")]
-_START = time.time()  # when the command began
+_START = time.time()  # of the command
 STDIN = "-"
-_NOTE_BYTES = 1_000_000
+_MAX_NOTE_BYTES = 1_000_000
 
 app = command_line("Train sentiment classifiers on tweets, use them, and compare grids of them.")
-preparing = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
+prepare_app = typer.Typer(no_args_is_help=True, help="Prepare word vectors and encoders before runs read them.")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -63,15 +66,19 @@ def train(
 ) -> None:
     """Train a run, or resume it where it stopped; print its scores.
 
-    Ends with 0 when the run is completed, and with 3 when a signal or the time limit stopped it: the same command
-    resumes it. A process that was suspended while another took the run over ends with 0.
+    Exit code 0 if the run completed, 3 if a signal or the time limit stopped it; run the same command again to resume.
+    A process that was superseded by a later attempt exits with 0.
     """
-    for change in (str(config), *(changes or [])):
-        if change.startswith("-") and (change == str(config) or not (change.startswith("--") and "=" in change)):
-            raise UsageError(f"{change}: no such option; a field of the run is changed by --training.epochs=3, say")
-    fields = [*(change.removeprefix("--") for change in changes or []), *(overrides or [])]
+    changes = changes or []
+    if str(config).startswith("-"):
+        raise _no_such_option(str(config))
+    for change in changes:
+        if change.startswith("-") and not (change.startswith("--") and "=" in change):
+            raise _no_such_option(change)
+    fields = [change.removeprefix("--") for change in changes]
+    parameters = _parameters(data, fields + (overrides or []), text_column, label_column, positive, negative)
 
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+    def train_run(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
         from sentiment.inference.stored import open_run
         from sentiment.training.experiment import run_experiment
@@ -91,20 +98,26 @@ def train(
             show_result(open_run(run_dir.path))
         return reason
 
-    def outlook(run: "RunConfig") -> str:
+    def resume_hint(run: "RunConfig") -> str:
         if any(_results(results).run_dir(run.run_id).checkpoints.glob("*")):
-            return "all is saved: the same command goes on"
-        return "training has not begun: the same command begins again"
+            return "everything is saved; run the same command again to resume"
+        return "training had not started; run the same command again"
 
-    parameters = _parameters(data, fields, text_column, label_column, positive, negative)
-    _resumable(lambda: _load_run(config, parameters), work, outlook)
+    _run_interruptible(lambda: _load_run(config, parameters), train_run, resume_hint)
+
+
+def _no_such_option(word: str) -> UsageError:
+    return UsageError(
+        f"{word}: no such option; to override a field of the configuration write, for example, --training.epochs=3"
+    )
 
 
 @app.command()
 def evaluate(
     run: RunDirectory,
     data: Annotated[
-        Path | None, typer.Option("--data", help="A labelled table; what the run has seen of it is left out.")
+        Path | None,
+        typer.Option("--data", help="A labelled table; tweets that the run was trained or validated on are excluded."),
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -112,13 +125,13 @@ def evaluate(
     negative: NegativeLabels = None,
     overrides: Overrides = None,
     out: Out = None,
-    choice: With = None,
+    choice: ModelOption = None,
     threshold: Threshold = None,
     results: ModelResults = None,
 ) -> None:
     """Print the scores of a trained model beside its baselines.
 
-    On its own test tweets, or on any labelled table (--data). --out writes all metrics as JSON.
+    Evaluates on the run's own test set, or on any labelled table (--data). --out writes all metrics as JSON.
     """
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.inference.stored import open_run
@@ -126,61 +139,82 @@ def evaluate(
     trained = open_run(run, _results(results) if results else None)
     if data is None:
         if threshold is not None:
-            raise UsageError("--threshold belongs to --data; the run's own tests are those of its result")
+            raise UsageError(
+                "--threshold requires --data; scores on the run's own test set are those of the default threshold"
+            )
         metrics = evaluate_on_own(trained, choice)
     else:
         parameters = _parameters(str(data), overrides, text_column, label_column, positive, negative)
-        # Of labels those alone that differ from the defaults, which otherwise leave room for those of the options.
+        # Keep only non-default labels, so that the default labels do not override --positive and --negative.
         trained_on = trained.config.model_dump(include={"data"}, exclude_defaults=True)
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
-        with Terminal() as terminal:
-            metrics = evaluate_on_file(trained, choice, table, terminal.progress, threshold)
+        with ProgressBar() as bar:
+            metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
     if out:
         write_named(out, as_json(metrics))
 
 
 @app.command()
 def add(
-    of: Annotated[Path, typer.Option("--of", metavar="RUN_DIR", help="The directory of a run on these tweets.")],
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call the predictor.")] = None,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A table: ids or texts, and answers.")] = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", help="Write the run's tweets here, to be labelled.")] = None,
+    run: Annotated[
+        Path,
+        typer.Option("--run", metavar="RUN_DIR", help="A run whose validation and test tweets were labelled."),
+    ],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels or probabilities."),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Write an annotation sheet with the run's tweets.")
+    ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     positive: PositiveLabels = None,
     negative: NegativeLabels = None,
-    annotator: Annotated[bool, typer.Option("--annotator", help="A person: agreement and ceiling are shown.")] = False,
-    note: Annotated[Path | None, typer.Option("--note", help="A text file on its origin, such as a prompt.")] = None,
-    cost: Annotated[float | None, typer.Option("--cost", min=0, help="Of all answers, in money.")] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="Of all answers.")] = None,
+    annotator: Annotated[
+        bool,
+        typer.Option("--annotator", help="The predictor is a person; also report agreement and the human ceiling."),
+    ] = False,
+    note: Annotated[
+        Path | None,
+        typer.Option("--note", help="A text file on the origin of the predictions, such as the prompt."),
+    ] = None,
+    cost: Annotated[
+        float | None, typer.Option("--cost", min=0, help="Total cost of all predictions, in money.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, help="Total time of all predictions, in seconds.")
+    ] = None,
 ) -> None:
     """Compare any other predictor with the models of runs.
 
-    A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report. Answers
-    are labels, or probabilities of positive. Tweets are found by the ids of --sheet, else by their texts.
+    A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
+    Predictions are labels, or probabilities of the positive label. Tweets are matched by the ids of --sheet, else by
+    text.
     """
     from sentiment.inference.added import add_predictions, write_tweets
     from sentiment.inference.stored import open_run
     from sentiment.runs.records import NEGATIVE, POSITIVE
 
-    run = open_run(of)
+    trained = open_run(run)
     if sheet and not name:
-        number = write_tweets(run, sheet)
-        say(f"{sheet}: {number:,} tweets, those of the test part first; label as many as you like from the top, then:")
-        say(f"sentiment add NAME {sheet} --of {of}")
+        number = write_tweets(trained, sheet)
+        say(f"{sheet}: {number:,} tweets, test set first; label as many as you like from the top, then run:")
+        say(f"sentiment add NAME {sheet} --run {run}")
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
-    told: dict[str, Any] = {"note": read_named(note, _NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""}
-    told |= {"annotator": annotator, "cost": cost, "seconds": seconds}
+    text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
+    metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
-    columns = _column(text_column), _column(label_column)
-    say("\n".join(add_predictions(run, name, file, columns, labels, told)))
+    columns = _parse_column(text_column), _parse_column(label_column)
+    say("\n".join(add_predictions(trained, name, file, columns, labels, metadata)))
 
 
 @app.command()
 def predict(
-    model: ModelPlace,
+    model: ModelPath,
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="TWEET", help="Each in quotes; - reads one a line from stdin.")
     ] = None,
@@ -189,44 +223,49 @@ def predict(
     ] = None,
     out: Out = None,
     text_column: TextColumn = None,
-    form: Annotated[Literal["text", "csv", "jsonl"], typer.Option("--format", help="Of answers to TWEETs.")] = "text",
-    choice: With = None,
+    output_format: Annotated[
+        Literal["text", "csv", "jsonl"], typer.Option("--format", help="Output format for TWEET arguments.")
+    ] = "text",
+    choice: ModelOption = None,
     threshold: Threshold = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also what each token adds.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also show the contribution of each token.")] = False,
     results: ModelResults = None,
 ) -> None:
-    """Print the label of each tweet and how probable it is.
+    """Print the predicted label of each tweet and its probability.
 
-    Attention models also show the weight of each token. --explain says by how much the log-odds of the positive label
-    fall without a token. --file needs --out, whose ending is that of the table to write.
+    Attention models also show the weight of each token. --explain shows leave-one-out weights: the drop in log-odds of
+    the positive label when the token is removed. --file requires --out, whose extension sets the output format.
     """
     if bool(texts) == bool(file) or bool(file) != bool(out):
         raise UsageError(
             "predict takes a model, and either tweets in quotes, or - for one a line, or --file IN with --out OUT"
         )
     if text_column and not file:
-        raise UsageError("--text-column names a column of --file, which is not there")
-    if explain and (file or form != "text"):
-        raise UsageError("--explain belongs to tweets in quotes or from -, and to --format text")
+        raise UsageError("--text-column requires --file")
+    if explain and (file or output_format != "text"):
+        raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
-    from sentiment.inference.predict import lines_at_once, predict_file, show_answers
+    from sentiment.inference.predict import predict_file, read_available_lines, show_predictions
     from sentiment.inference.stored import open_model
 
     opened = open_model(model, choice, _results(results) if results else None)
-    why = f"--with {choice}" if choice else "the most accurate on validation tweets"
-    why += "" if threshold is None else f"; positive from {threshold:g} on"
+    selection_reason = f"--with {choice}" if choice else "the most accurate on validation tweets"
+    if threshold is not None:
+        selection_reason += f"; decision threshold {threshold:g}"
     if file and out:
-        with Terminal() as terminal:
-            rows, odd = predict_file(opened, file, out, _column(text_column), terminal.progress, threshold)
-        lines = [f"{rows:,} rows written to {out}, by the {opened.name} ({why})", *odd]
+        with ProgressBar() as bar:
+            row_count, warnings = predict_file(opened, file, out, _parse_column(text_column), bar.progress, threshold)
+        lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({selection_reason})", *warnings]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
         return
-    if texts == [STDIN] and sys.stdin.isatty():
-        echo("one tweet a line; Ctrl+D ends", err=True)
-    chunks = lines_at_once(sys.stdin.buffer) if texts == [STDIN] else [texts or []]  # type: ignore[arg-type]
-    show_answers(opened, chunks, form, why, threshold, explain)
+    chunks: Iterable[list[str]] = [texts or []]
+    if texts == [STDIN]:
+        if sys.stdin.isatty():
+            echo("one tweet a line; Ctrl+D ends", err=True)
+        chunks = read_available_lines(sys.stdin.buffer)  # type: ignore[arg-type]
+    show_predictions(opened, chunks, output_format, selection_reason, threshold, explain)
 
 
 @app.command()
@@ -235,35 +274,35 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
     results: ModelResults = None,
 ) -> None:
-    """Write a run's model as one file for others.
+    """Export a run's model to a single zip file.
 
-    It holds weights, vocabulary, scores and a model card, and no tweet. `predict` and `sentiment.load` read it; nothing
-    in it is executed.
+    It contains weights, vocabulary, scores and a model card, but no tweets. `predict` and `sentiment.load` read it;
+    nothing in it is executed.
     """
     from sentiment.inference.stored import missing_encoder, open_run, write_archive
 
     if file.suffix.lower() != ".zip":
-        raise UsageError(f"{file}: a model is handed on as a zip file; name it {file.with_suffix('.zip')}")
+        raise UsageError(f"{file}: models are exported as zip files; name it {file.with_suffix('.zip')}")
     stored = open_run(run, _results(results) if results else None)
     sizes = write_archive(stored, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    for field, what in (("mentions", "@names"), ("urls", "links")):  # which name people
+    for field, description in (("mentions", "@names"), ("urls", "links")):  # which identify people
         if getattr(stored.config.data.text, field) == "keep":
-            say(f"warning: vocabulary.txt holds {what} of the tweets, since data.text.{field} = keep")
-    if told := missing_encoder(stored):
-        say(told)
+            say(f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep")
+    if message := missing_encoder(stored):
+        say(message)
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
 
 @app.command()
 def show(
-    model: ModelPlace,
+    model: ModelPath,
     card: Annotated[bool, typer.Option("--card", help="Print the model card, in Hugging Face's format.")] = False,
 ) -> None:
     """Print the digests of a run, or its model card.
 
-    Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. Of a
-    file that `export` wrote the card is printed.
+    Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. For an
+    exported file, its model card is printed.
     """
     from sentiment.inference.stored import CARD, model_card, open_run, read_archive
 
@@ -285,7 +324,8 @@ def show(
 def data(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=f"{SOURCE_CHOICES}.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="RUN", help="Prepare the tweets as this run reads them.")
+        Path | None,
+        typer.Option("--config", metavar="RUN", help="Preprocess the tweets with this run's configuration."),
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -294,61 +334,67 @@ def data(
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Fetch a data set, or look at a table, and prepare it.
+    """Download a data set or preview a table, and preprocess it.
 
-    Tweets are cleaned, tokenised and split, and a summary is printed. Of a table the first rows are shown as they are
-    understood, with the lines for a run's file.
+    Tweets are cleaned, tokenised and split, and a summary is printed. For a table, shows how its first rows are parsed,
+    and the YAML lines for a run's configuration file.
     """
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
     parameters = _parameters(source, overrides, text_column, label_column, positive, negative)
-    run, places = _load_run(config, parameters, preview=True), _results(results)
-    with Terminal() as terminal:
-        for path in (run.data.source, *(table.path for table in run.data.tests.values())):
-            fetch_tweets(path, places, terminal.progress)
-        corpus = prepare_corpus(run.data, places, terminal.progress)
+    run = _load_run(config, parameters, preview=True)
+    folder = _results(results)
+    with ProgressBar() as bar:
+        fetch_tweets(run.data.source, folder, bar.progress)
+        for table in run.data.tests.values():
+            fetch_tweets(table.path, folder, bar.progress)
+        corpus = prepare_corpus(run.data, folder, bar.progress)
     say("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
 
-@preparing.command()
+@prepare_app.command()
 def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
     """Learn a run's word vectors from its training text.
 
-    vectors.unlabelled names further text. `train` learns them as well if needed. Ends with 3 when a signal or the time
-    limit stopped it; the same command then begins again.
+    vectors.unlabelled names further text. `train` learns the vectors itself if they do not exist yet. Exit code 3 if a
+    signal or the time limit stopped it; the same command then starts again from the beginning.
     """
     parameters = _parameters(data, overrides)
 
     def load() -> "RunConfig":
         run = _load_run(config, parameters)
-        return run if run.embedding.pretrained else _load_run(config, parameters | {"embedding.pretrained": "word2vec"})
+        if run.embedding.pretrained:
+            return run
+        return _load_run(config, parameters | {"embedding.pretrained": "word2vec"})
 
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+    def learn(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.config import WORD2VEC
         from sentiment.training.experiment import run_vectors
 
-        if (name := run.embedding.pretrained) is None:
+        name = run.embedding.pretrained
+        if name is None:
             raise UsageError(
-                "embedding.pretrained = None: the run reads no learned vectors; its encoder's are read in place of them"
+                "embedding.pretrained = None: this run uses the vectors of its encoder; "
+                "there are no word vectors to learn"
             )
         if name != WORD2VEC:
-            raise UsageError(f"embedding.pretrained = {name!r}: is a file; `{WORD2VEC}` is learned")
+            raise UsageError(f"embedding.pretrained = {name!r}: is a file; only `{WORD2VEC}` vectors can be learned")
         return run_vectors([run], _results(results), stop, console)
 
-    _resumable(load, work, lambda _run: "the same command begins again")
+    _run_interruptible(load, learn, lambda _run: "run the same command again")
 
 
-@preparing.command()
+@prepare_app.command()
 def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
     """Compute the encoder's vectors of a run's tweets.
 
-    All runs with the same tweets and encoder read them; `train` computes them as well if needed. Damaged ones are
-    computed again. Several such commands, on hosts that share the results, share the work. Ends with 3 when a signal or
-    the time limit stopped it; the same command goes on.
+    All runs with the same tweets and encoder read them; `train` computes the vectors itself if they do not exist yet.
+    Damaged ones are computed again. Several processes, also on other hosts with the same results folder, split the
+    work. Exit code 3 if a signal or the time limit stopped it; run the same command again to continue.
     """
 
-    def work(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
+    def compute(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.training.encoding import run_encoding
 
         if run.any_encoder is None or not run.any_encoder.cached:
@@ -359,17 +405,17 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
         return run_encoding([run], _results(results), stop, console)
 
     load = partial(_load_run, config, _parameters(data, overrides))
-    _resumable(load, work, lambda _run: "complete shards are kept: the same command goes on")
+    _run_interruptible(load, compute, lambda _run: "finished shards are kept; run the same command again to continue")
 
 
-@preparing.command()
+@prepare_app.command()
 def elmo(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help="small, medium, original or original-5.5b.")
     ] = None,
     mirrors: Annotated[
         list[str] | None,
-        typer.Option("--mirror", metavar="PLACE", help="A folder or address to try first; repeatable."),
+        typer.Option("--mirror", metavar="URL", help="A folder or URL to try first; repeatable."),
     ] = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -380,12 +426,12 @@ def elmo(
     from sentiment.encoders.pretrained import fetch_elmo
 
     for name in names or ["small", "original-5.5b"]:
-        with Terminal() as terminal:
-            model = fetch_elmo(name, _results(results).elmo_models, terminal.progress, mirrors=mirrors or ())
+        with ProgressBar() as bar:
+            model = fetch_elmo(name, _results(results).elmo_models, bar.progress, mirrors=mirrors or ())
         say(f"{name}: {model.weights_path}")
 
 
-@preparing.command()
+@prepare_app.command()
 def encoder(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as sentence-transformers/all-MiniLM-L6-v2.")],
     revision: Annotated[str, typer.Option("--revision", help="A branch, tag or commit.")] = "main",
@@ -402,7 +448,7 @@ def encoder(
 
 
 def _results(folder: Path) -> "Results":
-    from sentiment.runs.run_dir import Results  # loads the schema, which help does without
+    from sentiment.runs.run_dir import Results  # imports pydantic, which --help does not need
 
     return Results(folder)
 
@@ -418,23 +464,23 @@ def _parameters(
     from sentiment.config_file import parse_override
 
     parameters = dict(parse_override(override) for override in overrides or [])
-    found: dict[str, Any] = {
-        "data.columns.text": _column(text_column),
-        "data.columns.label": _column(label_column),
+    table_options: dict[str, Any] = {
+        "data.columns.text": _parse_column(text_column),
+        "data.columns.label": _parse_column(label_column),
         "data.source": data,
         "data.labels.positive": positive,
         "data.labels.negative": negative,
     }
-    return parameters | {name: value for name, value in found.items() if value not in (None, [])}
+    return parameters | {name: value for name, value in table_options.items() if value not in (None, [])}
 
 
-def _column(named: str | None) -> str | int | None:
+def _parse_column(text: str | None) -> str | int | None:
     """The column that an option names; a number is its position, counted from 0."""
-    return int(named) if named and named.isdecimal() else named
+    return int(text) if text and text.isdecimal() else text
 
 
 def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
-    """The run that a file (None: the defaults) and the options of a command describe; guesses on columns are told."""
+    """Load the run configuration from a file (None: defaults) and command options; print guessed columns."""
     from sentiment.config_file import dotted, read_yaml
 
     file = config_path(config, "runs") if config else None
@@ -447,34 +493,36 @@ def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = F
 def _with_guesses(
     values: dict[str, Any], given: Collection[str], parameters: dict[str, Any], origin: str, preview: bool = False
 ) -> "RunConfig":
-    """A configuration with parameters laid over it, and what nobody had `given` of its table and could be guessed."""
+    """The configuration with parameters applied, and guesses for fields of its table that are not in `given`."""
     from sentiment.data.guess_columns import resolve_with_guesses
 
-    run, found = resolve_with_guesses(values, given, parameters, origin)
-    if found and (lines := [*found.preview(), ""] if preview else found.told()):
-        say("\n".join(lines))
+    run, guesses = resolve_with_guesses(values, given, parameters, origin)
+    if guesses:
+        lines = [*guesses.preview(), ""] if preview else guesses.told()
+        if lines:
+            say("\n".join(lines))
     return run
 
 
-def _resumable(
+def _run_interruptible(
     load: "Callable[[], RunConfig]",
     work: "Callable[[RunConfig, StopRequest, Console], Stop | None]",
-    outlook: "Callable[[RunConfig], str]",
+    resume_hint: "Callable[[RunConfig], str]",
 ) -> None:
-    """Do what can be stopped by a signal or the time limit, and goes on with the same command; ends with 3 then."""
+    """Run interruptible work; if a signal or the time limit stops it, exit with 3. The same command resumes it."""
     from sentiment.training.stop import StopRequest, process_deadline
 
     with StopRequest() as stop:  # before torch is imported, since signals may come during these seconds
         run = load()
         stop.end = process_deadline(run.runtime.time_limit_seconds, _START)
-        with Terminal() as terminal:
-            reason = work(run, stop, Console(say, terminal.progress))
+        with ProgressBar() as bar:
+            reason = work(run, stop, Console(say, bar.progress))
     if reason:
-        say(f"stopped ({reason.detail}); {outlook(run)}")
+        say(f"stopped ({reason.detail}); {resume_hint(run)}")
         raise typer.Exit(EXIT_UNFINISHED)
 
 
-app.add_typer(preparing, name="prepare")
+app.add_typer(prepare_app, name="prepare")
 for program in ("jobs", "report"):
     app.registered_commands += import_program(program).app.registered_commands
 

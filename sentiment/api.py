@@ -5,8 +5,9 @@
     model.predict_proba(["what a lovely day"])     # array([[0.005, 0.995]])
     model.explain("what a lovely day")             # a weight for each token
 
-`load` reads a trained one from a run's directory or an exported file, and `train` trains from a table as the command
-does. All are one class, an estimator of scikit-learn: in pipelines, `cross_val_score`, `GridSearchCV`, pickles.
+`load` reads a trained model from a run's directory or an exported file, and `train` trains from a table as the command
+does. All return a SentimentClassifier, a scikit-learn estimator that works in pipelines, `cross_val_score`,
+`GridSearchCV` and pickles.
 """
 
 import json
@@ -42,15 +43,16 @@ Labels = npt.NDArray[Any]
 
 
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Tells two kinds of texts apart, as a run of the program does: a net, a linear model, or the mean of both.
+    """Binary text classifier, trained like a run: a network, a linear model, or the mean of both.
 
-    Of the texts that it is fitted on, a tenth chooses the epoch and which of the three predicts, and a tenth tests.
+    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection) and 10 % as test
+    set.
 
     Attributes:
-        classes_: the two labels in ascending order, shape (2,), as all estimators of scikit-learn have them. The
-            second is the positive one, unless the words say otherwise, as happy and sad do.
-        name: what predicts.
-        config: of its run; of an exported file with names in place of paths.
+        classes_: the two labels in ascending order, shape (2,), as in every scikit-learn classifier. The second is the
+            positive one, unless the labels are a known pair such as sad and happy.
+        name: the model that predicts, such as "network".
+        config: the run's configuration; for exported files, paths are replaced by file names.
     """
 
     def __init__(
@@ -62,84 +64,94 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         results: str | PathLike[str] | None = None,
         show_progress: bool = False,
     ) -> None:
-        """Say how to train; nothing is read before `fit`.
+        """Store the parameters; no file is read before `fit`.
 
         Args:
             run: a YAML file, its name in `configs/runs`, or the `config` of another model.
             changes: values of fields by dotted name, such as `{"model.hidden_size": 32}`. A search over several fields
                 tries each of `ParameterGrid({"model.hidden_size": [16, 32], "model.dropout": [0, 0.2]})`.
-            seed: of initial weights, batches and dropout; None takes that of the run.
-            choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
-            results: the folder in which a fit that was stopped goes on, and one that is done is read; None is a
-                temporary one.
+            seed: random seed of initial weights, batch order and dropout; None: the run's seed.
+            choice: `network`, `baseline` or `both` (their mean); None: the most accurate one on validation tweets.
+            results: the results folder, from which an interrupted fit resumes and a completed one is loaded; None: a
+                temporary folder.
             show_progress: print a line for each epoch.
         """
-        self.run, self.changes, self.seed, self.choice = run, changes, seed, choice
-        self.results, self.show_progress = results, show_progress
+        self.run = run
+        self.changes = changes
+        self.seed = seed
+        self.choice = choice
+        self.results = results
+        self.show_progress = show_progress
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - so scikit-learn calls it
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - the name that scikit-learn uses
         """Train on texts and their labels.
 
         Args:
             X: a list, an array, a Series, a generator, or a table with one column.
-            y: two different values, such as words, numbers or truths; as many as texts.
+            y: labels with exactly two classes (strings, numbers or booleans); same length as X.
 
         Raises:
-            TypeError: something in `X` is no text.
-            ValueError: `y` has not two values, lacks some, or has not as many as there are texts.
+            TypeError: an element of `X` is not a str.
+            ValueError: `y` does not have exactly two classes, has missing values, or differs from `X` in length.
             SentimentError: the run cannot be trained; the message says what to mend.
             KeyboardInterrupt: Ctrl+C or the run's time limit.
         """
-        texts, (meanings, names) = [*_checked(X, "fit")], _two_labels(y)
-        if len(texts) != len(names):
-            raise ValueError(f"fit takes a label for each text, not {len(names):,} labels for {len(texts):,} texts")
-        choice, (values, origin) = _checked_choice(self.choice), _read_run(self.run)
-        negative, positive = map(str, meanings)
-        parameters = (
-            {"data.tests": {}} | _plain(self.changes) | _plain({} if self.seed is None else {"seed": self.seed})
-        )
-        labels = {"negative": [negative], "positive": [positive], "ignored": []}
-        parameters |= {"data.columns": {}, "data.labels": labels}
+        texts = list(_iter_texts(X, "fit"))
+        classes, labels = _check_labels(y)
+        if len(texts) != len(labels):
+            raise ValueError(f"fit takes a label for each text, not {len(labels):,} labels for {len(texts):,} texts")
+        choice = _checked_choice(self.choice)
+        values, origin = _read_run(self.run)
+        parameters = {"data.tests": {}} | _plain(self.changes)
+        if self.seed is not None:
+            parameters |= _plain({"seed": self.seed})
+        negative, positive = map(str, classes)
+        parameters["data.columns"] = {}
+        parameters["data.labels"] = {"negative": [negative], "positive": [positive], "ignored": []}
         with TemporaryDirectory(prefix="sentiment-") as temporary:
-            folder = Results(Path(self.results or temporary))
+            results = Results(Path(self.results or temporary))
             if self.results is None:
                 parameters["tracking.wandb"] = "disabled"  # nothing stays that could be uploaded later
-            parameters["data.source"] = str(_write_table(folder, texts, names))
+            parameters["data.source"] = str(_write_table(results, texts, labels))
             config = resolve(values, parameters, origin)
-            if (encoder := config.any_encoder) and self.results is None and not named_path(encoder.model).is_dir():
-                raise UsageError(f"{encoder.model!r} lies in a folder of results: name it, as results='results'")
-            trained = _train(config, folder, choice, self.show_progress)
-        return self._holding(trained, meanings)
+            encoder = config.any_encoder
+            if encoder and self.results is None and not named_path(encoder.model).is_dir():
+                raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
+            trained = _train(config, results, choice, self.show_progress)
+        return self._set_trained(trained, classes)
 
-    def _holding(self, trained: TextModel, meanings: Labels | None = None) -> Self:
-        """This estimator with a trained model; `meanings` are its negative and its positive label."""
+    def _set_trained(self, trained: TextModel, classes: Labels | None = None) -> Self:
+        """This estimator with a trained model; `classes` are its negative and its positive label."""
         self._trained = trained
-        self._meanings = np.array(trained.config.data.label_names) if meanings is None else meanings
-        self.classes_ = np.sort(self._meanings)
+        self._classes = np.array(trained.config.data.label_names) if classes is None else classes
+        self.classes_ = np.sort(self._classes)
         return self
 
     def predict(self, X: Any, threshold: float = THRESHOLD) -> Labels:  # noqa: N803
-        """The label of each text, also where it is a guess (see `knows`); positive from the threshold on.
+        """Predicted labels, shape (n,), also for texts without a known word (see `knows`).
+
+        A label is positive if the probability is at least the threshold.
 
         Raises:
-            TypeError: `X` is one text, or holds something that is none; names its place.
+            TypeError: `X` is a single string or contains a non-string; the message gives its index.
             UsageError: the threshold is no probability.
         """
         positive = self._classify(X, "predict").probabilities >= checked_threshold(threshold)
-        labels: Labels = self._meanings[positive.astype(int)]
+        labels: Labels = self._classes[positive.astype(int)]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
         """The probability of each label, shape (n, 2), in the order of `classes_`."""
         positive = self._classify(X, "predict_proba").probabilities
-        return np.column_stack([positive if one == self._meanings[1] else 1 - positive for one in self.classes_])
+        columns = [positive if label == self._classes[1] else 1 - positive for label in self.classes_]
+        return np.column_stack(columns)
 
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
-        """Whether the model knows any word of each text, shape (n,); its label is a guess where it does not."""
+        """Whether the model knows any word of each text, shape (n,); otherwise its predicted label is a guess."""
         return self._classify(X, "knows").usable
 
     def explain(self, text: str) -> Explanation:
-        """One prediction with a weight for each token: attention, or what leaving the token out would change."""
+        """One prediction with a weight for each token: attention weights, or leave-one-out weights."""
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"explain takes one text, not {_described(text)}")
@@ -157,17 +169,19 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
         tags.classifier_tags.multi_class = False
         return tags
 
     def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
-        checked = _checked(texts, method)
-        parts = [Predictions(np.empty(0), np.empty(0, bool))]
+        checked = _iter_texts(texts, method)
+        chunks = [Predictions(np.empty(0), np.empty(0, bool))]
         while chunk := list(islice(checked, CHUNK)):
-            parts.append(self._trained.classify_texts(chunk))
-        return Predictions.joined(parts)
+            chunks.append(self._trained.classify_texts(chunk))
+        return Predictions.joined(chunks)
 
 
 def load(
@@ -176,14 +190,15 @@ def load(
     """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
     Args:
-        choice: `network`, `baseline` or `both` (their mean); None is the most accurate one on validation tweets.
-        results: where its encoder is looked for; None is the folder that a run lies in, else `results`.
+        choice: `network`, `baseline` or `both` (their mean); None: the most accurate one on validation tweets.
+        results: the results folder with its encoder; None: the one that the run is in, else `results`.
 
     Raises:
-        SentimentError: there is no such run or choice, or what is there is damaged.
+        SentimentError: the run or choice does not exist, or its files are damaged.
     """
-    trained = open_model(Path(path), _checked_choice(choice), Results(Path(results)) if results else None)
-    return SentimentClassifier(trained.config, choice=choice, results=results)._holding(trained)
+    folder = Results(Path(results)) if results else None
+    trained = open_model(Path(path), _checked_choice(choice), folder)
+    return SentimentClassifier(trained.config, choice=choice, results=results)._set_trained(trained)
 
 
 def train(
@@ -196,44 +211,46 @@ def train(
     """Train a run, or resume it where it stopped, and load its model; a completed run is loaded at once.
 
     Args:
-        run: a YAML file, or its name in `configs/runs`; `changes` as of `SentimentClassifier`.
-        data: a table of tweets, or a data set's name; None takes what the run says.
-        show_progress: print what was guessed of the table's columns, and a line for each epoch.
+        run: a YAML file, or its name in `configs/runs`.
+        data: a table of tweets, or a data set's name; None: the run's.
+        changes: as in `SentimentClassifier`.
+        show_progress: print the guessed columns of the table, and a line for each epoch.
 
     Raises:
         SentimentError: the run cannot be trained; the message says what to mend.
-        KeyboardInterrupt: Ctrl+C or the run's time limit; the same call goes on from what is saved.
+        KeyboardInterrupt: Ctrl+C or the run's time limit; calling it again resumes from the last checkpoint.
     """
     values, origin = _read_run(run)
-    parameters = _plain(changes) | ({} if data is None else {"data.source": str(data)})
-    config, found = resolve_with_guesses(values, dotted(values), parameters, origin)
-    for line in found.told() if found and show_progress else ():
-        print(line)
+    parameters = _plain(changes)
+    if data is not None:
+        parameters["data.source"] = str(data)
+    config, guesses = resolve_with_guesses(values, dotted(values), parameters, origin)
+    if guesses and show_progress:
+        for line in guesses.told():
+            print(line)
     trained = _train(config, Results(Path(results)), None, show_progress)
-    return SentimentClassifier(config, results=results, show_progress=show_progress)._holding(trained)
+    return SentimentClassifier(config, results=results, show_progress=show_progress)._set_trained(trained)
 
 
-def _train(config: RunConfig, folder: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
+def _train(config: RunConfig, results: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
     from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import RunContext, StopRequest, process_deadline
 
-    run_dir = folder.run_dir(config.run_id)
+    run_dir = results.run_dir(config.run_id)
     console = Console(say=print if show_progress else lambda _line: None, progress=silent)
     try:
         with StopRequest(process_deadline(config.runtime.time_limit_seconds, time.time())) as stop:
-            reason = run_experiment(RunContext(config, folder, run_dir, stop, console))
+            reason = run_experiment(RunContext(config, results, run_dir, stop, console))
     except SentimentError:
         run_dir.discard_unbegun()
         raise
     if reason:
-        raise KeyboardInterrupt(
-            f"stopped ({reason.detail}); the same call goes on from what is saved in {run_dir.path}"
-        )
-    return open_model(run_dir.path, choice, folder)
+        raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to resume from {run_dir.path}")
+    return open_model(run_dir.path, choice, results)
 
 
 def _read_run(run: Any) -> tuple[dict[str, Any], str]:
-    """The values of a run, and where they come from, for messages."""
+    """The values of a run's configuration, and their origin, for messages."""
     if isinstance(run, RunConfig):
         return run.model_dump(), "the configuration"
     file = config_path(Path(run), "runs")
@@ -241,13 +258,18 @@ def _read_run(run: Any) -> tuple[dict[str, Any], str]:
 
 
 def _plain(changes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Changes as the configuration takes them: paths as text, numbers of NumPy as Python's."""
-    if wrong := [name for name in changes or {} if not isinstance(name, str)]:
-        raise UsageError(f"changes: {wrong[0]!r} is no dotted name of a field, such as 'model.hidden_size'")
-    return {
-        name: str(value) if isinstance(value, PathLike) else value.item() if isinstance(value, np.generic) else value
-        for name, value in (changes or {}).items()
-    }
+    """Changes with plain values: paths as strings, NumPy numbers as Python numbers."""
+    plain: dict[str, Any] = {}
+    for name, value in (changes or {}).items():
+        if not isinstance(name, str):
+            raise UsageError(f"changes: {name!r} is no dotted name of a field, such as 'model.hidden_size'")
+        if isinstance(value, PathLike):
+            plain[name] = str(value)
+        elif isinstance(value, np.generic):
+            plain[name] = value.item()
+        else:
+            plain[name] = value
+    return plain
 
 
 def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:
@@ -256,36 +278,43 @@ def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:
     return choice
 
 
-def _write_table(folder: Results, texts: list[str], labels: list[str]) -> Path:
-    """A table called after its content, so that the same fit is the same run."""
+def _write_table(results: Results, texts: list[str], labels: list[str]) -> Path:
+    """Write a table named by its content hash, so that the same fit is the same run."""
     rows = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
-    path = folder.tables / f"texts-{fingerprint(rows)[:8]}.jsonl"
+    path = results.tables / f"texts-{fingerprint(rows)[:8]}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_once(path, lambda file: file.write("".join(f"{json.dumps(row)}\n" for row in rows).encode()))
+    content = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    write_once(path, lambda file: file.write(content))
     return path
 
 
-def _two_labels(y: Any) -> tuple[Labels, list[str]]:
-    """The negative and the positive one of two labels, and that of each text as a word."""
+def _check_labels(y: Any) -> tuple[Labels, list[str]]:
+    """The two classes (negative, positive), and each text's label as a string."""
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None: it is the labels of the texts")
     labels = column_or_1d(y, warn=True)
-    if len(missing := np.flatnonzero(pd.isna(labels))):
-        told = f"y[{missing[0]}] is {labels[missing[0]]}"
-        raise ValueError(f"{told}: leave texts without a label out ({len(missing):,} of {len(labels):,})")
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        first = missing[0]
+        raise ValueError(
+            f"y[{first}] is {labels[first]}: leave texts without a label out ({len(missing):,} of {len(labels):,})"
+        )
     check_classification_targets(labels)
-    names, classes = [*map(str, labels.tolist())], np.unique(labels)
+    classes = np.unique(labels)
+    names = [str(value) for value in classes.tolist()]
     if len(classes) != 2:
-        found = ", ".join([*map(str, classes[:5].tolist())]) + ", ..." * (len(classes) > 5)
-        only = "two classes are needed; y has only 1 class"
+        shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        message = "two classes are needed; y has only 1 class"
         if len(classes) > 1:  # in scikit-learn's words
-            only = "Only binary classification is supported. The type of the target is multiclass. Leave the others out"
-        raise ValueError(f"{only} ({found})")
-    pair = known_pair([*map(str, classes.tolist())])
-    return classes[::-1] if pair and pair[0] == str(classes[1]) else classes, names
+            message = "Only binary classification is supported. The type of the target is multiclass. Leave others out"
+        raise ValueError(f"{message} ({shown})")
+    pair = known_pair(names)
+    if pair and pair[0] == names[1]:
+        classes = classes[::-1]
+    return classes, [str(label) for label in labels.tolist()]
 
 
-def _checked(texts: Any, method: str) -> Iterator[str]:
+def _iter_texts(texts: Any, method: str) -> Iterator[str]:
     if isinstance(texts, str):
         raise TypeError(f"{method} takes several texts, not one: put it into a list, {method}([text])")
     shape: tuple[int, ...] = getattr(texts, "shape", ())
@@ -295,15 +324,18 @@ def _checked(texts: Any, method: str) -> Iterator[str]:
         raise TypeError(f"{method} takes one column of texts, not {shape[1]}: name it, as in table['text']")
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise TypeError(f"{method} takes a list, a Series or a generator of texts, not {_described(texts)}")
-    for place, text in enumerate(texts.to_pylist() if hasattr(texts, "to_pylist") else texts):  # Arrow's arrays
+    if hasattr(texts, "to_pylist"):  # an array of Arrow
+        texts = texts.to_pylist()
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
             missing = text is None or text != text  # only NaN differs from itself
             hint = "; leave missing texts out, or put '' in their place" if missing is True else ""
-            raise TypeError(f"{method}: texts[{place}] is {_described(text)}, not a text{hint}")
+            raise TypeError(f"{method}: texts[{index}] is {_described(text)}, not a text{hint}")
         yield str(text)
 
 
 def _described(value: Any) -> str:
-    said = repr(value)
-    quoted = f" ({said})" if len(said) <= 60 and "\n" not in said else ""
+    """The type of a value, and its repr if that is short."""
+    text = repr(value)
+    quoted = f" ({text})" if len(text) <= 60 and "\n" not in text else ""
     return f"{type(value).__name__}{quoted}"

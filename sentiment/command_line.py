@@ -1,4 +1,4 @@
-"""What all commands share: how they end, what they print, and the options that several of them take."""
+"""Shared by all commands: error messages, exit codes and common options."""
 
 import io
 import os
@@ -16,10 +16,10 @@ from sentiment.console import printable
 from sentiment.errors import SentimentError
 
 EXIT_FAILED = 1
-EXIT_UNFINISHED = 3  # something runs still, or was stopped: the same command goes on from what is saved
-EXIT_NOBODY_READS = 141  # the reader of the standard output has closed it: the exit code of programs which SIGPIPE ends
+EXIT_UNFINISHED = 3  # unfinished or interrupted; the same command resumes
+EXIT_BROKEN_PIPE = 141  # the reader of the standard output closed it: 128 + SIGPIPE
 
-# The extra of this program that brings a package, and what it is for.
+# By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {
     "submitit": ("jobs", "running grids"),
     "optuna": ("jobs", "a search by rounds"),
@@ -33,7 +33,7 @@ _EXTRAS = {
     "openpyxl": ("xlsx", "a workbook"),
     "wandb": ("wandb", "copying to Weights & Biases"),
 }
-_LONGEST_MESSAGE = 10_000  # one that quotes a whole file helps nobody
+_LONGEST_MESSAGE = 10_000  # longer messages are truncated
 
 RESULTS = Path("results")
 ResultsRoot = Annotated[Path, typer.Option("--results", help="The folder for all results.")]
@@ -56,53 +56,62 @@ NegativeLabels = Annotated[
     list[str] | None, typer.Option("--negative", metavar="LABEL", help="A label that means negative; repeatable.")
 ]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run; `train` prints it.")]
-ModelPlace = Annotated[Path, typer.Argument(metavar="MODEL", help="A run's directory, or a file of `export`.")]
-With = Annotated[
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run directory, or a file that `sentiment export` wrote.")
+]
+ModelOption = Annotated[
     Literal["network", "baseline", "both"] | None,
-    typer.Option("--with", help="The model that predicts; both: the mean."),
+    typer.Option("--with", help="The model to use; both: the mean of the other two."),
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", min=0, max=1, help="The least probability of a positive tweet; by default .5."),
+    typer.Option("--threshold", min=0, max=1, help="Decision threshold for the positive label; default 0.5."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]
-Watch = Annotated[bool, typer.Option("--watch", help="Repeat until nothing runs.")]
-Local = Annotated[bool, typer.Option("--local", help="Run them here and now, without Slurm.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Refresh until no job is running.")]
+Local = Annotated[bool, typer.Option("--local", help="Run locally instead of through Slurm.")]
 AtOnce = Annotated[
     int | None, typer.Option("--at-once", min=1, help="With --local: runs at a time; by default one per GPU.")
 ]
-NewCode = Annotated[bool, typer.Option("--new-code", help="Begin runs of other code anew, with the code as it is now.")]
-ClusterFile = Annotated[Path, typer.Option("--cluster", help="The file that says what jobs may use.")]
+NewCode = Annotated[
+    bool, typer.Option("--new-code", help="Restart runs of another code version with the current code.")
+]
+ClusterFile = Annotated[Path, typer.Option("--cluster", help="YAML file with the resources of Slurm jobs.")]
 
 
-class Commands(TyperGroup):
-    """Shows errors of this program and of the disk as one message instead of a traceback."""
+class ErrorReportingGroup(TyperGroup):
+    """Prints SentimentError and OSError as one message instead of a traceback."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _ending_with_its_reader():
+        with _exit_on_broken_pipe():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A SentimentError ends it with the error's exit code, an OSError with 1."""
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a letter gets another instead
+            if isinstance(stream, io.TextIOWrapper):  # replace characters that the terminal's encoding lacks
                 stream.reconfigure(errors="replace")
         try:
-            with _ending_with_its_reader():
+            with _exit_on_broken_pipe():
                 return super().invoke(ctx)
         except SentimentError as error:
-            message, code = str(error), error.exit_code
+            message = str(error)
+            code = error.exit_code
         except OSError as error:
-            message, code = f"{error.filename}: {error.strerror}" if error.filename else str(error), EXIT_FAILED
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            code = EXIT_FAILED
         except typer.BadParameter as error:
-            message, code = error.format_message(), error.exit_code
+            message = error.format_message()
+            code = error.exit_code
         except ModuleNotFoundError as error:
-            if (package := str(error.name).partition(".")[0]) not in _EXTRAS:
+            package = str(error.name).partition(".")[0]
+            if package not in _EXTRAS:
                 raise
             extra, purpose = _EXTRAS[package]
-            install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, brings it"
-            message, code = f"{package} is not installed, which {purpose} needs; {install}", EXIT_FAILED
+            install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, installs it"
+            message = f"{package} is not installed, which {purpose} needs; {install}"
+            code = EXIT_FAILED
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
@@ -111,27 +120,31 @@ class Commands(TyperGroup):
 
 
 @contextmanager
-def _ending_with_its_reader() -> Iterator[None]:
-    """Ends the program without a word once the reader of its standard output has closed it, as `head` does."""
+def _exit_on_broken_pipe() -> Iterator[None]:
+    """Exit silently when the standard output is a broken pipe, as in `sentiment status | head`."""
     try:
         yield
     except BrokenPipeError as error:
         if error.filename:  # another pipe is broken, such as that of --out
             raise
     except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):  # so rich ends the program where it writes
+        if not isinstance(end.__context__, BrokenPipeError):  # rich raises SystemExit on a broken pipe
             raise
     else:
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)  # for what Python writes when it ends
-    os.dup2(nowhere, sys.stdout.fileno())
-    raise typer.Exit(EXIT_NOBODY_READS)
+    devnull = os.open(os.devnull, os.O_WRONLY)  # so that Python's flush at exit does not fail
+    os.dup2(devnull, sys.stdout.fileno())
+    raise typer.Exit(EXIT_BROKEN_PIPE)
 
 
 def command_line(summary: str) -> typer.Typer:
     """A command line without commands yet; called without one, it shows its help."""
     app = typer.Typer(
-        cls=Commands, help=summary, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+        cls=ErrorReportingGroup,
+        help=summary,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )
     show_version = typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
 
@@ -149,5 +162,5 @@ def _show_version(wanted: bool) -> None:
 
 
 def echo(text: str, err: bool = False) -> None:
-    """Print lines of plain text; nothing in them, such as the name of a folder, steers the terminal."""
+    """Print lines of plain text; control characters, for example in folder names, are escaped."""
     typer.echo(printable(text), err=err)

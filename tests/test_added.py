@@ -46,7 +46,7 @@ def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
 
 def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
-    assert invoke("add", "--of", run.path, "--sheet", sheet).exit_code == 0
+    assert invoke("add", "--run", run.path, "--sheet", sheet).exit_code == 0
     with open(sheet, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     test, validation = (len(_of(tweets, part)) for part in ("test", "validation"))
@@ -56,7 +56,7 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     said = [(row["id"], ("Negative", "positive")[labels[row["text"]] ^ (n % 4 == 0)]) for n, row in enumerate(rows)]
     (tmp_path / "prompt.txt").write_text("Positive or negative?\n")
     table, options = write_tweets(tmp_path / "back.csv", said, ("id", "label")), ("--note", tmp_path / "prompt.txt")
-    done = invoke("add", "gpt", table, "--of", run.path, *options, "--cost", "0.5", "--seconds", "90")
+    done = invoke("add", "gpt", table, "--run", run.path, *options, "--cost", "0.5", "--seconds", "90")
     assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
     found, shown = _scores(run, tmp_path)
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
@@ -73,12 +73,12 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
     rows += [(half[1]["text"], 0.5), (trained[0]["text"], 1), ("never seen", 0), ("neutral", "")]
     rows.append((half[2]["text"], "2"))
-    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
+    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--run", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
     assert [line.strip() for line in others[:4]] == [
-        f"1 left out: a tweet for the second time (line {end - 4})",
+        f"1 left out: duplicate tweet (line {end - 4})",
         f"2 left out: no test or validation tweet of the run (line {end - 3}, {end - 2})",
         f"1 left out: no answer (line {end - 1})",
         f"1 left out: neither positive nor negative (line {end})",
@@ -92,10 +92,10 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict
     rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
     table = write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction"))
-    invoke("add", "all one", table, "--of", run.path)
+    invoke("add", "all one", table, "--run", run.path)
     assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
     table = write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label"))
-    done = invoke("add", "own", table, "--of", run.path)
+    done = invoke("add", "own", table, "--run", run.path)
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
 
@@ -107,22 +107,24 @@ def test_answer_that_is_none_is_named_with_its_row(run: RunDir, tweets: list[dic
         ("happy", "--positive and --negative name others) nor a probability of positive, from 0 to 1"),
     ):
         table = write_tweets(tmp_path / "t.csv", [("0.5", tweets[0]["text"]), (answer, tweets[1]["text"])])
-        message = refused(1, "add", "x", table, "--of", run.path)
+        message = refused(1, "add", "x", table, "--run", run.path)
         assert f"{table}:3: '{answer}' is neither a label" in message
         assert why in message
-    assert invoke("add", "x", table, "--of", run.path, "--positive", "Happy").exit_code == 0
+    assert invoke("add", "x", table, "--run", run.path, "--positive", "Happy").exit_code == 0
 
 
 def test_numbers_of_other_rows_name_no_tweets(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
-    assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--of", run.path)
+    assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--run", run.path)
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
-    invoke("add", "--of", run.path, "--sheet", tmp_path / "sheet.jsonl")
+    invoke("add", "--run", run.path, "--sheet", tmp_path / "sheet.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text(encoding="utf-8").splitlines()]
     moved = [(row["id"], other["text"], "positive") for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)]
-    message = refused(1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--of", run.path)
+    message = refused(
+        1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--run", run.path
+    )
     assert f"t.csv:2: tweet {rows[0]['id']} has another text than in the sheet: '{rows[1]['text']}'" in message
 
 
@@ -130,11 +132,11 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("never seen", "positive")], ("text", "x"))
     for words, why in (
         (("x",), "add takes either NAME and a table of predictions, or --sheet"),
-        (("a/b", table), "a/b: is to be the name of a file"),
+        (("a/b", table), "a/b: must be a valid file name"),
         (("x", table, "--label-column", "mood"), "has no column 'mood'; it has 'text', 'x'"),
-        (("x", table), "no column is called as a label or a probability; name it with --label-column"),
+        (("x", table), "no column name looks like a label or a probability; name it with --label-column"),
     ):
-        assert why in refused(2, "add", *words, "--of", run.path)
+        assert why in refused(2, "add", *words, "--run", run.path)
 
 
 def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,11 +193,11 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, None, ValueError, "requires y to be passed, but the target y is None"),
         ({}, X, Y[:-1], ValueError, "a label for each text, not 239 labels for 240 texts"),
         ({}, X, ["yes"] * 240, ValueError, r"y has only 1 class \(yes\)"),
-        ({}, X, ["a", "b", "c"] * 80, ValueError, r"Leave the others out \(a, b, c\)"),
+        ({}, X, ["a", "b", "c"] * 80, ValueError, r"Leave others out \(a, b, c\)"),
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
         ({"changes": {"model.hiden_size": 3}}, X, Y, ConfigError, "did you mean 'hidden_size'"),
-        ({"changes": {"elmo.model": "tiny"}}, X, Y, UsageError, "'tiny' lies in a folder of results"),
+        ({"changes": {"elmo.model": "tiny"}}, X, Y, UsageError, "'tiny' is stored in a results folder"),
         ({}, X[:6], Y[:6], DataError, "or give more tweets"),
     ],
 )  # fmt: skip

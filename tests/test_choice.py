@@ -80,7 +80,9 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         scores = json.loads((tmp_path / "scores.json").read_text())
         name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
-        assert re.search(rf"^{name} less the others, on \d+ tweets: .* exact McNemar", done.output, re.MULTILINE)
+        assert re.search(
+            rf"^accuracy difference of {name} to each other model, .* on \d+ tweets;", done.output, re.MULTILINE
+        )
         others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
@@ -105,11 +107,11 @@ def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: M
     table = tmp_path / "t.csv"
     table.write_text("label,text\n" + "1,so lovely and great\n" * 5)
     done = invoke("evaluate", trained.path, "--data", table, "--results", tmp_path, "--with", "baseline")
-    assert "warning: the linear baseline says 'positive' of all 5 tweets" in done.output
+    assert "warning: the linear baseline predicts 'positive' for all 5 tweets" in done.output
     run = experiment(training__epochs=1, training__learning_rate=1e-6)
     run.complete()
     called = ("negative", "positive")[stored(run.run_dir, Result).only_label or 0]
-    told = f"warning: the network calls every validation tweet {called}: it has learned nothing"
+    told = f"warning: the network predicts {called} for every validation tweet: it has learned nothing"
     assert told in invoke("evaluate", run.run_dir.path).output.splitlines()
     assert stored(trained, Result).only_label is None
 
@@ -199,7 +201,7 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
     odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
     assert f"no row with a positive or negative label to score; left out were 50 {NO_WORDS}" in said
-    assert "--threshold belongs to --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
+    assert "--threshold requires --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
 
 
 def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path
     table = write_tweets(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)], WITH_USERS)
     found, output = _evaluate(moved, table)
     assert found["knows_training"] is False
-    assert "which of these tweets the model was trained on cannot be told" in output.replace("\n", " ")
+    assert "cannot exclude training tweets" in output.replace("\n", " ")
 
 
 def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: RunDir, tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
     assert strict["loss"] == usual["loss"]
     assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
-    assert f"positive from 1 on; {LEXICON} from 0.5 on" in output
+    assert f"decision threshold 1; of {LEXICON} 0.5" in output
     gap = strict["accuracy"] - strict["models"][LEXICON]["accuracy"]
     line = next(line for line in output.splitlines() if line.startswith(f"  {LEXICON}") and "p = " in line)
     assert float(line.split()[2]) == pytest.approx(100 * gap, abs=0.06)

@@ -230,7 +230,7 @@ def test_export_says_how_others_get_the_elmo_model(trained: RunDir) -> None:
     ):
         config = run.config.model_copy(update={"elmo": ElmoConfig(model=model)})
         said = missing_encoder(replace(run, config=config))
-        assert said == (told and f"it needs the ELMo model {model!r}, which is not in it{told}")
+        assert said == (told and f"the model needs the ELMo model {model!r}, which is not in the file{told}")
 
 
 @pytest.mark.parametrize(("field", "what"), [("mentions", "@names"), ("urls", "links")])

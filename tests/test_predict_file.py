@@ -25,7 +25,7 @@ from sentiment.__main__ import app, predict
 from sentiment.config import ColumnConfig
 from sentiment.console import silent
 from sentiment.errors import DataError, SentimentError, UsageError
-from sentiment.inference.predict import lines_at_once, predict_file
+from sentiment.inference.predict import predict_file, read_available_lines
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import RunDir
@@ -319,7 +319,7 @@ def test_threshold_is_from_where_on_the_label_is_positive(trained: RunDir, write
     below = _labelled(trained, "--threshold", (1 - awful) / 2)
     assert below == [("positive", happy), ("positive", pytest.approx(1 - awful, abs=1e-5))]
     first, *_ = invoke("predict", trained.path, *SHOWN[:2], "--threshold", (1 + happy) / 2).output.splitlines()
-    assert "; positive from " in first
+    assert "; decision threshold " in first
     given, out = write("in.csv", "text\nhappy\nbroken\n"), write("out.csv", "")
     assert invoke("predict", trained.path, "--file", given, "--out", out, "--threshold", 0).exit_code == 0
     assert [line.split(",")[1] for line in out.read_text().splitlines()] == ["label", "positive", "positive"]
@@ -341,7 +341,7 @@ def test_stream_is_answered_line_by_line_at_once(trained: RunDir, monkeypatch: p
     sent, got = [b"lovely\nso ", b"sad\r\n\nhap", b"py"], list[list[str]]()
     with os.fdopen(reader, "rb") as stream:
         os.write(writer, sent[0])
-        for lines in lines_at_once(stream):
+        for lines in read_available_lines(stream):
             got.append(lines)
             if sent := sent[1:]:
                 os.write(writer, sent[0])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sentiment.command_line import EXIT_NOBODY_READS, command_line
+from sentiment.command_line import EXIT_BROKEN_PIPE, command_line
 from sentiment.console import printable, visible
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke
@@ -63,7 +63,7 @@ def test_closed_reader_ends_a_command_as_it_ends_other_programs(command: str, tm
     with open(writer, "wb") as output:
         words = [sys.executable, "-m", *command.split()]
         done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=limit())
-    assert (done.returncode, done.stderr) == (EXIT_NOBODY_READS, "")
+    assert (done.returncode, done.stderr) == (EXIT_BROKEN_PIPE, "")
 
 
 def test_broken_pipe_elsewhere_is_an_error_as_any_other() -> None:

@@ -1,8 +1,10 @@
-"""Predictions from elsewhere: a sheet of a run's tweets for others to label, and what they say of them as a predictor
-beside the run's own models. Loads no torch."""
+"""External predictions: export a run's tweets as an annotation sheet, and import predicted labels or probabilities.
+
+They are compared with the run's models. Does not import torch.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -27,22 +29,22 @@ from sentiment.inference.stored import TrainedRun
 from sentiment.runs.records import THRESHOLD, Added
 from sentiment.runs.run_dir import TWEETS_FILE
 
-# What columns are called. Beside one that holds predictions by its name, `label` is what was to be predicted.
+# Recognised column names. If there is a column such as `prediction`, a column `label` is taken as the gold label.
 _IDS = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
-_ENOUGH = 20  # of so many tweets nobody has all right
+_SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
 
 
 @dataclass(frozen=True)
 class Tweets:
-    """The tweets of a run that predictions are kept of: validation and test, and with folds all, as each is tested.
+    """The tweets for which external predictions are stored: validation and test; with folds, all tweets.
 
     Attributes:
-        rows: of the corpus, ascending, of shape (n,), as all others.
-        ids: what a sheet calls them: a checksum of text and source's id, so that neither can be changed unnoticed. The
-            source's own are often the numbers of its rows, and would be found among those of any other table.
+        rows: (n,) corpus row indices, ascending; the other fields are parallel to it.
+        ids: ids used in the sheet: a hash of source id and text, which detects changes. Source ids are often row
+            numbers, which would also match rows of an unrelated table.
     """
 
     run: TrainedRun
@@ -53,146 +55,181 @@ class Tweets:
 
     @classmethod
     def of(cls, run: TrainedRun) -> "Tweets":
-        """Those of a run; a DataError says that its corpus is not here."""
+        """Load the tweets of a run.
+
+        Raises:
+            DataError: its corpus is missing.
+        """
         import pyarrow.parquet as pq
 
         corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
         tweets = pq.read_table(corpus.path / TWEETS_FILE, columns=["id", "text"]).take(rows).to_pylist()
-        ids = [sha256(f"{one['id']}\0{one['text']}".encode()).hexdigest()[:16] for one in tweets]
-        return cls(run, corpus, rows, ids, [one["text"] for one in tweets])
+        ids = [sha256(f"{tweet['id']}\0{tweet['text']}".encode()).hexdigest()[:16] for tweet in tweets]
+        return cls(run, corpus, rows, ids, [tweet["text"] for tweet in tweets])
 
     @cached_property
-    def _places(self) -> tuple[dict[str, int], dict[int, int]]:
-        """By id, and by the key of the tweet."""
-        keys = self.corpus.keys[self.rows].tolist()
-        return {one: at for at, one in enumerate(self.ids)}, {key: at for at, key in enumerate(keys)}
+    def _index_by_id(self) -> dict[str, int]:
+        return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
 
-    def find(self, identifier: str, text: str, forms: TweetForms) -> int | None:
-        """The row of a tweet, by its id, else by its text; a ValueError says that the id stands beside another text."""
-        of_ids, of_keys = self._places
-        if (place := of_ids.get(identifier)) is None:
-            place = of_keys.get(key_of(forms.of(text))) if text else None
-        elif text and text.split() != self.texts[place].split():
-            raise ValueError(f"tweet {identifier} has another text than in the sheet: {shortened(text)!r}")
-        return None if place is None else int(self.rows[place])
+    @cached_property
+    def _index_by_key(self) -> dict[int, int]:
+        return {key: index for index, key in enumerate(self.corpus.keys[self.rows].tolist())}
 
-    def counted(self, rows: Iterable[int]) -> str:
+    def find(self, tweet_id: str, text: str, forms: TweetForms) -> int | None:
+        """The corpus row of a tweet, by its id, else by its text; None if it is no tweet of the run.
+
+        Raises:
+            ValueError: the text of this id has been changed.
+        """
+        index = self._index_by_id.get(tweet_id)
+        if index is None and text:
+            index = self._index_by_key.get(key_of(forms.of(text)))
+        elif index is not None and text and text.split() != self.texts[index].split():
+            raise ValueError(f"tweet {tweet_id} has another text than in the sheet: {shortened(text)!r}")
+        return None if index is None else int(self.rows[index])
+
+    def coverage(self, rows: Iterable[int]) -> str:
         """`331 of 333 test tweets, 0 of 333 validation tweets`."""
-        said, every = (Counter(self.corpus.parts[[*of]].tolist()) for of in (rows, self.rows))
-        return ", ".join(f"{said[code]:,} of {every[code]:,} {PARTS[code]} tweets" for code in sorted(every)[::-1])
+        answered = Counter(self.corpus.parts[list(rows)].tolist())
+        total = Counter(self.corpus.parts[self.rows].tolist())
+        parts = sorted(total, reverse=True)
+        return ", ".join(f"{answered[part]:,} of {total[part]:,} {PARTS[part]} tweets" for part in parts)
 
 
 def write_tweets(run: TrainedRun, path: Path) -> int:
-    """Write the tweets that others are to label: ids and texts, with room for answers; how many there are.
+    """Write the annotation sheet (ids, texts, empty answer columns); returns the number of tweets.
 
-    Test tweets come first, then those of validation, each in an order by chance: the first hundred are a sample.
+    Test tweets come first, then validation tweets, each in random (hash) order, so that the first hundred are a random
+    sample.
 
     Raises:
-        SentimentError: the tweets are not here, or the name says no form to write.
+        SentimentError: the corpus is missing, or the extension is of no format that can be written.
     """
     tweets = Tweets.of(run)
     parts = tweets.corpus.parts[tweets.rows].tolist()
-    order = sorted(range(len(parts)), key=lambda place: (-parts[place], tweets.ids[place]))
-    write_sheet(path, ("id", "text"), ([tweets.ids[place], tweets.texts[place]] for place in order))
+    order = sorted(range(len(parts)), key=lambda index: (-parts[index], tweets.ids[index]))
+    write_sheet(path, ("id", "text"), ([tweets.ids[index], tweets.texts[index]] for index in order))
     return len(order)
 
 
 def add_predictions(
-    run: TrainedRun, name: str, file: Path, columns: tuple[Column, Column], labels: dict[str, int], told: dict[str, Any]
+    run: TrainedRun,
+    name: str,
+    file: Path,
+    columns: tuple[Column, Column],
+    labels: dict[str, int],
+    metadata: dict[str, Any],
 ) -> list[str]:
-    """Put what a table says of a run's tweets beside the models of all runs on the same tweets.
+    """Import a table of predictions, to be compared with the models of all runs on the same corpus.
 
     Args:
         columns: of texts, and of labels or probabilities of positive; None finds them by their names.
-        labels: what its labels mean, besides those of the run.
-        told: `note`, `annotator`, `cost` and `seconds` of the record.
+        labels: additional meanings of label values, on top of the run's.
+        metadata: `note`, `annotator`, `cost` and `seconds` of the record.
 
     Returns:
-        Lines that say what was read, and where it is.
+        Lines to print: what was read, and where it is stored.
 
     Raises:
-        SentimentError: the table cannot be used, an answer is none, or a tweet is not the sheet's.
+        SentimentError: the table is unusable, an answer is invalid, or a tweet's text differs from the sheet.
     """
     if "/" in name or name.startswith("."):
-        raise UsageError(f"{name}: is to be the name of a file, so that it has no '/' in it and no '.' before it")
+        raise UsageError(f"{name}: must be a valid file name: no '/' and no leading '.'")
     tweets = Tweets.of(run)
     target = run.results.added_file(tweets.corpus.fingerprint, name)
     meanings = label_meanings(LabelConfig()) | label_meanings(tweets.run.config.data.labels)
     meanings |= {label.strip().lower(): meaning for label, meaning in labels.items()}
-    said, answered, left_out = _read(file, columns, tweets, meanings)
-    if not said:
-        raise DataError(f"{file}: has no answer to a tweet of {run.place}: {left_out.most_common()}")
-    record = {"file": file.name, "file_sha256": cached_sha256(file), "tweets": answered, "said": said} | told
+    probabilities, answered, left_out = _read(file, columns, tweets, meanings)
+    if not probabilities:
+        raise DataError(f"{file}: has no answer to a tweet of {run.path}: {left_out.most_common()}")
+    record = {"file": file.name, "file_sha256": cached_sha256(file), "tweets": answered, "said": probabilities}
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, Added.model_validate(record).model_dump(mode="json"))
-    lines = [f"{name}: {tweets.counted(said)}"]
-    lines += [f"  {rows.count:,} left out: {why} ({rows})" for why, rows in left_out.counted().items()]
-    if len(said) >= _ENOUGH and all((of >= THRESHOLD) == tweets.corpus.labels[row] for row, of in said.items()):
+    write_json(target, Added.model_validate(record | metadata).model_dump(mode="json"))
+    lines = [f"{name}: {tweets.coverage(probabilities)}"]
+    lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
+    wrong = [row for row, value in probabilities.items() if (value >= THRESHOLD) != tweets.corpus.labels[row]]
+    if len(probabilities) >= _SUSPICIOUS_ROWS and not wrong:
         lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
-    return [*lines, f"in {target}; delete that, and it is forgotten"]
+    return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
 def _read(
     file: Path, columns: tuple[Column, Column], tweets: Tweets, meanings: dict[str, int | None]
 ) -> tuple[dict[int, float], int, RowCounter]:
-    """The probability of positive by row of the corpus, how many rows have an answer, and which are left out."""
+    """The probability of positive by row of the corpus, the number of rows with an answer, and the rows left out."""
     table = open_table(file, lambda _: True)
-    ids, texts, answers = _columns(file, table.names, columns)
-    said: dict[int, float] = {}
-    answered, left_out, forms = 0, RowCounter(), TweetForms()
+    id_columns, text_columns, answer_columns = _columns(file, table.names, columns)
+    probabilities: dict[int, float] = {}
+    answered = 0
+    left_out = RowCounter()
+    forms = TweetForms()
     for record in table.read(range(len(table.names))):
-        if isinstance(record, Refusal) or len(record.fields) != len(table.names):
-            left_out.add(record.reason if isinstance(record, Refusal) else "wrong number of fields", record.line)
+        if isinstance(record, Refusal):
+            left_out.add(record.reason, record.line)
             continue
-        identifier, text, answer = (
-            next((word for at in places if (word := _word(record.fields[at]))), "") for places in (ids, texts, answers)
-        )
+        if len(record.fields) != len(table.names):
+            left_out.add("wrong number of fields", record.line)
+            continue
+        text = _first_cell(record.fields, text_columns)
+        answer = _first_cell(record.fields, answer_columns)
         try:
             probability = _probability(answer, meanings) if answer else None
-            row = None if probability is None else tweets.find(identifier, text, forms)
+            row = None if probability is None else tweets.find(_first_cell(record.fields, id_columns), text, forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
-        answered += probability is not None
         if probability is None:
             left_out.add("neither positive nor negative" if answer else "no answer", record.line)
-        elif row is None:
+            continue
+        answered += 1
+        if row is None:
             left_out.add("no test or validation tweet of the run", record.line)
-        elif row in said:
-            left_out.add("a tweet for the second time", record.line)
+        elif row in probabilities:
+            left_out.add("duplicate tweet", record.line)
         else:
-            said[row] = probability
-    return said, answered, left_out
+            probabilities[row] = probability
+    return probabilities, answered, left_out
 
 
-def _columns(file: Path, names: list[str], columns: tuple[Column, Column]) -> list[list[int]]:
-    """The places of ids, texts and answers; of answers several, of which the first that is not empty counts."""
+def _columns(file: Path, names: list[str], columns: tuple[Column, Column]) -> tuple[list[int], list[int], list[int]]:
+    """Column indices of ids, texts and answers; with several answer columns the first non-empty cell is used."""
     lower = [name.strip().lower() for name in names]
+    shown = ", ".join(map(repr, names))
 
-    def places(named: Column, *usual: str) -> list[int]:
-        if named is None:
-            return [lower.index(name) for name in usual if name in lower]
-        if at := column_places(named, names):
-            return at[:1]
-        raise UsageError(f"{file}: has no column {named!r}; it has {', '.join(map(repr, names))}")
+    def indices(column: Column, *defaults: str) -> list[int]:
+        if column is None:
+            return [lower.index(name) for name in defaults if name in lower]
+        named = column_places(column, names)
+        if not named:
+            raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
+        return named[:1]
 
     predicted = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES
-    ids, texts = places(None, *_IDS), places(columns[0], *TEXT_NAMES)
-    answers = places(columns[1], *predicted, *_PROBABILITIES)
-    for found, what, how in ((ids + texts, "an id or a text", "text"), (answers, "a label or a probability", "label")):
-        if not found:
-            shown = ", ".join(map(repr, names))
-            raise UsageError(f"{file}: no column is called as {what}; name it with --{how}-column. It has {shown}")
-    return [ids[:1], texts[:1], answers]
+    ids = indices(None, *_IDS)
+    texts = indices(columns[0], *TEXT_NAMES)
+    answers = indices(columns[1], *predicted, *_PROBABILITIES)
+    if not ids and not texts:
+        raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
+    if not answers:
+        raise UsageError(
+            f"{file}: no column name looks like a label or a probability; name it with --label-column: {shown}"
+        )
+    return ids[:1], texts[:1], answers
 
 
-def _word(value: Any) -> str:
-    return "nan" if value != value else as_text(value).strip()  # only NaN differs from itself
+def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
+    """The first cell of these columns that is not empty."""
+    for column in columns:
+        value = fields[column]
+        text = "nan" if value != value else as_text(value).strip()  # only NaN differs from itself
+        if text:
+            return text
+    return ""
 
 
 def _probability(answer: str, meanings: dict[str, int | None]) -> float | None:
-    """That of positive, of an answer that is a label or is one itself; None of a label for neither."""
+    """Probability of positive for an answer that is a label or a number; None for a neutral label."""
     if answer.lower() in meanings:
         label = meanings[answer.lower()]
         return None if label is None else float(label)

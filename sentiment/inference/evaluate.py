@@ -1,4 +1,4 @@
-"""Scores of a run, and of its model on labelled files that it knows nothing of. Loads torch."""
+"""Scores of a run on its own test sets, and of its models on other labelled files. Imports torch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ from sentiment.training.task import Labels, measure
 
 _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
 _CHUNK = 4096
-EXAMPLE = "what a lovely day"  # shows how to use a model; those that `make run` trains have it right
+EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 
 
 class PairedDifference(NamedTuple):
-    """How much more accurate one trained classifier is than another on the same tweets.
+    """Accuracy of one trained classifier minus that of another on the same tweets.
 
     Attributes:
-        high: the interval; it follows from Clopper and Pearson's for the tweets that one alone has right.
+        low, high: confidence interval, from the Clopper-Pearson interval on the discordant pairs.
         p: of the exact McNemar test (McNemar 1947).
     """
 
@@ -56,7 +56,7 @@ class PairedDifference(NamedTuple):
 
 
 def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDifference]:
-    """The accuracy of one classifier less that of another on the same tweets, of each pair; corrected together.
+    """Paired accuracy differences, corrected for multiple comparisons.
 
     p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
     excludes zero just where the adjusted p is below 0.05.
@@ -67,22 +67,28 @@ def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDiffe
     tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
     adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
     level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
-    found = []
+    differences = []
     for (first, _), (gained, lost), test, p in zip(pairs, counts, tests, adjusted, strict=True):
         n = len(first)
         bounds = test.proportion_ci(level, method="exact") if test else (0.5, 0.5)
-        low, high = ((2 * float(at) - 1) * (gained + lost) / n for at in bounds)
-        found.append(PairedDifference((gained - lost) / n, low, high, p))
-    return found
+        low, high = ((2 * float(bound) - 1) * (gained + lost) / n for bound in bounds)
+        differences.append(PairedDifference((gained - lost) / n, low, high, p))
+    return differences
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What models say of labelled tweets: NaN where one from elsewhere has no answer, though it has one to some."""
+class LabelledPredictions:
+    """Predictions of models for labelled tweets; NaN where an external predictor has no prediction.
+
+    Attributes:
+        labels: 0 or 1, (n,).
+        models: probabilities of positive by the name of the model, each (n,).
+        threshold: decision threshold of the models. The lexicon's scores are no probabilities and keep the default.
+    """
 
     labels: Labels
     models: dict[str, Probabilities]
-    threshold: float = THRESHOLD  # of the models; the lexicon's scores are no probabilities, and keep the usual one
+    threshold: float = THRESHOLD
 
     def _threshold(self, name: str) -> float:
         return THRESHOLD if name == LEXICON else self.threshold
@@ -90,180 +96,217 @@ class Scored:
     def _positive(self, name: str) -> Flags:
         return self.models[name] >= self._threshold(name)
 
+    def _answered(self, name: str) -> Flags:
+        return ~np.isnan(self.models[name])
+
     def metrics(self) -> dict[str, Metrics]:
-        known = {name: ~np.isnan(said) for name, said in self.models.items()}
-        return {
-            name: measure(self.labels[of], self.models[name][of], self._threshold(name)) for name, of in known.items()
-        }
+        metrics = {}
+        for name, probabilities in self.models.items():
+            answered = self._answered(name)
+            metrics[name] = measure(self.labels[answered], probabilities[answered], self._threshold(name))
+        return metrics
 
     def difference_lines(self, chosen: str) -> list[str]:
-        """By how much one model is more accurate than each of the others."""
+        """Lines with the accuracy of one model minus that of each other one."""
         right = {name: self._positive(name) == (self.labels == 1) for name in self.models}
         first = right.pop(chosen)
-        known = {name: ~np.isnan(self.models[name]) for name in right}
-        gaps = paired_differences([(first[known[name]], other[known[name]]) for name, other in right.items()])
+        answered = {name: self._answered(name) for name in right}
+        gaps = paired_differences([(first[answered[name]], other[answered[name]]) for name, other in right.items()])
         lines = [
-            f"{chosen} less the others, on {len(self.labels):,} tweets: points of accuracy of these trained models, "
-            "exact McNemar tests, corrected for their number"
+            f"accuracy difference of {chosen} to each other model, in percentage points, on {len(self.labels):,} "
+            "tweets; exact McNemar tests of these trained models, corrected for multiple comparisons"
         ]
-        for (name, of), gap in zip(known.items(), gaps, strict=True):
-            told = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, adjusted p = {gap.p:.2g}"
-            told += "" if of.all() else f", on {of.sum():,} tweets"
-            lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({told})")
+        for name, gap in zip(right, gaps, strict=True):
+            details = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, adjusted p = {gap.p:.2g}"
+            if not answered[name].all():
+                details += f", on {answered[name].sum():,} tweets"
+            lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({details})")
         return lines
 
-    def warnings(self, names: tuple[str, str]) -> list[str]:
-        """Which models say the same of all tweets; `names` are those of the negative and the positive label."""
-        said = {name: np.unique(self._positive(name)[~np.isnan(one)]) for name, one in self.models.items()}
-        return [
-            f"warning: the {name} says {names[int(labels[0])]!r} of all {len(self.labels):,} tweets"
-            for name, labels in said.items()
-            if len(labels) == 1 and len(self.labels) > 1
-        ]
+    def warnings(self, label_names: tuple[str, str]) -> list[str]:
+        """Warn about models that predict the same label for all tweets."""
+        lines = []
+        for name in self.models:
+            labels = np.unique(self._positive(name)[self._answered(name)])
+            if len(labels) == 1 and len(self.labels) > 1:
+                label = label_names[int(labels[0])]
+                lines.append(f"warning: the {name} predicts {label!r} for all {len(self.labels):,} tweets")
+        return lines
 
 
-def own_scores(run: TrainedRun) -> dict[Part, Scored]:
-    """What a completed run, and what was added from elsewhere, said of its validation and test tweets.
+def load_own_predictions(run: TrainedRun) -> dict[Part, LabelledPredictions]:
+    """Predictions of a completed run and of external predictors for its validation and test tweets.
 
-    A RunDirError says that its predictions are missing or damaged.
+    Raises:
+        RunDirError: its predictions are missing or damaged.
     """
     import pyarrow.parquet as pq
 
-    file, found = run.run_dir.predictions_file, dict[Part, Scored]()
+    file = run.run_dir.predictions_file
     check_file(file, run.result)
-    elsewhere = run.run_dir.results.read_added(run.record.data_fingerprint)
+    external = run.run_dir.results.read_added(run.record.data_fingerprint)
+    predictions: dict[Part, LabelledPredictions] = {}
     try:
         table = pq.read_table(file)
         for part in PARTS[1:]:
             of_part = table.filter(np.array(table["part"].to_pylist()) == part)
             models = {name: of_part[column].to_numpy().astype(np.float64) for column, name in _COLUMNS.items()}
-            labels, n = of_part["label"].to_numpy().astype(np.int64), run.result.metrics[part].n
+            labels = of_part["label"].to_numpy().astype(np.int64)
+            n = run.result.metrics[part].n
             if len(labels) != n or not np.isin(labels, (0, 1)).all() or np.isnan([*models.values()]).any():
-                raise ValueError(f"not what its models say of {n:,} {part} tweets")
-            for name, added in elsewhere.items():
-                said = np.array([added.said.get(row, np.nan) for row in of_part["row"].to_pylist()])
-                models |= {} if np.isnan(said).all() else {f"{name} (added)": said}
-            found[part] = Scored(labels, models)
+                raise ValueError(f"its predictions do not match the {n:,} {part} tweets of the result")
+            for name, added in external.items():
+                probabilities = np.array([added.said.get(row, np.nan) for row in of_part["row"].to_pylist()])
+                if not np.isnan(probabilities).all():
+                    models[f"{name} (added)"] = probabilities
+            predictions[part] = LabelledPredictions(labels, models)
     except (ValueError, KeyError, OSError) as error:
         raise RunDirError(f"{file}: holds no predictions: {error}") from None
-    return found
+    return predictions
 
 
-def _remarks(run: TrainedRun) -> str:
-    """What should be known before anything is concluded from a completed run's table of scores."""
-    config, result, n, lines = run.config, run.result, run.result.metrics["validation"].n, [""]
+def _caveats(run: TrainedRun) -> str:
+    """Caveats to print below the score table of a run, and which model predicts."""
+    config = run.config
+    result = run.result
+    lines = [""]
     if result.encoder and result.encoder.random:
         lines.append(
             f"ELMo model {result.encoder.model!r}: random weights, so that these scores say nothing about ELMo"
         )
     if result.only_label is not None:
         label = config.data.label_names[result.only_label]
-        lines.append(f"warning: the network calls every validation tweet {label}: it has learned nothing")
+        lines.append(f"warning: the network predicts {label} for every validation tweet: it has learned nothing")
     if config.data.source in ("vader", "sample"):
-        lines.append("These tweets were collected and rated by the authors of VADER's lexicon, for it.")
+        lines.append(
+            "The authors of VADER's lexicon collected and rated these tweets, so its score on them is optimistic."
+        )
+    n = result.metrics["validation"].n
     if n < 100:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = MODEL_NAMES[result.recommended]
-    return "\n".join([*lines, f"used by predict: {name}, the most accurate model of this run on validation tweets"])
+    lines.append(f"used by predict: {name}, the most accurate model of this run on validation tweets")
+    return "\n".join(lines)
 
 
 def show_result(run: TrainedRun) -> None:
     """Print the result of a completed run, and how to use its model."""
-    result, chosen, scores = run.result, MODEL_NAMES[run.result.recommended], run.result.scores
+    result = run.result
+    chosen = MODEL_NAMES[result.recommended]
     OUT.print()
-    OUT.print(score_table(scores, chosen))
-    say(_remarks(run))
-    test, place, checked = scores["test"][chosen], quote(run.place), result.check_list[chosen]
-    low, high = 100 * test.accuracy_low, 100 * test.accuracy_high
-    sure = f"95 % interval {low:.1f} to {high:.1f} %"
+    OUT.print(score_table(result.scores, chosen))
+    say(_caveats(run))
+    test = result.scores["test"][chosen]
+    low = 100 * test.accuracy_low
+    high = 100 * test.accuracy_high
+    interval_text = f"95 % interval {low:.1f} to {high:.1f} %"
     if test.n < 1_000:  # more leave it uncertain by less than two points
-        sure += f": what lies closer than \u00b1 {(high - low) / 2:.1f} points can't be told apart"
-        sure += "\n             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader"
+        interval_text += f": on so few test tweets the accuracy is uncertain by \u00b1 {(high - low) / 2:.1f} points"
+        interval_text += (
+            "\n             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader"
+        )
+    checked = result.check_list[chosen]
     worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
+    path = quote(run.path)
     say(
         f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
         f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
         f"\nbest         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right\n"
-        f"how sure     {sure}\n"
+        f"how sure     {interval_text}\n"
         f"check list   {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
         f"({checked[worst].right} of {checked[worst].of})\n"
-        f'\nuse it       sentiment predict {place} "{EXAMPLE}"\n'
-        f"look closer  sentiment evaluate {place}\n"
-        f"hand it on   sentiment export {place} model.zip"
+        f'\nuse it       sentiment predict {path} "{EXAMPLE}"\n'
+        f"look closer  sentiment evaluate {path}\n"
+        f"hand it on   sentiment export {path} model.zip"
     )
 
 
 def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, Any]:
-    """Show the scores of a completed run, and how much its chosen model differs from the others on test tweets.
+    """Show the scores of a completed run, and by how much its chosen model differs from the others on test tweets.
+
+    Args:
+        choice: the chosen model; None: the recommended one.
 
     Returns:
-        The metrics of the chosen model by part, which is the recommended one for None; and by name: those of all
-        `models` and of what was added, which was `chosen`, and of how many sentences of the `check_list` each is right,
-        by capability.
+        The chosen model's metrics by part; `models`: metrics of all models and external predictors by part; `chosen`:
+        its name; `check_list`: correct sentences by model and capability.
 
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    own, parts, name = own_scores(run), run.result.scores, MODEL_NAMES[choice or run.result.recommended]
-    parts |= {part: scored.metrics() | parts[part] for part, scored in own.items()}
-    OUT.print(score_table(parts, name))
-    say("\n".join([*own["test"].difference_lines(name), *own["test"].warnings(run.config.data.label_names)]))
-    OUT.print(check_table(run.result.check_list, name))
-    say(_remarks(run))
+    predictions = load_own_predictions(run)
+    parts = run.result.scores
+    chosen = MODEL_NAMES[choice or run.result.recommended]
+    for part, labelled in predictions.items():
+        parts[part] = labelled.metrics() | parts[part]
+    test = predictions["test"]
+    OUT.print(score_table(parts, chosen))
+    say("\n".join([*test.difference_lines(chosen), *test.warnings(run.config.data.label_names)]))
+    OUT.print(check_table(run.result.check_list, chosen))
+    say(_caveats(run))
     models: dict[str, dict[str, Any]] = {}
-    for part, of_part in parts.items():
-        for one, metrics in of_part.items():
-            models.setdefault(one, {})[part] = metrics.model_dump()
-    return models[name] | {"chosen": name, "models": models, "check_list": run.result.check_list}
+    for part, scores in parts.items():
+        for name, metrics in scores.items():
+            models.setdefault(name, {})[part] = metrics.model_dump()
+    return models[chosen] | {"chosen": chosen, "models": models, "check_list": run.result.check_list}
 
 
 def evaluate_on_file(
     run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float | None
 ) -> dict[str, Any]:
-    """Show the scores of a run's models on a labelled file, and how much the chosen one differs from the others.
+    """Show the scores of a run's models on a labelled file, and by how much the chosen one differs from the others.
 
-    Tweets that a model was trained on or chosen by, and others of their authors, are not scored, but counted, as are
-    rows that the chosen model does not answer.
+    Training and validation tweets and other tweets of their authors are excluded and counted. The same holds for rows
+    without a prediction of the chosen model.
 
     Args:
-        choice: None takes the model that the result recommends.
-        table: the file, its columns and labels; other tables that it names are left out.
-        threshold: from which probability on the models say positive; None is the usual one.
+        choice: the chosen model; None: the recommended one.
+        table: the file, its columns and labels; other tables that it names are ignored.
+        threshold: decision threshold of the models; None: 0.5.
 
     Returns:
-        The metrics of the chosen model; and by name: those of all `models`, which was `chosen`, how many rows were
-        `left_out` for which reason, whether it `knows_training` tweets, and the threshold.
+        The chosen model's metrics; `models`: metrics of all; `chosen`: its name; `left_out`: number of rows by reason;
+        `knows_training`: whether training tweets could be excluded; `threshold`.
 
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    models, name = measured_models(run), MODEL_NAMES[choice or run.result.recommended]
+    models = measured_models(run)
+    chosen = MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
-    known, untold = _Known(keys={}, authors={}), list[str]()
+    leaked: _LeakageReasons = {"keys": {}, "authors": {}}
+    warnings = []
     try:
-        known = _known_tweets(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
+        leaked = _leakage_reasons(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
-        untold.append(f"warning: which of these tweets the model was trained on cannot be told: {error}")
-    labels, found, left_out = _read_file(models, name, source, known, progress)
-    scored = Scored(labels, {one: said.probabilities for one, said in found.items()}, checked_threshold(threshold))
-    metrics = scored.metrics()
-    OUT.print(score_table({PurePath(table.source).name: metrics}, name))
-    counted, lines = left_out.counted(), list[str]()
-    if scored.threshold != THRESHOLD:
-        lines.append(f"positive from {scored.threshold:g} on; {LEXICON} from {THRESHOLD:g} on")
-    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in counted.items()]
-    for one, said in found.items():
-        if guessed := int((~said.usable).sum()):
-            lines.append(f"of {guessed:,} the {one} knows no word, and guesses")
-    say("\n".join(f"  {line}" for line in [*lines, *untold]))
-    say("\n".join([*scored.difference_lines(name), *scored.warnings(run.config.data.label_names)]))
-    dumped = {one: of_model.model_dump() for one, of_model in metrics.items()}
-    told = {"left_out": {reason: rows.count for reason, rows in counted.items()}, "knows_training": not untold}
-    return dumped[name] | {"chosen": name, "models": dumped, "threshold": scored.threshold} | told
+        warnings.append(f"warning: cannot exclude training tweets: {error}")
+    labels, predictions, left_out = _read_file(models, chosen, source, leaked, progress)
+    probabilities = {name: predicted.probabilities for name, predicted in predictions.items()}
+    labelled = LabelledPredictions(labels, probabilities, checked_threshold(threshold))
+    metrics = labelled.metrics()
+    OUT.print(score_table({PurePath(table.source).name: metrics}, chosen))
+    lines = []
+    if labelled.threshold != THRESHOLD:
+        lines.append(f"decision threshold {labelled.threshold:g}; of {LEXICON} {THRESHOLD:g}")
+    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
+    for name, predicted in predictions.items():
+        guesses = int((~predicted.usable).sum())
+        if guesses:
+            lines.append(f"{name}: {guesses:,} tweets contain no known word; their predictions are guesses")
+    say("\n".join(f"  {line}" for line in lines + warnings))
+    say("\n".join([*labelled.difference_lines(chosen), *labelled.warnings(run.config.data.label_names)]))
+    by_name = {name: scores.model_dump() for name, scores in metrics.items()}
+    return by_name[chosen] | {
+        "chosen": chosen,
+        "models": by_name,
+        "threshold": labelled.threshold,
+        "left_out": {reason: rows.count for reason, rows in left_out.counted().items()},
+        "knows_training": not warnings,
+    }
 
 
-# Why tweets are no test of a model, by their keys or authors in the corpus.
-_Known = dict[str, dict[int, str]]
+# Reasons to exclude tweets (leakage), by "keys" or "authors", then by the key of the tweet or author.
+_LeakageReasons = dict[str, dict[int, str]]
 # The strongest last.
 _REASONS = (
     ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
@@ -273,41 +316,48 @@ _REASONS = (
 )
 
 
-def _known_tweets(corpus: Corpus) -> _Known:
-    known: _Known = {"keys": {}, "authors": {}}
+def _leakage_reasons(corpus: Corpus) -> _LeakageReasons:
+    reasons: _LeakageReasons = {"keys": {}, "authors": {}}
     for reason, column, part in _REASONS:
-        known[column] |= dict.fromkeys(getattr(corpus, column)[corpus.parts == part].tolist(), reason)
-    known["authors"].pop(UNKNOWN_AUTHOR, None)
-    return known
+        keys = getattr(corpus, column)[corpus.parts == part].tolist()
+        reasons[column] |= dict.fromkeys(keys, reason)
+    reasons["authors"].pop(UNKNOWN_AUTHOR, None)
+    return reasons
 
 
 def _read_file(
-    models: Sequence[TextModel], chosen: str, source: TweetFile, known: _Known, progress: Progress
+    models: Sequence[TextModel], chosen: str, source: TweetFile, leaked: _LeakageReasons, progress: Progress
 ) -> tuple[Labels, dict[str, Predictions], RowCounter]:
-    """Labels, what models say, and what is left out: rows that the chosen model does not answer, or one knows.
+    """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
 
-    Of rows with the same tweet each is scored.
+    Duplicate tweets are all scored.
     """
-    left_out, forms, labels = RowCounter(), TweetForms(), list[int]()
-    parts: dict[str, list[Predictions]] = {model.name: [] for model in models}
+    left_out = RowCounter()
+    forms = TweetForms()
+    labels: list[int] = []
+    chunks: dict[str, list[Predictions]] = {model.name: [] for model in models}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
-        said = {model.name: model.classify_texts([row.text for row in rows]) for model in models}
-        scored = []
-        for place, row in enumerate(rows):
-            reason = known["keys"].get(key_of(forms.of(row.text)))
-            reason = reason or known["authors"].get(author_key(author_form(row.user)))
-            if reason or not said[chosen].usable[place]:
-                left_out.add(reason or NO_WORDS, row.line)
+        texts = [row.text for row in rows]
+        predictions = {model.name: model.classify_texts(texts) for model in models}
+        kept = []
+        for index, row in enumerate(rows):
+            reason = leaked["keys"].get(key_of(forms.of(row.text)))
+            if reason is None:
+                reason = leaked["authors"].get(author_key(author_form(row.user)))
+            if reason is None and not predictions[chosen].usable[index]:
+                reason = NO_WORDS
+            if reason is None:
+                kept.append(index)
+                labels.append(row.label or 0)
             else:
-                scored.append(place)
-        labels += [rows[place].label or 0 for place in scored]
-        for name, one in said.items():
-            parts[name].append(Predictions(one.probabilities[scored], one.usable[scored]))
+                left_out.add(reason, row.line)
+        for name, predicted in predictions.items():
+            chunks[name].append(Predictions(predicted.probabilities[kept], predicted.usable[kept]))
     if not labels:
-        told = f"; left out were {left_out.most_common()}" if left_out.total() else ""
-        raise DataError(f"{source.name}: has no row with a positive or negative label to score{told}")
-    return np.array(labels), {name: Predictions.joined(of) for name, of in parts.items()}, left_out
+        details = f"; left out were {left_out.most_common()}" if left_out.total() else ""
+        raise DataError(f"{source.name}: has no row with a positive or negative label to score{details}")
+    return np.array(labels), {name: Predictions.joined(parts) for name, parts in chunks.items()}, left_out
 
 
 def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
@@ -323,30 +373,33 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
 
 
 def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
-    """The scores of models by part or file; those of the chosen model are emphasised."""
+    """The scores of models by part or file; those of the chosen model are printed bold."""
     table = Table("", box=None, pad_edge=False, header_style="bold")
     for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
     for part, models in parts.items():
         n = next(iter(models.values())).n
         table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
-        for name, one in models.items():
-            loss = f"{one.loss:.3f}" if name in MODEL_NAMES.values() else "-"  # of what may say no probabilities
-            interval = f"{one.accuracy_low:.3f}-{one.accuracy_high:.3f}"
-            others = (f"{score:.3f}" for score in (one.precision, one.recall, one.f1))
+        for name, metrics in models.items():
+            # No log loss for models whose scores may not be probabilities.
+            loss = f"{metrics.loss:.3f}" if name in MODEL_NAMES.values() else "-"
+            interval = f"{metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
+            others = (f"{score:.3f}" for score in (metrics.precision, metrics.recall, metrics.f1))
             style = "bold" if name == chosen else ""
-            of = "" if one.n == n else f", n = {one.n:,}"
-            table.add_row(f"  {name}{of}", loss, f"{one.accuracy:.3f}", interval, *others, style=style)
+            size = "" if metrics.n == n else f", n = {metrics.n:,}"
+            table.add_row(f"  {name}{size}", loss, f"{metrics.accuracy:.3f}", interval, *others, style=style)
     return table
 
 
 def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
-    """The check list by capability: of how many sentences each model is right; the chosen model is emphasised."""
+    """The check list by capability: number of correct sentences per model; the chosen model is printed bold."""
     table = Table("check list", box=None, pad_edge=False, header_style="bold")
     for name in MEASURED_MODELS:
         table.add_column(name, justify="right", style="bold" if name == chosen else "")
     tallies = [check_list[name] for name in MEASURED_MODELS]
     for capability in tallies[0]:
-        table.add_row(f"  {capability}", *(f"{of[capability].right} of {of[capability].of}" for of in tallies))
-    table.add_row("  all", *(f"{one.right} of {one.of}" for one in map(total, tallies)), style="italic")
+        scores = [tally[capability] for tally in tallies]
+        table.add_row(f"  {capability}", *(f"{score.right} of {score.of}" for score in scores))
+    totals = [total(tally) for tally in tallies]
+    table.add_row("  all", *(f"{score.right} of {score.of}" for score in totals), style="italic")
     return table
