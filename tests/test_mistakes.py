@@ -97,7 +97,7 @@ def test_file_name_that_is_not_utf_8_is_told_in_a_line(small_run_file: Path, tmp
     write_tweets(Path(name), invented_tweets(50))
     for arguments in (("--data", name), ("--set", f"data.source={name}"), ("--set", f"embedding.pretrained={name}")):
         message = refused(2, "train", small_run_file, "--results", tmp_path / "results", *arguments)
-        assert "is not UTF-8; rename what it names" in message
+        assert "is not UTF-8" in message
         assert message.strip().count("\n") == 0
     assert not (tmp_path / "results").exists()
 
