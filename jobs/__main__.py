@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
-NO_GRIDS = "{}: no grid was submitted to this folder of results yet; sentiment submit GRID, or --results DIR"
+NO_GRIDS = "{}: no grid has been submitted with this results folder; run `sentiment submit GRID`, or pass --results DIR"
 
-app = command_line("Run grids on Slurm or on this machine: nothing is lost, and only what failed is run again.")
+app = command_line("Run grids on Slurm or on this machine, with checkpoints and retries of failed runs.")
 
 
 @app.command()
@@ -44,7 +44,7 @@ def submit(
         bool, typer.Option("--dry-run", help="Show what would be submitted, and submit nothing.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="With --dry-run: also every run and sbatch's file.")
+        bool, typer.Option("--verbose", help="With --dry-run: also show every run and the sbatch script.")
     ] = False,
     local: Local = False,
     at_once: AtOnce = None,
@@ -54,22 +54,26 @@ def submit(
 ) -> None:
     """Submit the runs of a grid that are neither completed nor queued.
 
-    Ends as soon as Slurm has accepted them. Runs use a copy of the code as it is now; a run that other code began goes
-    on with that, unless --new-code. With --local it ends when all runs have ended and the report is written: with 0 if
-    all are completed, 1 if any failed, and 3 if it was stopped: the same command goes on from what is saved.
+    Returns as soon as Slurm has accepted them. Runs use a snapshot of the current code; a partially trained run keeps
+    the snapshot that it was started with, unless --new-code is given.
+
+    With --local it waits for all runs and for the report. Exit codes: 0 if all runs are completed; 1 if any failed; 3
+    if it was interrupted: repeat the command to resume.
     """
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
     from jobs.session import LaunchOptions, submit_grid
     from sentiment.runs.run_dir import Results
 
-    loaded = (expand_grid if dry_run else load_grid)(config_path(grid, "grids"), Results(results), overrides or [])
-    for line in loaded.left_out:
+    path = config_path(grid, "grids")
+    load = expand_grid if dry_run else load_grid
+    expanded = load(path, Results(results), overrides or [])
+    for line in expanded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
         options = LaunchOptions(cluster, local, at_once, echo, new_code)
-        raise typer.Exit(submit_grid(Results(results), loaded, options))
-    for line in show_plan(Results(results), loaded, cluster, verbose):
+        raise typer.Exit(submit_grid(Results(results), expanded, options))
+    for line in show_plan(Results(results), expanded, cluster, verbose):
         echo(line)
 
 
@@ -80,16 +84,18 @@ def status(
     all_runs: Annotated[bool, typer.Option("--all", help="Every run, even of large grids.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="What a run (RUN_ID) or another job (GRID/data ...) has printed.")
+        bool, typer.Option("--log", help="Show the log of a run (RUN_ID) or of another job (GRID/data, ...).")
     ] = False,
     watch: Watch = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Show the state of runs, or what one has printed.
+    """Show the state of runs, or the log of one run.
 
-    Runs outside of grids are the grid `single`. Ends with 0 when all are completed or pruned; with 3 while any runs,
-    waits or is UNKNOWN; else with 1 if any failed, is held or was cancelled; and with 3 if all others are still to be
-    submitted. With --log --watch it ends with the run: with 0 if that is completed, else with 1.
+    Runs of `sentiment train` are shown as the grid `single`. Exit codes: 3 while any run is pending, running or
+    UNKNOWN; else 1 if any failed, is held or was cancelled; else 3 if any is not submitted; 0 if all are completed or
+    pruned.
+
+    --log --watch follows the log until the run ends. It exits with 0 if the run is completed, else with 1.
     """
     from jobs.policy import may_go_on
     from jobs.status import read_status, show
@@ -99,20 +105,24 @@ def status(
         _show_log(names or [], watch, results)
         return
     while True:
-        found = read_status(Results(results), names or [])
-        shown = show(found, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
-        echo(shown or NO_GRIDS.format(results))
-        if not watch or not any(may_go_on(row) for grid in found for row in grid.rows):
-            raise typer.Exit(verdict(found))
+        statuses = read_status(Results(results), names or [])
+        text = show(statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        echo(text or NO_GRIDS.format(results))
+        if not watch or not any(may_go_on(row) for status in statuses for row in status.rows):
+            raise typer.Exit(status_exit_code(statuses))
         time.sleep(_WATCH_SECONDS)
 
 
-def verdict(found: "list[GridStatus]") -> int:
+def status_exit_code(statuses: "list[GridStatus]") -> int:
+    """The exit code of `status`, by all runs of these grids and by their final jobs."""
     from jobs.policy import exit_code
 
-    counted = [grid for grid in found if grid.name != "single"] or found  # a grid's command asks for the grid
-    code = exit_code([row for grid in counted for row in grid.rows])
-    return EXIT_FAILED if code != EXIT_UNFINISHED and any(grid.final_failed for grid in found) else code
+    # Runs outside of grids count only where there are no grids.
+    counted = [status for status in statuses if status.name != "single"] or statuses
+    code = exit_code([row for status in counted for row in status.rows])
+    if code != EXIT_UNFINISHED and any(status.final_failed for status in statuses):
+        return EXIT_FAILED
+    return code
 
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:
@@ -120,7 +130,7 @@ def _show_log(names: list[str], follow: bool, results: Path) -> None:
     from sentiment.runs.run_dir import Results
 
     if len(names) != 1:
-        raise UsageError("--log takes one name: a run's id; or GRID/RUN, GRID/data and the like")
+        raise UsageError("--log takes one name: RUN_ID, GRID/RUN_ID, or GRID/KIND for another job such as GRID/data")
     if not show_log(find_output(names[0], Results(results)), follow, partial(typer.echo, err=True)):
         raise typer.Exit(EXIT_FAILED)
 
@@ -133,7 +143,7 @@ def rerun(
         typer.Option(
             "--only",
             metavar="CAUSE,...",
-            help="timeout, lost, oom, failed, held, cancelled or pruned; by default all but the last two.",
+            help="timeout, lost, oom, failed, held, cancelled or pruned; default: all but cancelled and pruned.",
         ),
     ] = None,
     local: Local = False,
@@ -142,10 +152,10 @@ def rerun(
     cluster: ClusterFile = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Submit again what ended without a result, from its checkpoints.
+    """Resubmit runs that ended without a result; they resume from their checkpoints.
 
-    Runs use the code that they were submitted with, unless --new-code, as after mending a bug. Those that Slurm holds
-    are released.
+    Runs use the code that they were submitted with, unless --new-code is given, for example after you fixed a bug.
+    Held jobs are released.
     """
     from jobs.policy import CAUSES
     from jobs.session import LaunchOptions, rerun_grid
@@ -154,41 +164,45 @@ def rerun(
 
     causes = only.split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
-        raise UsageError(f"--only {','.join(sorted(unknown))}: is no cause; valid: {', '.join(CAUSES)}")
-    found = find_targets(targets or [], Results(results))
-    if not found:
+        raise UsageError(f"--only: unknown cause {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
+    selected = find_targets(targets or [], Results(results))
+    if not selected:
         echo(NO_GRIDS.format(results))
-    codes, options = [], LaunchOptions(cluster, local, at_once, echo, new_code)
-    for plan, run_ids in found:
+    options = LaunchOptions(cluster, local, at_once, echo, new_code)
+    exit_codes = []
+    for plan, run_ids in selected:
         try:
-            codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
-        except (LockedError, ConfigError, RunDirError) as error:  # of this grid; what Slurm refuses ends it all
-            if len(found) == 1:
+            exit_codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
+        except (LockedError, ConfigError, RunDirError) as error:  # of this grid alone; errors of Slurm end the command
+            if len(selected) == 1:
                 raise
             echo(f"grid {plan.name}: {error}")
-            codes.append(error.exit_code)
-        if local and codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
+            exit_codes.append(error.exit_code)
+        if local and exit_codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
             break
-    raise typer.Exit(max(codes, default=0))
+    raise typer.Exit(max(exit_codes, default=0))
 
 
 @app.command()
 def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
-    """Cancel grids or single runs: they save and end.
+    """Cancel grids or individual runs.
 
-    They go on when they are submitted again.
+    Running ones save a checkpoint first; submit them again to resume.
     """
     from jobs.session import cancel_grid
     from jobs.status import cancel_single, find_targets, single_runs
     from sentiment.runs.run_dir import Results
 
     if not targets:
-        raise UsageError("cancel takes names of grids, or run ids; `sentiment status` shows them")
-    alone = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
-    for run_dir in alone:
+        raise UsageError("cancel needs the name of a grid or the id of a run; `sentiment status` shows them")
+    standalone_runs = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
+    for run_dir in standalone_runs:
         cancel_single(run_dir, echo)
-    others = [name for name in targets if name not in {run_dir.path.name for run_dir in alone}]
-    for plan, run_ids in find_targets(others, Results(results)) if others else ():
+    standalone_ids = {run_dir.path.name for run_dir in standalone_runs}
+    grid_targets = [name for name in targets if name not in standalone_ids]
+    if not grid_targets:
+        return
+    for plan, run_ids in find_targets(grid_targets, Results(results)):
         cancel_grid(Results(results), plan, run_ids, echo)
 
 
@@ -197,37 +211,41 @@ def sync(
     targets: Targets = None,
     watch: Watch = False,
     every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
-    limit: Annotated[float, typer.Option("--timeout", min=1, help="Seconds for each run.")] = 300.0,
+    limit: Annotated[
+        float, typer.Option("--timeout", min=1, help="Time limit for the upload of each run, in seconds.")
+    ] = 300.0,
     results: ResultsRoot = RESULTS,
 ) -> None:
-    """Upload what is new to Weights & Biases.
+    """Upload new metrics to Weights & Biases.
 
-    By default of all tracked runs. Ends with 0 when all is there, and with 1 if anything failed; it can be
-    repeated at any time.
+    By default of all runs trained with W&B tracking. Exits with 0 when everything has been uploaded, and with 1 if an
+    upload failed; it can be repeated at any time.
     """
     from jobs.sync import find_runs, upload_runs
     from sentiment.runs.run_dir import Results
 
     while True:
-        running = watch and _any_active(targets or [], results)
+        unfinished = watch and _any_unfinished(targets or [], results)
         run_dirs = find_runs(targets or [], Results(results))
         failed = False
         for upload in upload_runs(run_dirs, limit):
             echo(str(upload))
             failed |= upload.failed
-        if not running:
+        if not unfinished:
             break
         time.sleep(every)
     if not run_dirs:
-        echo("no run was trained with tracking.wandb offline or online; name a grid or a run to upload it")
+        echo(
+            "no run was trained with tracking.wandb: offline or online; name a grid or a run to upload it all the same"
+        )
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
 @app.command()
 def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
-    """Say what is here for grids: Slurm's settings, processors, disk.
+    """Check whether grids can run here: Slurm's configuration, GPUs and cores, disk space.
 
-    Ends with 1 if something, such as a partition that does not exist, prevents any grid from running.
+    Exits with 1 if something, such as a partition that does not exist, prevents any grid from running.
     """
     from jobs.doctor import examine, render
     from sentiment.runs.run_dir import Results
@@ -239,7 +257,7 @@ def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> No
         raise typer.Exit(EXIT_FAILED)
 
 
-def _any_active(targets: list[str], results: Path) -> bool:
+def _any_unfinished(targets: list[str], results: Path) -> bool:
     from jobs.policy import may_go_on
     from jobs.status import is_meant, read_status
     from sentiment.runs.run_dir import Results

@@ -1,39 +1,39 @@
-"""What the state of a run of a grid is, and what is done with it. All commands, tasks and the job at the end ask here.
+"""The state of each run of a grid, and what each command, each task and the final job do with a run in that state.
 
-A pure function of what the run's directory says, what the queue says of the task that has the run or may take it, and
-what is asked:
+A pure function of the run's directory, of what Slurm says about the task that owns the run or could take it, and of the
+command:
 
-line | what directory and queue say | state | `submit` | `rerun` | `cancel` | a task | at the end
+line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker task | the final job
 ---|---|---|---|---|---|---|---
-1 | it has a result | COMPLETED
-2 | the queue is silent; a process trains it | RUNNING ||| cancels
-3 | the queue is silent; it failed in its last array | as it failed | submits | submits ||| if begun
-4 | the queue is silent | UNKNOWN ||| cancels
-5 | a process trains it | RUNNING or SUSPENDED ||| cancels
-6 | its task is queued; `sentiment cancel` ended it | CANCELLED | submits | if named
-7 | its task is queued; it failed in this array | as it failed | submits | submits ||| if begun
-8 | its task, or a job before, awaits a release | HELD || releases | cancels
+1 | the run has a result | COMPLETED
+2 | Slurm does not answer; a process trains the run | RUNNING ||| cancels
+3 | Slurm does not answer; the run failed in its last array | as it failed | submits | submits ||| if begun
+4 | Slurm does not answer | UNKNOWN ||| cancels
+5 | a process trains the run | RUNNING or SUSPENDED ||| cancels
+6 | its task is queued; `sentiment cancel` ended the run | CANCELLED | submits | if named
+7 | its task is queued; the run failed in this array | as it failed | submits | submits ||| if begun
+8 | its task, or a job that this depends on, is held | HELD || releases | cancels
 9 | its task trains another run | PENDING ||| cancels | trains
 10 | its task is queued | as the queue says ||| cancels
 11 | a file is damaged | FAILED | submits | submits ||| if begun
-12 | its rung's ranking ended it | PRUNED || if named
-13 | `sentiment cancel` ended it | CANCELLED | submits | if named
-14 | it failed, and wrote why | as it failed | submits | submits ||| if begun
-15 | its rung is over; ranking tasks are queued | PENDING ||| cancels
-16 | its rung is over; nothing ranks it | PAUSED | ranks
-17 | its next rung is not submitted | PLANNED | submits
+12 | the ranking of its rung eliminated it | PRUNED || if named
+13 | `sentiment cancel` ended the run | CANCELLED | submits | if named
+14 | the run failed, and recorded why | as it failed | submits | submits ||| if begun
+15 | it is at the end of its rung; the ranking job is queued | PENDING ||| cancels
+16 | it is at the end of its rung; no ranking job is queued | PAUSED | ranks
+17 | it was promoted; its next rung is not submitted | PLANNED | submits
 18 | its submission was interrupted | PLANNED | submits
-19 | somebody cancelled its task | CANCELLED | submits | if named
-20 | its task is over or forgotten | as it ended | submits | submits ||| if begun
-21 | never queued; somebody stopped it | CANCELLED | submits | if named
-22 | never queued; it has begun | as it ended | submits | submits ||| if begun
+19 | a user cancelled its task | CANCELLED | submits | if named
+20 | its task has ended, or Slurm has forgotten it | as it ended | submits | submits ||| if begun
+21 | never submitted to Slurm; a user stopped it | CANCELLED | submits | if named
+22 | never submitted to Slurm; it has started | as it ended | submits | submits ||| if begun
 23 | nothing has happened | PLANNED | submits
 
-The first line that fits decides; 6 to 10 are not for a trial whose rung is over. *Trains it*: a process of its task, of
-another queued job, or of none. *As it failed*: FAILED, or OUT_OF_MEMORY if its process was killed. *As it ended*:
-FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (nobody knows how) ... *If begun*: since it was submitted, and
-not ended by itself, as when killed or short of memory, time or disk; `attempts_without_progress` limits the tries in a
-row. *If named*: by an option or the run's id.
+The first line that fits decides. Lines 6 to 10 do not apply to a trial at the end of its rung. *A process trains the
+run*: a process of any queued job, or of none, holds its lock. *As it failed*: FAILED, or OUT_OF_MEMORY if its process
+was killed. *As it ended*: FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, LOST (no record of how) ... *If begun*: the run
+was started since its last submission and did not end on its own: it was killed, or ran out of memory, time or disk;
+`attempts_without_progress` limits such retries in a row. *If named*: by `--only` or by the run's id.
 """
 
 from collections.abc import Callable, Collection, Iterable, Set
@@ -66,7 +66,7 @@ Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
 OUT_OF_MEMORY, SUSPENDED = "OUT_OF_MEMORY", "SUSPENDED"
 KILLED = "KilledError"
-"""The failure of a run whose process was killed, which on a machine is done for want of memory."""
+"""The error that is recorded when a run's process was killed (SIGKILL), usually by the out-of-memory killer."""
 
 CAUSES = {
     "timeout": {TIMEOUT, "DEADLINE"},
@@ -77,7 +77,7 @@ CAUSES = {
     "cancelled": {CANCELLED},
     "pruned": {PRUNED},
 }
-"""The states that each cause of `rerun --only` means; the last two are meant only if they are named."""
+"""The states that each cause of `rerun --only` selects; cancelled and pruned are never selected by default."""
 
 EXIT_FAILED = 1
 EXIT_RUNNING = 3
@@ -85,19 +85,24 @@ EXIT_RUNNING = 3
 
 @dataclass(frozen=True)
 class Queued:
-    """What a queue says of the task that has a run or, of one that nobody has begun, of a task that may take it.
+    """What Slurm reports about the task that owns a run; for a run not started yet, about a task that could take it.
 
     Attributes:
-        place: no queue has it; its queue does not answer; it is about to get there; it is in the queue (three); it has
-            ended or is forgotten.
-        state, reason: of a task in the queue, in the queue's words; or why there is no answer.
-        job: the task's name, as in `Attempt.job`.
-        trains: whether the task runs, and has begun this run and not said its end.
-        cancelled: whether `sentiment cancel` ended this run.
-        ended: how the task ended, by the queue and its log, which is read only if it is asked.
+        place: where the task is:
+            `nowhere`: the run was never submitted;
+            `silent`: Slurm does not answer;
+            `intent`: the task is being submitted;
+            `waits`, `held`, `runs`: the task is in the queue;
+            `gone`: the task has ended, or Slurm has forgotten it.
+        state, reason: of a task in the queue, as Slurm names them; or why Slurm does not answer.
+        job: the task's Slurm id, as in `Attempt.job`.
+        trains: the task is running and has an unfinished attempt at this run.
+        cancelled: `sentiment cancel` ended this run.
+        ended: returns how the task ended, from the queue and the task's log. It is called only where the answer is
+            needed, because it reads the log.
         lives: whether a job is in the queue.
-        begun_by: whether what a job (None: no job) has begun was begun since the run was last submitted.
-        ranks: whether tasks are in the queue that rank the current rung of the run's search.
+        begun_by: whether a job (None: a process outside Slurm) belongs to the run's last submission or to a later one.
+        ranks: the queue has tasks that rank the current rung of the run's search.
     """
 
     place: Whereabouts = "nowhere"
@@ -117,8 +122,8 @@ class Verdict:
     """The state of a run.
 
     Attributes:
-        active: whether it waits or runs, and will end by itself.
-        begun: whether it has begun since it was last submitted, and has not ended by itself.
+        active: the run is pending or running, and will end without anybody's help.
+        begun: the run was started since its last submission and did not end on its own.
     """
 
     state: str
@@ -131,7 +136,7 @@ def judge(progress: RunProgress, queued: Queued, standing: Standing | None = Non
     """The state of a run, by the table above.
 
     Args:
-        standing: in its grid's search; None if it is in none.
+        standing: the trial's rung and epoch limit; None outside a search.
     """
     verdict, tries = _judge(progress, queued, standing), progress.tries
     begun = tries is not None and queued.begun_by(tries.job)
@@ -147,7 +152,7 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
         if progress.locked:
             return Verdict(RUNNING)
         return _as_failed(failure) if failure and failed_here else Verdict(UNKNOWN, queued.reason)
-    # Of a job the queue knows better than a lock whether it lives.
+    # For a Slurm job the queue is more reliable than the lock file.
     trained = progress.locked and (progress.owner_job is None or queued.lives(progress.owner_job))
     if trained or (queued.trains and not failure):
         return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
@@ -157,9 +162,9 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
 
     def ended() -> RunState | None:
         if queued.place in ("gone", "intent") and attempt and attempt.reason == "paused" and attempt.job == queued.job:
-            return RunState(PLANNED, "goes on in the next rung of its search, for which nothing is submitted")
+            return RunState(PLANNED, "is promoted to the next rung, which is not submitted")
         if queued.place == "intent":
-            return RunState(PLANNED, "is being submitted, or that was interrupted: the same command goes on")
+            return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
         return queued.ended(progress) if queued.place == "gone" else None
 
     found = judge_directory(replace(progress, locked=False), standing, queued.cancelled, ended)
@@ -176,7 +181,7 @@ def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:
     if queued.place == "held":
         return Verdict(HELD, queued.reason)
     if queued.state == RUNNING:
-        return Verdict(PENDING, "waits for its turn")
+        return Verdict(PENDING, "its task trains another run")
     return Verdict(queued.state, queued.reason, active=True)
 
 
@@ -189,12 +194,12 @@ def _array(job: str | None) -> str:
 
 
 def needs_somebody(run: Verdict) -> bool:
-    """Whether a run ended without a result or is held, and not because its user wanted that."""
+    """Whether the run failed or is held, other than by the user's choice."""
     return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
 
 def may_go_on(run: Verdict) -> bool:
-    """Whether a run goes on by itself, as far as is known."""
+    """Whether the run is active, or could be (UNKNOWN)."""
     return run.active or run.state == UNKNOWN
 
 
@@ -208,8 +213,8 @@ def rerun(run: Verdict, causes: Collection[str] = (), named: bool = False) -> Ac
     """What `rerun` does with a run.
 
     Args:
-        causes: of `CAUSES`; any if empty.
-        named: whether the run's id is given.
+        causes: keys of `CAUSES`; empty means all.
+        named: the user gave the run's id.
     """
     wanted: Set[str] = set().union(*(CAUSES[cause] for cause in causes or CAUSES))
     if not causes and not named:
@@ -220,30 +225,30 @@ def rerun(run: Verdict, causes: Collection[str] = (), named: bool = False) -> Ac
 
 
 def cancel(run: Verdict) -> Action:
-    """What `cancel` does with a run: one that waits or runs or, as far as can be seen from here, might do so."""
+    """What `cancel` does with a run: it cancels one that is, or may be, queued or running."""
     return "cancels" if may_go_on(run) or run.state == HELD else ""
 
 
 def work(run: Verdict) -> Action:
-    """What a task does with a run, by its own view of its array (`jobs.tasks.worker`)."""
+    """What a worker task does with a run, given the state of its own array (`jobs.tasks.worker`)."""
     return "trains" if run.state == PENDING else ""
 
 
 def end(run: Verdict) -> Action:
-    """What the job that ends a grid does with a run, or the process that runs a grid here."""
+    """What the final job, or the local runner, does with a run when the grid has ended."""
     return "submits" if run.begun and needs_somebody(run) and run.state != HELD else ""
 
 
 def helps(run: Verdict) -> str:
-    """The command by which a run goes on that doesn't by itself; empty if it does, or is done."""
+    """The command that resumes an inactive run; empty if the run is active, completed or pruned."""
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
     return "rerun" if rerun(run) else "submit"
 
 
 def exit_code(runs: Iterable[Verdict]) -> int:
-    """What `status` ends with: 3 while any run goes on, else 1 if any needs somebody or was cancelled, else 3 if any
-    is still to be submitted."""
+    """The exit code of `status`: 3 while any run is active; else 1 if any failed, is held or was cancelled; else 3 if
+    any is not submitted; else 0."""
     every = list(runs)
     if any(map(may_go_on, every)):
         return EXIT_RUNNING

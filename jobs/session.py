@@ -12,8 +12,8 @@ from typing import IO
 
 from jobs import policy
 from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
-from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_others
-from jobs.grids.rounds import grow
+from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_old_inputs
+from jobs.grids.rounds import plan_next_round
 from jobs.here import Here, gpus_here
 from jobs.plan import CodeChoice, WantedRun, plan_here, plan_jobs, ranked_next, with_pauses
 from jobs.slurm import commands as queue
@@ -103,7 +103,7 @@ class GridSession:
 
     def _submit_missing(self, grid: ExpandedGrid) -> None:
         reuse_completed(self.results, grid)
-        if replaced := trained_on_others(self.results, grid):
+        if replaced := trained_on_old_inputs(self.results, grid):
             self.say(
                 f"{len(replaced)} completed runs were trained on other tweets, vectors or ELMo weights than are here "
                 f"now: move {self.results.run_dir(replaced[0], self.plan.name).path} and the like away to train anew"
@@ -149,7 +149,7 @@ class GridSession:
         for row in again:
             self.say(f"{row.run_id} has not ended, and is tried again: {row.state} {row.reason}".rstrip())
         if self.plan.rounds and not again and not any(row.active or row.state == PAUSED for row in rows):
-            if grown := grow(self.plan, self.results):
+            if grown := plan_next_round(self.plan, self.results):
                 self.say(f"the next round: {len(grown[1])} trials, suggested by {len(self.plan.runs)}")
                 self.plan = grown[0]
                 self.results.write_grid(self.plan)

@@ -1,5 +1,4 @@
-"""The state of every run of every grid, from submissions, run directories and one question to the queue; its table; and
-what runs and other jobs have printed."""
+"""Reads the state of all runs (submissions, run directories, one call of squeue), renders the table, shows logs."""
 
 import contextlib
 import json
@@ -43,13 +42,13 @@ from sentiment.runs.state import (
     read_rungs,
 )
 
-NARROW = 80
-_UNLIMITED = 10_000
-# Of a grid with more rows than this, runs that are completed or wait are only counted.
+DEFAULT_WIDTH = 80
+_VERY_WIDE = 10_000
+# In grids with more rows than this, completed and pending runs are only counted.
 _MOST_ROWS = 60
 _POLL_SECONDS = 0.3
-_ASK_SECONDS = 5.0  # the queue is not asked more often than this
-_QUIET = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
+_QUEUE_POLL_SECONDS = 5.0
+_HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +56,9 @@ class RunStatus(Verdict):
     """One run, as `sentiment status` shows it.
 
     Attributes:
-        job: the task that has it or may take it, as the queue's commands take it.
-        seen: the last sign of life (ISO 8601, UTC).
-        parameters: what distinguishes it from the others of its grid.
+        job: the Slurm id (ARRAY_TASK) of the task that owns the run or could take it.
+        seen: when the run last wrote anything (ISO 8601, UTC).
+        parameters: the values of those parameters that vary in its grid.
     """
 
     grid: str
@@ -78,8 +77,8 @@ class GridStatus:
     """A grid's runs, in the order of its plan, and its other jobs.
 
     Attributes:
-        others: the states of the newest job of each kind that trains no runs, by the kind.
-        final_failed: whether the newest job that ends the grid failed: `submit` and `rerun` submit another one.
+        others: the state of the latest job of each kind that trains no runs, by kind.
+        final_failed: the last final job failed; `submit` and `rerun` replace it.
     """
 
     name: str
@@ -89,12 +88,12 @@ class GridStatus:
     final_failed: bool = False
 
 
-# What the scores of runs outside of grids are read by; nothing of this is ever written.
+# A plan that supplies the metric of runs outside of grids; it is never written.
 _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/f1", goal="maximize", runs=[], parameters={})
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
-    """The plan of a grid that was submitted; a UsageError if there is none of this name."""
+    """The plan of a submitted grid. Raises UsageError if there is no grid of this name."""
     if plan := results.read_grid(grid):
         return plan
     raise unknown_names([grid], results)
@@ -105,13 +104,17 @@ def planned_grids(results: Results) -> list[str]:
 
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]:
-    """The state of grids, and last of the runs outside of them (`single`); of all if none is named."""
+    """The state of the named grids (default: all), followed by that of the runs outside of grids (`single`)."""
     plans = [read_plan(results, name) for name in names or planned_grids(results) if name != SINGLE]
     jobs = read_jobs(results, [plan.name for plan in plans])
-    found = [read_grid_status(results, plan, one) for plan, one in zip(plans, jobs, strict=True)]
-    alone = single_runs(results) if not names or SINGLE in names else []
-    rows = [_read_row(results, _NO_PLAN, GridJobs((), ()), run_dir.path.name, None) for run_dir in alone]
-    return [*found, GridStatus(SINGLE, _NO_PLAN.metric, rows)] if rows else found
+    statuses = [read_grid_status(results, plan, grid_jobs) for plan, grid_jobs in zip(plans, jobs, strict=True)]
+    if names and SINGLE not in names:
+        return statuses
+    no_jobs = GridJobs((), ())
+    rows = [_read_row(results, _NO_PLAN, no_jobs, run_dir.path.name, None) for run_dir in single_runs(results)]
+    if rows:
+        statuses.append(GridStatus(SINGLE, _NO_PLAN.metric, rows))
+    return statuses
 
 
 def single_runs(results: Results) -> list[RunDir]:
@@ -119,13 +122,15 @@ def single_runs(results: Results) -> list[RunDir]:
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
-    """The state of a grid's runs, wherever they were given to."""
+    """The state of a grid's runs, on Slurm or on this machine."""
     run_ids = dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places])
     rungs = read_rungs(results, plan)
     standings = rungs.standings if rungs else {}
     rows = [_read_row(results, plan, jobs, run_id, standings.get(run_id)) for run_id in run_ids]
     varied = {name for name, values in plan.parameters.items() if len(values) > 1}
-    parameters = {one.run_id: {k: v for k, v in one.parameters.items() if k in varied} for one in plan.runs}
+    parameters = {
+        run.run_id: {name: value for name, value in run.parameters.items() if name in varied} for run in plan.runs
+    }
     rows = [replace(row, parameters=parameters.get(row.run_id, {})) for row in rows]
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
 
@@ -151,29 +156,29 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
 
 
 def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """A line about runs that are not submitted because they are in the queue, but do not go on by themselves."""
+    """One line that counts the runs whose Slurm jobs are held; none if there are no such runs."""
     if number := sum(row.state == HELD for row in rows):
-        yield f"{number} of {len(rows)} runs are held in the queue; `sentiment rerun {grid}` frees them"
+        yield f"{number} of {len(rows)} runs are held in the queue; `sentiment rerun {grid}` releases them"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
-    """A line for each reason why states are not known: these runs may still wait or run."""
+    """One line for each reason why runs are UNKNOWN; such runs may still be pending or running."""
     for reason, number in Counter(row.reason for row in rows if row.state == UNKNOWN).items():
         yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"
 
 
 def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
-    """What to print, as wide as the terminal; empty if there are no grids and JSON is not wanted."""
+    """The text of `sentiment status`, as wide as the terminal; empty without grids, unless JSON is asked for."""
     if only_failed:
         grids = [replace(grid, rows=[row for row in grid.rows if needs_somebody(row)]) for grid in grids]
     if as_json:
         return json.dumps([asdict(grid) for grid in grids], indent=2)
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else NARROW
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else DEFAULT_WIDTH
     return render(grids, every_row, datetime.now(UTC), columns)
 
 
-def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int = NARROW) -> str:
-    """Of each grid a line of counts, a table with a line for each run, and the reasons of those that have one."""
+def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int = DEFAULT_WIDTH) -> str:
+    """For each grid: the number of runs in each state, a table of runs, and the distinct reasons."""
     text = StringIO()
     console = Console(file=text, width=columns, highlight=False, markup=False, emoji=False)
     for grid in grids:
@@ -184,10 +189,12 @@ def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns:
 
 def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
-    # Only a choice of rows can leave none.
+    # Only --failed can leave no rows.
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
     yield f"grid {grid.name}: {states}" + "".join(f"; {kind}: {state}" for kind, state in grid.others.items())
-    shown = grid.rows if every_row or len(grid.rows) <= _MOST_ROWS else [r for r in grid.rows if r.state not in _QUIET]
+    shown = grid.rows
+    if not every_row and len(grid.rows) > _MOST_ROWS:
+        shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES]
     if shown:
         yield _table(grid, shown, now, console)
     reasons = Counter((row.state, row.reason) for row in shown if row.reason)
@@ -196,10 +203,10 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
         more = f" and {number - 1} more" if number > 1 else ""
         yield f"{run_id}{more} {state}: {reason}"
     if hidden := len(grid.rows) - len(shown):
-        yield f"and {hidden:,} that are completed, pruned or wait (--all shows them)"
+        yield f"{hidden:,} more runs are completed, pruned or pending (--all shows them)"
     for command, number in Counter(map(helps, grid.rows if grid.name != SINGLE else ())).items():
         if command:
-            yield f"`sentiment {command} {grid.name}` goes on with {number:,}"
+            yield f"`sentiment {command} {grid.name}` resumes {number:,} run{'' if number == 1 else 's'}"
     yield ""
 
 
@@ -217,7 +224,7 @@ def _table(grid: GridStatus, rows: Sequence[RunStatus], now: datetime, console: 
             table.add_column(cut, no_wrap=head != "run", overflow="fold")
         for one in cells:
             table.add_row(*one)
-        wide = console.options.update(width=_UNLIMITED)
+        wide = console.options.update(width=_VERY_WIDE)
         if not varied or console.measure(table, options=wide).maximum <= console.width:
             return table
         if narrow:
@@ -242,28 +249,28 @@ def _ago(moment: str | None, now: datetime) -> str:
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
-    """Plans of the grids meant (all, if none is named), and the ids of the runs meant; no ids mean all of the grid."""
+    """The plans of the named grids (default: all) and the ids of the named runs; no ids mean the whole grid."""
     plans = [read_plan(results, name) for name in planned_grids(results)]
     known = {name for plan in plans for name in (plan.name, *(run.run_id for run in plan.runs))}
     if unknown := {*targets} - known:
         raise unknown_names(unknown, results)
-    found: list[tuple[GridPlan, set[str]]] = []
+    selected: list[tuple[GridPlan, set[str]]] = []
     for plan in plans:
         runs = {run.run_id for run in plan.runs} & {*targets}
         if not targets or plan.name in targets:
-            found.append((plan, set()))
+            selected.append((plan, set()))
         elif runs:
-            found.append((plan, runs))
-    return found
+            selected.append((plan, runs))
+    return selected
 
 
 def unknown_names(targets: Collection[str], results: Results) -> UsageError:
-    """That names which a user gave are neither grids nor runs."""
+    """The error for names that are neither grids nor runs."""
     grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
-    here = f"grids here: {', '.join(grids)}" if grids else "there are no grids yet"
+    known = f"grids: {', '.join(grids)}" if grids else "there are no grids yet"
     if any((results.runs / SINGLE / name).is_dir() for name in targets):
-        here += "; `sentiment train` goes on with a run outside of grids"
-    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; {here}")
+        known += "; `sentiment train` resumes a run outside of grids"
+    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; {known}")
 
 
 def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
@@ -271,22 +278,22 @@ def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
 
 
 def cancel_single(run_dir: RunDir, say: Say) -> None:
-    """Tell the process that trains a run outside of grids to save and end, if one does."""
+    """Send SIGTERM to the process that trains a run outside of grids, if there is one."""
     name, owner = run_dir.path.name, live_owner(run_dir.lock_file)
     if owner is None:
-        say(f"run {name}: no process trains it")
+        say(f"run {name}: not running")
         return
     if owner.job or owner.host != socket.gethostname():
-        remedy = f"`scancel {owner.job}` ends it" if owner.job else "give this command there"
+        remedy = f"cancel it with `scancel {owner.job}`" if owner.job else "run this command on that host"
         raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
-    with contextlib.suppress(ProcessLookupError):  # it has ended just now
+    with contextlib.suppress(ProcessLookupError):  # the process has just ended
         os.kill(owner.pid, signal.SIGTERM)
-    say(f"run {name}: process {owner.pid} was told to save and end; the command that trains it goes on later")
+    say(f"run {name}: process {owner.pid} saves and exits; repeat its `sentiment train` command to resume")
 
 
 @dataclass(frozen=True)
 class TaskOutput:
-    """The output of a run of a grid, by its id, or of the newest job of a kind that trains no runs."""
+    """The log of a run of a grid, or of the latest job of a kind that trains no runs."""
 
     results: Results
     plan: GridPlan
@@ -294,17 +301,19 @@ class TaskOutput:
 
     @property
     def newest(self) -> Path | None:
-        there = (file for file in self._files() if file.exists())
-        return max(there, key=lambda file: file.stat().st_mtime_ns, default=None)
+        existing = (file for file in self._files() if file.exists())
+        return max(existing, key=lambda file: file.stat().st_mtime_ns, default=None)
 
     def _files(self) -> Iterator[Path]:
-        yield self.results.slurm / self.plan.name / f"{self.name}.log"  # of the report, on this machine
+        yield self.results.slurm / self.plan.name / f"{self.name}.log"  # of a report built on this machine
         for folder in read_submissions(self.results, self.plan.name):
             yield folder.run_log(self.name)
             for number, run_ids in enumerate(folder.tasks):
-                # A task's own log says why a run that has none did not begin.
-                alone = self.name in run_ids and not folder.run_log(self.name).exists()
-                if (alone or self.name == folder.submission.kind) and (log := folder.log_file(number)):
+                # A run without a log did not start; the log of its task says why.
+                use_task_log = self.name in run_ids and not folder.run_log(self.name).exists()
+                if not use_task_log and self.name != folder.submission.kind:
+                    continue
+                if log := folder.log_file(number):
                     yield log
 
     def state(self) -> tuple[str, bool]:
@@ -318,33 +327,41 @@ class TaskOutput:
 
 
 def find_output(name: str, results: Results) -> TaskOutput:
-    """What a user means by RUN, GRID/RUN, or GRID/KIND for another job; of several what was printed last."""
-    grid, _, rest = name.rpartition("/")
-    plans = [read_plan(results, one) for one in planned_grids(results) if grid in ("", one)]
+    """Resolve RUN, GRID/RUN or GRID/KIND to a log; of several the one that was written last."""
+    grid, _, last_part = name.rpartition("/")
     kinds = [str(kind.name) for kind in OTHER_KINDS]
-    meant = [one for one in plans if (grid and rest in kinds) or any(run.run_id == rest for run in one.runs)]
-    if not meant:
+    outputs = []
+    for planned_grid in planned_grids(results):
+        if grid not in ("", planned_grid):
+            continue
+        plan = read_plan(results, planned_grid)
+        is_job = bool(grid) and last_part in kinds
+        if is_job or any(run.run_id == last_part for run in plan.runs):
+            outputs.append(TaskOutput(results, plan, last_part))
+    if not outputs:
         raise UsageError(
             f"{name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND with a kind of "
-            f"{', '.join(kinds)}; a run outside of grids prints where it was started"
+            f"{', '.join(kinds)}; a run outside of grids prints to the terminal where it was started"
         )
-    return max(
-        (TaskOutput(results, plan, rest) for plan in meant),
-        key=lambda one: one.newest.stat().st_mtime_ns if one.newest else 0,
-    )
+    return max(outputs, key=lambda output: output.newest.stat().st_mtime_ns if output.newest else 0)
 
 
 def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
-    """Print a log, or follow it until the run or job has ended; False if a run that was followed is not completed."""
-    shown, positions = None, dict[Path, int]()
-    asked, state, active = float("-inf"), "", False
+    """Print a log, or follow it until its run or job has ended; False if a followed run did not complete."""
+    shown = None
+    positions: dict[Path, int] = {}
+    last_poll = float("-inf")
+    state = ""
+    active = False
     while True:
-        if follow and time.monotonic() > asked + _ASK_SECONDS:
-            (state, active), asked = output.state(), time.monotonic()
+        if follow and time.monotonic() > last_poll + _QUEUE_POLL_SECONDS:
+            state, active = output.state()
+            last_poll = time.monotonic()
         if file := output.newest:
             if file != shown:
                 say(f"==> {file} <==")
-            shown, positions[file] = file, _print_from(file, positions.get(file, 0))
+            shown = file
+            positions[file] = _print_from(file, positions.get(file, 0))
         elif not follow:
             raise UsageError(f"{output.name}: has no log yet; it is {output.state()[0]}")
         if not active:
@@ -359,7 +376,7 @@ def _print_from(path: Path, position: int) -> int:
     with open(path, "rb") as file:
         file.seek(position)
         text, end = file.read(), file.tell()
-    if sys.stdout.isatty():  # which would obey what stands in it; a bar's `\r` begins a new line
+    if sys.stdout.isatty():  # without control sequences; a progress bar's `\r` becomes a newline
         text = printable(re.sub("\r\n?", "\n", text.decode(errors="replace"))).encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()

@@ -1,1 +1,1 @@
-"""From a grid file to checked runs. Knows no scheduler, and imports nothing else of `jobs`; anything may import it."""
+"""Expands grid files into validated runs. Independent of any scheduler."""

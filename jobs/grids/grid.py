@@ -1,6 +1,6 @@
-"""A grid file becomes runs: expanded, checked as a whole, and unchanged once they are planned.
+"""Loads grid files: expands them into runs, validates them, and keeps the runs that are already planned unchanged.
 
-Those that are completed in another grid are taken over, if they were trained on what is here now.
+Completed runs of other grids are copied if their inputs (tweets, vectors, models) are unchanged.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.grids.expand import ExpandedRun, expand, find_bases
-from jobs.grids.rounds import grow, write_space
+from jobs.grids.rounds import plan_next_round, space_to_dict
 from jobs.grids.sweep_file import Choices, Distribution, SweepFile, read_sweep
 from jobs.services import missing_for
 from sentiment.config import RunConfig
@@ -24,11 +24,11 @@ from sentiment.runs.run_dir import Results, RunDir
 
 @dataclass(frozen=True)
 class ExpandedGrid:
-    """A question, and the runs that answer it.
+    """The plan of a grid, with the configurations of its runs.
 
     Attributes:
-        configs: of the plan's runs, in their order.
-        left_out: runs of the grid that it starts from which could not be considered, and why.
+        configs: those of the plan's runs, in their order.
+        left_out: a line for each run of the base grid that was excluded, and why.
     """
 
     plan: GridPlan
@@ -37,25 +37,28 @@ class ExpandedGrid:
 
 
 def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Expand a grid file, and check that all of its runs can be run here; a ConfigError has all mistakes.
+    """Expand a grid file, and check that the inputs of all its runs exist.
 
-    Nothing is written: the caller that starts the runs writes the plan first (`results.write_grid`), and from then on
-    its runs keep their index. A file that has grown adds runs after them.
+    Nothing is written. Once a plan has been written, its runs keep their index, and new runs are appended.
 
     Args:
-        overrides: such as `data.source=vader`, for all runs; they narrow a parameter of the file to one value.
+        overrides: such as `data.source=vader`, for all runs; each replaces a parameter's list of values.
+
+    Raises:
+        ConfigError: the message lists all errors.
     """
-    grid, mistakes = _expand(path, results, overrides)
-    if lacking := [*mistakes, *missing_for(grid.configs, results)]:
-        raise ConfigError(f"grid {grid.plan.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in lacking))
+    grid, errors = _expand(path, results, overrides)
+    errors += missing_for(grid.configs, results)
+    if errors:
+        raise ConfigError(f"grid {grid.plan.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in errors))
     return grid
 
 
 def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """The same, whether or not tweets and ELMo models are here."""
-    grid, mistakes = _expand(path, results, overrides)
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
+    """Like `load_grid`, without the check that inputs exist; for dry runs."""
+    grid, errors = _expand(path, results, overrides)
+    if errors:
+        raise ConfigError("\n".join(errors))
     return grid
 
 
@@ -64,12 +67,14 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
     bases, left_out = find_bases(sweep, results)
     trials = sweep.controller.per_round or sweep.run_cap
-    runs, mistakes = expand(bases, space, trials, sweep.controller.seed or 0)
+    runs, errors = expand(bases, space, trials, sweep.controller.seed or 0)
     grid = ExpandedGrid(_plan(sweep, space, runs), [config for _, config in runs], left_out)
-    planned = None if mistakes else results.read_grid(sweep.name)
-    if planned and planned.rounds and grid.plan.rounds:
+    planned = None if errors else results.read_grid(sweep.name)
+    if planned is None:
+        return grid, errors
+    if planned.rounds and grid.plan.rounds:
         return _next_rounds(planned, grid, path, results), []
-    return (_continue(planned, grid, path, results) if planned else grid), mistakes
+    return _append_to_plan(planned, grid, path, results), []
 
 
 def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[ExpandedRun]) -> GridPlan:
@@ -80,14 +85,16 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
             rounds=controller.rounds,
             per_round=controller.per_round,
             seed=controller.seed or 0,
-            space=write_space(space),
+            space=space_to_dict(space),
         )
-    found: dict[str, list[Any]] = {}  # values that come from runs of another grid are as much a choice as the file's
+    used: dict[str, list[Any]] = {}  # includes the values that come from runs of another grid
     for parameters, _ in runs:
         for name, value in parameters.items():
-            if value not in found.setdefault(name, []):
-                found[name].append(value)
-    listed = {name: [str(one)] if isinstance(one, Distribution) else list(one) for name, one in space.items()}
+            if value not in used.setdefault(name, []):
+                used[name].append(value)
+    listed = {
+        name: [str(choices)] if isinstance(choices, Distribution) else list(choices) for name, choices in space.items()
+    }
     return GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -95,7 +102,7 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=found | listed,
+        parameters=used | listed,
         runs=[
             PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
             for index, (parameters, config) in enumerate(runs)
@@ -106,80 +113,84 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
 
 
 def _next_rounds(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """The rounds that are planned, and the next one if these have ended; there may be more rounds than before."""
-    was, now = planned.rounds, grid.plan.rounds
-    first = [run.run_id for run in grid.plan.runs]
-    same = was and now and was.model_copy(update={"rounds": now.rounds}) == now
-    if not same or first != [run.run_id for run in planned.runs[: len(first)]]:
+    """Keep the planned rounds, and add the next one if they have ended; `rounds` may have been increased."""
+    old = planned.rounds
+    new = grid.plan.rounds
+    unchanged = old and new and old.model_copy(update={"rounds": new.rounds}) == new
+    first_round = [run.run_id for run in grid.plan.runs]
+    if not unchanged or first_round != [run.run_id for run in planned.runs[: len(first_round)]]:
         raise ConfigError(
             f"{path}: parameters, seed, per_round or {grid.plan.base} changed since the first round was planned in "
-            f"{results.grid_file(planned.name)}. Undo the change, or give the new search a file and name of its own"
+            f"{results.grid_file(planned.name)}. Undo the change, or save the new search under a name of its own"
         )
     plan = grid.plan.model_copy(update={"runs": planned.runs})
     values = read_yaml(Path(plan.base))
     configs = [resolve(values, run.parameters, plan.base) for run in plan.runs]
-    plan, new = grow(plan, results) or (plan, [])
-    return ExpandedGrid(plan, [*configs, *new], grid.left_out)
+    plan, added = plan_next_round(plan, results) or (plan, [])
+    return ExpandedGrid(plan, [*configs, *added], grid.left_out)
 
 
-def _continue(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
-    """Put the planned runs first, as they were numbered, and the new ones after them."""
+def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: Results) -> ExpandedGrid:
+    """Keep the planned runs and their indexes, and append the new runs."""
     expanded = {config.run_id: config for config in grid.configs}
-    if lost := [run for run in planned.runs if run.run_id not in expanded]:
-        raise ConfigError(_explain_change(planned, lost, grid.plan, path, results))
-    others = planned.halving != grid.plan.halving or len(grid.plan.runs) > len(planned.runs)
-    if others and results.ranking_file(planned.name, 0).exists():
+    if removed := [run for run in planned.runs if run.run_id not in expanded]:
+        raise ConfigError(_explain_change(planned, removed, grid.plan, path, results))
+    changed = planned.halving != grid.plan.halving or len(grid.plan.runs) > len(planned.runs)
+    if changed and results.ranking_file(planned.name, 0).exists():
         raise ConfigError(
             f"{path}: early_terminate or the number of trials ({len(planned.runs)}, now {len(grid.plan.runs)}) changed"
-            f", but {results.ranking_file(planned.name, 0)} is written; what was decided stays decided. Undo the "
-            "change, or give the new search a file and name of its own"
+            f" after trials were ranked ({results.ranking_file(planned.name, 0)}); rankings cannot be changed. Undo "
+            "the change, or save the new search as a grid file with a name of its own"
         )
     now = {run.run_id: run for run in grid.plan.runs}
-    # Parameters are those of now, since the base file may be another one than that of an earlier plan.
+    # Parameters are taken from the new plan, because the base file may differ.
     kept = [now.pop(run.run_id) for run in planned.runs]
     runs = [run.model_copy(update={"index": index}) for index, run in enumerate([*kept, *now.values()])]
     configs = [expanded[run.run_id] for run in runs]
     return replace(grid, plan=grid.plan.model_copy(update={"runs": runs}), configs=configs)
 
 
-def _explain_change(planned: GridPlan, lost: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
-    was, there = ({"the base run": one.base, **one.parameters} for one in (planned, now))
+def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
+    old = {"the base run": planned.base, **planned.parameters}
+    new = {"the base run": now.base, **now.parameters}
     changes = [
-        f"  {name}: was {was.get(name, 'that of the base run')}, is {there.get(name, 'that of the base run')}"
-        for name in sorted({*was, *there})
-        if was.get(name) != there.get(name)
+        f"  {name}: was {old.get(name, 'that of the base run')}, is {new.get(name, 'that of the base run')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
     ]
-    changes = changes or [f"  no parameter, but {now.base}, a default of this program, or how trials are drawn"]
+    if not changes:
+        changes = [f"  no parameter; the cause is {now.base}, a default of this program, or the sampling of trials"]
     folder = results.grid_file(planned.name).parent
     return (
-        f"{path}: no longer contains {len(lost)} of the {len(planned.runs)} runs that are planned in "
-        f"{results.grid_file(planned.name)}, such as {lost[0].run_id}. What has changed:\n" + "\n".join(changes) + "\n"
-        f"A planned grid keeps its runs (more values may be added). Undo the change; or give the new question a file "
-        f"and name of its own; or move {folder} away to begin anew."
+        f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in "
+        f"{results.grid_file(planned.name)}, such as {removed[0].run_id}. What has changed:\n"
+        + "\n".join(changes)
+        + "\n"
+        f"A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
+        f"grid file with its own name; or move {folder} away to start over."
     )
 
 
 def completed_elsewhere(results: Results, grid: ExpandedGrid) -> dict[str, RunDir]:
-    """Runs that have no directory in this grid and are completed in another, on what is here now; by run id."""
-    there = {file.parent.name: RunDir(file.parent) for file in results.runs.glob("*/*/result.json")}
-    begun = (results.run_dir(config.run_id, grid.plan.name).path.exists() for config in grid.configs)
-    found = [
-        (one, there[one.run_id])
-        for one, here in zip(grid.configs, begun, strict=True)
-        if one.run_id in there and not here
+    """Runs completed in another grid with the current inputs, and not started in this one; by run id."""
+    completed = {file.parent.name: RunDir(file.parent) for file in results.runs.glob("*/*/result.json")}
+    reusable = [
+        (config, completed[config.run_id])
+        for config in grid.configs
+        if config.run_id in completed and not results.run_dir(config.run_id, grid.plan.name).path.exists()
     ]
-    return {run_dir.path.name: run_dir for run_dir, current in _compare(results, found) if current}
+    return {run_dir.path.name: run_dir for run_dir, current in _check_inputs(results, reusable) if current}
 
 
-def trained_on_others(results: Results, grid: ExpandedGrid) -> list[str]:
-    """Ids of this grid's completed runs that were trained on other files than those which are here now."""
-    found = [(config, results.run_dir(config.run_id, grid.plan.name)) for config in grid.configs]
-    completed = [one for one in found if one[1].completed]
-    return [run_dir.path.name for run_dir, current in _compare(results, completed) if current is False]
+def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
+    """The ids of this grid's completed runs whose inputs (tweets, vectors, models) have changed since."""
+    run_dirs = [(config, results.run_dir(config.run_id, grid.plan.name)) for config in grid.configs]
+    completed = [(config, run_dir) for config, run_dir in run_dirs if run_dir.completed]
+    return [run_dir.path.name for run_dir, current in _check_inputs(results, completed) if current is False]
 
 
-def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
-    """Whether completed runs ask just this, of the tweets, vectors and models that are here now; None: nobody knows."""
+def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
+    """Whether the configuration and the inputs of completed runs are the current ones; None if that is not known."""
     from sentiment.data.corpus import corpus_fingerprint
     from sentiment.data.sources import cached_sha256
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
@@ -188,22 +199,27 @@ def _compare(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iter
     fingerprint = cache(lambda data: corpus_fingerprint(data, results))
     for config, run_dir in runs:
         try:
-            record, asked = run_dir.read(RunRecord), run_dir.read_config().fingerprint()
+            record = run_dir.read(RunRecord)
             model = find_model(config, results) if record and record.encoder else None
             if record is None or (record.encoder and model is None):
                 yield run_dir, None
                 continue
-            file, learned = pretrained_file(config, results), vectors_fingerprint(config, results)
-            had = record.data_fingerprint, record.vectors_sha256, record.encoder and record.encoder.fingerprint, asked
-            vectors = learned or (cached_sha256(file) if file else None)
-            now = fingerprint(config.data), vectors, model and model.fingerprint, config.fingerprint()
-            yield run_dir, had == now
+            vectors = vectors_fingerprint(config, results)
+            if vectors is None and (file := pretrained_file(config, results)):
+                vectors = cached_sha256(file)
+            yield (
+                run_dir,
+                run_dir.read_config().fingerprint() == config.fingerprint()
+                and record.data_fingerprint == fingerprint(config.data)
+                and record.vectors_sha256 == vectors
+                and (record.encoder and record.encoder.fingerprint) == (model and model.fingerprint),
+            )
         except SentimentError:
             yield run_dir, None
 
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
-    """Copy such runs into this grid, each as a whole or not at all; the caller must hold the grid's lock."""
+    """Copy the runs of `completed_elsewhere` into this grid, each atomically. The caller must hold the grid's lock."""
     for leftover in results.grid_file(grid.plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
         shutil.rmtree(leftover)
     for run_id, source in completed_elsewhere(results, grid).items():

@@ -1,9 +1,8 @@
-"""Searches in rounds (`method: bayes`): each round's trials are suggested from the results of the rounds before.
+"""Batched Bayesian optimisation (`method: bayes`): the results of earlier rounds suggest the trials of the next one.
 
-The first round is drawn like a random search. For a later one an Optuna study is built in memory from all finished
-trials, and its sampler (TPE, with a seed of the round's own) asked for new ones. Suggestions are thus a function of
-what is on disk: there is no server, no journal, and nothing that lives as long as the search. A round that is planned
-is never planned anew, whatever becomes of its trials later.
+The first round is drawn like a random search. For each later round an Optuna study is rebuilt in memory from the
+finished trials, and its TPE sampler, seeded per round, suggests new ones. Suggestions depend only on files on disk: no
+database and no long-running process is needed. A planned round never changes, whatever becomes of its trials.
 """
 
 import warnings
@@ -19,37 +18,38 @@ from sentiment.runs.records import GridPlan, PlannedRun, Rounds
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_progress
 
-# A suggestion may be a run that there is already: after so many for each trial of a round it has fewer trials.
-_TRIES = 20
-# Quantiles end before 0 and 1, where those of a normal distribution are infinite.
-_EDGE = 1e-4
+# Suggestions may repeat existing runs; after this many per trial the round stays smaller.
+_SUGGESTIONS_PER_TRIAL = 20
+# Probabilities are kept away from 0 and 1, where the quantiles of a normal distribution are infinite.
+_MIN_PROBABILITY = 1e-4
 
 
-def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] | None:
-    """Plan the next round if all planned trials have ended; the plan with it, and the configurations of its trials.
+def plan_next_round(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] | None:
+    """The plan with the next round, and the configurations of its trials, if all planned trials have ended.
 
     Trials that failed are left out. Nothing is written: the caller must hold the grid's lock to write the plan.
 
     Returns:
-        None if a trial has still to end, none has a result, all rounds are planned, or nothing new is suggested.
+        None if a trial is unfinished, no trial has a result, all rounds are planned, or no new run was suggested.
     """
     rounds = plan.rounds
     run_dirs = [results.run_dir(run.run_id, plan.name) for run in plan.runs]
     ended = all(run_dir.completed or run_dir.own_failure() for run_dir in run_dirs)
     if rounds is None or not ended or len(plan.runs) >= rounds.rounds * rounds.per_round:
         return None
-    scores = [read_progress(one, plan).score if one.completed else None for one in run_dirs]
+    scores = [read_progress(run_dir, plan).score if run_dir.completed else None for run_dir in run_dirs]
     if all(score is None for score in scores):
         return None
-    values, known = read_yaml(Path(plan.base)), {run.run_id for run in plan.runs}
+    base_values = read_yaml(Path(plan.base))
+    known_ids = {run.run_id for run in plan.runs}
     new: list[tuple[PlannedRun, RunConfig]] = []
     for parameters in _suggestions(plan, rounds, scores):
-        config = resolve(values, parameters, plan.base)
-        if config.run_id not in known:
-            known.add(config.run_id)
+        config = resolve(base_values, parameters, plan.base)
+        if config.run_id not in known_ids:
+            known_ids.add(config.run_id)
             index = len(plan.runs) + len(new)
-            used = effective(parameters, config)
-            new.append((PlannedRun(index=index, run_id=config.run_id, parameters=used), config))
+            run = PlannedRun(index=index, run_id=config.run_id, parameters=effective(parameters, config))
+            new.append((run, config))
         if len(new) == rounds.per_round:
             break
     if not new:
@@ -57,24 +57,24 @@ def grow(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] |
     return plan.model_copy(update={"runs": [*plan.runs, *(run for run, _ in new)]}), [config for _, config in new]
 
 
-def write_space(space: Mapping[str, Choices]) -> dict[str, Any]:
+def space_to_dict(space: Mapping[str, Choices]) -> dict[str, Any]:
     return {
         name: choices.as_parameter() if isinstance(choices, Distribution) else {"values": list(choices)}
         for name, choices in space.items()
     }
 
 
-def _read_space(parameters: Mapping[str, Any]) -> dict[str, Choices]:
+def _space_from_dict(parameters: Mapping[str, Any]) -> dict[str, Choices]:
     flat = (Parameter.model_validate(parameter).flatten(name) for name, parameter in sorted(parameters.items()))
-    return {name: choices for one in flat for name, choices in one.items()}
+    return {name: choices for section in flat for name, choices in section.items()}
 
 
 def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> Iterator[dict[str, Any]]:
-    """Parameters of one trial after another; the sampler knows those that it has suggested, and avoids them."""
+    """The parameters of one trial after another; the sampler avoids its pending suggestions (constant liar)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = _read_space(rounds.space)
+    space = _space_from_dict(rounds.space)
     distributions = {name: _distribution(choices) for name, choices in space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -84,18 +84,18 @@ def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> 
     study = optuna.create_study(direction=plan.goal, sampler=sampler)
     for run, score in zip(plan.runs, scores, strict=True):
         if score is not None:
-            asked = {name: _asked(choices, run.parameters, name) for name, choices in space.items()}
-            study.add_trial(optuna.trial.create_trial(params=asked, distributions=distributions, value=score))
-    for _ in range(_TRIES * rounds.per_round):
+            params = {name: _to_optuna(choices, run.parameters, name) for name, choices in space.items()}
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
+    for _ in range(_SUGGESTIONS_PER_TRIAL * rounds.per_round):
         trial = study.ask(distributions)
-        yield {name: _value(choices, trial.params[name]) for name, choices in space.items()}
+        yield {name: _from_optuna(choices, trial.params[name]) for name, choices in space.items()}
 
 
 def _distribution(choices: Choices) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if isinstance(choices, Distribution) and not choices.values:
-        return FloatDistribution(_EDGE, 1 - _EDGE)
+        return FloatDistribution(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
     return CategoricalDistribution(_listed(choices))
 
 
@@ -103,13 +103,13 @@ def _listed(choices: Choices) -> list[Any]:
     return list(choices.values if isinstance(choices, Distribution) else choices)
 
 
-def _asked(choices: Choices, parameters: Mapping[str, Any], name: str) -> Any:
-    """What the sampler would have been asked for to suggest these parameters; those without effect are left out."""
+def _to_optuna(choices: Choices, parameters: Mapping[str, Any], name: str) -> Any:
+    """Optuna's value of a run's parameter; one without effect, which the run does not name, gets a default."""
     if not isinstance(choices, Distribution) or choices.values:
         return parameters.get(name, _listed(choices)[0])
-    share = choices.share(float(parameters[name])) if name in parameters else 0.5
-    return min(max(share, _EDGE), 1 - _EDGE)
+    probability = choices.cdf(float(parameters[name])) if name in parameters else 0.5
+    return min(max(probability, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
 
 
-def _value(choices: Choices, asked: Any) -> Any:
-    return choices.quantile(float(asked)) if isinstance(choices, Distribution) and not choices.values else asked
+def _from_optuna(choices: Choices, value: Any) -> Any:
+    return choices.quantile(float(value)) if isinstance(choices, Distribution) and not choices.values else value

@@ -1,4 +1,4 @@
-"""Grid files: W&B sweep files, which `wandb sweep` accepts as they are. All mistakes are reported at once."""
+"""Parses grid files, which are W&B sweep files: `wandb sweep` accepts them as they are. It lists all errors."""
 
 import hashlib
 import itertools
@@ -24,14 +24,14 @@ from sentiment.runs.run_dir import SINGLE
 
 MOST_RUNS = 50_000
 _SCORES = ("loss", "accuracy", "precision", "recall", "f1")
-_MACROS = ("${args_no_hyphens}", "${args}")
-_COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
+_ARGS_PLACEHOLDERS = ("${args_no_hyphens}", "${args}")
+_EXAMPLE_COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 Scalar = str | int | float | bool | None
 Number = Annotated[int | float, Field(ge=-1e15, le=1e15)]
 
-# What each distribution needs, with the defaults of W&B's schema.
+# The parameters of each distribution, with the defaults of W&B's schema.
 KEYS: Mapping[str, Mapping[str, float | None]] = {
     "int_uniform": {"min": None, "max": None},
     "uniform": {"min": None, "max": None},
@@ -43,40 +43,54 @@ _NUMBERS = ("min", "max", "mu", "sigma")
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution of numbers (all of `KEYS[name]`), or of values with unequal probabilities."""
+    """A distribution of numbers (all of `KEYS[name]`), or of values with given probabilities."""
 
     name: str
     numbers: Mapping[str, float]
     values: tuple[Scalar, ...] = ()
     probabilities: tuple[float, ...] = ()
 
-    def quantile(self, share: float) -> Scalar:
-        """The value below which this share of all draws lies; numbers have six digits."""
-        of = self.numbers
+    def quantile(self, probability: float) -> Scalar:
+        """The inverse of the distribution function; numbers are rounded to six significant digits."""
         if self.values:
-            sums = itertools.accumulate(self.probabilities)
-            possible = [pair for pair in zip(self.values, sums, self.probabilities, strict=True) if pair[2]]
-            return next((value for value, below, _ in possible if share < below), possible[-1][0])
+            return self._listed_value(probability)
         if self.name == "normal":
-            return _rounded(NormalDist(of["mu"], of["sigma"]).inv_cdf(share))
+            return _rounded(self._normal.inv_cdf(probability))
+        low = self.numbers["min"]
+        high = self.numbers["max"]
         if self.name == "int_uniform":
-            return int(of["min"]) + int(share * (of["max"] - of["min"] + 1))
+            return int(low) + int(probability * (high - low + 1))
         if self.name == "log_uniform_values":
-            value = of["min"] * (of["max"] / of["min"]) ** share
+            value = low * (high / low) ** probability
         else:
-            value = of["min"] + share * (of["max"] - of["min"])
-        return min(max(_rounded(value), of["min"]), of["max"])  # rounding must not lead out of the range
+            value = low + probability * (high - low)
+        return min(max(_rounded(value), low), high)  # rounding must not lead out of the range
 
-    def share(self, value: float) -> float:
-        """The share of all draws that lie below a number: the inverse of `quantile`."""
-        of = self.numbers
+    def _listed_value(self, probability: float) -> Scalar:
+        sums = itertools.accumulate(self.probabilities)
+        last: Scalar = None
+        for value, upper, own in zip(self.values, sums, self.probabilities, strict=True):
+            if own:
+                last = value
+                if probability < upper:
+                    break
+        return last
+
+    def cdf(self, value: float) -> float:
+        """The distribution function of a distribution of numbers: the inverse of `quantile`."""
         if self.name == "normal":
-            return NormalDist(of["mu"], of["sigma"]).cdf(value)
+            return self._normal.cdf(value)
+        low = self.numbers["min"]
+        high = self.numbers["max"]
         if self.name == "int_uniform":
-            return (value - of["min"] + 0.5) / (of["max"] - of["min"] + 1)
+            return (value - low + 0.5) / (high - low + 1)
         if self.name == "log_uniform_values":
-            return math.log(value / of["min"]) / math.log(of["max"] / of["min"])
-        return (value - of["min"]) / (of["max"] - of["min"])
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
+    @property
+    def _normal(self) -> NormalDist:
+        return NormalDist(self.numbers["mu"], self.numbers["sigma"])
 
     def as_parameter(self) -> dict[str, Any]:
         if self.values:
@@ -86,7 +100,7 @@ class Distribution:
     def __str__(self) -> str:
         if self.values:
             pairs = zip(self.values, self.probabilities, strict=True)
-            return ", ".join(f"{value!r} with probability {share:g}" for value, share in pairs)
+            return ", ".join(f"{value!r} with probability {probability:g}" for value, probability in pairs)
         return " ".join([self.name, *(f"{name}={number}" for name, number in self.numbers.items())])
 
 
@@ -95,10 +109,12 @@ Choices = Sequence[Any] | Distribution
 
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
-    """The value of a parameter in the trial of this index; it depends on nothing but these."""
+    """The value of a parameter in the trial of this index, which depends only on the arguments."""
     digest = hashlib.sha256(f"{seed}\0{parameter}\0{index}".encode()).digest()
-    share = (int.from_bytes(digest[:6], "big") + 0.5) / 2**48  # 0 and 1 are excluded
-    return choices.quantile(share) if isinstance(choices, Distribution) else choices[int(share * len(choices))]
+    probability = (int.from_bytes(digest[:6], "big") + 0.5) / 2**48  # 0 and 1 are excluded
+    if isinstance(choices, Distribution):
+        return choices.quantile(probability)
+    return choices[int(probability * len(choices))]
 
 
 def _rounded(value: float) -> float:
@@ -109,8 +125,8 @@ class Parameter(Section):
     """The values that a field of a run may take, or the fields of a section; keys as in W&B's schema.
 
     Attributes:
-        probabilities: of the `values`; None draws all alike.
-        distribution: None is W&B's choice: with `min` and `max` int_uniform if both are whole numbers, else uniform.
+        probabilities: those of the `values`; None draws all with the same probability.
+        distribution: None is W&B's default: with `min` and `max` int_uniform if both are integers, else uniform.
         mu, sigma: mean and standard deviation.
         parameters: fields of a section, by name.
     """
@@ -126,14 +142,14 @@ class Parameter(Section):
     parameters: "dict[str, Parameter] | None" = None
 
     @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
+    def _check_one_kind(self) -> Self:
         if self.distribution not in (None, *KEYS):
             raise ValueError(f"distribution {self.distribution!r} is unknown; valid: {', '.join(KEYS)}, or none")
-        listed, drawn = {*self.model_fields_set} & {"value", "values", "parameters"}, self._drawn
-        if len(listed) + (drawn is not None) != 1 or (listed and self._numbers):
+        listed, distribution = {*self.model_fields_set} & {"value", "values", "parameters"}, self._distribution_name
+        if len(listed) + (distribution is not None) != 1 or (listed and self._numbers):
             raise ValueError("needs exactly one of value, values, a distribution (or min and max), and parameters")
-        if drawn is not None:
-            _check(drawn, self._numbers)
+        if distribution is not None:
+            _check(distribution, self._numbers)
         if self.probabilities is not None:
             if len(self.probabilities) != len(self.values or ()):
                 raise ValueError(f"{len(self.probabilities)} probabilities of {len(self.values or ())} values")
@@ -147,26 +163,26 @@ class Parameter(Section):
             return {key: values for section in inner for key, values in section.items()}
         if self.values is not None and self.probabilities is not None:
             return {name: Distribution("categorical", {}, tuple(self.values), tuple(self.probabilities))}
-        if drawn := self._drawn:
-            defaults = {key: default for key, default in KEYS[drawn].items() if default is not None}
-            return {name: Distribution(drawn, defaults | self._numbers)}
+        if distribution := self._distribution_name:
+            defaults = {key: default for key, default in KEYS[distribution].items() if default is not None}
+            return {name: Distribution(distribution, defaults | self._numbers)}
         values = [self.value] if self.values is None else self.values
         return {name: list({json.dumps(value): value for value in values}.values())}
 
     @property
     def _numbers(self) -> dict[str, float]:
-        found = {name: getattr(self, name) for name in _NUMBERS}
-        return {name: number for name, number in found.items() if number is not None}
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        return {name: number for name, number in numbers.items() if number is not None}
 
     @property
-    def _drawn(self) -> str | None:
+    def _distribution_name(self) -> str | None:
         if self.distribution is not None or not {"min", "max"} & self._numbers.keys():
             return self.distribution
         return "int_uniform" if isinstance(self.min, int) and isinstance(self.max, int) else "uniform"
 
 
 def _check(name: str, numbers: Mapping[str, float]) -> None:
-    """Refuse numbers that make no such distribution."""
+    """Raise ValueError if the numbers do not define this distribution."""
     if unknown := [key for key in numbers if key not in KEYS[name]]:
         raise ValueError(f"distribution {name} has no {', '.join(unknown)}; it takes {', '.join(KEYS[name])}")
     if missing := [key for key, default in KEYS[name].items() if default is None and key not in numbers]:
@@ -184,21 +200,22 @@ _Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 class EarlyTerminate(Section):
-    """Trials are compared after some epochs (bands), and only the best `1/eta` of them go on.
+    """Successive halving: at each band, which is a number of epochs, only the best `1/eta` of the trials continue.
 
-    As with W&B a trial's iterations are the rows that it logs of the metric: its epochs. `min_iter` begins the bands,
-    each `eta` times the one before. W&B's other way to name bands, `max_iter` and `s`, is refused.
+    As in W&B an iteration is one logged value of the metric, here one epoch. Bands are at min_iter, min_iter * eta,
+    min_iter * eta^2 and so on. W&B's other form, with `max_iter` and `s`, is not supported.
     """
 
     type: Literal["hyperband"]
     min_iter: Epochs
     eta: Annotated[float, Field(ge=1.1)] = 3.0
     strict: bool = True
-    """Whether a trial counts by its score at the band, or by its best so far. The default is that of W&B's schema."""
+    """True ranks trials by the score at the band, False by the best so far. The default is that of W&B's schema."""
 
     def halving(self, epochs: int) -> Halving:
-        """The rungs of a search whose longest trial has so many epochs; a ConfigError if no band lies before that."""
-        bands, band = list[int](), float(self.min_iter)
+        """The rungs for trials of up to so many epochs. Raises ConfigError if no band lies below that."""
+        bands: list[int] = []
+        band = float(self.min_iter)
         while int(band) < epochs:
             bands.append(int(band))
             band *= self.eta
@@ -214,7 +231,7 @@ class Metric(Section):
     goal: Literal["maximize", "minimize"]
 
     @model_validator(mode="after")
-    def _is_measured(self) -> Self:
+    def _check_metric(self) -> Self:
         part, _, score = self.name.partition("/")
         if part not in PARTS or score not in _SCORES:
             raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(_SCORES)}")
@@ -223,15 +240,15 @@ class Metric(Section):
             raise ValueError(f"goal {self.goal!r} would choose the worst {score}; {better!r} is meant")
         return self
 
-    def of(self, metrics: Mapping[Part, Metrics]) -> float:
-        """This score in a run's metrics, with its sign changed where lower is better."""
-        part, _, score = self.name.partition("/")
-        found = float(getattr(metrics[part], score))
-        return -found if self.goal == "minimize" else found
+    def score_from(self, metrics: Mapping[Part, Metrics]) -> float:
+        """This score in a run's metrics, negated for `minimize`, so that higher is always better."""
+        part, _, name = self.name.partition("/")
+        score = float(getattr(metrics[part], name))
+        return -score if self.goal == "minimize" else score
 
 
 class BaseRuns(Section):
-    """Which runs of a finished grid take the place of the base run.
+    """Selects runs of a finished grid as base configurations.
 
     Attributes:
         runs: `overfitting`: each run that overfits by the rule in its result. `best`: the best `count` of those
@@ -243,21 +260,21 @@ class BaseRuns(Section):
     count: _Runs = 1
 
     @model_validator(mode="after")
-    def _count_is_of_the_best(self) -> Self:
+    def _check_count(self) -> Self:
         if self.runs == "overfitting" and self.count != 1:
-            raise ValueError("count goes with runs 'best'; of those that overfit all are taken")
+            raise ValueError("count is only allowed with runs: best; of the overfitting ones all are taken")
         return self
 
 
 class Controller(Section):
-    """How trials are drawn; the one section in which W&B's own schema leaves room for more keys.
+    """Options of sampling. They stand in `controller` because W&B's schema allows additional keys only there.
 
     Attributes:
-        type: for W&B.
-        seed: of the draw, with method `random`, and of the suggestions, with `bayes`.
-        rounds, per_round: with method `bayes`: how many rounds, and how many trials each has at the same time.
-        base: None lets all runs start from the file that `command` names, and from each of `files`.
-        files: of further runs, each with sections of its own: what cannot be said by the values of one field each.
+        type: required by W&B, ignored here.
+        seed: of the draws with method `random`, and of the suggestions with `bayes`.
+        rounds, per_round: with method `bayes`: the number of rounds, and of trials in each, which run in parallel.
+        base: None applies the parameters to the file that `command` names, and to each of `files`.
+        files: further base files, for variants that differ in whole sections.
     """
 
     type: Literal["cloud"] = "cloud"
@@ -272,8 +289,8 @@ class SweepFile(Section):
     """One grid: a question (`description`), and the runs that answer it.
 
     Attributes:
-        project, entity: at W&B; ignored here.
-        run_cap: how many trials are drawn, with method `random`.
+        project, entity: those at W&B; ignored here.
+        run_cap: with method `random`: the number of trials.
         early_terminate: None trains all trials to their end.
     """
 
@@ -290,11 +307,13 @@ class SweepFile(Section):
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _is_complete(self) -> Self:
+    def _check_method_fields(self) -> Self:
         if self.name == SINGLE or not _NAME.fullmatch(self.name):
             raise ValueError(f"name {self.name!r}: takes letters, digits, _ and -, and is not {SINGLE!r}")
-        if len(self.command) < 3 or self.command[-3] != "train" or self.command[-1] not in _MACROS:
-            raise ValueError(f"command must end in train, the base run's file and the arguments, as in {_COMMAND}")
+        if len(self.command) < 3 or self.command[-3] != "train" or self.command[-1] not in _ARGS_PLACEHOLDERS:
+            raise ValueError(
+                f"command must end in train, the base run's file and the arguments, as in {_EXAMPLE_COMMAND}"
+            )
         controller = self.controller
         given = {
             "run_cap": self.run_cap,
@@ -309,35 +328,35 @@ class SweepFile(Section):
         }[self.method]
         if missing := [name for name in needed if given[name] is None]:
             raise ValueError(f"method {self.method} needs {' and '.join(missing)}")
-        if more := [name for name, value in given.items() if value is not None and name not in needed]:
-            raise ValueError(f"{' and '.join(more)}: not with method {self.method}")
+        if not_allowed := [name for name, value in given.items() if value is not None and name not in needed]:
+            raise ValueError(f"{' and '.join(not_allowed)}: not with method {self.method}")
         return self
 
     @model_validator(mode="after")
-    def _early_end_can_be_decided(self) -> Self:
+    def _check_early_terminate(self) -> Self:
         controller = self.controller
         if self.method == "bayes" and (controller.base or controller.files or self.early_terminate):
             raise ValueError(
-                "method bayes goes neither with early_terminate, since scores after different epochs do not compare, "
-                "nor with controller.base or controller.files"
+                "method bayes does not support early_terminate (scores after different epochs are not comparable), "
+                "controller.base or controller.files"
             )
         if controller.base and controller.files:
             raise ValueError("controller.base and controller.files are both set; runs start from one of them")
         part = self.metric.name.partition("/")[0]
         if self.early_terminate and part not in ("train", "validation"):
             raise ValueError(
-                f"early_terminate compares trials after some epochs, which {self.metric.name} is not measured after; "
-                "take a metric of validation/"
+                "early_terminate needs a metric that is measured after every epoch; use one of validation/ instead of "
+                f"{self.metric.name}"
             )
         return self
 
     @model_validator(mode="after")
-    def _grid_has_lists_only(self) -> Self:
+    def _check_grid_values(self) -> Self:
         for name, choices in self.space().items():
             if self.method == "grid" and isinstance(choices, Distribution):
                 raise ValueError(
-                    f"method grid cannot run through {choices.name} of {name}: as with W&B it takes value, values "
-                    "without probabilities and int_uniform"
+                    f"{name}: method grid does not support distribution {choices.name}; use value, values without "
+                    "probabilities, or int_uniform"
                 )
         return self
 
@@ -355,13 +374,13 @@ class SweepFile(Section):
 
 
 def read_sweep(path: Path) -> SweepFile:
-    """Read a grid file; a ConfigError has all mistakes, and what W&B would read differently."""
+    """Read a grid file. Raises ConfigError that lists all errors, also values that W&B would read differently."""
     values = read_yaml(path)
     if not values.keys() & {"method", "parameters", "command"}:
-        found = shortened(", ".join(map(str, values))) or "nothing"
+        keys = shortened(", ".join(map(str, values))) or "nothing"
         raise ConfigError(
-            f"{path}: is no grid, which has name, description, method, metric, command and parameters; found {found}; "
-            f"`sentiment train {path}` trains the file of a run"
+            f"{path}: is no grid file, which has name, description, method, metric, command and parameters; it has "
+            f"{keys}. If it is the file of a run, use `sentiment train {path}`"
         )
     try:
         sweep = SweepFile.model_validate(values)
@@ -369,24 +388,24 @@ def read_sweep(path: Path) -> SweepFile:
         raise ConfigError(explain(error, SweepFile, str(path))) from None
     if sweep.name != path.stem:
         raise ConfigError(f"{path}: has the name {sweep.name!r}; a grid is named like its file, {path.stem!r}")
-    _refuse_two_meanings(path, values)
+    _check_yaml_1_1(path, values)
     return sweep
 
 
-def _refuse_two_meanings(path: Path, values: dict[str, Any]) -> None:
-    """Refuse what W&B reads differently: it reads YAML 1.1, in which `1e-4` is text and `off` is false."""
+def _check_yaml_1_1(path: Path, values: dict[str, Any]) -> None:
+    """Reject values that W&B reads differently: it reads YAML 1.1, in which `1e-4` is text and `off` is false."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", MantissaNoDotYAML1_1Warning)
         try:
-            theirs = parse_yaml(shipped_file(path).read_text(encoding="utf-8"), str(path), version=(1, 1))
+            wandb_values = parse_yaml(shipped_file(path).read_text(encoding="utf-8"), str(path), version=(1, 1))
         except MantissaNoDotYAML1_1Warning as warning:
             (number,) = re.findall(r'Correct your float: "(.*?)"', str(warning))
             raise ConfigError(f"{path}: W&B reads {number} as text; write it as 0.0001 or 1.0e-4") from None
-    ours, theirs = dotted(values), dotted(theirs)
+    wandb_fields = dotted(wandb_values)
     lines = [
-        f"{name}: is {ours[name]!r} here and {theirs.get(name)!r} to W&B ({path}); quote text, write numbers in full"
-        for name in ours
-        if repr(ours[name]) != repr(theirs.get(name))
+        f"{name}: is {value!r} here and {wandb_fields.get(name)!r} to W&B ({path}); quote text, write numbers in full"
+        for name, value in dotted(values).items()
+        if repr(value) != repr(wandb_fields.get(name))
     ]
     if lines:
         raise ConfigError("\n".join(lines))

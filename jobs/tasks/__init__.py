@@ -1,1 +1,1 @@
-"""The program that Slurm and a local grid start, and the attempts at runs that it makes: only this knows training."""
+"""The task process that Slurm or the local runner starts; the only package of `jobs` that trains runs."""

@@ -1,4 +1,4 @@
-"""One attempt of one run of a grid, from its newest checkpoint until it is completed, stopped or fails; failures."""
+"""Runs one attempt of a run, from its newest checkpoint until it completes, stops or fails, and records failures."""
 
 import contextlib
 import errno
@@ -23,7 +23,7 @@ from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadl
 
 
 class NoProgressError(SentimentError):
-    """A run was begun again and again at the same step."""
+    """Repeated attempts at a run made no progress."""
 
 
 class KilledError(SentimentError):
@@ -46,61 +46,60 @@ def describe(error: BaseException) -> Failure:
 
 
 def record_failure(run_dir: RunDir, error: BaseException) -> None:
-    """Write the failure down; a disk that refuses even this is ignored: the traceback is in the log as well."""
+    """Write `failure.json`. Errors while writing are ignored: the log has the traceback too."""
     with contextlib.suppress(OSError):
         run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_record(describe(error))
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error came, at first or second hand, of a disk or quota without room for bytes or files."""
+    """Whether the error, or one in its chain of causes, is ENOSPC or EDQUOT."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return error is not None and is_disk_full(error.__cause__ or error.__context__)
 
 
-# What an attempt may lack and another one may have: memory, disk, an answer of a file system or of the queue. All other
-# errors are the run's own: it would meet them again.
-_LACKING = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
+# Errors that a retry may not hit: of memory, disk, file system or Slurm. All others are the run's own.
+_TRANSIENT_ERRORS = (OSError, MemoryError, MemoryExhaustedError, SlurmError)
 
-# USR1 and USR2 announce the end of the time, or a preemption after which nobody else would start the run again.
-# TERM comes from the queue: after a preemption it requeues the job itself, and after a cancellation nobody should.
+# USR1 and USR2 announce the time limit, or a preemption after which the task has to requeue itself. After TERM Slurm
+# requeues the task (preemption), or the task stays cancelled.
 _SIGNALS_TO_REQUEUE_AFTER = ("SIGUSR1", "SIGUSR2")
 
 
 class Outcome(IntEnum):
     """How an attempt ended; the value is its process's exit code."""
 
-    # Nothing is left to do: the run is completed or at the end of its rung, or left to the process that trains it.
+    # The run is completed or at the end of its rung, or another process trains it.
     COMPLETED = 0
     FAILED = 1
-    # Everything is saved; whoever stopped it decides whether it goes on.
+    # Stopped on request; progress is saved; the task is not requeued.
     STOPPED = 3
-    # Everything is saved; it goes on as soon as it is started again.
+    # Progress is saved; the task is requeued.
     OUT_OF_TIME = 4
-    # It is to be started again, to look again: a process trains the run that the queue believes to be dead and may
-    # die, or what follows a grid waits for room in the queue.
+    # The task is requeued to check again: a process that Slurm believes to be dead still trains the run, or the queue
+    # is too full for the follow-up jobs.
     LOOK_AGAIN = 5
-    # It failed for want of room on the disk, where nothing could be written down about it.
+    # The disk is full, so that the failure could not be recorded.
     DISK_FULL = DISK_FULL_EXIT_CODE
 
 
 def outcome_of(stop: Stop | None) -> Outcome:
-    """The outcome of work that ended for a reason to stop, or was done (None)."""
+    """The outcome of work that was stopped for this reason, or that is finished (None)."""
     if stop is None or stop.reason == "paused":
         return Outcome.COMPLETED
-    on_time = stop.reason == "deadline" or stop.detail in _SIGNALS_TO_REQUEUE_AFTER
-    return Outcome.OUT_OF_TIME if on_time else Outcome.STOPPED
+    out_of_time = stop.reason == "deadline" or stop.detail in _SIGNALS_TO_REQUEUE_AFTER
+    return Outcome.OUT_OF_TIME if out_of_time else Outcome.STOPPED
 
 
 def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: int = 3) -> Outcome:
     """Train a run; a failure is written into its directory.
 
-    An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` behind: the run has not ended,
-    and whoever finds that may begin it again.
+    An attempt that is killed, or runs out of time, memory or disk, leaves `tries.json` in place, which marks the run as
+    interrupted: it may be retried.
 
     Args:
-        tries: so often in a row it may be begun at the same step; then it has failed by itself.
+        tries: the most attempts in a row that may start at the same step; after them the run has failed.
     """
     print(f"run {config.run_id}, process {os.getpid()} on {socket.gethostname()}")
     if run_dir.completed or read_progress(run_dir).has_paused(stop.epochs):
@@ -109,17 +108,17 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
     try:
-        if not live_owner(run_dir.lock_file):  # before torch is loaded, for which memory may be short already
+        if not live_owner(run_dir.lock_file):  # count the attempt before importing torch, which may run out of memory
             begin()
         from sentiment.training.experiment import run_experiment
 
         reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, PLAIN, begin))
     except (TakenOverError, LockedError) as error:
-        print(f"{error}; the run is left to it")
+        print(f"{error}; that process owns the run, which is skipped here")
         return Outcome.COMPLETED
-    except Exception as error:  # of any kind: later commands show it
+    except Exception as error:  # of any kind: `status` shows it
         record_failure(run_dir, error)
-        if not isinstance(error, _LACKING) and not is_disk_full(error):
+        if not isinstance(error, _TRANSIENT_ERRORS) and not is_disk_full(error):
             run_dir.tries_file.unlink(missing_ok=True)
         traceback.print_exc()
         return Outcome.DISK_FULL if is_disk_full(error) else Outcome.FAILED
@@ -129,32 +128,33 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
     return outcome
 
 
-def announce(run_dir: RunDir) -> None:
-    """Note that a process will begin a run: if that is killed before it can count, the run has not ended."""
+def mark_started(run_dir: RunDir) -> None:
+    """Create `tries.json` before a run starts, so that a process which is killed at once still leaves a trace."""
     if not run_dir.tries_file.exists():
         run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_record(Tries(step=0, number=0, job=None))
 
 
 def _begin(run_dir: RunDir, tries: int) -> None:
-    """Count the attempts in a row that began at the same step, and forget how the last one failed."""
-    former, step = run_dir.read(Tries), steps_saved(run_dir)
-    number = former.number + 1 if former and former.step == step else 1
+    """Count the attempts in a row that started at the same step, and delete the record of the previous failure."""
+    previous = run_dir.read(Tries)
+    step = steps_saved(run_dir)
+    number = previous.number + 1 if previous and previous.step == step else 1
     if number > tries:
         failure = run_dir.read(Failure)
         how = f"; the last one: {failure.error}: {failure.reason}" if failure else ""
         raise NoProgressError(
             f"{tries} attempts in a row ended without a saved step of progress: they were killed, or had too little "
-            f"memory or time; rerun with more of it{how}"
+            f"memory or time; increase memory or time and rerun{how}"
         )
     run_dir.path.mkdir(parents=True, exist_ok=True)
     try:
         run_dir.write_record(Tries(step=step, number=number, job=slurm_job()))
-    except OSError:  # on a full disk: what cannot be counted is not tried again
+    except OSError:  # the disk is full: without a counter there is no retry
         run_dir.tries_file.unlink(missing_ok=True)
         raise
     run_dir.failure_file.unlink(missing_ok=True)  # `run.json` keeps the reason
 
 
 PLAIN = Console(print, silent)
-"""Prints lines for a log file, and no progress, which is in the metric log."""
+"""Prints lines for a log file, but no progress, which is in the metric log."""

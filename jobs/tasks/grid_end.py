@@ -1,5 +1,7 @@
-"""What the job does that ends a grid: it submits what is to follow, with a job that ends the grid in its place; else it
-builds the report."""
+"""The final job: it resubmits interrupted runs, or submits the next round of a search, with a new final job.
+
+If nothing is left to submit, it builds the report.
+"""
 
 from dataclasses import replace
 
@@ -13,38 +15,38 @@ from sentiment.errors import LockedError, QueueFullError, SentimentError, Unansw
 from sentiment.processes import slurm_restarts
 from sentiment.training.stop import StopRequest
 
-# After so many starts of the job, hours later, the grid is over although Slurm has not answered or has no room.
-_MOST_LOOKS = 100
+# Give up and build the report after this many requeues, although Slurm does not answer or its queue is full.
+_MAX_RESTARTS = 100
 
 
 def end_grid(folder: SubmissionDir, stop: StopRequest) -> Outcome:
-    if (outcome := submit_next_part(folder, print)) is not None:
+    if (outcome := submit_follow_up(folder, print)) is not None:
         return outcome
     reported = build_report(folder.results, stop.reason, None)
     return outcome_of(stop.reason()) if stop.reason() or reported else Outcome.FAILED
 
 
-def submit_next_part(ending: SubmissionDir, say: Say) -> Outcome | None:
-    """Submit what is to follow the job that ends the grid; after a refusal, which is said, the grid is over.
+def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
+    """Submit follow-up jobs, if there are any. If Slurm refuses them, say why: the grid is finished.
 
     Returns:
-        None if the grid is over, COMPLETED if another job will end it, LOOK_AGAIN if there is no room for that yet, or
-        the queue does not answer, or another command has the grid.
+        None if the grid is finished; COMPLETED if another final job was submitted; LOOK_AGAIN if the queue is full,
+        Slurm does not answer, or another command holds the grid's lock.
     """
     results = ending.results
     plan = read_plan(results, ending.submission.grid)
-    tries = (results.run_dir(run.run_id, plan.name).tries_file for run in plan.runs)
-    if not plan.rounds and not any(file.exists() for file in tries):
-        return None  # as for most grids; nobody is asked
+    tries_files = (results.run_dir(run.run_id, plan.name).tries_file for run in plan.runs)
+    if not plan.rounds and not any(file.exists() for file in tries_files):
+        return None  # the common case: no run was interrupted, so Slurm need not be asked
     options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
     try:
         with open_session(results, plan, options) as session:
             earlier = [folder for folder in session.jobs.submissions if folder.path != ending.path]
-            session.jobs = replace(session.jobs, submissions=earlier)  # else it would replace the job that it is
+            session.jobs = replace(session.jobs, submissions=earlier)  # else `submit_chain` would cancel this very job
             return Outcome.COMPLETED if session.go_on() else None
     except (LockedError, UnansweredError, QueueFullError) as error:
         say(str(error))
-        return Outcome.LOOK_AGAIN if slurm_restarts() < _MOST_LOOKS else None
+        return Outcome.LOOK_AGAIN if slurm_restarts() < _MAX_RESTARTS else None
     except SentimentError as error:
-        say(f"nothing more is submitted: {error}")
+        say(f"no follow-up jobs were submitted: {error}")
         return None

@@ -1,8 +1,8 @@
-"""What a training task does: it takes one free run after another, and trains each until that is done or its time over.
+"""The training task: it claims free runs one after another, and trains each, until none is left or its time runs out.
 
-The tasks of an array, or the one task of a grid on this machine, work off its runs together. Each begins with its own
-share, which is one run unless `tasks: N` says otherwise. A run that a task has begun is that task's until it has ended.
-The tasks of a search's later rungs rank the rung before first, which says which runs they train.
+The tasks of an array share its runs; a grid on this machine has one task. Each task first trains its assigned runs (one
+by default), then unclaimed ones. A run that a task has started stays with that task. The tasks of a later rung of a
+search rank the previous rung first: the ranking determines the runs that they train.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from jobs.tasks.attempt import (
     CrashedError,
     KilledError,
     Outcome,
-    announce,
     attempt_run,
     is_disk_full,
+    mark_started,
     outcome_of,
     record_failure,
 )
@@ -50,20 +50,19 @@ _POLL_SECONDS = 0.5
 class _Child:
     process: BaseProcess
     lane: int
-    told: bool = False
-    """Whether it was told to save and end."""
+    signalled: bool = False
 
 
 @dataclass
-class SideBySide:
-    """Processes that work at the same time, each with its share of the cores.
+class ProcessPool:
+    """Forked processes that work at the same time, each pinned to its share of the cores.
 
-    They are forked while no thread runs and nothing was computed, so that the handlers of `stop` stand in each of them
-    from its first instruction. A signal that reaches only this process is passed on.
+    They are forked before any thread is started, so that they inherit the signal handlers of `stop`. A signal that only
+    this process receives is forwarded to them.
 
     Args:
-        lanes: how many at a time.
-        cancelled: names of works that are to end; they get TERM, the others go on.
+        lanes: the most processes at a time.
+        cancelled: returns the names of processes that are to get SIGTERM.
     """
 
     lanes: int
@@ -76,11 +75,11 @@ class SideBySide:
         self._gpus = gpus_here() if self.lanes > 1 else ()
 
     @property
-    def number(self) -> int:
+    def running(self) -> int:
         return len(self._children)
 
-    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
-        """Begin a work, which returns its exit code; of several GPUs it sees one, unless it names one itself."""
+    def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+        """Start a process that exits with `work`'s result; of several GPUs it gets one, unless `device` names one."""
         lane = min({*range(self.lanes)} - {child.lane for child in self._children.values()})
         share = core_shares(self.lanes)[lane]
         gpu = self._gpus[lane % len(self._gpus)] if len(self._gpus) > 1 and device in ("auto", "cuda") else None
@@ -89,15 +88,16 @@ class SideBySide:
         self._children[name] = _Child(process, lane)
 
     def collect(self) -> dict[str, int]:
-        """Wait a moment; exit codes of those that have ended, by name, negative for the signal that killed them."""
-        reason, cancelled = self.stop.reason(), self.cancelled()
+        """Wait a moment; return the exit codes of ended processes by name, negative for the signal that killed them."""
+        reason = self.stop.reason()
+        cancelled = self.cancelled()
         if reason and reason.detail == "SIGHUP":
-            os._exit(Outcome.STOPPED)  # whoever started this has gone: the children see that they are alone, and save
-        passed_on = signal.Signals[reason.detail] if reason and reason.reason == "signal" else None
+            os._exit(Outcome.STOPPED)  # the parent has died: the children notice that this one has too, and save
+        forwarded = signal.Signals[reason.detail] if reason and reason.reason == "signal" else None
         for name, child in self._children.items():
-            if not child.told and (passed_on or name in cancelled) and child.process.is_alive():
-                os.kill(child.process.pid or 0, passed_on or signal.SIGTERM)
-                child.told = True
+            if not child.signalled and (forwarded or name in cancelled) and child.process.is_alive():
+                os.kill(child.process.pid or 0, forwarded or signal.SIGTERM)
+                child.signalled = True
         wait([child.process.sentinel for child in self._children.values()], timeout=_POLL_SECONDS)
         ended = {name: child for name, child in self._children.items() if not child.process.is_alive()}
         for name in ended:
@@ -106,7 +106,7 @@ class SideBySide:
 
 
 def core_shares(count: int) -> list[set[int]]:
-    """The cores of this process, shared out among `count` works; all to each where there are fewer cores than works."""
+    """Split this process's cores among `count` processes; with fewer cores than processes each gets all."""
     cores = sorted(os.sched_getaffinity(0))
     return [set(cores[number::count] if len(cores) >= count else cores) for number in range(count)]
 
@@ -118,16 +118,16 @@ def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
     code: int = Outcome.DISK_FULL
     try:
         code = work()
-    except OSError as error:  # not even the log of the run has room for what is to be said of that
+    except OSError as error:  # the disk is full: not even the run's log can be written
         if not is_disk_full(error):
             raise
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
-    os._exit(code)  # what could not be written would be tried again, and change the code
+    os._exit(code)  # a normal exit would flush again, fail, and change the exit code
 
 
-# What a run imports sooner or later; without them in advance, imports are most of what a short run costs.
+# Imported before the fork, so that short runs do not pay for the imports.
 _LIBRARIES = (
     "sentiment.training.experiment",
     "scipy.stats",
@@ -136,7 +136,7 @@ _LIBRARIES = (
     "sklearn.metrics",
 )
 
-# The outcome of a task, by precedence; without any of these it is COMPLETED.
+# The outcome of a task is the first of these that any of its runs had, else COMPLETED.
 _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.FAILED)
 
 
@@ -144,31 +144,31 @@ _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.
 class Worker:
     """A training task of a submission.
 
-    Whether a run is free is asked when its turn comes; the run's lock decides when two tasks want it at once, which is
-    seldom, since each begins with its own share.
+    A run is checked just before it starts. If two tasks pick it at once, its lock decides; that is rare, since each
+    task starts with its own share.
     """
 
     folder: SubmissionDir
     task: int
     stop: StopRequest
     clock: Callable[[], float] = time.time
-    _began: dict[str, float] = field(default_factory=dict, init=False)
-    # Seconds that the slowest of the runs that it has worked off took.
-    _longest: float = field(default=0.0, init=False)
-    # How often it has begun each run of a rung before its own.
-    _begun: Counter[str] = field(default_factory=Counter, init=False)
+    _start_times: dict[str, float] = field(default_factory=dict, init=False)
+    # The longest time that one of its runs took.
+    _longest_seconds: float = field(default=0.0, init=False)
+    # How often it has started each unfinished trial of the previous rung.
+    _start_counts: Counter[str] = field(default_factory=Counter, init=False)
 
-    def work(self) -> Outcome:
+    def run(self) -> Outcome:
         while self.folder.waits_for_ranking:
-            if (outcome := self._end_rung()) is not None:
+            if (outcome := self._finish_previous_rung()) is not None:
                 return outcome
-        outcome = self._work_off(self.free_runs(), self.folder.submission.epochs)
+        outcome = self._train_runs(self.free_runs(), self.folder.submission.epochs)
         if len(self.folder.submission.tasks) > 1 and not self.folder.submission.here:
-            self._end_what_waits_in_vain()
+            self._cancel_idle_tasks()
         return outcome
 
-    def _end_what_waits_in_vain(self) -> None:
-        """When all runs have ended, cancel the tasks that have not begun: if one is held, the report waits for it."""
+    def _cancel_idle_tasks(self) -> None:
+        """When all runs have ended, cancel the tasks that have not started: a held one would block the final job."""
         if not all(map(self._has_ended, self.folder.run_ids)):
             return
         with contextlib.suppress(SlurmError):
@@ -191,15 +191,16 @@ class Worker:
         return self.folder.results.run_dir(run_id, self.folder.submission.grid)
 
     def _is_free(self, run_id: str) -> bool:
-        """Not if another task of this array has begun it, which will go on with it unless it died of it.
+        """Not if another task of this array has started the run: that task will resume it.
 
-        The process of a job of no task of this array is gone: the queue was asked when this one was submitted.
+        Processes of other arrays are dead: Slurm was asked when this array was submitted.
         """
-        progress, submission = read_progress(self._run_dir(run_id)), self.folder.submission
+        progress = read_progress(self._run_dir(run_id))
+        submission = self.folder.submission
         attempt = progress.last_attempt
-        others = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
+        has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
         queued = Queued(
-            "gone" if others else "runs",
+            "gone" if has_another_task else "runs",
             RUNNING,
             job=slurm_job(),
             cancelled=run_id in self.folder.cancelled,
@@ -208,52 +209,55 @@ class Worker:
         standing = Standing(submission.rung or 0, submission.epochs)
         return policy.work(policy.judge(progress, queued, standing)) != ""
 
-    def _work_off(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
-        """Take one run after another; OUT_OF_TIME if others need another start."""
+    def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
+        """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
         self.stop.epochs = epochs
         at_once = self.folder.submission.resources.at_once
-        side_by_side = SideBySide(at_once, self.stop, lambda: self.folder.cancelled)
-        outcomes = list[Outcome]()
+        pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
+        outcomes: list[Outcome] = []
         while True:
-            while side_by_side.number < side_by_side.lanes and not self._ends(outcomes):
+            while pool.running < pool.lanes and not self._starts_no_more(outcomes):
                 if (config := next(free, None)) is None:
                     break
-                for name in _LIBRARIES:  # the threads that these start are idle ones, which care for forks themselves
+                for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
                     importlib.import_module(name)
-                self._began[config.run_id] = self.clock()
-                side_by_side.begin(config.run_id, partial(self._attempt, config), config.runtime.device)
-            if not side_by_side.number:
-                return next((one for one in _PRECEDENCE if one in outcomes), Outcome.COMPLETED)
-            outcomes += self._collect(side_by_side)
+                self._start_times[config.run_id] = self.clock()
+                pool.start(config.run_id, partial(self._attempt, config), config.runtime.device)
+            if not pool.running:
+                return next((outcome for outcome in _PRECEDENCE if outcome in outcomes), Outcome.COMPLETED)
+            outcomes += self._collect(pool)
 
-    def _ends(self, outcomes: list[Outcome]) -> bool:
-        """Whether the task takes no other run; the first is always begun, and goes on in the next start."""
+    def _starts_no_more(self, outcomes: list[Outcome]) -> bool:
+        """Whether the task starts no further run, which is noted in `outcomes`; the first run is always started."""
         if not {Outcome.STOPPED, Outcome.OUT_OF_TIME}.isdisjoint(outcomes):
             return True
         if reason := self.stop.reason():
             outcomes.append(outcome_of(reason))
-        elif self._longest and self.stop.end is not None and self.stop.end - self.clock() <= self._longest:
-            print(f"its time is nearly over: another run may take {self._longest:.0f} s")
+            return True
+        if self._longest_seconds and self.stop.end is not None:
+            if self.stop.end - self.clock() > self._longest_seconds:
+                return False
+            print(f"stops, since less than {self._longest_seconds:.0f} s are left, which its longest run took")
             outcomes.append(Outcome.OUT_OF_TIME)
-        else:
-            return False
-        return True
+            return True
+        return False
 
-    def _collect(self, side_by_side: SideBySide) -> Iterable[Outcome]:
-        """The outcomes of runs that have ended; that of a run which was cancelled doesn't count for the task."""
-        for run_id, code in side_by_side.collect().items():
-            seconds = self.clock() - self._began[run_id]
-            self._longest = max(self._longest, seconds)
+    def _collect(self, pool: ProcessPool) -> Iterable[Outcome]:
+        """The outcomes of runs that have ended, without those of cancelled runs, which do not count for the task."""
+        for run_id, code in pool.collect().items():
+            seconds = self.clock() - self._start_times[run_id]
+            self._longest_seconds = max(self._longest_seconds, seconds)
             if code == -signal.SIGKILL:
-                record_failure(self._run_dir(run_id), KilledError("its process was killed, as for want of memory"))
+                error = KilledError("its process was killed (SIGKILL), probably because memory ran out")
+                record_failure(self._run_dir(run_id), error)
             elif code < 0:
                 record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"))
             outcome = Outcome(code) if code in {*Outcome} else Outcome.FAILED
-            print(self._told(run_id, outcome, seconds), flush=True)
+            print(self._summary_line(run_id, outcome, seconds), flush=True)
             if run_id not in self.folder.cancelled:
                 yield outcome
 
-    def _told(self, run_id: str, outcome: Outcome, seconds: float) -> str:
+    def _summary_line(self, run_id: str, outcome: Outcome, seconds: float) -> str:
         plan = self.folder.results.read_grid(self.folder.submission.grid)
         progress = read_progress(self._run_dir(run_id), plan)
         state = outcome.name.replace("_", " ")
@@ -264,7 +268,7 @@ class Worker:
         if progress.has_paused(self.stop.epochs):
             state = f"PAUSED after epoch {progress.epoch}"
         elif not progress.completed:
-            return f"{run_id} is left to another process, which trains it"
+            return f"{run_id} is skipped: another process trains it"
         score = f", {plan.metric} {progress.score:.3f}" if plan and progress.score is not None else ""
         return f"{run_id} {state} in {seconds:.0f} s{score}"
 
@@ -276,33 +280,34 @@ class Worker:
         tries = self.folder.submission.resources.attempts_without_progress
         return attempt_run(config, self._run_dir(config.run_id), self.stop, tries)
 
-    def _end_rung(self) -> Outcome | None:
-        """Bring the rung before to its end: its ranking decides which runs the task's slots train.
+    def _finish_previous_rung(self) -> Outcome | None:
+        """Finish and rank the previous rung; the ranking determines the runs of this array.
 
-        Trials that have not ended are trained again first, each by a slot that finds it free. What a slot leaves undone
-        because it is killed itself, other slots do, those of the next rung, or what the job that ends the grid submits.
+        Unfinished trials are retried first, each by one task. If that task is killed, another one, the next rung or the
+        final job takes over.
 
         Returns:
-            None when there is more to do, else what the task ends with.
+            None to call this again, else the outcome of the task.
         """
         results, grid = self.folder.results, self.folder.submission.grid
         plan, places = results.read_grid(grid), GridJobs(read_submissions(results, grid), ()).places
         cancelled = {run_id for run_id, (folder, _) in places.items() if run_id in folder.cancelled}
         if plan is None or (rungs := read_rungs(results, plan)) is None:
-            raise RunDirError(f"{results.grid_file(grid)}: is gone, or no search in rungs any more")
-        trials = rungs.unfinished(cancelled)
-        held = [one for one in trials if live_owner(one.lock_file)]
+            raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
+        unfinished = rungs.unfinished(cancelled)
+        locked = [trial for trial in unfinished if live_owner(trial.lock_file)]
         tries = self.folder.submission.resources.attempts_without_progress
-        free = [one for one in trials if one not in held and self._begun[one.path.name] <= tries]
+        free = [trial for trial in unfinished if trial not in locked and self._start_counts[trial.path.name] <= tries]
         if free:
-            trial, epochs = free[self.task % len(free)], rungs.epochs(rungs.current)
-            self._begun[trial.path.name] += 1
-            print(f"rung {rungs.current}: {trial.path.name} has not ended, and is trained again to epoch {epochs}")
-            announce(trial)
-            outcome = self._work_off(iter([self.folder.configs[trial.path.name]]), epochs)
+            trial = free[self.task % len(free)]  # spreads the tasks over the free trials
+            epochs = rungs.epochs(rungs.current)
+            self._start_counts[trial.path.name] += 1
+            print(f"rung {rungs.current}: {trial.path.name} is unfinished; training it to epoch {epochs}")
+            mark_started(trial)
+            outcome = self._train_runs(iter([self.folder.configs[trial.path.name]]), epochs)
             return None if outcome in (Outcome.COMPLETED, Outcome.FAILED) else outcome
-        if held:
-            print(f"rung {rungs.current} is not finished: a process trains {held[0].path} right now")
+        if locked:
+            print(f"rung {rungs.current} is unfinished: a process still trains {locked[0].path}")
             return Outcome.LOOK_AGAIN
         try:
             print(rungs.settle(cancelled).rankings[-1].describe())

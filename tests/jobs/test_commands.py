@@ -19,7 +19,7 @@ from jobs.session import LaunchOptions, cancel_grid, rerun_grid
 from jobs.status import find_targets, read_plan, read_status
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
-from jobs.tasks.grid_end import submit_next_part
+from jobs.tasks.grid_end import submit_follow_up
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, UsageError
 from sentiment.files import write_json
@@ -147,14 +147,14 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
     slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
     said: list[str] = []
-    assert submit_next_part(ending, said.append) is Outcome.LOOK_AGAIN
-    assert submit_next_part(ending, said.append) is Outcome.COMPLETED
+    assert submit_follow_up(ending, said.append) is Outcome.LOOK_AGAIN
+    assert submit_follow_up(ending, said.append) is Outcome.COMPLETED
     (run,) = read_plan(results, "some").runs
     assert any(line.startswith(f"{run.run_id} has not ended, and is tried again: FAILED") for line in said)
     assert slurm.tasks(results) == {run.run_id: 1}
     slurm.fail("squeue", "exit 1")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "100")
-    assert submit_next_part(ending, print) is None
+    assert submit_follow_up(ending, print) is None
 
 
 def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
@@ -165,9 +165,9 @@ def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results:
     (slurm.folder / "jobs").write_text("")
     *_, ending = read_submissions(results)
     slurm.fail("sbatch", FULL)
-    assert submit_next_part(ending, print) is Outcome.LOOK_AGAIN
+    assert submit_follow_up(ending, print) is Outcome.LOOK_AGAIN
     slurm.heal()
-    assert submit_next_part(ending, print) is Outcome.COMPLETED
+    assert submit_follow_up(ending, print) is Outcome.COMPLETED
     *_, third, fourth = (run.run_id for run in read_plan(results, "some").runs)
     assert slurm.tasks(results) == {third: 1, fourth: 1}
 
@@ -179,7 +179,7 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
     assert found == {"g": {"run-1"}, "other": set()}
     assert [plan.name for plan, _ in find_targets([], results)] == ["g", "other"]
     assert find_targets(["g", "run-1"], results) == [(PLAN, set())]
-    with pytest.raises(UsageError, match=r"run-9: neither a grid nor a run in .*; grids here: g, other"):
+    with pytest.raises(UsageError, match=r"run-9: neither a grid nor a run in .*; grids: g, other"):
         find_targets(["g", "run-9"], results)
 
 

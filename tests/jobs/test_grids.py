@@ -154,9 +154,7 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     assert "  training.epochs: was that of the base run, is [2]" in message
     assert "model.cell" not in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
-    assert f"no parameter, but {base}, a default of this program" in refusal(
-        load_grid, write_grid(base, LAYERS), results
-    )
+    assert f"no parameter; the cause is {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
 
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]
@@ -233,9 +231,7 @@ def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, 
 
 def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, results: Results, like: Result) -> None:
     path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", "overfitting"))
-    assert "starts from runs of grid 'first', which was never run with these results" in refusal(
-        load_grid, path, results
-    )
+    assert "starts from runs of grid 'first', which has no plan" in refusal(load_grid, path, results)
     _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
     message = refusal(load_grid, path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
@@ -251,8 +247,8 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
     run_ids, best = _fail_one(base, results, like, error)
     assert isinstance(best, ExpandedGrid)
     assert [config.model.hidden_size for config in best.configs] == [6]
-    diverged = f"{run_ids[1]} of grid first, which fails whenever it is run: DivergedError: the loss is nan"
-    assert best.left_out == [diverged, f"{run_ids[0]} of grid first: with another seed it fails whenever it is run"]
+    diverged = f"{run_ids[1]} of grid first, which fails deterministically: DivergedError: the loss is nan"
+    assert best.left_out == [diverged, f"{run_ids[0]} of grid first: the same configuration fails with another seed"]
     third = write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3))
     assert f"left out: {diverged}" in refusal(load_grid, third, results)
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))

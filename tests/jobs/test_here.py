@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.here import gpus_here
-from jobs.tasks.worker import SideBySide
+from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_rungs
@@ -156,7 +156,7 @@ def test_gpus_are_dealt_out_to_runs_at_the_same_time(monkeypatch: pytest.MonkeyP
         (tmp_path / name).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
         return 0
 
-    processes = SideBySide(4, StopRequest(), set)
+    processes = ProcessPool(4, StopRequest(), set)
     for name, device in (("a", "auto"), ("b", "cuda"), ("c", "auto"), ("d", "cuda:1")):
         processes.begin(name, partial(work, name), device)
     while processes.number:

@@ -21,9 +21,9 @@ from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus, read_grid_status
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
-from jobs.tasks.attempt import Outcome, announce, attempt_run, record_failure
+from jobs.tasks.attempt import Outcome, attempt_run, mark_started, record_failure
 from jobs.tasks.task import perform
-from jobs.tasks.worker import SideBySide, Worker
+from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.locks import ProcessLock
@@ -87,7 +87,7 @@ def _submitted(results: Results, job: Submission, job_id: str = "9") -> Submissi
 
 
 def _decide(folder: SubmissionDir, task: int) -> Outcome | None:
-    return Worker(folder, task, StopRequest())._end_rung()
+    return Worker(folder, task, StopRequest())._finish_previous_rung()
 
 
 def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission:
@@ -99,9 +99,9 @@ def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, result
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
     _rungs(results, grid).settle()
     load_grid(write_grid(base, TRIALS, **HALVING), results)
-    with pytest.raises(ConfigError, match=r"the number of trials \(4, now 5\) changed.* but .*rung-0.json is written"):
+    with pytest.raises(ConfigError, match=r"the number of trials \(4, now 5\) changed.*rung-0.json"):
         load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results)
-    with pytest.raises(ConfigError, match=r"early_terminate or the number of trials .* changed"):
+    with pytest.raises(ConfigError, match=r"early_terminate or .*rung-0.json"):
         load_grid(write_grid(base, TRIALS), results)
 
 
@@ -136,7 +136,7 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
     _log(results, grid, 0.6, 0.7, None, 0.8)
     with ProcessLock(trained.lock_file):
         assert _decide(folder, 0) is Outcome.LOOK_AGAIN
-    assert "rung 0 is not finished: " in capsys.readouterr().out
+    assert "rung 0 is unfinished: " in capsys.readouterr().out
     shutil.rmtree(results.runs)
     results.write_grid(grid.plan)
     _log(results, grid, *[DIVERGED] * 4)
@@ -147,8 +147,8 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
 def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)
-    announce(results.run_dir(grid.plan.runs[2].run_id, "some"))  # which a process was about to begin
-    assert Worker(folder, 0, StopRequest(end=0.0)).work() is Outcome.OUT_OF_TIME
+    mark_started(results.run_dir(grid.plan.runs[2].run_id, "some"))  # which a process was about to begin
+    assert Worker(folder, 0, StopRequest(end=0.0)).run() is Outcome.OUT_OF_TIME
     assert folder.waits_for_ranking
     _log(results, grid, None, None, 0.9, None)
     assert _decide(folder, 0) is None
@@ -195,8 +195,8 @@ class _World:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
 
-    def processes(self, _lanes: int, stop: StopRequest, _cancelled: object) -> SideBySide:
-        """In place of `SideBySide`."""
+    def processes(self, _lanes: int, stop: StopRequest, _cancelled: object) -> ProcessPool:
+        """In place of `ProcessPool`."""
         return _InThisProcess(1, stop, set, self)
 
     def search(self, order: Random) -> list[list[tuple[str, float | None]]]:
@@ -215,17 +215,17 @@ class _World:
 
 
 @dataclass
-class _InThisProcess(SideBySide):
+class _InThisProcess(ProcessPool):
     """One process after another, and each is this one."""
 
     world: _World
     ended: dict[str, int] = field(default_factory=dict)
 
     @property
-    def number(self) -> int:
+    def running(self) -> int:
         return len(self.ended)
 
-    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+    def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         (config,) = (one for one in self.world.grid.configs if one.run_id == name)
         try:
             self.ended[name] = attempt_run(config, self.world.results.run_dir(name, "some"), self.stop)
@@ -250,7 +250,7 @@ def test_no_death_counts(base: Path, tmp_path_factory: pytest.TempPathFactory, m
         results.write_grid(grid.plan)
         world = _World(results, grid, {where: [*dying] for where, dying in deaths.items()})
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", world.train)
-        monkeypatch.setattr("jobs.tasks.worker.SideBySide", world.processes)
+        monkeypatch.setattr("jobs.tasks.worker.ProcessPool", world.processes)
         monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             return world.search(order)

@@ -60,7 +60,7 @@ def _verdict(
     [
         (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
         (_job("RUNNING"), RunProgress(last_attempt=BEGUN), "RUNNING", ""),
-        (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "waits for its turn"),
+        (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "its task trains another run"),
         (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN}"),
         (_job("SPECIAL_EXIT", "job requeued in held state"), RunProgress(), "HELD", "job requeued in held state; "),
         (_job("PENDING", "JobHeldAdmin"), RunProgress(), "HELD", "JobHeldAdmin; an administrator has to release it"),
@@ -154,7 +154,7 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         "run-b FAILED    1   -     -     -      -    3 h",
         "run-c FAILED    1   -     -     2      -    -",
         "run-b and 1 more FAILED: DivergedError: the loss is nan",
-        "`sentiment rerun g` goes on with 2",
+        "`sentiment rerun g` resumes 2 runs",
     ]
 
 
@@ -173,7 +173,7 @@ def test_table_of_many_runs_shows_those_that_matter() -> None:
     grids = [GridStatus("g", "validation/f1", rows)]
     few, every = render(grids, False, NOW).splitlines(), render(grids, True, NOW).splitlines()
     assert (len(few), len(every)) == (5, 104)
-    assert "and 100 that are completed, pruned or wait (--all shows them)" in few
+    assert "100 more runs are completed, pruned or pending (--all shows them)" in few
 
 
 @pytest.fixture
@@ -264,9 +264,9 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(
             kill = Mock(side_effect=ended)
             monkeypatch.setattr(os, "kill", kill)
             said = invoke("cancel", single.path.name, "--results", tmp_path).output.replace("\n", " ")
-            assert f"process {os.getpid()} was told to save and end" in said
+            assert f"process {os.getpid()} saves" in said
             kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
-    assert "no process trains it" in invoke("cancel", single.path.name, "--results", tmp_path).output
+    assert "not running" in invoke("cancel", single.path.name, "--results", tmp_path).output
 
 
 @pytest.mark.usefixtures("no_slurm")

@@ -89,7 +89,7 @@ def test_search_as_published_has_the_same_trials_as_that_in_rungs(tmp_path: Path
 
 @pytest.mark.parametrize("name", STARTING_FROM_OTHERS)
 def test_grids_that_start_from_others_say_what_to_run_first(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"runs of grid 'rnn', which was never run .*; run that one first"):
+    with pytest.raises(UsageError, match=r"runs of grid 'rnn', which has no plan .*; run that one first"):
         expand_grid(GRIDS / f"{name}.yaml", Results(tmp_path))
 
 
@@ -215,11 +215,11 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"run_cap": 4}, "run_cap: not with method grid"),
         ({"parameters": {"seed": {"mid": 1, "max": 3}}}, "parameters.seed.mid: unknown key"),
         (starts_from("rnn", "good"), "input should be 'overfitting' or 'best'"),
-        (starts_from("rnn", "overfitting", count=2), "count goes with runs 'best'"),
+        (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),
         (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "test/f1 is not measured after"),
+        (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "instead of test/f1"),
         ({"method": "bayes"}, "method bayes needs controller.rounds and controller.per_round and controller.seed"),
-        (_bayes(3, 4) | _halving(min_iter=1), "method bayes goes neither with early_terminate"),
+        (_bayes(3, 4) | _halving(min_iter=1), "method bayes does not support early_terminate"),
         ({"controller": starts_from("rnn", "best")["controller"] | {"files": ["a.yaml"]}}, "base and controller.files"),
         (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "controller.per_round: not with method random"),
         (_seed(min=1), "distribution uniform needs max"),

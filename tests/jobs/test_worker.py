@@ -19,8 +19,8 @@ from jobs.session import LaunchOptions, open_session
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
 from jobs.tasks.attempt import KilledError, NoProgressError, Outcome, attempt_run, outcome_of, record_failure
-from jobs.tasks.task import WhileParentsLive, insist_on_progress, perform
-from jobs.tasks.worker import SideBySide, Worker, core_shares
+from jobs.tasks.task import StopWithParent, check_progress, perform
+from jobs.tasks.worker import ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
 from sentiment.runs.locks import ProcessLock
@@ -76,7 +76,7 @@ def tried() -> list[str]:
 
 
 @dataclass
-class _Processes(SideBySide):
+class _Processes(ProcessPool):
     """Processes that are none: the first to begin is the first to end, after some seconds of a clock of its own."""
 
     tried: list[str] = field(default_factory=list)
@@ -86,10 +86,10 @@ class _Processes(SideBySide):
     at_work: list[str] = field(default_factory=list)
 
     @property
-    def number(self) -> int:
+    def running(self) -> int:
         return len(self.at_work)
 
-    def begin(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
+    def start(self, name: str, work: Callable[[], int], device: str = "auto") -> None:
         self.at_work.append(name)
         self.tried.append(name)
 
@@ -108,7 +108,7 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
     def make(stop: StopRequest | None = None, at_once: int = 1, **how: Any) -> Worker:
         stop = stop or StopRequest()
         fake = _Processes(at_once, stop, set, tried, **how)
-        monkeypatch.setattr("jobs.tasks.worker.SideBySide", lambda *_: fake)
+        monkeypatch.setattr("jobs.tasks.worker.ProcessPool", lambda *_: fake)
         return Worker(write_submission(results, shares, at_once=at_once), 0, stop, clock=lambda: fake.now)
 
     return make
@@ -116,7 +116,7 @@ def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest
 
 @pytest.mark.parametrize(("seconds", "begun"), [(10.0, 2), (100.0, 1)])
 def test_no_run_is_begun_that_would_not_end_in_time(pool: Pool, tried: list[str], seconds: float, begun: int) -> None:
-    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=seconds).work() is Outcome.OUT_OF_TIME
+    assert pool(StopRequest(end=1025.0, clock=lambda: 0.0), seconds=seconds).run() is Outcome.OUT_OF_TIME
     assert len(tried) == begun
 
 
@@ -130,21 +130,21 @@ def test_no_run_is_begun_that_would_not_end_in_time(pool: Pool, tried: list[str]
     ],
 )
 def test_task_ends_with_the_worst_outcome(pool: Pool, tried: list[str], codes: list[int], outcome: Outcome) -> None:
-    assert pool(codes=iter(codes)).work() is outcome
+    assert pool(codes=iter(codes)).run() is outcome
     assert len(tried) == len(codes)
 
 
 def test_task_that_is_told_to_stop_between_two_runs_takes_no_other(pool: Pool, tried: list[str]) -> None:
     stop = StopRequest()
     stop.reason = lambda: Stop("signal", "SIGTERM") if tried else None  # type: ignore[method-assign]
-    assert pool(stop).work() is Outcome.STOPPED
+    assert pool(stop).run() is Outcome.STOPPED
     assert len(tried) == 1
 
 
 def test_runs_share_a_gpu_and_each_makes_room_for_the_next(pool: Pool, tried: list[str], shares: Shares) -> None:
     at_work: list[int] = []
     ends = (at_work.append(len(tried)) or code for code in (0, Outcome.FAILED, 0, 0, 0, 0))  # type: ignore[func-returns-value]
-    assert pool(at_once=4, codes=ends).work() is Outcome.FAILED
+    assert pool(at_once=4, codes=ends).run() is Outcome.FAILED
     assert at_work == [4, 5, 6, 6, 6, 6]
     assert tried == [config.run_id for share in shares for config in share]
 
@@ -176,10 +176,10 @@ def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], s
     for run_dir in others:
         run_dir.path.mkdir(parents=True)
         run_dir.write_record(like)
-    assert task.work() is Outcome.COMPLETED
+    assert task.run() is Outcome.COMPLETED
     assert slurm.orders == []
     requeued.write_record(like)
-    assert task.work() is Outcome.COMPLETED
+    assert task.run() is Outcome.COMPLETED
     assert slurm.orders[-1] == "scancel 7_1"
 
 
@@ -222,7 +222,7 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
 
 
 def test_child_stops_whose_parent_has_gone_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = WhileParentsLive(None, os.getppid())
+    stop = StopWithParent(None, os.getppid())
     assert stop.reason() is None
     for name in ("getpid", "getppid"):
         monkeypatch.setattr(os, name, lambda: 1)
@@ -244,10 +244,10 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     written = iter([0, 0, 5, 5, 5])
     monkeypatch.setattr("jobs.services._bytes_in", lambda _folder: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
-        insist_on_progress(folder, 0)
-    with pytest.raises(NoProgressError, match="its time ended 2 times in a row without progress"):
-        insist_on_progress(folder, 0)
-    assert json.loads(folder.progress_file(0).read_bytes()) == {"done": 5, "cuts": 2}
+        check_progress(folder, 0)
+    with pytest.raises(NoProgressError, match="2 times in a row without progress"):
+        check_progress(folder, 0)
+    assert json.loads(folder.progress_file(0).read_bytes()) == {"progress": 5, "timeouts": 2}
 
 
 Ending = BaseException | None
