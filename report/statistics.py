@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.paired import accuracy_difference
+from sentiment.paired import ALPHA, accuracy_difference, correct
 from sentiment.runs.records import Metrics
 
-# The confidence level of intervals, and the level below which an adjusted p-value is significant.
+# The confidence level of intervals.
 LEVEL = 0.95
-ALPHA = 0.05
 
 # One truth value for each tweet, of shape (n,).
 Flags = npt.NDArray[np.bool_]
@@ -108,26 +107,17 @@ def paired(first: Flags, second: Flags) -> Difference:
 
 
 def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
-    """Correct a family of differences for multiple comparisons, p-values and intervals consistently.
-
-    The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R
-    of m differences are significant (Benjamini and Yekutieli 2005: on average at most 5 % of the intervals of
-    significant differences miss the truth). So an interval excludes zero exactly where the adjusted p is below ALPHA.
+    """Correct a family of differences for multiple comparisons, see `sentiment.paired.correct`.
 
     Args:
         family: the number m of hypotheses; None counts the differences that can be tested. If the first side was
             selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
             count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
     """
-    from scipy.stats import false_discovery_control
-
     p_values = [difference.p for difference in differences if difference.p is not None]
-    m = max(family or 0, len(p_values), 1)
-    not_compared = [1.0] * (m - len(p_values))
-    adjusted = iter(false_discovery_control([*p_values, *not_compared]))
-    q_values = [None if difference.p is None else float(next(adjusted)) for difference in differences]
-    n_significant = sum(q is not None and q < ALPHA for q in q_values)
-    level = 1 - max(n_significant, 1) * ALPHA / m
+    adjusted, level = correct(p_values, family or 0)
+    remaining = iter(adjusted)
+    q_values = [None if difference.p is None else next(remaining) for difference in differences]
     return [replace(difference.with_level(level), q=q) for difference, q in zip(differences, q_values, strict=True)]
 
 

@@ -1,7 +1,12 @@
 """The difference in accuracy of two classifiers that label the same tweets: the only test and interval for pairs."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+# The level below which an adjusted p-value is significant.
+ALPHA = 0.05
 
 # The root search starts this far from the observed difference, where the score statistic may be 0 / 0.
 _NEAR = 1e-9
@@ -43,6 +48,70 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
         low = min(low, 0.0)
         high = max(high, 0.0)
     return AccuracyDifference((only_first - only_second) / n, low, high, p)
+
+
+class PairedCounts(NamedTuple):
+    """On how many of `n` tweets only the first, and only the second, of two classifiers is right."""
+
+    only_first: int
+    only_second: int
+    n: int
+
+
+def compare_pairs(pairs: Sequence[PairedCounts]) -> list[AccuracyDifference]:
+    """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct`."""
+    adjusted, level = correct([accuracy_difference(*pair).p for pair in pairs])
+    return [replace(accuracy_difference(*pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
+    """Correct a family of tests for multiple comparisons, p-values and intervals consistently.
+
+    The p-values are adjusted by Benjamini and Hochberg (1995). The intervals have the level 1 - R * ALPHA / m, where R
+    of m tests are significant (Benjamini and Yekutieli 2005: on average at most 5 % of the intervals of significant
+    differences miss the truth). So an interval excludes zero exactly where the adjusted p is below ALPHA.
+
+    Args:
+        hypotheses: the number m, if it is larger than the number of p-values.
+
+    Returns:
+        The adjusted p-values, and the confidence level of all intervals.
+    """
+    from scipy.stats import false_discovery_control
+
+    m = max(hypotheses, len(p_values), 1)
+    not_tested = [1.0] * (m - len(p_values))
+    adjusted = [float(p) for p in false_discovery_control([*p_values, *not_tested])[: len(p_values)]]
+    n_significant = sum(p < ALPHA for p in adjusted)
+    return adjusted, 1 - max(n_significant, 1) * ALPHA / m
+
+
+def comparison_sentence(first: str, second: str, pair: PairedCounts, result: AccuracyDifference) -> str:
+    """What the comparison of two classifiers, given by name, found: one sentence, without a full stop."""
+    if pair.only_first == pair.only_second == 0:
+        bound = f"up to {100 * result.high:.1f} points either way are not excluded"
+        return f"{first} and {second} are right on the same tweets; {bound}"
+    points = 100 * abs(result.difference)
+    if pair.only_first == pair.only_second:
+        verdict = f"is right on as many of these {pair.n:,} tweets as {second}"
+    else:
+        comparative = "more" if pair.only_first > pair.only_second else "fewer"
+        verdict = f"is right on {points:.1f} points {comparative} of these {pair.n:,} tweets than {second}"
+    interval = f"95 % interval {100 * result.low:+.1f} to {100 * result.high:+.1f}"
+    tweets = "tweet" if pair.only_first == 1 else "tweets"
+    only_first = f"{pair.only_first:,} {tweets} only {first} has right"
+    only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
+    return f"{first} {verdict} ({interval}; p {format_p(result.p)}): {only_first}, {only_second}"
+
+
+def format_p(p: float) -> str:
+    """A p-value with one or two digits, such as `.00001`, `.042` or `1`; below .00001 only the bound."""
+    if p < 1e-5:
+        return "< .00001"
+    digits = 1 if p < 1e-3 else 2
+    decimals = digits - 1 - math.floor(math.log10(p))
+    text = f"{p:.{decimals}f}".rstrip("0").rstrip(".")
+    return text.removeprefix("0")
 
 
 def _mid_p(only_first: int, only_second: int) -> float:

@@ -60,7 +60,8 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
     found, shown = _scores(run, tmp_path)
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
-    assert shown.count("  gpt (added) ") == 3  # in both parts, and less what is chosen
+    assert shown.count("  gpt (added) ") == 2  # in both parts
+    assert re.search(r" (is right on|and) .*gpt \(added\)", shown)
     record = run.results.read_added(stored(run, RunRecord).data_fingerprint)["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
@@ -85,7 +86,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     ]
     found, shown = _scores(run, tmp_path)
     assert found["api (added)"]["test"]["accuracy"] == pytest.approx(1 - 1 / len(half))
-    assert f", on {len(half)} tweets)" in shown
+    assert f" of these {len(half)} tweets than api (added)" in shown
 
 
 def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:

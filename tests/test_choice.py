@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sentiment.config import PARTS
+from sentiment.config import PARTS, RunConfig
+from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.text import TokenRows
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import RunModels, open_model
 from sentiment.models.baseline import BaselineModel
-from sentiment.models.text_model import MeanModel, calibrated
-from sentiment.runs.records import LEXICON, MODEL_NAMES, Metrics, Result
+from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
+from sentiment.runs.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
 from tests.commands import invoke, refused
@@ -80,10 +82,8 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         scores = json.loads((tmp_path / "scores.json").read_text())
         name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
-        assert re.search(
-            rf"^accuracy difference of {name} to each other model, .* on \d+ tweets;", done.output, re.MULTILINE
-        )
-        others = {line.strip().split("  ")[0] for line in done.output.splitlines() if "p = " in line}
+        pattern = rf"^  {name} (?:is right on .* of these \d+ tweets (?:than|as)|and) (.*?)(?: \(| are right)"
+        others = set(re.findall(pattern, done.output, re.MULTILINE))
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
@@ -224,5 +224,34 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
     assert f"decision threshold 1; of {LEXICON} 0.5" in output
     gap = strict["accuracy"] - strict["models"][LEXICON]["accuracy"]
-    line = next(line for line in output.splitlines() if line.startswith(f"  {LEXICON}") and "p = " in line)
-    assert float(line.split()[2]) == pytest.approx(100 * gap, abs=0.06)
+    ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {LEXICON}", output)
+    assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)
+
+
+class _Fake(TextModel):
+    """Knows some texts, and counts how many it is asked."""
+
+    def __init__(self, config: RunConfig, name: str, known: list[bool]) -> None:
+        self.config = config
+        self.name = name
+        self.tokenize = str.split
+        self.known = np.array(known)
+        self.asked = 0
+
+    def classify(self, rows: TokenRows) -> Predictions:
+        self.asked += rows.size
+        return Predictions(np.full(rows.size, 0.8), self.known[: rows.size])
+
+
+def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
+    config = resolve({}, {}, "a test")
+    network = _Fake(config, NETWORK, [True, False, False])
+    baseline = _Fake(config, BASELINE, [True, True, False])
+    lexicon = _Fake(config, LEXICON, [True, True, True])
+    models = RunModels(network, baseline, MeanModel(network, baseline, 0.5), lexicon)
+    predictions = models.classify_texts(["a", "b", "c"])
+    assert predictions[BOTH].usable.tolist() == [True, True, False]
+    assert [model.asked for model in (network, baseline, lexicon)] == [3, 3, 3]
+    alone = models.both.classify_texts(["a", "b", "c"])
+    np.testing.assert_array_equal(predictions[BOTH].probabilities, alone.probabilities)
+    assert alone.usable.tolist() == [True, True, False]

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from sentiment.inference.stored import measured_models, open_model, open_run
+from sentiment.inference.stored import RunModels, open_model, open_run
 from sentiment.models.text_model import answer_checks, checks, total
 from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
 from sentiment.runs.run_dir import Results, RunDir
@@ -90,7 +90,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert f"used by predict: {scores['chosen']}" in done.output
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in answer_checks(model).items()}
-        for model in measured_models(open_run(trained.path))
+        for model in vars(RunModels.of(open_run(trained.path))).values()
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))

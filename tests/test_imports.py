@@ -23,7 +23,13 @@ LAYERS = {
             "sentiment.paired",
             "sentiment.processes",
         },
-        {"sentiment.command_line", "sentiment.config", "sentiment.config_file", "sentiment.runs"},
+        {
+            "sentiment.command_line",
+            "sentiment.config",
+            "sentiment.config_file",
+            "sentiment.metrics",
+            "sentiment.runs",
+        },
         {"sentiment.data"},
         {"sentiment.encoders"},
         {"sentiment.models", "sentiment.tracking"},
@@ -116,7 +122,11 @@ _ABOVE = "|".join(map(re.escape, sorted({one for one in MODULES if one.startswit
 RULES = [
     (r"sentiment", r"jobs|report|submitit", "sentiment.__main__"),
     (r"sentiment\.data", r"torch", r"sentiment\.data\.batches"),
-    ("|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))), "|".join(sorted(HEAVY)), r"sentiment\.paired"),
+    (
+        "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
+        "|".join(sorted(HEAVY)),
+        r"sentiment\.(metrics|paired)",
+    ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
     (r"report\.render", r"sentiment\.(?!console|files)", ""),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from sentiment.paired import AccuracyDifference, accuracy_difference
+from sentiment.paired import AccuracyDifference, PairedCounts, accuracy_difference, compare_pairs, comparison_sentence
 
 LEVELS = (0.95, 0.99, 0.995, 0.999)
 # Tweets, the true difference, and the share of tweets that only the worse classifier has right.
@@ -92,3 +92,37 @@ def test_interval_of_known_tables(only_first: int, only_second: int, n: int, low
     assert (result.low, result.high) == pytest.approx((low, high), abs=6e-4)
     turned = accuracy_difference(only_second, only_first, n)
     assert turned == AccuracyDifference(-result.difference, -result.high, -result.low, result.p)
+
+
+def test_several_pairs_are_corrected_together() -> None:
+    pair = PairedCounts(12, 2, 100)
+    (alone,) = compare_pairs([pair])
+    assert alone == accuracy_difference(*pair)
+    first, second, third = compare_pairs([pair, PairedCounts(0, 0, 100), PairedCounts(3, 3, 100)])
+    assert first.p == pytest.approx(3 * alone.p)
+    assert (second.p, third.p) == (1.0, 1.0)
+    assert first.high - first.low > alone.high - alone.low
+
+
+@pytest.mark.parametrize(
+    ("pair", "sentence"),
+    [
+        (
+            PairedCounts(19, 0, 105),
+            "Anna is right on 18.1 points more of these 105 tweets than Ben (95 % interval +11.9 to +26.5; p .00001): "
+            "19 tweets only Anna has right, none only Ben",
+        ),
+        (
+            PairedCounts(1, 4, 105),
+            "Anna is right on 2.9 points fewer of these 105 tweets than Ben (95 % interval -8.6 to +1.9; p .22): "
+            "1 tweet only Anna has right, 4 only Ben",
+        ),
+        (
+            PairedCounts(0, 0, 105),
+            "Anna and Ben are right on the same tweets; up to 3.5 points either way are not excluded",
+        ),
+    ],
+    ids=["more", "fewer", "the same"],
+)
+def test_sentence_on_two_classifiers_says_how_many_tweets_differ(pair: PairedCounts, sentence: str) -> None:
+    assert comparison_sentence("Anna", "Ben", pair, accuracy_difference(*pair)) == sentence

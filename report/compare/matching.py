@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from report import statistics
-from report.read import FIELD, Answerer, CompletedRun, Grid, Scores, Study, read_scores
+from report.read import FIELD, CompletedRun, Grid, Scores, Study, read_scores
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
-from sentiment.runs.records import THRESHOLD, Metrics, Record, Result
+from sentiment.metrics import measure
+from sentiment.runs.records import Record, Result
 
 R = TypeVar("R", bound=Record)
 Runs = list[CompletedRun]
@@ -143,7 +143,7 @@ def _pooled_result(folds: Runs, scores: Scores) -> Result:
     update: dict[str, object] = {}
     for model, name in FIELD.items():
         metrics = {part: _with_means([run.measured(part, model) for run in folds]) for part in results[0].parts}
-        update[name] = metrics | {"test": _metrics_of(scores, model)}
+        update[name] = metrics | {"test": measure(scores.labels, scores.said[model])}
     overfitted = sum(result.overfit.overfits for result in results)
     overfit = _with_means([result.overfit for result in results])
     update["overfit"] = overfit.model_copy(update={"overfits": overfitted * 2 > len(results)})
@@ -156,24 +156,3 @@ def _with_means(records: Sequence[R]) -> R:
     names = [name for name, value in records[0] if isinstance(value, float)]
     means = {name: float(np.mean([getattr(record, name) for record in records])) for name in names}
     return records[0].model_copy(update=means)
-
-
-def _metrics_of(scores: Scores, model: Answerer) -> Metrics:
-    from sklearn.metrics import log_loss, precision_recall_fscore_support
-
-    probabilities = scores.said[model]
-    accuracy = statistics.wilson(int(scores.right(model).sum()), len(probabilities))
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        scores.labels, probabilities >= THRESHOLD, average="binary", zero_division=0
-    )
-    metrics = {
-        "n": len(probabilities),
-        "loss": float(log_loss(scores.labels, probabilities, labels=[0, 1])),
-        "accuracy": accuracy.value,
-        "accuracy_low": accuracy.low,
-        "accuracy_high": accuracy.high,
-        "precision": float(precision),
-        "recall": float(recall),
-        "f1": float(f1),
-    }
-    return Metrics.model_validate(metrics)

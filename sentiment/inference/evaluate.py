@@ -1,11 +1,11 @@
 """Scores of a run on its own test sets, and of its models on other labelled files. Imports torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -20,8 +20,10 @@ from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import TrainedRun, measured_models
-from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, checked_threshold, total
+from sentiment.inference.stored import RunModels, TrainedRun
+from sentiment.metrics import Labels, measure
+from sentiment.models.text_model import Flags, Predictions, Probabilities, checked_threshold, total
+from sentiment.paired import PairedCounts, compare_pairs, comparison_sentence
 from sentiment.runs.records import (
     LEXICON,
     MEASURED_MODELS,
@@ -34,46 +36,10 @@ from sentiment.runs.records import (
     Part,
 )
 from sentiment.runs.run_dir import check_file
-from sentiment.training.task import Labels, measure
 
 _COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
-
-
-class PairedDifference(NamedTuple):
-    """Accuracy of one trained classifier minus that of another on the same tweets.
-
-    Attributes:
-        low, high: confidence interval, from the Clopper-Pearson interval on the discordant pairs.
-        p: of the exact McNemar test (McNemar 1947).
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-def paired_differences(pairs: Sequence[tuple[Flags, Flags]]) -> list[PairedDifference]:
-    """Paired accuracy differences, corrected for multiple comparisons.
-
-    p-values are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005), so that one
-    excludes zero just where the adjusted p is below 0.05.
-    """
-    from scipy.stats import binomtest, false_discovery_control
-
-    counts = [(int((first & ~other).sum()), int((other & ~first).sum())) for first, other in pairs]
-    tests = [binomtest(gained, gained + lost) if gained + lost else None for gained, lost in counts]
-    adjusted = [float(p) for p in false_discovery_control([test.pvalue if test else 1.0 for test in tests])]
-    level = 1 - 0.05 * max(sum(p < 0.05 for p in adjusted), 1) / len(adjusted)
-    differences = []
-    for (first, _), (gained, lost), test, p in zip(pairs, counts, tests, adjusted, strict=True):
-        n = len(first)
-        bounds = test.proportion_ci(level, method="exact") if test else (0.5, 0.5)
-        low, high = ((2 * float(bound) - 1) * (gained + lost) / n for bound in bounds)
-        differences.append(PairedDifference((gained - lost) / n, low, high, p))
-    return differences
 
 
 @dataclass(frozen=True)
@@ -106,22 +72,30 @@ class LabelledPredictions:
             metrics[name] = measure(self.labels[answered], probabilities[answered], self._threshold(name))
         return metrics
 
-    def difference_lines(self, chosen: str) -> list[str]:
-        """Lines with the accuracy of one model minus that of each other one."""
-        right = {name: self._positive(name) == (self.labels == 1) for name in self.models}
-        first = right.pop(chosen)
-        answered = {name: self._answered(name) for name in right}
-        gaps = paired_differences([(first[answered[name]], other[answered[name]]) for name, other in right.items()])
-        lines = [
-            f"accuracy difference of {chosen} to each other model, in percentage points, on {len(self.labels):,} "
-            "tweets; exact McNemar tests of these trained models, corrected for multiple comparisons"
-        ]
-        for name, gap in zip(right, gaps, strict=True):
-            details = f"95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, adjusted p = {gap.p:.2g}"
-            if not answered[name].all():
-                details += f", on {answered[name].sum():,} tweets"
-            lines.append(f"  {name:<17} {100 * gap.value:+5.1f}  ({details})")
-        return lines
+    def comparison_lines(self, chosen: str) -> list[str]:
+        """A heading, and a sentence on the comparison of one model with each other one."""
+        others = [name for name in self.models if name != chosen]
+        pairs = [self._paired(chosen, name) for name in others]
+        heading = (
+            f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected "
+            f"for {len(others)} comparisons):"
+        )
+        results = compare_pairs(pairs)
+        compared = zip(others, pairs, results, strict=True)
+        return [heading, *(f"  {comparison_sentence(chosen, name, pair, result)}" for name, pair, result in compared)]
+
+    def _paired(self, first: str, second: str) -> PairedCounts:
+        """The counts of two models on the tweets for which both have a prediction."""
+        answered = self._answered(first) & self._answered(second)
+        first_right = self._right(first)[answered]
+        second_right = self._right(second)[answered]
+        only_first = int((first_right & ~second_right).sum())
+        only_second = int((second_right & ~first_right).sum())
+        return PairedCounts(only_first, only_second, len(first_right))
+
+    def _right(self, name: str) -> Flags:
+        right: Flags = self._positive(name) == (self.labels == 1)
+        return right
 
     def warnings(self, label_names: tuple[str, str]) -> list[str]:
         """Warn about models that predict the same label for all tweets."""
@@ -241,7 +215,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
         parts[part] = labelled.metrics() | parts[part]
     test = predictions["test"]
     OUT.print(score_table(parts, chosen))
-    say("\n".join([*test.difference_lines(chosen), *test.warnings(run.config.data.label_names)]))
+    say("\n".join([*test.comparison_lines(chosen), *test.warnings(run.config.data.label_names)]))
     OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
     models: dict[str, dict[str, Any]] = {}
@@ -271,7 +245,7 @@ def evaluate_on_file(
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    models = measured_models(run)
+    models = RunModels.of(run)
     chosen = MODEL_NAMES[choice or run.result.recommended]
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
     leaked: _LeakageReasons = {"keys": {}, "authors": {}}
@@ -294,7 +268,7 @@ def evaluate_on_file(
         if guesses:
             lines.append(f"{name}: {guesses:,} tweets contain no known word; their predictions are guesses")
     say("\n".join(f"  {line}" for line in lines + warnings))
-    say("\n".join([*labelled.difference_lines(chosen), *labelled.warnings(run.config.data.label_names)]))
+    say("\n".join([*labelled.comparison_lines(chosen), *labelled.warnings(run.config.data.label_names)]))
     by_name = {name: scores.model_dump() for name, scores in metrics.items()}
     return by_name[chosen] | {
         "chosen": chosen,
@@ -326,7 +300,7 @@ def _leakage_reasons(corpus: Corpus) -> _LeakageReasons:
 
 
 def _read_file(
-    models: Sequence[TextModel], chosen: str, source: TweetFile, leaked: _LeakageReasons, progress: Progress
+    models: RunModels, chosen: str, source: TweetFile, leaked: _LeakageReasons, progress: Progress
 ) -> tuple[Labels, dict[str, Predictions], RowCounter]:
     """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
 
@@ -335,11 +309,10 @@ def _read_file(
     left_out = RowCounter()
     forms = TweetForms()
     labels: list[int] = []
-    chunks: dict[str, list[Predictions]] = {model.name: [] for model in models}
+    chunks: dict[str, list[Predictions]] = {}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
-        texts = [row.text for row in rows]
-        predictions = {model.name: model.classify_texts(texts) for model in models}
+        predictions = models.classify_texts([row.text for row in rows])
         kept = []
         for index, row in enumerate(rows):
             reason = leaked["keys"].get(key_of(forms.of(row.text)))
@@ -353,7 +326,8 @@ def _read_file(
             else:
                 left_out.add(reason, row.line)
         for name, predicted in predictions.items():
-            chunks[name].append(Predictions(predicted.probabilities[kept], predicted.usable[kept]))
+            kept_predictions = Predictions(predicted.probabilities[kept], predicted.usable[kept])
+            chunks.setdefault(name, []).append(kept_predictions)
     if not labels:
         details = f"; left out were {left_out.most_common()}" if left_out.total() else ""
         raise DataError(f"{source.name}: has no row with a positive or negative label to score{details}")

@@ -5,7 +5,7 @@ Both are loaded by the same code and have the same interface.
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
@@ -22,7 +22,7 @@ from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.lexicon import LexiconModel
-from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
+from sentiment.models.text_model import MeanModel, Predictions, TextModel, check_arrays, described
 from sentiment.runs.records import MODEL_NAMES, FileRecord, ModelChoice, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
@@ -201,11 +201,33 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 
-def measured_models(run: StoredRun) -> list[TextModel]:
-    """All models evaluated for a run, in table order: network, baseline, their mean and the lexicon."""
-    network, baseline = load_model(run, "network"), load_model(run, "baseline")
-    both = MeanModel(network, baseline, run.result.temperatures["both"])
-    return [network, baseline, both, LexiconModel(run.config)]
+@dataclass(frozen=True)
+class RunModels:
+    """All models that are evaluated for a run."""
+
+    network: TextModel
+    baseline: TextModel
+    both: MeanModel
+    lexicon: TextModel
+
+    @classmethod
+    def of(cls, run: StoredRun) -> "RunModels":
+        """Load them; raises as `load_model`."""
+        network = load_model(run, "network")
+        baseline = load_model(run, "baseline")
+        both = MeanModel(network, baseline, run.result.temperatures["both"])
+        return cls(network, baseline, both, LexiconModel(run.config))
+
+    def classify_texts(self, texts: Sequence[str]) -> dict[str, Predictions]:
+        """The predictions of each model by its name, in table order; each text is read once by each model."""
+        network = self.network.classify_texts(texts)
+        baseline = self.baseline.classify_texts(texts)
+        return {
+            self.network.name: network,
+            self.baseline.name: baseline,
+            self.both.name: self.both.combine(network, baseline),
+            self.lexicon.name: self.lexicon.classify_texts(texts),
+        }
 
 
 _VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"

@@ -103,8 +103,10 @@ class MeanModel(TextModel):
         self._temperature = temperature
 
     def classify(self, rows: TokenRows) -> Predictions:
-        network = self._network.classify(rows)
-        baseline = self._baseline.classify(rows)
+        return self.combine(self._network.classify(rows), self._baseline.classify(rows))
+
+    def combine(self, network: Predictions, baseline: Predictions) -> Predictions:
+        """The predictions of this model, from those of its members for the same texts."""
         mean = (network.probabilities + baseline.probabilities) / 2
         return Predictions(calibrated(mean, self._temperature), network.usable | baseline.usable)
 

@@ -19,6 +19,7 @@ from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record, find_model
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
 from sentiment.files import sha256_of
+from sentiment.metrics import measure
 from sentiment.models.baseline import BaselineModel, Baselines, load_or_fit_baselines
 from sentiment.models.classifier import (
     Classifier,
@@ -57,7 +58,7 @@ from sentiment.tracking import in_sweep, mirror_to_wandb
 from sentiment.training.checkpoint import delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
-from sentiment.training.task import ClassifierTask, evaluation_rows, judge_overfit, measure
+from sentiment.training.task import ClassifierTask, evaluation_rows, judge_overfit
 from sentiment.training.trainer import PRETRAINED_VECTORS, Trainer, train_task
 
 Scores = dict[Part, dict[ModelChoice, Probabilities]]

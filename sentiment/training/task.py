@@ -1,10 +1,8 @@
 """The training task: a classifier and its tweets, with loss and metrics."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -12,33 +10,10 @@ from sentiment.config import RunConfig
 from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
 from sentiment.data.vocabulary import Vocabulary
+from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Probabilities
-from sentiment.runs.records import THRESHOLD, Metrics, Overfit, Part
-
-Labels = npt.NDArray[np.integer[Any]]
-
-
-def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
-    """Metrics of probabilities of the positive class, (n,), at a decision threshold; labels are 0 and 1, (n,)."""
-    from scipy.stats import binomtest
-    from sklearn.metrics import log_loss, precision_recall_fscore_support
-
-    predicted = probabilities >= threshold
-    right = int((predicted == (labels == 1)).sum())
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
-    return Metrics(
-        n=len(labels),
-        loss=float(log_loss(labels, probabilities, labels=[0, 1])),
-        accuracy=right / len(labels),
-        accuracy_low=float(interval.low),
-        accuracy_high=float(interval.high),
-        precision=float(precision),
-        recall=float(recall),
-        f1=float(f1),
-    )
+from sentiment.runs.records import Metrics, Overfit, Part
 
 
 def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:

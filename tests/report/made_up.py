@@ -19,6 +19,7 @@ from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import fingerprint, write_json
+from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
 from sentiment.runs.records import (
     MEASURED_MODELS,
@@ -36,7 +37,7 @@ from sentiment.runs.records import (
     RunRecord,
 )
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
-from sentiment.training.task import judge_overfit, measure
+from sentiment.training.task import judge_overfit
 
 Spec = dict[str, Any]
 PARTS: dict[Part, int] = {"validation": 100, "test": 120, "manual": 60}

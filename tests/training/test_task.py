@@ -12,11 +12,11 @@ import torch
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.inference.evaluate import paired_differences
 from sentiment.inference.stored import open_model
+from sentiment.metrics import measure
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
-from sentiment.training.task import ClassifierTask, judge_overfit, measure
+from sentiment.training.task import ClassifierTask, judge_overfit
 from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 
@@ -46,28 +46,6 @@ def test_interval_is_wilsons() -> None:
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     assert metrics.accuracy_low == pytest.approx(middle - half)
     assert metrics.accuracy_high == pytest.approx(middle + half)
-
-
-def test_paired_difference_is_that_of_the_first_and_its_test_is_mcnemars() -> None:
-    first, second = (np.arange(20) < right for right in (17, 10))  # seven that the first alone has
-    (found,) = paired_differences([(first, second)])
-    assert found.value == pytest.approx(7 / 20)
-    assert found.p == pytest.approx(2 * 0.5**7)
-    assert 0 < found.low < found.value <= found.high
-    (turned,) = paired_differences([(second, first)])
-    assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
-
-
-def test_paired_differences_are_corrected_for_their_number() -> None:
-    first, second = (np.arange(40) < right for right in (37, 29))
-    (alone,), among = (
-        paired_differences([(first, second)]),
-        paired_differences([(first, second), (first, first), (first, first)]),
-    )
-    assert among[0].value == alone.value
-    assert among[0].p == pytest.approx(3 * alone.p)
-    assert among[0].high - among[0].low > alone.high - alone.low
-    assert (among[1].low, among[1].high, among[1].p) == (0.0, 0.0, 1.0)
 
 
 def test_overfit_is_a_gap_larger_than_allowed() -> None:
