@@ -18,7 +18,7 @@ line | directory and queue | state | `submit` | `rerun` | `cancel` | a worker ta
 11 | a file is damaged | FAILED | submits | submits ||| if begun
 12 | the ranking of its rung eliminated it | PRUNED || if named
 13 | `sentiment cancel` ended the run | CANCELLED | submits | if named
-14 | the run failed, and recorded why | as it failed | submits | submits ||| if begun
+14 | the run failed since its last submission, and recorded why | as it failed | submits | submits ||| if begun
 15 | it is at the end of its rung; the ranking job is queued | PENDING ||| cancels
 16 | it is at the end of its rung; no ranking job is queued | PAUSED | ranks
 17 | it was promoted; its next rung is not submitted | PLANNED | submits
@@ -167,10 +167,13 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
             return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
         return queued.ended(progress) if queued.place == "gone" else None
 
-    found = judge_directory(replace(progress, locked=False), standing, queued.cancelled, ended)
-    if found.state == FAILED and failure and not progress.damage:
+    if failure and queued.place == "gone" and not queued.begun_by(failure.job):
+        failure = None  # it is older than the last submission, whose end is the state
+    known = replace(progress, locked=False, failure=failure)
+    state = judge_directory(known, standing, queued.cancelled, ended)
+    if state.state == FAILED and failure and not progress.damage:
         return _as_failed(failure)
-    return Verdict(PENDING if found.state == PAUSED and queued.ranks else found.state, found.reason)
+    return Verdict(PENDING if state.state == PAUSED and queued.ranks else state.state, state.reason)
 
 
 def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:

@@ -10,15 +10,16 @@ from enum import IntEnum
 from functools import cache, partial
 
 from jobs.services import steps_saved
+from jobs.slurm import commands as slurm
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
-from sentiment.errors import LockedError, MemoryExhaustedError, SentimentError, SlurmError, TakenOverError
-from sentiment.processes import slurm_job
+from sentiment.errors import LockedError, MemoryExhaustedError, NoSlurmError, SentimentError, SlurmError, TakenOverError
+from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import Failure, Tries, timestamp
+from sentiment.runs.records import Failure, RunRecord, Tries, timestamp
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import read_progress
+from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
 
 
@@ -135,11 +136,40 @@ def mark_started(run_dir: RunDir) -> None:
         run_dir.write_record(Tries(step=0, number=0, job=None))
 
 
+def trained_by_another_task(run_dir: RunDir) -> bool:
+    """Whether another task of this array is running, was the last to start this run, and has not recorded its end.
+
+    The run's lock does not tell this where the file system does not pass locks between hosts (Lustre mounted with
+    `localflock`, BeeGFS). If Slurm does not answer, the other task is believed to be running.
+    """
+    started = run_dir.read(Tries)
+    if started is None or started.job == slurm_job() or not in_same_array(started.job):
+        return False
+    failure = run_dir.read(Failure)
+    if failure and failure.job == started.job:
+        return False
+    record = run_dir.read(RunRecord)
+    if record and record.attempts[-1].job == started.job and record.attempts[-1].end:
+        return False
+    try:
+        jobs = [job for job in slurm.read_queue() if job.address == started.job]
+    except NoSlurmError:
+        return False
+    except SlurmError:
+        return True
+    return any(job.active and job.state != PENDING for job in jobs)
+
+
 def _begin(run_dir: RunDir, tries: int) -> None:
-    """Count the attempts in a row that started at the same step, and delete the record of the previous failure."""
+    """Count the attempts in a row that started at the same step, and delete the record of the previous failure.
+
+    Taking a run over from a task that still trains it is no further attempt: nothing has failed.
+    """
     previous = run_dir.read(Tries)
     step = steps_saved(run_dir)
-    number = previous.number + 1 if previous and previous.step == step else 1
+    number = 1
+    if previous and previous.step == step:
+        number = previous.number if trained_by_another_task(run_dir) else previous.number + 1
     if number > tries:
         failure = run_dir.read(Failure)
         how = f"; the last one: {failure.error}: {failure.reason}" if failure else ""

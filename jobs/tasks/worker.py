@@ -34,6 +34,7 @@ from jobs.tasks.attempt import (
     mark_started,
     outcome_of,
     record_failure,
+    trained_by_another_task,
 )
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
@@ -295,7 +296,7 @@ class Worker:
         if plan is None or (rungs := read_rungs(results, plan)) is None:
             raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
         unfinished = rungs.unfinished(cancelled)
-        locked = [trial for trial in unfinished if live_owner(trial.lock_file)]
+        locked = [trial for trial in unfinished if live_owner(trial.lock_file) or trained_by_another_task(trial)]
         tries = self.folder.submission.resources.attempts_without_progress
         free = [trial for trial in unfinished if trial not in locked and self._start_counts[trial.path.name] <= tries]
         if free:

@@ -63,6 +63,14 @@ class Case:
         return failure is not None and self.queued.job == OWN and failure.job in (OWN, SIBLING)
 
     @property
+    def failed_lately(self) -> bool:
+        """Not if the run was submitted again since then, and that submission has ended."""
+        failure = self.progress.failure
+        if failure is None:
+            return False
+        return self.queued.place != "gone" or self.queued.begun_by(failure.job)
+
+    @property
     def left_rung(self) -> bool:
         attempt = self.progress.last_attempt
         paused = attempt is not None and attempt.reason == "paused"
@@ -89,7 +97,7 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.progress.damage is not None,
     lambda one: one.paused and one.standing is not None and one.standing.rank is not None,
     lambda one: one.queued.cancelled,
-    lambda one: one.progress.failure is not None,
+    lambda one: one.failed_lately,
     lambda one: one.paused and one.queued.ranks,
     lambda one: one.paused,
     lambda one: one.left_rung,
@@ -107,7 +115,7 @@ def _queues() -> Iterator[Queued]:
         return job == OTHER
 
     def begun_by(job: str | None) -> bool:
-        return job == OWN
+        return job in (OWN, SIBLING)
 
     yield from (Queued(cancelled=cancelled) for cancelled in (False, True))
     yield Queued("intent", lives=lives)

@@ -27,6 +27,7 @@ from jobs.tasks.worker import ProcessPool, Worker
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.locks import ProcessLock
+from sentiment.runs.records import Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest
@@ -142,6 +143,21 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
     _log(results, grid, *[DIVERGED] * 4)
     assert _decide(folder, 0) is Outcome.FAILED
     assert "none of its 4 trials reached the end of epoch 1" in capsys.readouterr().out
+
+
+def test_slot_leaves_a_trial_to_another_slot_whose_lock_it_cannot_see(
+    results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "9")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr("jobs.slurm.commands.read_queue", lambda: [Job("some-x", "9", 1, "RUNNING")])
+    monkeypatch.setattr(Worker, "_train_runs", lambda *_: pytest.fail("it takes the trial from the other slot"))
+    folder = _submitted(results, _slots(results, grid))
+    _log(results, grid, 0.6, 0.7, None, 0.8)
+    trained = results.run_dir(grid.plan.runs[2].run_id, "some")
+    write_attempts(trained, attempt_of("9_1"))
+    trained.write_record(Tries(step=0, number=1, job="9_1"))
+    assert _decide(folder, 0) is Outcome.LOOK_AGAIN
 
 
 def test_slot_that_is_requeued_before_it_has_ranked_ranks_later(results: Results, grid: ExpandedGrid) -> None:

@@ -28,7 +28,17 @@ from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import LAUNCH_FAILED, PLAN, a_failure, a_row, attempt_of, queued, submitted, write_epochs
+from tests.jobs.submitted import (
+    LAUNCH_FAILED,
+    PLAN,
+    a_failure,
+    a_row,
+    attempt_of,
+    queued,
+    submitted,
+    write_attempts,
+    write_epochs,
+)
 from tests.limits import limit
 from tests.processes import Forked
 from tests.training.processes import wait_until
@@ -120,6 +130,19 @@ def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: lis
     found = read_progress(run_dir, PLAN)
     assert (found.epoch, found.step, found.score) == (len(scores), 9 * len(scores), best)
     assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == min(scores)
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "TIMEOUT"])
+def test_failure_before_the_last_submission_does_not_hide_how_that_ended(results: Results, state: str) -> None:
+    write_attempts(
+        results.run_dir("run-2", "g"), attempt_of("6_0", end="then", reason="failed", detail="the loss is nan")
+    )
+    results.run_dir("run-2", "g").write_record(a_failure("6_0"))
+    first = submitted(results, "train", "6", ["run-2"])
+    assert read_grid_status(results, PLAN, GridJobs([first], [])).rows[-1].state == "FAILED"
+    again = submitted(results, "train", "8", ["run-2"])
+    jobs = GridJobs([first, again], [queued(again, 0, "None", state)])
+    assert read_grid_status(results, PLAN, jobs).rows[-1].state == state
 
 
 def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) -> None:

@@ -341,6 +341,33 @@ def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(attempt: Attempt
         assert ("; the disk is full" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
 
 
+@pytest.mark.parametrize(
+    ("state", "failed_in", "outcome"),
+    [
+        ("RUNNING", None, Outcome.COMPLETED),
+        ("RUNNING", "7_1", Outcome.FAILED),  # the run's process died, and its task lives
+        ("PENDING", None, Outcome.FAILED),  # requeued: its process is gone
+        ("NODE_FAIL", None, Outcome.FAILED),
+    ],
+)
+def test_takeover_of_a_run_that_another_task_trains_is_no_try(
+    attempt: Attempting,
+    run_dir: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    failed_in: str | None,
+    outcome: Outcome,
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    monkeypatch.setattr("jobs.slurm.commands.read_queue", lambda: [Job("g-x", "7", 1, state)])
+    write_attempts(run_dir, attempt_of("7_1"))
+    run_dir.write_record(Tries(step=0, number=3, job="7_1"))
+    if failed_in:
+        run_dir.write_record(a_failure(failed_in, "KilledError"))
+    assert attempt(None) is outcome
+
+
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:
     for step in (0, 40, 80):
         for _ in range(3):
