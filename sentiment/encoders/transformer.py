@@ -1,6 +1,7 @@
 """A pretrained transformer as an encoder: a vector for each token of a tweet, or one for the whole tweet."""
 
 import itertools
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,10 @@ PIECES, TWEET = "pieces", "tweet"
 """The layers: a vector for each token, the mean over its subword tokens ("pieces"); and one for each tweet."""
 
 _MAX_PIECES = 256  # of a tweet; one of 280 characters has fewer
+_MIN_PIECES = 3  # a piece of text and the special tokens before and after it
 _BATCH_PIECES = 4096
+# Every tokeniser tells at least two of them apart, whatever its language.
+_DIFFERENT_WORDS = ["good", "bad", "1", "2"]
 # Replacements for the mask tokens of our cleaning: the forms used in TweetEval's pretraining data.
 _WORDS = {URL: "http", USER: "@user", HASHTAG: "#", SMILE: ":)", FROWN: ":(", EMOTICON: ":|"}
 
@@ -29,34 +33,16 @@ class Transformer:
         pooling: a tweet's vector is the mean over its pieces, or that of the first piece (`[CLS]`, `<s>`).
 
     Raises:
-        EncoderError: the model needs code of its own, or its files are damaged.
+        EncoderError: the model needs code of its own, or its files are damaged, incomplete or do not fit each other.
     """
 
     def __init__(
         self, model: HubFiles, pooling: Literal["mean", "first"] = "mean", device: torch.device | str = "cpu"
     ) -> None:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-
         self.pooling = pooling
         self.device = torch.device(device)
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            # Some models have a layer that no checkpoint holds and nothing here reads; it gets random numbers.
-            with torch.random.fork_rng(devices=[]):
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(model.folder, **safe)
-                network, loaded = AutoModel.from_pretrained(
-                    model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
-                )
-        except Exception as error:  # the library and the model's files raise exceptions of any kind
-            reason = " ".join(str(error).split())[:300]
-            raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
-        if missing := sorted(name for name in loaded["missing_keys"] if "pooler" not in name):
-            which = f"{len(missing)} weights, such as {missing[0]}"
-            raise EncoderError(f"encoder {model.name!r}: {model.folder} lacks {which}")
-        self.network: Any = network.eval().requires_grad_(False).to(self.device)
+        self._tokenizer, network = _load(model)
+        self.network = network.requires_grad_(False).to(self.device)
         self.vector_size: int = network.config.hidden_size
         positions = getattr(network.config, "max_position_embeddings", _MAX_PIECES + 2)
         # RoBERTa counts positions from 2.
@@ -101,6 +87,73 @@ class Transformer:
             return_token_type_ids=False,
             return_offsets_mapping=return_offsets_mapping,
         )
+
+
+def _load(model: HubFiles) -> tuple[Any, Any]:
+    """The tokeniser and the network (in evaluation mode) of a model, offline and without running code of the model.
+
+    Raises:
+        EncoderError: see `Transformer`.
+    """
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        # Some models have a layer that no checkpoint holds and nothing here reads; it gets random numbers.
+        with torch.random.fork_rng(devices=[]):
+            tokenizer = AutoTokenizer.from_pretrained(model.folder, **safe)
+            network, loading_info = AutoModel.from_pretrained(
+                model.folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
+            )
+    except Exception as error:  # the library and the model's files raise exceptions of any kind
+        reason = " ".join(str(error).split())[:300]
+        raise EncoderError(f"encoder {model.name!r}: {model.folder} cannot be loaded: {reason}") from None
+    if problem := _weights_problem(network, loading_info) or _tokenizer_problem(tokenizer, network):
+        raise EncoderError(f"encoder {model.name!r}: {model.folder}: {problem}")
+    return tokenizer, network.eval()
+
+
+def _weights_problem(network: Any, loading_info: Mapping[str, Collection[str]]) -> str | None:
+    """What is wrong with the weights, which `from_pretrained` does not report; None if nothing is."""
+    if missing := sorted(name for name in loading_info["missing_keys"] if "pooler" not in name):
+        return f"{len(missing)} weights of its config.json are missing, such as {missing[0]}"
+    # Unused heads, such as that of a language model, are common. An unused layer is a mistake in config.json.
+    layers = {_without_numbers(name) for name in network.state_dict()}
+    prefix = f"{network.base_model_prefix}."
+    unused = [
+        name
+        for name in sorted(loading_info["unexpected_keys"])
+        if _without_numbers(name).removeprefix(prefix) in layers
+    ]
+    if unused:
+        return f"{len(unused)} weights have no place in the layers of its config.json, such as {unused[0]}"
+    for name, weights in network.named_parameters():
+        if not torch.isfinite(weights).all():
+            return f"the weights {name} are not finite"
+    return None
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
+    """Why a tokeniser cannot be that of a network; None if it can."""
+    max_length = tokenizer.model_max_length
+    if not isinstance(max_length, int | float) or max_length < _MIN_PIECES:
+        return f"model_max_length in its tokenizer_config.json is {max_length!r}; must be at least {_MIN_PIECES}"
+    # Without tokeniser files the library makes up a tokeniser that knows no word.
+    if len({tuple(ids) for ids in tokenizer(_DIFFERENT_WORDS)["input_ids"]}) == 1:
+        words = ", ".join(_DIFFERENT_WORDS)
+        return f"its tokeniser cannot tell the words {words} apart; are its files (tokenizer.json, vocab.txt) missing?"
+    largest = max(tokenizer.get_vocab().values())
+    known = network.get_input_embeddings().num_embeddings
+    if largest >= known:
+        return f"its tokeniser has the token id {largest}, but the weights are for the ids 0 to {known - 1}"
+    return None
 
 
 def _words(tweets: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -1,6 +1,8 @@
 """Vectors of transformers are those of a plain loop over tweets, for each token and for the whole tweet."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import torch
 
 pytest.importorskip("transformers", reason="the extra hub is not installed")
 
-from transformers import AutoModel, AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoTokenizer, BertForMaskedLM
 
 from sentiment.config import EncoderConfig
 from sentiment.encoders.pretrained import find_encoder
@@ -81,18 +84,72 @@ def test_masks_of_cleaning_are_read_as_words_and_long_tweets_are_cut(bert: Path)
     assert not endless[62:].any()
 
 
-def test_loading_draws_no_random_numbers_and_refuses_what_is_no_model(bert: Path, tmp_path: Path) -> None:
+def test_loading_draws_no_random_numbers(bert: Path) -> None:
     before = torch.random.get_rng_state()
     _encoder(bert)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def _without_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def _with_infinite_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.1.output.dense.bias"][3] = torch.inf
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def _cut_off(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\x10")
+
+
+def _changed(file: str, **fields: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        content = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps(content | fields))
+
+    return change
+
+
+def _with_token_id(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"]["bad"] = 5000
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (_changed("config.json", model_type="own"), "cannot be loaded"),
+        (_changed("config.json", hidden_size=8), "cannot be loaded"),
+        (_cut_off, "cannot be loaded"),
+        (_changed("config.json", num_hidden_layers=3), "16 weights.*encoder.layer.2"),
+        (_changed("config.json", num_hidden_layers=1), "16 weights.*encoder.layer.1"),
+        (_with_infinite_weight, r"encoder\.layer\.1\.output\.dense\.bias.* not finite"),
+        (_without_tokenizer, "tokeniser"),
+        (_with_token_id, "5000"),
+        (_changed("tokenizer_config.json", model_max_length=-5), "model_max_length.* -5"),
+        (_changed("tokenizer_config.json", model_max_length="long"), "model_max_length.* 'long'"),
+        (_changed("config.json", vocab_size=20), "cannot be loaded"),
+    ],
+)
+def test_files_that_are_no_whole_model_are_refused_by_folder_and_problem(
+    bert: Path, tmp_path: Path, damage: Callable[[Path], None], problem: str
+) -> None:
     for path in bert.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    config = json.loads((bert / "config.json").read_text())
-    for wrong in ({"model_type": "own"}, {"num_hidden_layers": 3}, {"hidden_size": 8}):
-        (tmp_path / "config.json").write_text(json.dumps(config | wrong))
-        with pytest.raises(EncoderError, match=r"cannot be loaded|lacks 16 weights"):
-            _encoder(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "model.safetensors").write_bytes(b"\x10")
-    with pytest.raises(EncoderError, match="cannot be loaded"):
+    _encoder(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(EncoderError, match=rf"{re.escape(str(tmp_path))}.*{problem}"):
         _encoder(tmp_path)
+
+
+def test_a_model_whose_checkpoint_has_a_head_besides_is_read(bert: Path, tmp_path: Path) -> None:
+    model = BertForMaskedLM.from_pretrained(bert)
+    model.save_pretrained(tmp_path)
+    for path in bert.glob("tokenizer*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    vectors = _encoder(tmp_path).encode(TWEETS, [TWEET])[TWEET]
+    torch.testing.assert_close(vectors, _encoder(bert).encode(TWEETS, [TWEET])[TWEET])
