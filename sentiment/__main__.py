@@ -399,7 +399,7 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
 
         if run.any_encoder is None or not run.any_encoder.cached:
             raise UsageError(
-                "the run reads no cached vectors; set elmo.model, and elmo.cache to 'on', or encoder.model, and "
+                "the run reads no cached vectors; set elmo.model, and elmo.backend to own, or encoder.model, and "
                 "encoder.use to tokens or tweet"
             )
         return run_encoding([run], _results(results), stop, console)
@@ -498,7 +498,7 @@ def _with_guesses(
 
     run, guesses = resolve_with_guesses(values, given, parameters, origin)
     if guesses:
-        lines = [*guesses.preview(), ""] if preview else guesses.told()
+        lines = [*guesses.preview(), ""] if preview else guesses.messages()
         if lines:
             say("\n".join(lines))
     return run

@@ -226,7 +226,7 @@ def train(
         parameters["data.source"] = str(data)
     config, guesses = resolve_with_guesses(values, dotted(values), parameters, origin)
     if guesses and show_progress:
-        for line in guesses.told():
+        for line in guesses.messages():
             print(line)
     trained = _train(config, Results(Path(results)), None, show_progress)
     return SentimentClassifier(config, results=results, show_progress=show_progress)._set_trained(trained)

@@ -72,9 +72,10 @@ class LabelConfig(Section):
     A label that is assigned explicitly is removed from the default lists of the other meanings.
     """
 
-    negative: Labels = ("0", "-1", "negative", "neg")
+    # Numbers: only 0 and 1, or 0 and 4 as in Sentiment140, are understood. Any others have to be assigned.
+    negative: Labels = ("0", "negative", "neg")
     positive: Labels = ("1", "4", "positive", "pos")
-    ignored: Labels = ("2", "neutral")  # rows with these labels are counted but not used
+    ignored: Labels = ("neutral",)  # rows with these labels are counted but not used
 
     @model_validator(mode="after")
     def _labels_are_disjoint(self) -> Self:
@@ -92,14 +93,14 @@ class LabelConfig(Section):
 
 
 class TextConfig(Section):
-    """Cleaning of a tweet's text, in the order of the fields, before it is split into tokens."""
+    """Cleaning of a tweet's text, in the order of the fields, before it is split into tokens.
 
-    unescape_html: bool = True  # `&lt;3` becomes `<3`; otherwise entities are split into pieces
+    HTML entities are always unescaped (`&lt;3` becomes `<3`), and elongations shortened (`sooooo` becomes `sooo`).
+    """
+
     urls: Treatment = "mask"  # `mask` replaces each link by the token `<url>`
     mentions: Treatment = "mask"  # `mask` replaces each @name by the token `<user>`
     hashtags: Literal["keep", "split", "remove"] = "keep"  # `split` removes the `#`: `#happy` and `happy` are the same
-    emoticons: Treatment = "keep"  # `mask` replaces them by `<smile>`, `<frown>` or `<emoticon>`
-    shorten_elongations: bool = True  # `sooooo` becomes `sooo`, so that emphasis has fewer spellings
     lowercase: bool = True  # except emoticons such as `:D`; turn it off for ELMo
     # `all` removes NLTK's English stop words including negations, which lowers accuracy.
     stop_words: Literal["none", "all", "keep_negations"] = "none"
@@ -238,9 +239,6 @@ class VectorsConfig(Section):
 
     # Unlabelled text used besides the training tweets; tweets of validation and test are excluded.
     unlabelled: Annotated[tuple[TextFile, ...], Field(strict=False)] = ()
-    window: PositiveInt = 5  # context window: largest distance between two tokens of which one predicts the other
-    min_count: PositiveInt = 3  # a type must occur at least this often in the text
-    negative: PositiveInt = 5  # negative samples per positive pair
     epochs: PositiveInt = 10
     # Independent of the run's seed, so that runs with different seeds share the vectors.
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
@@ -265,7 +263,6 @@ class EmbeddingConfig(Section):
     # Initial vectors: `word2vec`, learned as the section `vectors` says (by `sentiment prepare vectors` or by the first
     # run); or a text file in the format of GloVe or word2vec. None, also written `none`: random vectors.
     pretrained: str | None = None
-    trainable: bool = True
     dropout: Probability = 0.0  # dropout rate on token vectors
     token_dropout: Probability = 0.0  # word dropout: probability of replacing a token by the unknown token
     # Append the word's AFINN rating as one more feature, its sign flipped after a negation; also for unknown tokens.
@@ -292,18 +289,11 @@ class ElmoConfig(Section):
     # running state that the published models were trained with.
     state: Literal["zero", "warm"] = "warm"
     backend: Literal["own", "allennlp"] = "own"  # this project's, or allennlp's, which is slow
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of the encoder's matrix products
-    cache: Literal["on", "off"] = "on"  # `off` computes the vectors again for each batch, as backend `allennlp` does
 
     @property
     def cached(self) -> bool:
-        return self.cache == "on" and self.backend == "own"
-
-    @model_validator(mode="after")
-    def _backend_has_the_precision(self) -> Self:
-        if self.backend == "allennlp" and self.precision != "fp32":
-            raise ValueError(f"backend 'allennlp' does not support precision {self.precision!r}; valid: fp32")
-        return self
+        """Whether the vectors are computed once and stored; backend `allennlp` computes them again for each batch."""
+        return self.backend == "own"
 
 
 class EncoderConfig(Section):
@@ -318,8 +308,6 @@ class EncoderConfig(Section):
     # tweet and also trains the transformer, with the dropout of its own configuration: the learning rate has a linear
     # warm-up over 10 % of the steps, then a linear decay to zero.
     use: Literal["tokens", "tweet", "finetune"] = "tokens"
-    trained_layers: PositiveInt | None = None  # number of top layers that `finetune` trains; None: all weights
-    pooling: Literal["mean", "first"] = "mean"  # over all subword tokens, or the first ([CLS])
     dropout: Probability = 0.0  # dropout rate on frozen vectors
     combine: ClassVar[str] = "alone"
 
@@ -387,7 +375,6 @@ class TrainingConfig(Section):
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     log_every: PositiveInt = 50  # steps between two rows of training loss in the metric log
-    overfit_gap: Fraction = 0.05  # a run overfits if, at the best epoch, training accuracy is higher by more than this
 
 
 class TrackingConfig(Section):
@@ -396,7 +383,6 @@ class TrackingConfig(Section):
     # `auto`: `online` under `wandb agent`, `offline` in Slurm tasks, `disabled` elsewhere.
     wandb: Literal["auto", "offline", "online", "disabled"] = "auto"
     project: str = "sentiment"
-    entity: str | None = None  # the user or team; None is the default of the account
 
 
 class CheckpointConfig(Section):
@@ -411,7 +397,6 @@ class RuntimeConfig(Section):
     # `auto`: the first CUDA GPU, or the CPU if there is none.
     device: Annotated[str, _matching("auto|cpu|cuda(:[0-9]+)?", "a device; valid: auto, cpu, cuda, cuda:1")] = "auto"
     threads: PositiveInt | None = None  # None: the number of cores that this process may use, at most 8
-    deterministic: bool = True  # refuse nondeterministic operations, so that a resumed run equals an uninterrupted one
     same_hardware: bool = False  # refuse to resume on another processor or GPU, where the last digits may differ
     time_limit_seconds: PositiveFloat | None = None  # save and stop before this limit; a Slurm job's limit holds too
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -559,8 +544,6 @@ class RunConfig(Section):
             (self.reads_tweet_vectors, ("model.pooling", "model.attention.")),
             (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
             (encoder is not None and encoder.is_folder, ("encoder.revision",)),
-            (encoder is not None and encoder.use == "tokens", ("encoder.pooling",)),
-            (encoder is not None and encoder.cached, ("encoder.trained_layers",)),
             (encoder is not None and not encoder.cached, ("encoder.dropout",)),
             (embedding.pretrained is not None, ("embedding.initial_std",)),
             (embedding.pretrained != WORD2VEC, ("vectors.",)),
@@ -571,7 +554,6 @@ class RunConfig(Section):
             cases += [
                 (elmo.combine == "alone", ("embedding.", "vectors.", "data.vocabulary.")),
                 (elmo.layers == "token", ("elmo.state",)),  # the context-free vectors come from before the LSTM
-                (elmo.backend == "allennlp", ("elmo.cache",)),
             ]
         return tuple(name for applies, names in cases if applies for name in names)
 

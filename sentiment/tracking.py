@@ -93,7 +93,7 @@ def wandb_run_of(run_dir: RunDir) -> WandbRun:
         first = record.attempts[0]
         origin += [first.host, first.pid, first.start]
     name = f"{config.run_id}-{fingerprint(origin)[:6]}"
-    return WandbRun(id=name, project=config.tracking.project, entity=config.tracking.entity)
+    return WandbRun(id=name, project=config.tracking.project, entity=None)
 
 
 @contextmanager

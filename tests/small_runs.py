@@ -43,7 +43,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "two-layer BiLSTM": {"model__layers": 2, "model__dropout": 0.3, "embedding__dropout": 0.1},
     "one-way GRU, last": {"model__cell": "gru", "model__bidirectional": False, "model__pooling": "last"},
     "attention with penalty": {"model__pooling": "attention", "model__attention__penalty": 0.3},
-    "fixed vectors, SGD": {"embedding__trainable": False, "training__optimizer": "sgd", "training__clip": None},
+    "SGD": {"training__optimizer": "sgd", "training__clip": None},
 }
 
 

@@ -134,9 +134,9 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     assert "split: theirs" in invoke("show", "--card", path).output
 
 
-TRAINED_ON = "the model was trained on it"
+TRAINED_ON = "the model was trained on a tweet of the same words"
 WITH_USERS = ("label", "text", "user")
-CHOSEN_BY = "was a validation tweet, by which the model was chosen"
+CHOSEN_BY = "the model was chosen by a validation tweet of the same words"
 BY_AUTHOR = "the model was trained on other tweets of the author"
 
 

@@ -30,6 +30,7 @@ from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
+from tests.data.made_up import sentiment140_lines, tweets
 from tests.small_runs import invented_tweets
 
 TEXTS = ["a lovely day", "awful, just awful", "", None, "so happy"]
@@ -140,6 +141,14 @@ def test_a_column_of_a_table_without_header_is_chosen_by_its_position(trained: R
     rows = [line.split(",")[:3] for line in source.with_name("out.csv").read_text().splitlines()]
     assert rows == [["0", "1", "label"], ["1", "such a lovely day", "positive"], ["2", "awful", "negative"]]
     assert "has no column 2; --text-column names the one" in refused(2, *words, "2")
+
+
+def test_file_in_the_format_of_sentiment140_is_predicted_without_naming_its_column(
+    network: TextModel, write: Write
+) -> None:
+    rows = _rows(network, write("a.csv", "".join(sentiment140_lines(3))))
+    assert [row[5] for row in rows[1:]] == [text for _, text in tweets(3)]
+    assert all(row[-1] for row in rows)
 
 
 def test_run_that_was_trained_on_a_file_without_header_reads_one(network: TextModel, write: Write) -> None:

@@ -44,13 +44,10 @@ _PARAMETERS = {
     "embedding.pretrained": "vectors",
     "encoder.model": "encoder",
     "encoder.use": "encoder's vectors",
-    "encoder.trained_layers": "trained layers",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
     "elmo.combine": "ELMo alone or beside learned vectors",
     "elmo.dropout": "ELMo dropout",
-    "elmo.cache": "ELMo cache",
-    "elmo.precision": "ELMo precision",
 }
 # Parameters whose name follows their number.
 _COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})

@@ -1,6 +1,6 @@
-"""Looks at the first rows of a table, and guesses which columns hold texts and labels and what the labels mean."""
+"""Guesses from the first rows of a table which columns hold texts and labels, and what the labels mean."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,28 +11,54 @@ from typing import Any
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig, is_path
 from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.sources import is_sentiment140
-from sentiment.data.tables import DELIMITERS, TEXT_NAMES, as_text, form_of, label_meanings, open_table
+from sentiment.data.sources import COLUMNS_140, LABELS_140, is_sentiment140
+from sentiment.data.tables import (
+    DELIMITERS,
+    TEXT_NAMES,
+    OpenedTable,
+    as_text,
+    form_of,
+    is_ambiguous,
+    label_meanings,
+    open_table,
+)
 from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
 from sentiment.files import named_path
 from sentiment.runs.records import NEGATIVE, POSITIVE
 
 SAMPLE_ROWS = 2_000
-_LONGEST_NAME, _MOST_WORDS_OF_A_NAME = 40, 3
-_FEW_VALUES = 10
-_SHOWN_VALUES, _SHOWN_ROWS, _SHOWN_WIDTH = 6, 5, 60
+_MAX_NAME_LENGTH = 40
+_MAX_NAME_WORDS = 3
+_MAX_CATEGORIES = 10
+_SHOWN_VALUES = 6
+_SHOWN_COLUMNS = 20
+_SHOWN_ROWS = 5
+_SHOWN_WIDTH = 60
+_EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
-# Pairs of words of which nobody doubts which is which: negative, positive.
-_PAIRS = (("sad", "happy"), ("bad", "good"), ("unhappy", "happy"), ("negativ", "positiv"), ("n", "p"), ("-", "+"),
-          ("-1.0", "1.0"), ("neg.", "pos."), ("angry", "happy"), ("dislike", "like"), ("hate", "love"))  # fmt: skip
-_TEXT, _LABEL = "data.columns.text", "data.columns.label"
-_NEGATIVE, _POSITIVE = "data.labels.negative", "data.labels.positive"
+# Known label pairs: negative, positive.
+_PAIRS = (
+    ("sad", "happy"),
+    ("bad", "good"),
+    ("unhappy", "happy"),
+    ("negativ", "positiv"),
+    ("n", "p"),
+    ("-", "+"),
+    ("neg.", "pos."),
+    ("angry", "happy"),
+    ("dislike", "like"),
+    ("hate", "love"),
+)
+_TEXT = "data.columns.text"
+_LABEL = "data.columns.label"
+_NEGATIVE = "data.labels.negative"
+_POSITIVE = "data.labels.positive"
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column, as far as the first rows show it; its key is its position if the file names no columns."""
+    """A column with its values in the first rows; `key` is its name, or its index if there is no header."""
 
     key: str | int
     values: list[str]
@@ -47,140 +73,181 @@ class TableColumn:
 
     def can_hold(self, role: str) -> bool:
         """Whether it can be the column of the texts (`text`) or of the labels (`label`)."""
-        different, rows = len(self.counts), len(self.values)
-        sentences = 2 * sum(" " in value for value in self.counts) > different > rows / 2
+        distinct = len(self.counts)
+        rows = len(self.values)
+        are_sentences = 2 * sum(" " in value for value in self.counts) > distinct > rows / 2
         if role == "text":
-            return sentences
-        return not sentences and 1 < different <= min(_FEW_VALUES, rows / 2)
+            return are_sentences
+        return not are_sentences and 1 < distinct <= min(_MAX_CATEGORIES, rows / 2)
 
 
 @dataclass(frozen=True)
 class TableGuess:
-    """How a table is read."""
+    """How a table is interpreted, and which settings of that were guessed."""
 
     path: Path
     columns: list[TableColumn]
     text: TableColumn
     label: TableColumn
     labels: LabelConfig
-    guessed: dict[str, Any]  # what nobody had said: values of fields by dotted name
-    reasons: list[str]  # why each was guessed so, a sentence each
+    guessed: dict[str, Any]  # guessed configuration values by dotted name
+    reasons: list[str]  # a sentence for each guess, and for what is easily overlooked in the file
 
-    def told(self) -> list[str]:
-        return [f"{self.path.name}: {reason}" for reason in self.reasons if self.guessed]
+    def messages(self) -> list[str]:
+        return [f"{self.path.name}: {reason}" for reason in self.reasons]
 
     def preview(self) -> list[str]:
-        """The first rows as they are understood, and the lines of a run's file that say the same."""
-        lines = [f"{self.path}: columns {', '.join(one.name for one in self.columns)}"]
+        """Preview of the parsed first rows, and the equivalent YAML lines."""
+        lines = [f"{self.path}: columns {_shown_columns([column.name for column in self.columns], ', ')}"]
         lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
-        words = {0: "negative", 1: "positive", None: "left out"}
-        meanings = {label: words[meaning] for label, meaning in label_meanings(self.labels).items()}
-        width = max(len(visible(value)) for value in [*self.label.values[:_SHOWN_ROWS], "label"])
-        lines.append(f"{'meaning':<9} {'label':<{width}}  text")
-        for label, text in list(zip(self.label.values, self.text.values, strict=True))[:_SHOWN_ROWS]:
-            shown = visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
-            lines.append(f"{meanings.get(label.strip().lower(), '?'):<9} {visible(label):<{width}}  {shown}")
-        counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
-        lines += [f"labels in the first {len(self.label.values):,} rows: {counts}", ""]
+        lines += [*self._shown_rows(), ""]
         lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
+        if self.labels == LABELS_140:
+            return lines  # the format settles all else
         lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
         if self.labels != LabelConfig():
             lines.append(f"    labels: {yaml_text(self.labels.model_dump(mode='json'))}")
         return lines
 
+    def _shown_rows(self) -> list[str]:
+        words = {NEGATIVE: "negative", POSITIVE: "positive", None: "left out"}
+        meanings = {label: words[meaning] for label, meaning in label_meanings(self.labels).items()}
+        labels = self.label.values[:_SHOWN_ROWS]
+        width = max(len(visible(value)) for value in [*labels, "label"])
+        lines = [f"{'meaning':<9} {'label':<{width}}  text"]
+        for label, text in zip(labels, self.text.values, strict=False):
+            meaning = meanings.get(label.strip().lower(), "?")
+            lines.append(f"{meaning:<9} {visible(label):<{width}}  {_shortened(text)}")
+        counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
+        return [*lines, f"labels in the first {len(self.label.values):,} rows: {counts}"]
+
 
 def resolve_with_guesses(
     values: Mapping[str, Any], given: Collection[str], parameters: Mapping[str, Any], origin: str
 ) -> tuple[RunConfig, TableGuess | None]:
-    """A configuration with guesses where nobody has said how its table is read, and what was understood of that.
+    """Resolve a configuration, guessing unspecified columns and labels; also returns the guess.
 
     Args:
         values, parameters, origin: as `sentiment.config_file.resolve` takes them.
-        given: dotted names of those of `values` that somebody has set.
+        given: dotted names of explicitly set fields.
     """
     run = resolve(values, parameters, origin)
-    found = guess_table(run.data, {*given, *parameters})
-    return (resolve(values, {**found.guessed, **parameters}, origin) if found else run), found
+    guess = guess_table(run.data, {*given, *parameters})
+    if guess is None:
+        return run, None
+    return resolve(values, {**guess.guessed, **parameters}, origin), guess
 
 
 def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None:
-    """How the table of a configuration is to be read; None if nothing is to guess, or reading will report it.
-
-    A UsageError where several columns or labels fit shows them, and the options that choose.
+    """Interpret the table of a configuration; None if there is none, or if the reader will raise the error.
 
     Args:
-        given: dotted names of the fields that somebody has set.
+        given: dotted names of explicitly set fields.
+
+    Raises:
+        UsageError: several columns fit, or the labels do not settle their meaning; lists candidates and options.
     """
     path = named_path(config.source)
-    if not is_path(config.source) or not path.is_file() or form_of(path) == "zip" or is_sentiment140(path):
+    if not is_path(config.source) or not path.is_file() or form_of(path) == "zip":
         return None
-    columns = _first_rows(path, config.columns)
+    if is_sentiment140(path):
+        columns, _ = _sample_columns(path, COLUMNS_140)
+        reason = "is in the format of Sentiment140, whose columns and labels are known"
+        return TableGuess(path, columns, columns[5], columns[0], LABELS_140, {}, [reason])
+    columns, table = _sample_columns(path, config.columns)
     if not columns or not columns[0].values:
         return None
     reasons = []
+    if len(table.sheets) > 1:
+        reasons.append(f"sheet {table.sheets[0]!r} is read; not read: {', '.join(map(repr, table.sheets[1:]))}")
     if isinstance(columns[0].key, int) and not {_TEXT, _LABEL} & {*given}:
-        reasons.append("the first line is a tweet like the others, so that columns are numbered from 0")
-    text = _column(path, columns, "text", config.columns.text, _TEXT in given, reasons)
-    label = _column(path, columns, "label", config.columns.label, _LABEL in given, reasons)
+        reasons.append("the file has no header: the first line is a tweet; columns are numbered from 0")
+    text = _find_column(path, columns, "text", config.columns.text, _TEXT in given, reasons)
+    label = _find_column(path, columns, "label", config.columns.label, _LABEL in given, reasons)
     if text is None or label is None:
         return None
-    found = ((_TEXT, text.key, config.columns.text), (_LABEL, label.key, config.columns.label))
-    guessed: dict[str, Any] = {name: key for name, key, usual in found if key != usual}
+    guessed: dict[str, Any] = {}
+    if text.key != config.columns.text:
+        guessed[_TEXT] = text.key
+    if label.key != config.columns.label:
+        guessed[_LABEL] = label.key
     labels = config.labels
-    if not {_NEGATIVE, _POSITIVE} & {*given} and {one.lower() for one in label.counts} - label_meanings(labels).keys():
-        negative, positive = _meant_pair(path, label)
-        guessed |= {_NEGATIVE: [negative], _POSITIVE: [positive]}
-        reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
-        labels = labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
+    if not {_NEGATIVE, _POSITIVE} & {*given}:
+        labels = _infer_labels(path, text, label, labels, reasons)
+        if labels != config.labels:
+            guessed |= {_NEGATIVE: list(labels.negative), _POSITIVE: list(labels.positive)}
     return TableGuess(path, columns, text, label, labels, guessed, reasons)
 
 
-def _first_rows(path: Path, configured: ColumnConfig) -> list[TableColumn]:
+# --- columns --------------------------------------------------------------------------------------------------------
+
+
+def _sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
+    """The columns of a table with their values in the first rows."""
     table = open_table(path, lambda _: False)
-    found = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
-    rows = [[as_text(value) for value in one.fields] for one in found if isinstance(one, TableRecord)]
+    records = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
+    rows = [[as_text(value) for value in record.fields] for record in records if isinstance(record, TableRecord)]
     keys: list[Any] = table.names
     if table.form in (*DELIMITERS, "xlsx"):
-        whole = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
-        first, *rows = whole or [[]]  # none if what comes before them is refused
-        names = {configured.text, configured.label, configured.user, configured.id}
-        is_header = names & {*first} or not _looks_like_data(first, rows)
-        keys, rows = (first, rows) if is_header else (list(range(len(first))), [first, *rows])
-    return [TableColumn(key, [fields[place] for fields in rows]) for place, key in enumerate(keys)]
+        complete = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
+        first, *rows = complete or [[]]  # empty if all sampled rows were rejected
+        configured_names = {configured.text, configured.label, configured.user, configured.id}
+        keys = first
+        if not configured_names & {*first} and _looks_like_data(first, rows):
+            keys = list(range(len(first)))
+            rows = [first, *rows]
+    return [TableColumn(key, [fields[index] for fields in rows]) for index, key in enumerate(keys)], table
 
 
 def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
-    """Whether the first line is a tweet like the others: it repeats a label of theirs, or is a sentence itself."""
-    values = [{fields[place] for fields in rows} for place in range(len(first))]
-    repeats = any(name and name in of and len(of) <= _FEW_VALUES for name, of in zip(first, values, strict=True))
-    return repeats or any(len(name) > _LONGEST_NAME or len(name.split()) > _MOST_WORDS_OF_A_NAME for name in first)
+    """Whether the first line is data rather than a header: it repeats a label, or contains a sentence."""
+    for index, name in enumerate(first):
+        if len(name) > _MAX_NAME_LENGTH or len(name.split()) > _MAX_NAME_WORDS:
+            return True
+        values = {fields[index] for fields in rows}
+        if name and name in values and len(values) <= _MAX_CATEGORIES:
+            return True
+    return False
 
 
-def _column(
+def _find_column(
     path: Path, columns: list[TableColumn], role: str, configured: str | int, given: bool, reasons: list[str]
 ) -> TableColumn | None:
-    """The column of the texts or of the labels; None if a column is configured that is not there."""
+    """The column of the texts or of the labels; None if the configured column does not exist."""
     if isinstance(configured, int):
         return columns[configured] if 0 <= configured < len(columns) else None
-    called_so = [one for one in columns if one.key == configured]
-    if called_so or given:
-        return called_so[0] if len(called_so) == 1 else None
-    usual = TEXT_NAMES if role == "text" else LABEL_NAMES
-    named = [one for one in columns if str(one.key).strip().lower() in usual]
-    fitting = named or [one for one in columns if one.can_hold(role)]
-    if len(fitting) != 1:
-        shown = [f"{one.name} (such as {visible(next(iter(one.counts), '')[:_SHOWN_WIDTH])!r})" for one in columns]
+    matching = [column for column in columns if column.key == configured]
+    if matching or given:
+        return matching[0] if len(matching) == 1 else None
+    usual_names = TEXT_NAMES if role == "text" else LABEL_NAMES
+    named = [column for column in columns if str(column.key).strip().lower() in usual_names]
+    candidates = named or [column for column in columns if column.can_hold(role)]
+    if len(candidates) != 1:
+        shown = [f"{column.name} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
-            f"{path}: {'several columns' if fitting else 'no column'} can hold the {role}s; name it with "
-            f"--{role}-column. Columns: {'; '.join(shown)}"
+            f"{path}: {'several columns' if candidates else 'no column'} can hold the {role}s; name it with "
+            f"--{role}-column. Columns: {_shown_columns(shown, '; ')}"
         )
-    why = "by its name" if named else f"the only one that can hold {role}s"
-    reasons.append(f"{role}s are taken from column {fitting[0].name} ({why}); --{role}-column names another")
-    return fitting[0]
+    reason = "by its name" if named else f"the only one that can hold {role}s"
+    reasons.append(f"{role}s are taken from column {candidates[0].name} ({reason}); --{role}-column names another")
+    return candidates[0]
+
+
+def _shown_columns(columns: list[str], separator: str) -> str:
+    shown = separator.join(columns[:_SHOWN_COLUMNS])
+    more = len(columns) - _SHOWN_COLUMNS
+    return f"{shown}{separator}and {more:,} more" if more > 0 else shown
+
+
+def _shortened(text: str) -> str:
+    return visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
+
+
+# --- labels ---------------------------------------------------------------------------------------------------------
 
 
 def known_pair(labels: Collection[str]) -> tuple[str, str] | None:
-    """The negative and the positive one of two labels, if they are words that everybody knows."""
+    """(negative, positive) if the two labels are a known pair."""
     values = {value.lower(): value for value in labels}
     for negative, positive in _PAIRS:
         if values.keys() == {negative, positive}:
@@ -188,23 +255,69 @@ def known_pair(labels: Collection[str]) -> tuple[str, str] | None:
     return None
 
 
-def _meant_pair(path: Path, column: TableColumn) -> tuple[str, str]:
-    if pair := known_pair(column.counts):
-        return pair
-    values = {value.lower() for value in column.counts}
-    most = column.counts.most_common(_SHOWN_VALUES)
-    found = ", ".join(f"{visible(value)!r} ({count:,})" for value, count in most)
-    more = ", ..." if len(values) > _SHOWN_VALUES else ""
-    first, second = [*(value for value, _ in most), "VALUE"][:2]
-    say = f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"
+def _infer_labels(
+    path: Path, text: TableColumn, label: TableColumn, labels: LabelConfig, reasons: list[str]
+) -> LabelConfig:
+    """The meanings of the values of a label column that nobody has assigned.
+
+    Raises:
+        UsageError: the values do not settle it: unknown words, or numbers other than 0 and 1 (or 0 and 4).
+    """
+    values = {value.lower() for value in label.counts}
+    if values <= label_meanings(labels).keys() and not is_ambiguous(labels, values):
+        if values == {"0", "1"}:
+            reasons.append("label '1' is taken for positive and '0' for negative; --positive 0 --negative 1 swaps them")
+        return labels
+    pair = known_pair(label.counts)
+    if pair is None:
+        raise UsageError(
+            f"{path}: column {label.name} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
+            f"Say which are which: {_label_options(label)}"
+        )
+    negative, positive = pair
+    reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
+    return labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
+
+
+def _label_examples(text: TableColumn, label: TableColumn) -> str:
+    """A line for each of the most frequent labels: how many rows have it, and the first tweets that have it."""
+    examples: dict[str, list[str]] = defaultdict(list)
+    for value, tweet in zip(label.values, text.values, strict=True):
+        if len(examples[value.strip()]) < _EXAMPLES:
+            examples[value.strip()].append(_shortened(tweet))
+    lines = []
+    for value, count in label.counts.most_common(_SHOWN_VALUES):
+        lines.append(f"  {visible(value)!r} ({count:,}): {' | '.join(examples[value])}")
+    if len(label.counts) > _SHOWN_VALUES:
+        lines.append(f"  and {len(label.counts) - _SHOWN_VALUES:,} more labels")
+    return "\n".join(lines)
+
+
+def _label_options(label: TableColumn) -> str:
+    """The options that assign the labels, as far as these can be proposed."""
+    values = [value for value, _ in label.counts.most_common(_SHOWN_VALUES)]
+    if len(values) > 1 and len(values) == len(label.counts) and all(map(_is_number, values)):
+        scale = sorted(values, key=float)
+        half = len(scale) // 2
+        options = [f"--negative {value}" for value in scale[:half]]
+        options += [f"--positive {value}" for value in scale[-half:]]
+        if len(scale) % 2:
+            options.append(f"--set data.labels.ignored={scale[half]}")
+        return f"{' '.join(options)}, if it is a scale from negative to positive"
     meanings = label_meanings(LabelConfig())
-    if {NEGATIVE, POSITIVE} <= {meanings.get(value) for value in values}:
-        others = [value for value in column.counts if meanings.get(value.lower()) is None]
-        say = f"--set 'data.labels.ignored={yaml_text(others[:_SHOWN_VALUES])}' leaves other rows out"
-    elif len(values) > 2:
-        say += "; --set data.labels.ignored=VALUE leaves the rows of another one out"
-    if values >= {"1", "2", "4", "5"}:
-        say = "--positive 4 --positive 5 --negative 1 --negative 2 --set data.labels.ignored=3"
-    raise UsageError(
-        f"{path}: column {column.name} has labels whose meaning is not known: {found}{more}. Say which are which: {say}"
-    )
+    if {NEGATIVE, POSITIVE} <= {meanings.get(value.lower()) for value in label.counts}:
+        unknown = [value for value in label.counts if meanings.get(value.lower()) is None]
+        return f"--set 'data.labels.ignored={yaml_text(unknown[:_SHOWN_VALUES])}' leaves other rows out"
+    first, second = [*values, "VALUE"][:2]
+    options = [f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"]
+    if len(label.counts) > 2:
+        options.append("--set data.labels.ignored=VALUE leaves the rows of another one out")
+    return "; ".join(options)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -164,7 +164,8 @@ TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
 _ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
-_FORMAT_140 = ColumnConfig(label=0, id=1, user=4, text=5), LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
+COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
+LABELS_140 = LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     form = form_of(path)
     if is_sentiment140(path):
         form = SENTIMENT140
-        columns, labels = _FORMAT_140
+        columns = COLUMNS_140
+        labels = LABELS_140
     table_of = partial(open_table, path, lambda _: has_header(columns))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
@@ -309,7 +311,7 @@ def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
         if cached_sha256(path) != sha256:
             raise DataError(f"{path}: is not the expected file; delete it and run `sentiment data {SENTIMENT140}`")
         count = 0
-        for row in read_rows(open_table(path, lambda _: False, member), *_FORMAT_140, f"{path}:{member}"):
+        for row in read_rows(open_table(path, lambda _: False, member), COLUMNS_140, LABELS_140, f"{path}:{member}"):
             count += 1
             yield row
         if count != MEMBER_ROWS[member]:

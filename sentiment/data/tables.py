@@ -304,7 +304,9 @@ def is_ambiguous(labels: LabelConfig, values: Collection[str]) -> bool:
     0 and 1 are negative and positive, and so are 0 and 4, as in Sentiment140. Any other numbers may be a scale, whose
     lower end or middle may be 1.
     """
-    return labels == LabelConfig() and {"1", "4"} <= {*values}
+    default = LabelConfig()
+    are_assigned = (labels.negative, labels.positive) != (default.negative, default.positive)
+    return not are_assigned and {"1", "4"} <= {*values}
 
 
 def _label_reader(labels: LabelConfig, name: str, field: str) -> Callable[[Any, int], int | None]:

@@ -42,29 +42,19 @@ def tweet_patterns() -> tuple[Any, Any]:
     return casual.TweetTokenizer().PHONE_WORD_RE, casual.HANG_RE
 
 
-SMILE, FROWN, EMOTICON = "<smile>", "<frown>", "<emoticon>"
-
-# Emoticons that NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.
-_FACE = re.compile(
+# What NLTK's TweetTokenizer keeps together: a left- or right-facing face, or a heart.
+_EMOTICON = re.compile(
     r"""
-    [<>]? [:;=8] [-o*']? (?P<mouth> [)\](\[dDpP/:}{@|\\] )
-  | (?P<mirrored> [)\](\[dDpP/:}{@|\\] ) [-o*']? [:;=8] [<>]?
+    [<>]? [:;=8] [-o*']? [)\](\[dDpP/:}{@|\\]
+  | [)\](\[dDpP/:}{@|\\] [-o*']? [:;=8] [<>]?
+  | </?3
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_HEARTS = {"<3": SMILE, "</3": FROWN}
-_MOUTHS = dict.fromkeys(")]}dp", SMILE) | dict.fromkeys("([{", FROWN)
-_MIRRORED_MOUTHS = dict.fromkeys("([{", SMILE) | dict.fromkeys(")]}d", FROWN)
 
 
-def emoticon_mask(token: str) -> str | None:
-    """SMILE, FROWN or, for any other face, EMOTICON; None if the token is no emoticon."""
-    match = _FACE.fullmatch(token)
-    if match is None:
-        return _HEARTS.get(token)
-    if match["mouth"]:
-        return _MOUTHS.get(match["mouth"].lower(), EMOTICON)
-    return _MIRRORED_MOUTHS.get(match["mirrored"].lower(), EMOTICON)
+def is_emoticon(token: str) -> bool:
+    return _EMOTICON.fullmatch(token) is not None
 
 
 def stop_words(choice: Literal["none", "all", "keep_negations"]) -> frozenset[str]:
@@ -105,6 +95,10 @@ _PLAIN_HANGING = re.compile(r"([^A-Za-z])\1{3,}")
 
 def _repeat_three_times(match: Any) -> str:  # faster than a template, which is looked up for each word
     return cast(str, match[1] * 3)
+
+
+def _shorten(text: str) -> str:
+    return _ELONGATION.sub(_repeat_three_times, text)
 
 
 # Only phone numbers and spaced ellipses contain white space. `#` is matched because cleaning may remove it; the
@@ -171,7 +165,7 @@ class Tokenizer:
 
     def clean(self, text: str) -> str:
         """Unescape HTML, replace invisible and invalid characters, normalise apostrophes, and split over-long words."""
-        if self.config.unescape_html and "&" in text:
+        if "&" in text:
             text = html.unescape(text)
         if not (text.isascii() and text.isprintable()):
             text = text.translate(_REPLACEMENTS)
@@ -182,18 +176,15 @@ class Tokenizer:
 
     def _parts(self, text: str) -> list[str]:
         if text.isascii() and text.isalpha():
-            return [self._shorten(text)]
+            return [_shorten(text)]
         if _PLAIN.fullmatch(text):
-            return _PLAIN_PARTS.findall(_PLAIN_HANGING.sub(_repeat_three_times, self._shorten(text)))
+            return _PLAIN_PARTS.findall(_PLAIN_HANGING.sub(_repeat_three_times, _shorten(text)))
         if _HAS_MARKUP.search(text):
             text = _MARKUP.sub(self._replace_markup, text).strip()
-        text = self._shorten(text)
+        text = _shorten(text)
         if text in _MASKS:
             return [text]
         return list(self._pattern.findall(self._hanging.sub(_repeat_three_times, text)))
-
-    def _shorten(self, text: str) -> str:
-        return _ELONGATION.sub(_repeat_three_times, text) if self.config.shorten_elongations else text
 
     def _replace_markup(self, match: re.Match[str]) -> str:
         mask = f"<{match.lastgroup}>"
@@ -208,8 +199,8 @@ class Tokenizer:
             token = "".join(token.split())
             if token in self._removed:
                 return ""
-            if (mask := emoticon_mask(token)) is not None:
-                return {"keep": token, "mask": mask, "remove": ""}[self.config.emoticons]
+            if is_emoticon(token):
+                return token
         lowered = token.lower()
         if lowered in self._stop_words:
             return ""
@@ -273,7 +264,7 @@ class TweetForms:
 
     def __init__(self, beside: Tokenizer | None = None) -> None:
         usual = TextConfig()
-        self._of_tokens = WordCache(lambda token: token.lower() if _counts(token) else "")
+        self._of_tokens = WordCache(lambda token: token.lower() if _is_content_token(token) else "")
         self._tokenizer = Tokenizer(usual)
         self._shares_tokens = bool(beside and beside.config.model_copy(update={"lowercase": usual.lowercase}) == usual)
 
@@ -318,6 +309,8 @@ def stable_unit(text: str, salt: str) -> float:
     return unit_of(key_of(f"{salt}\0{text}"))
 
 
-def _counts(token: str) -> bool:
-    says = any(one.isalnum() or unicodedata.category(one) == "So" for one in token) or emoticon_mask(token) is not None
-    return says and token != URL
+def _is_content_token(token: str) -> bool:
+    if token == URL:
+        return False
+    has_content = any(character.isalnum() or unicodedata.category(character) == "So" for character in token)
+    return has_content or is_emoticon(token)

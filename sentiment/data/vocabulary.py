@@ -251,7 +251,10 @@ def collect_training_text(
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------
 
-_VERSION = 2  # increase it whenever the same text and settings would give other vectors
+_WINDOW = 5  # largest distance between two tokens of which one predicts the other
+_NEGATIVE_SAMPLES = 5  # per positive pair
+_MIN_COUNT = 3  # a type must occur at least this often in the text
+_VERSION = 3  # increase it whenever the same text and settings would give other vectors
 VECTORS, RECORD = "vectors.txt", "record.json"
 
 
@@ -334,13 +337,13 @@ def learn_vectors(
     counts = np.bincount(text.token_ids, minlength=len(text.types)).tolist()
     # Equally frequent types in alphabetical order, since the order of gensim's own sort depends on the processor.
     frequencies = dict(sorted(zip(text.types, counts, strict=True), key=lambda pair: (-pair[1], pair[0])))
-    if max(counts) < config.min_count:
+    if max(counts) < _MIN_COUNT:
         raise DataError(
-            f"no token occurs {config.min_count:,} times in the {text.size:,} tweets from which vectors would be "
-            "learned; lower vectors.min_count"
+            f"no token occurs {_MIN_COUNT} times in the {text.size:,} tweets from which vectors would be learned; give "
+            "more text in vectors.unlabelled, or set embedding.pretrained to none"
         )
-    options = {"window": config.window, "min_count": config.min_count, "negative": config.negative}
-    model = Word2Vec(vector_size=size, seed=config.seed, sg=1, workers=1, sorted_vocab=0, **options)
+    skip_gram = {"sg": 1, "window": _WINDOW, "negative": _NEGATIVE_SAMPLES, "min_count": _MIN_COUNT}
+    model = Word2Vec(vector_size=size, seed=config.seed, workers=1, sorted_vocab=0, **skip_gram)
     model.build_vocab_from_freq(frequencies, corpus_count=text.size)
     model.train(text, total_examples=text.size, epochs=config.epochs, callbacks=[Epochs()])
     return list(model.wv.index_to_key), np.asarray(model.wv.vectors, np.float32)

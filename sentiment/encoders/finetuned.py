@@ -8,12 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sentiment.config import EncoderConfig
 from sentiment.data.batches import Batch
 from sentiment.data.text import TokenRows
 from sentiment.encoders.pretrained import EncoderFiles, HubFiles
 from sentiment.encoders.transformer import Transformer
-from sentiment.errors import EncoderError
 
 
 class FineTuned(nn.Module):
@@ -22,32 +20,23 @@ class FineTuned(nn.Module):
     Its `state_dict` omits frozen weights; these are loaded from the model's files.
 
     Raises:
-        EncoderError: as for `Transformer`, or the model has fewer layers than `trained_layers`.
+        EncoderError: as for `Transformer`.
     """
 
-    def __init__(self, model: EncoderFiles, config: EncoderConfig) -> None:
+    def __init__(self, model: EncoderFiles) -> None:
         super().__init__()
         if not isinstance(model, HubFiles):
             raise TypeError(f"{model} is no transformer")
         self._encoder = Transformer(model)
         self.size = self._encoder.vector_size
         self.network = self._encoder.network
-        trained = self._upper_layers(config) if config.trained_layers else self.network
-        trained.requires_grad_(True)
+        self.network.requires_grad_(True)
         if (pooler := getattr(self.network, "pooler", None)) is not None:
             pooler.requires_grad_(False)  # its output is not used here
         parameters = self.network.named_parameters()
         self.frozen = {f"network.{name}" for name, parameter in parameters if not parameter.requires_grad}
         self.register_state_dict_post_hook(_leave_out_frozen)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_ignore_missing_frozen)  # type: ignore[no-untyped-call]
-
-    def _upper_layers(self, config: EncoderConfig) -> nn.Module:
-        count = self.network.config.num_hidden_layers
-        trained = config.trained_layers or count
-        for module in self.network.modules():
-            if isinstance(module, nn.ModuleList) and len(module) == count >= trained:
-                return module[-trained:]
-        raise EncoderError(f"encoder.trained_layers = {trained}: {config.model!r} has {count} layers")
 
     def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """The ids of the subword tokens of all tweets, (pieces,), and the tweets' offsets, (tweets + 1,)."""

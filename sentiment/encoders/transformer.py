@@ -3,12 +3,12 @@
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
-from sentiment.data.text import EMOTICON, FROWN, HASHTAG, SMILE, URL, USER
+from sentiment.data.text import HASHTAG, URL, USER
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
@@ -21,7 +21,7 @@ _BATCH_PIECES = 4096
 # Every tokeniser tells at least two of them apart, whatever its language.
 _DIFFERENT_WORDS = ["good", "bad", "1", "2"]
 # Replacements for the mask tokens of our cleaning: the forms used in TweetEval's pretraining data.
-_WORDS = {URL: "http", USER: "@user", HASHTAG: "#", SMILE: ":)", FROWN: ":(", EMOTICON: ":|"}
+_WORDS = {URL: "http", USER: "@user", HASHTAG: "#"}
 
 
 class Transformer:
@@ -29,17 +29,11 @@ class Transformer:
 
     A batch has tweets of equal length, so that nothing is padded. The batch size may change the last digits.
 
-    Args:
-        pooling: a tweet's vector is the mean over its pieces, or that of the first piece (`[CLS]`, `<s>`).
-
     Raises:
         EncoderError: the model needs code of its own, or its files are damaged, incomplete or do not fit each other.
     """
 
-    def __init__(
-        self, model: HubFiles, pooling: Literal["mean", "first"] = "mean", device: torch.device | str = "cpu"
-    ) -> None:
-        self.pooling = pooling
+    def __init__(self, model: HubFiles, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self._tokenizer, network = _load(model)
         self.network = network.requires_grad_(False).to(self.device)
@@ -67,7 +61,7 @@ class Transformer:
         for chosen in _batches([len(ids) for ids in piece_ids]):
             ids = torch.tensor([piece_ids[tweet] for tweet in chosen], device=self.device)
             states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-            pooled[chosen] = states.mean(1) if self.pooling == "mean" else states[:, 0]
+            pooled[chosen] = states.mean(1)
             if by_token:
                 spans = tokenized["offset_mapping"]
                 owners = np.stack([_owners(words[tweet], spans[tweet], offsets[tweet]) for tweet in chosen]).ravel()

@@ -285,8 +285,8 @@ _LeakageReasons = dict[str, dict[int, str]]
 _REASONS = (
     ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
     ("the model was trained on other tweets of the author", "authors", TRAIN),
-    ("was a validation tweet, by which the model was chosen", "keys", VALIDATION),
-    ("the model was trained on it", "keys", TRAIN),
+    ("the model was chosen by a validation tweet of the same words", "keys", VALIDATION),
+    ("the model was trained on a tweet of the same words", "keys", TRAIN),
 )
 
 

@@ -28,6 +28,7 @@ from scipy.special import logit
 from sentiment.config import ColumnConfig
 from sentiment.config_file import dotted, shortened
 from sentiment.console import OUT, Progress, printable, say, visible
+from sentiment.data.sources import COLUMNS_140, is_sentiment140
 from sentiment.data.tables import (
     ENDINGS,
     TEXT_NAMES,
@@ -112,6 +113,8 @@ def predict_file(
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
     columns = model.config.data.columns
     form = _form_of_target(target)
+    if column is None and is_sentiment140(source):
+        column = COLUMNS_140.text
     table = open_table(source, lambda first: _names_columns(first, column, columns))
     text_column = _find_text_column(table, column, columns.text, source)
     header = table.names

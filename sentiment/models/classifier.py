@@ -64,7 +64,6 @@ class LearnedEmbedding(nn.Module):
             elif not without_values:
                 self.table.weight.normal_(std=config.initial_std)
                 self.table.weight[PADDING].zero_()
-        self.table.weight.requires_grad_(config.trainable)
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.dropout)
 
@@ -344,8 +343,7 @@ def build_classifier(
         encoder: the encoder to fine-tune, or the size of a frozen encoder's vectors; None without an encoder.
     """
     if isinstance(encoder, FineTuned) and config.encoder is not None:
-        mean = config.model.model_copy(update={"pooling": "mean"})
-        return Classifier(encoder, mean, one_state=config.encoder.pooling == "first")
+        return Classifier(encoder, config.model.model_copy(update={"pooling": "mean"}))
     section = config.any_encoder
     if section is None or not isinstance(encoder, int):
         return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
@@ -485,5 +483,5 @@ def load_encoder(
         name = config.any_encoder.model
         raise RunDirError(f"{config.title}: was trained with other weights than those of {name!r} on this machine")
     if config.encoder and config.finetunes:
-        return FineTuned(model, config.encoder)
+        return FineTuned(model)
     return build_encoder(config.any_encoder, model, device)

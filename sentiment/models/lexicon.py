@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import FROWN, SMILE, TokenRows
+from sentiment.data.text import TokenRows
 from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel
 from sentiment.runs.records import LEXICON
 from sentiment.runs.run_dir import TWEETS_FILE
@@ -111,7 +111,7 @@ def _word_values() -> dict[str, float]:
         for line in path.read_text(encoding="utf-8").splitlines():
             word, value = line.rsplit("\t", 1)
             rated[word] = float(value)
-    return rated | {SMILE: rated[":)"], FROWN: rated[":("]}
+    return rated
 
 
 class LexiconModel(TextModel):

@@ -172,7 +172,7 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, model: EncoderFiles | None) -> Classifier:
     reads: int | FineTuned | None = model.vector_size if model else None
     if model and run.config.encoder and run.config.finetunes:
-        reads = FineTuned(model, run.config.encoder)
+        reads = FineTuned(model)
     sketch = build_on_meta_device(run.config, len(vocabulary), reads)
     weights = sum(parameter.numel() for parameter in sketch.parameters())
     needed = 4 * weights
@@ -243,9 +243,7 @@ def _result(
         only_label=int(positive.pop()) if len(positive) == 1 else None,
         check_list={model.name: answer_checks(model) for model in models},
         baseline_settings=baselines.settings,
-        overfit=judge_overfit(
-            metrics["train"].accuracy, metrics["validation"].accuracy, run.config.training.overfit_gap
-        ),
+        overfit=judge_overfit(metrics["train"].accuracy, metrics["validation"].accuracy),
         encoder=encoder,
         mixture=embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None,
         seconds_trained=trainer.seconds,

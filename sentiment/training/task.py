@@ -15,13 +15,15 @@ from sentiment.models.classifier import Classifier, input_ids, predict
 from sentiment.models.lexicon import token_polarity
 from sentiment.runs.records import Metrics, Overfit, Part
 
+_OVERFIT_GAP = 0.05
 
-def judge_overfit(train_accuracy: float, validation_accuracy: float, largest_gap: float) -> Overfit:
-    """Judge whether training accuracy exceeds validation accuracy by more than `largest_gap`; fractions."""
+
+def judge_overfit(train_accuracy: float, validation_accuracy: float) -> Overfit:
+    """Judge whether training accuracy exceeds validation accuracy by more than 5 points; fractions."""
     gap = train_accuracy - validation_accuracy
     return Overfit(
-        overfits=gap > largest_gap,
-        rule=f"training accuracy exceeds validation accuracy by more than {largest_gap:g} at the best epoch",
+        overfits=gap > _OVERFIT_GAP,
+        rule=f"training accuracy exceeds validation accuracy by more than {_OVERFIT_GAP:g} at the best epoch",
         train_accuracy=train_accuracy,
         validation_accuracy=validation_accuracy,
         gap=gap,

@@ -301,17 +301,16 @@ def available_threads(config: RuntimeConfig) -> int:
     return config.threads or min(available_cores(), 8)
 
 
-def make_reproducible(config: RuntimeConfig, threads: int, seed: int) -> None:
+def make_reproducible(threads: int, seed: int) -> None:
     """Seed torch, fix the number of threads (it sets the order of sums), and refuse nondeterministic operations."""
-    if config.deterministic:
-        # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.allow_tf32 = False
-        # The same as use_deterministic_algorithms(True), which however imports torch's compiler, for a second.
-        torch.set_deterministic_debug_mode("error")
-        # Filling new memory with NaN takes time, and only helps to find reads of uninitialised memory.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
+    # The same as use_deterministic_algorithms(True), which however imports torch's compiler, for a second.
+    torch.set_deterministic_debug_mode("error")
+    # Filling new memory with NaN takes time, and only helps to find reads of uninitialised memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
 
@@ -412,7 +411,7 @@ def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.d
             )
         warning = "the last digits may differ from those of a run on one kind"
         run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
-    make_reproducible(runtime, threads, run.config.seed)
+    make_reproducible(threads, run.config.seed)
     trainer = Trainer(run, build(device), identity | {"threads": threads})
     if state:
         trainer.load_state_dict(state)

@@ -127,7 +127,7 @@ def make_deterministic(wanted: bool) -> None:
     """As runs are, or as torch is."""
     torch.set_deterministic_debug_mode("default")
     if wanted:
-        make_reproducible(RunConfig().runtime, torch.get_num_threads(), seed=1)
+        make_reproducible(torch.get_num_threads(), seed=1)
 
 
 def seconds(epoch: Callable[[], None], device: torch.device) -> float:

@@ -48,7 +48,7 @@ WRONG_QUOTES = "a quote that opens in it does not close at the end of a field"
         ("t.csv", b'"label","text"\n"1","so good"\n0,"so bad"\n'),
         ("t.csv", b"text,x,label\nso good,,positive\nso bad,,NEG \n"),
         ("t.csv", b"label;text\n1;so good\n0;so bad\n"),
-        ("t.tsv", b"label\ttext\n4\tso good\n-1\tso bad\n"),
+        ("t.tsv", b"label\ttext\n4\tso good\n0\tso bad\n"),
         ("t.csv.gz", gzip.compress(b"label,text\n1,so good\n0,so bad\n", mtime=0)),
         ("t.jsonl.gz", gzip.compress(b'\n{"label": 1, "text": "so good"}\n{"label": false, "text": ""}\n', mtime=0)),
     ],

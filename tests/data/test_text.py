@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from nltk.tokenize import TweetTokenizer, casual
 
 from sentiment.config import TextConfig
-from sentiment.data.text import Tokenizer, emoticon_mask, stop_words, tweet_patterns
+from sentiment.data.text import Tokenizer, is_emoticon, stop_words, tweet_patterns
 
-PLAIN = TextConfig(unescape_html=False, urls="keep", mentions="keep", shorten_elongations=False, lowercase=False)
+PLAIN = TextConfig(urls="keep", mentions="keep", lowercase=False)
 CONFIGS = [
     PLAIN,
     TextConfig(),
-    TextConfig(urls="remove", mentions="remove", hashtags="remove", emoticons="remove", stop_words="all"),
-    TextConfig(urls="keep", mentions="mask", hashtags="split", emoticons="mask", stop_words="keep_negations"),
+    TextConfig(urls="remove", mentions="remove", hashtags="remove", stop_words="all"),
+    TextConfig(urls="keep", mentions="mask", hashtags="split", stop_words="keep_negations"),
 ]
 TOKENIZERS = [Tokenizer(config) for config in CONFIGS]
 
@@ -49,6 +49,7 @@ def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
 @settings(max_examples=250)
 def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
     text = text.replace("\u2019", "'").replace("&", "").replace("\t", " ")
+    text = re.sub(r"([^\W\d_])\1{3,}", r"\1\1\1", text)
     assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]
 
 
@@ -62,7 +63,6 @@ def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:
     ("options", "text", "tokens"),
     [
         ({}, "Fish &amp; chips &lt;3", ["fish", "&", "chips", "<3"]),
-        ({"unescape_html": False}, "a &amp; b", ["a", "&", "amp", ";", "b"]),
         ({}, "see http://a.b/c?d=@e#f, ok", ["see", "<url>", ",", "ok"]),
         ({}, "(www.ex.org) and/or bit.ly/xY", ["(", "<url>", ")", "and", "/", "or", "<url>"]),
         ({"urls": "remove"}, "see http://a.b ok", ["see", "ok"]),
@@ -75,11 +75,7 @@ def without_cache(tokenizer: Tokenizer, text: str) -> list[str]:
         ({}, "so #Happy", ["so", "#happy"]),
         ({"hashtags": "split"}, "#don't #a#b we're #1", ["don't", "a", "b", "we're", "#", "1"]),
         ({"hashtags": "remove"}, "so #happy now", ["so", "now"]),
-        ({"emoticons": "mask"}, ":) :-( :/ <3 </3", ["<smile>", "<frown>", "<emoticon>", "<smile>", "<frown>"]),
-        ({"emoticons": "mask"}, "(: D: :'( :P", ["<smile>", "<frown>", "<frown>", "<smile>"]),
-        ({"emoticons": "remove"}, "ok :) fine :D", ["ok", "fine"]),
         ({}, "SOOOOO goooood 10000", ["sooo", "goood", "10000"]),
-        ({"shorten_elongations": False}, "sooooo", ["sooooo"]),
         ({}, "WOW :D Xx", ["wow", ":D", "xx"]),
         ({"lowercase": False}, "WOW :D", ["WOW", ":D"]),
         ({"stop_words": "all"}, "I don\u2019t like the rain", ["like", "rain"]),
@@ -112,7 +108,7 @@ def test_the_stop_words_are_the_179_of_which_40_are_negations() -> None:
 
 @given(text=st.text(":;=8-o*')]([dDpP/}{@|\\<>3", max_size=4))
 def test_emoticons_are_those_that_nltk_keeps_together(text: str) -> None:
-    if emoticon_mask(text) is not None:
+    if is_emoticon(text):
         assert TweetTokenizer().tokenize(text) == [text]
 
 

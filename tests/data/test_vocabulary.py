@@ -12,6 +12,7 @@ import pytest
 
 from sentiment.config import RunConfig, VocabularyConfig
 from sentiment.config_file import resolve
+from sentiment.data import vocabulary as vocabulary_module
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.vocabulary import (
     UNKNOWN,
@@ -127,9 +128,14 @@ def own_words(tmp_path: Path) -> Path:
     return write_tweets(tmp_path / "tweets.csv", rows)
 
 
+@pytest.fixture(autouse=True)
+def _rare_types_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary_module, "_MIN_COUNT", 1)
+
+
 def _config(table: Path, **changes: Any) -> RunConfig:
     small: dict[str, Any] = {"pretrained": "word2vec", "size": 8}
-    values = {"data": {"source": str(table)}, "embedding": small, "vectors": {"epochs": 3, "min_count": 1}}
+    values = {"data": {"source": str(table)}, "embedding": small, "vectors": {"epochs": 3}}
     return resolve(values, {name.replace("__", "."): value for name, value in changes.items()}, "a test")
 
 
@@ -183,10 +189,17 @@ def test_unusable_unlabelled_file_is_refused_by_name(own_words: Path, results: R
         (_with_text(own_words, tmp_path / "gone.txt"), r"gone\.txt: no such file"),
         (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: 0 of 1 tweets"),
         (_with_text(own_words, other), r"other\.csv: vectors\.unlabelled\.columns\.text: no column 'text'"),
-        (_config(own_words, vectors__min_count=1000), r"no token occurs 1,000 times in the \d+ .* lower vectors"),
     ):
         with pytest.raises((ConfigError, DataError), match=message):
             prepare_vectors(config, results)
+
+
+def test_text_in_which_no_token_is_frequent_is_refused(
+    own_words: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vocabulary_module, "_MIN_COUNT", 1000)
+    with pytest.raises(DataError, match=r"no token occurs 1000 times in the \d+ .* vectors\.unlabelled"):
+        prepare_vectors(_config(own_words), results)
 
 
 class _KilledError(Exception):
@@ -218,7 +231,10 @@ def test_interruptions_change_no_bit_of_vectors(own_words: Path, results: Result
 
 
 @pytest.mark.slow
-def test_vectors_do_not_depend_on_the_hash_seed_of_python(own_words: Path, results: Results, tmp_path: Path) -> None:
+def test_vectors_do_not_depend_on_the_hash_seed_of_python(
+    own_words: Path, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # as in another process
     config, other = _config(own_words, vectors__epochs=2), Results(tmp_path / "other")
     script = (
         "import sys; from pathlib import Path; from sentiment.config import RunConfig\n"
@@ -234,7 +250,7 @@ def test_vectors_do_not_depend_on_the_hash_seed_of_python(own_words: Path, resul
 def test_vectors_are_known_by_all_that_decides_them(own_words: Path, results: Results, tmp_path: Path) -> None:
     more = tmp_path / "more.txt"
     more.write_text("a further tweet\n")
-    changes: list[dict[str, Any]] = [{}, {"vectors__seed": 2}, {"vectors__window": 2}, {"embedding__size": 9}]
+    changes: list[dict[str, Any]] = [{}, {"vectors__seed": 2}, {"embedding__size": 9}]
     changes += [{"data__text__lowercase": False}, {"data__validation_fraction": 0.2}]
     configs = [*(_config(own_words, **change) for change in changes), _with_text(own_words, more)]
     prints = [vectors_fingerprint(config, results) for config in configs]

@@ -15,7 +15,6 @@ from sentiment.data.batches import TokenStore
 from sentiment.data.text import TokenRows
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
-from sentiment.errors import EncoderError
 from sentiment.training.task import learning_rate_factor
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
@@ -26,9 +25,8 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
 
 
-def _tuned(folder: Path, layers: int | None = None) -> FineTuned:
-    config = EncoderConfig(model=str(folder), use="finetune", trained_layers=layers)
-    return FineTuned(find_encoder(config, folder), config)
+def _tuned(folder: Path) -> FineTuned:
+    return FineTuned(find_encoder(EncoderConfig(model=str(folder), use="finetune"), folder))
 
 
 def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Path) -> None:
@@ -42,12 +40,11 @@ def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Pat
         torch.testing.assert_close(states[: len(one)], reference(one[None]).last_hidden_state[0], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("layers", "kept"), [(None, 37), (2, 32), (1, 16)])
-def test_only_trained_weights_are_kept_beside_those_of_the_file(folder: Path, layers: int | None, kept: int) -> None:
-    made = torch.nn.ModuleDict({"embedding": _tuned(folder, layers)})
+def test_only_trained_weights_are_kept_beside_those_of_the_file(folder: Path) -> None:
+    made = torch.nn.ModuleDict({"embedding": _tuned(folder)})
     tuned = pickle.loads(pickle.dumps(made))  # as a classifier of scikit-learn is stored
     state = {name: torch.zeros_like(weights) for name, weights in tuned.state_dict().items()}
-    assert len(state) == kept
+    assert len(state) == 37
     assert not any("pooler" in name for name in state)
     untouched = {name: one.clone() for name, one in tuned.named_parameters() if name not in state}
     tuned.load_state_dict(state)
@@ -56,11 +53,6 @@ def test_only_trained_weights_are_kept_beside_those_of_the_file(folder: Path, la
         assert one.requires_grad == (name in state)
     with pytest.raises(RuntimeError, match="Missing key"):
         tuned.load_state_dict(dict(list(state.items())[1:]))
-
-
-def test_a_model_with_fewer_layers_than_are_to_be_trained_is_refused(folder: Path) -> None:
-    with pytest.raises(EncoderError, match=r"encoder.trained_layers = 3: '.*' has 2 layers"):
-        _tuned(folder, 3)
 
 
 def test_learning_rate_rises_for_a_tenth_of_the_steps_and_falls_to_zero() -> None:

@@ -110,7 +110,7 @@ def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Re
 def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tweets_file: Path) -> None:
     other = tweets_file.parent / "." / "x" / ".." / tweets_file.name  # the same file
     parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
-    without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.window": [3, 4]}
+    without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.epochs": [3, 4]}
     path = write_grid(base, parameters | without_effect)
     grid = expand_grid(path, results)
     assert len(grid.configs) == 1 + 4

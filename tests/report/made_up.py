@@ -159,7 +159,7 @@ class Study:
                 temperatures=TEMPERATURES,
                 check_list=_check_list(skill),
                 baseline_settings={"C": 1.0},
-                overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy, 0.05),
+                overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy),
                 encoder=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
                 seconds_trained=0.04 * config.model.hidden_size,

@@ -49,12 +49,12 @@ def test_interval_is_wilsons() -> None:
 
 
 def test_overfit_is_a_gap_larger_than_allowed() -> None:
-    assert not judge_overfit(0.75, 0.5, 0.25).overfits
-    verdict = judge_overfit(0.90, 0.80, 0.05)
+    assert not judge_overfit(0.54, 0.5).overfits
+    verdict = judge_overfit(0.90, 0.80)
     assert verdict.overfits
     assert verdict.gap == pytest.approx(0.1)
     assert verdict.rule == "training accuracy exceeds validation accuracy by more than 0.05 at the best epoch"
-    assert not judge_overfit(0.70, 0.80, 0.05).overfits
+    assert not judge_overfit(0.70, 0.80).overfits
 
 
 @pytest.fixture(scope="module")
