@@ -3,6 +3,7 @@
 The commands for grids and reports are defined in `jobs` and `report`.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -154,6 +155,12 @@ def evaluate(
         write_named(out, as_json(metrics))
 
 
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
+
 @app.command()
 def add(
     run: Annotated[
@@ -170,6 +177,12 @@ def add(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
+    probability_column: Annotated[
+        str | None,
+        typer.Option(
+            "--probability-column", metavar="NAME", help="The column with probabilities of the positive label."
+        ),
+    ] = None,
     positive: PositiveLabels = None,
     negative: NegativeLabels = None,
     annotator: Annotated[
@@ -181,19 +194,21 @@ def add(
         typer.Option("--note", help="A text file on the origin of the predictions, such as the prompt."),
     ] = None,
     cost: Annotated[
-        float | None, typer.Option("--cost", min=0, help="Total cost of all predictions, in money.")
+        float | None,
+        typer.Option("--cost", min=0, callback=_finite, help="Total cost of all predictions, in money."),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0, help="Total time of all predictions, in seconds.")
+        float | None,
+        typer.Option("--seconds", min=0, callback=_finite, help="Total time of all predictions, in seconds."),
     ] = None,
 ) -> None:
     """Compare any other predictor with the models of runs.
 
     A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
-    Predictions are labels, or probabilities of the positive label. Tweets are matched by the ids of --sheet, else by
-    text.
+    A column holds labels or probabilities of the positive label, by its name or by --label-column and
+    --probability-column. Tweets are matched by the ids of --sheet, else by text.
     """
-    from sentiment.inference.added import add_predictions, write_tweets
+    from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.inference.stored import open_run
     from sentiment.runs.records import NEGATIVE, POSITIVE
 
@@ -208,8 +223,8 @@ def add(
     text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
-    columns = _parse_column(text_column), _parse_column(label_column)
-    say("\n".join(add_predictions(trained, name, file, columns, labels, metadata)))
+    named = (_parse_column(column) for column in (text_column, label_column, probability_column))
+    say("\n".join(add_predictions(trained, name, file, NamedColumns(*named), labels, metadata)))
 
 
 @app.command()

@@ -33,3 +33,17 @@ def measure(labels: Labels, probabilities: npt.NDArray[np.float64], threshold: f
         recall=float(recall),
         f1=float(f1),
     )
+
+
+def neutral_remark(metrics: Metrics, neutral: int) -> str:
+    """What a score leaves out, and what it would be otherwise.
+
+    Args:
+        metrics: of the tweets that a predictor answered with a class.
+        neutral: the number of tweets that it answered with a label that is none of the classes.
+    """
+    share = metrics.right / (metrics.n + neutral)
+    return (
+        f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if its "
+        f"{neutral:,} other answers count as wrong"
+    )

@@ -62,7 +62,7 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 2  # in both parts
     assert re.search(r" (is right on|and) .*gpt \(added\)", shown)
-    record = run.results.read_added(stored(run, RunRecord).data_fingerprint)["gpt"]
+    record = run.results.read_added(stored(run, RunRecord).data_fingerprint)[0]["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
@@ -73,16 +73,14 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
     rows += [(half[1]["text"], 0.5), (trained[0]["text"], 1), ("never seen", 0), ("neutral", "")]
-    rows.append((half[2]["text"], "2"))
     done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--run", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
-    assert [line.strip() for line in others[:4]] == [
-        f"1 left out: duplicate tweet (line {end - 4})",
-        f"2 left out: no test or validation tweet of the run (line {end - 3}, {end - 2})",
-        f"1 left out: no answer (line {end - 1})",
-        f"1 left out: neither positive nor negative (line {end})",
+    assert [line.strip() for line in others[:3]] == [
+        f"1 left out: duplicate tweet (line {end - 3})",
+        f"2 left out: no test or validation tweet of the run (line {end - 2}, {end - 1})",
+        f"1 left out: no answer (line {end})",
     ]
     found, shown = _scores(run, tmp_path)
     assert found["api (added)"]["test"]["accuracy"] == pytest.approx(1 - 1 / len(half))
@@ -100,23 +98,88 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
 
-def test_answer_that_is_none_is_named_with_its_row(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    for answer, why in (
-        ("postive", "'postive' is neither a label ('0', '-1', 'negative', "),
-        ("1.2", "'1.2' is neither a label"),
-        ("nan", "'nan' is neither a label"),
-        ("happy", "--positive and --negative name others) nor a probability of positive, from 0 to 1"),
-    ):
-        table = write_tweets(tmp_path / "t.csv", [("0.5", tweets[0]["text"]), (answer, tweets[1]["text"])])
-        message = refused(1, "add", "x", table, "--run", run.path)
-        assert f"{table}:3: '{answer}' is neither a label" in message
-        assert why in message
-    assert invoke("add", "x", table, "--run", run.path, "--positive", "Happy").exit_code == 0
+@pytest.mark.parametrize(
+    ("column", "answer", "option"),
+    [
+        ("label", "postive", "--positive"),
+        ("label", "happy", "--negative"),
+        ("label", "0.7", "--probability-column"),
+        ("probability", "1.2", "--label-column"),
+        ("probability", "-1", "--label-column"),
+        ("probability", "4", "--label-column"),
+        ("probability", "nan", "--label-column"),
+        ("probability", "positive", "--label-column"),
+    ],
+)
+def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path, column: str, answer: str, option: str
+) -> None:
+    rows = [(1, tweets[0]["text"]), (answer, tweets[1]["text"])]
+    table = write_tweets(tmp_path / "t.csv", rows, (column, "text"))
+    message = refused(1, "add", "x", table, "--run", run.path)
+    assert f"{table}:3: '{answer}' is no {column}" in message
+    assert option in message
+
+
+def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "t.csv", [("Happy", tweets[0]["text"])])
+    assert invoke("add", "x", table, "--run", run.path, "--positive", "happy").exit_code == 0
+    table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
+    assert invoke("add", "x", table, "--run", run.path, "--probability-column", "label").exit_code == 0
+    added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
+    assert list(added["x"].said.values()) == [0.7]
+
+
+def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
+    rows = [(row["text"], row["label"]) for row in _of(tweets, "test")]
+    table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
+    done = invoke("add", "oracle", table, "--run", run.path, "--positive", "2", "--negative", "1")
+    assert done.exit_code == 0, done.output
+    assert _scores(run, tmp_path)[0]["oracle (added)"]["test"]["accuracy"] == 1
+
+
+def test_neutral_answers_are_counted_beside_the_score(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    test = _of(tweets, "test")
+    labels = [("negative", "positive")[row["label"]] for row in test]
+    labels[:10] = ["Neutral"] * 10
+    labels[10] = ""
+    labels[11] = ("positive", "negative")[test[11]["label"]]
+    table = write_tweets(tmp_path / "t.csv", zip((row["text"] for row in test), labels, strict=True), ("text", "label"))
+    done = invoke("add", "three classes", table, "--run", run.path)
+    judged = len(test) - 11
+    share = f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong"
+    assert f"test: {(judged - 1) / judged:.1%} right of the {judged} tweets" in done.output
+    assert share in done.output
+    added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
+    record = added["three classes"]
+    assert (record.tweets, record.unanswered) == (judged + 10, 1)
+    assert [*record.said.values()].count(None) == 10
+    found, shown = _scores(run, tmp_path)
+    assert found["three classes (added)"]["test"]["n"] == judged
+    assert f"three classes (added), test: {(judged - 1) / judged:.1%} right" in shown
+    assert share in shown
+
+
+def test_torn_file_of_a_predictor_is_named_and_the_others_are_shown(
+    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    table = write_tweets(tmp_path / "t.csv", [(row["text"], row["label"]) for row in tweets], ("text", "label"))
+    for name in ("torn", "whole"):
+        assert invoke("add", name, table, "--run", run.path).exit_code == 0
+    (file,) = run.results.added.glob("*/torn.json")
+    file.write_bytes(file.read_bytes()[:-30])
+    found, shown = _scores(run, tmp_path)
+    assert "whole (added)" in found
+    assert "torn (added)" not in found
+    assert str(file) in shown.replace("\n", "")
+    file.unlink()
 
 
 def test_numbers_of_other_rows_name_no_tweets(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
-    assert "has no answer to a tweet of " in refused(1, "add", "x", table, "--run", run.path)
+    assert "has no prediction for a tweet of " in refused(1, "add", "x", table, "--run", run.path)
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
@@ -135,6 +198,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (("x",), "add takes either NAME and a table of predictions, or --sheet"),
         (("a/b", table), "a/b: must be a valid file name"),
         (("x", table, "--label-column", "mood"), "has no column 'mood'; it has 'text', 'x'"),
+        (("x", table, "--cost", "inf"), "inf is no finite number"),
         (("x", table), "no column name looks like a label or a probability; name it with --label-column"),
     ):
         assert why in refused(2, "add", *words, "--run", run.path)
@@ -154,6 +218,6 @@ def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypa
         assert (done := invoke(*words)).exit_code == 0, done.output
         if "llm" in words:
             assert done.output.startswith("llm: 3 of 105 test tweets, 0 of 96 validation tweets")
-    (record,) = run.results.read_added(run.record.data_fingerprint).values()
+    (record,) = run.results.read_added(run.record.data_fingerprint)[0].values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
     assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["test"]["accuracy"] == pytest.approx(2 / 3)

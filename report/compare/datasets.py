@@ -386,8 +386,10 @@ def _added(runs: Runs, results: Results) -> tuple[list[Elsewhere], list[str]]:
     problems = []
     corpora = {fold.record.data_fingerprint: run for run in runs for fold in run.folds or (run,)}
     for corpus, run in corpora.items():
+        predictors, unreadable = results.read_added(corpus)
+        problems += unreadable
         try:
-            for name, added in results.read_added(corpus).items():
+            for name, added in predictors.items():
                 if name not in found and (one := _elsewhere(name, added, run)):
                     found[name] = one
         except RunDirError as error:
@@ -404,7 +406,7 @@ def _elsewhere(name: str, added: Added, run: CompletedRun) -> Elsewhere | None:
 
 
 def _said(added: Added, scores: Scores) -> Scores:
-    said = np.array([added.said.get(row, np.nan) for row in scores.rows.tolist()])
+    said = np.array([added.said.get(row) for row in scores.rows.tolist()], np.float64)
     of = ~np.isnan(said)
     return Scores(scores.corpus, scores.rows[of], scores.labels[of], {"baseline": said[of]})
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.config import PARTS, LabelConfig
 from sentiment.config_file import shortened
-from sentiment.data.corpus import TEST, TRAIN, Corpus, open_corpus
+from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, label_meanings, open_table
@@ -26,15 +26,28 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
-from sentiment.runs.records import THRESHOLD, Added
+from sentiment.metrics import measure, neutral_remark
+from sentiment.runs.records import Added
 from sentiment.runs.run_dir import TWEETS_FILE
 
-# Recognised column names. If there is a column such as `prediction`, a column `label` is taken as the gold label.
+# Recognised column names. By its name, a column holds labels or probabilities. If there is a column such as
+# `prediction`, a column `label` is taken as the gold label.
 _IDS = ("id", "tweet_id", "tweetid", "id_str", "status_id")
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
+_NO_ANSWER = "no answer"
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
+# By corpus row: the probability of positive, 0 or 1 for a label; None for an answer that is none of the classes.
+Answers = dict[int, float | None]
+
+
+class NamedColumns(NamedTuple):
+    """The columns that a user names, by name or index; None finds them by their names."""
+
+    text: Column = None
+    label: Column = None
+    probability: Column = None
 
 
 @dataclass(frozen=True)
@@ -115,17 +128,11 @@ def write_tweets(run: TrainedRun, path: Path) -> int:
 
 
 def add_predictions(
-    run: TrainedRun,
-    name: str,
-    file: Path,
-    columns: tuple[Column, Column],
-    labels: dict[str, int],
-    metadata: dict[str, Any],
+    run: TrainedRun, name: str, file: Path, named: NamedColumns, labels: dict[str, int], metadata: dict[str, Any]
 ) -> list[str]:
     """Import a table of predictions, to be compared with the models of all runs on the same corpus.
 
     Args:
-        columns: of texts, and of labels or probabilities of positive; None finds them by their names.
         labels: additional meanings of label values, on top of the run's.
         metadata: `note`, `annotator`, `cost` and `seconds` of the record.
 
@@ -141,27 +148,55 @@ def add_predictions(
     target = run.results.added_file(tweets.corpus.fingerprint, name)
     meanings = label_meanings(LabelConfig()) | label_meanings(tweets.run.config.data.labels)
     meanings |= {label.strip().lower(): meaning for label, meaning in labels.items()}
-    probabilities, answered, left_out = _read(file, columns, tweets, meanings)
-    if not probabilities:
-        raise DataError(f"{file}: has no answer to a tweet of {run.path}: {left_out.most_common()}")
-    record = {"file": file.name, "file_sha256": cached_sha256(file), "tweets": answered, "said": probabilities}
+    answers, answered, left_out = _read(file, named, tweets, meanings)
+    judged = [row for row, answer in answers.items() if answer is not None]
+    if not judged:
+        raise DataError(f"{file}: has no prediction for a tweet of {run.path}: {left_out.most_common()}")
+    rows_left_out = left_out.counted()
+    unanswered = rows_left_out[_NO_ANSWER].count if _NO_ANSWER in rows_left_out else 0
+    record = {
+        "file": file.name,
+        "file_sha256": cached_sha256(file),
+        "tweets": answered,
+        "unanswered": unanswered,
+        "said": answers,
+    }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, Added.model_validate(record | metadata).model_dump(mode="json"))
-    lines = [f"{name}: {tweets.coverage(probabilities)}"]
-    lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
-    wrong = [row for row, value in probabilities.items() if (value >= THRESHOLD) != tweets.corpus.labels[row]]
-    if len(probabilities) >= _SUSPICIOUS_ROWS and not wrong:
-        lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
+    lines = [f"{name}: {tweets.coverage(judged)}"]
+    lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
+    lines += _score_lines(tweets, answers)
     return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
+def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
+    """A warning if all answers are right, and the effect of answers that are none of the classes, by part."""
+    lines = []
+    right = 0
+    n = 0
+    for part in (TEST, VALIDATION, TRAIN):
+        rows = [row for row in answers if tweets.corpus.parts[row] == part]
+        judged = [row for row in rows if answers[row] is not None]
+        if not judged:
+            continue
+        probabilities = np.array([answers[row] for row in judged], np.float64)
+        metrics = measure(tweets.corpus.labels[judged], probabilities)
+        right += metrics.right
+        n += metrics.n
+        if len(rows) > len(judged):
+            lines.append(f"  {PARTS[part]}: {neutral_remark(metrics, len(rows) - len(judged))}")
+    if n >= _SUSPICIOUS_ROWS and right == n:
+        lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
+    return lines
+
+
 def _read(
-    file: Path, columns: tuple[Column, Column], tweets: Tweets, meanings: dict[str, int | None]
-) -> tuple[dict[int, float], int, RowCounter]:
-    """The probability of positive by row of the corpus, the number of rows with an answer, and the rows left out."""
+    file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
+) -> tuple[Answers, int, RowCounter]:
+    """The answers by corpus row, the number of rows with an answer, and the rows left out."""
     table = open_table(file, lambda _: True)
-    id_columns, text_columns, answer_columns = _columns(file, table.names, columns)
-    probabilities: dict[int, float] = {}
+    columns = _Columns.of(file, table.names, named)
+    answers: Answers = {}
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
@@ -172,50 +207,86 @@ def _read(
         if len(record.fields) != len(table.names):
             left_out.add("wrong number of fields", record.line)
             continue
-        text = _first_cell(record.fields, text_columns)
-        answer = _first_cell(record.fields, answer_columns)
         try:
-            probability = _probability(answer, meanings) if answer else None
-            row = None if probability is None else tweets.find(_first_cell(record.fields, id_columns), text, forms)
+            has_answer, answer = columns.answer(record.fields, meanings)
+            if not has_answer:
+                left_out.add(_NO_ANSWER, record.line)
+                continue
+            row = tweets.find(*columns.id_and_text(record.fields), forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
-        if probability is None:
-            left_out.add("neither positive nor negative" if answer else "no answer", record.line)
-            continue
         answered += 1
         if row is None:
             left_out.add("no test or validation tweet of the run", record.line)
-        elif row in probabilities:
+        elif row in answers:
             left_out.add("duplicate tweet", record.line)
         else:
-            probabilities[row] = probability
-    return probabilities, answered, left_out
+            answers[row] = answer
+            if answer is None:
+                left_out.add("neither positive nor negative", record.line)
+    return answers, answered, left_out
 
 
-def _columns(file: Path, names: list[str], columns: tuple[Column, Column]) -> tuple[list[int], list[int], list[int]]:
-    """Column indices of ids, texts and answers; with several answer columns the first non-empty cell is used."""
-    lower = [name.strip().lower() for name in names]
-    shown = ", ".join(map(repr, names))
+@dataclass(frozen=True)
+class _Columns:
+    """Column indices of a table; of several, the first non-empty cell is used, and labels come first."""
 
-    def indices(column: Column, *defaults: str) -> list[int]:
-        if column is None:
-            return [lower.index(name) for name in defaults if name in lower]
-        named = column_places(column, names)
-        if not named:
-            raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
-        return named[:1]
+    ids: list[int]
+    texts: list[int]
+    labels: list[int]
+    probabilities: list[int]
 
-    predicted = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES
-    ids = indices(None, *_IDS)
-    texts = indices(columns[0], *TEXT_NAMES)
-    answers = indices(columns[1], *predicted, *_PROBABILITIES)
-    if not ids and not texts:
-        raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
-    if not answers:
-        raise UsageError(
-            f"{file}: no column name looks like a label or a probability; name it with --label-column: {shown}"
-        )
-    return ids[:1], texts[:1], answers
+    @classmethod
+    def of(cls, file: Path, names: list[str], named: NamedColumns) -> "_Columns":
+        """Find the columns of a table.
+
+        Raises:
+            UsageError: a named column is missing, or no column looks like tweets or like answers.
+        """
+        lower = [name.strip().lower() for name in names]
+        shown = ", ".join(map(repr, names))
+
+        def indices(column: Column, *defaults: str) -> list[int]:
+            if column is None:
+                return [lower.index(name) for name in defaults if name in lower]
+            matching = column_places(column, names)
+            if not matching:
+                raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
+            return matching[:1]
+
+        ids = indices(None, *_IDS)
+        texts = indices(named.text, *TEXT_NAMES)
+        if not ids and not texts:
+            raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
+        label_names: Sequence[str] = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES
+        probability_names: Sequence[str] = _PROBABILITIES
+        if named.label is not None or named.probability is not None:  # only what is named counts
+            label_names = probability_names = ()
+        labels = indices(named.label, *label_names)
+        probabilities = indices(named.probability, *probability_names)
+        if not labels and not probabilities:
+            raise UsageError(
+                f"{file}: no column name looks like a label or a probability; name it with --label-column or "
+                f"--probability-column: {shown}"
+            )
+        return cls(ids[:1], texts[:1], labels, probabilities)
+
+    def id_and_text(self, fields: Sequence[Any]) -> tuple[str, str]:
+        return _first_cell(fields, self.ids), _first_cell(fields, self.texts)
+
+    def answer(self, fields: Sequence[Any], meanings: dict[str, int | None]) -> tuple[bool, float | None]:
+        """Whether a row has an answer, and the answer, see `Answers`.
+
+        Raises:
+            ValueError: the answer is neither a label nor, in a column of probabilities, a probability.
+        """
+        label = _first_cell(fields, self.labels)
+        if label:
+            return True, _parse_label(label, meanings)
+        probability = _first_cell(fields, self.probabilities)
+        if probability:
+            return True, _parse_probability(probability)
+        return False, None
 
 
 def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
@@ -228,19 +299,26 @@ def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
     return ""
 
 
-def _probability(answer: str, meanings: dict[str, int | None]) -> float | None:
-    """Probability of positive for an answer that is a label or a number; None for a neutral label."""
-    if answer.lower() in meanings:
-        label = meanings[answer.lower()]
-        return None if label is None else float(label)
+def _parse_label(text: str, meanings: dict[str, int | None]) -> float | None:
+    """Probability of positive for a label: 0 or 1; None for a label that is none of the classes."""
+    if text.lower() not in meanings:
+        known = ", ".join(map(repr, meanings))
+        raise ValueError(
+            f"{shortened(text)!r} is no label ({known}; --positive and --negative name others); a column of "
+            "probabilities is named with --probability-column"
+        )
+    label = meanings[text.lower()]
+    return None if label is None else float(label)
+
+
+def _parse_probability(text: str) -> float:
     try:
-        probability = float(answer)
+        probability = float(text)
     except ValueError:
         probability = float("nan")
-    if 0 <= probability <= 1:
+    if 0 <= probability <= 1:  # false for NaN as well
         return probability
-    known = ", ".join(map(repr, meanings))
     raise ValueError(
-        f"{shortened(answer)!r} is neither a label ({known}; --positive and --negative name others) nor a probability "
-        "of positive, from 0 to 1"
+        f"{shortened(text)!r} is no probability of positive, from 0 to 1; a column of labels is named with "
+        "--label-column"
     )

@@ -1,7 +1,7 @@
 """Scores of a run on its own test sets, and of its models on other labelled files. Imports torch."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
 from shlex import quote
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentiment.config import PARTS, DataConfig
-from sentiment.console import OUT, Progress, say, visible
+from sentiment.console import ERR, OUT, Progress, say, visible
 from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Row, RowCounter
@@ -21,7 +21,7 @@ from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import RunModels, TrainedRun
-from sentiment.metrics import Labels, measure
+from sentiment.metrics import Labels, measure, neutral_remark
 from sentiment.models.text_model import Flags, Predictions, Probabilities, checked_threshold, total
 from sentiment.paired import PairedCounts, compare_pairs, comparison_sentence
 from sentiment.runs.records import (
@@ -50,11 +50,13 @@ class LabelledPredictions:
         labels: 0 or 1, (n,).
         models: probabilities of positive by the name of the model, each (n,).
         threshold: decision threshold of the models. The lexicon's scores are no probabilities and keep the default.
+        neutral: by the name of an external predictor the number of its answers that are none of the classes.
     """
 
     labels: Labels
     models: dict[str, Probabilities]
     threshold: float = THRESHOLD
+    neutral: dict[str, int] = field(default_factory=dict)
 
     def _threshold(self, name: str) -> float:
         return THRESHOLD if name == LEXICON else self.threshold
@@ -108,8 +110,11 @@ class LabelledPredictions:
         return lines
 
 
-def load_own_predictions(run: TrainedRun) -> dict[Part, LabelledPredictions]:
+def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, LabelledPredictions], list[str]]:
     """Predictions of a completed run and of external predictors for its validation and test tweets.
+
+    Returns:
+        The predictions by part, and a line for each external predictor that cannot be read.
 
     Raises:
         RunDirError: its predictions are missing or damaged.
@@ -118,7 +123,7 @@ def load_own_predictions(run: TrainedRun) -> dict[Part, LabelledPredictions]:
 
     file = run.run_dir.predictions_file
     check_file(file, run.result)
-    external = run.run_dir.results.read_added(run.record.data_fingerprint)
+    external, problems = run.run_dir.results.read_added(run.record.data_fingerprint)
     predictions: dict[Part, LabelledPredictions] = {}
     try:
         table = pq.read_table(file)
@@ -129,14 +134,17 @@ def load_own_predictions(run: TrainedRun) -> dict[Part, LabelledPredictions]:
             n = run.result.metrics[part].n
             if len(labels) != n or not np.isin(labels, (0, 1)).all() or np.isnan([*models.values()]).any():
                 raise ValueError(f"its predictions do not match the {n:,} {part} tweets of the result")
+            neutral = {}
+            rows = of_part["row"].to_pylist()
             for name, added in external.items():
-                probabilities = np.array([added.said.get(row, np.nan) for row in of_part["row"].to_pylist()])
+                probabilities = np.array([added.said.get(row) for row in rows], np.float64)
                 if not np.isnan(probabilities).all():
                     models[f"{name} (added)"] = probabilities
-            predictions[part] = LabelledPredictions(labels, models)
+                    neutral[f"{name} (added)"] = sum(added.said.get(row, 0.0) is None for row in rows)
+            predictions[part] = LabelledPredictions(labels, models, neutral=neutral)
     except (ValueError, KeyError, OSError) as error:
         raise RunDirError(f"{file}: holds no predictions: {error}") from None
-    return predictions
+    return predictions, problems
 
 
 def _caveats(run: TrainedRun) -> str:
@@ -203,18 +211,25 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
 
     Returns:
         The chosen model's metrics by part; `models`: metrics of all models and external predictors by part; `chosen`:
-        its name; `check_list`: correct sentences by model and capability.
+        its name; `check_list`: correct sentences by model and capability; `neutral_answers`: by part and external
+        predictor the number of answers that are none of the classes.
 
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    predictions = load_own_predictions(run)
+    predictions, problems = load_own_predictions(run)
     parts = run.result.scores
     chosen = MODEL_NAMES[choice or run.result.recommended]
     for part, labelled in predictions.items():
         parts[part] = labelled.metrics() | parts[part]
     test = predictions["test"]
     OUT.print(score_table(parts, chosen))
+    for part, labelled in predictions.items():
+        for name, neutral in labelled.neutral.items():
+            if neutral:
+                say(f"{name}, {part}: {neutral_remark(parts[part][name], neutral)}")
+    for problem in problems:
+        say(f"left out: {problem}", ERR)
     say("\n".join([*test.comparison_lines(chosen), *test.warnings(run.config.data.label_names)]))
     OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
@@ -222,7 +237,12 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     for part, scores in parts.items():
         for name, metrics in scores.items():
             models.setdefault(name, {})[part] = metrics.model_dump()
-    return models[chosen] | {"chosen": chosen, "models": models, "check_list": run.result.check_list}
+    return models[chosen] | {
+        "chosen": chosen,
+        "models": models,
+        "check_list": run.result.check_list,
+        "neutral_answers": {part: labelled.neutral for part, labelled in predictions.items()},
+    }
 
 
 def evaluate_on_file(

@@ -98,6 +98,11 @@ class Metrics(Record):
     recall: Share
     f1: Share
 
+    @property
+    def right(self) -> int:
+        """The number of tweets that are right."""
+        return round(self.accuracy * self.n)
+
 
 class CheckScore(NamedTuple):
     """How many sentences of the check list a model classifies correctly: `right` of `of`."""
@@ -283,7 +288,9 @@ class Added(FileRecord):
         note: where the predictions come from, such as a language model's prompt.
         annotator: whether the predictor is a person.
         tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
-        said: the probability of positive by row of the corpus; 0 or 1 where the file has labels.
+        unanswered: number of rows in the file without an answer.
+        said: the probability of positive by row of the corpus; 0 or 1 where the file has labels; None where the label
+            is none of the classes.
     """
 
     file: str
@@ -291,9 +298,10 @@ class Added(FileRecord):
     note: str
     annotator: bool
     tweets: Count
+    unanswered: Count = 0
     cost: Annotated[float, Field(ge=0)] | None
     seconds: Annotated[float, Field(ge=0)] | None
-    said: dict[Count, Share]
+    said: dict[Count, Share | None]
 
 
 class PlannedRun(Record):

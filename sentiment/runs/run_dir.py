@@ -135,10 +135,19 @@ class Results:
     def added_file(self, fingerprint: str, name: str) -> Path:
         return self.added / fingerprint[:16] / f"{name}.json"
 
-    def read_added(self, fingerprint: str) -> dict[str, Added]:
-        """The added predictions for a corpus, by the predictor's name."""
-        files = sorted(self.added_file(fingerprint, "").parent.glob("*.json"))
-        return {file.stem: added for file in files if (added := read_record(file, Added))}
+    def read_added(self, fingerprint: str) -> tuple[dict[str, Added], list[str]]:
+        """The added predictions for a corpus by the predictor's name, and a line for each file that cannot be read."""
+        predictors: dict[str, Added] = {}
+        problems = []
+        for file in sorted(self.added_file(fingerprint, "").parent.glob("*.json")):
+            try:
+                added = read_record(file, Added)
+            except RunDirError as error:
+                problems.append(str(error))
+                continue
+            if added is not None:
+                predictors[file.stem] = added
+        return predictors, problems
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         return RunDir(self.runs / grid / run_id)
