@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="the extra hub is not installed")
-
-from transformers import AutoModel
-
 from sentiment.config import EncoderConfig
 from sentiment.data.batches import TokenStore
 from sentiment.data.text import TokenRows
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.training.task import learning_rate_factor
+from tests.encoders.tiny import needs_transformers
+
+pytestmark = needs_transformers
 
 TWEETS = [["good", "morning", "!"], ["so", "bad"], [], ["not", "good", "at", "all", ":("]]
 
@@ -30,7 +29,10 @@ def _tuned(folder: Path) -> FineTuned:
 
 
 def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Path) -> None:
-    tuned, reference = _tuned(folder).eval(), AutoModel.from_pretrained(folder).eval()
+    from transformers import AutoModel
+
+    tuned = _tuned(folder).eval()
+    reference = AutoModel.from_pretrained(folder).eval()
     ids, offsets = tuned.pieces(TokenRows.of_tweets(TWEETS))
     store = TokenStore(ids, offsets, None, torch.device("cpu"))
     (batch,) = store.in_order_of_length(torch.arange(len(TWEETS)).numpy())

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("transformers", reason="the extra hub is not installed")
-
-from huggingface_hub.hf_api import ModelInfo
-
 from sentiment.config import EncoderConfig
 from sentiment.encoders.pretrained import fetch_encoder, find_encoder
 from sentiment.errors import DownloadError, EncoderError
+from tests.encoders.tiny import needs_transformers
+
+pytestmark = needs_transformers
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "some/model"
@@ -28,7 +27,9 @@ class Hub:
         self.unanswered = ""  # a file that it says it has, and does not give
         self.sha256_of_weights = ""  # what it says; empty: the truth
 
-    def model_info(self, name: str, *, revision: str, files_metadata: bool) -> ModelInfo:
+    def model_info(self, name: str, *, revision: str, files_metadata: bool) -> object:
+        from huggingface_hub.hf_api import ModelInfo
+
         if (name, revision, files_metadata) != (NAME, "main", True):
             raise OSError("404")
         siblings: list[dict[str, Any]] = [{"rfilename": one, "size": len(self.files[one])} for one in self.files]

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("transformers", reason="the extra hub is not installed")
-
-from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoTokenizer, BertForMaskedLM
-
 from sentiment.config import EncoderConfig
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.encoders.transformer import PIECES, TWEET, Transformer
 from sentiment.errors import EncoderError
+from tests.encoders.tiny import needs_transformers
+
+pytestmark = needs_transformers
 
 TWEETS = [
     ["good", "morning", "!"],
@@ -33,7 +31,10 @@ def _encoder(folder: Path) -> Transformer:
 
 def _states(folder: Path, tweet: list[str]) -> torch.Tensor:
     """(pieces, vector): one tweet by itself."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder).eval()
     with torch.no_grad():
         states: torch.Tensor = model(**tokenizer(" ".join(tweet), return_tensors="pt")).last_hidden_state[0]
     return states
@@ -41,6 +42,8 @@ def _states(folder: Path, tweet: list[str]) -> torch.Tensor:
 
 def _of_tokens(folder: Path, tweet: list[str]) -> torch.Tensor:
     """(tokens, vector), by the library's own account of which pieces are of which word."""
+    from transformers import AutoTokenizer
+
     words = AutoTokenizer.from_pretrained(folder)(tweet, is_split_into_words=True).word_ids() if tweet else []
     states = _states(folder, tweet)
     vectors = [states[[piece for piece, word in enumerate(words) if word == n]].mean(0) for n in range(len(tweet))]
@@ -94,6 +97,8 @@ def _without_tokenizer(folder: Path) -> None:
 
 
 def _with_infinite_weight(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
     weights = load_file(folder / "model.safetensors")
     weights["encoder.layer.1.output.dense.bias"][3] = torch.inf
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
@@ -145,6 +150,8 @@ def test_files_that_are_no_whole_model_are_refused_by_folder_and_problem(
 
 
 def test_a_model_whose_checkpoint_has_a_head_besides_is_read(bert: Path, tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
     model = BertForMaskedLM.from_pretrained(bert)
     model.save_pretrained(tmp_path)
     for path in bert.glob("tokenizer*"):

@@ -8,15 +8,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-pytest.importorskip("transformers", reason="the extra hub is not installed")
-
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import model_card, open_model, open_run, write_archive
 from sentiment.runs.run_dir import Results
+from tests.encoders.tiny import needs_transformers
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
+
+pytestmark = needs_transformers
 
 TWEET: dict[str, Any] = {"encoder__use": "tweet", "model__kind": "linear", "training__epochs": 2}
 TOKENS: dict[str, Any] = {"encoder__use": "tokens", "training__epochs": 2}

@@ -1,10 +1,15 @@
 """Tiny transformers with random weights."""
 
 import string
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+
+# Looked for and not imported: collecting tests should not take as long as importing it.
+needs_transformers = pytest.mark.skipif(find_spec("transformers") is None, reason="the extra hub is not installed")
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 20}
 

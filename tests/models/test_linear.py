@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 from scipy.special import expit
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus
@@ -58,6 +56,8 @@ def _counted(tweets: list[list[str]]) -> tuple[Any, Keys]:
 
 def test_tfidf_is_scikit_learns() -> None:
     """Of words and their pairs; those of characters make a vector of their own."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     tweets = [["so", "happy", ":)"], ["so", "so", "so", "sad"], ["happy", "sad"]]
     counts, keys = _counted(tweets)
     frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
@@ -68,6 +68,8 @@ def test_tfidf_is_scikit_learns() -> None:
 
 
 def test_ngrams_are_those_of_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+
     tweets = [["so", "happy", ":)"], ["ñandú", "so", "so", "so"], ["x"], []]
     characters = CountVectorizer(
         analyzer=lambda tweet: [
@@ -91,6 +93,8 @@ def test_only_the_most_frequent_ngrams_are_kept() -> None:
 
 def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log_ratio(corpus: Corpus) -> None:
     """A weight of two is the row twice in all that labels teach, but for n-grams and how rare they are."""
+    from sklearn.linear_model import LogisticRegression
+
     weights, train = np.where(np.arange(len(corpus.labels)) % 3, 1, 2), corpus.rows("train")
     model, settings = fitting.fit_linear_model(replace(corpus, weights=weights.astype(np.float32)), silent)
     counter = NGramCounter(corpus.types)
