@@ -13,11 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError, SkipTestWarning
-from sklearn.model_selection import GridSearchCV, ParameterGrid
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import InputTags
-from sklearn.utils.estimator_checks import check_estimator
 
 from sentiment import api as library
 from sentiment.api import SentimentClassifier, load, train
@@ -161,6 +157,10 @@ def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(tiny: Sent
 
 
 def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:
+    from sklearn.model_selection import GridSearchCV, ParameterGrid
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
     texts, labels = np.array(X), np.array(Y)
     steps = Pipeline([("strip", FunctionTransformer()), ("classifier", tiny)])
     tried = {"classifier__changes": [*ParameterGrid({"model.hidden_size": [4, 6], "training.epochs": [1]})]}
@@ -247,6 +247,8 @@ NOT_FOR_TEXTS = {
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # from scikit-learn's own look at labels
 def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.utils.estimator_checks import check_estimator
+
     with pytest.warns(SkipTestWarning, match="requires input"):
         check_estimator(SentimentClassifier())
     checked = library._iter_texts

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+import scipy
 
 from sentiment.paired import AccuracyDifference, PairedCounts, accuracy_difference, compare_pairs, comparison_sentence
 
@@ -32,14 +32,14 @@ def coverage(n: int, difference: float, other_way: float) -> float:
     share = difference + 2 * other_way
     if share == 0:
         return 1.0
-    numbers = np.arange(*binom.interval(1 - 1e-9, n, share) + np.array([0, 1]), dtype=int)
+    numbers = np.arange(*scipy.stats.binom.interval(1 - 1e-9, n, share) + np.array([0, 1]), dtype=int)
     covered = 0.0
     for group in np.array_split(numbers, min(48, len(numbers))):
         discordant = int(group[len(group) // 2])
         too_low = _first_from("low", difference, discordant, n)
         enough = _first_from("high", difference - 2e-9, discordant, n)
-        right = binom.cdf([enough - 1, too_low - 1], discordant, (difference + other_way) / share)
-        covered += binom.pmf(group, n, share).sum() * (right[1] - right[0])
+        right = scipy.stats.binom.cdf([enough - 1, too_low - 1], discordant, (difference + other_way) / share)
+        covered += scipy.stats.binom.pmf(group, n, share).sum() * (right[1] - right[0])
     return float(covered)
 
 
@@ -71,7 +71,10 @@ def test_equally_accurate_classifiers_differ_significantly_no_more_often_than_th
     for discordant in range(n + 1):
         firsts = np.arange(discordant + 1)
         p = np.array([compare(first, discordant - first, n).p for first in firsts.tolist()])
-        false += binom.pmf(discordant, n, 2 * one_way) * binom.pmf(firsts, discordant, 0.5)[p < 1 - level].sum()
+        false += (
+            scipy.stats.binom.pmf(discordant, n, 2 * one_way)
+            * scipy.stats.binom.pmf(firsts, discordant, 0.5)[p < 1 - level].sum()
+        )
     assert false < 1.02 * (1 - level)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import scipy
 from playwright.sync_api import Browser, Locator, Page, expect
-from scipy.stats import binomtest
 
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import read_table
@@ -80,7 +80,7 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
 def test_the_exact_test_agrees_with_scipy(report: Page) -> None:
     assert report.evaluate("mcnemar(0, 0, 1000)")["p"] == 1
     for wins, losses in ((0, 9), (7, 0), (30, 12), (1, 1), (400, 350)):
-        test, found = binomtest(wins, wins + losses), report.evaluate(f"mcnemar({wins}, {losses}, 1000)")
+        test, found = scipy.stats.binomtest(wins, wins + losses), report.evaluate(f"mcnemar({wins}, {losses}, 1000)")
         bounds = test.proportion_ci(method="exact")
         low, high = ((2 * bound - 1) * (wins + losses) / 1000 for bound in (bounds.low, bounds.high))
         assert (found["p"], found["low"], found["high"]) == pytest.approx((test.pvalue, low, high), rel=1e-6)

@@ -8,7 +8,6 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.tokenize import TweetTokenizer, casual
 
 from sentiment.config import TextConfig
 from sentiment.data.text import Tokenizer, is_emoticon, stop_words, tweet_patterns
@@ -48,6 +47,8 @@ def test_remembered_words_give_the_tokens_of_the_whole_text(text: str) -> None:
 @given(text=PATCHWORK)
 @settings(max_examples=250)
 def test_without_cleaning_the_tokens_are_those_of_nltk(text: str) -> None:
+    from nltk.tokenize import TweetTokenizer
+
     text = text.replace("\u2019", "'").replace("&", "").replace("\t", " ")
     text = re.sub(r"([^\W\d_])\1{3,}", r"\1\1\1", text)
     assert TOKENIZERS[0](text) == [re.sub(r"\s", "", token) for token in TweetTokenizer().tokenize(text)]
@@ -108,11 +109,15 @@ def test_the_stop_words_are_the_179_of_which_40_are_negations() -> None:
 
 @given(text=st.text(":;=8-o*')]([dDpP/}{@|\\<>3", max_size=4))
 def test_emoticons_are_those_that_nltk_keeps_together(text: str) -> None:
+    from nltk.tokenize import TweetTokenizer
+
     if is_emoticon(text):
         assert TweetTokenizer().tokenize(text) == [text]
 
 
 def test_the_patterns_are_those_of_nltk_of_which_nothing_is_imported() -> None:
+    from nltk.tokenize import casual
+
     tokens, hanging = tweet_patterns()
     assert tokens.pattern == casual.TweetTokenizer().PHONE_WORD_RE.pattern
     assert hanging.pattern == casual.HANG_RE.pattern

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.metrics import cohen_kappa_score
 
 from report.compare.datasets import spread_between
 from report.compare.findings import Findings
@@ -108,6 +107,8 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
 
 
 def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
     run_dir, *_ = _runs(study)
     said = _said(run_dir, 7)
     study.add(run_dir, "Anna", said, annotator=True, note="Asked <b>twice</b>.", cost=3.0, seconds=60.0)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from report import statistics
 from report.compare.findings import Findings
@@ -97,7 +97,7 @@ def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
         return Difference(
-            value, None, None, n, float(2 * stats.t.sf(abs(value / 0.1), n)), components=((0.01, n),)
+            value, None, None, n, float(2 * scipy.stats.t.sf(abs(value / 0.1), n)), components=((0.01, n),)
         ).with_level(0.95)
     first = np.arange(100) < 50 + round(20 * value)
     return statistics.paired(first, np.arange(100) >= 50 - n)

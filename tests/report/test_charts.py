@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from scipy import stats
+import scipy
 
 from report.build import compose
 from report.compare.findings import Findings
@@ -67,7 +67,7 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
     n = best.metrics["test"].n
     for row in rows:
-        wilson = stats.binomtest(round(row["value"] / 100 * n), n).proportion_ci(method="wilson")
+        wilson = scipy.stats.binomtest(round(row["value"] / 100 * n), n).proportion_ci(method="wilson")
         assert row["low"] < row["value"] < row["high"]
         assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
     drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
@@ -103,7 +103,9 @@ def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     for name, column in (("net", "score"), ("linear baseline", "baseline")):
         scores = test[column].to_numpy(float)
         groups = np.array_split(np.argsort(scores, kind="stable"), 10)
-        bounds = [stats.binomtest(int(labels[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups]
+        bounds = [
+            scipy.stats.binomtest(int(labels[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups
+        ]
         for key, expected in (
             ("x", [scores[one].mean() for one in groups]),
             ("value", [labels[one].mean() for one in groups]),

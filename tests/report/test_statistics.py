@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy
 
 from report import statistics
 from report.questions.search import importances
@@ -74,10 +74,10 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
         sides = [Side([first]), Side([second], has_seeds=False)]
         (found,) = compare([(*(reversed(sides) if turned else sides), spread)])  # type: ignore[list-item]
         assert found.value == (0.25 if turned else -0.25)
-        half = math.sqrt(sum(stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
+        half = math.sqrt(sum(scipy.stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
         assert found.components == tuple(map(pytest.approx, parts))
         assert found.high == min(found.value + half, 1.0)
-        squared = sum(stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
+        squared = sum(scipy.stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
         assert squared == pytest.approx(0.25**2)
 
 
@@ -126,7 +126,7 @@ def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
     first, second = (np.array(values)[:, None] for values in ([3.0, 4.0, 8.0], [5.0, 9.0, 9.0]))
     spread = spread_of([first[:, 0].tolist(), second[:, 0].tolist()])
     (found,) = compare([(Side([first]), Side([second]), spread)], limit=None)
-    expected = stats.ttest_ind(first[:, 0], second[:, 0])  # variances 7 and 16/3
+    expected = scipy.stats.ttest_ind(first[:, 0], second[:, 0])  # variances 7 and 16/3
     low, high = expected.confidence_interval()
     assert found.value == pytest.approx(-8 / 3)
     assert (found.p, found.low, found.high) != (None, None, None)
