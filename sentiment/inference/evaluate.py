@@ -1,7 +1,6 @@
 """Scores of a run on its own test sets, and of its models on other labelled files. Imports torch."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import PurePath
 from shlex import quote
@@ -11,7 +10,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from sentiment.config import PARTS, DataConfig
+from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
 from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
 from sentiment.data.sources import TweetFile, open_source
@@ -21,130 +20,80 @@ from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import RunModels, TrainedRun
-from sentiment.metrics import Labels, measure, neutral_remark
-from sentiment.models.text_model import Flags, Predictions, Probabilities, checked_threshold, total
-from sentiment.paired import PairedCounts, compare_pairs, comparison_sentence
+from sentiment.metrics import neutral_remark
+from sentiment.models.text_model import Flags, Predictions, checked_threshold, total
+from sentiment.paired import compare_pairs, comparison_sentence
+from sentiment.runs.predictions import (
+    PREDICTOR_NAMES,
+    OwnKind,
+    PartPredictions,
+    Predictor,
+    added_predictor,
+    paired_counts,
+    read_predictions,
+)
 from sentiment.runs.records import (
     LEXICON,
     MEASURED_MODELS,
     MODEL_NAMES,
-    PREDICTION_COLUMNS,
+    POSITIVE,
     THRESHOLD,
     CheckScore,
     Metrics,
     ModelChoice,
     Part,
 )
-from sentiment.runs.run_dir import check_file
 
-_COLUMNS = {column: MODEL_NAMES[model] for column, model in PREDICTION_COLUMNS.items()} | {"lexicon": LEXICON}
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 
 
-@dataclass(frozen=True)
-class LabelledPredictions:
-    """Predictions of models for labelled tweets; NaN where an external predictor has no prediction.
-
-    Attributes:
-        labels: 0 or 1, (n,).
-        models: probabilities of positive by the name of the model, each (n,).
-        threshold: decision threshold of the models. The lexicon's scores are no probabilities and keep the default.
-        neutral: by the name of an external predictor the number of its answers that are none of the classes.
-    """
-
-    labels: Labels
-    models: dict[str, Probabilities]
-    threshold: float = THRESHOLD
-    neutral: dict[str, int] = field(default_factory=dict)
-
-    def _threshold(self, name: str) -> float:
-        return THRESHOLD if name == LEXICON else self.threshold
-
-    def _positive(self, name: str) -> Flags:
-        return self.models[name] >= self._threshold(name)
-
-    def _answered(self, name: str) -> Flags:
-        return ~np.isnan(self.models[name])
-
-    def metrics(self) -> dict[str, Metrics]:
-        metrics = {}
-        for name, probabilities in self.models.items():
-            answered = self._answered(name)
-            metrics[name] = measure(self.labels[answered], probabilities[answered], self._threshold(name))
-        return metrics
-
-    def comparison_lines(self, chosen: str) -> list[str]:
-        """A heading, and a sentence on the comparison of one model with each other one."""
-        others = [name for name in self.models if name != chosen]
-        pairs = [self._paired(chosen, name) for name in others]
-        heading = (
-            f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected "
-            f"for {len(others)} comparisons):"
-        )
-        results = compare_pairs(pairs)
-        compared = zip(others, pairs, results, strict=True)
-        return [heading, *(f"  {comparison_sentence(chosen, name, pair, result)}" for name, pair, result in compared)]
-
-    def _paired(self, first: str, second: str) -> PairedCounts:
-        """The counts of two models on the tweets for which both have a prediction."""
-        answered = self._answered(first) & self._answered(second)
-        first_right = self._right(first)[answered]
-        second_right = self._right(second)[answered]
-        only_first = int((first_right & ~second_right).sum())
-        only_second = int((second_right & ~first_right).sum())
-        return PairedCounts(only_first, only_second, len(first_right))
-
-    def _right(self, name: str) -> Flags:
-        right: Flags = self._positive(name) == (self.labels == 1)
-        return right
-
-    def warnings(self, label_names: tuple[str, str]) -> list[str]:
-        """Warn about models that predict the same label for all tweets."""
-        lines = []
-        for name in self.models:
-            labels = np.unique(self._positive(name)[self._answered(name)])
-            if len(labels) == 1 and len(self.labels) > 1:
-                label = label_names[int(labels[0])]
-                lines.append(f"warning: the {name} predicts {label!r} for all {len(self.labels):,} tweets")
-        return lines
+def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str) -> list[str]:
+    """A heading, and a sentence on the comparison of the chosen predictor with each other one."""
+    (first,) = (predictor for predictor in predictors if predictor.name == chosen)
+    others = [predictor for predictor in predictors if predictor.name != chosen]
+    pairs = [paired_counts(first, other, labels) for other in others]
+    lines = [
+        f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected for "
+        f"{len(others)} comparisons):"
+    ]
+    for other, pair, result in zip(others, pairs, compare_pairs(pairs), strict=True):
+        lines.append(f"  {comparison_sentence(chosen, other.name, pair, result)}")
+    return lines
 
 
-def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, LabelledPredictions], list[str]]:
-    """Predictions of a completed run and of external predictors for its validation and test tweets.
+def constant_warnings(predictors: Sequence[Predictor], label_names: tuple[str, str]) -> list[str]:
+    """Warn about predictors that predict the same label for all tweets."""
+    lines = []
+    for predictor in predictors:
+        labels = np.unique(predictor.positive[predictor.answered])
+        n = len(predictor.probabilities)
+        if len(labels) == 1 and n > 1:
+            lines.append(f"warning: the {predictor.name} predicts {label_names[int(labels[0])]!r} for all {n:,} tweets")
+    return lines
+
+
+def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, PartPredictions], list[str]]:
+    """Predictions of a completed run and of added predictors for its validation and test tweets.
 
     Returns:
-        The predictions by part, and a line for each external predictor that cannot be read.
+        The predictions by part, and a line for each added predictor that cannot be read.
 
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    import pyarrow.parquet as pq
-
-    file = run.run_dir.predictions_file
-    check_file(file, run.result)
-    external, problems = run.run_dir.results.read_added(run.record.data_fingerprint)
-    predictions: dict[Part, LabelledPredictions] = {}
-    try:
-        table = pq.read_table(file)
-        for part in PARTS[1:]:
-            of_part = table.filter(np.array(table["part"].to_pylist()) == part)
-            models = {name: of_part[column].to_numpy().astype(np.float64) for column, name in _COLUMNS.items()}
-            labels = of_part["label"].to_numpy().astype(np.int64)
-            n = run.result.metrics[part].n
-            if len(labels) != n or not np.isin(labels, (0, 1)).all() or np.isnan([*models.values()]).any():
-                raise ValueError(f"its predictions do not match the {n:,} {part} tweets of the result")
-            neutral = {}
-            rows = of_part["row"].to_pylist()
-            for name, added in external.items():
-                probabilities = np.array([added.said.get(row) for row in rows], np.float64)
-                if not np.isnan(probabilities).all():
-                    models[f"{name} (added)"] = probabilities
-                    neutral[f"{name} (added)"] = sum(added.said.get(row, 0.0) is None for row in rows)
-            predictions[part] = LabelledPredictions(labels, models, neutral=neutral)
-    except (ValueError, KeyError, OSError) as error:
-        raise RunDirError(f"{file}: holds no predictions: {error}") from None
-    return predictions, problems
+    added, problems = run.run_dir.results.read_added(run.record.data_fingerprint)
+    by_part: dict[Part, PartPredictions] = {}
+    for part in ("validation", "test"):
+        predictions = read_predictions(run.run_dir, run.result, part)
+        if predictions is None:
+            raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
+        for name, record in added.items():
+            predictor = added_predictor(name, record, predictions.tweets)
+            if predictor is not None:
+                predictions.predictors.append(predictor)
+        by_part[part] = predictions
+    return by_part, problems
 
 
 def _caveats(run: TrainedRun) -> str:
@@ -217,31 +166,37 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    predictions, problems = load_own_predictions(run)
-    parts = run.result.scores
+    by_part, problems = load_own_predictions(run)
+    scores = run.result.scores
     chosen = MODEL_NAMES[choice or run.result.recommended]
-    for part, labelled in predictions.items():
-        parts[part] = labelled.metrics() | parts[part]
-    test = predictions["test"]
-    OUT.print(score_table(parts, chosen))
-    for part, labelled in predictions.items():
-        for name, neutral in labelled.neutral.items():
-            if neutral:
-                say(f"{name}, {part}: {neutral_remark(parts[part][name], neutral)}")
+    remarks = []
+    neutral: dict[Part, dict[str, int]] = {}
+    for part, predictions in by_part.items():
+        added = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
+        neutral[part] = {predictor.name: predictor.neutral for predictor in added}
+        for predictor in added:
+            metrics = predictor.metrics(predictions.labels)
+            scores[part][predictor.name] = metrics
+            if predictor.neutral:
+                remarks.append(f"{predictor.name}, {part}: {neutral_remark(metrics, predictor.neutral)}")
+    OUT.print(score_table(scores, chosen))
     for problem in problems:
         say(f"left out: {problem}", ERR)
-    say("\n".join([*test.comparison_lines(chosen), *test.warnings(run.config.data.label_names)]))
+    test = by_part["test"]
+    remarks += comparison_lines(test.labels, test.predictors, chosen)
+    remarks += constant_warnings(test.predictors, run.config.data.label_names)
+    say("\n".join(remarks))
     OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
     models: dict[str, dict[str, Any]] = {}
-    for part, scores in parts.items():
-        for name, metrics in scores.items():
+    for part, by_name in scores.items():
+        for name, metrics in by_name.items():
             models.setdefault(name, {})[part] = metrics.model_dump()
     return models[chosen] | {
         "chosen": chosen,
         "models": models,
         "check_list": run.result.check_list,
-        "neutral_answers": {part: labelled.neutral for part, labelled in predictions.items()},
+        "neutral_answers": neutral,
     }
 
 
@@ -265,8 +220,7 @@ def evaluate_on_file(
     Raises:
         SentimentError: the run has no such model, or the file cannot be used.
     """
-    models = RunModels.of(run)
-    chosen = MODEL_NAMES[choice or run.result.recommended]
+    choice = choice or run.result.recommended
     source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
     leaked: _LeakageReasons = {"keys": {}, "authors": {}}
     warnings = []
@@ -274,26 +228,33 @@ def evaluate_on_file(
         leaked = _leakage_reasons(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
         warnings.append(f"warning: cannot exclude training tweets: {error}")
-    labels, predictions, left_out = _read_file(models, chosen, source, leaked, progress)
-    probabilities = {name: predicted.probabilities for name, predicted in predictions.items()}
-    labelled = LabelledPredictions(labels, probabilities, checked_threshold(threshold))
-    metrics = labelled.metrics()
-    OUT.print(score_table({PurePath(table.source).name: metrics}, chosen))
+    labels, predictions, left_out = _read_file(RunModels.of(run), choice, source, leaked, progress)
+    threshold = checked_threshold(threshold)
+    predictors = []
     lines = []
-    if labelled.threshold != THRESHOLD:
-        lines.append(f"decision threshold {labelled.threshold:g}; of {LEXICON} {THRESHOLD:g}")
+    if threshold != THRESHOLD:
+        lines.append(f"decision threshold {threshold:g}; of {LEXICON} {THRESHOLD:g}")
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
-    for name, predicted in predictions.items():
+    for kind, predicted in predictions.items():
+        # The lexicon's scores are no probabilities, and keep the default threshold.
+        own_threshold = THRESHOLD if kind == "lexicon" else threshold
+        predictor = Predictor(PREDICTOR_NAMES[kind], kind, predicted.probabilities, own_threshold)
+        predictors.append(predictor)
         guesses = int((~predicted.usable).sum())
         if guesses:
-            lines.append(f"{name}: {guesses:,} tweets contain no known word; their predictions are guesses")
+            lines.append(f"{predictor.name}: {guesses:,} tweets contain no known word; their predictions are guesses")
+    metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
+    chosen = MODEL_NAMES[choice]
+    OUT.print(score_table({PurePath(table.source).name: metrics}, chosen))
     say("\n".join(f"  {line}" for line in lines + warnings))
-    say("\n".join([*labelled.comparison_lines(chosen), *labelled.warnings(run.config.data.label_names)]))
+    remarks = comparison_lines(labels, predictors, chosen)
+    remarks += constant_warnings(predictors, run.config.data.label_names)
+    say("\n".join(remarks))
     by_name = {name: scores.model_dump() for name, scores in metrics.items()}
     return by_name[chosen] | {
         "chosen": chosen,
         "models": by_name,
-        "threshold": labelled.threshold,
+        "threshold": threshold,
         "left_out": {reason: rows.count for reason, rows in left_out.counted().items()},
         "knows_training": not warnings,
     }
@@ -320,16 +281,16 @@ def _leakage_reasons(corpus: Corpus) -> _LeakageReasons:
 
 
 def _read_file(
-    models: RunModels, chosen: str, source: TweetFile, leaked: _LeakageReasons, progress: Progress
-) -> tuple[Labels, dict[str, Predictions], RowCounter]:
+    models: RunModels, choice: ModelChoice, source: TweetFile, leaked: _LeakageReasons, progress: Progress
+) -> tuple[Flags, dict[OwnKind, Predictions], RowCounter]:
     """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
 
     Duplicate tweets are all scored.
     """
     left_out = RowCounter()
     forms = TweetForms()
-    labels: list[int] = []
-    chunks: dict[str, list[Predictions]] = {}
+    labels: list[bool] = []
+    chunks: dict[OwnKind, list[Predictions]] = {}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
         predictions = models.classify_texts([row.text for row in rows])
@@ -338,20 +299,20 @@ def _read_file(
             reason = leaked["keys"].get(key_of(forms.of(row.text)))
             if reason is None:
                 reason = leaked["authors"].get(author_key(author_form(row.user)))
-            if reason is None and not predictions[chosen].usable[index]:
+            if reason is None and not predictions[choice].usable[index]:
                 reason = NO_WORDS
             if reason is None:
                 kept.append(index)
-                labels.append(row.label or 0)
+                labels.append(row.label == POSITIVE)
             else:
                 left_out.add(reason, row.line)
-        for name, predicted in predictions.items():
+        for kind, predicted in predictions.items():
             kept_predictions = Predictions(predicted.probabilities[kept], predicted.usable[kept])
-            chunks.setdefault(name, []).append(kept_predictions)
+            chunks.setdefault(kind, []).append(kept_predictions)
     if not labels:
         details = f"; left out were {left_out.most_common()}" if left_out.total() else ""
         raise DataError(f"{source.name}: has no row with a positive or negative label to score{details}")
-    return np.array(labels), {name: Predictions.joined(parts) for name, parts in chunks.items()}, left_out
+    return np.array(labels), {kind: Predictions.joined(parts) for kind, parts in chunks.items()}, left_out
 
 
 def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:

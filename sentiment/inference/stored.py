@@ -23,6 +23,7 @@ from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.lexicon import LexiconModel
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, check_arrays, described
+from sentiment.runs.predictions import OwnKind
 from sentiment.runs.records import MODEL_NAMES, FileRecord, ModelChoice, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
@@ -218,15 +219,15 @@ class RunModels:
         both = MeanModel(network, baseline, run.result.temperatures["both"])
         return cls(network, baseline, both, LexiconModel(run.config))
 
-    def classify_texts(self, texts: Sequence[str]) -> dict[str, Predictions]:
-        """The predictions of each model by its name, in table order; each text is read once by each model."""
+    def classify_texts(self, texts: Sequence[str]) -> dict[OwnKind, Predictions]:
+        """The predictions of each model, in table order; each text is read once by each model."""
         network = self.network.classify_texts(texts)
         baseline = self.baseline.classify_texts(texts)
         return {
-            self.network.name: network,
-            self.baseline.name: baseline,
-            self.both.name: self.both.combine(network, baseline),
-            self.lexicon.name: self.lexicon.classify_texts(texts),
+            "network": network,
+            "baseline": baseline,
+            "both": self.both.combine(network, baseline),
+            "lexicon": self.lexicon.classify_texts(texts),
         }
 
 

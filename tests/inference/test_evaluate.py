@@ -20,7 +20,7 @@ from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import RunModels, open_model
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
-from sentiment.runs.records import BASELINE, BOTH, LEXICON, MODEL_NAMES, NETWORK, Metrics, Result
+from sentiment.runs.records import BASELINE, LEXICON, MODEL_NAMES, NETWORK, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import recommend
 from tests.commands import invoke, refused
@@ -250,8 +250,8 @@ def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
     lexicon = _Fake(config, LEXICON, [True, True, True])
     models = RunModels(network, baseline, MeanModel(network, baseline, 0.5), lexicon)
     predictions = models.classify_texts(["a", "b", "c"])
-    assert predictions[BOTH].usable.tolist() == [True, True, False]
+    assert predictions["both"].usable.tolist() == [True, True, False]
     assert [model.asked for model in (network, baseline, lexicon)] == [3, 3, 3]
     alone = models.both.classify_texts(["a", "b", "c"])
-    np.testing.assert_array_equal(predictions[BOTH].probabilities, alone.probabilities)
+    np.testing.assert_array_equal(predictions["both"].probabilities, alone.probabilities)
     assert alone.usable.tolist() == [True, True, False]

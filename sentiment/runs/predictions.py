@@ -1,0 +1,166 @@
+"""Predictors and their predictions for the tweets of a completed run: the only reader of `predictions.parquet`.
+
+A predictor gives probabilities for tweets: a run's network, its baseline, the mean of both, the lexicon, or an added
+one. Does not import torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.errors import RunDirError
+from sentiment.metrics import measure
+from sentiment.paired import PairedCounts
+from sentiment.runs.records import (
+    BASELINE,
+    BOTH,
+    LEXICON,
+    NETWORK,
+    PREDICTION_COLUMNS,
+    THRESHOLD,
+    Added,
+    Metrics,
+    ModelChoice,
+    Part,
+    Result,
+)
+from sentiment.runs.run_dir import RunDir, check_file
+
+# The predictors of every run, and further ones.
+OwnKind = ModelChoice | Literal["lexicon"]
+PredictorKind = OwnKind | Literal["added"]
+# The predictors of a run in table order, with their names.
+PREDICTOR_NAMES: dict[OwnKind, str] = {
+    "network": NETWORK,
+    "baseline": BASELINE,
+    "both": BOTH,
+    "lexicon": LEXICON,
+}
+_COLUMNS: dict[str, OwnKind] = {**PREDICTION_COLUMNS, "lexicon": "lexicon"}
+# By so many tweets the accuracy of stored predictions may differ from the recorded one: they are rounded, so one at the
+# threshold may count as the other class.
+_MAX_ROUNDING_DIFFERENCE = 1.5
+
+Flags = npt.NDArray[np.bool_]
+Probabilities = npt.NDArray[np.float64]
+TweetIds = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A predictor and its predictions for some tweets, in the order of the tweets.
+
+    Attributes:
+        name: as it is shown, such as `linear baseline`.
+        probabilities: of positive, (n,); NaN where it has no prediction. The lexicon's scores are on the same scale.
+        threshold: decision threshold.
+        neutral: the number of tweets that it answered with none of the classes; their probabilities are NaN.
+    """
+
+    name: str
+    kind: PredictorKind
+    probabilities: Probabilities
+    threshold: float = THRESHOLD
+    neutral: int = 0
+
+    @property
+    def answered(self) -> Flags:
+        """For which tweets it has a prediction, (n,)."""
+        return ~np.isnan(self.probabilities)
+
+    @property
+    def positive(self) -> Flags:
+        """Which tweets it predicts to be positive, (n,); False where it has no prediction."""
+        return self.probabilities >= self.threshold
+
+    def right(self, labels: Flags) -> Flags:
+        """Which tweets it has right, (n,), for the true labels, (n,)."""
+        return np.equal(self.positive, labels) & self.answered
+
+    def metrics(self, labels: Flags) -> Metrics:
+        """Its metrics on the tweets for which it has a prediction."""
+        answered = self.answered
+        return measure(labels[answered], self.probabilities[answered], self.threshold)
+
+
+def paired_counts(first: Predictor, second: Predictor, labels: Flags) -> PairedCounts:
+    """The counts of two predictors on the tweets for which both have a prediction."""
+    both = first.answered & second.answered
+    first_right = first.right(labels)[both]
+    second_right = second.right(labels)[both]
+    only_first = int((first_right & ~second_right).sum())
+    only_second = int((second_right & ~first_right).sum())
+    return PairedCounts(only_first, only_second, len(first_right))
+
+
+@dataclass(frozen=True)
+class PartPredictions:
+    """The tweets of one part, and the predictors of a run on them.
+
+    Attributes:
+        tweets: their rows in the corpus, (n,).
+        labels: whether each tweet is positive, (n,).
+        predictors: in table order.
+    """
+
+    tweets: TweetIds
+    labels: Flags
+    predictors: list[Predictor]
+
+
+def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredictions | None:
+    """The predictions of a completed run for a part; None if the run has no such part.
+
+    Raises:
+        RunDirError: the file is missing or damaged, or does not match the result.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    path = run_dir.predictions_file
+    check_file(path, result)
+    types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
+    try:
+        table = pq.ParquetFile(path).read()
+        table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
+        columns = {name: table[name].cast(kind).to_numpy() for name, kind in types.items()}
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RunDirError(f"{path}: cannot be read: {error}") from None
+    metrics = result.metrics.get(part)
+    if not table.num_rows:
+        if metrics is None:
+            return None
+        raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
+    _check_columns(columns, path)
+    labels = columns["label"] == 1
+    predictors = [Predictor(PREDICTOR_NAMES[kind], kind, columns[column]) for column, kind in _COLUMNS.items()]
+    right = int(predictors[0].right(labels).sum())
+    n = len(labels)
+    if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
+        raise RunDirError(f"{path}: does not match result.json: it has another accuracy or number of tweets")
+    return PartPredictions(columns["row"], labels, predictors)
+
+
+def _check_columns(columns: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+    for column in _COLUMNS:
+        probabilities = columns[column]
+        if not ((probabilities >= 0) & (probabilities <= 1)).all():  # false for NaN as well
+            raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
+    if not np.isin(columns["label"], (0, 1)).all():
+        raise RunDirError(f"{path}: is damaged: a label is neither 0 nor 1")
+    if len(np.unique(columns["row"])) < len(columns["row"]):
+        raise RunDirError(f"{path}: is damaged: a tweet is in it twice")
+
+
+def added_predictor(name: str, added: Added, tweets: TweetIds) -> Predictor | None:
+    """An added predictor on some tweets; None if it has no prediction for them."""
+    answers = [added.said.get(tweet, np.nan) for tweet in tweets.tolist()]
+    probabilities = np.array(answers, np.float64)  # None becomes NaN
+    if np.isnan(probabilities).all():
+        return None
+    return Predictor(f"{name} (added)", "added", probabilities, neutral=answers.count(None))
