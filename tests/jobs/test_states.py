@@ -19,8 +19,6 @@ from jobs.policy import judge
 from jobs.slurm.commands import Job
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status import GridStatus, read_grid_status, render
-from jobs.tasks.attempt import record_failure
-from sentiment.errors import DataError
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Result
@@ -245,11 +243,12 @@ def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, p
         for line in ("begins\n", "loss 1 \x1b[31m\n"):
             _append(folder.run_log(run_id), line)
             assert wait_until(lambda line=line: seen.read_text().endswith(line), process)  # type: ignore[misc]
-        record_failure(results.run_dir(run_id, "some"), DataError("no tweets"))
+        results.run_dir(run_id, "some").path.mkdir(parents=True)
+        results.run_dir(run_id, "some").write_record(a_failure("here1_0"))
     _, said = process.communicate(timeout=limit())
     log = folder.run_log(run_id)
     assert seen.read_text() == log.read_text()
-    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DataError: no tweets\n"
+    assert said.decode() == f"==> {log} <==\n{run_id}: FAILED DivergedError: the loss is nan\n"
     assert process.returncode == 1
 
 
