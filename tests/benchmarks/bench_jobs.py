@@ -1,21 +1,27 @@
 """Grids on a real Slurm with fake nodes: how fast they are submitted, watched, started and worked off.
 
-    python -m tests.benchmarks.bench_jobs [speed] [startup] [short]
+    python -m tests.benchmarks.bench_jobs [speed] [scale] [startup] [short]
 
 A task starts as at a site, as a Python that imports torch. What accidents cost is measured by `bench_faults`.
 """
 
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from jobs.submissions import SubmissionDir, read_submissions
+from jobs.tasks.worker import Worker
 from sentiment.config_file import resolve
 from sentiment.runs.run_dir import Results
+from sentiment.training.stop import StopRequest
+from tests.benchmarks.timing import spent
 from tests.jobs.submitted import a_plan
 from tests.slurm.cluster import NODES, Cluster, what_is_missing
 from tests.slurm.stage import BASE, Prepared, Stage
@@ -27,7 +33,7 @@ def main(arguments: list[str]) -> None:
     """Run the parts that are named, or all."""
     if missing := what_is_missing():
         raise SystemExit(missing)
-    parts: dict[str, Callable[[Stage], None]] = {"speed": speed, "startup": startup, "short": short}
+    parts: dict[str, Callable[[Stage], None]] = {"speed": speed, "scale": scale, "startup": startup, "short": short}
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "slurm") as cluster:
         prepared = Prepared(Results(Path(folder) / "prepared"))
         prepared.digest(resolve(BASE, {"training.epochs": 1}, "the base run"))
@@ -58,6 +64,46 @@ def speed(stage: Stage) -> None:
         _write_runs(stage, completed, killed)
         with _timed(f"status of {completed:,} completed and {killed:,} killed runs"):
             stage.run("status", stage.name, expect=None)
+
+
+def scale(stage: Stage) -> None:
+    """Processor seconds of commands on grids of 300 and 10,000 runs, and of a task that looks for a run to train."""
+    for node in NODES:  # nothing is to start
+        stage.cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=benchmark")
+    stage.write_cluster(tasks=50)
+    for count in (300, 10_000):
+        stage.name = f"scale-{count}"
+        stage.write_grid(seed=list(range(count)))
+        for command in (["submit"], ["status"], ["cancel"], ["rerun", "--only", "cancelled"]):
+            print(f"{' '.join(command)}, {count:,} runs: {spent(partial(_command, stage, command))}", flush=True)
+        folder = [
+            folder for folder in read_submissions(stage.results, stage.name) if folder.submission.kind == "train"
+        ][-1]
+        for run_id in folder.run_ids[:-1]:
+            run_dir = stage.results.run_dir(run_id, stage.name)
+            run_dir.path.mkdir()
+            run_dir.result_file.touch()
+        task = Worker(SubmissionDir(folder.path), 0, StopRequest())
+        print(f"a task finds the only free one of {count:,} runs: {spent(partial(next, task.free_runs()))}", flush=True)
+    for node in NODES:
+        stage.cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+
+
+def _command(stage: Stage, words: list[str]) -> None:
+    name = stage.name if words[0] != "submit" else str(stage.folder / f"{stage.name}.yaml")
+    more = ["--cluster", str(stage.folder / "cluster.yaml")] if words[0] in ("submit", "rerun") else []
+    command = [
+        sys.executable,
+        "-m",
+        "sentiment",
+        words[0],
+        name,
+        *words[1:],
+        *more,
+        "--results",
+        str(stage.results.root),
+    ]
+    subprocess.run(command, env=stage.cluster.environ, stdout=subprocess.DEVNULL, check=words[0] != "status")
 
 
 def _write_runs(stage: Stage, completed: int, killed: int) -> None:
