@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sentiment.command_line import (
-    EXIT_FAILED,
-    EXIT_UNFINISHED,
     RESULTS,
     AtOnce,
     ClusterFile,
@@ -22,7 +20,7 @@ from sentiment.command_line import (
     command_line,
     echo,
 )
-from sentiment.errors import ConfigError, LockedError, RunDirError, UsageError
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path, shipped_file
 
 if TYPE_CHECKING:

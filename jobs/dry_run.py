@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -10,12 +10,12 @@ from typing import Any
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
-from jobs.plan import WantedRun, plan_jobs, ranked_next, with_pauses
+from jobs.plan import Launch, RunRequest, pause_at_rung_end, plan_slurm_jobs
 from jobs.policy import submit
 from jobs.services import missing_for
 from jobs.slurm.resources import read_cluster
 from jobs.slurm.sbatch import directives
-from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_status
+from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import yaml_text
@@ -23,7 +23,7 @@ from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, read_rungs
+from sentiment.runs.state import Rungs
 
 _MAX_LISTED = 8
 """Largest number of values, parameters or missing inputs that are listed."""
@@ -36,16 +36,13 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     """
     plan = grid.plan
     (jobs,) = read_jobs(results, [plan.name])
-    rows = read_grid_status(results, plan, jobs).rows
+    state = read_grid_state(results, plan, jobs)
+    rows = state.rows
     completed_in_other_grids = completed_elsewhere(results, grid)
-    rungs = read_rungs(results, plan)
-    by_id = {row.run_id: row for row in rows}
-    all_runs = [WantedRun(by_id[config.run_id], config, running_code().id) for config in grid.configs]
-    to_submit = [
-        run for run in all_runs if submit(run.row) == "submits" and run.row.run_id not in completed_in_other_grids
-    ]
-    if rungs:
-        to_submit = with_pauses([run for run in to_submit if not rungs.is_decided(run.row.run_id)], rungs)
+    rungs = state.rungs
+    configs = {config.run_id: config for config in grid.configs}
+    missing_rows = [row for row in state.planned if submit(row) == "submits" and not state.missed_ranking(row)]
+    to_submit = _requests([row for row in missing_rows if row.run_id not in completed_in_other_grids], configs, rungs)
     yield f"grid {plan.name}: {plan.description}"
     line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({_count_states(rows)})"
     if completed_in_other_grids:
@@ -66,12 +63,17 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     if rungs:
         yield _describe_rungs(rungs, grid.configs)
     yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
-    candidates = ranked_next(all_runs, rungs) if rungs else []
-    for job in plan_jobs(to_submit, candidates, plan, results, read_cluster(cluster), jobs):
+    launch = Launch(to_submit, _requests(state.current_trials(), configs, rungs), rungs)
+    for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):
         yield _describe_job(job)
         if verbose:
             for directive in directives(new_submission(results, plan.name, job, None)):
                 yield f"  {directive}"
+
+
+def _requests(rows: Sequence[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None) -> list[RunRequest]:
+    requests = [RunRequest(row, configs[row.run_id], running_code().id) for row in rows]
+    return pause_at_rung_end(requests, rungs) if rungs else requests
 
 
 def _describe_job(job: Submission) -> str:

@@ -16,7 +16,7 @@ from jobs.slurm.commands import ENDED, Job, read_queue, read_settings
 from jobs.slurm.endings import ended_state, read_termination
 from jobs.slurm.resources import Resources
 from jobs.submissions import SubmissionDir, read_submissions
-from sentiment.errors import SentimentError, UsageError
+from sentiment.errors import NoProgressError, SentimentError, UsageError
 from sentiment.files import write_json
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
@@ -34,9 +34,6 @@ from sentiment.runs.state import (
     RunProgress,
     RunState,
 )
-
-# The failure of a service that reached its time limit again and again: it counts as TIMEOUT, so that it gets more time.
-OUT_OF_ATTEMPTS = "NoProgressError"
 
 Place = tuple[SubmissionDir, int]
 """A submission, and the number of a task in it."""
@@ -222,7 +219,8 @@ class GridJobs:
         for task in range(len(folder.submission.tasks)):
             failure = folder.read_failure(task)
             if failure:
-                state = TIMEOUT if failure.error == OUT_OF_ATTEMPTS else FAILED
+                no_progress = failure.error == NoProgressError.__name__  # in its time: it is to get more
+                state = TIMEOUT if no_progress else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
             if self._has_failed(folder, task):
                 end = self._how_it_ended((folder, task), RunProgress())

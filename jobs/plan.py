@@ -1,37 +1,36 @@
-"""From the runs that are wanted to the jobs that train them: by which code, up to which epoch, with what resources."""
+"""Plans jobs: the code snapshot of each run, where it pauses, its resources, and the job arrays that train runs."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 from jobs.grid_jobs import GridJobs, Place
-from jobs.services import JOB_KINDS, services_needed, steps_saved
+from jobs.services import JOB_KINDS, JobKind, services_needed, steps_saved
 from jobs.slurm.commands import most_tasks
 from jobs.slurm.resources import ClusterFile, Resources, increased
 from jobs.status import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
-from sentiment.console import Say
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import freeze_code
-from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import Results
 from sentiment.runs.start_copy import find_damage
-from sentiment.runs.state import PRUNED, Rungs, read_rungs
+from sentiment.runs.state import PRUNED, Rungs
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class WantedRun:
+class RunRequest:
     """A run that is to be executed.
 
     Attributes:
-        code: the id of the copy of the code that computes it; None executes whatever the present folder holds.
-        rung, epochs: of a search, in which it trains and after how many epochs it pauses; None trains it to its end.
+        code: the id of the code snapshot that computes it; None runs the code of the working directory.
+        rung: of a search, the rung in which it trains.
+        epochs: the epoch after which it pauses; None trains it to its end.
     """
 
     row: RunStatus
@@ -43,149 +42,197 @@ class WantedRun:
 
 @dataclass(frozen=True)
 class CodeChoice:
-    """How a command chooses the code of runs; if that of now is asked for, those that have begun begin anew."""
+    """Chooses code snapshots. With `new_code` started runs restart from scratch with the current code."""
 
     results: Results
     new_code: bool = False
 
     @cached_property
-    def present(self) -> str:
+    def current(self) -> str:
+        """The id of the snapshot of the current code, which is taken when this is first asked for."""
         return freeze_code(self.results)
 
     def choose(
-        self, runs: Sequence[tuple[RunStatus, RunConfig]], places: Mapping[str, Place], again: bool, say: Say
-    ) -> list[WantedRun]:
-        """Give each run its code, and say how many don't get that of now.
+        self, rows: Sequence[RunStatus], configs: Mapping[str, RunConfig], tasks: Mapping[str, Place], resubmit: bool
+    ) -> list[RunRequest]:
+        """Assign a code snapshot to each run.
 
-        A run that has saved steps keeps the code that it was submitted with, as long as the copy of it is whole; all
-        others do so when they are submitted again.
+        A run keeps the snapshot that it was submitted with if that is intact and the run has saved steps or is
+        resubmitted. Else it gets the current code.
+
+        Args:
+            configs: by run id.
+            tasks: by run id, the newest submission of the run.
         """
         if self.new_code:
-            return [WantedRun(row, _beginning_anew(config), self.present) for row, config in runs]
-        given = {row.run_id: places[row.run_id][0].submission.code for row, _ in runs if row.run_id in places}
-        whole = {code for code in {*given.values()} if code and not find_damage(self.results.code / code)}
-        wanted = []
-        for row, config in runs:
-            kept = given.get(row.run_id)
-            keeps = kept in whole and (again or self._has_saved_steps(row))
-            wanted.append(WantedRun(row, config, kept if keeps else self.present))
-        for code, number in Counter(one.code for one in wanted if one.code and one.code != self.present).items():
-            say(f"{number} of them with the code of before, {self.results.code / code}; --new-code takes that of now")
-        return wanted
+            return [RunRequest(row, _with_restart_allowed(configs[row.run_id]), self.current) for row in rows]
+        previous = {row.run_id: tasks[row.run_id][0].submission.code for row in rows if row.run_id in tasks}
+        intact = {code for code in {*previous.values()} if code and not find_damage(self.results.code / code)}
+        requests = []
+        for row in rows:
+            code = previous.get(row.run_id)
+            if code not in intact or not (resubmit or self._has_saved_steps(row)):
+                code = self.current
+            requests.append(RunRequest(row, configs[row.run_id], code))
+        return requests
+
+    def describe_earlier(self, requests: Sequence[RunRequest]) -> Iterator[str]:
+        """A line for each snapshot of earlier code that runs keep."""
+        counts = Counter(request.code for request in requests if request.code)
+        for code, count in counts.items():
+            if code != self.current:
+                yield (
+                    f"{count} of them keep their earlier code, {self.results.code / code}; --new-code restarts them "
+                    "with the current code"
+                )
 
     def _has_saved_steps(self, row: RunStatus) -> bool:
         try:
             return steps_saved(self.results.run_dir(row.run_id, row.grid)) > 0
         except RunDirError:
-            return False  # its task finds out whether it can go on
+            return False  # the task will report whether the run can be resumed
 
 
-def _beginning_anew(config: RunConfig) -> RunConfig:
+def _with_restart_allowed(config: RunConfig) -> RunConfig:
     runtime = config.runtime.model_copy(update={"other_code": "restart"})
     return config.model_copy(update={"runtime": runtime})
 
 
-def ranked_next(runs: Iterable[WantedRun], rungs: Rungs) -> list[WantedRun]:
-    """Those of a search's runs that are in its current rung; none if that is the last one, which is not ranked."""
-    trials = {*rungs.trials(rungs.current)} if rungs.current < rungs.last else ()
-    return with_pauses([run for run in runs if run.config.run_id in trials], rungs)
+@dataclass(frozen=True)
+class Launch:
+    """What a command executes.
 
-
-def with_pauses(runs: Sequence[WantedRun], rungs: Rungs) -> list[WantedRun]:
-    """Let each run pause where its rung ends; those that are pruned are continued to their end."""
-    standings = ((run, rungs.standings.get(run.config.run_id)) for run in runs)
-    return [
-        replace(run, rung=standing.rung, epochs=standing.epochs) if standing and run.row.state != PRUNED else run
-        for run, standing in standings
-    ]
-
-
-def plan_jobs(
-    runs: Sequence[WantedRun],
-    candidates: Sequence[WantedRun],
-    plan: GridPlan,
-    results: Results,
-    file: ClusterFile,
-    jobs: GridJobs,
-) -> list[Submission]:
-    """The jobs for some runs of a grid, in the order in which they are submitted.
-
-    Args:
-        candidates: of a search, all trials of the current rung, if tasks for the later rungs are to follow.
+    Attributes:
+        runs: those to train now.
+        trials: of a search, all trials of the current rung if jobs for the later rungs are to be submitted; else empty.
+        rungs: of a search with early termination; else None.
     """
-    most, training = most_tasks(), file.resources(plan.name)
-    planned = _arrays(runs, training, jobs, most) + _slots(candidates, read_rungs(results, plan), training, most)
-    code = planned[0].code if planned else None
-    needed = services_needed([run.config for run in runs], results)
-    before, after = list[Submission](), list[Submission]()
-    for kind in JOB_KINDS.values():
-        if kind.name in needed or kind.final:
-            resources = file.resources(plan.name, kind.name)
-            if kind.name in jobs.failed_services:
-                failure, had = jobs.failed_services[kind.name]
-                resources = increased(failure.state, resources, had)
-            number = resources.parallelism or 1 if kind.shareable else 1
-            job = Submission(
-                kind=kind.name,
-                tasks=[[] for _ in range(number)],
-                configs=needed.get(kind.name, []),
-                resources=resources,
-                parallelism=number,
-                code=code,
-                cluster=file.as_given() if kind.final else {},
-            )
-            (after if kind.final else before).append(job)
-    return [*before, *planned, *after]
+
+    runs: Sequence[RunRequest]
+    trials: Sequence[RunRequest] = ()
+    rungs: Rungs | None = None
 
 
-def plan_here(
-    runs: Sequence[WantedRun], candidates: Sequence[WantedRun], rungs: Rungs | None, at_once: int
+def pause_at_rung_end(requests: Sequence[RunRequest], rungs: Rungs) -> list[RunRequest]:
+    """Let each run pause at the end of its rung; pruned runs that were asked for train to their end."""
+    paused = []
+    for request in requests:
+        standing = rungs.standings.get(request.config.run_id)
+        if standing and request.row.state != PRUNED:
+            request = replace(request, rung=standing.rung, epochs=standing.epochs)
+        paused.append(request)
+    return paused
+
+
+def plan_slurm_jobs(
+    launch: Launch, grid: str, results: Results, cluster: ClusterFile, jobs: GridJobs
 ) -> list[Submission]:
-    """The same for this machine, which works off one job after another: runs prepare for themselves what they need."""
-    resources = Resources(tasks=1, at_once=at_once)
-    planned = _arrays(runs, resources, None, 1) + _slots(candidates, rungs, resources, 1)
-    return [job.model_copy(update={"here": True}) for job in planned]
+    """The jobs for some runs of a grid, in the order in which they are submitted."""
+    max_tasks = most_tasks()
+    configured = cluster.resources(grid)
+    training = _training_arrays(launch.runs, configured, jobs, max_tasks)
+    training += _later_rung_arrays(launch, configured, max_tasks)
+    code = training[0].code if training else None
+    needed = services_needed([request.config for request in launch.runs], results)
+    services = []
+    final = []
+    for kind in JOB_KINDS.values():
+        if kind.final:
+            final.append(_other_job(kind, [], code, _other_resources(kind, grid, cluster, jobs), cluster))
+        elif kind.name in needed:
+            resources = _other_resources(kind, grid, cluster, jobs)
+            services.append(_other_job(kind, needed[kind.name], code, resources))
+    return [*services, *training, *final]
 
 
-def _arrays(runs: Sequence[WantedRun], configured: Resources, jobs: GridJobs | None, most: int) -> list[Submission]:
-    """An array for all runs that get the same resources (more than before, if they lacked any) and code."""
-    groups: dict[tuple[str, str | None, int | None, int | None], list[RunConfig]] = {}
-    for run in runs:
-        place = jobs.places.get(run.row.run_id) if jobs else None
-        resources = increased(run.row.state, configured, place[0].submission.resources) if place else configured
-        groups.setdefault((resources.model_dump_json(), run.code, run.rung, run.epochs), []).append(run.config)
-    planned = []
-    for (given, code, rung, epochs), configs in groups.items():
-        shares = deal(configs, Resources.model_validate_json(given), most)
-        tasks = [[config.run_id for config in share] for share in shares]
-        job = _training(tasks, Resources.model_validate_json(given), code, rung, epochs)
-        planned.append(job.model_copy(update={"configs": [config for share in shares for config in share]}))
-    return planned
+def _other_resources(kind: JobKind, grid: str, cluster: ClusterFile, jobs: GridJobs) -> Resources:
+    resources = cluster.resources(grid, kind.name)
+    if kind.name not in jobs.failed_services:
+        return resources
+    failure, previous = jobs.failed_services[kind.name]
+    return increased(failure.state, resources, previous)
 
 
-def _slots(candidates: Sequence[WantedRun], rungs: Rungs | None, resources: Resources, most: int) -> list[Submission]:
-    """An array for each rung that is to come; its code is that of most trials, since one of any may be promoted."""
-    if not rungs or not candidates:
-        return []
-    code = Counter(run.code for run in candidates).most_common(1)[0][0]
-    configs, planned = [run.config for run in candidates], []
-    for rung in rungs.later:
-        tasks: list[list[str]] = [[] for _ in deal(range(rungs.size(rung)), resources, most)]
-        job = _training(tasks, resources, code, rung, rungs.epochs(rung))
-        planned.append(job.model_copy(update={"configs": configs}))
-    return planned
-
-
-def _training(
-    tasks: list[list[str]], resources: Resources, code: str | None, rung: int | None, epochs: int | None
+def _other_job(
+    kind: JobKind, configs: list[RunConfig], code: str | None, resources: Resources, cluster: ClusterFile | None = None
 ) -> Submission:
-    parallelism = min(resources.parallelism or len(tasks), len(tasks))
+    """A job that trains no runs."""
+    count = resources.parallelism or 1 if kind.shareable else 1
     return Submission(
-        kind="train", tasks=tasks, resources=resources, parallelism=parallelism, code=code, rung=rung, epochs=epochs
+        kind=kind.name,
+        tasks=[[] for _ in range(count)],
+        configs=configs,
+        resources=resources,
+        parallelism=count,
+        code=code,
+        cluster=cluster.as_given() if cluster else {},
     )
 
 
-def deal(items: Sequence[T], resources: Resources, most: int) -> list[list[T]]:
-    """What each task of an array begins with, such as runs; the site allows so many tasks at most."""
-    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), most, len(items))
+def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
+    """The jobs for this machine, which runs one at a time; each run prepares its own inputs."""
+    resources = Resources(tasks=1, at_once=at_once)
+    jobs = _training_arrays(launch.runs, resources, None, 1) + _later_rung_arrays(launch, resources, 1)
+    return [job.model_copy(update={"here": True}) for job in jobs]
+
+
+def _training_arrays(
+    runs: Sequence[RunRequest], configured: Resources, jobs: GridJobs | None, max_tasks: int
+) -> list[Submission]:
+    """One job array for each combination of resources, code and rung; what a run lacked before is increased."""
+    groups: dict[tuple[str, str | None, int | None, int | None], list[RunRequest]] = defaultdict(list)
+    keys: dict[tuple[str, str], str] = {}
+    for run in runs:
+        previous = jobs.places.get(run.row.run_id) if jobs else None
+        # Most runs share a state and a submission, and serialising resources takes longer than all the rest.
+        group = (run.row.state, previous[0].path.name if previous else "")
+        if group not in keys:
+            given = previous[0].submission.resources if previous else None
+            resources = increased(run.row.state, configured, given) if given else configured
+            keys[group] = resources.model_dump_json()
+        groups[keys[group], run.code, run.rung, run.epochs].append(run)
+    arrays = []
+    for (key, *_), requests in groups.items():
+        resources = Resources.model_validate_json(key)
+        shares = split_among_tasks(requests, resources, max_tasks)
+        tasks = [[request.config.run_id for request in share] for share in shares]
+        configs = [request.config for share in shares for request in share]
+        arrays.append(_training_array(requests[0], tasks, configs, resources))
+    return arrays
+
+
+def _later_rung_arrays(launch: Launch, resources: Resources, max_tasks: int) -> list[Submission]:
+    """One job array for each later rung, with the code that most trials use, since any trial may be promoted."""
+    if not launch.rungs or not launch.trials:
+        return []
+    ((code, _),) = Counter(trial.code for trial in launch.trials).most_common(1)
+    configs = [trial.config for trial in launch.trials]
+    arrays = []
+    for rung in launch.rungs.later:
+        size = launch.rungs.size(rung)
+        tasks: list[list[str]] = [[] for _ in split_among_tasks(range(size), resources, max_tasks)]
+        trial = replace(launch.trials[0], code=code, rung=rung, epochs=launch.rungs.epochs(rung))
+        arrays.append(_training_array(trial, tasks, configs, resources))
+    return arrays
+
+
+def _training_array(
+    like: RunRequest, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
+) -> Submission:
+    """An array with the code, the rung and the last epoch of a run."""
+    return Submission(
+        kind="train",
+        tasks=tasks,
+        configs=configs,
+        resources=resources,
+        parallelism=min(resources.parallelism or len(tasks), len(tasks)),
+        code=like.code,
+        rung=like.rung,
+        epochs=like.epochs,
+    )
+
+
+def split_among_tasks(items: Sequence[T], resources: Resources, max_tasks: int) -> list[list[T]]:
+    """Split items, such as runs, round-robin into one list for each task of an array."""
+    tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), max_tasks, len(items))
     return [list(items[task::tasks]) for task in range(tasks)]

@@ -40,6 +40,7 @@ from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, KilledError
 from sentiment.runs.records import Failure
 from sentiment.runs.state import (
     BY_COMMAND,
@@ -65,8 +66,6 @@ Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "g
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
 OUT_OF_MEMORY, SUSPENDED = "OUT_OF_MEMORY", "SUSPENDED"
-KILLED = "KilledError"
-"""The error that is recorded when a run's process was killed (SIGKILL), usually by the out-of-memory killer."""
 
 CAUSES = {
     "timeout": {TIMEOUT, "DEADLINE"},
@@ -78,9 +77,6 @@ CAUSES = {
     "pruned": {PRUNED},
 }
 """The states that each cause of `rerun --only` selects; cancelled and pruned are never selected by default."""
-
-EXIT_FAILED = 1
-EXIT_RUNNING = 3
 
 
 @dataclass(frozen=True)
@@ -189,14 +185,16 @@ def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:
 
 
 def _as_failed(failure: Failure) -> Verdict:
-    return Verdict(OUT_OF_MEMORY if failure.error == KILLED else FAILED, f"{failure.error}: {failure.reason}")
+    return Verdict(
+        OUT_OF_MEMORY if failure.error == KilledError.__name__ else FAILED, f"{failure.error}: {failure.reason}"
+    )
 
 
 def _array(job: str | None) -> str:
     return (job or "").partition("_")[0]
 
 
-def needs_somebody(run: Verdict) -> bool:
+def needs_attention(run: Verdict) -> bool:
     """Whether the run failed or is held, other than by the user's choice."""
     return not may_go_on(run) and run.state not in (COMPLETED, CANCELLED, PLANNED, PAUSED, PRUNED)
 
@@ -239,10 +237,10 @@ def work(run: Verdict) -> Action:
 
 def end(run: Verdict) -> Action:
     """What the final job, or the local runner, does with a run when the grid has ended."""
-    return "submits" if run.begun and needs_somebody(run) and run.state != HELD else ""
+    return "submits" if run.begun and needs_attention(run) and run.state != HELD else ""
 
 
-def helps(run: Verdict) -> str:
+def resume_command(run: Verdict) -> str:
     """The command that resumes an inactive run; empty if the run is active, completed or pruned."""
     if may_go_on(run) or run.state in (COMPLETED, PRUNED):
         return ""
@@ -254,7 +252,7 @@ def exit_code(runs: Iterable[Verdict]) -> int:
     any is not submitted; else 0."""
     every = list(runs)
     if any(map(may_go_on, every)):
-        return EXIT_RUNNING
-    if any(needs_somebody(run) or run.state == CANCELLED for run in every):
+        return EXIT_UNFINISHED
+    if any(needs_attention(run) or run.state == CANCELLED for run in every):
         return EXIT_FAILED
-    return 0 if all(run.state in (COMPLETED, PRUNED) for run in every) else EXIT_RUNNING
+    return 0 if all(run.state in (COMPLETED, PRUNED) for run in every) else EXIT_UNFINISHED

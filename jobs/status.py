@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.grid_jobs import GridJobs, read_jobs
-from jobs.policy import Verdict, helps, judge, needs_somebody
+from jobs.policy import Verdict, judge, needs_attention, resume_command
 from jobs.services import JOB_KINDS, OTHER_KINDS
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
@@ -37,6 +37,7 @@ from sentiment.runs.state import (
     PLANNED,
     PRUNED,
     UNKNOWN,
+    Rungs,
     Standing,
     read_progress,
     read_rungs,
@@ -88,6 +89,39 @@ class GridStatus:
     final_failed: bool = False
 
 
+@dataclass(frozen=True)
+class GridState:
+    """The state of a grid's runs at one moment: all that a command's choice of runs depends on.
+
+    Attributes:
+        planned_ids: of the plan's runs; there may be rows of runs that the plan no longer has.
+        rungs: of a search with early termination; else None.
+    """
+
+    rows: list[RunStatus]
+    planned_ids: Collection[str]
+    rungs: Rungs | None
+
+    @property
+    def planned(self) -> list[RunStatus]:
+        return [row for row in self.rows if row.run_id in self.planned_ids]
+
+    def named(self, run_ids: Collection[str]) -> list[RunStatus]:
+        """The rows of the given runs; of all, if none is given."""
+        return [row for row in self.rows if not run_ids or row.run_id in run_ids]
+
+    def missed_ranking(self, row: RunStatus) -> bool:
+        """Whether the run is a trial whose rung was ranked without it."""
+        return self.rungs is not None and self.rungs.is_decided(row.run_id)
+
+    def current_trials(self) -> list[RunStatus]:
+        """The trials of the current rung; none for the last rung, which has no ranking."""
+        if self.rungs is None or self.rungs.current == self.rungs.last:
+            return []
+        trials = {*self.rungs.trials(self.rungs.current)}
+        return [row for row in self.planned if row.run_id in trials]
+
+
 # A plan that supplies the metric of runs outside of grids; it is never written.
 _NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/f1", goal="maximize", runs=[], parameters={})
 
@@ -121,17 +155,26 @@ def single_runs(results: Results) -> list[RunDir]:
     return [RunDir(file.parent) for file in sorted((results.runs / SINGLE).glob("*/config.json"))]
 
 
-def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
-    """The state of a grid's runs, on Slurm or on this machine."""
-    run_ids = dict.fromkeys([*(run.run_id for run in plan.runs), *jobs.places])
+def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridState:
+    """The state of a grid's runs and the rungs of its search, each read once."""
+    run_ids = [run.run_id for run in plan.runs]
     rungs = read_rungs(results, plan)
     standings = rungs.standings if rungs else {}
-    rows = [_read_row(results, plan, jobs, run_id, standings.get(run_id)) for run_id in run_ids]
+    rows = []
+    for run_id in dict.fromkeys([*run_ids, *jobs.places]):
+        rows.append(_read_row(results, plan, jobs, run_id, standings.get(run_id)))
+    return GridState(rows, {*run_ids}, rungs)
+
+
+def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
+    """The state of a grid's runs, on Slurm or on this machine."""
     varied = {name for name, values in plan.parameters.items() if len(values) > 1}
     parameters = {
         run.run_id: {name: value for name, value in run.parameters.items() if name in varied} for run in plan.runs
     }
-    rows = [replace(row, parameters=parameters.get(row.run_id, {})) for row in rows]
+    rows = [
+        replace(row, parameters=parameters.get(row.run_id, {})) for row in read_grid_state(results, plan, jobs).rows
+    ]
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
 
 
@@ -170,7 +213,7 @@ def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
 def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
     """The text of `sentiment status`, as wide as the terminal; empty without grids, unless JSON is asked for."""
     if only_failed:
-        grids = [replace(grid, rows=[row for row in grid.rows if needs_somebody(row)]) for grid in grids]
+        grids = [replace(grid, rows=[row for row in grid.rows if needs_attention(row)]) for grid in grids]
     if as_json:
         return json.dumps([asdict(grid) for grid in grids], indent=2)
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else DEFAULT_WIDTH
@@ -204,7 +247,7 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
         yield f"{run_id}{more} {state}: {reason}"
     if hidden := len(grid.rows) - len(shown):
         yield f"{hidden:,} more runs are completed, pruned or pending (--all shows them)"
-    for command, number in Counter(map(helps, grid.rows if grid.name != SINGLE else ())).items():
+    for command, number in Counter(map(resume_command, grid.rows if grid.name != SINGLE else ())).items():
         if command:
             yield f"`sentiment {command} {grid.name}` resumes {number:,} run{'' if number == 1 else 's'}"
     yield ""

@@ -197,12 +197,24 @@ class SubmissionDir:
             return None
         return next(self.logs.glob(f"*{self.job(task)}_0_log.out"), None)
 
+    def read_configs(self, run_ids: Iterable[str] | None = None) -> dict[str, RunConfig]:
+        """The configurations, by run id, of given runs among those that it trains, may train, or prepares inputs for.
+
+        Args:
+            run_ids: None means all.
+        """
+        lines = self._config_lines
+        return {run_id: RunConfig.model_validate_json(lines[run_id]) for run_id in run_ids or lines}
+
     @cached_property
-    def configs(self) -> dict[str, RunConfig]:
-        """The configurations, by run id, of the runs that it trains, may train, or prepares inputs for."""
-        with open(self.configs_file, encoding="utf-8") as lines:
-            configs = [RunConfig.model_validate_json(line) for line in lines]
-        return {config.run_id: config for config in configs}
+    def _config_lines(self) -> dict[str, str]:
+        """The JSON of each configuration by run id; it is parsed when it is needed, since a grid may have thousands."""
+        configs: dict[str, str] = {}
+        with open(self.configs_file, encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                run_id, _, config = line.partition(" ")
+                configs[run_id] = config
+        return configs
 
     def read_failure(self, task: int) -> Failure | None:
         return read_record(self.failure_file(task), Failure)
@@ -243,7 +255,7 @@ def record_submission(submission: Submission) -> SubmissionDir:
     folder = submission.folder
     folder.logs.mkdir(parents=True)
     shutil.copyfile(START, folder.start_file)
-    text = "".join(config.model_dump_json() + "\n" for config in submission.configs)
+    text = "".join(f"{config.run_id} {config.model_dump_json()}\n" for config in submission.configs)
     write_atomically(folder.configs_file, lambda file: file.write(text.encode()))
     write_json(folder.submission_file, submission.model_dump(mode="json"))
     return folder

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sentiment.command_line import (
-    EXIT_UNFINISHED,
     RESULTS,
     ConfigFile,
     LabelColumn,
@@ -34,7 +33,7 @@ from sentiment.command_line import (
 )
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data import SOURCE_CHOICES
-from sentiment.errors import SentimentError, TakenOverError, UsageError
+from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
 from sentiment.files import as_json, config_path, import_program, read_named, sha256_of, write_named
 
 if TYPE_CHECKING:

@@ -13,11 +13,7 @@ from typer.core import TyperGroup
 
 from sentiment import __version__
 from sentiment.console import printable
-from sentiment.errors import SentimentError
-
-EXIT_FAILED = 1
-EXIT_UNFINISHED = 3  # unfinished or interrupted; the same command resumes
-EXIT_BROKEN_PIPE = 141  # the reader of the standard output closed it: 128 + SIGPIPE
+from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError
 
 # By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {

@@ -1,22 +1,29 @@
 """The exceptions of the package: each message gives the bad value, where it was found and what would be valid."""
 
+# The exit codes of all commands; 0 means done.
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNFINISHED = 3  # unfinished or interrupted; the same command resumes
+EXIT_NO_SLURM = 4
+EXIT_BROKEN_PIPE = 141  # the reader of the standard output closed it: 128 + SIGPIPE
+
 
 class SentimentError(Exception):
     """Base class of all errors that a user can cause or fix; shown as one message, never as a traceback."""
 
-    exit_code = 1
+    exit_code = EXIT_FAILED
 
 
 class UsageError(SentimentError):
     """Command-line arguments are invalid or contradict each other, or a path does not exist."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class ConfigError(SentimentError):
     """A configuration file or an override is invalid; the message lists every mistake at once."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class DataError(SentimentError):
@@ -63,6 +70,18 @@ class DivergedError(SentimentError):
     """Training diverged: the loss is infinite or NaN."""
 
 
+class NoProgressError(SentimentError):
+    """Repeated attempts at a run, or repeated starts of a job, made no progress."""
+
+
+class KilledError(SentimentError):
+    """A run's process was killed (SIGKILL), usually by the out-of-memory killer."""
+
+
+class CrashedError(SentimentError):
+    """A run's process was ended by a signal other than SIGKILL."""
+
+
 class UnfinishedRungError(SentimentError):
     """The trials of a rung cannot be ranked: one is unfinished, or none reached the end of the rung."""
 
@@ -78,10 +97,10 @@ class UnansweredError(SlurmError):
 class QueueFullError(SlurmError):
     """The job limit of the cluster or of the account is reached; run the same command again later."""
 
-    exit_code = 3
+    exit_code = EXIT_UNFINISHED
 
 
 class NoSlurmError(SlurmError):
     """There is no Slurm on this machine."""
 
-    exit_code = 4
+    exit_code = EXIT_NO_SLURM

@@ -14,25 +14,20 @@ from jobs.slurm import commands as slurm
 from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
-from sentiment.errors import LockedError, MemoryExhaustedError, NoSlurmError, SentimentError, SlurmError, TakenOverError
+from sentiment.errors import (
+    LockedError,
+    MemoryExhaustedError,
+    NoProgressError,
+    NoSlurmError,
+    SlurmError,
+    TakenOverError,
+)
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Failure, RunRecord, Tries, timestamp
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, read_progress
 from sentiment.training.stop import RunContext, Stop, StopRequest, process_deadline
-
-
-class NoProgressError(SentimentError):
-    """Repeated attempts at a run made no progress."""
-
-
-class KilledError(SentimentError):
-    """A run's process was killed."""
-
-
-class CrashedError(SentimentError):
-    """A run's process ended by another signal."""
 
 
 def describe(error: BaseException) -> Failure:

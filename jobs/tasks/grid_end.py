@@ -5,7 +5,7 @@ If nothing is left to submit, it builds the report.
 
 from dataclasses import replace
 
-from jobs.session import LaunchOptions, build_report, open_session
+from jobs.session import LaunchOptions, build_report, lock_grid
 from jobs.slurm.resources import ClusterFile
 from jobs.status import read_plan
 from jobs.submissions import SubmissionDir
@@ -40,10 +40,10 @@ def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
         return None  # the common case: no run was interrupted, so Slurm need not be asked
     options = LaunchOptions(ClusterFile.model_validate(ending.submission.cluster), say=say)
     try:
-        with open_session(results, plan, options) as session:
-            earlier = [folder for folder in session.jobs.submissions if folder.path != ending.path]
-            session.jobs = replace(session.jobs, submissions=earlier)  # else `submit_chain` would cancel this very job
-            return Outcome.COMPLETED if session.go_on() else None
+        with lock_grid(results, plan, options) as grid:
+            earlier = [folder for folder in grid.jobs.submissions if folder.path != ending.path]
+            grid.jobs = replace(grid.jobs, submissions=earlier)  # else `submit_chain` would cancel this very job
+            return Outcome.COMPLETED if grid.submit_follow_up() else None
     except (LockedError, UnansweredError, QueueFullError) as error:
         say(str(error))
         return Outcome.LOOK_AGAIN if slurm_restarts() < _MAX_RESTARTS else None

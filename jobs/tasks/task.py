@@ -95,7 +95,7 @@ def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
     folder.failure_file(number).unlink(missing_ok=True)
     try:
-        configs = list(folder.configs.values())
+        configs = list(folder.read_configs().values())
         return outcome_of(folder.submission.job_kind.work(configs, folder.results, stop, PLAIN))
     except Exception as error:  # of any kind: `status` shows it for all runs that depend on this job
         record_task_failure(folder, number, error)
@@ -117,7 +117,7 @@ def check_progress(folder: "SubmissionDir", number: int) -> None:
     Raises:
         NoProgressError: there were `attempts_without_progress` of them.
     """
-    from jobs.tasks.attempt import NoProgressError
+    from sentiment.errors import NoProgressError
     from sentiment.files import write_json
 
     file = folder.progress_file(number)

@@ -7,6 +7,7 @@ search rank the previous rung first: the ranking determines the runs that they t
 
 import contextlib
 import importlib
+import math
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
@@ -26,8 +27,6 @@ from jobs.policy import Queued
 from jobs.slurm import commands as queue
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import (
-    CrashedError,
-    KilledError,
     Outcome,
     attempt_run,
     is_disk_full,
@@ -37,14 +36,16 @@ from jobs.tasks.attempt import (
     trained_by_another_task,
 )
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError, SlurmError, UnfinishedRungError
+from sentiment.errors import CrashedError, KilledError, RunDirError, SlurmError, UnfinishedRungError
 from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
+from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import PENDING, RUNNING, Standing, read_progress, read_rungs
+from sentiment.runs.state import PENDING, RUNNING, RunProgress, Standing, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.5
+_CANCEL_POLL_SECONDS = 1.0
 
 
 @dataclass
@@ -142,6 +143,34 @@ _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.
 
 
 @dataclass
+class CancelledRuns:
+    """The ids that `sentiment cancel` has marked. The file is looked at once a second, and read if it has changed."""
+
+    folder: SubmissionDir
+    clock: Callable[[], float] = time.monotonic
+    _ids: Set[str] = field(default_factory=set, init=False)
+    _next_look: float = field(default=-math.inf, init=False)
+    _stamp: tuple[int, int] | None = field(default=None, init=False)
+
+    def ids(self) -> Set[str]:
+        now = self.clock()
+        if now >= self._next_look:
+            self._next_look = now + _CANCEL_POLL_SECONDS
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._ids = self.folder.cancelled
+        return self._ids
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = self.folder.cancelled_file.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+
+@dataclass
 class Worker:
     """A training task of a submission.
 
@@ -158,6 +187,15 @@ class Worker:
     _longest_seconds: float = field(default=0.0, init=False)
     # How often it has started each unfinished trial of the previous rung.
     _start_counts: Counter[str] = field(default_factory=Counter, init=False)
+
+    @cached_property
+    def _cancelled(self) -> CancelledRuns:
+        return CancelledRuns(self.folder)
+
+    @cached_property
+    def _plan(self) -> GridPlan | None:
+        """Read once, for the name of the metric: the plan of a large grid takes long to read."""
+        return self.folder.results.read_grid(self.folder.submission.grid)
 
     def run(self) -> Outcome:
         while self.folder.waits_for_ranking:
@@ -177,16 +215,20 @@ class Worker:
             queue.cancel(job.address for job in jobs if job.held or job.state == PENDING)
 
     def _has_ended(self, run_id: str) -> bool:
+        if self._run_dir(run_id).completed or run_id in self._cancelled.ids():
+            return True
         progress = read_progress(self._run_dir(run_id))
         failed = progress.failure is not None and in_same_array(progress.failure.job) and not progress.locked
-        over = progress.completed or progress.has_paused(self.folder.submission.epochs)
-        return over or failed or run_id in self.folder.cancelled
+        return failed or progress.completed or progress.has_paused(self.folder.submission.epochs)
 
     def free_runs(self) -> Iterator[RunConfig]:
         shares = self.folder.tasks
         for run_id in (run_id for share in (*shares[self.task :], *shares[: self.task]) for run_id in share):
             if self._is_free(run_id):
-                yield self.folder.configs[run_id]
+                yield self._config(run_id)
+
+    def _config(self, run_id: str) -> RunConfig:
+        return self.folder.read_configs([run_id])[run_id]
 
     def _run_dir(self, run_id: str) -> RunDir:
         return self.folder.results.run_dir(run_id, self.folder.submission.grid)
@@ -196,7 +238,10 @@ class Worker:
 
         Processes of other arrays are dead: Slurm was asked when this array was submitted.
         """
-        progress = read_progress(self._run_dir(run_id))
+        run_dir = self._run_dir(run_id)
+        if run_dir.completed:  # of a grid of thousands most are, or have not started
+            return False
+        progress = read_progress(run_dir) if run_dir.path.exists() else RunProgress()
         submission = self.folder.submission
         attempt = progress.last_attempt
         has_another_task = attempt and in_same_array(attempt.job) and attempt.job != slurm_job()
@@ -204,7 +249,7 @@ class Worker:
             "gone" if has_another_task else "runs",
             RUNNING,
             job=slurm_job(),
-            cancelled=run_id in self.folder.cancelled,
+            cancelled=run_id in self._cancelled.ids(),
             lives=in_same_array,
         )
         standing = Standing(submission.rung or 0, submission.epochs)
@@ -214,7 +259,7 @@ class Worker:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
         self.stop.epochs = epochs
         at_once = self.folder.submission.resources.at_once
-        pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
+        pool = ProcessPool(at_once, self.stop, self._cancelled.ids)
         outcomes: list[Outcome] = []
         while True:
             while pool.running < pool.lanes and not self._starts_no_more(outcomes):
@@ -255,11 +300,11 @@ class Worker:
                 record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"))
             outcome = Outcome(code) if code in {*Outcome} else Outcome.FAILED
             print(self._summary_line(run_id, outcome, seconds), flush=True)
-            if run_id not in self.folder.cancelled:
+            if run_id not in self._cancelled.ids():
                 yield outcome
 
     def _summary_line(self, run_id: str, outcome: Outcome, seconds: float) -> str:
-        plan = self.folder.results.read_grid(self.folder.submission.grid)
+        plan = self._plan
         progress = read_progress(self._run_dir(run_id), plan)
         state = outcome.name.replace("_", " ")
         if outcome is Outcome.FAILED and progress.failure:
@@ -305,7 +350,7 @@ class Worker:
             self._start_counts[trial.path.name] += 1
             print(f"rung {rungs.current}: {trial.path.name} is unfinished; training it to epoch {epochs}")
             mark_started(trial)
-            outcome = self._train_runs(iter([self.folder.configs[trial.path.name]]), epochs)
+            outcome = self._train_runs(iter([self._config(trial.path.name)]), epochs)
             return None if outcome in (Outcome.COMPLETED, Outcome.FAILED) else outcome
         if locked:
             print(f"rung {rungs.current} is unfinished: a process still trains {locked[0].path}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.grid_jobs import GridJobs
 from jobs.services import KindName
-from jobs.session import GridSession, LaunchOptions
+from jobs.session import LaunchOptions, LockedGrid
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus
@@ -46,9 +46,9 @@ def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> 
 
 def a_session(
     results: Results, jobs: GridJobs, plan: GridPlan = PLAN, say: Callable[[str], None] = print
-) -> GridSession:
+) -> LockedGrid:
     """A session whose grid nobody has locked."""
-    return GridSession(results, plan, jobs, LaunchOptions(ClusterFile(), say=say))
+    return LockedGrid(results, plan, jobs, LaunchOptions(ClusterFile(), say=say))
 
 
 def write_job(

@@ -10,10 +10,10 @@ import pytest
 
 from jobs.grids.expand import Base, expand
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
-from jobs.tasks.attempt import KilledError, NoProgressError, record_failure
+from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
 from sentiment.config_file import read_yaml, resolve
-from sentiment.errors import DataError, DivergedError, UsageError
+from sentiment.errors import DataError, DivergedError, KilledError, NoProgressError, UsageError
 from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.grid_files import draw, finish, refusal, starts_from, write_base, write_grid, write_yaml

@@ -13,7 +13,7 @@ import pytest
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.plan import CodeChoice, WantedRun, deal, plan_jobs
+from jobs.plan import CodeChoice, Launch, RunRequest, plan_slurm_jobs, split_among_tasks
 from jobs.services import OTHER_KINDS, KindName
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
@@ -44,8 +44,8 @@ pytestmark = pytest.mark.usefixtures("no_slurm")
 
 
 def _planned(results: Results, configs: list[RunConfig], **file: Any) -> list[Submission]:
-    runs = [WantedRun(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
-    return plan_jobs(runs, [], PLAN, results, ClusterFile.model_validate(file), GridJobs((), ()))
+    runs = [RunRequest(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
+    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), GridJobs((), ()))
 
 
 def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
@@ -80,7 +80,7 @@ def test_runs_are_dealt_out_to_no_more_tasks_than_allowed() -> None:
         (9, Resources(at_once=4, tasks=2), [5, 4]),
         (9, Resources(), [2, 2, 1, 1, 1, 1, 1]),
     ):
-        dealt = deal(range(runs), asked, most=7)
+        dealt = split_among_tasks(range(runs), asked, max_tasks=7)
         assert [len(share) for share in dealt] == shares
         assert sorted(run for share in dealt for run in share) == [*range(runs)]
 
@@ -161,8 +161,8 @@ def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Res
     config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
     cluster = ClusterFile.model_validate(values)
-    run = WantedRun(a_row("FAILED", run_id=config.run_id), config, None)
-    planned = plan_jobs([run], [], PLAN, results, cluster, jobs)
+    run = RunRequest(a_row("FAILED", run_id=config.run_id), config, None)
+    planned = plan_slurm_jobs(Launch([run]), PLAN.name, results, cluster, jobs)
     return next(job.resources for job in planned if job.kind == kind)
 
 
@@ -182,10 +182,10 @@ def test_job_that_had_too_little_gets_more_of_it(
 def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [WantedRun(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
+    runs = [RunRequest(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
     jobs = GridJobs([write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)], [])
     given = {"time_minutes": 60, "memory_gb": 4, "memory_factor": 1.5}
-    planned = plan_jobs(runs, [], PLAN, results, ClusterFile.model_validate({"defaults": given}), jobs)
+    planned = plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate({"defaults": given}), jobs)
     training = [job for job in planned if job.kind == "train"]
     assert [(len(job.tasks), job.resources.memory_gb, job.resources.time_minutes) for job in training] == [
         (1, 12, 60),
@@ -297,7 +297,7 @@ OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha25
     ],
 )
 def test_whole_code_is_kept(results: Results, code: str | None, begun: str, again: bool, kept: bool) -> None:
-    copy, run_dir, said = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID), list[str]()
+    copy, run_dir = results.code / OLD.id, results.run_dir(CONFIG.run_id, GRID)
     (copy / TRAINER).parent.mkdir(parents=True)
     (copy / TRAINER).write_bytes(b"older")
     write_json(copy / "code.json", OLD.model_dump(mode="json"))
@@ -307,12 +307,13 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
         run_dir.record_file.write_text("{")
     places = {CONFIG.run_id: (write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code), 0)}
     row = a_row("FAILED", run_id=CONFIG.run_id)
-    (run,) = CodeChoice(results).choose([(row, CONFIG)], places, again, said.append)
-    told = f"1 of them with the code of before, {copy}; --new-code takes that of now"
-    assert (run.code, said) == ((OLD.id, [told]) if kept else (running_code().id, []))
+    choice = CodeChoice(results)
+    (run,) = choice.choose([row], {CONFIG.run_id: CONFIG}, places, again)
+    assert run.code == (OLD.id if kept else running_code().id)
+    assert [str(copy) in line for line in choice.describe_earlier([run])] == ([True] if kept else [])
     assert (results.code / str(run.code) / TRAINER).is_file()
     assert run.config.runtime.other_code != "restart"
-    (run,) = CodeChoice(results, new_code=True).choose([(row, CONFIG)], places, again, said.append)
+    (run,) = CodeChoice(results, new_code=True).choose([row], {CONFIG.run_id: CONFIG}, places, again)
     assert (run.code, run.config.runtime.other_code) == (running_code().id, "restart")
     assert run.config.run_id == CONFIG.run_id
 

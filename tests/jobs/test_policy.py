@@ -229,12 +229,12 @@ def test_no_run_gets_a_second_task_and_none_that_is_completed_is_given_up(judged
 def test_what_is_not_done_waits_runs_or_has_a_command_that_helps(judged: list[tuple[Case, Verdict]]) -> None:
     for case, verdict in judged:
         if verdict.active or verdict.state in ("COMPLETED", "PRUNED"):
-            assert policy.helps(verdict) == ""
+            assert policy.resume_command(verdict) == ""
         elif verdict.state == "UNKNOWN":
             assert verdict.reason, case
         else:
             assert verdict.reason or verdict.state == "PLANNED", (verdict, case)
-            command = policy.helps(verdict)
+            command = policy.resume_command(verdict)
             assert {"submit": policy.submit, "rerun": policy.rerun}[command](verdict), (verdict, case)
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.plan import WantedRun, plan_jobs, ranked_next
-from jobs.policy import needs_somebody
+from jobs.plan import Launch, RunRequest, pause_at_rung_end, plan_slurm_jobs
+from jobs.policy import needs_attention
 from jobs.services import steps_saved
 from jobs.slurm.commands import Job
 from jobs.slurm.resources import ClusterFile, Resources
@@ -71,14 +71,15 @@ def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
     return rungs
 
 
-def _wanted(config: RunConfig) -> WantedRun:
-    return WantedRun(RunStatus("PLANNED", grid="some", run_id=config.run_id), config, "code")
+def _wanted(config: RunConfig) -> RunRequest:
+    return RunRequest(RunStatus("PLANNED", grid="some", run_id=config.run_id), config, "code")
 
 
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
-    candidates = ranked_next(map(_wanted, grid.configs), _rungs(results, grid))
+    rungs = _rungs(results, grid)
+    trials = pause_at_rung_end([_wanted(config) for config in grid.configs], rungs)
     file = ClusterFile(defaults=Resources(**resources))
-    return plan_jobs(candidates, candidates, grid.plan, results, file, GridJobs((), None))
+    return plan_slurm_jobs(Launch(trials, trials, rungs), grid.plan.name, results, file, GridJobs((), None))
 
 
 def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
@@ -290,7 +291,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
     def states(*queue: Job) -> list[str]:
         rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows
-        assert not any(needs_somebody(row) for row in rows)
+        assert not any(needs_attention(row) for row in rows)
         return [row.state for row in rows]
 
     assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]
@@ -304,8 +305,9 @@ def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: Expande
     queue = [queued(one, 0, "None") for one in folders]
     wanted = [_wanted(grid.configs[0])]
 
-    def needed(wanted: list[WantedRun], queue: list[Job]) -> bool:
-        return a_session(results, GridJobs(folders, queue), grid.plan)._needs_slots(wanted)
+    def needed(wanted: list[RunRequest], queue: list[Job]) -> bool:
+        launch = Launch(wanted, (), _rungs(results, grid))
+        return a_session(results, GridJobs(folders, queue), grid.plan).needs_later_rungs(launch)
 
     assert not needed([], queue)
     assert needed(wanted, queue)  # they are to wait for this one too

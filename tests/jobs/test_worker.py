@@ -15,14 +15,14 @@ import pytest
 from jobs.grid_jobs import GridJobs
 from jobs.here import Here
 from jobs.services import unprepared
-from jobs.session import LaunchOptions, open_session
+from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
-from jobs.tasks.attempt import KilledError, NoProgressError, Outcome, attempt_run, outcome_of, record_failure
+from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import StopWithParent, check_progress, perform
-from jobs.tasks.worker import ProcessPool, Worker, core_shares
+from jobs.tasks.worker import CancelledRuns, ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
-from sentiment.errors import ConfigError, MemoryExhaustedError, RunDirError
+from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, Tries
 from sentiment.runs.run_dir import Results, RunDir
@@ -35,6 +35,7 @@ from tests.jobs.submitted import (
     a_plan,
     attempt_of,
     queued,
+    submitted,
     write_attempts,
     write_job,
     write_submission,
@@ -162,6 +163,34 @@ def test_run_is_free_unless_done_or_taken(pool: Pool, run_dirs: list[RunDir], mo
         assert [config.run_id for config in task.free_runs()] == [own.path.name, other_job.path.name]
         monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "8")  # as when it is submitted again: the lock's process is gone
         assert len(list(task.free_runs())) == 6
+
+
+def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configuration(
+    pool: Pool, run_dirs: list[RunDir], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = pool()
+    for run_dir in run_dirs[:-1]:
+        run_dir.path.mkdir(parents=True)
+        run_dir.result_file.touch()
+    read: list[object] = []
+    validate = RunConfig.model_validate_json
+    monkeypatch.setattr("jobs.tasks.worker.read_progress", lambda run_dir: read.append(run_dir))
+    monkeypatch.setattr(RunConfig, "model_validate_json", lambda line: (read.append(line), validate(line))[1])
+    assert [config.run_id for config in task.free_runs()] == [run_dirs[-1].path.name]
+    assert len(read) == 1
+
+
+def test_idle_task_looks_once_a_second_for_cancelled_runs(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter((0.0, 0.4, 0.8, 1.2, 1.6))
+    looks: list[object] = []
+    stat = os.stat
+    folder = submitted(results, "train", "7", ["run-0"])
+    cancelled = CancelledRuns(folder, clock=lambda: next(seconds))
+    folder.mark_cancelled(["run-0"])
+    monkeypatch.setattr(os, "stat", lambda path, **how: (looks.append(path), stat(path, **how))[1])
+    for _ in range(5):
+        assert cancelled.ids() == {"run-0"}
+    assert looks.count(folder.cancelled_file) == 2 + 1  # and it was read once, since it had changed
 
 
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
@@ -382,7 +411,7 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
     plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
-    with Here(results, GRID, print) as here, open_session(results, plan, options, here) as session:
+    with Here(results, GRID, print) as here, lock_grid(results, plan, options, here) as session:
         session.rerun([], {run_dir.path.name})
     assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()
