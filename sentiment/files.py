@@ -10,8 +10,11 @@ import hashlib
 import importlib
 import json
 import os
+import shutil
 import stat
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -55,6 +58,45 @@ def write_once(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         temporary.unlink()
     sync_folder(path.parent)
+
+
+_STALE_SECONDS = 24 * 3600
+
+
+def made_once(path: Path, make: Callable[[Path], object], lock: contextlib.AbstractContextManager[object]) -> None:
+    """Make a folder unless it exists; while one process holds the `lock` and makes it, the others wait.
+
+    `make` fills a temporary folder beside `path`, which is renamed when it is complete, and deleted on failure. If a
+    host that does not see the lock completes the folder first, that one stays. What killed processes left behind is
+    deleted after a day.
+    """
+    if path.exists():
+        return
+    with lock:
+        if path.exists():  # another process has made it in the meantime
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _delete_leftovers(path.parent)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        temporary.mkdir()
+        try:
+            make(temporary)
+            sync_folder(temporary)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.exists():
+                    raise
+            sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _delete_leftovers(folder: Path) -> None:
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # another process may have renamed it by now
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_named(path: Path, write: Callable[[BinaryIO], object]) -> None:

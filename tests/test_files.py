@@ -1,5 +1,6 @@
 """Files that are wholly old or wholly new, records and rows as they are read back, and fingerprints."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from sentiment.errors import RunDirError
-from sentiment.files import files_in, fingerprint, sha256_of, write_atomically, write_json, write_once
+from sentiment.files import files_in, fingerprint, made_once, sha256_of, write_atomically, write_json, write_once
 from sentiment.runs.records import Failure
 from sentiment.runs.run_dir import read_record, read_rows
 from tests.small_runs import limited_file_size
@@ -35,6 +36,23 @@ def test_old_file_stands_when_writing_breaks_off_or_finds_no_room(tmp_path: Path
     path = tmp_path / "nowhere" / "file"
     with pytest.raises(FileNotFoundError, match=str(path)):
         write_atomically(path, lambda file: file.write(b""))
+
+
+def test_of_two_hosts_that_make_a_folder_at_once_the_first_one_wins_and_leftovers_go(tmp_path: Path) -> None:
+    """As on file systems on which hosts do not see each other's locks."""
+    path, killed = tmp_path / "0123", tmp_path / ".0123.killed.tmp"
+    killed.mkdir()
+    os.utime(killed, (0, 0))
+    (tmp_path / ".4567.made.tmp").symlink_to("nowhere")  # as a folder that is renamed just now
+
+    def make_slowly(folder: Path) -> None:
+        made_once(path, lambda other: (other / "tweets").write_text("first"), contextlib.nullcontext())
+        (folder / "tweets").write_text("second")
+
+    made_once(path, make_slowly, contextlib.nullcontext())
+    assert (path / "tweets").read_text() == "first"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".4567.made.tmp", path.name]
+    made_once(path, Mock(side_effect=AssertionError), contextlib.nullcontext())
 
 
 def test_first_writer_wins_and_one_that_dies_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

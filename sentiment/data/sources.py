@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from sentiment.config import ColumnConfig, DataConfig, LabelConfig, LabelledTable
@@ -165,6 +165,8 @@ MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
 _ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
 COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
+_AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
+                 "user.id", "user.name", "user.screen_name")  # fmt: skip
 LABELS_140 = LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
 
 
@@ -177,6 +179,8 @@ class TweetFile:
     form: str  # format and delimiter: the same bytes may be read in different ways
     read: Callable[[], ReadRows]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
+    # A column that may name the authors, but is not used; None if there is none.
+    unused_author_column: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,12 @@ class OpenedSource:
     main: TweetFile
     tests: Mapping[str, TweetFile] = field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
+
+    def files(self) -> dict[str, TweetFile]:
+        """All files, by the configuration section that describes each."""
+        files = {"data": self.main}
+        files |= {f"data.tests.{name}": file for name, file in self.tests.items()}
+        return files | {f"data.extra_train.{index}": file for index, file in enumerate(self.extra_train)}
 
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
@@ -247,7 +257,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
         form = SENTIMENT140
         columns = COLUMNS_140
         labels = LABELS_140
-    table_of = partial(open_table, path, lambda _: has_header(columns))
+    table_of = cache(partial(open_table, path, lambda _: has_header(columns)))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
 
@@ -256,7 +266,13 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
         if _state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
 
-    return TweetFile(str(path), sha256, form, read, about_rows(path))
+    def unused_author_column() -> str | None:
+        if columns.user is not None:
+            return None
+        names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
+        return next((name for name in names if name not in (columns.text, columns.label)), None)
+
+    return TweetFile(str(path), sha256, form, read, about_rows(path), unused_author_column)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

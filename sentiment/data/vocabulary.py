@@ -23,13 +23,14 @@ from sentiment.config import (
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
-from sentiment.data.corpus import TRAIN, Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, form_of
 from sentiment.data.text import UNKNOWN_AUTHOR, Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
 from sentiment.data.text_files import opened_bytes
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
+from sentiment.files import WriteFile, fingerprint, made_once, named_path, write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.run_dir import Results
 
@@ -292,28 +293,30 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     learns them and the others wait.
     """
     file = pretrained_file(config, results)
-    if config.embedding.pretrained != WORD2VEC or file is None or file.exists():
+    if config.embedding.pretrained != WORD2VEC or file is None:
         return []
+    messages: list[str] = []
+    lock_file = file.parent.with_suffix(".lock")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with ProcessLock(file.parent / "lock", "learns the same vectors", progress):
-            return [] if file.exists() else _learn_into(file, config, results, progress)
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = ProcessLock(lock_file, "learns the same vectors", progress)
+        made_once(file.parent, lambda folder: messages.extend(_learn_into(folder, config, results, progress)), lock)
     except OSError as error:
         raise DataError(f"{file}: the vectors cannot be written: {error}") from error
+    return [*messages, f"  in {file}"] if messages else []
 
 
-def _learn_into(path: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
+def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Progress) -> list[str]:
     corpus = prepare_corpus(without_train_rows(config.data), results, progress)
     settings = config.vectors or VectorsConfig()
     text, counts = collect_training_text(corpus, config.data.text, unlabelled_files(settings), progress)
     types, vectors = learn_vectors(text, config.embedding.size, settings, progress)
-    write_json(path.with_name(RECORD), _identity(config, results) | {"text": counts})
-    write_vectors(path, types, vectors)  # last, since the file completes them
+    write_json(folder / RECORD, _identity(config, results) | {"text": counts})
+    write_vectors(folder / VECTORS, types, vectors)
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
         f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}, without labels",
         *(f"  {name}: {_summary(count)}" for name, count in counts.items()),
-        f"  in {path}",
     ]
 
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, LabelConfig
 from sentiment.config_file import shortened
-from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, open_corpus
+from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
+from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, label_meanings, open_table
 from sentiment.data.text import TweetForms, key_of

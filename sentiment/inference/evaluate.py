@@ -12,7 +12,8 @@ from rich.table import Table
 
 from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
-from sentiment.data.corpus import TRAIN, VALIDATION, Corpus, open_corpus
+from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Row, RowCounter
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of

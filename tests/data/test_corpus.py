@@ -1,9 +1,10 @@
 """Prepared corpora: what is in them, what is trained on, and that nothing leaves a half-made or damaged one."""
 
-import os
+import html
 import random
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,20 +16,15 @@ import pytest
 from report.read import read_counts
 from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
-from sentiment.data.corpus import (
+from sentiment.data.corpus import FILES, MANIFEST, Corpus, find_corpus, open_corpus
+from sentiment.data.preparation import (
     CONTRADICTION,
     DUPLICATE,
-    FILES,
     HELD_OUT,
     IGNORED,
-    MANIFEST,
     NO_TOKEN,
     RESERVED,
     SURPLUS,
-    Corpus,
-    building_place,
-    find_corpus,
-    open_corpus,
 )
 from sentiment.data.text import Tokenizer
 from sentiment.errors import ConfigError, DataError
@@ -175,20 +171,6 @@ def test_interruption_or_full_disk_leaves_nothing(
     assert prepare(table, results).report.kept == 400
 
 
-def test_of_two_that_are_built_at_once_the_first_one_stays(tmp_path: Path) -> None:
-    """As on file systems on which hosts do not see each other's locks."""
-    final, killed = tmp_path / "0123", tmp_path / ".0123.killed.tmp"
-    killed.mkdir()
-    os.utime(killed, (0, 0))
-    (tmp_path / ".4567.built.tmp").symlink_to("nowhere")  # as a folder that gets its name just now
-    with building_place(final) as slow:
-        with building_place(final) as fast:
-            (fast / "tweets").write_text("first")
-        (slow / "tweets").write_text("second")
-    assert (final / "tweets").read_text() == "first"
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".4567.built.tmp", final.name]
-
-
 def _texts(corpus: Corpus, *parts: str) -> set[str]:
     return {text for text, part in parts_of(corpus).items() if part in parts}
 
@@ -252,6 +234,72 @@ def test_no_further_tweet_is_in_validation_or_test_by_its_text(table: Path, resu
     said = "\n".join(corpus.report.render_lines())
     assert f"{held_out} {HELD_OUT}" in said
     assert "30 of 431 rows kept for training" in said
+
+
+def _cut(text: str) -> str:
+    return f"{text[: int(len(text) * 0.7)]}… http://t.co/x"
+
+
+PASSED_ON: dict[str, Callable[[str], str]] = {
+    "via": lambda text: f"{text} via @bob",
+    "cut": _cut,
+    "invisible": lambda text: text.replace("day", "d\ufe0fay"),
+    "escaped": lambda text: html.escape(html.escape(text)),
+}
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+@pytest.mark.parametrize("held_out_is_changed", [False, True])
+@pytest.mark.parametrize("place", ["extra_train", "tests"])
+def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who_pass_it_on(
+    table: Path, results: Results, tmp_path: Path, name: str, held_out_is_changed: bool, place: str
+) -> None:
+    originals = [(label, f"Number{n} {text}") for n, (label, text) in enumerate(tweets(400))]
+    unrelated = tweets(60, seed=5)
+    copies = [(label, PASSED_ON[name](text)) for label, text in originals]
+    first, second = (copies, originals) if held_out_is_changed else (originals, copies)
+    main = write_tweets(tmp_path / "main.csv", [*first, *unrelated])
+    other = {"path": str(write_tweets(tmp_path / "other.csv", second))}
+    plain = parts_of(prepare(main, results))
+    further: dict[str, Any] = {"tests": {"other": other}} if place == "tests" else {"extra_train": [other]}
+    trained = _texts(prepare(main, results, **further), "train")
+    for (_, text), (_, copy) in zip(first, second, strict=True):
+        if place == "tests":
+            assert text not in trained
+        elif plain[text] != "train":
+            assert copy not in trained
+    assert {text for _, text in unrelated if plain[text] == "train"} <= trained
+
+
+def test_column_that_may_name_authors_is_mentioned_unless_used(table: Path, results: Results, tmp_path: Path) -> None:
+    rows = [(label, text, f"user{n}") for n, (label, text) in enumerate(tweets(400))]
+    main = write_tweets(tmp_path / "main.csv", rows, ("label", "text", "author"))
+    extra = write_tweets(tmp_path / "extra.csv", [("positive", "a new one", "ann")], ("label", "text", "screen_name"))
+    said = "\n".join(prepare(main, results, extra_train=[{"path": str(extra)}]).report.render_lines())
+    assert "data.columns.user=author" in said
+    assert "data.extra_train.0.columns.user=screen_name" in said
+    own = {"path": str(extra), "columns": {"user": "screen_name"}}
+    used = prepare(main, results, columns={"user": "author"}, extra_train=[own])
+    assert "columns.user" not in "\n".join(used.report.render_lines())
+
+
+def test_subset_of_the_training_tweets_is_numbered_like_a_corpus_of_its_own(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    extra = [{"path": str(write_tweets(tmp_path / f"{seed}.csv", tweets(30, seed=seed)))} for seed in (5, 6)]
+    whole = prepare(table, results, extra_train=extra)
+    corpus = prepare(table, results, extra_train=extra, train_rows=100)
+    assert corpus.types == list(dict.fromkeys(token for tokens in corpus for token in tokens))
+    written = tweet_table(corpus)
+    tokenizer = Tokenizer(TextConfig())
+    assert [corpus.tokens(row) for row in range(corpus.size)] == [tokenizer(text) for text in written["text"]]
+    assert written["row"] == [*range(corpus.size)]
+    assert [PARTS[code] for code in corpus.parts] == written["part"]
+    assert written["label"] == corpus.labels.tolist()
+    assert len(corpus.rows("train")) == 100
+    assert corpus.report.extra_train[0].kept == sum(" 5x" in text for text in written["text"])
+    assert corpus.report.extra_train[0].read == 30
+    assert corpus.report.kept == corpus.size == whole.size - corpus.report.left_out[SURPLUS]
 
 
 def test_a_smaller_training_part_is_inside_of_a_larger_one_and_other_parts_stay(table: Path, results: Results) -> None:

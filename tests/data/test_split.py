@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from sentiment.config import DataConfig, TextConfig, TextFile, VectorsConfig
 from sentiment.config_file import resolve
 from sentiment.console import silent
-from sentiment.data.corpus import TEST, TRAIN, VALIDATION, Corpus, part_code, prepare_corpus
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.preparation import TEST, TRAIN, VALIDATION, part_code
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
 from sentiment.data.vocabulary import collect_training_text, unlabelled_files, without_train_rows
 from sentiment.errors import DataError

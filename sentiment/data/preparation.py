@@ -1,0 +1,355 @@
+"""Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sentiment.config import PARTS, DataConfig
+from sentiment.console import Progress
+from sentiment.data.held_out import HeldOutTweets
+from sentiment.data.sources import OpenedSource, TweetFile
+from sentiment.data.tables import CountedRows, Row, RowCounter, without_collections
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
+from sentiment.data.text_files import Refusal
+from sentiment.errors import DataError
+from sentiment.runs.records import Part, Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+# `offsets` are lengths until all rows are known.
+_ARRAY_TYPES = {
+    "token_ids": np.int32,
+    "offsets": np.int64,
+    "labels": np.int8,
+    "parts": np.int8,
+    "keys": np.int64,
+    "authors": np.int64,
+    "weights": np.float32,
+}
+ARRAYS = (*_ARRAY_TYPES, "withheld")
+Arrays = dict[str, npt.NDArray[Any]]
+
+# The code of a row's part is an index into PARTS; additional test sets follow, sorted by name.
+TRAIN, VALIDATION, TEST = range(len(PARTS))
+
+
+def part_code(author: str, form: str, config: DataConfig) -> int:
+    """TRAIN, VALIDATION or TEST, by hash of the author, or of the text if the author is unknown.
+
+    So all tweets of an author are in one part. With folds each author, or text, is tested in exactly one fold.
+
+    Args:
+        author: normalised name; empty if unknown.
+        form: normalised text.
+    """
+    group = author or form
+    kind = "user" if author else "text"
+    folds = config.folds
+    if folds is None:
+        unit = stable_unit(group, kind)
+        if unit < config.test_fraction:
+            return TEST
+        return VALIDATION if unit < config.test_fraction + config.validation_fraction else TRAIN
+    if int(stable_unit(group, f"{kind}, folds") * folds) + 1 == config.fold:
+        return TEST
+    share_of_remaining = config.validation_fraction * folds / (folds - 1)
+    unit = stable_unit(group, f"{kind}, validation of fold {config.fold}")
+    return VALIDATION if unit < share_of_remaining else TRAIN
+
+
+# Reasons to drop a valid row.
+DUPLICATE = "duplicates dropped"
+CONTRADICTION = "duplicates dropped that have the opposite label"
+RESERVED = "dropped from training because their text or author is in an external test set"
+IGNORED = "left out: neutral or ignored label"
+HELD_OUT = "rows of data.extra_train dropped because their text or author is in validation or test"
+SURPLUS = "left out by data.train_rows"
+NO_TOKEN = "left out: no token left"  # noqa: S105
+
+
+class PartCount(Record):
+    """Number of tweets of one part, and how many of them are positive."""
+
+    rows: int
+    positive: int
+
+
+class TableCount(Record):
+    """Numbers of read and kept rows of an additional table."""
+
+    file: str
+    read: int
+    kept: int  # in its test set, or in the training part
+
+
+class CorpusReport(Record):
+    """Row counts: kept + left out + refused = read."""
+
+    source: str
+    tests: dict[str, TableCount]
+    extra_train: tuple[TableCount, ...]
+    read: int  # of the source and of all additional tables
+    kept: int
+    left_out: dict[str, int]  # by the reason, such as DUPLICATE
+    refused: dict[str, CountedRows]
+    parts: dict[Part, PartCount]
+    tokens: int
+    types: int
+    unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
+
+    def render_lines(self) -> list[str]:
+        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
+        lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
+        for extra in self.extra_train:
+            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
+        for part, rows in self.parts.items():
+            table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {rows.positive / rows.rows:.1%} positive")
+        for section, column in self.unnamed_authors.items():
+            lines.append(
+                f"  column {column!r} may name the authors: with {section}.columns.user={column} all tweets of an "
+                "author are in one part, and none of a held-out author is trained on"
+            )
+        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
+
+
+_CHUNK_ROWS = 4096  # processed at once
+_MAX_REFUSED_SHARE = 0.05
+_ALWAYS_TOLERATED = 10
+# Origin of a row: name of a test set, index of an extra training table, or None for the source.
+_Origin = str | int | None
+
+
+class _Tweet(NamedTuple):
+    """A labelled row."""
+
+    row: Row
+    tokens: list[str]
+    form: str  # normalised text
+    key: int
+    author: int
+    part: int
+
+
+class Preparation:
+    """Prepares the rows of a source."""
+
+    def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress) -> None:
+        self._config = config
+        self._source = source
+        self._progress = progress
+        self._tokenizer = Tokenizer(config.text)
+        self._forms = TweetForms(beside=self._tokenizer)
+        self._part_names = (*PARTS, *source.tests)
+        # External test sets and, if extra training tables are read, validation and test: within one table the split
+        # itself separates authors and copies.
+        self._held_out = HeldOutTweets(self._forms)
+        self._withheld: set[int] = set()
+        # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
+        self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
+        self._index = defaultdict[str, int](count().__next__)  # token id of each type
+        self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
+        for name, dtype in _ARRAY_TYPES.items():
+            self._chunks[name] = [np.zeros(0, dtype)]
+        self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
+        self._left_out: Counter[str] = Counter()
+        self._refused = RowCounter()
+
+    @without_collections()
+    def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
+        """Read, tokenise and write all rows; no text stays in memory.
+
+        Returns:
+            The arrays of the corpus by name, the types in the order of their ids, and the row counts.
+        """
+        import pyarrow.parquet as pq
+
+        # Read test sets first and extra training tables last, when all held-out tweets are known.
+        files: list[tuple[_Origin, TweetFile]] = [*self._source.tests.items(), (None, self._source.main)]
+        files += enumerate(self._source.extra_train)
+        with pq.ParquetWriter(tweets_file, tweets_schema(), compression="zstd") as writer:
+            for origin, file in files:
+                self._read(file, origin, writer)
+        name = self._source.main.name
+        read = sum(counts["read"] for counts in self._counts.values())
+        if not read:
+            raise DataError(f"{name}: holds no rows")
+        malformed = self._refused.total()
+        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * read):
+            raise DataError(
+                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_MAX_REFUSED_SHARE:.0%}: "
+                f"{self._refused.most_common()}; fix or delete them"
+            )
+        arrays = {name: np.concatenate(chunks) for name, chunks in self._chunks.items()}
+        arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])
+        arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
+        return arrays, list(self._index), self._report(arrays, read)
+
+    def _read(self, file: TweetFile, origin: _Origin, writer: "pq.ParquetWriter") -> None:
+        name = origin if isinstance(origin, str) else file.name
+        rows: list[Row] = []
+        number = 0
+        for number, row in enumerate(file.read(), start=1):
+            if isinstance(row, Refusal):
+                self._refused.add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
+            elif row.label is None:
+                self._left_out[IGNORED] += 1
+            else:
+                rows.append(row)
+            if len(rows) == _CHUNK_ROWS:
+                self._write_kept_rows(rows, origin, writer)
+                rows = []
+                self._progress(f"preparing {Path(name).name}", number, file.total)
+        self._write_kept_rows(rows, origin, writer)
+        self._counts[origin]["read"] = number
+        self._progress(f"preparing {Path(name).name}", number, number)
+
+    def _write_kept_rows(self, rows: list[Row], origin: _Origin, writer: "pq.ParquetWriter") -> None:
+        """Assign token ids to the rows that are kept, and write them."""
+        import pyarrow as pa
+
+        kept = [tweet for tweet in self._tokenize_and_split(rows, origin) if self._is_kept(origin, tweet)]
+        weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
+        columns: dict[str, Sequence[Any]] = {
+            "token_ids": list(map(self._index.__getitem__, chain.from_iterable(tweet.tokens for tweet in kept))),
+            "offsets": [len(tweet.tokens) for tweet in kept],
+            "labels": [tweet.row.label for tweet in kept],
+            "parts": [tweet.part for tweet in kept],
+            "keys": [tweet.key for tweet in kept],
+            "authors": [tweet.author for tweet in kept],
+            "weights": [weight] * len(kept),
+        }
+        first_row = sum(map(len, self._chunks["labels"]))
+        for name, values in columns.items():
+            self._chunks[name].append(np.array(values, _ARRAY_TYPES[name]))
+        if not kept:
+            return
+        written = {
+            "row": range(first_row, first_row + len(kept)),
+            "id": [tweet.row.id for tweet in kept],
+            "part": pa.DictionaryArray.from_arrays(pa.array(columns["parts"], pa.int8()), self._part_names),
+            "label": columns["labels"],
+            "text": [tweet.row.text for tweet in kept],
+            "tokens": columns["offsets"],
+        }
+        writer.write_table(pa.table(written, tweets_schema()))
+
+    def _tokenize_and_split(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
+        tweets = []
+        for row in rows:
+            tokens = self._tokenizer(row.text)
+            form = self._forms.of(row.text, tokens)
+            author = author_form(row.user)
+            if origin is None:
+                part = part_code(author, form, self._config)
+            elif isinstance(origin, int):
+                part = TRAIN
+            else:
+                part = self._part_names.index(origin)
+            tweets.append(_Tweet(row, tokens, form, key_of(form), author_key(author), part))
+        return tweets
+
+    def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
+        """Whether to keep a row. Validation and test rows depend only on earlier rows of the main table."""
+        reason = self._reason_to_drop(origin, tweet)
+        if reason:
+            self._left_out[reason] += 1
+            return False
+        self._counts[origin]["kept"] += 1
+        if isinstance(origin, str) or (tweet.part != TRAIN and self._source.extra_train):
+            self._held_out.add(tweet.key, tweet.author, tweet.row.text, tweet.form)
+        return True
+
+    def _reason_to_drop(self, origin: _Origin, tweet: _Tweet) -> str | None:
+        is_extra = isinstance(origin, int)
+        key = tweet.key
+        label = tweet.row.label or 0
+        seen = self._seen[origin if isinstance(origin, str) else None]
+        is_copy = key in seen
+        # Record the key even if the row is dropped: otherwise a copy by another author could enter another part.
+        first_label = seen.setdefault(key, label)
+        if not tweet.tokens:
+            return NO_TOKEN
+        if is_copy and not (is_extra and self._held_out.has_key(key)):
+            return DUPLICATE if first_label == label else CONTRADICTION
+        if tweet.part == TRAIN and self._is_held_out(tweet):
+            self._withheld.add(key)
+            return HELD_OUT if is_extra else RESERVED
+        return None
+
+    def _is_held_out(self, tweet: _Tweet) -> bool:
+        return self._held_out.has_author(tweet.author) or self._held_out.has_tweet(
+            tweet.key, tweet.row.text, tweet.form
+        )
+
+    def _report(self, arrays: Arrays, read: int) -> CorpusReport:
+        unnamed_authors = {}
+        for field, file in self._source.files().items():
+            column = file.unused_author_column()
+            if column is not None:
+                unnamed_authors[field] = column
+        report = CorpusReport(
+            source=self._source.main.name,
+            tests={name: self._count(name, file) for name, file in self._source.tests.items()},
+            extra_train=tuple(self._count(index, file) for index, file in enumerate(self._source.extra_train)),
+            read=read,
+            kept=len(arrays["labels"]),
+            left_out=dict(self._left_out),
+            refused=self._refused.counted(),
+            parts=part_counts(arrays, self._part_names),
+            tokens=len(arrays["token_ids"]),
+            types=len(self._index),
+            unnamed_authors=unnamed_authors,
+        )
+        for name, file in self._source.tests.items():
+            if not report.parts[name].rows:
+                raise DataError(f"data.tests.{name}: {file.name} has no usable row")
+        check_labels(report)
+        return report
+
+    def _count(self, origin: str | int, file: TweetFile) -> TableCount:
+        counts = self._counts[origin]
+        return TableCount(file=file.name, read=counts["read"], kept=counts["kept"])
+
+
+def tweets_schema() -> "pa.Schema":
+    """The columns of the file with the texts of a corpus."""
+    import pyarrow as pa
+
+    part = pa.dictionary(pa.int8(), pa.string())
+    columns = {"row": pa.int64(), "id": pa.string(), "part": part, "label": pa.int8(), "text": pa.string()}
+    return pa.schema(columns | {"tokens": pa.int32()})
+
+
+def part_counts(arrays: Arrays, part_names: Sequence[Part]) -> dict[Part, PartCount]:
+    counts = {}
+    for code, part in enumerate(part_names):
+        labels = arrays["labels"][arrays["parts"] == code]
+        counts[part] = PartCount(rows=len(labels), positive=int(labels.sum()))
+    return counts
+
+
+def check_labels(report: CorpusReport) -> None:
+    """Raises DataError if a part of the run's own tweets lacks a label."""
+    for part in PARTS:
+        count = report.parts[part]
+        if 0 < count.positive < count.rows:
+            continue
+        reasons = sorted(report.refused.items(), key=lambda reason: -reason[1].count)
+        refused = "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in reasons)
+        raise DataError(
+            f"{report.source}: the {part} part has {count.positive:,} positive and {count.rows - count.positive:,} "
+            f"negative tweets, but both are needed; {report.kept:,} of {report.read:,} rows are used"
+            f"{f'; refused were {refused}' if refused else ''}: name all values of the label column "
+            "(data.labels.positive, --positive VALUE; the same for negative), or give more tweets (some hundreds are "
+            "needed for any conclusion), larger fractions for validation and test, or a larger data.train_rows"
+        )
