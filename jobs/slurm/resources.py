@@ -15,16 +15,24 @@ from sentiment.runs.state import TIMEOUT
 # sets, because tasks are started and requeued in one way only.
 _OPTIONS_WITH_FIELD = {
     "account": "account",
+    "cpus_per_gpu": "cpus",
     "cpus_per_task": "cpus",
     "gpus": "gpus",
     "gpus_per_node": "gpus",
+    "gpus_per_socket": "gpus",
+    "gpus_per_task": "gpus",
     "mem": "memory_gb",
+    "mem_per_cpu": "memory_gb",
+    "mem_per_gpu": "memory_gb",
     "partition": "partition",
     "time": "time_minutes",
 }
+_ONE_TASK = {
+    *("nodes", "ntasks", "ntasks_per_core", "ntasks_per_gpu", "ntasks_per_node", "ntasks_per_socket", "tasks_per_node"),
+}
 _RESERVED_OPTIONS = {
-    *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "nodes", "ntasks"),
-    *("ntasks_per_node", "open_mode", "output", "requeue", "signal", "wrap"),
+    *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "open_mode", "output"),
+    *("requeue", "signal", "wrap"),
 }
 
 Factor = Annotated[float, Field(ge=1)]
@@ -116,6 +124,8 @@ class Resources(Section):
             identifier = name.replace("-", "_")
             if identifier in _OPTIONS_WITH_FIELD:
                 raise ValueError(f"{name} has a field of its own: {_OPTIONS_WITH_FIELD[identifier]}")
+            if identifier in _ONE_TASK:
+                raise ValueError(f"{name} is set by the program: a job is one task on one node; `tasks` are an array's")
             if identifier in _RESERVED_OPTIONS:
                 raise ValueError(f"{name} is set by the program and cannot be changed")
             if not identifier.isidentifier() or "\n" in str(value):

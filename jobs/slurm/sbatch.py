@@ -87,20 +87,27 @@ def directives(submission: Submission) -> list[str]:
 
 
 def _options(resources: Resources) -> dict[str, Any]:
-    """Return submitit's parameters for some resources."""
-    additional: dict[str, Any] = {"requeue": True, "kill-on-invalid-dep": "yes"}
+    """Return submitit's parameters for some resources.
+
+    A job is one task on one node, in both commands: a site that gives whole nodes would start a task for each share of
+    the node's cores.
+    """
+    additional: dict[str, Any] = {"ntasks": 1, "requeue": True, "kill-on-invalid-dep": "yes"}
     if resources.gpus:
         additional["gpus-per-node"] = f"{resources.gpu_type}:{resources.gpus}" if resources.gpu_type else resources.gpus
+    additional |= {name: value for name, value in resources.sbatch.items() if value is not False}
     return {
+        "nodes": 1,
         "partition": resources.partition,
         "account": resources.account,
         "time": resources.time_minutes,
         "mem": f"{round(resources.memory_gb * 1024)}M" if resources.memory_gb else None,
         "cpus_per_task": resources.cpus,
-        "srun_args": [f"--cpus-per-task={resources.cpus}"],  # srun does not inherit it from sbatch
+        # srun does not inherit --cpus-per-task from sbatch.
+        "srun_args": ["--nodes=1", "--ntasks=1", f"--cpus-per-task={resources.cpus}"],
         "setup": list(resources.setup) or None,
         "wckey": None,
-        "additional_parameters": additional | resources.sbatch,
+        "additional_parameters": additional,
     }
 
 

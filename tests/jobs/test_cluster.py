@@ -83,6 +83,8 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
         ({"time": "1:00:00"}, "time has a field of its own: time_minutes"),
         ({"--mem": "4G"}, "mem has a field of its own: memory_gb"),
         ({"array": "0-3"}, "array is set by the program"),
+        ({"ntasks-per-node": 4}, "a job is one task on one node"),
+        ({"mem-per-cpu": "2G"}, "mem-per-cpu has a field of its own: memory_gb"),
         ({"open-mode": "truncate"}, "open-mode is set by the program"),
         ({"comment": "a\n#SBATCH --wrap=b"}, "is no option of sbatch"),
         ({"x; rm": "a"}, "is no option of sbatch"),

@@ -88,7 +88,8 @@ def test_runs_are_dealt_out_to_no_more_tasks_than_allowed() -> None:
 def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
     results = Results(results.root / "my $HOME's `results`")
     asked: dict[str, Any] = {"partition": "gpu", "time_minutes": 90, "memory_gb": 1.5, "gpus": 2, "gpu_type": "a100"}
-    asked |= {"cpus": 3, "parallelism": 2, "sbatch": {"reservation": "course"}, "setup": ["module load cuda"]}
+    asked |= {"cpus": 3, "parallelism": 2, "setup": ["module load cuda"]}
+    asked["sbatch"] = {"reservation": "course", "exclusive": True, "contiguous": False}
     options, command = _options(results, _training(results, tweets_file, 5, **asked), "afterok:9")
     expected = {
         "array": "0-4%2",
@@ -99,12 +100,16 @@ def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
         "partition": "gpu",
         "reservation": "course",
         "cpus-per-task": "3",
+        "exclusive": "",
+        "nodes": "1",
+        "ntasks": "1",
     }
     assert expected.items() <= options.items()
     assert {"requeue", "kill-on-invalid-dep", "open-mode", "output"} <= options.keys()
-    assert "error" not in options  # one log for all
+    assert not {"error", "contiguous"} & options.keys()  # one log for all; what is false is not asked for
     words = shlex.split(command)
-    assert (words[0], "--cpus-per-task=3" in words) == ("srun", True)
+    assert words[0] == "srun"
+    assert {"--nodes=1", "--ntasks=1", "--cpus-per-task=3"} <= {*words}
     assert words[-1].startswith(str(results.slurm / GRID))
 
 

@@ -28,6 +28,7 @@ PARTITIONS = {
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
     "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
+    "roomy": (("roomy1",), "PriorityTier=1"),
 }
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
 

@@ -60,6 +60,24 @@ def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage:
 
 
 @scenario
+def test_each_task_is_one_process_on_nodes_that_are_given_whole_or_asked_for_whole(stage: Stage) -> None:
+    stage.reports = True
+    stage.write_cluster(partition="whole", cpus=2)
+    stage.write_grid(seed=[1, 2], **SHORT)
+    stage.submit()
+    asked = Stage(stage.cluster, stage.folder / "asked", stage.prepared)
+    asked.write_cluster(partition="roomy", cpus=2, sbatch={"exclusive": True})
+    asked.write_grid(seed=[3], **SHORT)
+    asked.submit()
+    stage.wait((stage.results.report / "report.md").exists, "the report")
+    stage.wait_completed([*stage.runs, *asked.runs])
+    folders = [*read_submissions(stage.results), *read_submissions(asked.results)]
+    logs = [log.read_text() for folder in folders for log in folder.logs.glob("*.out")]
+    assert [log.count(", start 1 on ") for log in logs] == [1] * 4  # of two runs, their report and the third run
+    assert [len(run.attempts) for run in (*stage.runs, *asked.runs)] == [1] * 3
+
+
+@scenario
 def test_training_whose_vectors_cannot_be_computed_is_not_left_waiting(stage: Stage) -> None:
     stage.write_grid(seed=[1], **SHORT, **ELMO)
     stage.results.encoder_caches.touch()  # where a folder should be made
