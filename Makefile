@@ -35,7 +35,7 @@ help: ## list the targets
 	@echo "RUN=$$RUN, any of: $(basename $(notdir $(wildcard configs/runs/*.yaml)))" | fold -s -w 78
 	@echo 'GRID=NAME, any of: $(basename $(notdir $(wildcard configs/grids/*.yaml)))' | fold -s -w 78
 	@echo 'BENCH: $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))' | fold -s -w 78
-	@echo 'In scripts call $(BIN)/sentiment: the exit code of make is 2 after any failure'
+	@echo 'In scripts call $(BIN)/sentiment: make ends with 2 after any failure'
 
 setup: .venv/installed ## create .venv and install everything that is needed
 	@$(ACTIVATE_HINT)

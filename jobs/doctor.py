@@ -1,5 +1,6 @@
 """The checks of `sentiment doctor`: Slurm's settings, local GPUs and cores, disk space."""
 
+import math
 import os
 import shutil
 import sys
@@ -11,7 +12,8 @@ from typing import Literal
 
 from jobs.here import gpus_here
 from jobs.slurm import commands as slurm
-from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.commands import Partition
+from jobs.slurm.resources import ClusterFile, Resources, limits_of, partitions_of, read_cluster
 from jobs.slurm.sbatch import find_refusal
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results
@@ -56,24 +58,69 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
         if not (grids / f"{name}.yaml").exists():
             yield Finding("note", f"{cluster.name} grids.{name}", f"{grids} has no grid of this name")
     try:
-        settings_and_partitions = [*slurm.explain_settings(slurm.read_settings()), *slurm.read_partitions()]
+        settings = slurm.read_settings()
+        partitions = slurm.read_partitions()
     except NoSlurmError as error:
-        settings_and_partitions = []
+        settings = {}
+        partitions = []
         yield Finding("note", "no Slurm", f"{error}; `sentiment submit GRID --local` runs a grid on this machine")
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return
-    for topic, text in settings_and_partitions:
-        yield Finding("ok", topic, text)
+    if settings:
+        for name, text in slurm.explain_settings(settings):
+            yield Finding("ok", name, text)
+    for partition in partitions:
+        name = f"partition {partition.name}{'*' if partition.is_default else ''}"
+        yield Finding("ok", name, partition.describe())
     for section, resources in file.sections().items():
         topic = f"{cluster.name} {section}"
-        refusal = find_refusal(resources) if settings_and_partitions else None
+        refusal = _refusal(resources, partitions) if settings else None
         if refusal:
-            yield Finding("problem", topic, f"{resources.describe()}: Slurm says {refusal}")
+            yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
-    if settings_and_partitions:
+        trains_runs = section == "defaults" or section.startswith("grids.")
+        advice = advise_on_whole_nodes(resources, partitions) if trains_runs else None
+        if advice:
+            yield Finding("note", topic, advice)
+    if settings:
         yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
+
+
+def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
+    """Return why a job with these resources would be refused or never start."""
+    limit = limits_of(resources, partitions).minutes
+    if limit is not None and resources.time_minutes > limit:
+        return f"its partition allows at most {limit} min, so that its jobs would wait for ever"
+    refusal = find_refusal(resources)
+    return f"Slurm says {refusal}" if refusal else None
+
+
+def advise_on_whole_nodes(resources: Resources, partitions: Sequence[Partition]) -> str | None:
+    """Return settings that use more of a node, if each task gets a whole one and several such tasks would fit on it."""
+    used = partitions_of(resources, partitions)
+    whole = bool(resources.sbatch.get("exclusive")) or any(partition.gives_whole_nodes for partition in used)
+    nodes = [nodes for partition in used for nodes in partition.nodes]
+    if not whole or not nodes:
+        return None
+    smallest = min(nodes, key=lambda kind: (kind.cores, kind.memory_mb))
+    fits = [smallest.cores // resources.cpus]
+    if resources.gpus:
+        fits.append(smallest.gpus // resources.gpus)
+    if resources.memory_gb:
+        fits.append(int(smallest.memory_mb / 1024 / resources.memory_gb))
+    copies = min(fits)
+    if copies < 2:
+        return None
+    changes = {"at_once": resources.at_once * copies, "cpus": resources.cpus * copies}
+    if resources.gpus:
+        changes["gpus"] = resources.gpus * copies
+    if resources.memory_gb:
+        changes["memory_gb"] = math.floor(resources.memory_gb * copies)
+    settings = ", ".join(f"{name}: {number}" for name, number in changes.items())
+    node = f"{smallest.cores} cores and {smallest.gpus} GPUs"
+    return f"each task gets a whole node of {node}, but uses a part of it; `{settings}` uses more"
 
 
 def examine_disk(results: Results) -> Finding:

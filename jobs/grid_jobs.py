@@ -5,18 +5,20 @@ Jobs that run on this machine count as queue entries too: such a job runs while 
 
 import os
 import pwd
-from collections.abc import Iterable, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 from jobs.policy import Queued, Whereabouts
 from jobs.services import KindName
-from jobs.slurm.commands import ENDED, Job, read_queue, read_settings
+from jobs.slurm.commands import ENDED, Job, Partition, is_unfinished, read_partitions, read_queue, read_settings
 from jobs.slurm.endings import ended_state, read_termination
-from jobs.slurm.resources import Resources
+from jobs.slurm.resources import Limits, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
-from sentiment.errors import NoProgressError, SentimentError, UsageError
+from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError
 from sentiment.files import write_json
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
@@ -27,6 +29,7 @@ from sentiment.runs.state import (
     COMPLETED,
     FAILED,
     HELD,
+    LOST,
     PENDING,
     RUNNING,
     TIMEOUT,
@@ -34,6 +37,9 @@ from sentiment.runs.state import (
     RunProgress,
     RunState,
 )
+
+# A job that was accepted less than this ago is not taken for ended or lost because squeue does not list it.
+_RECENT_SECONDS = 3600.0
 
 Place = tuple[SubmissionDir, int]
 """A submission, and the number of a task in it."""
@@ -47,12 +53,14 @@ class GridJobs:
         queue: all jobs of the user; None if the queue could not be read.
         unseen: why the queue could not be read, in one line.
         here: jobs that run on this machine.
+        unlisted: names of submissions whose jobs have not ended, though the queue does not list them.
     """
 
     submissions: Sequence[SubmissionDir]
     queue: Sequence[Job] | None
     unseen: str = ""
     here: Sequence[Job] = ()
+    unlisted: Set[str] = frozenset()
 
     @cached_property
     def places(self) -> dict[str, Place]:
@@ -131,6 +139,8 @@ class GridJobs:
             return ("runs", RUNNING, "") if job else ("gone", "", "")
         if self.queue is None:
             return "silent", "", self.unseen
+        if job is None and folder.submission.name in self.unlisted:
+            return "silent", "", _unlisted(folder)
         if job is None:
             return ("gone" if folder.receipt else "intent"), "", ""
         if not job.active:
@@ -148,6 +158,13 @@ class GridJobs:
         job = self.job(place)
         if job and job.waits_for_others:
             return RunState(FAILED, self._dependency_failure(folder))
+        if job and job.too_large:
+            request = folder.submission.resources.describe()
+            return RunState(
+                FAILED,
+                f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
+                "file, then `sentiment rerun`",
+            )
         name = f"task {folder.job(task)}" if folder.receipt else folder.submission.name
         attempt = progress.last_attempt
         if attempt is None:
@@ -156,7 +173,48 @@ class GridJobs:
             last_known = f"saved at step {attempt.last_step} ({attempt.detail})"
         else:
             last_known = f"{name} ended without recording how"
-        return ended_state(job, folder.log_file(task), last_known)
+        end = ended_state(job, folder.log_file(task), last_known)
+        if end.state == LOST and self._is_unfinished(folder):
+            return RunState(UNKNOWN, _unlisted(folder))
+        return end
+
+    def _is_unfinished(self, folder: SubmissionDir) -> bool:
+        """Whether Slurm knows an unfinished job of a submission; asked for by its id, once for each submission."""
+        if folder not in self._unfinished:
+            self._unfinished[folder] = folder.receipt is not None and _may_live(folder)
+        return self._unfinished[folder]
+
+    @cached_property
+    def _unfinished(self) -> dict[SubmissionDir, bool]:
+        return {}
+
+    def last_started(self, run_id: str) -> SubmissionDir | None:
+        """Return the newest submission in which a run, or its assigned task, started."""
+        for folder, task in reversed(self._assignments.get(run_id, [])):
+            if folder.run_log(run_id).exists() or folder.log_file(task):
+                return folder
+        return None
+
+    @cached_property
+    def _assignments(self) -> dict[str, list[Place]]:
+        """For each run id all its submissions, oldest first, each with the task that the run was assigned to."""
+        assignments: dict[str, list[Place]] = defaultdict(list)
+        for folder in self.submissions:
+            for task, run_ids in enumerate(folder.tasks):
+                for run_id in run_ids:
+                    assignments[run_id].append((folder, task))
+        return assignments
+
+    def limits(self, resources: Resources) -> Limits:
+        """Return the limits of the partitions that jobs with these resources may run in; Slurm is asked once."""
+        return limits_of(resources, self._partitions)
+
+    @cached_property
+    def _partitions(self) -> list[Partition]:
+        try:
+            return read_partitions()
+        except SlurmError:
+            return []  # then sbatch finds out whether a request is too large
 
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
@@ -170,6 +228,11 @@ class GridJobs:
             tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
             for task in tasks:
                 active[folder, task] = job
+        for folder in self.submissions:
+            if folder.submission.name in self.unlisted:
+                for task in range(len(folder.submission.tasks)):
+                    number = None if folder.submission.job_kind.final else task
+                    active[folder, task] = Job(folder.submission.name, folder.job_id, number, PENDING)
         return active
 
     @cached_property
@@ -255,8 +318,13 @@ class GridJobs:
         return {folder: folder.cancelled for folder in self.submissions}
 
     def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
-        active_names = {job.name for job in self._jobs.values() if job.active}
+        active_names = self.active_names
         return any(folder.submission.name in active_names for folder in folders)
+
+    @property
+    def active_names(self) -> Set[str]:
+        """The names of all jobs that are pending, running or completing."""
+        return self.unlisted | {job.name for job in self._jobs.values() if job.active}
 
     def _dependency_failure(self, folder: SubmissionDir) -> str:
         for dependency in self._dependencies(folder):
@@ -322,7 +390,39 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
     submissions = [read_submissions(results, grid) for grid in grids]
     in_queue = any(not folder.submission.here for folders in submissions for folder in folders)
     queue, unseen = _read_queue_or_reason(results) if in_queue else ((), "")
-    return [GridJobs(folders, queue, unseen, _local_jobs(folders)) for folders in submissions]
+    return [_joined(folders, queue, unseen) for folders in submissions]
+
+
+def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job] | None, unseen: str = "") -> GridJobs:
+    unlisted = _find_unlisted(submissions, queue) if queue is not None else frozenset[str]()
+    return GridJobs(submissions, queue, unseen, _local_jobs(submissions), unlisted)
+
+
+def _find_unlisted(submissions: Sequence[SubmissionDir], queue: Sequence[Job]) -> Set[str]:
+    """Ask Slurm by id for jobs that it accepted recently and that its list lacks; return those that have not ended."""
+    listed = {job.name for job in queue}
+    unlisted = set()
+    for folder in submissions:
+        name = folder.submission.name
+        if name in listed or folder.submission.here or not folder.receipt:
+            continue
+        age = time.time() - folder.receipt_file.stat().st_mtime
+        if age < _RECENT_SECONDS and _may_live(folder):
+            unlisted.add(name)
+    return unlisted
+
+
+def _may_live(folder: SubmissionDir) -> bool:
+    try:
+        return is_unfinished(folder.job_id)
+    except NoSlurmError:
+        return False
+    except SlurmError:
+        return True  # as long as nobody knows the contrary
+
+
+def _unlisted(folder: SubmissionDir) -> str:
+    return f"squeue: does not list job {folder.job_id}, which Slurm has accepted; repeat the command in a minute"
 
 
 def _read_queue_or_reason(results: Results) -> tuple[Sequence[Job] | None, str]:
@@ -361,4 +461,4 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
         if folder.receipt is None:
             folder.write_receipt(job_ids[folder.submission.name])
         known.append(folder)
-    return GridJobs(known, queue, here=_local_jobs(known))
+    return _joined(known, queue)

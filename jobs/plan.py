@@ -10,7 +10,7 @@ from typing import TypeVar
 from jobs.grid_jobs import GridJobs, Place
 from jobs.services import JOB_KINDS, JobKind, services_needed, steps_saved
 from jobs.slurm.commands import most_tasks
-from jobs.slurm.resources import ClusterFile, Resources, increased
+from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
 from jobs.status import RunStatus
 from jobs.submissions import Submission
 from sentiment.config import RunConfig
@@ -150,7 +150,7 @@ def _other_resources(kind: JobKind, grid: str, cluster: ClusterFile, jobs: GridJ
     if kind.name not in jobs.failed_services:
         return resources
     failure, previous = jobs.failed_services[kind.name]
-    return increased(failure.state, resources, previous)
+    return increased(failure.state, resources, previous, jobs.limits(resources))
 
 
 def _other_job(
@@ -183,12 +183,14 @@ def _training_arrays(
     groups: dict[tuple[str, str | None, int | None, int | None], list[RunRequest]] = defaultdict(list)
     keys: dict[tuple[str, str], str] = {}
     for run in runs:
-        previous = jobs.places.get(run.row.run_id) if jobs else None
+        previous = jobs.last_started(run.row.run_id) if jobs and run.row.state in INCREASED_STATES else None
         # Most runs share a state and a submission, and serialising resources takes longer than all the rest.
-        group = (run.row.state, previous[0].path.name if previous else "")
+        group = (run.row.state, previous.path.name if previous else "")
         if group not in keys:
-            given = previous[0].submission.resources if previous else None
-            resources = increased(run.row.state, configured, given) if given else configured
+            resources = configured
+            if jobs and previous:
+                limits = jobs.limits(configured)
+                resources = increased(run.row.state, configured, previous.submission.resources, limits)
             keys[group] = resources.model_dump_json()
         groups[keys[group], run.code, run.rung, run.epochs].append(run)
     arrays = []

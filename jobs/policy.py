@@ -49,6 +49,7 @@ from sentiment.runs.state import (
     FAILED,
     HELD,
     LOST,
+    OUT_OF_MEMORY,
     PAUSED,
     PENDING,
     PLANNED,
@@ -65,7 +66,7 @@ from sentiment.runs.state import judge as judge_directory
 Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]
 
-OUT_OF_MEMORY, SUSPENDED = "OUT_OF_MEMORY", "SUSPENDED"
+SUSPENDED = "SUSPENDED"
 
 CAUSES = {
     "timeout": {TIMEOUT, "DEADLINE"},

@@ -17,7 +17,7 @@ from jobs.grids.rounds import plan_next_round
 from jobs.here import Here, gpus_here
 from jobs.plan import CodeChoice, Launch, pause_at_rung_end, plan_local_jobs, plan_slurm_jobs
 from jobs.slurm import commands as slurm
-from jobs.slurm.resources import ClusterFile, read_cluster
+from jobs.slurm.resources import ClusterFile, Resources, exhausted, read_cluster
 from jobs.slurm.sbatch import submit_chain
 from jobs.status import GridState, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
@@ -30,7 +30,7 @@ from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import CANCELLED, PAUSED, PLANNED, RUNNING, UNKNOWN
+from sentiment.runs.state import CANCELLED, OUT_OF_MEMORY, PAUSED, PLANNED, RUNNING, UNKNOWN
 
 _POLL_SECONDS = 0.2
 
@@ -113,7 +113,7 @@ class LockedGrid:
                 )
             self._reset_retry_counters(missing)
             configs = {config.run_id: config for config in grid.configs}
-            self._launch(state, to_submit, state.current_trials(), configs, resubmit=False)
+            self._launch(state, self._without_exhausted(to_submit), state.current_trials(), configs, resubmit=False)
 
     @contextmanager
     def _restore_plan_on_error(self) -> Iterator[None]:
@@ -141,7 +141,7 @@ class LockedGrid:
                 refusal = error
         to_resubmit = [row for row in selected if actions[row.run_id] == "submits"]
         self._reset_retry_counters(to_resubmit)
-        self._resubmit(state, to_resubmit)
+        self._resubmit(state, self._without_exhausted(to_resubmit))
         if refusal:
             raise refusal
 
@@ -152,7 +152,7 @@ class LockedGrid:
         search. If there are none, it is the next round of a Bayesian search.
         """
         state = self.read_state()
-        interrupted = [row for row in state.rows if policy.end(row)]
+        interrupted = self._without_exhausted([row for row in state.rows if policy.end(row)])
         for row in interrupted:
             self.say(f"{row.run_id} is retried after {row.state} {row.reason}".rstrip())
         if interrupted:
@@ -170,6 +170,27 @@ class LockedGrid:
         if unsubmitted:
             self._resubmit(state, unsubmitted)
         return bool(unsubmitted)
+
+    def _without_exhausted(self, rows: Sequence[RunStatus]) -> list[RunStatus]:
+        """Return the runs without those that lacked memory and cannot get more; each of these is reported."""
+        if self.here or self.options.new_code:
+            return list(rows)
+        configured = self.options.cluster_config.resources(self.plan.name)
+        kept = []
+        for row in rows:
+            reason = self._why_exhausted(row, configured)
+            if reason:
+                self.say(f"{row.run_id} is not submitted: {reason}; name another partition, or give --new-code")
+                self.exit_code = EXIT_FAILED
+            else:
+                kept.append(row)
+        return kept
+
+    def _why_exhausted(self, row: RunStatus, configured: Resources) -> str | None:
+        previous = self.jobs.last_started(row.run_id) if row.state == OUT_OF_MEMORY else None
+        if previous is None:
+            return None
+        return exhausted(configured, previous.submission.resources, self.jobs.limits(configured))
 
     def _report_unknown(self, rows: Sequence[RunStatus]) -> None:
         self._say_all(describe_unknown(rows))
@@ -244,11 +265,12 @@ class LockedGrid:
             requests = pause_at_rung_end(requests, state.rungs)
             trial_requests = pause_at_rung_end(trial_requests, state.rungs)
         launch = Launch(requests, trial_requests, state.rungs)
+        refused_ids = set[str]()
         if self.here:
             self._run_here(self.here, launch)
         else:
-            self._submit_to_slurm(launch)
-        self._cancel_in_earlier_arrays(row.run_id for row in rows)
+            refused_ids = self._submit_to_slurm(launch)
+        self._cancel_in_earlier_arrays(row.run_id for row in rows if row.run_id not in refused_ids)
 
     def _cancel_in_earlier_arrays(self, run_ids: Iterable[str]) -> None:
         """Mark runs as cancelled in their last submission, whose tasks may still be running."""
@@ -271,23 +293,32 @@ class LockedGrid:
         at_once = self.options.at_once or max(len(gpus_here()), 1)
         here.accept(plan_local_jobs(launch, at_once))
 
-    def _submit_to_slurm(self, launch: Launch) -> None:
+    def _submit_to_slurm(self, launch: Launch) -> set[str]:
+        """Submit the jobs of some runs, and return the ids of the runs that Slurm refused."""
         if not self.needs_later_rungs(launch):
             launch = Launch(launch.runs, (), launch.rungs)
         if not launch.runs and not launch.trials and not self.jobs.lacks_final_job:
             self.say("nothing to submit")
-            return
+            return set()
         planned = plan_slurm_jobs(launch, self.plan.name, self.results, self.options.cluster_config, self.jobs)
-        accepted, refusal = submit_chain(self.results, self.plan.name, planned, self.jobs)
-        self.say(f"{len(launch.runs)} of {len(self.plan.runs)} runs submitted")
-        for folder in accepted:
+        chain = submit_chain(self.results, self.plan.name, planned, self.jobs)
+        refused_ids = chain.refused_run_ids
+        self.say(f"{len(launch.runs) - len(refused_ids)} of {len(self.plan.runs)} runs submitted")
+        for folder in chain.accepted:
             submission = folder.submission
             rung = "" if submission.rung is None else f" of rung {submission.rung}"
             self.say(f"  {submission.kind:6} job {folder.job_id}, {len(submission.tasks)} tasks{rung}   {folder.path}")
-        if refusal:
-            self.exit_code = refusal.exit_code
-            self.say(f"the training jobs were submitted, but the report's was refused: {refusal}")
-            self.say("the next `submit` or `rerun` submits it, and `make report` builds the report here")
+        for job, error in chain.refused:
+            self.exit_code = error.exit_code
+            if job.job_kind.final:
+                self.say(f"the training jobs were submitted, but the report's was refused: {error}")
+                self.say("the next `submit` or `rerun` submits it, and `make report` builds the report here")
+            else:
+                run_ids = " ".join(run_id for task in job.tasks for run_id in task)
+                self.say(f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}")
+        if chain.not_cancelled:
+            self.say(f"jobs that these replace were not cancelled, and may run as well: {chain.not_cancelled}")
+        return refused_ids
 
     def needs_later_rungs(self, launch: Launch) -> bool:
         """Whether jobs for the later rungs must be submitted.
@@ -455,5 +486,6 @@ def cancel_grid(results: Results, plan: GridPlan, run_ids: set[str], say: Say) -
         cancelled = grid.cancel(run_ids)
         names = f": {' '.join(cancelled)}" if run_ids and cancelled else ""
         say(f"grid {plan.name}: {len(cancelled)} run{'' if len(cancelled) == 1 else 's'} cancelled{names}")
-        for line in describe_unknown(grid.read_state().named(run_ids)):
+        left = [row for row in grid.read_state().named(run_ids) if row.run_id not in cancelled]
+        for line in describe_unknown(left):
             say(f"grid {plan.name}: not cancelled: {line}")

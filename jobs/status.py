@@ -309,7 +309,12 @@ def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPla
 
 def unknown_names(targets: Collection[str], results: Results) -> UsageError:
     """The error for names that are neither grids nor runs."""
-    grids = sorted({folder.name for folder in results.runs.glob("*/")} - {SINGLE})
+    refused = sorted(name for name in targets if (results.slurm / name).is_dir() and not results.read_grid(name))
+    if refused:
+        return UsageError(
+            f"{', '.join(refused)}: no submission of this grid was accepted by Slurm yet; `sentiment submit` submits it"
+        )
+    grids = [name for name in planned_grids(results) if name != SINGLE]
     known = f"grids: {', '.join(grids)}" if grids else "there are no grids yet"
     if any((results.runs / SINGLE / name).is_dir() for name in targets):
         known += "; `sentiment train` resumes a run outside of grids"

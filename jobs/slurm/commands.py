@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
@@ -38,7 +38,11 @@ ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY"),
     *("PREEMPTED", "REVOKED", "TIMEOUT"),
 }
+# Reasons for which a pending job never starts as it was requested, whatever becomes of other jobs.
 _NEVER_SATISFIED = "DependencyNeverSatisfied"
+_TOO_LARGE = re.compile(
+    r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|MaxMemPerLimit|(QOS|Assoc)Max\w+Per(Job|Node)(Limit)?"
+)
 
 # A job that is pending for one of these reasons starts only when it is released: a node's prolog failed, the job was
 # requeued too often, or an administrator or the site's policy holds it.
@@ -71,8 +75,17 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether the job is pending, running or completing; False if its dependency can never be satisfied."""
-        return self.state not in ENDED and self.reason != _NEVER_SATISFIED
+        """Whether the job is pending, running or completing; False if it is pending and can never start."""
+        return self.state not in ENDED and not self.never_starts
+
+    @property
+    def never_starts(self) -> bool:
+        return self.too_large or (self.state == "PENDING" and self.reason == _NEVER_SATISFIED)
+
+    @property
+    def too_large(self) -> bool:
+        """Whether the job is pending and requests more than the site ever gives to one job."""
+        return self.state == "PENDING" and _TOO_LARGE.fullmatch(self.reason) is not None
 
     @property
     def held(self) -> bool:
@@ -138,8 +151,25 @@ def read_settings() -> dict[str, str]:
         if equals:
             settings[name.strip()] = value.strip()
     if not output.endswith("\n") or not settings.get("ClusterName"):
-        raise UnansweredError(f"scontrol show config: unexpected output {_abbreviate(output)} (no ClusterName)")
+        raise UnansweredError(f"scontrol: show config printed {_abbreviate(output)}, without a ClusterName")
     return settings
+
+
+def is_unfinished(job_id: str) -> bool:
+    """Ask slurmctld for one job or job array: whether it, or any of its tasks, is pending, running or completing.
+
+    squeue may lack a job that was accepted moments ago, as where a site answers it from a cache.
+    """
+    try:
+        output = query("scontrol", "--oneliner", "show", "job", job_id)
+    except UnansweredError as error:
+        if "Invalid job id" in str(error):
+            return False
+        raise
+    states = re.findall(r" JobState=([A-Z_]+)", output)
+    if not states:
+        raise UnansweredError(f"scontrol: show job printed {_abbreviate(output)}, without a JobState")
+    return not ENDED.issuperset(states)
 
 
 def requeue(job: str) -> None:
@@ -277,12 +307,74 @@ def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield "accounts", f"jobs need one (`sacctmgr show associations user=$USER` lists yours): {advice}"
 
 
-def read_partitions() -> list[tuple[str, str]]:
-    """Return each partition with its kinds of nodes and its time limit."""
-    details = "%a, %D nodes of %c cores, %m MB and gres %G, at most %l"
-    output = query("sinfo", "--all", "--noheader", f"--format=%P|{details}")
-    rows = (line.partition("|") for line in output.splitlines() if "|" in line)
-    return [(f"partition {name}", text) for name, _, text in rows]
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes of one partition that are equal."""
+
+    count: int
+    cores: int
+    memory_mb: int
+    gres: str
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs of each node."""
+        return sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres)))
+
+    def describe(self) -> str:
+        return f"{self.count} nodes of {self.cores} cores, {self.memory_mb:,} MB and gres {self.gres}"
+
+
+@dataclass
+class Partition:
+    """A partition, as sinfo reports it.
+
+    Attributes:
+        is_default: whether jobs that name no partition run there.
+        minutes: the time limit of its jobs; None if there is none.
+        gives_whole_nodes: whether each job gets all of its node, whatever it requests.
+    """
+
+    name: str
+    is_default: bool
+    availability: str
+    minutes: int | None
+    gives_whole_nodes: bool
+    nodes: list[Nodes] = field(default_factory=list)
+
+    def describe(self) -> str:
+        limit = "no time limit" if self.minutes is None else f"at most {self.minutes} min"
+        whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
+        return f"{self.availability}, {'; '.join(nodes.describe() for nodes in self.nodes)}; {limit}{whole}"
+
+
+def read_partitions() -> list[Partition]:
+    """Return all partitions, also hidden ones."""
+    output = query("sinfo", "--all", "--noheader", "--exact", "--format=%P|%a|%l|%h|%D|%c|%m|%G")
+    partitions: dict[str, Partition] = {}
+    for line in output.splitlines():
+        try:
+            name, availability, limit, sharing, count, cores, memory, gres = line.split("|")
+            nodes = Nodes(int(count), int(cores), int(memory), gres)
+            partition = Partition(
+                name.rstrip("*"), name.endswith("*"), availability, _minutes(limit), sharing.startswith("EXCLUSIVE")
+            )
+        except ValueError:
+            raise UnansweredError(f"sinfo: unexpected output {_abbreviate(line)}") from None
+        partitions.setdefault(partition.name, partition).nodes.append(nodes)
+    return list(partitions.values())
+
+
+def _minutes(limit: str) -> int | None:
+    """Parse Slurm's `[days-]hours:minutes:seconds`, `minutes:seconds` or `infinite`."""
+    if not limit[:1].isdecimal():
+        return None
+    days, dash, clock = limit.rpartition("-")
+    numbers = [int(number) for number in clock.split(":")]
+    if dash:  # after days the first number counts hours, however many follow
+        numbers += [0] * (3 - len(numbers))
+    hours, minutes, _ = [0] * (3 - len(numbers)) + numbers
+    return (int(days or 0) * 24 + hours) * 60 + minutes
 
 
 def most_tasks() -> int:

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from jobs.slurm.commands import ENDED, Job
-from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, TIMEOUT, RunState
+from sentiment.runs.state import CANCELLED, COMPLETED, FAILED, LOST, OUT_OF_MEMORY, TIMEOUT, RunState
 
 # Messages of slurmstepd and srun, and the state that each means; the first match wins. When a node fails, Slurm kills a
 # step and then cancels it, which is no user's cancellation: so "Killed" comes first.
 _TERMINATION_MESSAGES = (
     (FAILED, re.compile(r"^(refused|is not requeued): ")),  # of `sentiment.runs.start_copy` and `jobs.tasks.task`
-    ("OUT_OF_MEMORY", re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
+    (OUT_OF_MEMORY, re.compile(r"oom.?kill|out of memory|exceeded .*memory|memory limit", re.IGNORECASE)),
     (TIMEOUT, re.compile(r"DUE TO TIME LIMIT")),
     ("NODE_FAIL", re.compile(r"DUE TO NODE FAILURE")),
     ("PREEMPTED", re.compile(r"DUE TO PREEMPTION")),

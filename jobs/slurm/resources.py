@@ -1,15 +1,18 @@
 """Schema of `configs/cluster.yaml`, and the resources that each kind of job gets from it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
 from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
+from jobs.slurm.commands import Partition
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
-from sentiment.runs.state import TIMEOUT
+from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
 # Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that the program
 # sets, because tasks are started and requeued in one way only.
@@ -34,6 +37,9 @@ _RESERVED_OPTIONS = {
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "open_mode", "output"),
     *("requeue", "signal", "wrap"),
 }
+
+INCREASED_STATES = {TIMEOUT, OUT_OF_MEMORY}
+"""The states after which a retry gets more of what was lacking."""
 
 Factor = Annotated[float, Field(ge=1)]
 
@@ -194,18 +200,59 @@ def read_cluster(path: Path) -> ClusterFile:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
 
 
-def increased(state: str, configured: Resources, had: Resources) -> Resources:
+@dataclass(frozen=True)
+class Limits:
+    """The largest request that a job's partitions accept; None where no limit is known."""
+
+    memory_gb: float | None = None
+    minutes: int | None = None
+
+
+def limits_of(resources: Resources, partitions: Sequence[Partition]) -> Limits:
+    """Return the limits of the partitions that a job with these resources may run in."""
+    used = partitions_of(resources, partitions)
+    if not used:
+        return Limits()
+    memory = max(nodes.memory_mb for partition in used for nodes in partition.nodes)
+    minutes = [partition.minutes for partition in used if partition.minutes is not None]
+    return Limits(memory / 1024, max(minutes) if len(minutes) == len(used) else None)
+
+
+def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list[Partition]:
+    """Return the partitions that a job with these resources may run in: the named ones, or the default one."""
+    if resources.partition is None:
+        return [partition for partition in partitions if partition.is_default]
+    names = resources.partition.split(",")
+    return [partition for partition in partitions if partition.name in names]
+
+
+def exhausted(configured: Resources, had: Resources, limits: Limits) -> str | None:
+    """Return why a job that lacked memory cannot get more than it had; None if it can."""
+    if had.memory_gb is None or configured.memory_gb is None or limits.memory_gb is None:
+        return None
+    if had.memory_gb < limits.memory_gb:
+        return None
+    where = f"partition {configured.partition}" if configured.partition else "the default partition"
+    return f"it lacked memory with {had.memory_gb:g} GB, and no node of {where} has more than {limits.memory_gb:g} GB"
+
+
+def increased(state: str, configured: Resources, had: Resources, limits: Limits = Limits()) -> Resources:
     """Return the resources for retrying a job: more of what it lacked, by the state in which it ended.
 
     Memory that the site chose (`memory_gb` was not set) is not increased.
 
     Args:
         had: the resources of the job that ended.
+        limits: no increase goes beyond them.
     """
     if state == TIMEOUT:
         minutes = round(had.time_minutes * configured.time_factor)
+        if limits.minutes is not None:
+            minutes = min(minutes, limits.minutes)
         return configured.model_copy(update={"time_minutes": max(configured.time_minutes, minutes)})
-    if state == "OUT_OF_MEMORY" and had.memory_gb is not None:
+    if state == OUT_OF_MEMORY and had.memory_gb is not None:
         memory = had.memory_gb * configured.memory_factor
+        if limits.memory_gb is not None:
+            memory = min(memory, limits.memory_gb)
         return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
     return configured

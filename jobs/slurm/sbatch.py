@@ -7,7 +7,8 @@ time-outs instead of progress.
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import submitit
 
 from jobs.grid_jobs import GridJobs
-from jobs.services import JOB_KINDS
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Container, Resources
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
@@ -131,49 +131,102 @@ def _container_options(container: Container, submission: Submission) -> list[str
     return [*options, "--pwd", working_directory, *container.options, container.image]
 
 
-def submit_chain(
-    results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs
-) -> tuple[list[SubmissionDir], SlurmError | None]:
-    """Record and submit jobs in order, with their dependencies: all of them or, except for the final job, none.
+@dataclass
+class SubmittedChain:
+    """The outcome of submitting dependent jobs.
 
-    A final job of earlier submissions that is still pending is cancelled, since a new one replaces it; so are pending
-    arrays of later rungs.
-
-    Returns:
-        The accepted submissions; and the error if only the final job was refused, without which training goes on.
+    Attributes:
+        refused: jobs that Slurm refused without harm to the others, each with its error.
+        not_cancelled: why jobs that these jobs replace could not be cancelled, if any could not.
     """
-    active_names = {job.name for job in before.queue or () if job.active}
+
+    accepted: list[SubmissionDir] = field(default_factory=list)
+    refused: list[tuple[Submission, SlurmError]] = field(default_factory=list)
+    not_cancelled: SlurmError | None = None
+
+    @property
+    def refused_run_ids(self) -> set[str]:
+        return {run_id for job, _ in self.refused for task in job.tasks for run_id in task}
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        try:
+            slurm.cancel(job_ids)
+        except SlurmError as error:
+            self.not_cancelled = error
+
+
+def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
+    """Record and submit jobs in order, with their dependencies.
+
+    A refused training array does not keep the others from being submitted, nor does a refused final job; if any other
+    job is refused, or all training arrays are, nothing is submitted. Of earlier submissions, final jobs and arrays of
+    later rungs that new ones replace are cancelled, and so are jobs of these runs that can never start.
+
+    Raises:
+        SlurmError: nothing was submitted.
+    """
+    active_names = before.active_names
     new_rungs = {job.rung for job in jobs if job.by_ranking}
     kept: list[SubmissionDir] = []
     replaced: list[SubmissionDir] = []
     for folder in before.submissions:
         submission = folder.submission
-        if submission.name in active_names:
+        if submission.name in active_names and not submission.here:
             is_replaced = submission.by_ranking and submission.rung in new_rungs
             (replaced if is_replaced else kept).append(folder)
-    accepted: list[SubmissionDir] = []
+    chain = SubmittedChain()
 
-    def submit(final: bool) -> None:
-        for job in jobs:
-            if JOB_KINDS[job.kind].final == final:
-                dependency = _dependency(job, [*kept, *accepted])
-                accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
+    def submit(job: Submission) -> None:
+        dependency = _dependency(job, [*kept, *chain.accepted])
+        chain.accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
 
     try:
-        submit(final=False)
+        _submit_all_but_final(jobs, submit, chain)
     except SlurmError:
-        slurm.cancel(folder.job_id for folder in accepted)
-        for folder in accepted:
+        slurm.cancel(folder.job_id for folder in chain.accepted)
+        for folder in chain.accepted:
             folder.withdraw()
         raise
-    if any(folder.submission.by_ranking for folder in accepted):
-        slurm.cancel(folder.job_id for folder in replaced)
-    try:
-        submit(final=True)
-        slurm.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
-    except SlurmError as error:
-        return accepted, error
-    return accepted, None
+    chain.cancel(_never_starting(before, chain))
+    if any(folder.submission.by_ranking for folder in chain.accepted):
+        chain.cancel(folder.job_id for folder in replaced)
+    for job in jobs:
+        if job.job_kind.final:
+            try:
+                submit(job)
+            except SlurmError as error:
+                chain.refused.append((job, error))
+            else:
+                chain.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
+    return chain
+
+
+def _submit_all_but_final(
+    jobs: Sequence[Submission], submit: Callable[[Submission], None], chain: SubmittedChain
+) -> None:
+    for job in jobs:
+        if job.job_kind.final:
+            continue
+        try:
+            submit(job)
+        except (UnansweredError, QueueFullError):
+            raise
+        except SlurmError as error:
+            if not job.job_kind.trains_runs or job.by_ranking:
+                raise  # other jobs depend on it
+            chain.refused.append((job, error))
+    if chain.refused and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
+        raise chain.refused[0][1]
+
+
+def _never_starting(before: GridJobs, chain: SubmittedChain) -> list[str]:
+    """Return the ids of tasks that can never start and whose runs, or whose work, the accepted jobs take over."""
+    run_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
+    return [
+        job.address
+        for (folder, task), job in before.active_tasks.items()
+        if job.never_starts and run_ids.issuperset(folder.tasks[task])
+    ]
 
 
 def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:

@@ -39,7 +39,9 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import MetricRow, Results, RunDir, read_record
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
-FAILED, CANCELLED, TIMEOUT = "FAILED", "CANCELLED", "TIMEOUT"
+FAILED, CANCELLED = "FAILED", "CANCELLED"
+TIMEOUT = "TIMEOUT"
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
 LOST = "LOST"  # its process died without recording a reason, and it is in no queue
 HELD = "HELD"  # in a queue, but starts only when a person releases it
 PENDING = "PENDING"  # in a queue, and starts by itself

@@ -22,7 +22,9 @@ answer() {{
 {answer}
 }}
 [ -e 'fail-{name}' ] && . './fail-{name}'
-answer "$@" | eval "$alter"
+answer "$@" > answer.$$
+code=$?
+eval "$alter" < answer.$$ && exit $code
 """
 
 _ANSWERS = {
@@ -39,10 +41,13 @@ echo "Submitted batch job $number" """,
     "scontrol": """
 case $* in
     "show config") echo 'ClusterName = test';;
+    "--oneliner show job "*)
+        sed -n "s/^@$4@[^@]*@\\([A-Z_]*\\)@.*/JobId=$4 JobState=\\1/p" jobs | grep . && return
+        echo 'slurm_load_jobs error: Invalid job id specified' >&2; return 1;;
 esac""",
     "scancel": """
 for job; do sed -i "s/^@${job%_*}@\\(${job#*_}\\|[^@]*\\)@[A-Z]*@/@${job%_*}@\\1@CANCELLED@/" jobs; done""",
-    "sinfo": "echo 'PARTITION|GRES|MEMORY|CPUS'; echo 'main|(null)|1000|4'",
+    "sinfo": "echo 'main*|up|4:00:00|NO|3|8|16384|gpu:a100:2(S:0),shard:4'",
 }
 
 

@@ -188,7 +188,11 @@ def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
     runs = [RunRequest(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
-    jobs = GridJobs([write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)], [])
+    ran = write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)
+    for run in runs:
+        ran.run_log(run.row.run_id).touch()
+    never_ran = write_submission(results, [[one] for one in configs], time_minutes=180, memory_gb=16)
+    jobs = GridJobs([ran, never_ran], [])
     given = {"time_minutes": 60, "memory_gb": 4, "memory_factor": 1.5}
     planned = plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate({"defaults": given}), jobs)
     training = [job for job in planned if job.kind == "train"]

@@ -1,0 +1,174 @@
+"""What jobs request grows with what they lacked, up to what the site has; what Slurm refuses harms no other run."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.doctor import advise_on_whole_nodes
+from jobs.grid_jobs import GridJobs
+from jobs.plan import CodeChoice
+from jobs.slurm.commands import Job, Nodes, Partition, read_partitions
+from jobs.slurm.resources import Limits, Resources, increased, limits_of
+from jobs.status import read_status
+from jobs.submissions import SubmissionDir, read_submissions
+from sentiment.runs.run_dir import Results
+from tests.commands import invoke
+from tests.jobs.fake_slurm import FakeSlurm
+from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.submitted import submitted
+
+OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
+
+
+@pytest.fixture(autouse=True)
+def _code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks of these tests never start, so that they need no snapshot of the code."""
+    monkeypatch.setattr(CodeChoice, "current", "a snapshot")
+
+
+def _partition(name: str, minutes: int | None, *memory_mb: int, whole: bool = False) -> Partition:
+    nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
+    return Partition(name, name == "main", "up", minutes, whole, nodes)
+
+
+def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
+    (main,) = read_partitions()
+    assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
+    assert [(nodes.cores, nodes.memory_mb, nodes.gpus) for nodes in main.nodes] == [(8, 16384, 2)]
+    limits = {"infinite": None, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": None}
+    for limit, minutes in limits.items():
+        slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)'; exit 0")
+        (partition,) = read_partitions()
+        assert (partition.minutes, partition.gives_whole_nodes, partition.nodes[0].gpus) == (minutes, True, 0)
+
+
+def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitions() -> None:
+    partitions = [_partition("main", 240, 8192, 16384), _partition("long", 600, 4096), _partition("any", None, 4096)]
+    assert limits_of(Resources(), partitions) == Limits(16, 240)
+    assert limits_of(Resources(partition="long,main"), partitions) == Limits(16, 600)
+    assert limits_of(Resources(partition="any"), partitions) == Limits(4, None)
+    assert limits_of(Resources(partition="other"), partitions) == Limits(None, None)
+    configured, had = Resources(memory_gb=4), Resources(memory_gb=12, time_minutes=200)
+    assert increased("OUT_OF_MEMORY", configured, had, Limits(16, 240)).memory_gb == 16
+    assert increased("TIMEOUT", configured, had, Limits(16, 240)).time_minutes == 240
+    assert increased("TIMEOUT", configured, had).time_minutes == 400
+
+
+def test_whole_nodes_are_used_by_several_runs_at_once() -> None:
+    whole = [_partition("main", None, 16384, whole=True)]
+    advice = advise_on_whole_nodes(Resources(cpus=2, gpus=1, memory_gb=4), whole)
+    assert advice is not None
+    assert "`at_once: 2, cpus: 4, gpus: 2, memory_gb: 8`" in advice
+    assert advise_on_whole_nodes(Resources(cpus=4, gpus=2), whole) is None
+    shared = [_partition("main", None, 16384)]
+    assert advise_on_whole_nodes(Resources(cpus=2, gpus=0), shared) is None
+    assert advise_on_whole_nodes(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) is not None
+
+
+def _call(results: Results, base: Path, command: str, *more: str) -> tuple[int, str]:
+    cluster = write_yaml(base.with_name("cluster.yaml"), {"defaults": {"gpus": 0, "memory_gb": 12}})
+    done = invoke(command, *more, "--cluster", cluster, "--results", results.root)
+    return done.exit_code, done.output
+
+
+def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
+    """An array of two runs: the first one lacked memory, the second one failed; the report was cancelled."""
+    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    *_, training, report = read_submissions(results)
+    for task, end in enumerate((OUT_OF_MEMORY, "srun: error: n1: task 0: Exited with exit code 1\n")):
+        (training.logs / f"{training.job(task)}_0_log.out").write_text(end)
+    jobs = slurm.folder / "jobs"
+    ended = jobs.read_text().replace("@PENDING@", "@FAILED@")
+    jobs.write_text(ended.replace(f"@{report.job_id}@N/A@FAILED@", f"@{report.job_id}@N/A@CANCELLED@"))
+    return training
+
+
+def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    lacking, failed = _two_runs(slurm, base, results).run_ids
+    slurm.fail("sbatch", 'grep -q mem=16384M "$file" && { echo "error: Memory specification" >&2; exit 1; }')
+    code, output = _call(results, base, "rerun", "some")
+    assert (code, slurm.tasks(results)) == (1, {failed: 1})
+    assert [line for line in output.splitlines() if lacking in line and "Memory specification" in line]
+    slurm.heal()
+    code, output = _call(results, base, "rerun", "some")
+    assert (code, slurm.tasks(results)) == (0, {failed: 1, lacking: 1})
+
+
+def test_run_that_lacked_all_memory_of_a_node_keeps_no_other_run_waiting(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    lacking, failed = _two_runs(slurm, base, results).run_ids
+    slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12000|(null)'; exit 0")
+    code, output = _call(results, base, "rerun", "some")
+    assert (code, slurm.tasks(results)) == (1, {failed: 1})
+    assert [line for line in output.splitlines() if line.startswith(f"{lacking} is not submitted: ")]
+    assert _call(results, base, "rerun", "some", "--new-code")[0] == 0
+    assert slurm.tasks(results) == {failed: 1, lacking: 1}
+
+
+def test_job_that_requests_more_than_its_partition_allows_needs_somebody(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1]})))[0] == 0
+    jobs = slurm.folder / "jobs"
+    jobs.write_text(jobs.read_text().replace("@PENDING@None@", "@PENDING@PartitionTimeLimit@"))
+    code, output = invoke("status", "some", "--results", results.root).exit_code, _reasons(results)
+    assert (code, output[0].partition(":")[0]) == (1, "PartitionTimeLimit")
+    training = read_submissions(results)[-2]
+    assert _call(results, base, "rerun", "some")[0] == 0
+    assert any(order.startswith("scancel") and f"{training.job_id}_0" in order.split() for order in slurm.orders)
+    assert list(slurm.tasks(results).values()) == [1]
+    assert not Job("a", "1", 0, "PENDING", "QOSMaxWallDurationPerJobLimit").active
+    assert Job("a", "1", 0, "PENDING", "QOSMaxJobsPerUserLimit").active
+
+
+def _reasons(results: Results) -> list[str]:
+    return [row.reason for row in read_status(results)[0].rows]
+
+
+def test_job_that_squeue_lacks_is_asked_for_by_its_id(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    once = slurm.tasks(results)
+    slurm.fail("squeue", "alter='head -n 1'")
+    for command in (["rerun"], ["submit", str(base.with_name("some.yaml"))]):
+        assert _call(results, base, *command)[0] == 1
+        assert slurm.tasks(results) == once
+    assert [row.state for row in read_status(results)[0].rows] == ["UNKNOWN"] * 2
+    jobs = (slurm.folder / "jobs").read_text()
+    (slurm.folder / "jobs").write_text("")  # as when Slurm has forgotten them
+    assert [row.state for row in read_status(results)[0].rows] == ["LOST"] * 2
+    (slurm.folder / "jobs").write_text(jobs)
+    assert invoke("cancel", "some", "--results", results.root).exit_code == 0
+    assert slurm.tasks(results) == {}
+
+
+def test_part_of_an_array_that_squeue_lacks_is_not_lost(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    slurm.fail("squeue", "alter='sed 3,\\$d'")
+    assert {row.state for row in read_status(results)[0].rows} <= {"PENDING", "UNKNOWN"}
+    monkeypatch.setattr("jobs.grid_jobs._RECENT_SECONDS", 0.0)
+    slurm.fail("squeue", "alter='head -n 1'")
+    assert [row.state for row in read_status(results)[0].rows] == ["UNKNOWN"] * 2
+
+
+def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
+    slurm: FakeSlurm, base: Path, results: Results
+) -> None:
+    training = _two_runs(slurm, base, results)
+    (report,) = [folder for folder in read_submissions(results) if folder.submission.job_kind.final]
+    jobs = slurm.folder / "jobs"
+    jobs.write_text(jobs.read_text().replace(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@"))
+    slurm.fail("scancel", "echo 'scancel: error: Access denied' >&2; exit 1")
+    code, output = _call(results, base, "rerun", "some", training.run_ids[1])
+    assert code == 0
+    assert "Access denied" in output
+    assert "refused" not in output
+    assert GridJobs(read_submissions(results), ()).submissions[-1].submission.kind == "report"
+
+
+def test_service_grows_no_further_than_its_partition(slurm: FakeSlurm, results: Results) -> None:
+    folder = submitted(results, "data", "6", time_minutes=200)
+    limits = GridJobs([folder], []).limits(Resources())
+    assert increased("TIMEOUT", Resources(), folder.submission.resources, limits).time_minutes == 240
