@@ -45,6 +45,8 @@ from sentiment.runs.state import (
 
 DEFAULT_WIDTH = 80
 _VERY_WIDE = 10_000
+_FOLDED_RUN_WIDTH = 24
+_SHORTEST_HEADING = 4
 # In grids with more rows than this, completed and pending runs are only counted.
 _MOST_ROWS = 60
 _POLL_SECONDS = 0.3
@@ -254,25 +256,39 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
 
 
 def _table(grid: GridStatus, rows: Sequence[RunStatus], now: datetime, console: Console) -> Table:
-    """As many parameters as fit beside the run's whole name; before one is left out, names of columns are cut."""
-    varied, narrow = list(dict.fromkeys(name for row in rows for name in row.parameters)), False
+    """The table of runs, with as many parameters as fit.
+
+    Before one is left out, headings of parameters are shortened, and run ids folded into several lines.
+    """
+    varied = list(dict.fromkeys(name for row in rows for name in row.parameters))
+    unlimited = console.options.update(width=_VERY_WIDE)
+    layouts = [(False, None), (True, None), (True, _FOLDED_RUN_WIDTH)]
     while True:
-        names = ("run", "state", "try", "epoch", grid.metric, *varied, "ago")
-        heads = [re.split("[./]", name)[-1] for name in names]
-        cells = [_cells(row, varied, now) for row in rows]
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
-        for head, *column in zip(heads, *cells, strict=True):
-            width = max(4, *map(len, column)) if narrow else len(head)
-            cut = head if len(head) <= width else f"{head[: width - 1]}…"
-            table.add_column(cut, no_wrap=head != "run", overflow="fold")
-        for one in cells:
-            table.add_row(*one)
-        wide = console.options.update(width=_VERY_WIDE)
-        if not varied or console.measure(table, options=wide).maximum <= console.width:
+        for shorten, run_width in layouts:
+            table = _build_table(grid.metric, varied, [_cells(row, varied, now) for row in rows], shorten, run_width)
+            if console.measure(table, options=unlimited).maximum <= console.width:
+                return table
+        if not varied:
             return table
-        if narrow:
-            varied.pop()
-        narrow = True
+        varied.pop()
+        layouts = layouts[-1:]
+
+
+def _build_table(
+    metric: str, varied: Sequence[str], cells: Sequence[Sequence[str]], shorten: bool, run_width: int | None
+) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
+    names = ("run", "state", "try", "epoch", metric, *varied, "ago")
+    for name, *column in zip(names, *cells, strict=True):
+        heading = re.split("[./]", name)[-1]
+        width = max(_SHORTEST_HEADING, *map(len, column))
+        if shorten and name in varied and len(heading) > width:
+            heading = f"{heading[: width - 1]}…"
+        is_run = name == "run"
+        table.add_column(heading, no_wrap=not is_run, overflow="fold", max_width=run_width if is_run else None)
+    for row_cells in cells:
+        table.add_row(*row_cells)
+    return table
 
 
 def _cells(row: RunStatus, varied: Sequence[str], now: datetime) -> list[str]:

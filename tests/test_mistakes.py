@@ -56,11 +56,11 @@ MISTAKES = [
     ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; download it first"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain works only with TWEET"),
     # On grids and the report
-    (("submit", "misspelt.yaml"), 2, "command and parameters; found modle; `sentiment train misspelt.yaml`"),
+    (("submit", "misspelt.yaml"), 2, "command and parameters; it has modle"),
     (("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),
     (("status", "smoke", "--results", "r"), 2, "smoke: neither a grid nor a run in r/runs; there are no grids yet"),
     (("status", "--log", "some", "--results", "r"), 2, "some: is no run of a grid"),
-    (("cancel", "--results", "r"), 2, "cancel takes names of grids, or run ids"),
+    (("cancel", "--results", "r"), 2, "cancel needs"),
     (("report", "some", "--results", "r"), 2, "some"),
 ]
 

@@ -189,6 +189,16 @@ def test_table_fits_a_terminal_and_no_run_and_no_reason_is_cut() -> None:
     assert all(part in text for part in ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "COMPLETED", "epo"))
 
 
+def test_table_at_80_columns_has_whole_headings_and_every_varied_setting() -> None:
+    varied = {"model.dropout": 0.05, "training.learning_rate": 0.0005, "seed": 17}
+    rows = [a_row(run_id="elmo_small-bilstm512-attention-d0.05-s17-2686fd7f", score=0.8, epoch=12, parameters=varied)]
+    lines = render([GridStatus("g", "validation/accuracy", rows)], False, NOW).splitlines()
+    assert max(map(len, lines)) <= 80
+    head = lines[1].split()
+    assert (head[:5], head[-1], len(head)) == (["run", "state", "try", "epoch", "accuracy"], "ago", 9)
+    assert {"0.05", "0.0005", "17"} <= {*" ".join(lines).split()}
+
+
 def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
     grids = [GridStatus("g", "validation/f1", rows)]
