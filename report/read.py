@@ -1,27 +1,24 @@
-"""Run directories as values, in whatever state they are; what cannot be read is named, and stops nothing."""
+"""Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
 import json
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from pydantic import ValidationError
 
 from report.statistics import Flags, Values
-from sentiment.config import RunConfig
+from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
+from sentiment.runs.predictions import OwnKind, TweetIds, read_predictions
 from sentiment.runs.records import (
-    PREDICTION_COLUMNS,
     THRESHOLD,
-    Count,
     GridPlan,
     Metrics,
     Part,
@@ -31,23 +28,22 @@ from sentiment.runs.records import (
     RunRecord,
     Share,
 )
-from sentiment.runs.run_dir import SINGLE, TWEETS_FILE, Results, RunDir, check_file, read_rows, read_whole
+from sentiment.runs.run_dir import KEYS_FILE, SINGLE, TWEETS_FILE, Results, RunDir, check_file, read_rows, read_whole
 from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
 
 T = TypeVar("T")
-Answerer = Literal["network", "both", "baseline", "lexicon"]
-# Where a result has the scores of each.
+Answerer = OwnKind
+# The field of a result that holds the metrics of each predictor.
 FIELD: dict[Answerer, str] = {"network": "metrics", "both": "both", "baseline": "baseline", "lexicon": "lexicon"}
-_COLUMNS: dict[str, Answerer] = {**PREDICTION_COLUMNS, "lexicon": "lexicon"}
 
 
 @dataclass(frozen=True)
 class CompletedRun:
-    """A completed run, with all that it wrote down.
+    """A completed run with its configuration, record and result.
 
     Attributes:
-        parameters: what distinguishes it within its grid, by dotted name; empty outside of grids.
-        folds: the runs of all folds that this one stands for, in place of a directory of its own.
+        parameters: its parameters in the grid, by dotted name; empty for single runs.
+        folds: for the merged run of a cross-validation: the runs of its folds. It has no directory of its own.
     """
 
     run_dir: RunDir
@@ -62,31 +58,36 @@ class CompletedRun:
         name = self.run_dir.path.name
         return f"{name}, {len(self.folds)} folds" if self.folds else name
 
+    @property
+    def corpora(self) -> list[str]:
+        """The fingerprints of the corpora that it was tested on: one, or one for each fold."""
+        return [run.record.data_fingerprint for run in self.folds or (self,)]
+
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The resolved configuration by dotted name, without what is no part of a run's identity."""
+        """The configuration values that define the run's identity, by dotted name."""
         values = dotted(self.config.identity())
         return {name: yaml_text(value) if isinstance(value, list) else value for name, value in values.items()}
 
     @property
     def is_random(self) -> bool:
-        """Whether its ELMo vectors come from random numbers: its scores then say nothing about ELMo."""
+        """Whether its ELMo weights are random: its scores then say nothing about ELMo."""
         encoder = self.result.encoder or self.record.encoder
         return encoder is not None and encoder.random
 
     def measured(self, part: Part, model: Answerer = "network") -> Metrics:
-        found: dict[Part, Metrics] = getattr(self.result, FIELD[model])
-        return found[part]
+        metrics: dict[Part, Metrics] = getattr(self.result, FIELD[model])
+        return metrics[part]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that a grid plans or a directory shows, in whatever state.
+    """A planned or existing run, completed or not.
 
     Attributes:
         grid: None for a single run.
-        state: as `sentiment status` judges it where no queue is asked.
-        damage: what of its directory cannot be read, in a line; None if all can.
+        state: as `sentiment status` reports it without asking the scheduler.
+        damage: which of its files cannot be read and why, in a line; None if all can.
         planned: its row in the grid's plan; None if no plan names it.
     """
 
@@ -109,14 +110,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Grid:
-    """The runs of one folder, in the order of their plan, and the question that they answer.
+    """The runs of one grid in planned order.
 
     Attributes:
         plan: None if it is missing or cannot be read.
-        completed: its completed runs; of several folds of one configuration one, once they are pooled.
-        damage: why the plan or a ranking cannot be read, in a line.
-        rungs: those of a search that goes in rungs.
-        notes: what somebody wrote of it in Markdown, in `notes.md` beside its runs.
+        completed: its completed runs; after pooling, one for each cross-validated configuration and seed.
+        damage: why the plan, a ranking or the notes cannot be read, in a line.
+        rungs: the rungs of successive halving, if the search uses it.
+        notes: the user's notes in Markdown (`notes.md` beside the runs).
     """
 
     name: str
@@ -130,11 +131,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that there is to report.
+    """All grids and single runs of a results folder.
 
     Attributes:
         single: the runs outside of grids.
-        problems: what cannot be read, by name.
+        problems: unreadable files, a line each.
     """
 
     results: Results
@@ -161,14 +162,19 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
         UsageError: there is no such grid.
         RunDirError: there is nothing to report.
     """
-    found = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
-    if unknown := [name for name in names if name not in found]:
-        raise UsageError(f"{unknown[0]}: is no grid here; {results.runs} has {', '.join(found) or 'no grid'}")
-    chosen, folders = names or found, []
-    for place, name in enumerate(chosen):
-        progress("reading grids", place, len(chosen))
+    available = sorted(path.name for path in results.runs.iterdir() if path.is_dir()) if results.runs.is_dir() else []
+    for name in names:
+        if name not in available:
+            raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
+    folders = []
+    names = names or available
+    for number, name in enumerate(names):
+        progress("reading grids", number, len(names))
         folders.append(_load_grid(results, name))
-    problems = [one for grid in folders for one in (grid.damage, *(run.damage for run in grid.runs)) if one]
+    problems = []
+    for grid in folders:
+        damages = [grid.damage, *(run.damage for run in grid.runs)]
+        problems += [damage for damage in damages if damage]
     if not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in problems)
         raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
@@ -178,8 +184,8 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
 
 
 def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:
-    """What `read` finds of each run, by run id, and a line for each run whose files cannot be read."""
-    found: dict[str, T] = {}
+    """Apply `read` to each run; return its values that are not None by run id, and a line for each unreadable run."""
+    values: dict[str, T] = {}
     problems = []
     for run in runs:
         try:
@@ -188,32 +194,35 @@ def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | N
             problems.append(str(error))
         else:
             if value is not None:
-                found[run.run_id] = value
-    return found, problems
+                values[run.run_id] = value
+    return values, problems
 
 
 def _load_grid(results: Results, name: str) -> Grid:
-    """The planned runs in the order of the plan, then those of which there is only a directory."""
-    plan, rungs, damage = None, None, None
+    """The planned runs in the order of the plan, then unplanned run directories."""
+    plan = rungs = damage = None
+    notes = ""
+    folder = results.runs / name
     try:
         plan = None if name == SINGLE else results.read_grid(name)
         rungs = read_rungs(results, plan) if plan else None
-    except RunDirError as error:
-        damage = _first_line(error)
+        if (folder / "notes.md").is_file():
+            notes = (folder / "notes.md").read_text(encoding="utf-8", errors="replace")
+    except (RunDirError, OSError) as error:
+        damage = _named(error, folder)
     planned = {run.run_id: run for run in plan.runs} if plan else {}
     standings = rungs.standings if rungs else {}
-    folder, notes = results.runs / name, results.runs / name / "notes.md"
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    directories = sorted(path.name for path in folder.iterdir() if path.is_dir())
     runs = [
         _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), standings.get(run_id))
-        for run_id in dict.fromkeys([*planned, *found])
+        for run_id in dict.fromkeys([*planned, *directories])
     ]
-    said = notes.read_text(encoding="utf-8", errors="replace") if notes.is_file() else ""
-    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs, said)
+    return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs, notes)
 
 
 def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None, standing: Standing | None) -> Run:
-    progress, record, completed = read_progress(run_dir, plan), None, None
+    progress = read_progress(run_dir, plan)
+    record = completed = None
     if run_dir.path.is_dir():
         try:
             config, record, result = read_whole(run_dir)
@@ -221,33 +230,35 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
                 parameters = planned.parameters if planned else {}
                 completed = CompletedRun(run_dir, parameters, config, record, result)
         except (RunDirError, OSError) as error:
-            line = _first_line(error)
-            progress = replace(progress, damage=line if str(run_dir.path) in line else f"{run_dir.path}: {line}")
+            progress = replace(progress, damage=_named(error, run_dir.path))
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
-    grid, state = None if folder == SINGLE else folder, _told(progress, judge(progress, standing))
+    grid = None if folder == SINGLE else folder
+    state = _with_progress(progress, judge(progress, standing))
     return Run(grid, run_dir, state, progress.damage, record, completed, planned)
 
 
-def _told(progress: RunProgress, state: RunState) -> RunState:
-    """How far a running run is; and of one on another machine, whose lock may not reach here, no more than is known."""
-    last = progress.last_attempt
+def _with_progress(progress: RunProgress, state: RunState) -> RunState:
+    """Add the epoch to a running state; do not call a run lost whose process is on another host: its lock may not
+    reach here."""
+    attempt = progress.last_attempt
     if state.state == RUNNING and progress.epoch:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
         return replace(state, reason=f"after epoch {progress.epoch}{score}")
-    if state.state == LOST and last and last.reason is None and last.host != socket.gethostname():
-        return RunState("NOT_HEARD_OF", f"its process on {last.host} can't be seen from here")
+    if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
+        return RunState("NOT_HEARD_OF", f"its process on {attempt.host} cannot be checked from this machine")
     return state
 
 
-def _first_line(error: Exception) -> str:
-    """The line that names the file; pydantic's further lines are for those who mend it."""
-    return str(error).splitlines()[0]
+def _named(error: Exception, place: Path) -> str:
+    """The first line of an error's message, with the place in front unless the line has it."""
+    line = str(error).splitlines()[0]
+    return line if str(place) in line else f"{place}: {line}"
 
 
 def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
-    """The rows of a run's epochs, each with `epoch`, and by part (`train`, `validation`) the metrics.
+    """One dict per epoch: `epoch` and the metrics by part (`train`, `validation`).
 
     Raises:
         RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
@@ -256,44 +267,44 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     check_file(path, run.result)
     try:
         epochs, _ = run.run_dir.read_epochs()
-        _ = [
-            row[part][name] for row in epochs for part in ("train", "validation") for name in ("loss", "accuracy", "f1")
-        ]
-    except (KeyError, TypeError) as error:
-        raise RunDirError(f"{path}: is damaged: {error!r}") from None
+        for row in epochs:
+            for part in ("train", "validation"):
+                for name in ("loss", "accuracy", "f1"):
+                    float(row[part][name])
+    except KeyError as error:
+        raise RunDirError(f"{path}: is damaged: field {error} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise RunDirError(f"{path}: is damaged: {error}") from None
     if not epochs:
         raise RunDirError(f"{path}: holds no epoch")
     return epochs
 
 
-_ROUNDED = 1.5
-# Of tweets in a corpus, which is named by its fingerprint.
-Places = npt.NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class Scores:
-    """What one run, its baseline and the lexicon say of one part, each array of shape (n,).
+    """Predicted probabilities of a run, its baseline and the lexicon on one part; each array has the shape (n,).
 
     Attributes:
-        corpus: the fingerprint of the corpus that holds the tweets at these rows.
         labels: whether each tweet is positive.
-        said: calibrated probabilities of positive; what VADER's lexicon says on their scale.
+        said: the calibrated probability of positive by predictor; the lexicon's scores are rescaled to 0-1.
     """
 
-    corpus: str
-    rows: Places
+    tweets: TweetIds
     labels: Flags
     said: dict[Answerer, Values]
 
     def right(self, model: Answerer) -> Flags:
+        """Which tweets a predictor has right."""
         return np.equal(self.said[model] >= THRESHOLD, self.labels)
+
+    def same_tweets(self, other: "Scores") -> bool:
+        return np.array_equal(self.tweets, other.tweets) and np.array_equal(self.labels, other.labels)
 
 
 class AttentionSample(Record):
     """A test tweet, and the weight of each of its tokens in each hop, of shape (hops, tokens)."""
 
-    row: Count
+    tweet: int
     label: int
     score: Share
     tokens: list[str]
@@ -305,64 +316,38 @@ class AttentionSample(Record):
 
 
 def read_scores(run: CompletedRun, part: Part) -> Scores | None:
-    """What a run says of a part; None if it has no such part. Of several folds only the test parts, as one.
+    """The predictions of a run on a part, or None if it has no such part.
+
+    The merged run of a cross-validation has only test predictions: those of all folds.
 
     Raises:
-        RunDirError: the file is missing or cannot be read.
+        RunDirError: the file is missing, damaged, or does not fit the run's result.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     if run.folds:
-        return _of_folds(run) if part == "test" else None
-    path = run.run_dir.predictions_file
-    check_file(path, run.result)
-    try:
-        table = pq.ParquetFile(path).read()
-        table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
-        columns = {name: table[name].cast(of).to_numpy() for name, of in types.items()}
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
-    if not table.num_rows:
-        if part in run.result.metrics:
-            raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
+        return _pooled_scores(run) if part == "test" else None
+    predictions = read_predictions(run.run_dir, run.result, part)
+    if predictions is None:
         return None
-    said = {model: columns[name] for name, model in _COLUMNS.items()}
-    scores = Scores(run.record.data_fingerprint, columns["row"], columns["label"] == 1, said)
-    _check_scores(scores, columns["label"], path, run.result.metrics.get(part))
-    return scores
+    probabilities = {predictor.kind: predictor.probabilities for predictor in predictions.predictors}
+    return Scores(predictions.tweets, predictions.labels, {model: probabilities[model] for model in FIELD})
 
 
-def _of_folds(run: CompletedRun) -> Scores:
-    """A tweet has the same place in the corpora of all folds, unless `data.train_rows` leaves out others in each.
-
-    Then no single corpus holds them, and only runs of the very same folds have equal places.
-    """
-    folds = [one for fold in run.folds if (one := read_scores(fold, "test"))]
-    limited = run.config.data.train_rows is not None
-    corpus = f"folds {' '.join(one.corpus for one in folds)}" if limited else folds[0].corpus
-    rows, labels = (np.concatenate([getattr(one, name) for one in folds]) for name in ("rows", "labels"))
-    said = {model: np.concatenate([one.said[model] for one in folds]) for model in folds[0].said}
-    return Scores(corpus, rows, labels, said)
-
-
-def _check_scores(scores: Scores, labels: npt.NDArray[Any], path: Path, metrics: Metrics | None) -> None:
-    """Refuse what are no probabilities of labelled tweets, or not those that the result was measured on."""
-    for values in scores.said.values():
-        if not ((values >= 0) & (values <= 1)).all():  # false for NaN as well
-            raise RunDirError(f"{path}: is damaged: a score is no probability")
-    if scores.rows.min() < 0 or not np.isin(labels, (0, 1)).all():
-        raise RunDirError(f"{path}: is damaged: a row or a label is not valid")
-    # Scores are rounded when they are stored, so that one at the threshold may count otherwise.
-    right = int(scores.right("network").sum())
-    if metrics is None or metrics.n != len(labels) or abs(right - metrics.accuracy * metrics.n) > _ROUNDED:
-        raise RunDirError(f"{path}: does not belong to this run's result: its scores are others")
+def _pooled_scores(run: CompletedRun) -> Scores:
+    """The test predictions of all folds: each tweet is a test tweet of one fold only."""
+    folds = []
+    for fold in run.folds:
+        scores = read_scores(fold, "test")
+        if scores is not None:
+            folds.append(scores)
+    return Scores(
+        np.concatenate([scores.tweets for scores in folds]),
+        np.concatenate([scores.labels for scores in folds]),
+        {model: np.concatenate([scores.said[model] for scores in folds]) for model in folds[0].said},
+    )
 
 
 def read_attention(run: CompletedRun) -> list[AttentionSample]:
-    """The sample tweets of an attention model, without those that have no tokens or weights of another shape.
+    """The sample tweets of an attention model, without those whose tokens and weights do not match.
 
     Raises:
         RunDirError: the file is missing or damaged.
@@ -375,31 +360,43 @@ def read_attention(run: CompletedRun) -> list[AttentionSample]:
         raise RunDirError(f"{path}: is damaged: {error.errors()[0]['msg']}") from None
     if not samples:
         raise RunDirError(f"{path}: is missing or empty")
-    return [one for one in samples if one.tokens and {len(hop) for hop in one.weights} == {len(one.tokens)}]
+    return [
+        sample for sample in samples if sample.tokens and {len(hop) for hop in sample.weights} == {len(sample.tokens)}
+    ]
 
 
-def read_tweets(corpus: str, rows: Places, results: Results) -> pd.DataFrame | None:
-    """The `text`, `tokens` (their number) and `label` of tweets; None where their corpus can't be read here."""
-    table = _read(corpus, rows, results, ["text", "tokens", "label"])
-    return None if table is None else table.to_pandas()
-
-
-def read_identities(corpus: str, rows: Places, results: Results) -> Any:
-    """For each tweet a pyarrow text that is the same in every corpus with that tweet.
-
-    The text is made of id, label and text. Cleaning changes none of these, and a corpus holds each text once. The id
-    alone would not do: it may be no more than a line's number, which stands for another tweet once the file is edited.
+def read_texts(tweets: TweetIds, corpora: Iterable[str], results: Results) -> list[str] | None:
+    """The texts of tweets of the main table, from the first of the corpora (fingerprints) that holds each.
 
     Returns:
-        None where the corpus is not on this machine or cannot be read.
+        An empty text for a tweet that no corpus holds; None if no corpus can be read.
     """
+    texts: dict[int, str] = {}
+    is_read = False
+    for corpus in dict.fromkeys(corpora):
+        missing = [tweet for tweet in tweets.tolist() if tweet not in texts]
+        of_corpus = _read_texts(missing, corpus, results) if missing else None
+        if of_corpus is not None:
+            is_read = True
+            texts |= of_corpus
+    return [texts.get(tweet, "") for tweet in tweets.tolist()] if is_read else None
+
+
+def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[int, str] | None:
+    """The texts of tweets by their ids; None where the corpus is not on this machine or cannot be read."""
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    table = _read(corpus, rows, results, ["id", "label", "text"])
-    if table is None:
+    folder = results.corpus_dir(corpus)
+    try:
+        keys = np.load(folder / KEYS_FILE)
+        table = pq.ParquetFile(folder / TWEETS_FILE).read(columns=["part", "text"])
+        is_main = pc.is_in(table["part"].cast(pa.string()), pa.array(PARTS)).to_numpy()
+        rows = np.flatnonzero(np.isin(keys, tweets) & is_main)
+        return dict(zip(keys[rows].tolist(), table["text"].take(pa.array(rows)).to_pylist(), strict=True))
+    except (OSError, ValueError, pa.ArrowException, KeyError):
         return None
-    return pc.binary_join_element_wise(table["id"], table["label"].cast(pa.string()), table["text"], "\0")
 
 
 def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
@@ -407,18 +404,7 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
     manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
     try:
         counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
-        duplicates = sum(rows for why, rows in counts["left_out"].items() if why.startswith("duplicates"))
+        duplicates = sum(rows for reason, rows in counts["left_out"].items() if reason.startswith("duplicates"))
         return {name: counts[name] for name in ("read", "kept", "parts")} | {"duplicates": duplicates}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _read(corpus: str, rows: Places, results: Results, columns: list[str]) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(results.corpus_dir(corpus) / TWEETS_FILE).read(columns=columns)
-        return table.select(columns).take(pa.array(rows))
-    except (OSError, pa.ArrowException, KeyError):
         return None

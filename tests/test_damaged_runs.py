@@ -178,7 +178,7 @@ def test_damaged_file_is_named_or_changes_no_answer(mended: Place, kind: str, da
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("row", None), ("part", "x")]
+    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("tweet", None), ("part", "x")]
 )
 def test_odd_predictions_are_named_by_the_report(mended: Place, column: str, value: Any) -> None:
     run_dir = mended.completed

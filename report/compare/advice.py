@@ -1,15 +1,16 @@
-"""What to use: the best configuration by its mean over seeds, what of it predicts, how sure that is, what it costs."""
+"""The recommendation: the best configuration, which of its models to use, its uncertainty and its training time."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 from statistics import fmean
 from typing import get_args
 
+import numpy as np
+
 from report import statistics
-from report.compare.datasets import Configuration, Dataset, Elsewhere, Matcher, compared, spread_between
+from report.compare.datasets import Configuration, Dataset, Elsewhere, compared
 from report.read import CompletedRun, Run, read_each, read_scores
 from report.statistics import Difference, Estimate
 from sentiment.runs.records import Attempt, ModelChoice, Result, RunRecord
@@ -17,7 +18,7 @@ from sentiment.runs.records import Attempt, ModelChoice, Result, RunRecord
 
 @dataclass(frozen=True)
 class Rival:
-    """Another configuration: the test accuracy of the recommended one's net less its own, corrected for all pairs."""
+    """Another configuration; `gap` is the test accuracy of the recommended network minus that of its own."""
 
     configuration: Configuration
     gap: Difference
@@ -29,19 +30,19 @@ class Rival:
 
 @dataclass(frozen=True)
 class Recommended:
-    """What to use; headline, tiles, figure, star, row and command are all written from it.
+    """The recommendation; every statement of the first screen is derived from it.
 
     Attributes:
-        configuration: the best mean F1 over its seeds on validation tweets.
-        chosen: which of its net, its linear baseline and the mean of both is most accurate on validation tweets.
-        predicts: what to use: that, if its gain over the linear baseline is shown on test tweets; else the baseline,
-            which is cheaper.
-        score: test accuracy of what predicts, for other seeds and other tweets.
-        gain: test accuracy of what was chosen (of the net, where that is the baseline) less the linear baseline's,
-            corrected for all configurations; None if predictions cannot be read.
-        rivals: the other configurations, the best on validation tweets first.
-        cheapest: of those that are not shown to be worse, the one whose runs take the least time; itself included.
-        added: what was put beside the runs from elsewhere, compared with what predicts.
+        configuration: the candidate with the best mean validation F1.
+        chosen: which of its network, its linear baseline and their ensemble is most accurate on validation tweets.
+        predicts: the model to use: `chosen` if its gain over the linear baseline is significant on test tweets, else
+            the baseline, which is cheaper.
+        score: the test accuracy of that model.
+        gain: the test accuracy of `chosen` (of the network, if that is the baseline) minus the linear baseline's; None
+            without predictions.
+        rivals: the other eligible configurations, the best on validation tweets first.
+        cheapest: the fastest of those that are not significantly worse, including the recommended one.
+        added: the added predictors, compared with the model to use.
     """
 
     configuration: Configuration
@@ -59,29 +60,20 @@ class Recommended:
 
     @property
     def run(self) -> CompletedRun:
-        """The one to use: the seed that does best on validation tweets."""
+        """The run with the best validation F1."""
         return self.configuration.best_seed
 
 
 def recommend(dataset: Dataset) -> Recommended | None:
-    """Compare the best configuration with all that compete with it; None if there are none but random numbers."""
+    """Compare the best configuration with all eligible ones and added predictors; None if all ELMo is random."""
     best = dataset.best
     if best is None:
         return None
-    others = [one for one in dataset.competing if one is not best]
-    chosen = _predictor_of(best)
+    chosen = _best_model_on_validation(best)
     gain = _gain(dataset, best, chosen)
     predicts = chosen if gain is None or (gain.is_shown and gain.value > 0) else "baseline"
-    runs, answers = [one.runs for one in dataset.competing], dataset.answers.beside(dataset.added)
-    spread, spread_added = spread_between(runs), spread_between(runs, predicts)
-    pairs = chain(
-        (answers.pair([best.runs], [one.runs], spread) for one in others),
-        (answers.pair([best.runs], [[one]], spread_added, predicts, "baseline") for one in dataset.added),
-    )
-    gaps = compared(pairs, math.comb(len(runs) + len(dataset.added), 2))
-    rivals = [Rival(one, gap) for one, gap in zip(others, gaps, strict=False) if gap]
-    equal = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
-    added = zip(dataset.added, gaps[len(others) :], strict=True)
+    rivals = _rivals(dataset, best)
+    not_worse = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
     return Recommended(
         configuration=best,
         chosen=chosen,
@@ -89,58 +81,95 @@ def recommend(dataset: Dataset) -> Recommended | None:
         score=score_of(best, dataset, predicts),
         gain=gain,
         rivals=rivals,
-        cheapest=min(equal, key=seconds_of),
-        added=[replace(one, gap=gap, is_chosen=_is_chosen(one, dataset, predicts)) for one, gap in added],
+        cheapest=min(not_worse, key=seconds_of),
+        added=_compared_added(dataset, best, predicts),
     )
 
 
-def _is_chosen(one: Elsewhere, dataset: Dataset, predicts: ModelChoice) -> bool:
-    if one.validation is None or one.added.annotator or dataset.best is None:
+def _rivals(dataset: Dataset, best: Configuration) -> list[Rival]:
+    """The other eligible configurations that can be compared.
+
+    The best one was selected of the candidates, so all pairs of these are a family. Configurations with a single seed,
+    beside candidates with several, are a second family: they change nothing about the candidates.
+    """
+    candidates = [each for each in dataset.candidates if each is not best]
+    others = [each for each in dataset.competing if each not in dataset.candidates]
+    gaps: dict[Configuration, Difference | None] = {}
+    for family, size in (
+        (candidates, math.comb(len(dataset.candidates), 2)),
+        (others, len(dataset.candidates) * len(others)),
+    ):
+        spread = dataset.spread_for(best)
+        pairs = (dataset.answers.pair([best.runs], [each.runs], spread) for each in family)
+        gaps |= dict(zip(family, compared(pairs, size), strict=True))
+    rivals = []
+    for configuration in dataset.competing:
+        gap = gaps.get(configuration)
+        if gap is not None:
+            rivals.append(Rival(configuration, gap))
+    return rivals
+
+
+def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[Elsewhere]:
+    """The added predictors, compared with the model to use; they are one family, with all candidates for that."""
+    answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
+    spread = dataset.spread_for(best, predicts)
+    pairs = (answers.pair([best.runs], [[each]], spread, predicts, "baseline") for each in dataset.added)
+    gaps = compared(pairs, len(dataset.candidates) * len(dataset.added))
+    return [
+        replace(each, gap=gap, is_chosen=_beats_on_validation(each, best, predicts))
+        for each, gap in zip(dataset.added, gaps, strict=True)
+    ]
+
+
+def _beats_on_validation(added: Elsewhere, best: Configuration, predicts: ModelChoice) -> bool:
+    """Whether an added predictor that is no person is more accurate on the validation tweets that both have."""
+    if added.validation is None or added.added.annotator:
         return False
-    found, _ = read_each([dataset.best.best_seed], lambda run: read_scores(run, "validation"))
-    for scores in found.values():
-        # Not the matcher of answers, which finds test tweets.
-        if common := Matcher(dataset.answers.matcher.results).common(scores, one.validation):
-            theirs, mine = scores.right(predicts)[common[0]], one.validation.right("baseline")[common[1]]
-            return bool(mine.sum() > theirs.sum())
+    by_run, _ = read_each([best.best_seed], lambda run: read_scores(run, "validation"))
+    for scores in by_run.values():
+        _, ours, theirs = np.intersect1d(scores.tweets, added.validation.tweets, return_indices=True)
+        n_right = scores.right(predicts)[ours].sum()
+        return bool(added.validation.right("baseline")[theirs].sum() > n_right)
     return False
 
 
-def _predictor_of(one: Configuration) -> ModelChoice:
-    """What is most accurate on validation tweets over all seeds; of equally accurate ones what has the lower loss."""
+def _best_model_on_validation(configuration: Configuration) -> ModelChoice:
+    """The model with the best mean validation accuracy over all seeds; ties are broken by the lower loss."""
 
     def score(model: ModelChoice) -> tuple[float, float]:
-        found = [run.measured("validation", model) for run in one.runs]
-        return fmean(each.accuracy for each in found), -fmean(each.loss for each in found)
+        metrics = [run.measured("validation", model) for run in configuration.runs]
+        return fmean(of_run.accuracy for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
 
     return max(get_args(ModelChoice), key=score)
 
 
-def _gain(dataset: Dataset, one: Configuration, chosen: ModelChoice) -> Difference | None:
+def _gain(dataset: Dataset, best: Configuration, chosen: ModelChoice) -> Difference | None:
+    """The gain of the ensemble over the baseline, else that of the network; corrected for all candidates."""
     if chosen != "both":
-        return dataset.against_baseline[dataset.configurations.index(one)]
-    usable = [other.runs for other in dataset.configurations if not other.is_random]
-    pair = dataset.answers.with_baseline(one.runs, spread_between(usable, chosen), chosen)
-    return compared([pair], len(usable))[0]
+        return dataset.against_baseline[dataset.configurations.index(best)]
+    pair = dataset.answers.with_baseline(best.runs, dataset.spread_for(best, chosen), chosen)
+    return compared([pair], len(dataset.candidates))[0]
 
 
-def score_of(one: Configuration, dataset: Dataset, model: ModelChoice = "network") -> Estimate:
-    """Test accuracy for other seeds and other tweets; of what can't be read the mean alone."""
-    spread = spread_between((other.runs for other in dataset.configurations), model)
-    pair = dataset.answers.with_baseline(one.runs, spread, model)
+def score_of(configuration: Configuration, dataset: Dataset, model: ModelChoice = "network") -> Estimate:
+    """Test accuracy with its confidence interval; without predictions the mean only."""
+    pair = dataset.answers.with_baseline(configuration.runs, dataset.spread_for(configuration, model), model)
     if pair is None:
-        return Estimate(fmean(run.measured("test", model).accuracy for run in one.runs), None, None, len(one.runs))
-    return statistics.score_of(pair[0], pair[2])
+        accuracies = [run.measured("test", model).accuracy for run in configuration.runs]
+        return Estimate(fmean(accuracies), None, None, len(accuracies))
+    side, _, spread = pair
+    return statistics.score_of(side, spread)
 
 
-def seconds_of(one: Configuration) -> float:
-    """What a run of it took from start to end, preparation included, on average over its seeds."""
-    return usage_of(one.runs).seconds / len(one.runs)
+def seconds_of(configuration: Configuration) -> float:
+    """Mean wall-clock time of its runs in seconds, including preparation."""
+    return usage_of(configuration.runs).seconds / len(configuration.runs)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What all attempts of some runs took together from start to end, preparation included, on whatever device."""
+    """Wall-clock time of all attempts of some runs, including preparation."""
 
     attempts: int
     seconds: float
@@ -149,29 +178,32 @@ class Usage:
 
 
 def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
-    """What `runs` took together.
+    """The usage of `runs` together.
 
-    Where no attempt of a completed run has an end, or all took less than the second that the records resolve, the
-    seconds that it trained count instead, on the device of its last attempt.
+    If no attempt of a completed run has an end, or the timestamps are too coarse, its recorded training time is used,
+    on the device of its last attempt.
     """
-    written = [(run.record, run.result) for run in runs if run.record]
+    attempts = 0
     seconds = {"gpu": 0.0, "cpu": 0.0}
-    for attempt, duration in (one for record, result in written for one in _durations(record, result)):
-        seconds["cpu" if attempt.device == "cpu" else "gpu"] += duration
+    for run in runs:
+        if run.record:
+            attempts += len(run.record.attempts)
+            for attempt, duration in _durations(run.record, run.result):
+                seconds["cpu" if attempt.device == "cpu" else "gpu"] += duration
     return Usage(
-        attempts=sum(len(record.attempts) for record, _ in written),
+        attempts=attempts,
         seconds=sum(seconds.values()),
         gpu_hours=seconds["gpu"] / 3600,
         cpu_hours=seconds["cpu"] / 3600,
     )
 
 
-def _durations(record: RunRecord, result: Result | None) -> list[tuple[Attempt, float]]:
-    found = [
-        (attempt, (datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)).total_seconds())
-        for attempt in record.attempts
-        if attempt.end
-    ]
-    if result and record.attempts and not any(seconds for _, seconds in found):
+def _durations(record: RunRecord, result: Result | None) -> Sequence[tuple[Attempt, float]]:
+    durations = []
+    for attempt in record.attempts:
+        if attempt.end:
+            duration = datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)
+            durations.append((attempt, duration.total_seconds()))
+    if result and record.attempts and not any(seconds for _, seconds in durations):
         return [(record.attempts[-1], result.seconds_trained)]
-    return found
+    return durations

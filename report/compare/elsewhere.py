@@ -1,7 +1,8 @@
-"""Models on other people's tweets (`data.tests`), each paired with the linear baseline and with the lexicon."""
+"""Models on external test sets (`data.tests`), each compared with the linear baseline and with the lexicon."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,26 +15,29 @@ from sentiment.config import PARTS
 from sentiment.runs.records import Part
 
 Sides = dict[Answerer, Side]
-# What each is compared with.
-_OTHERS: dict[Answerer, tuple[Answerer, ...]] = {
+# What each model is compared with.
+_COMPARED_WITH: dict[Answerer, tuple[Answerer, ...]] = {
     "network": ("baseline", "lexicon"),
     "both": ("baseline", "lexicon"),
     "baseline": ("lexicon",),
     "lexicon": (),
 }
+# Labels are unbalanced if the share of positive tweets is outside of these bounds.
+_BALANCED = (0.35, 0.65)
 
 
 @dataclass(frozen=True)
 class OnTestSet:
-    """One model on one test set.
+    """One model on one external test set.
 
     Attributes:
-        labels: whether each tweet of the test set is positive.
-        dataset: on whose tweets the model was trained.
-        configuration: the net's, or the one whose baseline it is.
-        sides: what it and those that it is compared with have right.
-        spread: of its accuracy between seeds, or folds.
-        less: its accuracy less that of others, corrected for all that stands in the table.
+        tests: the name of the test set.
+        labels: whether each of its tweets is positive.
+        dataset: the data set that the model was trained on.
+        configuration: the network's, or the one whose baseline it is.
+        sides: the correctness of the model and of those that it is compared with.
+        spread: the variance of its accuracy between seeds, or folds.
+        less: its accuracy minus that of others, corrected for all models that were trained on the data set.
     """
 
     tests: Part
@@ -52,15 +56,17 @@ class OnTestSet:
 
     @property
     def balanced(self) -> float | None:
-        """The mean of the shares of positive and of negative tweets that are right; None where there is one kind."""
-        (right,) = self.sides[self.model].configurations
+        """Balanced accuracy: the mean recall of both classes; None if one is absent."""
+        (correct,) = self.sides[self.model].configurations
         if not 0 < self.labels.sum() < len(self.labels):
             return None
-        return float(np.mean([right[:, kind].mean() for kind in (self.labels, ~self.labels)]))
+        recalls = [correct[:, of_class].mean() for of_class in (self.labels, ~self.labels)]
+        return float(np.mean(recalls))
 
     @property
     def is_unbalanced(self) -> bool:
-        return not 0.35 <= self.labels.mean() <= 0.65
+        low, high = _BALANCED
+        return not low <= self.labels.mean() <= high
 
     @property
     def from_lexicon_authors(self) -> bool:
@@ -69,55 +75,77 @@ class OnTestSet:
 
 
 def on_test_sets(
-    datasets: Iterable[Dataset], recommended: Iterable[Recommended | None]
+    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None]
 ) -> tuple[list[OnTestSet], list[str]]:
-    """All models on all test sets, by test set, what is recommended first; and what cannot be read, by name."""
-    found: list[OnTestSet] = []
+    """Evaluate all models on all external test sets, the recommended one first; also return unreadable files.
+
+    A test set is a family for each data set that models were trained on.
+    """
+    evaluated: list[OnTestSet] = []
     problems: list[str] = []
     for dataset, best in zip(datasets, recommended, strict=True):
-        for tests in {part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}:
-            answers, unread = _answers(dataset, tests)
-            found += _models(dataset, tests, answers, best)
-            problems += unread
-    found.sort(key=lambda one: (one.tests, one.dataset.name, not one.is_recommended))
-    pairs = ((one.sides[one.model], one.sides[other], one.spread) for one in found for other in _OTHERS[one.model])
-    claims = iter(statistics.compare(pairs))
-    return [replace(one, less={other: next(claims) for other in _OTHERS[one.model]}) for one in found], problems
+        for tests in sorted({part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}):
+            of_configurations, unreadable = _sides_by_configuration(dataset, tests)
+            problems += unreadable
+            evaluated += _compare(list(_models(dataset, tests, of_configurations, best)))
+    evaluated.sort(key=lambda each: (each.tests, each.dataset.name, not each.is_recommended))
+    return evaluated, problems
 
 
-_Answers = Sequence[tuple[Configuration, Flags, Sides]]
+def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
+    pairs = (
+        (each.sides[each.model], each.sides[other], each.spread)
+        for each in models
+        for other in _COMPARED_WITH[each.model]
+    )
+    differences = iter(statistics.compare(pairs))
+    return [replace(each, less={other: next(differences) for other in _COMPARED_WITH[each.model]}) for each in models]
 
 
-def _answers(dataset: Dataset, tests: Part) -> tuple[_Answers, list[str]]:
-    """Of each configuration whose predictions can be read, best first; those of random numbers say nothing."""
-    found, problems = [], []
-    for one in dataset.configurations:
-        runs = [fold for run in one.runs for fold in run.folds or (run,)]
-        by_run, unread = read_each(runs, lambda run: read_scores(run, tests))
-        problems += unread
-        scores = [each for each in by_run.values() if np.array_equal(each.labels, next(iter(by_run.values())).labels)]
-        if one.is_random or not scores:
+class _ConfigurationSides(NamedTuple):
+    configuration: Configuration
+    labels: Flags
+    sides: Sides
+
+
+def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_ConfigurationSides], list[str]]:
+    """Labels and sides of each readable configuration, best first, without those with random ELMo weights."""
+    of_configurations = []
+    problems = []
+    for configuration in dataset.configurations:
+        runs = [fold for run in configuration.runs for fold in run.folds or (run,)]
+        by_run, unreadable = read_each(runs, lambda run: read_scores(run, tests))
+        problems += unreadable
+        if configuration.is_random or not by_run:
             continue
-        right = {model: np.stack([each.right(model) for each in scores]) for model in _OTHERS}
-        # A baseline that was fitted on several folds differs between them as nets do.
-        sides = {
-            model: Side([of], has_seeds=model in ("network", "both") or bool((of != of[0]).any()))
-            for model, of in right.items()
-        }
-        found.append((one, scores[0].labels, sides))
-    return found, problems
+        first, *others = by_run.values()
+        scores = [first, *(each for each in others if each.same_tweets(first))]
+        sides: Sides = {}
+        for model in _COMPARED_WITH:
+            correct = np.stack([each.right(model) for each in scores])
+            # A baseline that was fitted on several folds differs between them as networks do.
+            varies = bool((correct != correct[0]).any())
+            sides[model] = Side([correct], has_seeds=model in ("network", "both") or varies)
+        of_configurations.append(_ConfigurationSides(configuration, first.labels, sides))
+    return of_configurations, problems
 
 
-def _models(dataset: Dataset, tests: Part, answers: _Answers, best: Recommended | None) -> Iterator[OnTestSet]:
-    """The nets, best first, then what else the best configuration has."""
-    spreads = {
-        model: statistics.spread_of(sides[model].configurations[0].mean(axis=1).tolist() for _, _, sides in answers)
-        for model in _OTHERS
-    }
-    shown: list[tuple[Answerer, tuple[Configuration, Flags, Sides]]] = [("network", each) for each in answers]
-    if best and (of_best := next((each for each in answers if each[0] is best.configuration), None)):
-        further: tuple[Answerer, ...] = ("both", "baseline", "lexicon")
-        shown += [(model, of_best) for model in further[best.chosen != "both" :]]
-    for model, (one, labels, sides) in shown:
-        is_recommended = best is not None and one is best.configuration and model == best.predicts
-        yield OnTestSet(tests, labels, dataset, one, model, is_recommended, sides, spreads[model])
+def _models(
+    dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
+) -> Iterator[OnTestSet]:
+    """All networks, best first; then ensemble (if recommended), baseline and lexicon of the best configuration."""
+    models: list[tuple[Answerer, _ConfigurationSides]] = [("network", each) for each in of_configurations]
+    for each in of_configurations:
+        if best and each.configuration is best.configuration:
+            if best.chosen == "both":
+                models.append(("both", each))
+            models += [("baseline", each), ("lexicon", each)]
+    for model, (configuration, labels, sides) in models:
+        is_recommended = best is not None and configuration is best.configuration and model == best.predicts
+        spread = _spread(of_configurations, model)
+        yield OnTestSet(tests, labels, dataset, configuration, model, is_recommended, sides, spread)
+
+
+def _spread(of_configurations: Iterable[_ConfigurationSides], model: Answerer) -> Spread | None:
+    sides = [each.sides[model] for each in of_configurations]
+    return statistics.spread_of(side.configurations[0].mean(axis=1).tolist() for side in sides)

@@ -1,6 +1,6 @@
 """Which runs overfit; does self-attention learn faster and overfit more; and what does it look at."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_scores
+from report.read import AttentionSample, CompletedRun, Grid, Scores, read_attention, read_each, read_scores
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
@@ -108,14 +108,15 @@ def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]
     """Compare self-attention with every other pooling of a grid; also return predictions that cannot be read."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return [], []
-    gaps, problems = read_each(grid.completed, _gap_by_tweet)
-    runs = [run for run in grid.completed if run.run_id in gaps]
+    scores, problems = read_each(grid.completed, lambda run: read_scores(run, "validation"))
+    runs = [run for run in grid.completed if run.run_id in scores]
+    gaps = {run.run_id: _gap_by_tweet(run, scores[run.run_id]) for run in runs}
     epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
     poolings = []
     pairs = []
     for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
         groups = matched_runs(runs, POOLING, "attention", other)
-        matched = [(firsts, seconds) for firsts, seconds in groups if _have_equal_lengths([*firsts, *seconds], gaps)]
+        matched = [(firsts, seconds) for firsts, seconds in groups if _have_same_tweets([*firsts, *seconds], scores)]
         if matched:
             poolings.append(other)
             pairs.append(_pair(matched, runs, epochs))
@@ -125,8 +126,9 @@ def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]
     return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures], problems
 
 
-def _have_equal_lengths(runs: Iterable[CompletedRun], values: dict[str, Values]) -> bool:
-    return len({len(values[run.run_id]) for run in runs}) == 1
+def _have_same_tweets(runs: Sequence[CompletedRun], scores: dict[str, Scores]) -> bool:
+    first = scores[runs[0].run_id]
+    return all(scores[run.run_id].same_tweets(first) for run in runs)
 
 
 def _pair(matched: Sequence[tuple[Runs, Runs]], runs: Runs, values: dict[str, Values]) -> Pair:
@@ -136,11 +138,8 @@ def _pair(matched: Sequence[tuple[Runs, Runs]], runs: Runs, values: dict[str, Va
     return Side(first), Side(second), statistics.spread_of(means)
 
 
-def _gap_by_tweet(run: CompletedRun) -> Values | None:
+def _gap_by_tweet(run: CompletedRun, scores: Scores) -> Values:
     """Training accuracy minus correctness of each validation tweet: the mean is the overfitting gap."""
-    scores = read_scores(run, "validation")
-    if scores is None:
-        return None
     return np.asarray(run.result.overfit.train_accuracy - scores.right("network"), np.float64)
 
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from report import statistics
-from report.compare.datasets import Answers, Configuration, compared, configurations_of, group_by_tweets, spread_between
+from report.compare.answers import Answers
+from report.compare.datasets import Configuration, compared, configurations_of, group_by_tweets, spread_between
 from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
 from report.read import Grid, read_counts

@@ -66,6 +66,7 @@ def search(findings: Findings) -> Question:
 
 
 def trials_for_importance(grid: Grid) -> Search:
+    """The trials of a search that are compared with each other, with their scores."""
     if grid.rungs and grid.rungs.rankings:
         score = Score(grid.rungs.plan.metric, grid.rungs.rankings[0].epochs)
         return Search(_trials_of_first_rung(grid.rungs), score)
@@ -305,6 +306,7 @@ def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Fi
 
 
 def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:
+    """The points of a trial's line: its score after each epoch."""
     parameters = run.planned.parameters if run.planned else {}
     settings = ", ".join(wording.setting(name, value) for name, value in parameters.items())
     state = "trained to the end" if run.completed else "pruned or still running"

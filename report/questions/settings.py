@@ -12,7 +12,8 @@ from enum import Enum
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from report.compare.datasets import Answers, compared, spread_between
+from report.compare.answers import Answers
+from report.compare.datasets import compared, spread_between
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
@@ -92,7 +93,7 @@ class SettingValue:
         return name
 
 
-class Verdict(Enum):
+class ContrastVerdict(Enum):
     """What a contrast says about the best value on validation tweets, as a template for the others' names."""
 
     BETTER = "it is significantly better than {}"
@@ -117,14 +118,14 @@ class Contrast:
     score: Difference | None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ContrastVerdict:
         if self.score is None:
-            return Verdict.NOT_COMPARED
+            return ContrastVerdict.NOT_COMPARED
         if not self.score.is_shown:
-            return Verdict.NOT_SIGNIFICANT
+            return ContrastVerdict.NOT_SIGNIFICANT
         if self.score.value < 0:
-            return Verdict.WORSE
-        return Verdict.NOT_SIGNIFICANT if self.best.only_label else Verdict.BETTER
+            return ContrastVerdict.WORSE
+        return ContrastVerdict.NOT_SIGNIFICANT if self.best.only_label else ContrastVerdict.BETTER
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class Effect:
     def _name_with_difference(self, contrast: Contrast) -> str:
         """The other value of a contrast, with the difference if it is significant."""
         name = self.name_of(contrast.other)
-        if contrast.score is None or contrast.verdict == Verdict.NOT_SIGNIFICANT:
+        if contrast.score is None or contrast.verdict == ContrastVerdict.NOT_SIGNIFICANT:
             return name
         return f"{name} ({wording.points(contrast.score.value)} points)"
 
@@ -177,11 +178,11 @@ class Effect:
             return f"{name}: no two runs differ only in this setting, so its effect cannot be told from others."
         best = self.name_of(self.contrasts[0].best)
         clauses = []
-        for verdict in Verdict:
+        for verdict in ContrastVerdict:
             of_verdict = [contrast for contrast in self.contrasts if contrast.verdict == verdict]
             names = [self._name_with_difference(contrast) for contrast in of_verdict]
             if names:
-                last = "or" if verdict == Verdict.NOT_SIGNIFICANT else "and"
+                last = "or" if verdict == ContrastVerdict.NOT_SIGNIFICANT else "and"
                 clauses.append(verdict.value.format(wording.listing(names, last)))
         sentence = f"Best on validation tweets: {best}; {', and '.join(clauses)}."
         if self.parameter == _TOGETHER:

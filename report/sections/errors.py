@@ -44,7 +44,7 @@ def errors(findings: Findings) -> ReportSection:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
     content: list[Block] = [_reliability(run, scores), _numbers(run, scores)]
     if findings.best.tweets is None:
-        folder = findings.study.results.corpus_dir(scores.corpus)
+        folder = findings.study.results.corpus_dir(run.corpora[0])
         content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes can't be shown."))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names)

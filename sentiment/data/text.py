@@ -320,6 +320,11 @@ def key_of(form: str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
+def sheet_id(key: int) -> str:
+    """A tweet's key as a text that no spreadsheet takes for a number: `t` and 16 hexadecimal digits."""
+    return f"t{key % 2**64:016x}"
+
+
 def author_key(form: str) -> int:
     return key_of(form) if form else UNKNOWN_AUTHOR
 

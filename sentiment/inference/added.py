@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, label_meanings, open_table
-from sentiment.data.text import TweetForms, key_of
+from sentiment.data.text import TweetForms, key_of, sheet_id
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_json
@@ -57,8 +56,8 @@ class Tweets:
 
     Attributes:
         rows: (n,) corpus row indices, ascending; the other fields are parallel to it.
-        ids: ids used in the sheet: a hash of source id and text, which detects changes. Source ids are often row
-            numbers, which would also match rows of an unrelated table.
+        ids: ids used in the sheet: the tweets' keys. Source ids are often row numbers, which would also match rows of
+            an unrelated table.
     """
 
     run: TrainedRun
@@ -79,9 +78,8 @@ class Tweets:
         corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
-        tweets = pq.read_table(corpus.path / TWEETS_FILE, columns=["id", "text"]).take(rows).to_pylist()
-        ids = [sha256(f"{tweet['id']}\0{tweet['text']}".encode()).hexdigest()[:16] for tweet in tweets]
-        return cls(run, corpus, rows, ids, [tweet["text"] for tweet in tweets])
+        texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"].take(rows).to_pylist()
+        return cls(run, corpus, rows, [sheet_id(key) for key in corpus.keys[rows].tolist()], texts)
 
     @cached_property
     def _index_by_id(self) -> dict[str, int]:
@@ -160,7 +158,7 @@ def add_predictions(
         "file_sha256": cached_sha256(file),
         "tweets": answered,
         "unanswered": unanswered,
-        "said": answers,
+        "said": {int(tweets.corpus.keys[row]): answer for row, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, Added.model_validate(record | metadata).model_dump(mode="json"))

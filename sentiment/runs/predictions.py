@@ -102,7 +102,7 @@ class PartPredictions:
     """The tweets of one part, and the predictors of a run on them.
 
     Attributes:
-        tweets: their rows in the corpus, (n,).
+        tweets: their keys in the corpus, (n,): the same for a tweet in every corpus, and each once in a part.
         labels: whether each tweet is positive, (n,).
         predictors: in table order.
     """
@@ -124,7 +124,7 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
 
     path = run_dir.predictions_file
     check_file(path, result)
-    types = {"row": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
+    types = {"tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
@@ -143,7 +143,7 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
     n = len(labels)
     if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
         raise RunDirError(f"{path}: does not match result.json: it has another accuracy or number of tweets")
-    return PartPredictions(columns["row"], labels, predictors)
+    return PartPredictions(columns["tweet"], labels, predictors)
 
 
 def _check_columns(columns: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
@@ -153,7 +153,7 @@ def _check_columns(columns: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
             raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
     if not np.isin(columns["label"], (0, 1)).all():
         raise RunDirError(f"{path}: is damaged: a label is neither 0 nor 1")
-    if len(np.unique(columns["row"])) < len(columns["row"]):
+    if len(np.unique(columns["tweet"])) < len(columns["tweet"]):
         raise RunDirError(f"{path}: is damaged: a tweet is in it twice")
 
 

@@ -289,8 +289,8 @@ class Added(FileRecord):
         annotator: whether the predictor is a person.
         tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
         unanswered: number of rows in the file without an answer.
-        said: the probability of positive by row of the corpus; 0 or 1 where the file has labels; None where the label
-            is none of the classes.
+        said: the probability of positive by the tweet's key in the corpus; 0 or 1 where the file has labels; None where
+            the label is none of the classes.
     """
 
     file: str
@@ -301,7 +301,7 @@ class Added(FileRecord):
     unanswered: Count = 0
     cost: Annotated[float, Field(ge=0)] | None
     seconds: Annotated[float, Field(ge=0)] | None
-    said: dict[Count, Share | None]
+    said: dict[int, Share | None]
 
 
 class PlannedRun(Record):

@@ -90,7 +90,9 @@ def _parsed(path: Path, lines: list[bytes]) -> list[MetricRow]:
 
 # The folder of runs outside of grids; no grid may have this name.
 SINGLE = "single"
+# Files of a corpus; row by row they are of the same tweets.
 TWEETS_FILE = "tweets.parquet"
+KEYS_FILE = "keys.npy"
 _ATTEMPT_PREFIX = ".attempt-"
 
 

@@ -275,7 +275,7 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, scores: Scores, ba
     table = pa.table(
         {
             "part": pa.array(np.repeat(parts, [len(task.rows[part]) for part in parts])).dictionary_encode(),
-            "row": rows,
+            "tweet": task.corpus.keys[rows],
             "label": task.corpus.labels[rows],
             **{
                 column: np.concatenate([scores[part][model] for part in parts]).astype(np.float32)
@@ -296,6 +296,6 @@ def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) 
             return
         score = float(calibrated(predict(task.model, task.store, np.array([row])), temperature)[0])
         weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
-        sample_row = {"row": int(row), "label": int(task.corpus.labels[row]), "score": score}
+        sample_row = {"tweet": int(task.corpus.keys[row]), "label": int(task.corpus.labels[row]), "score": score}
         lines.append(json.dumps(sample_row | {"tokens": task.corpus.tokens(row), "weights": weights}) + "\n")
     run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

@@ -176,7 +176,7 @@ def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[st
         if part == "airline":
             classes = of_part["label"].map(2 * of_part["label"].value_counts(normalize=True))
             of_part = of_part.assign(**{name: of_part[name] / classes for name in COLUMNS})
-        yield str(part), {name: of_part.groupby("row")[name].mean().to_numpy() for name in COLUMNS}
+        yield str(part), {name: of_part.groupby("tweet")[name].mean().to_numpy() for name in COLUMNS}
 
 
 def show(runs: Runs, results: Results) -> None:

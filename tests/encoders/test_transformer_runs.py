@@ -11,6 +11,7 @@ import pytest
 from jobs.services import JOB_KINDS, missing_for
 from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
+from sentiment.data.corpus import open_corpus
 from sentiment.errors import EncoderError, RunDirError
 from sentiment.inference.stored import model_card, open_model, open_run, write_archive
 from sentiment.runs.run_dir import Results
@@ -47,8 +48,9 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     assert cut.attempt(StopWhen(lambda asked: asked >= 10)) is not None
     assert cut.complete() == run.complete()
     stored = pd.read_parquet(run.run_dir.predictions_file).query("part == 'test'")
-    table = pd.read_parquet(results.corpus_dir(run.record.data_fingerprint) / "tweets.parquet").set_index("row")
-    texts = table["text"].loc[stored["row"]].tolist()
+    corpus = open_corpus(results.corpus_dir(run.record.data_fingerprint))
+    table = pd.read_parquet(corpus.path / "tweets.parquet").set_index(corpus.keys)
+    texts = table["text"].loc[stored["tweet"]].tolist()
     said = open_model(run.run_dir.path, "network").classify_texts(texts).probabilities
     # Vectors of frozen ones came from the cache, in half the digits. What is tuned has learned little, but something.
     tolerance = 1e-6 if run.config.finetunes else 2e-3

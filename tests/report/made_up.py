@@ -18,6 +18,7 @@ from report.read import load_study
 from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
+from sentiment.data.corpus import Corpus
 from sentiment.files import fingerprint, write_json
 from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
@@ -36,7 +37,7 @@ from sentiment.runs.records import (
     Result,
     RunRecord,
 )
-from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir
 from sentiment.training.task import judge_overfit
 
 Spec = dict[str, Any]
@@ -110,28 +111,32 @@ class Study:
         skill: float = 1.0,
         emptied: int = 0,
         linear: float = 0.9,
+        corpus: Corpus | None = None,
         **record: Any,
     ) -> RunDir:
         """Write all files of a completed run; of the last `emptied` test tweets cleaning leaves nothing.
 
-        Its scores' distance of the classes is `skill`, that of its baseline's `linear`.
+        Its scores' distance of the classes is `skill`, that of its baseline's `linear`. Tweets and labels are those of
+        `corpus`, if there is one.
         """
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
-        scores = {
-            part: _scores(part, n, (self.skills.get(part, skill), linear), rng, self.every.get(part, 2))
-            for part, n in self.parts.items()
-        }
-        scores["test"] = tuple(of_test[: self.parts["test"] - emptied] for of_test in scores["test"])
+        tested = _tested(corpus) if corpus else self._tested(config.data.fold or 0)
+        scores, keys = {}, {}
+        for part, (labels, keys_of_part) in tested.items():
+            kept = len(labels) - (emptied if part == "test" else 0)
+            drawn = _scores(part, labels, (self.skills.get(part, skill), linear), rng)
+            scores[part] = tuple(values[:kept] for values in drawn)
+            keys[part] = keys_of_part[:kept]
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
         metrics = {part: _measured(labels, model) for part, (labels, model, _) in scores.items()}
         train = _better(metrics["validation"], 0.02 + 0.06 * skill)
         _write_epochs(run_dir, metrics["validation"], train)
-        _write_predictions(run_dir, scores)
-        data = fingerprint(config.data.model_dump(mode="json"))
-        self._write_corpus(data, config.data.train_rows or 400, scores)
+        _write_predictions(run_dir, scores, keys)
+        data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
+        self._write_corpus(data, config.data.train_rows or 400, scores, keys)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
@@ -178,7 +183,20 @@ class Study:
         write_json(path, Added.model_validate(values).model_dump())
         return path
 
-    def _write_corpus(self, data: str, trained: int, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
+    def _tested(self, fold: int) -> dict[Part, tuple[Any, Any]]:
+        """Labels and keys by part; each fold has tweets of its own, but for further test sets."""
+        tested: dict[Part, tuple[Any, Any]] = {}
+        first = 0
+        for part, n in self.parts.items():
+            every = self.every.get(part, 2)
+            keys = np.arange(first, first + n) + (10_000 * fold if part in ("validation", "test") else 0)
+            tested[part] = ((np.arange(n) % every == every - 1).astype(np.int8), keys)
+            first += n
+        return tested
+
+    def _write_corpus(
+        self, data: str, trained: int, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]
+    ) -> None:
         folder = self.results.corpus_dir(data)
         if folder.exists():
             return
@@ -186,16 +204,13 @@ class Study:
         texts = [f"tweet {number} is {'not ' * (number % 3 == 0)}good" for number in range(sum(self.parts.values()))]
         for place, text in enumerate(HOSTILE):  # on tweets that any model has wrong, so that they are shown
             texts[self.parts["validation"] + place] = text
-        columns: dict[str, list[Any]] = {"id": [], "label": [], "text": []}
-        first = 0
-        for part, (labels, _, _) in scores.items():
-            columns["id"] += [f"{part}-{number}" for number in range(len(labels))]
+        columns: dict[str, list[Any]] = {"part": [], "label": [], "text": []}
+        for part, (labels, *_) in scores.items():
+            columns["part"] += [part] * len(labels)
             columns["label"] += labels.tolist()
-            columns["text"] += texts[first : first + len(labels)]
-            first += self.parts[part]
-        n = len(columns["id"])
-        table = {"row": np.arange(n), **columns, "tokens": np.arange(n, dtype=np.int32) % 40 + 1}
-        pq.write_table(pa.table(table), folder / TWEETS_FILE)
+            columns["text"] += [texts[key % 10_000] for key in keys[part]]
+        pq.write_table(pa.table(columns), folder / TWEETS_FILE)
+        np.save(folder / KEYS_FILE, np.concatenate(list(keys.values())))
         counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": trained, **self.parts}.items()}
         report = {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "parts": counts}
         write_json(folder / "manifest.json", {"report": report})
@@ -257,11 +272,14 @@ def _elmo(config: RunConfig) -> EncoderRecord | None:
     return EncoderRecord(model=config.elmo.model, fingerprint="e" * 64, random=config.elmo.model == "tiny")
 
 
-def _scores(
-    part: Part, n: int, skills: tuple[float, float], rng: np.random.Generator, every: int
-) -> tuple[Any, Any, Any]:
+def _tested(corpus: Corpus) -> dict[Part, tuple[Any, Any]]:
+    rows = {part: corpus.rows(part) for part in corpus.part_names[1:]}
+    return {part: (corpus.labels[of_part], corpus.keys[of_part]) for part, of_part in rows.items()}
+
+
+def _scores(part: Part, labels: Any, skills: tuple[float, float], rng: np.random.Generator) -> tuple[Any, Any, Any]:
     """Labels, a model's and the baseline's probabilities; the first test tweets are wrong with certainty."""
-    labels = (np.arange(n) % every == every - 1).astype(np.int8)
+    n = len(labels)
     model = 1 / (1 + np.exp(-(skills[0] * (2 * labels - 1) + rng.normal(size=n))))
     linear = 1 / (1 + np.exp(-(skills[1] * (2 * labels - 1) + np.random.default_rng(5).normal(size=n))))
     if part == "test":
@@ -299,18 +317,16 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, Any, Any]]) -> None:
-    names = ("part", "row", "label", "score", "baseline", "both", "lexicon")
+def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]) -> None:
+    names = ("part", "tweet", "label", "score", "baseline", "both", "lexicon")
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    first = 0
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
-        columns["row"] += range(first, first + len(labels))
+        columns["tweet"] += keys[part].tolist()
         values_of = (labels, model, linear, _mean(model, linear), linear**2)
         for name, values in zip(names[2:], values_of, strict=True):
             columns[name] += values.tolist()
-        first += len(labels)
-    types = {"part": pa.string(), "row": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
+    types = {"part": pa.string(), "tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()
     pq.write_table(pa.table(arrays), run_dir.predictions_file)
@@ -321,6 +337,6 @@ def _write_attention(run_dir: RunDir) -> None:
         (1, 0.9, ["so", "happy", "<script>"], [0.1, 0.7, 0.2]),
         (0, 0.8, ["not", "\u202e", "x" * 10_000], [0.5, 0.3, 0.2]),
     )
-    names = ("row", "label", "score", "tokens", "weights")
+    names = ("tweet", "label", "score", "tokens", "weights")
     rows = [(100 + place, *one, [weights, weights[::-1]]) for place, (*one, weights) in enumerate(tweets)]
     run_dir.attention_file.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))

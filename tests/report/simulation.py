@@ -15,7 +15,8 @@ from unittest.mock import patch
 import numpy as np
 
 from report.compare import advice
-from report.compare.datasets import Answered, Answers, Dataset, Elsewhere, Matcher, against_baseline, configurations_of
+from report.compare.answers import Answers, Correctness, Part, TweetIndex
+from report.compare.datasets import Dataset, Elsewhere, against_baseline, configurations_of
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
@@ -68,6 +69,8 @@ class Layout:
         told: Any = SimpleNamespace(annotator=False)
         others = enumerate(zip(test[2], validation[2], strict=True))
         self.added = [Elsewhere(f"{n}", told, _scores(one), _scores(other), len(one)) for n, (one, other) in others]
+        tweets = TweetIndex.of([Part(np.arange(world.tweets), np.ones(world.tweets, bool))])
+        known = tweets.bits(np.arange(world.tweets))
         by_run = {}
         for place, run in enumerate(self.runs):
             of_test, of_validation = (part[0][divmod(place, self.seeds)] for part in (test, validation))
@@ -86,8 +89,8 @@ class Layout:
                 "both": np.packbits(of_test),
                 "baseline": np.packbits(test[1]),
             }
-            by_run[run.run_id] = Answered("corpus", np.arange(world.tweets), packed)
-        return Answers(by_run, Matcher(_NOWHERE))
+            by_run[run.run_id] = Correctness(packed, known)
+        return Answers(tweets, by_run)
 
 
 def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -103,7 +106,7 @@ def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
 def _scores(baseline: Any, net: Any = None) -> Scores:
     n = len(baseline)
     said: Any = {"network": net, "both": net, "baseline": baseline}
-    return Scores("corpus", np.arange(n), np.ones(n, bool), said)
+    return Scores(np.arange(n), np.ones(n, bool), said)
 
 
 def _metrics(right: Any) -> Any:
@@ -113,8 +116,8 @@ def _metrics(right: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    configurations, every = configurations_of(layout.runs), answers.beside(layout.added)
-    against = against_baseline([one.runs for one in configurations], every, layout.added)[: len(configurations)]
+    configurations = configurations_of(layout.runs)
+    against = against_baseline(configurations, answers)
     return Dataset("tweets", None, False, False, layout.runs, configurations, against, answers, [], layout.added)
 
 
@@ -155,8 +158,7 @@ def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     """The first seed's answers stand for those of a baseline, which differs by cleaning."""
     for run_id, one in answers.by_run.items():
-        packed: Any = {"baseline": one.packed["network"]}
-        answers.by_run[run_id] = Answered(one.corpus, one.rows, packed)
+        answers.by_run[run_id] = replace(one, correct={"baseline": one.correct["network"]})
     yield from _effects("cleaning: the baseline", "baseline")(layout, answers)
 
 

@@ -22,7 +22,7 @@ from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
 
 N = PARTS["test"]
-FIRST = PARTS["validation"]  # the first test tweet's row
+FIRST = PARTS["validation"]  # the first test tweet's key
 
 
 def _runs(study: Study, **data: Any) -> list[RunDir]:
@@ -37,7 +37,7 @@ def _said(run_dir: RunDir, wrong_every: int, part: str = "test", leave: int = 0)
     """The labels of a part but its last tweets, each so many-th turned."""
     rows = [row for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == part]
     kept = rows[: len(rows) - leave]
-    return {row["row"]: float(row["label"] ^ (place % wrong_every == 0)) for place, row in enumerate(kept)}
+    return {row["tweet"]: float(row["label"] ^ (place % wrong_every == 0)) for place, row in enumerate(kept)}
 
 
 def _right(run_dir: RunDir, column: str) -> Any:
@@ -64,7 +64,7 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
     column = {"network": "score"}.get(best.predicts, best.predicts)
     nets, baseline = np.stack([_right(one, column)[:n] for one in of]), _right(of[0], "baseline")[:n]
-    mine = added.tested.right("baseline")
+    mine = added.test.right("baseline")
     assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
     (claim,) = best.added
     assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
@@ -131,10 +131,13 @@ def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> Non
 def test_answers_to_all_tweets_count_for_all_folds_at_once(tmp_path: Path) -> None:
     study = Study(Results(tmp_path / "results"))
     runs = [study.single({"data.folds": 3, "data.fold": fold}, skill=fold) for fold in (1, 2, 3)]
-    study.add(runs[1], "gpt", _said(runs[1], 5))
+    said: dict[int, float] = {}
+    for run in runs:
+        said |= _said(run, 5)
+    study.add(runs[1], "gpt", said)
     findings = study.findings()
     (gpt,) = findings.main.added  # type: ignore[union-attr]
-    assert (len(gpt.test.rows), gpt.of, gpt.validation) == (3 * N, 3 * N, None)
+    assert (len(gpt.test.tweets), gpt.of, gpt.validation) == (3 * N, 3 * N, None)
     assert findings.recommended.added[0].gap
 
 

@@ -1,5 +1,6 @@
 """What is compared with what: matched runs, tweets that all of them have, folds as one run, further test sets."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from report.sections.models import check_list, elsewhere, worse_than_the_lexicon
 from report.statistics import Difference, Side, compare, paired, spread_of
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.runs.records import MEASURED_MODELS, NETWORK, THRESHOLD, RunRecord
-from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.runs.records import MEASURED_MODELS, NETWORK, THRESHOLD, Result
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
 from tests.report.studies import combinations
 
@@ -68,55 +69,51 @@ def _gap(study: Study, model: str = "network") -> Difference | None:
     return contrast.score
 
 
-def _corpus(study: Study, config: RunConfig) -> Path:
-    return study.results.corpus_dir(study.run_dir(config, "words").read(RunRecord).data_fingerprint) / TWEETS_FILE
-
-
-def _rewrite(path: Path, column: str, values: list[Any]) -> None:
+def _rewrite(path: Path, column: str, values: pa.Array) -> None:
     table = pq.read_table(path)
-    pq.write_table(table.set_column(table.column_names.index(column), column, pa.array(values)), path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
 
 
 def test_nets_and_baselines_are_compared_on_the_tweets_that_both_have(study: Study) -> None:
     kept, removed = _write_words(study, [1])
     gap, of_baselines = _gap(study), _gap(study, "baseline")
-    right = {name: one.right() for data in study.findings().datasets for name, one in data.answers.by_run.items()}
-    expected = paired(right[kept.run_id][:-_EMPTIED], right[removed.run_id])
+    answers = study.findings().answers
+    common = answers.known(removed.run_id)
+    expected = paired(answers.right(kept.run_id)[common], answers.right(removed.run_id)[common])
     assert (gap.value, gap.p, gap.n) == (expected.value, expected.p, PARTS["test"] - _EMPTIED)
     assert (of_baselines.value, of_baselines.p, of_baselines.n) == (0.0, 1.0, PARTS["test"] - _EMPTIED)
     assert (gap.of_these_models, of_baselines.of_these_models) == (True, False)
 
 
-def test_tweets_are_found_again_wherever_they_stand(study: Study) -> None:
+def test_tweets_are_found_again_wherever_they_stand_and_without_their_corpus(study: Study) -> None:
     _, removed = _write_words(study, [1])
     before = _gap(study)
-    predictions, tweets = study.run_dir(removed, "words").predictions_file, _corpus(study, removed)
-    rows = pq.read_table(predictions)["row"].to_numpy()
-    pq.write_table(pq.read_table(tweets).take(pa.array(np.arange(len(rows))[::-1])), tweets)
-    _rewrite(predictions, "row", (len(rows) - 1 - rows).tolist())
+    path = study.run_dir(removed, "words").predictions_file
+    table = pq.read_table(path)
+    pq.write_table(table.take(np.random.default_rng(0).permutation(table.num_rows)), path)
+    shutil.rmtree(study.results.corpora)
     assert _gap(study) == before
 
 
-def test_equal_ids_of_different_texts_are_not_taken_for_one_tweet(study: Study) -> None:
-    _, removed = _write_words(study, [1, 2])[1:3]
-    tweets, first = _corpus(study, removed), PARTS["validation"]
-    texts = pq.read_table(tweets)["text"].to_pylist()
-    texts[first + 10 : first + 13] = ["another", "text", "altogether"]
-    _rewrite(tweets, "text", texts)
-    gap = _gap(study)
-    assert gap.n == PARTS["test"] - _EMPTIED - 3
-
-
-@pytest.mark.parametrize("what", ["missing", "without ids", "of other tweets"])
-def test_runs_whose_tweets_cannot_be_matched_are_not_compared(study: Study, what: str) -> None:
+def test_tweet_with_another_label_is_another_tweet(study: Study) -> None:
     _, removed = _write_words(study, [1])
-    tweets = _corpus(study, removed)
-    if what == "missing":
-        tweets.unlink()
-    elif what == "without ids":
-        pq.write_table(pq.read_table(tweets).drop_columns(["id"]), tweets)
-    else:
-        _rewrite(tweets, "id", [f"other-{number}" for number in range(pq.read_table(tweets).num_rows)])
+    run_dir = study.run_dir(removed, "words")
+    first = PARTS["validation"] + 10
+    labels = pq.read_table(run_dir.predictions_file)["label"].to_pylist()
+    labels[first : first + 3] = [1 - label for label in labels[first : first + 3]]
+    _rewrite(run_dir.predictions_file, "label", pa.array(labels, pa.int8()))
+    result = run_dir.read(Result)
+    table = pq.read_table(run_dir.predictions_file).to_pandas().query("part == 'test'")
+    accuracy = float(((table["score"] >= THRESHOLD) == table["label"]).mean())
+    metrics = result.metrics | {"test": result.metrics["test"].model_copy(update={"accuracy": accuracy})}
+    run_dir.write_record(result.model_copy(update={"metrics": metrics}))
+    assert _gap(study).n == PARTS["test"] - _EMPTIED - 3
+
+
+def test_runs_on_other_tweets_are_not_compared(study: Study) -> None:
+    _, removed = _write_words(study, [1])
+    path = study.run_dir(removed, "words").predictions_file
+    _rewrite(path, "tweet", pa.array(pq.read_table(path)["tweet"].to_numpy() + 1_000))
     assert _gap(study) is None
     assert _gap(study, "baseline") is None
 
@@ -145,7 +142,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
         scores = read_scores(run, "test")
         said = scores.said["network"] >= 0.5
-        assert test.n == 3 * PARTS["test"] == len(dataset.answers.by_run[run.run_id].rows) == len(said)
+        assert test.n == 3 * PARTS["test"] == dataset.answers.known(run.run_id).sum() == len(said)
         assert test.accuracy == pytest.approx(np.mean([fold.metrics["test"].accuracy for fold in folds]))
         assert (test.accuracy_low, test.accuracy_high) < (test.accuracy, 1.0)
         assert test.precision == pytest.approx(scores.labels[said].mean())
@@ -184,13 +181,11 @@ def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Stud
         assert any("predictions.parquet" in problem for problem in folded.findings().problems)
 
 
-def test_folds_of_other_training_tweets_are_not_compared_by_the_places_of_their_tweets(study: Study) -> None:
+def test_folds_of_other_training_tweets_are_compared_on_their_test_tweets(study: Study) -> None:
     runs = combinations({"data.train_rows": [10, 20], "seed": SEEDS, "data.folds": [2], "data.fold": [1, 2]})
     for config in study.write_grid("labels", "What is a label worth?", {"data.train_rows": [10, 20]}, runs):
         study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
     findings = study.findings()
-    assert len({answered.corpus for answered in findings.datasets[0].answers.by_run.values()}) == 2
-    assert findings.recommended.rivals == []
     (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
     assert [point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2
 
@@ -234,7 +229,6 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     ]
     assert not findings.problems
     assert [one.model for one in findings.elsewhere if one.is_recommended] == ["network"] * 2
-    pairs = []
     for tests in ("airline", "manual"):
         right = _right(run_dirs, tests)
         for model in ("network", "baseline", "lexicon"):
@@ -243,10 +237,9 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
             Side([right[name]], has_seeds=name == "network") for name in ("network", "baseline", "lexicon")
         )
         spread = spread_of([right["network"].mean(axis=1)])
-        pairs += [(nets, baseline, spread), (nets, lexicon, spread), (baseline, lexicon, None)]
-    found = [gap for one in findings.elsewhere for gap in one.less.values()]
-    for gap, expected in zip(found, compare(pairs), strict=True):
-        assert (gap.value, gap.q) == pytest.approx((expected.value, expected.q))
+        expected = compare([(nets, baseline, spread), (nets, lexicon, spread), (baseline, lexicon, None)])
+        found = [gap for one in findings.elsewhere if one.tests == tests for gap in one.less.values()]
+        assert [(gap.value, gap.q) for gap in found] == [pytest.approx((one.value, one.q)) for one in expected]
 
 
 @pytest.mark.parametrize(("skill", "is_told"), [(-0.5, True), (0.35, False), (3.0, False)])

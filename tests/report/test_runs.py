@@ -27,7 +27,9 @@ from tests.small_runs import load_config
 def test_nothing_to_report_and_an_unknown_grid_are_clear_messages(study: Study, invented: Study) -> None:
     with pytest.raises(RunDirError, match="holds no run to report yet; `make run` trains one"):
         load_study(study.results, [])
-    with pytest.raises(UsageError, match=r"nowhere: is no grid here; .* has attention, elmo, rnn, stop_words, sweep"):
+    with pytest.raises(
+        UsageError, match=r"no grid named 'nowhere' in .*; available: attention, elmo, rnn, stop_words, sweep"
+    ):
         load_study(invented.results, ["nowhere"])
 
 
@@ -37,7 +39,7 @@ def test_every_state_is_told(invented: Study) -> None:
     assert [run.state.reason for run in runs[8:]] == [
         "DivergedError: the loss ran away",
         "saved and stopped: SIGTERM",
-        "its process on node-1 can't be seen from here",
+        "its process on node-1 cannot be checked from this machine",
         "",
     ]
 

@@ -86,10 +86,12 @@ def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(
 def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: MakeExperiment) -> None:
     run = experiment(embedding__polarity=True, training__epochs=1)
     run.complete()
-    texts = pq.read_table(prepare_corpus(run.config.data, run.results).path / "tweets.parquet")["text"].to_numpy()
+    corpus = prepare_corpus(run.config.data, run.results)
+    texts = pq.read_table(corpus.path / "tweets.parquet")["text"].to_pylist()
+    text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
     predictor = open_model(run.run_dir.path, "network")
-    said = [predictor.classify_texts([text]).probabilities[0] for text in texts[predictions["row"]]]
+    said = [predictor.classify_texts([text]).probabilities[0] for text in predictions["tweet"].map(text_of)]
     np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
 
 

@@ -110,7 +110,7 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert result.weights_sha256 == digest.best
     assert result.files_sha256["metrics.jsonl"] == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
-    assert list(table.columns) == ["part", "row", "label", "score", "baseline", "both", "lexicon"]
+    assert list(table.columns) == ["part", "tweet", "label", "score", "baseline", "both", "lexicon"]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
     assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
