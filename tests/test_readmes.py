@@ -27,7 +27,11 @@ from tests.small_runs import invented_tweets, load_config, write_tweets
 FOLDERS = ("configs", "jobs", "sentiment", "report", "results", "tests")
 READMES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *sorted(one for folder in FOLDERS for one in (ROOT / folder).rglob("README.md"))]
+    for path in [
+        ROOT / "README.md",
+        ROOT / ".github" / "CONTRIBUTING.md",
+        *sorted(one for folder in FOLDERS for one in (ROOT / folder).rglob("README.md")),
+    ]
 }
 COMMAND_NAMES = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ACT_AT_ONCE = {"--version", "--install-completion", "--show-completion"}  # also while they are only parsed
