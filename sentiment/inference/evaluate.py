@@ -128,29 +128,44 @@ def show_result(run: TrainedRun) -> None:
     OUT.print()
     OUT.print(score_table(result.scores, chosen))
     say(_caveats(run))
+    lines = [""]
+    lines.append(
+        f"best epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
+        f"{result.seconds_trained:.1f} s"
+    )
+    lines.append(result.overfit.verdict)
+    lines.append("")
     test = result.scores["test"][chosen]
+    lines.append(f"best         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
+    lines += _uncertainty_lines(test)
+    lines.append(f"check list   {_check_list_summary(result.check_list[chosen])}")
+    lines.append("")
+    path = quote(run.path)
+    lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
+    lines.append(f"look closer  sentiment evaluate {path}")
+    lines.append(f"hand it on   sentiment export {path} model.zip")
+    say("\n".join(lines))
+
+
+def _uncertainty_lines(test: Metrics) -> list[str]:
     low = 100 * test.accuracy_low
     high = 100 * test.accuracy_high
-    interval_text = f"95 % interval {low:.1f} to {high:.1f} %"
-    if test.n < 1_000:  # more leave it uncertain by less than two points
-        interval_text += f": on so few test tweets the accuracy is uncertain by \u00b1 {(high - low) / 2:.1f} points"
-        interval_text += (
-            "\n             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader"
-        )
-    checked = result.check_list[chosen]
-    worst = min(checked, key=lambda name: checked[name].right / checked[name].of)
-    path = quote(run.path)
-    say(
-        f"\nbest epoch {result.best_epoch} of {result.epochs} ({result.stopped_by}), {result.parameters:,} parameters, "
-        f"{result.seconds_trained:.1f} s\n{result.overfit.verdict}\n"
-        f"\nbest         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right\n"
-        f"how sure     {interval_text}\n"
-        f"check list   {total(checked).right} of {total(checked).of} short sentences right, fewest of {worst!r} "
-        f"({checked[worst].right} of {checked[worst].of})\n"
-        f'\nuse it       sentiment predict {path} "{EXAMPLE}"\n'
-        f"look closer  sentiment evaluate {path}\n"
-        f"hand it on   sentiment export {path} model.zip"
-    )
+    interval = f"how sure     95 % interval {low:.1f} to {high:.1f} %"
+    if test.n >= 1_000:  # uncertain by less than two points
+        return [interval]
+    half_width = (high - low) / 2
+    return [
+        f"{interval}: on so few test tweets the accuracy is uncertain by \u00b1 {half_width:.1f} points",
+        "             to test on all tweets: data.folds=5, and data.fold from 1 to 5, as in grid vader",
+    ]
+
+
+def _check_list_summary(scores: Mapping[str, CheckScore]) -> str:
+    """The number of correct sentences of the check list, and the capability with the smallest share."""
+    every = total(scores)
+    worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].of)
+    fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].of})"
+    return f"{every.right} of {every.of} short sentences right, {fewest}"
 
 
 def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, Any]:
