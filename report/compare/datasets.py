@@ -88,6 +88,7 @@ class Elsewhere:
         test, validation: its predictions, in the place of a baseline's: they have no seeds. Cross-validated runs have
             no validation tweets.
         of: the number of test tweets.
+        neutral: how many test tweets it answered with none of the classes.
         above_baseline: its test accuracy minus that of the linear baseline; None where they cannot be compared.
         gap: the test accuracy of the recommended predictor minus its own.
         is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
@@ -98,6 +99,7 @@ class Elsewhere:
     test: Scores
     validation: Scores | None
     of: int
+    neutral: int = 0
     above_baseline: Difference | None = None
     gap: Difference | None = None
     is_chosen: bool = False
@@ -113,6 +115,12 @@ class Elsewhere:
     @property
     def accuracy(self) -> Estimate:
         return statistics.wilson(int(self.test.right("baseline").sum()), len(self.test.tweets))
+
+    @property
+    def accuracy_with_neutral(self) -> float:
+        """The accuracy if answers that are none of the classes count as wrong."""
+        right = int(self.test.right("baseline").sum())
+        return right / (len(self.test.tweets) + self.neutral)
 
     @property
     def kappa(self) -> float:
@@ -315,7 +323,8 @@ def _added_predictor(name: str, added: Added, run: CompletedRun) -> Elsewhere | 
     predicted = _restricted(added, test)
     if not len(predicted.tweets):
         return None
-    return Elsewhere(name, added, predicted, validation and _restricted(added, validation), len(test.tweets))
+    neutral = sum(added.said.get(tweet, 0.0) is None for tweet in test.tweets.tolist())
+    return Elsewhere(name, added, predicted, validation and _restricted(added, validation), len(test.tweets), neutral)
 
 
 def _restricted(added: Added, scores: Scores) -> Scores:

@@ -87,6 +87,8 @@ def _added_row(one: Elsewhere) -> dict[str, Any]:
 
 def _added_name(one: Elsewhere) -> str:
     of = "" if one.accuracy.n == one.of else f", {one.accuracy.n:,} of {one.of:,} tweets"
+    if one.neutral:
+        of += f"; {one.accuracy_with_neutral:.1%} if its {one.neutral:,} other answers count as wrong"
     return f"{one.name} (added{', a person' if one.added.annotator else ''}{of})"
 
 

@@ -77,6 +77,18 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     assert row["behind" if best.predicts == "network" else "recommended_less"] == claim.gap.value
 
 
+def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study) -> None:
+    run_dir, *_ = _runs(study)
+    said: dict[int, Any] = _said(run_dir, 10)
+    study.add(run_dir, "gpt", said | dict.fromkeys([*said][:20]))
+    findings = study.findings()
+    (added,) = findings.main.added  # type: ignore[union-attr]
+    right = int(added.test.right("baseline").sum())
+    assert (added.neutral, len(added.test.tweets)) == (20, N - 20)
+    share = f"{right / N:.1%} if its 20 other answers count as wrong"
+    assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
+
+
 def _lead(findings: Findings) -> str:
     return " ".join(str(getattr(block, "text", "")) for block in answer(findings).blocks)
 
