@@ -99,15 +99,3 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     assert "0 of 4 runs submitted" in output
     assert "of rung 1" in output
     _assert_undisturbed(stage)
-
-
-@scenario
-def test_search_whose_locks_stay_on_their_host_decides_as_undisturbed(stage: Stage) -> None:
-    stage.local_locks = True
-    stage.write_cluster()
-    _begin(stage)
-    killed = stage.runs[0]
-    killed.wait_for_step(1)
-    killed.kill()  # both slots of the next rung find it unfinished, and neither sees the other's lock
-    _assert_undisturbed(stage)
-    assert not killed.dir.own_failure()
