@@ -20,13 +20,17 @@ if TYPE_CHECKING:  # most runs read no ELMo vectors: they load no h5py
 CHARACTERS = 50
 
 # All ids are one more than the rows of the weight file, where bytes begin at 0: here 0 means "no token".
-_SENTENCE_START, _SENTENCE_END, _WORD_START, _WORD_END = 257, 258, 259, 260
+_SENTENCE_START = 257
+_SENTENCE_END = 258
+_WORD_START = 259
+_WORD_END = 260
 # Fills the rest after a token's end. It has a learned vector and takes part in the maximum over positions.
 NO_CHARACTER = 261
 CHARACTER_KINDS = 262
 
 # The tokens before and after each sentence. A tweet with such a token gets the same ids for it, as in allennlp.
-SENTENCE_START, SENTENCE_END = "<S>", "</S>"
+SENTENCE_START = "<S>"
+SENTENCE_END = "</S>"
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
@@ -106,7 +110,8 @@ class ElmoOptions(_Options):
 
     def datasets(self) -> dict[str, Shape]:
         """Name and shape of each dataset of the weights, in the order of their use."""
-        cnn, size = self.char_cnn, self.lstm.projection_dim
+        cnn = self.char_cnn
+        size = self.lstm.projection_dim
         features = sum(count for _, count in cnn.filters)
         shapes: dict[str, Shape] = {"char_embed": (CHARACTER_KINDS - 1, cnn.embedding.dim)}
         for number, (width, count) in enumerate(cnn.filters):
@@ -149,8 +154,6 @@ def read_options(path: Path) -> ElmoOptions:
 
 # Attribute of files that hold random numbers instead of a trained model.
 _RANDOM_SEED = "random_seed"
-# Weights hardly shrink when they are compressed; a higher ratio means a damaged file or a decompression bomb.
-_LARGEST_COMPRESSION = 100
 
 
 def check_weights(path: Path, options: ElmoOptions) -> bool:
@@ -208,8 +211,6 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
         problem = f"has shape {dataset.shape} and type {dataset.dtype}, floating point is needed, and {expected}"
     elif dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
         problem = "is stored in another file; external datasets are not supported"
-    elif dataset.nbytes > _LARGEST_COMPRESSION * (stored := dataset.id.get_storage_size()):
-        problem = f"would fill {dataset.nbytes:,} bytes, but the file holds {stored:,} of them"
     else:
         return dataset
     raise EncoderError(f"{path}: dataset {name} {problem}")

@@ -12,8 +12,8 @@ from sentiment.data.text import HASHTAG, URL, USER
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
-PIECES, TWEET = "pieces", "tweet"
-"""The layers: a vector for each token, the mean over its subword tokens ("pieces"); and one for each tweet."""
+PIECES = "pieces"  # the layer with a vector for each token: the mean over its subword tokens, the pieces
+TWEET = "tweet"  # the layer with a vector for each tweet
 
 _MAX_PIECES = 256  # of a tweet; one of 280 characters has fewer
 _MIN_PIECES = 3  # a piece of text and the special tokens before and after it
