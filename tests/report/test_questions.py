@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import report.questions.search as search_module
+from report.compare.findings import analyse
+from report.questions.attention import attention_contrasts
 from report.questions.labels import LabelCurve, label_curves
 from report.questions.search import Search, importances, rank_correlation, search, trial_points
-from report.questions.settings import Effect, SettingValue, effects_of
+from report.questions.settings import Effect, SettingValue, effects_of, grid_effects
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
@@ -82,6 +84,37 @@ def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Stud
     assert gain.score.is_shown
     assert "at most 100 labelled tweets" in few.context
     assert all(one.score and not one.score.is_shown for one in every.contrasts)
+
+
+def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
+    """The claims of grid `cells`, and of the recommendation among its configurations."""
+    findings = analyse(load_study(study.results, names))
+    grid = next(grid for grid in findings.study.grids if grid.name == "cells")
+    best = findings.recommended
+    assert best is not None
+    effects = [contrast.score for effect in grid_effects(grid, findings.answers) for contrast in effect.contrasts]
+    contrasts = [(each.best_epoch, each.overfitting_gap) for each in attention_contrasts(grid)[0]]
+    rivals = [rival.gap for rival in best.rivals if len(rival.configuration.runs) > 1]
+    return effects, contrasts, best.configuration.config, best.score, best.gain, rivals
+
+
+def test_what_is_added_to_a_report_changes_no_claim_of_a_grid(study: Study) -> None:
+    runs = combinations(
+        {"model.pooling": ["attention", "last"], "data.text.stop_words": ["none", "all"], "seed": [1, 2]}
+    )
+    for number, config in enumerate(study.write_grid("cells", "Which?", {}, runs)):
+        run_dir = study.complete(config, "cells", skill=1.0 + 0.2 * number)
+    alone = _claims(study, [])
+    assert alone[0]
+    assert alone[1]
+    for config in study.write_grid(
+        "a search", "Which?", {}, [{"model.hidden_size": n} for n in (9, 10)], method="random"
+    ):
+        study.complete(config, "a search", skill=0.1)
+    write_labels(study, {(None, rows): 1.0 for rows in LABELS[:2]})
+    study.add(run_dir, "llm", {key: float(key % 2) for key in range(sum(PARTS.values()))})
+    assert _claims(study, []) == alone
+    assert _claims(study, ["cells"]) == alone
 
 
 def _curves(study: Study) -> dict[str | None, LabelCurve]:
