@@ -59,6 +59,15 @@ class Recommended:
         return [rival for rival in self.rivals if not rival.is_worse]
 
     @property
+    def external_winner(self) -> Elsewhere | None:
+        """The external predictor to use instead of a trained model; None if none is better.
+
+        It is ahead on the validation set and significantly better on the test set; of several, the most accurate there.
+        """
+        better = [predictor for predictor in self.added if predictor.is_better]
+        return max(better, key=lambda predictor: predictor.accuracy.value, default=None)
+
+    @property
     def run(self) -> CompletedRun:
         """The run with the best validation F1."""
         return self.configuration.best_seed

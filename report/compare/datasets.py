@@ -110,7 +110,7 @@ class Elsewhere:
 
     @property
     def run_id(self) -> str:
-        return f"{self.name} (added)"
+        return f"{self.name} (external)"
 
     @property
     def accuracy(self) -> Estimate:

@@ -301,7 +301,7 @@ def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Fi
         f"lines mark the ends of rungs (epoch {wording.listing([str(epoch) for epoch in last_epochs])})."
     )
     points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
-    axes = Axis("epoch", is_whole=True, uprights=last_epochs), Axis(score.title)
+    axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
     return line_figure(f"rungs-{rungs.plan.name}", f"Rungs of grid {rungs.plan.name}", caption, points, axes)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from report import statistics
 from report.compare.findings import Findings
 from report.render.blocks import Table
-from report.sections.answer import answer, warnings
+from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
 from report.statistics import Difference, Side
 from sentiment.runs.run_dir import Results
@@ -60,9 +60,9 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
 @pytest.mark.parametrize(
     ("skill", "predicts", "said"),
     [
-        (0.05, "baseline", "points fewer."),
-        (0.9, "baseline", "costs more, and no difference from it is shown."),
-        (4.0, "network", "points more than the linear baseline"),
+        (0.05, "baseline", "percentage points below it"),
+        (0.9, "baseline", "is not significantly better"),
+        (4.0, "network", "percentage points above the linear baseline"),
     ],
 )
 def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: float, predicts: str, said: str) -> None:
@@ -76,7 +76,8 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     assert said in str(lead.text)
     assert command.text.endswith(" --with baseline") == is_baseline
     tiles = dict(facts.items)
-    assert tiles["Test accuracy"].startswith(f"{100 * best.score.value:.1f} %")
+    (accuracy,) = (text for term, text in tiles.items() if term.startswith("Test accuracy"))
+    assert accuracy.startswith(f"{100 * best.score.value:.1f} %")
     first = rows_with(figure.spec, "name", "value")[0]
     assert first["name"].startswith("\u2605 ")
     assert first["value"] == pytest.approx(100 * best.score.value)
@@ -90,7 +91,7 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
     findings = study.findings()
     assert findings.recommended.configuration.config.data.train_rows is None
     assert findings.recommended.rivals == []
-    assert "Trained on fewer labels, and so not recommended: 1 configuration." in warnings(findings)
+    assert "Trained on fewer labelled tweets (not eligible): 1 configuration." in caveats(findings)
 
 
 def _difference(of: tuple[str, float, int]) -> Difference:
