@@ -50,8 +50,9 @@ _PARAMETERS = {
     "elmo.combine": "ELMo combination",
     "elmo.dropout": "ELMo dropout",
 }
+_LONGEST_VALUE = 40
 # Parameters whose name follows their number.
-_COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})
+_COUNTED = frozenset({"model.hidden_size", "model.layers", "data.train_rows"})
 _VALUES: dict[str, dict[Any, str]] = {
     "model.cell": {"lstm": "LSTM", "gru": "GRU"},
     "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward", "linear": "linear"},
@@ -63,6 +64,7 @@ _VALUES: dict[str, dict[Any, str]] = {
         "keep_negations": "stop words removed except negations",
         "all": "all stop words removed",
     },
+    "data.train_rows": {None: "all labelled tweets"},
     "elmo.model": {None: "no ELMo"},
     "encoder.model": {None: "no encoder"},
     "encoder.use": {"tokens": "token vectors", "tweet": "sentence vectors", "finetune": "fine-tuned"},
@@ -112,7 +114,8 @@ class Score:
 
 
 def parameter_name(dotted: str) -> str:
-    return _PARAMETERS.get(dotted, dotted)
+    """The name of a setting in the field's words; of a rare one, the last two parts of its dotted name."""
+    return _PARAMETERS.get(dotted, " ".join(dotted.split(".")[-2:]).replace("_", " "))
 
 
 def parameter_value(dotted: str, value: Any) -> str:
@@ -121,7 +124,7 @@ def parameter_value(dotted: str, value: Any) -> str:
         return _VALUES[dotted][value]
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
 
 
 def _has_display_name(dotted: str, value: Any) -> bool:
@@ -201,6 +204,12 @@ def duration(seconds: float) -> str:
             amount = seconds / size
             return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
     return f"{seconds / 3600:.1f} h"
+
+
+def compute_time(gpu_seconds: float, cpu_seconds: float) -> str:
+    """`GPU 60 s, CPU 12 s`; without a GPU, `CPU 12 s`."""
+    cpu_time = f"CPU {duration(cpu_seconds)}"
+    return f"GPU {duration(gpu_seconds)}, {cpu_time}" if gpu_seconds else cpu_time
 
 
 def count(number: float) -> str:

@@ -6,7 +6,8 @@ from statistics import fmean
 
 from markupsafe import Markup
 
-from report.compare.advice import Recommended, score_of, seconds_of, usage_of
+from report.compare.advice import Recommended, score_of
+from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.findings import Findings
 from report.render import charts, wording
@@ -20,8 +21,7 @@ from sentiment.runs.records import ModelChoice
 
 _TITLE = "Recommendation"
 _MAX_ROWS = 5
-_LONGEST_NAME = 60
-_FASTEST = " (fastest to train)"
+_LONGEST_NAME = 90
 
 Tile = tuple[str, object]
 
@@ -36,7 +36,7 @@ def answer(findings: Findings) -> ReportSection:
         content = [
             Text(_headline(best, external), "lead"),
             *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
-            _command(findings, best, dataset, external),
+            _command(best, dataset, external),
             Facts(_tiles(best, dataset, external)),
             _figure(best, dataset, external),
         ]
@@ -51,11 +51,11 @@ def _no_recommendation(dataset: Dataset | None) -> str:
     return "All completed runs used random vectors instead of ELMo weights, so there is no recommendation."
 
 
-def _command(findings: Findings, best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Command:
+def _command(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Command:
     purpose = "To use the best model trained here instead" if external else "To use it"
     if dataset.folds:
         purpose += f" (the model of fold 1 of {dataset.folds})"
-    return Command(purpose, names.predict_command(best.run, findings.study.results, best.predicts))
+    return Command(purpose, names.predict_command(best.run, best.predicts))
 
 
 def _headline(best: Recommended, external: Elsewhere | None) -> Markup:
@@ -85,7 +85,8 @@ def _alternative_sentence(best: Recommended) -> str:
     if best.gain is None:
         return f"{name} could not be compared with it: its predictions are missing."
     if not best.gain.is_shown:
-        return f"{name} is not significantly better {_evidence(best.gain)} and takes longer to train."
+        difference = f"{wording.points(best.gain.value)} points"
+        return f"{name} is not significantly better {_evidence(best.gain, difference)} and costs more to train."
     return f"{name} is {_above(best.gain.value, 'it')} {_evidence(best.gain)}."
 
 
@@ -155,13 +156,13 @@ def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
         tiles.append((title, count))
     if best.equals:
         if best.cheapest is best.configuration:
-            fastest = "the recommended one"
+            cheapest = "the recommended one"
         else:
             accuracy = wording.percent(best.cheapest.mean("test", "accuracy"))
-            time = wording.duration(seconds_of(best.cheapest))
-            fastest = f"{names.configuration_name(best.cheapest)}: {time} per run, {accuracy} %"
-        tiles.append(("Fastest to train of these", fastest))
-    return [*tiles, ("Training time of the recommended model", _training_time(best.configuration))]
+            time = wording.compute_time(*cost_per_run(best.cheapest))
+            cheapest = f"{names.configuration_name(best.cheapest)}: {time} per run, {accuracy} %"
+        tiles.append(("Cheapest to train of these", cheapest))
+    return [*tiles, ("Compute time of the recommended model", _compute_time(best.configuration))]
 
 
 def _baseline_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
@@ -180,7 +181,7 @@ def _baseline_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
         if best.gain.low is not None and best.gain.high is not None:
             half = wording.percent((best.gain.high - best.gain.low) / 2)
             tiles.append(("Precision of this comparison", f"\u00b1{half} points; smaller gains cannot be detected"))
-    return [*tiles, ("Training time of the alternative", _training_time(best.configuration))]
+    return [*tiles, ("Compute time of the alternative", _compute_time(best.configuration))]
 
 
 def _external_tiles(best: Recommended, external: Elsewhere) -> list[Tile]:
@@ -200,7 +201,7 @@ def _external_tiles(best: Recommended, external: Elsewhere) -> list[Tile]:
     trained = f"{names.predictor_name(best.configuration, best.predicts)}: {wording.percent(best.score.value)} %"
     return [
         *tiles,
-        ("Best model trained here", f"{trained}, {wording.duration(seconds_of(best.configuration))} per run"),
+        ("Best model trained here", f"{trained}, {wording.compute_time(*cost_per_run(best.configuration))} per run"),
     ]
 
 
@@ -209,11 +210,14 @@ def _difference_with_verdict(gap: Difference) -> str:
     return f"{wording.claim(gap)}, {verdict}{wording.remark(gap)}"
 
 
-def _training_time(configuration: Configuration) -> str:
+def _compute_time(configuration: Configuration) -> str:
+    """Compute time per run, and the encoder's share of all runs."""
     usage = usage_of(configuration.runs)
-    hours = f"{usage.gpu_hours:.2g} GPU-hours" if usage.gpu_hours else f"{usage.cpu_hours:.2g} CPU-hours"
     runs = wording.plural(len(configuration.runs), "run")
-    return f"{wording.duration(seconds_of(configuration))} per run, {hours} for its {runs}"
+    text = f"{wording.compute_time(*cost_per_run(configuration))} per run ({runs})"
+    if any(usage.encoding):
+        text += f"; encoder vectors, once: {wording.compute_time(*usage.encoding)}"
+    return text
 
 
 def _figure(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Figure:
@@ -247,7 +251,7 @@ def _figure_lines(
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
         if configuration is best.cheapest and best.equals and not is_best:
-            label = wording.shortened(label, _LONGEST_NAME - len(_FASTEST)) + _FASTEST
+            label = f"cheapest to train: {label}"
         colour = charts.BLUE if is_best else charts.SKY
         lines.append((wording.shortened(label, _LONGEST_NAME), score_of(configuration, dataset), colour))
     baseline = _starred("Linear baseline", starred == "baseline")

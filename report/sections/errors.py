@@ -7,14 +7,19 @@ import numpy as np
 import pandas as pd
 
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
-from report.read import Answerer, CompletedRun, Scores
+from report.read import CompletedRun, Scores
 from report.render import wording
 from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
-from sentiment.runs.records import MODEL_NAMES, THRESHOLD
+from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
 
+_PREDICTORS: dict[ModelChoice, str] = {
+    "network": "network",
+    "baseline": "linear baseline",
+    "both": "ensemble of network and baseline",
+}
 _EXAMPLES_PER_GROUP = 5
 _LONGEST_TWEET = 280
 _BINS = 10
@@ -43,14 +48,15 @@ def errors(findings: Findings) -> ReportSection:
     run = recommended.run
     if scores is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
-    content: list[Block] = [_reliability_diagram(run, scores), _confusion_table(run, scores)]
+    name = _PREDICTORS[recommended.predicts]
+    content: list[Block] = [_reliability_diagram(run, scores, recommended.predicts), _confusion_table(run, scores)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
         content.append(
             Text(f"Tweet texts are not available on this machine ({folder}), so misclassified tweets are not listed.")
         )
     else:
-        content += _mistakes(findings.best.tweets, run.config.data.label_names)
+        content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
     return ReportSection(title, content)
 
 
@@ -88,15 +94,18 @@ def _confusion_table(run: CompletedRun, scores: Scores) -> Fold:
     return Fold(caption, [Table("confusion", "", columns, rows)])
 
 
-def _reliability_diagram(run: CompletedRun, scores: Scores) -> Figure:
+def _reliability_diagram(run: CompletedRun, scores: Scores, recommended: ModelChoice) -> Figure:
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (0, 100)]
-    models: dict[str, Answerer] = {"network": "network", "linear baseline": "baseline"}
-    for name, model in models.items():
+    models: list[ModelChoice] = ["network", "baseline"]
+    if recommended == "both":
+        models.append("both")
+    for model in models:
+        name = _PREDICTORS[model]
         for mean, positive, n in reliability(scores.labels, scores.said[model]):
             share = wilson(positive, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = (
-        f"Reliability diagram of the network of run {run.run_id} and its linear baseline: observed share of positives "
+        f"Reliability diagram of the models of run {run.run_id}: observed share of positives "
         f"per decile of the predicted probability, n = {len(scores.labels):,} test tweets. Below the diagonal a model "
         "overestimates the probability of positive."
     )
@@ -104,7 +113,7 @@ def _reliability_diagram(run: CompletedRun, scores: Scores) -> Figure:
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
 
-def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str]) -> list[Block]:
+def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str], name: str) -> list[Block]:
     wrong = tweets[~tweets["right"]]
     sizes = {group: int((wrong["group"] == group).sum()) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)}
     groups = [group for group, size in sizes.items() if size]
@@ -112,8 +121,9 @@ def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str]) -> list[Block]:
         return []
     counts = [f"{sizes[group]:,} {group}" for group in groups]
     text = (
-        f"{wording.plural(len(wrong), 'misclassified test tweet')}: {wording.listing(counts)}. Where all runs are "
-        f"wrong, the label itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of each group:"
+        f"{wording.plural(len(wrong), 'test tweet')} misclassified by the {name}: {wording.listing(counts)}. "
+        f"Where all runs are wrong, the label itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of "
+        "each group:"
     )
     rows: list[Row] = []
     for group in groups:
@@ -124,13 +134,12 @@ def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str]) -> list[Block]:
                 "tweet": wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET),
                 "label": labels[tweet["label"]],
             }
-            rows.append(row | {key: float(tweet[key]) for key in ("network", "baseline", "share_right")})
+            rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     columns = [
         column("Tweet", "tweet"),
         column("Label", "label"),
-        column("P(positive), %: network", "network", "percent"),
-        column("P(positive), %: baseline", "baseline", "percent"),
-        column("Runs correct, %", "share_right", "percent"),
+        column("P(positive), %", "probability", "percent"),
+        column("Networks correct, %", "share_right", "percent"),
         column("Group", "group"),
     ]
     return [Text("Misclassified tweets", "heading"), Table("mistakes", text, columns, rows)]

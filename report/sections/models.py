@@ -4,7 +4,8 @@ from collections import Counter
 from statistics import fmean, stdev
 from typing import Any
 
-from report.compare.advice import Recommended, seconds_of, usage_of
+from report.compare.advice import Recommended
+from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
@@ -19,7 +20,7 @@ from sentiment.runs.records import MEASURED_MODELS, Added, Part
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
 _MAX_NETWORKS = 10
-_METRICS = ("accuracy", "precision", "recall", "f1")
+_METRICS = ("accuracy", "precision", "recall", "f1", "macro_f1")
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 # Source and preprocessing of the study that the shipped grids repeat.
@@ -135,18 +136,19 @@ def _external_details(predictor: Elsewhere) -> list[Block]:
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
     has_gap = any("difference_to_best" in row for row in rows)
-    has_gpu = any(row.get("gpu_hours") for row in rows)
+    has_gpu = any(row.get("gpu_seconds") for row in rows)
     return [
         column("Rank", "rank", "count"),
         column("Model", "model"),
         column("Validation F1, %", "validation_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
+        column("Test macro F1, %", "test_macro_f1", "percent"),
         *([column("Best network \u2212 this, points", "difference_to_best", "points")] if has_gap else []),
         column("vs. baseline", "verdict"),
         column("Seeds", "seeds", "count"),
         column("Overfits", "overfits"),
-        column("Time per run", "seconds", "duration"),
-        *([column("GPU-hours", "gpu_hours", ",.2f")] if has_gpu else []),
+        *([column("GPU time per run", "gpu_seconds", "duration")] if has_gpu else []),
+        column("CPU time per run", "cpu_seconds", "duration"),
     ]
 
 
@@ -196,10 +198,10 @@ def _configuration_row(
         row["overfits"] = "yes" if overfits else "no"
     else:
         row["overfits"] = f"{overfits} of {len(runs)}"
-    usage = usage_of(runs)
-    row |= {"parameters": runs[0].result.parameters, "seconds": seconds_of(configuration)}
+    cost = cost_per_run(configuration)
+    row |= {"parameters": runs[0].result.parameters, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
     row["best_epoch"] = fmean(run.result.best_epoch for run in runs)
-    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "random_numbers": configuration.is_random}
+    row |= {"attempts": usage_of(runs).attempts, "random_numbers": configuration.is_random}
     if gap_to_best:
         row |= with_bounds("difference_to_best", gap_to_best) | {"difference_to_best_q": gap_to_best.q}
     return row

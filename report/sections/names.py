@@ -11,7 +11,6 @@ from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelChoice
-from sentiment.runs.run_dir import Results
 from sentiment.runs.state import TIMEOUT
 
 LEXICON_REMARK = (
@@ -23,10 +22,6 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
 
-_IN_MODEL_NAME = frozenset(
-    {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
-    | {"elmo.model", "elmo.layers", "elmo.combine", "encoder.model", "encoder.use"}
-)
 _PREDICTORS: dict[Answerer, str] = {
     "network": "{}",
     "both": "{}, ensembled with the linear baseline",
@@ -49,16 +44,13 @@ GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", nu
 
 
 def model_name(config: RunConfig) -> str:
-    """The architecture in a few words: `MiniLM token vectors + BiLSTM 2x64, mean+max pooling`."""
+    """The architecture in a few words: `MiniLM (token vectors) + BiLSTM 2x64`."""
     model = config.model
-    pooling = parameter_value("model.pooling", model.pooling)
     if model.kind == "rnn":
         layers = f"{model.layers}\u00d7" if model.layers > 1 else ""
-        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {layers}{model.hidden_size}, {pooling}"
+        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {layers}{model.hidden_size}"
     else:
         name = "feed-forward network" if model.kind == "feed_forward" else "linear classifier"
-        if not config.reads_tweet_vectors:
-            name += f", {pooling}"
     if config.encoder:
         encoder = PurePath(config.encoder.model).name
         return f"{encoder} ({parameter_value('encoder.use', config.encoder.use)}) + {name}"
@@ -70,7 +62,7 @@ def model_name(config: RunConfig) -> str:
 
 
 def configuration_name(configuration: Configuration) -> str:
-    """The architecture, followed by the distinguishing settings that it does not name."""
+    """The architecture, followed by the settings in which configurations of this architecture differ."""
     name = ", ".join([model_name(configuration.config), *settings_beside_architecture(configuration)])
     if configuration.runs[0].is_random:
         name += _SUFFIX
@@ -80,9 +72,8 @@ def configuration_name(configuration: Configuration) -> str:
 
 
 def settings_beside_architecture(configuration: Configuration) -> list[str]:
-    """The distinguishing settings that the name of the architecture does not contain."""
-    settings = configuration.distinguishing.items()
-    return [setting(name, value) for name, value in settings if name not in _IN_MODEL_NAME]
+    """The settings in which configurations of the same architecture differ, in words."""
+    return [setting(name, value) for name, value in configuration.distinguishing.items()]
 
 
 def predictor_name(configuration: Configuration, model: Answerer) -> str:
@@ -90,17 +81,16 @@ def predictor_name(configuration: Configuration, model: Answerer) -> str:
     return _PREDICTORS[model].format(configuration_name(configuration))
 
 
-def predict_command(run: CompletedRun, results: Results, model: ModelChoice | None = None) -> str:
+def predict_command(run: CompletedRun, model: ModelChoice | None = None) -> str:
     """The shell command that classifies one text with a run; `model` overrides the run's recommended predictor."""
     options = ["--with", model] if model and model != run.result.recommended else []
-    return command_for_run(run, results, "predict", "what a lovely day", *options)
+    return command_for_run(run, "predict", "what a lovely day", *options)
 
 
-def command_for_run(run: CompletedRun, results: Results, command: str, *arguments: str) -> str:
-    """A shell command on a run; of a cross-validated run, on its first fold."""
+def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:
+    """A shell command on a run; of a cross-validated run, on its first fold.
+
+    It works from the directory in which the report was written.
+    """
     run_dir = (run.folds[0] if run.folds else run).run_dir.path
-    try:
-        path = run_dir.relative_to(results.root.parent)
-    except ValueError:
-        path = run_dir
-    return shlex.join(["sentiment", command, str(path), *arguments])
+    return shlex.join(["sentiment", command, str(run_dir), *arguments])

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from report.compare.advice import usage_of
+from report.compare.advice import Recommended
+from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
 from report.render import wording
@@ -14,6 +15,7 @@ from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan, RunRecord
+from sentiment.runs.run_dir import Results
 
 _METHODS = {
     "Selection": "All selection uses the validation set: the configuration by mean F1 over seeds; its predictor "
@@ -78,12 +80,21 @@ def provenance(findings: Findings) -> ReportSection:
     study, problems = findings.study, findings.problems
     content: list[Block] = [Bullets(_environment(study))]
     if findings.recommended:
-        command = command_for_run(findings.recommended.run, study.results, "export", "model.zip")
-        content.append(Command("Export the recommended model (with model card)", command))
+        content += _export_commands(findings.recommended)
     content += [_usage_table(study), *_data_table(findings), _command_table(study)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
-    return ReportSection("Provenance and reproducibility", content)
+    return ReportSection("Provenance", content)
+
+
+def _export_commands(best: Recommended) -> list[Block]:
+    """Commands that export the recommended run, and use of it what is recommended."""
+    export = command_for_run(best.run, "export", "model.zip")
+    commands: list[Block] = [Command("Export the recommended run (with model card)", export)]
+    if best.predicts != best.run.result.recommended:
+        predict = shlex.join(["sentiment", "predict", "model.zip", "what a lovely day", "--with", best.predicts])
+        commands.append(Command("Predict with the recommended model of the exported file", predict))
+    return commands
 
 
 def _environment(study: Study) -> list[str]:
@@ -161,8 +172,13 @@ def _usage_table(study: Study) -> Fold:
         grids.append(("all", study.runs))
     rows: list[Row] = []
     for name, runs in grids:
+        usage = usage_of(runs)
         completed = sum(run.completed is not None for run in runs)
-        rows.append({"grid": name, "runs": len(runs), "completed": completed} | vars(usage_of(runs)))
+        row = {"grid": name, "runs": len(runs), "completed": completed, "attempts": usage.attempts}
+        row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600}
+        encoding = usage.encoding
+        rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
+    has_encoder = any(row["encoder_cpu_hours"] for row in rows)
     columns = [
         column("Grid", "grid"),
         column("Runs", "runs", "count"),
@@ -171,7 +187,14 @@ def _usage_table(study: Study) -> Fold:
         column("GPU-hours", "gpu_hours", ",.2f"),
         column("CPU-hours", "cpu_hours", ",.2f"),
     ]
-    return Fold("Compute time per grid (wall time of all attempts).", [Table("usage", "", columns, rows)])
+    if has_encoder:
+        columns.append(column("For encoder vectors: GPU-hours", "encoder_gpu_hours", ",.2f"))
+        columns.append(column("CPU-hours", "encoder_cpu_hours", ",.2f"))
+    caption = (
+        "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. Attempts whose "
+        "process was killed are unknown."
+    )
+    return Fold(caption, [Table("usage", "", columns, rows)])
 
 
 def _data_table(findings: Findings) -> list[Fold]:
@@ -207,7 +230,7 @@ def _command_table(study: Study) -> Fold:
     plans = {grid.name: grid.plan for grid in study.grids}
     rows: list[Row] = []
     for run in study.runs:
-        command = command_of(run, plans[run.grid] if run.grid else None)
+        command = command_of(run, plans[run.grid] if run.grid else None, study.results)
         rows.append({"grid": run.grid, "run": run_name(run), "command": command})
 
     def show(row: Row) -> Any:
@@ -217,14 +240,17 @@ def _command_table(study: Study) -> Fold:
     return Fold("Commands to reproduce each run.", [Table("commands", "", columns, rows)])
 
 
-def command_of(run: Run, plan: GridPlan | None) -> str | None:
+def command_of(run: Run, plan: GridPlan | None, results: Results) -> str | None:
     """Shell command that retrains this configuration; None if the run directory lacks the information."""
     if plan and run.planned:
-        return shlex.join(plan.command(run.planned))
+        return shlex.join([*plan.command(run.planned), *results.options])
     if run.record is None:
         return None
     arguments = run.record.command[1:]
-    if arguments[:1] == ["train"]:
-        return shlex.join(["sentiment", *arguments])
-    # Runs started by a job or from Python are retrained from their stored configuration file.
-    return shlex.join(["sentiment", "train", str(run.run_dir.config_file)])
+    if arguments[:1] != ["train"]:
+        # Runs started by a job or from Python are retrained from their stored configuration file.
+        return shlex.join(["sentiment", "train", str(run.run_dir.config_file), *results.options])
+    if "--results" in arguments:  # relative to another directory than the report's, perhaps
+        typed = arguments.index("--results")
+        arguments = arguments[:typed] + arguments[typed + 2 :]
+    return shlex.join(["sentiment", *arguments, *results.options])

@@ -1,9 +1,10 @@
 """Table of all runs, and the data for the interactive explorer."""
 
 import json
+import shlex
 from typing import Any
 
-from report.compare.advice import usage_of
+from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run
 from report.render import charts, wording
@@ -31,10 +32,11 @@ def runs(findings: Findings) -> ReportSection:
     explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
     if not unfinished:
         return ReportSection("The runs", [explorer])
+    rerun = shlex.join(["sentiment", "rerun", "GRID", *findings.study.results.options])
     are = "is" if len(unfinished) == 1 else "are"
     advice = (
         f"{len(unfinished):,} of {wording.plural(len(study_runs), 'run')} {are} unfinished. Resume those of a grid "
-        "with \u201csentiment rerun GRID\u201d, a single run with the command that started it."
+        f"with \u201c{rerun}\u201d, a single run with the command that started it."
     )
     return ReportSection("The runs", [Text(advice), explorer])
 
@@ -42,10 +44,13 @@ def runs(findings: Findings) -> ReportSection:
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any]:
     usage = usage_of([run])
     row: dict[str, Any] = {"row": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
-    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "state_reason": run.state.reason}
+    row |= {"attempts": usage.attempts, "state_reason": run.state.reason}
+    if run.record:
+        row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}
     if not run.completed:
         return row
     config, result = run.completed.config, run.completed.result
+    row["test_macro_f1"] = result.metrics["test"].macro_f1
     for part in ("validation", "test"):
         row |= {f"{part}_{name}": value for name, value in result.metrics[part].model_dump().items()}
     row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
@@ -60,7 +65,7 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    has_gpu = any(row["gpu_hours"] for row in rows)
+    has_gpu = any(row.get("gpu_seconds") for row in rows)
     return [
         GRID_COLUMN,
         column("Run", "run"),
@@ -70,8 +75,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         column("Difference to baseline, points", "gain_over_baseline", "points"),
         column("Overfits", "overfits"),
         column("Best epoch", "best_epoch", "count"),
-        column("Training time", "seconds", "duration"),
-        *([column("GPU-hours", "gpu_hours", ",.2f")] if has_gpu else []),
+        *([column("GPU time", "gpu_seconds", "duration")] if has_gpu else []),
+        column("CPU time", "cpu_seconds", "duration"),
     ]
 
 
@@ -86,10 +91,12 @@ _OPTIONAL = {
     "test_precision": ("Test precision, %", "percent"),
     "test_recall": ("Test recall, %", "percent"),
     "test_f1": ("Test F1, %", "percent"),
+    "test_macro_f1": ("Test macro F1, %", "percent"),
     "ensemble_accuracy": ("Ensemble with the baseline: test accuracy, %", "percent"),
     "overfit_gap": ("Train \u2212 validation accuracy, points", "percent"),
     "parameters": ("Trainable weights", "count"),
     "epochs": ("Epochs", "count"),
+    "seconds": ("Wall time of training", "duration"),
     "attempts": ("Job attempts", "count"),
 }
 
@@ -105,7 +112,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
         values |= {"path": str(run.run_dir.path), "command": command_rows[run.run_dir]}
         if run.completed:
             values["settings"] = {name: run.completed.settings.get(name) for name in varying}
-            values["predict"] = predict_command(run.completed, findings.study.results)
+            values["predict"] = predict_command(run.completed)
         exported.append(values)
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     return {

@@ -47,8 +47,8 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         answer.locator(".command"),
         answer.get_by_text("Gain over the linear baseline"),
         answer.get_by_text("not significantly worse than its network"),
-        answer.get_by_text("Fastest to train of these"),
-        answer.get_by_text("GPU-hours for its"),
+        answer.get_by_text("Cheapest to train of these"),
+        answer.get_by_text("Compute time of the"),
         report.get_by_text("of 76 runs completed"),
     ):
         expect(part).to_be_in_viewport()
@@ -108,6 +108,13 @@ def test_nothing_scrolls_sideways_runs_out_or_is_cut_off(report: Page, width: in
     assert width < 1280 or box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
+    report.set_viewport_size({"width": 390, "height": 844})
+    lines = """cells => cells.filter(cell => cell.textContent.length <= 280)
+      .map(cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight))"""
+    assert max(report.locator("#table-mistakes td:first-child").evaluate_all(lines)) < 8
+
+
 def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
     colours = """["body", "figure"].map(one => getComputedStyle(document.querySelector(one)).backgroundColor)
       .map(one => one.match(/[0-9.]+/g).slice(0, 3).map(Number)).flat()"""
@@ -120,6 +127,8 @@ def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
 def test_paper_has_no_navigation_and_nothing_is_cut_off(report: Page) -> None:
     report.emulate_media(media="print")
     expect(report.locator("nav")).to_be_hidden()
+    folded = report.locator("details:not([open]) #table-published")
+    assert folded.evaluate("table => table.checkVisibility({ contentVisibilityAuto: true })")
     assert report.locator(".scroll").first.evaluate("box => getComputedStyle(box).overflowX") == "visible"
     assert report.locator("figure").first.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"
     assert report.pdf(format="A4").startswith(b"%PDF")

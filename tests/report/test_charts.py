@@ -71,7 +71,7 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
         assert row["low"] < row["value"] < row["high"]
         assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
     drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
-    for name, of in (("Linear baseline", best.baseline), ("VADER\u2019s lexicon, not trained", best.lexicon)):
+    for name, of in (("Linear baseline", best.baseline), ("VADER lexicon (no training)", best.lexicon)):
         test = of["test"]
         _near(drawn[name], [100 * one for one in (test.accuracy, test.accuracy_low, test.accuracy_high)])
 
@@ -100,7 +100,7 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
     labels = test["label"].to_numpy()
-    for name, column in (("net", "score"), ("linear baseline", "baseline")):
+    for name, column in (("network", "score"), ("linear baseline", "baseline")):
         scores = test[column].to_numpy(float)
         groups = np.array_split(np.argsort(scores, kind="stable"), 10)
         bounds = [

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from report.build import build_report, compose
-from report.compare.advice import usage_of
+from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
-from report.render.blocks import Table
+from report.render.blocks import Command, Table, Text
 from report.sections.answer import caveats
 from report.sections.provenance import command_of, provenance
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE, Study, attempt, read_table
 from tests.small_runs import load_config
 
@@ -134,20 +134,34 @@ def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) 
     assert [line for line in about if "random" not in line] == []
 
 
-_GPU = "NVIDIA H100 80GB HBM3"
+_GPU = {"device": "NVIDIA H100 80GB HBM3", "compute_time": {"cpu_seconds": 40, "gpu_seconds": 60}}
 
 
 @pytest.mark.parametrize(
     ("attempts", "gpu", "cpu"),
     [
-        ([{"device": "cpu"}, {"device": _GPU}], 60, 60),
-        ([{"device": _GPU, "end": None, "reason": None}], 2.56, 0),  # then the seconds that it trained count
+        ([{}, _GPU], 60, 90 + 40),
+        ([_GPU | {"end": None, "reason": None, "compute_time": None}], 2.56, 2.56),  # the seconds that it trained count
     ],
 )
-def test_hours_count_by_the_device_of_each_attempt(study: Study, attempts: Any, gpu: float, cpu: float) -> None:
+def test_compute_time_is_that_of_all_attempts_however_long_they_lasted(
+    study: Study, attempts: Any, gpu: float, cpu: float
+) -> None:
     study.single({}, attempts=[attempt(**changes) for changes in attempts])
     usage = usage_of(study.findings().study.runs)
-    assert (3600 * usage.gpu_hours, 3600 * usage.cpu_hours, usage.seconds) == pytest.approx((gpu, cpu, gpu + cpu))
+    assert (usage.training.gpu, usage.training.cpu) == pytest.approx((gpu, cpu))
+    assert usage.total == usage.training
+
+
+def test_vectors_of_an_encoder_count_once_for_all_runs_that_read_them(study: Study) -> None:
+    for seed in (1, 2):
+        study.single({"elmo.model": "small", "seed": seed})
+    findings = study.findings()
+    usage = usage_of(findings.study.runs)
+    assert (usage.encoding.gpu, usage.encoding.cpu) == (20, 30)
+    assert usage.total.cpu == usage.training.cpu + 30
+    (configuration,) = findings.datasets[0].configurations
+    assert cost_per_run(configuration) == (10, 90 + 15)
 
 
 @pytest.mark.parametrize(
@@ -204,11 +218,33 @@ def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None
         study.single({"seed": seed, "training.learning_rate": 1e-5 if seed == 6 else 1e-3}, command=command)
     config = resolve(BASE, {"seed": 7}, "base")
     study.run_dir(config).create(config)
-    commands = {run.run_id: command_of(run, None) for run in load_study(study.results, ["single"]).runs}
+    commands = {run.run_id: command_of(run, None, study.results) for run in load_study(study.results, ["single"]).runs}
     assert commands.pop(config.run_id) is None  # no record
     assert len(commands) == 2
     for run_id, one in commands.items():
         assert _resolved(one) == run_id
+
+
+def test_printed_commands_work_from_where_the_report_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = Study(Results(Path("deep/other results")))
+    config, _ = study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    study.complete(config, "rnn")
+    blocks = compose(study.findings()).blocks
+    predict, export, *_ = (shlex.split(block.text) for block in blocks if isinstance(block, Command))
+    assert (predict[1], export[1]) == ("predict", "export")
+    assert all((Path(words[2]) / "config.json").is_file() for words in (predict, export))
+    advice = [block.text for block in blocks if isinstance(block, Text) and "sentiment rerun" in str(block.text)]
+    commands = [
+        row["command"]
+        for block in blocks
+        if isinstance(block, Table) and block.name == "commands"
+        for row in block.rows
+    ]
+    assert len(advice) == 1
+    assert all("--results 'deep/other results'" in command for command in (*commands, *advice))
 
 
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
