@@ -16,7 +16,7 @@ from sentiment.runs.state import TIMEOUT
 LEXICON_REMARK = (
     "This data set was created by the authors of VADER to build the lexicon, so the lexicon has an unfair advantage."
 )
-RANDOM_MARK = "random ELMo weights"
+RANDOM_MARK = "random weights"
 _SUFFIX = f" [{RANDOM_MARK}]"
 # A link to the section that explains intervals and tests, in Markdown.
 METHODS = Markup("[Methods](#methods).")

@@ -18,7 +18,7 @@ function shown(value, kind) {
 
 function start() {
   const runs = explorerData.runs;
-  runs.forEach((run) => { run.id = run.run.replace(/ \[random ELMo weights\]$/, ""); run.grid ??= "single run"; });
+  runs.forEach((run) => { run.id = run.run.replace(/ \[random weights\]$/, ""); run.grid ??= "single run"; });
   const external = explorerData.external.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
