@@ -86,7 +86,7 @@ def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Stud
     right = int(added.test.right("baseline").sum())
     assert (added.neutral, len(added.test.tweets)) == (20, N - 20)
     share = f"{right / N:.1%} if its 20 other answers count as wrong"
-    assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
+    assert f"gpt (external, {N - 20} of {N} tweets; {share})" in _rows(findings)
 
 
 def _lead(findings: Findings) -> str:
