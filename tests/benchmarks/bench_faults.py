@@ -1,6 +1,6 @@
 """A lottery of faults: short real runs on a real Slurm, struck by faults drawn at random, and rerun as a user would.
 
-    python -m tests.benchmarks.bench_faults [SEED] [FAULTS] [--runs N] [--epochs N]
+    python -m tests.benchmarks.bench_faults [SEED] [FAULTS] [--runs N] [--epochs N] [--whole-nodes]
 
 At the end every run must have the weights and the metric log of an undisturbed one, and must have been completed once.
 Ends with 1 if any has not. It ends before all faults have struck if all runs are completed: a slow machine, on which
@@ -150,6 +150,8 @@ def main(arguments: list[str]) -> None:
     asked = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "slurm") as cluster:
         stage = _stage(cluster, Path(folder), asked.runs, asked.epochs)
+        if asked.whole_nodes:
+            stage.write_cluster(partition="whole", cpus=2)
         lottery = Lottery(stage, random.Random(asked.seed), stage.folder / "clone")
         stage.submit()
         start = time.monotonic()
@@ -175,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("faults", type=int, nargs="?", default=FAULTS, help=f"at most, by default {FAULTS}")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--whole-nodes", action="store_true", help="on nodes that Slurm gives to one task at a time")
     return parser
 
 

@@ -29,7 +29,10 @@ PARTITIONS = {
     "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
     "roomy": (("roomy1",), "PriorityTier=1"),
+    "small": (("small1",), "PriorityTier=1 MaxTime=10"),
 }
+MEMORY_MB = {"small1": 1100}
+"""Of nodes that have less than the others."""
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
 
 _LOCAL_LOCKS = Path(__file__).with_name("local_locks.c")
@@ -216,10 +219,11 @@ class Cluster:
             "SlurmdLogFile": f"{self.root}/log/slurmd-%n.log",
         }
         lines = [f"{name}={value}" for name, value in {**SETTINGS, **places, **self.settings}.items()]
-        machine = "NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
-        lines += [f"NodeName={node} Port={port} {machine}" for node, port in zip(NODES, ports, strict=True)]
+        machine = "NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
+        for node, port in zip(NODES, ports, strict=True):
+            lines.append(f"NodeName={node} Port={port} RealMemory={MEMORY_MB.get(node, 16_000)} {machine}")
         for name, (nodes, rest) in PARTITIONS.items():
-            lines.append(f"PartitionName={name} Nodes={','.join(nodes)} MaxTime=INFINITE State=UP {rest}")
+            lines.append(f"PartitionName={name} Nodes={','.join(nodes)} State=UP {rest}")
         return lines
 
     def _write(self, name: str, lines: Iterable[str]) -> None:

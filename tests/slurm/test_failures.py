@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.submissions import read_submissions
 from tests.slurm.stage import DIVERGES, ENDLESS, SHORT, Stage, scenario
 
 
@@ -38,6 +39,35 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
     stage.wait_completed(stage.runs)
     assert stage.runs[0].asked("%m") == "3G"
     stage.run("cancel", stage.name)
+
+
+@scenario
+def test_run_that_lacks_what_no_node_has_fails_alone(stage: Stage) -> None:
+    stage.forked, stage.reports = False, True
+    stage.write_cluster(partition="small", memory_gb=0.75, memory_factor=4.0)
+    stage.write_grid(seed=[1], model__hidden_size=[2048], **SHORT)
+    stage.submit()
+    report = stage.results.report / "report.md"
+    stage.wait(report.exists, "the report")
+    requests = [folder.submission.resources for folder in read_submissions(stage.results)]
+    assert [request.memory_gb for request in requests if request.partition == "small"][::2] == [0.75, 1100 / 1024]
+    assert {*stage.states().values()} == {"OUT_OF_MEMORY"}
+    assert "is not submitted: it lacked memory" in stage.run("rerun", "--cluster", "cluster.yaml", expect=1)
+
+
+@scenario
+def test_request_beyond_the_partitions_time_limit_needs_somebody_and_goes_on_within_it(stage: Stage) -> None:
+    stage.write_cluster(partition="small", time_minutes=11, memory_gb=0.4)
+    stage.write_grid(seed=[1], **SHORT)
+    stage.submit()
+    (run,) = stage.runs
+    stage.wait(lambda: run.asked("%r") == "PartitionTimeLimit", "Slurm's reason")
+    never_started = run.job
+    assert "PartitionTimeLimit" in stage.run("status", expect=1)
+    stage.write_cluster(partition="small", memory_gb=0.4)
+    assert "1 of 1 runs submitted" in stage.rerun()
+    stage.wait_completed([run])
+    assert "PENDING" not in stage.cluster.run("squeue", "-h", "-t", "all", "-o", "%T", "-j", never_started).stdout
 
 
 @scenario

@@ -39,6 +39,27 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
 
 
 @scenario
+def test_job_that_a_sites_squeue_does_not_list_yet_is_not_submitted_twice(stage: Stage) -> None:
+    stage.write_cluster(sbatch={"hold": True})
+    stage.write_grid(seed=[1, 2])
+    stage.submit()
+    squeue = stage.folder / "stale" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text('#!/bin/sh\n/usr/bin/squeue "$@" | head -n 1\n')
+    squeue.chmod(0o755)
+    stage.environ = {"PATH": f"{squeue.parent}:{stage.cluster.environ['PATH']}"}
+    assert {*stage.states().values()} == {"UNKNOWN"}
+    for command in ("rerun", "submit"):
+        target = "grid.yaml" if command == "submit" else stage.name
+        stage.run(command, target, "--cluster", "cluster.yaml", expect=1)
+    queued = stage.cluster.run("squeue", "-h", "-r", "-o", "%Z").stdout.split()
+    assert sum(str(stage.folder) in folder for folder in queued) == 3
+    stage.run("cancel", stage.name)
+    stage.environ = {}
+    stage.wait_for_states("CANCELLED")
+
+
+@scenario
 def test_tweets_vectors_training_and_report_are_chained_and_chained_again(stage: Stage) -> None:
     stage.reports = True
     stage.write_cluster()
