@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from jobs import slurm
 from jobs.here import gpus_here
-from jobs.slurm import commands as slurm
-from jobs.slurm.commands import Partition
-from jobs.slurm.resources import ClusterFile, Resources, limits_of, partitions_of, read_cluster
-from jobs.slurm.sbatch import find_refusal
+from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results
 
@@ -93,7 +91,7 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
     limit = limits_of(resources, partitions).minutes
     if limit is not None and resources.time_minutes > limit:
         return f"its partition allows at most {limit} min, so that its jobs would wait for ever"
-    refusal = find_refusal(resources)
+    refusal = slurm.find_refusal(resources)
     return f"Slurm says {refusal}" if refusal else None
 
 

@@ -13,8 +13,8 @@ from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.plan import Launch, RunRequest, pause_at_rung_end, plan_slurm_jobs
 from jobs.policy import submit
 from jobs.services import missing_for
+from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
-from jobs.slurm.sbatch import directives
 from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig

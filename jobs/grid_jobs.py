@@ -14,9 +14,17 @@ from typing import Self
 
 from jobs.policy import Queued, Whereabouts
 from jobs.services import KindName
-from jobs.slurm.commands import ENDED, Job, Partition, is_unfinished, read_partitions, read_queue, read_settings
-from jobs.slurm.endings import ended_state, read_termination
-from jobs.slurm.resources import Limits, Resources, limits_of
+from jobs.slurm import (
+    ENDED,
+    Job,
+    ended_state,
+    is_unfinished,
+    read_partitions,
+    read_queue,
+    read_settings,
+    read_termination,
+)
+from jobs.slurm.resources import Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError
 from sentiment.files import write_json

@@ -1,20 +1,20 @@
-"""Plans jobs: the code snapshot of each run, where it pauses, its resources, and the job arrays that train runs."""
+"""Plans and submits jobs: the code snapshot of each run, where it pauses, its resources, and the job arrays."""
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
+from jobs import slurm
 from jobs.grid_jobs import GridJobs, Place
 from jobs.services import JOB_KINDS, JobKind, services_needed, steps_saved
-from jobs.slurm.commands import most_tasks
 from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
 from jobs.status import RunStatus
-from jobs.submissions import Submission
+from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
+from sentiment.errors import QueueFullError, RunDirError, SlurmError, UnansweredError
 from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results
 from sentiment.runs.start_copy import find_damage
@@ -128,7 +128,7 @@ def plan_slurm_jobs(
     launch: Launch, grid: str, results: Results, cluster: ClusterFile, jobs: GridJobs
 ) -> list[Submission]:
     """The jobs for some runs of a grid, in the order in which they are submitted."""
-    max_tasks = most_tasks()
+    max_tasks = slurm.most_tasks()
     configured = cluster.resources(grid)
     training = _training_arrays(launch.runs, configured, jobs, max_tasks)
     training += _later_rung_arrays(launch, configured, max_tasks)
@@ -238,3 +238,132 @@ def split_among_tasks(items: Sequence[T], resources: Resources, max_tasks: int) 
     """Split items, such as runs, round-robin into one list for each task of an array."""
     tasks = min(resources.tasks or math.ceil(len(items) / resources.at_once), max_tasks, len(items))
     return [list(items[task::tasks]) for task in range(tasks)]
+
+
+@dataclass
+class SubmittedChain:
+    """The outcome of submitting dependent jobs.
+
+    Attributes:
+        refused: jobs that Slurm refused without harm to the others, each with its error.
+        not_cancelled: why jobs that these jobs replace could not be cancelled, if any could not.
+    """
+
+    accepted: list[SubmissionDir] = field(default_factory=list)
+    refused: list[tuple[Submission, SlurmError]] = field(default_factory=list)
+    not_cancelled: SlurmError | None = None
+
+    @property
+    def refused_run_ids(self) -> set[str]:
+        return {run_id for job, _ in self.refused for task in job.tasks for run_id in task}
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        try:
+            slurm.cancel(job_ids)
+        except SlurmError as error:
+            self.not_cancelled = error
+
+
+def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
+    """Record and submit jobs in order, with their dependencies.
+
+    A refused training array does not keep the others from being submitted, nor does a refused final job; if any other
+    job is refused, or all training arrays are, nothing is submitted. Of earlier submissions, final jobs and arrays of
+    later rungs that new ones replace are cancelled, and so are jobs of these runs that can never start.
+
+    Raises:
+        SlurmError: nothing was submitted.
+    """
+    active_names = before.active_names
+    new_rungs = {job.rung for job in jobs if job.by_ranking}
+    kept: list[SubmissionDir] = []
+    replaced: list[SubmissionDir] = []
+    for folder in before.submissions:
+        submission = folder.submission
+        if submission.name in active_names and not submission.here:
+            is_replaced = submission.by_ranking and submission.rung in new_rungs
+            (replaced if is_replaced else kept).append(folder)
+    chain = SubmittedChain()
+
+    def submit(job: Submission) -> None:
+        dependency = _dependency(job, [*kept, *chain.accepted])
+        chain.accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
+
+    try:
+        _submit_all_but_final(jobs, submit, chain)
+    except SlurmError:
+        slurm.cancel(folder.job_id for folder in chain.accepted)
+        for folder in chain.accepted:
+            folder.withdraw()
+        raise
+    chain.cancel(_never_starting(before, chain))
+    if any(folder.submission.by_ranking for folder in chain.accepted):
+        chain.cancel(folder.job_id for folder in replaced)
+    for job in jobs:
+        if job.job_kind.final:
+            try:
+                submit(job)
+            except SlurmError as error:
+                chain.refused.append((job, error))
+            else:
+                chain.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
+    return chain
+
+
+def _submit_all_but_final(
+    jobs: Sequence[Submission], submit: Callable[[Submission], None], chain: SubmittedChain
+) -> None:
+    for job in jobs:
+        if job.job_kind.final:
+            continue
+        try:
+            submit(job)
+        except (UnansweredError, QueueFullError):
+            raise
+        except SlurmError as error:
+            if not job.job_kind.trains_runs or job.by_ranking:
+                raise  # other jobs depend on it
+            chain.refused.append((job, error))
+    if chain.refused and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
+        raise chain.refused[0][1]
+
+
+def _never_starting(before: GridJobs, chain: SubmittedChain) -> list[str]:
+    """Return the ids of tasks that can never start and whose runs, or whose work, the accepted jobs take over."""
+    run_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
+    return [
+        job.address
+        for (folder, task), job in before.active_tasks.items()
+        if job.never_starts and run_ids.issuperset(folder.tasks[task])
+    ]
+
+
+def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
+    """Return sbatch's `--dependency`; an array of a later rung waits for the end of all arrays of the previous rung."""
+    if job.by_ranking and job.rung:
+        ids = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
+    else:
+        ids = [folder.job_id for folder in before if folder.submission.kind in job.job_kind.after]
+    if not ids:
+        return None
+    condition = "afterany" if job.by_ranking or job.job_kind.final else "afterok"
+    return f"{condition}:{':'.join(ids)}"
+
+
+def _record_and_submit(submission: Submission) -> SubmissionDir:
+    folder = record_submission(submission)
+    try:
+        job_id = slurm.submit(submission)
+    except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
+        try:
+            ids = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
+        except SlurmError as queue_error:
+            raise UnansweredError(
+                f"{error}; {queue_error}; it is not known whether the job was accepted: the next command finds out"
+            ) from None
+        if not ids:
+            folder.withdraw()
+            raise
+        job_id = ids[0]
+    folder.write_receipt(job_id)
+    return folder

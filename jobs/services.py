@@ -33,6 +33,8 @@ class JobKind:
     Attributes:
         after: kinds of jobs of the same grid that it depends on: on their success or, for a final job, on their end.
         resources: overrides of the cluster file's `defaults`; the kind's own section of that file takes precedence.
+        trains_runs: whether its tasks train runs; all other kinds have no runs of their own.
+        final: whether it ends a grid, as a single job.
         shareable: whether several tasks may divide the work among them.
         needed_for: returns those of the given runs that need such a job; if none does, it is not submitted.
         function: module and name of the function that does the work. Its arguments are the runs' configurations, the
@@ -44,18 +46,12 @@ class JobKind:
     name: KindName
     after: tuple[KindName, ...] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
+    trains_runs: bool = False
+    final: bool = False
     shareable: bool = False
     needed_for: Callable[[Sequence[RunConfig], Results], list[RunConfig]] = lambda _configs, _results: []
     function: tuple[str, str] = ("", "")
     progress: Callable[[Results], int] = lambda _results: 0
-
-    @property
-    def trains_runs(self) -> bool:
-        return self.name == "train"
-
-    @property
-    def final(self) -> bool:
-        return self.name == "report"
 
     def work(
         self, configs: Sequence[RunConfig], results: Results, stop: "StopRequest", console: "Console"
@@ -140,10 +136,11 @@ JOB_KINDS: dict[KindName, JobKind] = {
             function=("sentiment.training.encoding", "run_encoding"),
             progress=lambda results: _bytes_in(results.encoder_caches),
         ),
-        JobKind(name="train", after=("data", "vectors", "cache")),
+        JobKind(name="train", after=("data", "vectors", "cache"), trains_runs=True),
         JobKind(
             name="report",
             after=("train",),
+            final=True,
             resources={**_NO_GPU, "cpus": 1, "time_minutes": 30, "container": None},
         ),
     )

@@ -10,15 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from jobs import policy
+from jobs import policy, slurm
 from jobs.grid_jobs import GridJobs, Place, read_jobs, settle_jobs
 from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_old_inputs
 from jobs.grids.rounds import plan_next_round
 from jobs.here import Here, gpus_here
-from jobs.plan import CodeChoice, Launch, pause_at_rung_end, plan_local_jobs, plan_slurm_jobs
-from jobs.slurm import commands as slurm
+from jobs.plan import CodeChoice, Launch, pause_at_rung_end, plan_local_jobs, plan_slurm_jobs, submit_chain
 from jobs.slurm.resources import ClusterFile, Resources, exhausted, read_cluster
-from jobs.slurm.sbatch import submit_chain
 from jobs.status import GridState, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig

@@ -40,8 +40,10 @@ LAYERS = {
     "jobs": [
         {"jobs", "jobs.policy", "jobs.services"},
         {"jobs.grids", "jobs.slurm.resources", "jobs.slurm.commands", "jobs.slurm.endings"},
-        {"jobs.submissions", "jobs.grid_jobs"},
-        {"jobs.here", "jobs.slurm", "jobs.status"},
+        {"jobs.submissions"},
+        {"jobs.slurm"},
+        {"jobs.grid_jobs"},
+        {"jobs.here", "jobs.status"},
         {"jobs.plan"},
         {"jobs.session"},
         {"jobs.tasks", "jobs.dry_run", "jobs.doctor", "jobs.sync"},
@@ -133,6 +135,8 @@ RULES = [
     (r"report\.(read|compare)", r"report\.render", ""),
     # What knows how runs are executed, and what looks for tweets and models before any run is, know more than files.
     (r"jobs", r"report", ""),
+    (r"jobs", r"submitit", r"jobs\.slurm\.sbatch"),
+    (r"jobs", r"jobs\.slurm\.(commands|endings|sbatch)", r"jobs\.slurm"),
     (r"jobs", _ABOVE, r"jobs\.(tasks|here|sync|services|grids\.grid)"),
     (r"jobs\.(tasks|here)", r"sentiment\.(data|encoders|models|tracking|inference|model)", ""),
     (r"jobs\.sync", r"sentiment\.(data|encoders|models|training|inference|model)", ""),

@@ -1,1 +1,69 @@
-"""Slurm: its commands, the resources and batch files of jobs, and how tasks ended. Only this package uses submitit."""
+"""The queue that jobs go to: Slurm's commands, batch files, and how tasks ended. Only this package uses submitit.
+
+Other modules import the names below, and the resources that jobs request (`jobs.slurm.resources`), but nothing else
+from inside: a package for another scheduler provides the same.
+"""
+
+from typing import TYPE_CHECKING
+
+from jobs.slurm.commands import (
+    ENDED,
+    Job,
+    cancel,
+    explain_settings,
+    is_unfinished,
+    most_tasks,
+    read_partitions,
+    read_queue,
+    read_settings,
+    release,
+    requeue,
+)
+from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE, ended_state, read_termination, task_begins
+from jobs.slurm.resources import Resources
+
+if TYPE_CHECKING:
+    from jobs.submissions import Submission
+
+__all__ = [
+    "DISK_FULL_EXIT_CODE",
+    "ENDED",
+    "ROOM_ADVICE",
+    "Job",
+    "cancel",
+    "directives",
+    "ended_state",
+    "explain_settings",
+    "find_refusal",
+    "is_unfinished",
+    "most_tasks",
+    "read_partitions",
+    "read_queue",
+    "read_settings",
+    "read_termination",
+    "release",
+    "requeue",
+    "submit",
+    "task_begins",
+]
+
+
+def submit(submission: "Submission") -> str:
+    """Submit a recorded submission and return its job's id; after an error the job may have been accepted too."""
+    from jobs.slurm import sbatch  # imports submitit, which only a command that submits needs
+
+    return sbatch.submit(submission)
+
+
+def directives(submission: "Submission") -> list[str]:
+    """Return the lines of a submission's batch file without comments."""
+    from jobs.slurm import sbatch
+
+    return sbatch.directives(submission)
+
+
+def find_refusal(resources: Resources) -> str | None:
+    """Return why the queue would refuse a job with these resources; None if it would accept it."""
+    from jobs.slurm import sbatch
+
+    return sbatch.find_refusal(resources)

@@ -14,8 +14,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from jobs.slurm.resources import Nodes, Partition
 from sentiment.errors import NoSlurmError, SlurmError, UnansweredError
 
 # sbatch itself retries for two minutes when slurmctld has too many jobs.
@@ -200,7 +201,7 @@ def cancel(jobs: Iterable[str]) -> None:
         ask("scancel", *ids)
 
 
-def submit(file: str) -> str:
+def run_sbatch(file: str) -> str:
     """Submit a batch file and return the job's id."""
     output = ask("sbatch", file)
     match = re.search(r"^Submitted batch job (\d+)( on cluster \S+)?\n\Z", output, re.MULTILINE)
@@ -305,47 +306,6 @@ def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "associations" in settings.get("AccountingStorageEnforce", ""):
         advice = "set defaults.account, or use your default account"
         yield "accounts", f"jobs need one (`sacctmgr show associations user=$USER` lists yours): {advice}"
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """Nodes of one partition that are equal."""
-
-    count: int
-    cores: int
-    memory_mb: int
-    gres: str
-
-    @property
-    def gpus(self) -> int:
-        """The GPUs of each node."""
-        return sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres)))
-
-    def describe(self) -> str:
-        return f"{self.count} nodes of {self.cores} cores, {self.memory_mb:,} MB and gres {self.gres}"
-
-
-@dataclass
-class Partition:
-    """A partition, as sinfo reports it.
-
-    Attributes:
-        is_default: whether jobs that name no partition run there.
-        minutes: the time limit of its jobs; None if there is none.
-        gives_whole_nodes: whether each job gets all of its node, whatever it requests.
-    """
-
-    name: str
-    is_default: bool
-    availability: str
-    minutes: int | None
-    gives_whole_nodes: bool
-    nodes: list[Nodes] = field(default_factory=list)
-
-    def describe(self) -> str:
-        limit = "no time limit" if self.minutes is None else f"at most {self.minutes} min"
-        whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
-        return f"{self.availability}, {'; '.join(nodes.describe() for nodes in self.nodes)}; {limit}{whole}"
 
 
 def read_partitions() -> list[Partition]:

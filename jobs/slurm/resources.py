@@ -1,14 +1,14 @@
-"""Schema of `configs/cluster.yaml`, and the resources that each kind of job gets from it."""
+"""Schema of `configs/cluster.yaml`, the resources that each kind of job gets from it, and how requests grow."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
 from jobs.services import JOB_KINDS, OTHER_KINDS, KindName
-from jobs.slurm.commands import Partition
 from sentiment.config import PositiveFloat, PositiveInt, Section
 from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
@@ -198,6 +198,47 @@ def read_cluster(path: Path) -> ClusterFile:
         return ClusterFile.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error, ClusterFile, str(path))) from None
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes of one partition that are equal."""
+
+    count: int
+    cores: int
+    memory_mb: int
+    gres: str
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs of each node."""
+        return sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", self.gres)))
+
+    def describe(self) -> str:
+        return f"{self.count} nodes of {self.cores} cores, {self.memory_mb:,} MB and gres {self.gres}"
+
+
+@dataclass
+class Partition:
+    """A partition, as sinfo reports it.
+
+    Attributes:
+        is_default: whether jobs that name no partition run there.
+        minutes: the time limit of its jobs; None if there is none.
+        gives_whole_nodes: whether each job gets all of its node, whatever it requests.
+    """
+
+    name: str
+    is_default: bool
+    availability: str
+    minutes: int | None
+    gives_whole_nodes: bool
+    nodes: list[Nodes] = field(default_factory=list)
+
+    def describe(self) -> str:
+        limit = "no time limit" if self.minutes is None else f"at most {self.minutes} min"
+        whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
+        return f"{self.availability}, {'; '.join(nodes.describe() for nodes in self.nodes)}; {limit}{whole}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Submits a grid's dependent jobs (data, vectors, cache, train, report) with sbatch, each recorded on disk first.
+"""Writes the batch files of jobs and submits them with sbatch.
 
 submitit writes the batch files, and this project's own task runs in them. submitit's own runner is not used: it looks
 for pickles that are renamed after sbatch (and lost if the submitting process dies in between), ignores TERM, and counts
@@ -7,20 +7,16 @@ time-outs instead of progress.
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import submitit
 
-from jobs.grid_jobs import GridJobs
 from jobs.slurm import commands as slurm
 from jobs.slurm.resources import Container, Resources
-from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
-from sentiment.errors import QueueFullError, SlurmError, UnansweredError
-from sentiment.runs.run_dir import Results
+from jobs.submissions import Submission
+from sentiment.errors import QueueFullError, SlurmError
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
 # each of them would kill the interpreter while it starts or ends.
@@ -131,141 +127,12 @@ def _container_options(container: Container, submission: Submission) -> list[str
     return [*options, "--pwd", working_directory, *container.options, container.image]
 
 
-@dataclass
-class SubmittedChain:
-    """The outcome of submitting dependent jobs.
-
-    Attributes:
-        refused: jobs that Slurm refused without harm to the others, each with its error.
-        not_cancelled: why jobs that these jobs replace could not be cancelled, if any could not.
-    """
-
-    accepted: list[SubmissionDir] = field(default_factory=list)
-    refused: list[tuple[Submission, SlurmError]] = field(default_factory=list)
-    not_cancelled: SlurmError | None = None
-
-    @property
-    def refused_run_ids(self) -> set[str]:
-        return {run_id for job, _ in self.refused for task in job.tasks for run_id in task}
-
-    def cancel(self, job_ids: Iterable[str]) -> None:
-        try:
-            slurm.cancel(job_ids)
-        except SlurmError as error:
-            self.not_cancelled = error
-
-
-def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before: GridJobs) -> SubmittedChain:
-    """Record and submit jobs in order, with their dependencies.
-
-    A refused training array does not keep the others from being submitted, nor does a refused final job; if any other
-    job is refused, or all training arrays are, nothing is submitted. Of earlier submissions, final jobs and arrays of
-    later rungs that new ones replace are cancelled, and so are jobs of these runs that can never start.
-
-    Raises:
-        SlurmError: nothing was submitted.
-    """
-    active_names = before.active_names
-    new_rungs = {job.rung for job in jobs if job.by_ranking}
-    kept: list[SubmissionDir] = []
-    replaced: list[SubmissionDir] = []
-    for folder in before.submissions:
-        submission = folder.submission
-        if submission.name in active_names and not submission.here:
-            is_replaced = submission.by_ranking and submission.rung in new_rungs
-            (replaced if is_replaced else kept).append(folder)
-    chain = SubmittedChain()
-
-    def submit(job: Submission) -> None:
-        dependency = _dependency(job, [*kept, *chain.accepted])
-        chain.accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
-
-    try:
-        _submit_all_but_final(jobs, submit, chain)
-    except SlurmError:
-        slurm.cancel(folder.job_id for folder in chain.accepted)
-        for folder in chain.accepted:
-            folder.withdraw()
-        raise
-    chain.cancel(_never_starting(before, chain))
-    if any(folder.submission.by_ranking for folder in chain.accepted):
-        chain.cancel(folder.job_id for folder in replaced)
-    for job in jobs:
-        if job.job_kind.final:
-            try:
-                submit(job)
-            except SlurmError as error:
-                chain.refused.append((job, error))
-            else:
-                chain.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
-    return chain
-
-
-def _submit_all_but_final(
-    jobs: Sequence[Submission], submit: Callable[[Submission], None], chain: SubmittedChain
-) -> None:
-    for job in jobs:
-        if job.job_kind.final:
-            continue
-        try:
-            submit(job)
-        except (UnansweredError, QueueFullError):
-            raise
-        except SlurmError as error:
-            if not job.job_kind.trains_runs or job.by_ranking:
-                raise  # other jobs depend on it
-            chain.refused.append((job, error))
-    if chain.refused and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
-        raise chain.refused[0][1]
-
-
-def _never_starting(before: GridJobs, chain: SubmittedChain) -> list[str]:
-    """Return the ids of tasks that can never start and whose runs, or whose work, the accepted jobs take over."""
-    run_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
-    return [
-        job.address
-        for (folder, task), job in before.active_tasks.items()
-        if job.never_starts and run_ids.issuperset(folder.tasks[task])
-    ]
-
-
-def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
-    """Return sbatch's `--dependency`; an array of a later rung waits for the end of all arrays of the previous rung."""
-    if job.by_ranking and job.rung:
-        ids = [folder.job_id for folder in before if folder.submission.rung == job.rung - 1]
-    else:
-        ids = [folder.job_id for folder in before if folder.submission.kind in job.job_kind.after]
-    if not ids:
-        return None
-    condition = "afterany" if job.by_ranking or job.job_kind.final else "afterok"
-    return f"{condition}:{':'.join(ids)}"
-
-
-def _record_and_submit(submission: Submission) -> SubmissionDir:
-    folder = record_submission(submission)
-    try:
-        job_id = _run_sbatch(submission)
-    except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
-        try:
-            ids = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
-        except SlurmError as queue_error:
-            raise UnansweredError(
-                f"{error}; {queue_error}; it is not known whether the job was accepted: the next command finds out"
-            ) from None
-        if not ids:
-            folder.withdraw()
-            raise
-        job_id = ids[0]
-    folder.write_receipt(job_id)
-    return folder
-
-
-def _run_sbatch(submission: Submission) -> str:
+def submit(submission: Submission) -> str:
     """Write the batch file, submit it and return the job's id; after an error Slurm may have accepted the job too."""
     file = submission.folder.logs / "submission.sh"
     file.write_text(batch_file(submission), encoding="utf-8")
     try:
-        return slurm.submit(str(file))
+        return slurm.run_sbatch(str(file))
     except SlurmError as error:
         if not _FULL.search(str(error)):
             raise

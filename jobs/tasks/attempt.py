@@ -9,9 +9,9 @@ import traceback
 from enum import IntEnum
 from functools import cache, partial
 
+from jobs import slurm
 from jobs.services import steps_saved
-from jobs.slurm import commands as slurm
-from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE
+from jobs.slurm import DISK_FULL_EXIT_CODE, ROOM_ADVICE
 from sentiment.config import RunConfig
 from sentiment.console import Console, silent
 from sentiment.errors import (

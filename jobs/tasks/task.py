@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     value = arguments[2] if len(arguments) > 2 else ""
     end = process_deadline(None, time.time())
     with StopWithParent(end, int(value)) if option == "--here" else StopRequest(end) as stop:
-        from jobs.slurm.endings import task_begins
+        from jobs.slurm import task_begins
         from jobs.submissions import SubmissionDir
         from jobs.tasks.attempt import Outcome
 
@@ -156,7 +156,7 @@ def requeue(folder: "SubmissionDir", number: int, outcome: "Outcome") -> "Outcom
 
 def _requeue_when_possible(job: str) -> None:
     """Requeue; retry while slurmctld is down, since nobody else would requeue the task."""
-    from jobs.slurm import commands as slurm
+    from jobs import slurm
     from sentiment.errors import UnansweredError
 
     end = time.monotonic() + _REQUEUE_TIMEOUT_SECONDS

@@ -20,11 +20,10 @@ from functools import cached_property, partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from jobs import policy
+from jobs import policy, slurm
 from jobs.grid_jobs import GridJobs
 from jobs.here import gpus_here
 from jobs.policy import Queued
-from jobs.slurm import commands as queue
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import (
     Outcome,
@@ -211,8 +210,8 @@ class Worker:
         if not all(map(self._has_ended, self.folder.run_ids)):
             return
         with contextlib.suppress(SlurmError):
-            jobs = [job for job in queue.read_queue() if job.name == self.folder.submission.name]
-            queue.cancel(job.address for job in jobs if job.held or job.state == PENDING)
+            jobs = [job for job in slurm.read_queue() if job.name == self.folder.submission.name]
+            slurm.cancel(job.address for job in jobs if job.held or job.state == PENDING)
 
     def _has_ended(self, run_id: str) -> bool:
         if self._run_dir(run_id).completed or run_id in self._cancelled.ids():

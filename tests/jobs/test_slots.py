@@ -151,7 +151,7 @@ def test_slot_leaves_a_trial_to_another_slot_whose_lock_it_cannot_see(
 ) -> None:
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "9")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    monkeypatch.setattr("jobs.slurm.commands.read_queue", lambda: [Job("some-x", "9", 1, "RUNNING")])
+    monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("some-x", "9", 1, "RUNNING")])
     monkeypatch.setattr(Worker, "_train_runs", lambda *_: pytest.fail("it takes the trial from the other slot"))
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobs.slurm import commands
-from jobs.slurm.commands import cancel, read_queue, read_settings, requeue, submit
+from jobs.slurm.commands import cancel, read_queue, read_settings, requeue, run_sbatch
 from sentiment.errors import UnansweredError
 from tests.jobs.fake_slurm import FakeSlurm
 
@@ -40,7 +40,7 @@ def test_variables_of_the_shell_change_no_answer(slurm: FakeSlurm, monkeypatch: 
         slurm.fail(program, "env | grep -E '^(SQUEUE|SACCT|SBATCH|SCONTROL|SCANCEL|SINFO|SLURM)' >> environment")
     read_queue()
     read_settings()
-    submit("/dev/null")
+    run_sbatch("/dev/null")
     cancel(["7"])
     requeue("7")
     assert (slurm.folder / "environment").read_text().splitlines() == ["SLURM_CONF=/kept"] * 5

@@ -389,7 +389,7 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
 ) -> None:
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    monkeypatch.setattr("jobs.slurm.commands.read_queue", lambda: [Job("g-x", "7", 1, state)])
+    monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("g-x", "7", 1, state)])
     write_attempts(run_dir, attempt_of("7_1"))
     run_dir.write_record(Tries(step=0, number=3, job="7_1"))
     if failed_in:
