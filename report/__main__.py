@@ -7,8 +7,8 @@ import typer
 from sentiment.command_line import RESULTS, Out, ResultsRoot, command_line, echo
 from sentiment.console import ProgressBar
 
-app = command_line("Report what came out of the runs, and how sure that is.")
-_MOST_PROBLEMS = 10
+app = command_line("Write a report on all runs, with statistical comparisons.")
+_MAX_PROBLEMS_SHOWN = 10
 
 
 @app.command()
@@ -19,7 +19,7 @@ def report(
     ] = None,
     out: Out = None,
     title: Annotated[str | None, typer.Option("--title", help="The title of the page.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Write it again while runs are at work.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Rewrite the report while runs are in progress.")] = False,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Write the report on all runs, completed or not.
@@ -32,14 +32,15 @@ def report(
     folder = out or Results(results).report
     with ProgressBar() as bar:
         if watch:
-            echo(f"{folder / 'report.html'} loads itself anew while runs are at work; Ctrl+C ends that", err=True)
+            page = folder / "report.html"
+            echo(f"{page} reloads itself while runs are in progress; stop with Ctrl+C", err=True)
             findings, page = watch_report(Results(results), grids or [], folder, title or TITLE)
         else:
             findings, page = build_report(Results(results), grids or [], folder, title or TITLE, bar.progress)
-    for problem in findings.problems[:_MOST_PROBLEMS]:
-        echo(f"left out: {problem}", err=True)
-    if more := findings.problems[_MOST_PROBLEMS:]:
-        echo(f"left out: {len(more):,} more, which the report names", err=True)
+    for problem in findings.problems[:_MAX_PROBLEMS_SHOWN]:
+        echo(f"skipped: {problem}", err=True)
+    if more := findings.problems[_MAX_PROBLEMS_SHOWN:]:
+        echo(f"skipped: {len(more):,} more (listed in the report)", err=True)
     runs = findings.study.runs
     completed = sum(run.completed is not None for run in runs)
     echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")

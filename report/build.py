@@ -1,8 +1,10 @@
-"""From run directories to a report: read, analyse, write; and again while runs are at work."""
+"""Build the report once, or repeatedly while runs are in progress."""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from markupsafe import Markup
 
 from report.compare.findings import Findings, analyse
 from report.questions.attention import attention, overfitting
@@ -16,7 +18,7 @@ from report.render.page import write_report
 from report.render.wording import emphasis, joined
 from report.sections.answer import answer
 from report.sections.errors import errors, learning
-from report.sections.models import check_list, elsewhere, leaderboard
+from report.sections.models import check_list, external_test_sets, leaderboard
 from report.sections.names import METHODS
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
@@ -24,20 +26,20 @@ from sentiment.console import Progress, silent
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
-TITLE = "Which model reads tweets best?"
+TITLE = "Which model classifies tweet sentiment best?"
 # In the order in which the page answers them.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (settings, overfitting, labels, attention, search, rungs)
-# Behind the answer and the questions, in the order in which a reader asks.
+# They follow the recommendation and the questions, in the order in which a reader asks.
 SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     leaderboard,
-    elsewhere,
+    external_test_sets,
     runs,
     learning,
     errors,
     check_list,
     provenance,
 )
-# A page of runs that are at work is written anew, and loads itself anew, after so many seconds.
+# Seconds between rewrites, and page reloads, in watch mode.
 RELOAD = 30
 
 
@@ -49,7 +51,10 @@ def build_report(
     progress: Progress = silent,
     reload: int | None = None,
 ) -> tuple[Findings, Path]:
-    """Write the report of `grids` (of everything if empty) into `folder`; return what was found and the page's path.
+    """Write the report of `grids` (of everything if empty) into `folder`.
+
+    Returns:
+        The findings, and the path of the HTML page.
 
     Raises:
         SentimentError: there is nothing to report, or no such grid.
@@ -62,7 +67,7 @@ def build_report(
 def watch_report(
     results: Results, grids: list[str], folder: Path, title: str = TITLE, wait: Callable[[float], None] = time.sleep
 ) -> tuple[Findings, Path]:
-    """Write the report again and again, as a page that reloads, until no run has anything left to do; then for good.
+    """Write a page that reloads until no run is running, planned or paused; then write it once more without reloading.
 
     Raises:
         SentimentError, OSError: as `build_report`.
@@ -75,40 +80,52 @@ def watch_report(
 
 
 def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -> Report:
-    """All sections that have something to say; what questions cannot read is added to the findings' problems."""
-    asked = [question(findings) for question in QUESTIONS]
-    unread = dict.fromkeys(problem for one in asked for problem in one.problems if problem not in findings.problems)
-    findings.problems.extend(unread)
-    sections = [answer(findings), _questions(findings, asked), *(build(findings) for build in SECTIONS)]
-    sections.append(methods(findings, [method for one in asked for method in one.methods]))
+    """Assemble the report from all sections that have content.
+
+    Files that the questions cannot read are added to `findings.problems`.
+    """
+    questions = [question(findings) for question in QUESTIONS]
+    for question in questions:
+        new_problems = [problem for problem in question.problems if problem not in findings.problems]
+        findings.problems.extend(dict.fromkeys(new_problems))
+    sections = [answer(findings), _questions(findings, questions), *(build(findings) for build in SECTIONS)]
+    sections.append(methods(findings, [method for question in questions for method in question.methods]))
     return Report(title, _about(findings), [section for section in sections if section.blocks], reload)
 
 
-def _questions(findings: Findings, asked: Sequence[Question]) -> ReportSection:
+def _questions(findings: Findings, questions: Sequence[Question]) -> ReportSection:
     grids = findings.study.grids
     notes = [
-        Card(f"Notes on {one.name}", [Text(one.notes, "note")]) for one in (*grids, findings.study.single) if one.notes
+        Card(f"Notes on {'single runs' if grid is findings.study.single else grid.name}", [Text(grid.notes, "note")])
+        for grid in (*grids, findings.study.single)
+        if grid.notes
     ]
-    cards = [card for one in asked for card in one.cards]
-    numbers: list[Block] = [Bullets([_asked_by(grid) for grid in grids])] if grids else []
-    numbers += [block for one in asked for block in one.numbers]
+    cards = [card for question in questions for card in question.cards]
+    tables: list[Block] = [Bullets([_grid_summary(grid) for grid in grids])] if grids else []
+    tables += [block for question in questions for block in question.numbers]
+    title = "Ablations and searches"
     if not cards:
-        return ReportSection("The questions", [*notes, *numbers])
-    first = Text(joined(["What is best is chosen on validation tweets and measured on test tweets.", METHODS]))
-    return ReportSection("The questions", [first, *notes, *cards, Fold("All comparisons in numbers", numbers)])
+        return ReportSection(title, [*notes, *tables])
+    rule = "The best value is selected on the validation set and evaluated on the test set."
+    return ReportSection(
+        title, [Text(joined([rule, METHODS])), *notes, *cards, Fold("All comparisons as tables", tables)]
+    )
 
 
-def _asked_by(grid: Grid) -> object:
+def _grid_summary(grid: Grid) -> Markup:
     completed = sum(run.completed is not None for run in grid.runs)
-    told = f"({completed:,} of {wording.plural(len(grid.runs), 'run')} completed)"
-    return joined([emphasis(f"{grid.name}:"), *([grid.plan.description] if grid.plan else []), told])
+    progress = f"({completed:,} of {wording.plural(len(grid.runs), 'run')} completed)"
+    description = [grid.plan.description] if grid.plan else []
+    return joined([emphasis(f"{grid.name}:"), *description, progress])
 
 
 def _about(findings: Findings) -> list[str]:
-    """Tweets, runs and date: the newest start or end of an attempt, so that the same runs give the same report."""
-    every = findings.study.runs
-    completed = sum(run.completed is not None for run in every)
-    dates = [one.end or one.start for run in every if run.record for one in run.record.attempts]
+    """Data set, runs, and the date of the last attempt, so that rebuilding gives identical output."""
+    runs = findings.study.runs
     about = [findings.main.name] if findings.main else []
-    about.append(f"{completed:,} of {wording.plural(len(every), 'run')} completed")
-    return [*about, *([max(dates)[:10]] if dates else [])]
+    completed = sum(run.completed is not None for run in runs)
+    about.append(f"{completed:,} of {wording.plural(len(runs), 'run')} completed")
+    dates = [attempt.end or attempt.start for run in runs if run.record for attempt in run.record.attempts]
+    if dates:
+        about.append(max(dates)[:10])
+    return about

@@ -535,27 +535,32 @@ class RunConfig(Section):
 
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a section ends in a dot."""
-        data, embedding, elmo, model = self.data, self.embedding, self.elmo, self.model
-        encoder = self.encoder
-        cases: list[tuple[bool, tuple[str, ...]]] = [
-            (model.pooling != "attention", ("model.attention.",)),
-            (model.kind != "rnn", ("model.cell", "model.bidirectional")),
-            (model.kind == "linear", ("model.hidden_size", "model.layers")),
-            (self.reads_tweet_vectors, ("model.pooling", "model.attention.")),
-            (encoder is not None, ("embedding.", "vectors.", "data.vocabulary.")),
-            (encoder is not None and encoder.is_folder, ("encoder.revision",)),
-            (encoder is not None and not encoder.cached, ("encoder.dropout",)),
-            (embedding.pretrained is not None, ("embedding.initial_std",)),
-            (embedding.pretrained != WORD2VEC, ("vectors.",)),
-            (data.folds is not None, ("data.test_fraction",)),
-            (not is_path(data.source), ("data.columns.", "data.labels.")),
-        ]
-        if elmo is not None:
-            cases += [
-                (elmo.combine == "alone", ("embedding.", "vectors.", "data.vocabulary.")),
-                (elmo.layers == "token", ("elmo.state",)),  # the context-free vectors come from before the LSTM
-            ]
-        return tuple(name for applies, names in cases if applies for name in names)
+        unused: list[str] = []
+        if self.model.pooling != "attention":
+            unused += ["model.attention."]
+        if self.model.kind != "rnn":
+            unused += ["model.cell", "model.bidirectional"]
+        if self.model.kind == "linear":
+            unused += ["model.hidden_size", "model.layers"]
+        if self.reads_tweet_vectors:
+            unused += ["model.pooling", "model.attention."]
+        if self.encoder is not None or (self.elmo is not None and self.elmo.combine == "alone"):
+            unused += ["embedding.", "vectors.", "data.vocabulary."]
+        if self.encoder is not None and self.encoder.is_folder:
+            unused += ["encoder.revision"]
+        if self.finetunes:
+            unused += ["encoder.dropout"]
+        if self.elmo is not None and self.elmo.layers == "token":
+            unused += ["elmo.state"]  # the context-free vectors come from before the LSTM
+        if self.embedding.pretrained is not None:
+            unused += ["embedding.initial_std"]
+        if self.embedding.pretrained != WORD2VEC:
+            unused += ["vectors."]
+        if self.data.folds is not None:
+            unused += ["data.test_fraction"]
+        if not is_path(self.data.source):
+            unused += ["data.columns.", "data.labels."]
+        return tuple(unused)
 
 
 def _with_defaults(

@@ -1,6 +1,7 @@
 """Resources of this process: CPU cores, and in a Slurm job the job's name and end time."""
 
 import os
+import time
 
 
 def available_cores() -> int:
@@ -8,6 +9,26 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Stopwatch:
+    """Measures the compute time of this process from now on; `on_gpu`: whether it holds a GPU for all that time."""
+
+    def __init__(self, on_gpu: bool) -> None:
+        self._on_gpu = on_gpu
+        self._cpu_start = _cpu_seconds()
+        self._start = time.monotonic()
+
+    def read(self) -> dict[str, float]:
+        """The fields of a `ComputeTime`."""
+        gpu_seconds = time.monotonic() - self._start if self._on_gpu else 0.0
+        return {"cpu_seconds": _cpu_seconds() - self._cpu_start, "gpu_seconds": gpu_seconds}
+
+
+def _cpu_seconds() -> float:
+    """CPU time of all threads of this process and of its ended child processes."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
 
 
 def in_slurm() -> bool:

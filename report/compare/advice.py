@@ -1,19 +1,18 @@
 """The recommendation: the best configuration, which of its models to use, its uncertainty and its training time."""
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from statistics import fmean
 from typing import get_args
 
 import numpy as np
 
 from report import statistics
+from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset, Elsewhere, compared
-from report.read import CompletedRun, Run, read_each, read_scores
+from report.read import CompletedRun, read_each, read_scores
 from report.statistics import Difference, Estimate
-from sentiment.runs.records import Attempt, ModelChoice, Result, RunRecord
+from sentiment.runs.records import ModelChoice
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,15 @@ class Recommended:
         return [rival for rival in self.rivals if not rival.is_worse]
 
     @property
+    def external_winner(self) -> Elsewhere | None:
+        """The external predictor to use instead of a trained model; None if none is better.
+
+        It is ahead on the validation set and significantly better on the test set; of several, the most accurate there.
+        """
+        better = [predictor for predictor in self.added if predictor.is_better]
+        return max(better, key=lambda predictor: predictor.accuracy.value, default=None)
+
+    @property
     def run(self) -> CompletedRun:
         """The run with the best validation F1."""
         return self.configuration.best_seed
@@ -81,7 +89,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
         score=score_of(best, dataset, predicts),
         gain=gain,
         rivals=rivals,
-        cheapest=min(not_worse, key=seconds_of),
+        cheapest=min(not_worse, key=cost_per_run),
         added=_compared_added(dataset, best, predicts),
     )
 
@@ -160,50 +168,3 @@ def score_of(configuration: Configuration, dataset: Dataset, model: ModelChoice 
         return Estimate(fmean(accuracies), None, None, len(accuracies))
     side, _, spread = pair
     return statistics.score_of(side, spread)
-
-
-def seconds_of(configuration: Configuration) -> float:
-    """Mean wall-clock time of its runs in seconds, including preparation."""
-    return usage_of(configuration.runs).seconds / len(configuration.runs)
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Wall-clock time of all attempts of some runs, including preparation."""
-
-    attempts: int
-    seconds: float
-    gpu_hours: float
-    cpu_hours: float
-
-
-def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
-    """The usage of `runs` together.
-
-    If no attempt of a completed run has an end, or the timestamps are too coarse, its recorded training time is used,
-    on the device of its last attempt.
-    """
-    attempts = 0
-    seconds = {"gpu": 0.0, "cpu": 0.0}
-    for run in runs:
-        if run.record:
-            attempts += len(run.record.attempts)
-            for attempt, duration in _durations(run.record, run.result):
-                seconds["cpu" if attempt.device == "cpu" else "gpu"] += duration
-    return Usage(
-        attempts=attempts,
-        seconds=sum(seconds.values()),
-        gpu_hours=seconds["gpu"] / 3600,
-        cpu_hours=seconds["cpu"] / 3600,
-    )
-
-
-def _durations(record: RunRecord, result: Result | None) -> Sequence[tuple[Attempt, float]]:
-    durations = []
-    for attempt in record.attempts:
-        if attempt.end:
-            duration = datetime.fromisoformat(attempt.end) - datetime.fromisoformat(attempt.start)
-            durations.append((attempt, duration.total_seconds()))
-    if result and record.attempts and not any(seconds for _, seconds in durations):
-        return [(record.attempts[-1], result.seconds_trained)]
-    return durations

@@ -12,7 +12,7 @@ import numpy as np
 
 from report import statistics
 from report.compare.answers import Answers
-from report.compare.matching import Runs, seeds_together
+from report.compare.matching import Runs, seeds_together, unused, varying
 from report.read import CompletedRun, Scores, read_scores
 from report.statistics import Difference, Estimate, Pair, Spread
 from sentiment.config import RunConfig
@@ -47,12 +47,20 @@ def spread_between(configurations: Iterable[Runs], model: ModelChoice = "network
     return statistics.spread_of([run.measured("test", model).accuracy for run in runs] for runs in learned or every)
 
 
+# The settings that name an architecture.
+ARCHITECTURE = (
+    *(f"model.{name}" for name in ("kind", "cell", "bidirectional", "layers", "hidden_size")),
+    *(f"elmo.{name}" for name in ("model", "layers", "combine")),
+    *("encoder.model", "encoder.use"),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Configuration:
     """Runs that differ only in their seeds.
 
     Attributes:
-        distinguishing: the settings by dotted name in which it differs from the configurations beside it.
+        distinguishing: the settings by dotted name in which configurations of the same architecture differ.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
@@ -110,7 +118,7 @@ class Elsewhere:
 
     @property
     def run_id(self) -> str:
-        return f"{self.name} (added)"
+        return f"{self.name} (external)"
 
     @property
     def accuracy(self) -> Estimate:
@@ -218,9 +226,13 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
 
 def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
     """Runs by their configuration, best mean validation F1 first and those with random ELMo weights last."""
-    names = {name for run in runs for name in run.parameters}
-    varying = {name for name in names if len({run.settings.get(name) for run in runs}) > 1}
-    configurations = [Configuration(group, _distinguishing(group[0], varying)) for group in seeds_together(runs)]
+    siblings: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
+    for group in seeds_together(runs):
+        siblings[tuple(group[0].settings.get(name) for name in ARCHITECTURE)].append(group)
+    configurations = []
+    for groups in siblings.values():
+        names = [name for name in varying(group[0] for group in groups) if name not in ARCHITECTURE]
+        configurations += [Configuration(group, _distinguishing(group[0], names)) for group in groups]
     configurations.sort(key=_name_and_settings)
     return sorted(configurations, key=lambda each: (each.is_random, -each.mean("validation", "f1")))
 
@@ -230,14 +242,10 @@ def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:
     return name, [str(value) for value in configuration.distinguishing.values()]
 
 
-def _distinguishing(run: CompletedRun, varying: set[str]) -> dict[str, Any]:
-    """Its varying parameters that have an effect on this model."""
-    uses_attention = run.config.model.pooling == "attention"
-    return {
-        name: value
-        for name, value in run.parameters.items()
-        if name in varying and value != "none" and (uses_attention or not name.startswith("model.attention."))
-    }
+def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the settings `names` that have an effect in a run."""
+    prefixes = unused(run)
+    return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
 
 
 def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Dataset:

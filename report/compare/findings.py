@@ -98,7 +98,7 @@ def _best_run(dataset: Dataset, recommended: Recommended, results: Results) -> t
     curves, problems_of_curve = read_each([run], read_curve)
     by_run, problems_of_scores = read_each([run], lambda run: read_scores(run, "test"))
     scores = by_run.get(run.run_id)
-    table = tweet_table(dataset, run, scores, results) if scores else None
+    table = tweet_table(dataset, recommended, scores, results) if scores else None
     return BestRun(curves.get(run.run_id), scores, table), [*problems_of_curve, *problems_of_scores]
 
 
@@ -116,15 +116,15 @@ _NEGATION = re.compile(
 ALL_WRONG, DISPUTED, NEGATED, OTHER = "wrong in all runs", "disputed between runs", "with a negating word", "other"
 
 
-def tweet_table(dataset: Dataset, run: CompletedRun, scores: Scores, results: Results) -> pd.DataFrame | None:
-    """One row per test tweet of a run, the most confident predictions first.
+def tweet_table(dataset: Dataset, best: Recommended, scores: Scores, results: Results) -> pd.DataFrame | None:
+    """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:
-        `text`, `label` (1 for positive), `network` and `baseline` (probabilities of positive), `right` (the network),
-        `share_right` (of all runs that were tested on the tweet; NaN where none was), and `group` (the first matching
+        `text`, `label` (1 for positive), `probability` (of positive) and `right` (of the predictor), `share_right` (of
+        the networks of all runs that were tested on the tweet; NaN where none was), and `group` (the first matching
         group of mistakes). None where the texts cannot be read here.
     """
-    texts = read_texts(scores.tweets, run.corpora, results)
+    texts = read_texts(scores.tweets, best.run.corpora, results)
     if texts is None:
         return None
     answers = dataset.answers
@@ -142,14 +142,13 @@ def tweet_table(dataset: Dataset, run: CompletedRun, scores: Scores, results: Re
         {
             "text": texts,
             "label": scores.labels.astype(int),
-            "right": scores.right("network"),
-            "network": scores.said["network"],
-            "baseline": scores.said["baseline"],
+            "right": scores.right(best.predicts),
+            "probability": scores.said[best.predicts],
             "share_right": share,
             "group": np.select([by_all, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
         }
     )
-    return table.iloc[np.argsort(-np.abs(table["network"] - THRESHOLD), kind="stable")]
+    return table.iloc[np.argsort(-np.abs(table["probability"] - THRESHOLD), kind="stable")]
 
 
 # The most correctness bits in the page: 300 kB, and 400 kB as text, so that a page of 1,000 runs stays below 5 MB.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from report import statistics
-from report.compare.advice import usage_of
+from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import is_search, varying
 from report.read import CompletedRun, Grid, Run
@@ -255,16 +255,14 @@ def _max_epochs(run: Run) -> int | None:
 def _epochs_saved(planned: list[Run], history: MetricHistory, max_epochs: int) -> str:
     epochs = sum(map(len, history.values()))
     without_pruning = max_epochs * len(planned)
-    usage = usage_of(planned)
-    hours = usage.gpu_hours or usage.cpu_hours
-    unit = "GPU-hours" if usage.gpu_hours else "CPU-hours"
+    time = usage_of(planned).total
     sentence = (
         f"{epochs:,} epochs were trained, {wording.percent(epochs / without_pruning)} % of the {without_pruning:,} "
-        f"that {len(planned):,} full trials would need (an upper bound, because of early stopping), in {hours:,.2f} "
-        f"{unit}"
+        f"that {len(planned):,} full trials would need (an upper bound, because of early stopping), in "
+        f"{time.hours:,.2f} {time.unit}"
     )
     if epochs:
-        sentence += f"; without pruning about {hours * without_pruning / epochs:,.2f} {unit}"
+        sentence += f"; without pruning about {time.hours * without_pruning / epochs:,.2f} {time.unit}"
     return f"{sentence}."
 
 
@@ -301,7 +299,7 @@ def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Fi
         f"lines mark the ends of rungs (epoch {wording.listing([str(epoch) for epoch in last_epochs])})."
     )
     points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
-    axes = Axis("epoch", is_whole=True, uprights=last_epochs), Axis(score.title)
+    axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
     return line_figure(f"rungs-{rungs.plan.name}", f"Rungs of grid {rungs.plan.name}", caption, points, axes)
 
 

@@ -69,7 +69,7 @@ class SettingValue:
     Attributes:
         values: of each setting, if several are compared together; else the one value.
         accuracy: the mean on test tweets.
-        seconds: the mean per epoch.
+        seconds: the mean wall time of an epoch.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
@@ -198,7 +198,7 @@ class Effect:
             ratio = contrast.best.seconds / max(contrast.other.seconds, 1e-9)
             if ratio > _MENTIONED_RATIO:
                 longer.append(f"{ratio:.1f} times as long as with {self.name_of(contrast.other)}")
-        return f" An epoch takes {wording.listing(longer)}." if longer else ""
+        return f" An epoch takes {wording.listing(longer)} (wall time)." if longer else ""
 
     def _mixture_remark(self) -> str:
         mixtures = [run.result.mixture for value in self.values for run in value.runs if run.result.mixture]
@@ -390,7 +390,7 @@ def _table(grid: Grid, effects: list[Effect]) -> Table:
         column("Best \u2212 this, points", "difference_to_best", "points"),
         column("Runs compared (best, this)", "runs_compared"),
         column("Adjusted p", "adjusted_p", "p"),
-        column("Time per epoch", "seconds", "duration"),
+        column("Wall time per epoch", "seconds", "duration"),
     ]
     rows = [_row(effect, value) for effect in effects for value in effect.values]
     return Table(f"effects-{grid.name}", caption, columns, rows)

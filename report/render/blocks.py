@@ -1,6 +1,6 @@
-"""What a report consists of: sections of paragraphs, lists, figures and tables, whatever the output format."""
+"""The parts of a report in any format: sections of paragraphs, lists, figures and tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """Rows are sorted by the plain value under `key`; `show` puts it into words."""
+    """Rows are sorted by the plain value under `key`; `show` formats it."""
 
     title: str
     key: str
@@ -32,8 +32,9 @@ _SHOWN: dict[str, Callable[[Any], Any]] = {
 
 
 def column(title: str, key: str, kind: str = "text") -> Column:
-    """A column of what the rows have under `key`, with its interval where they have `<key>_low` and `<key>_high`, or
-    its standard deviation where they have `<key>_sd`.
+    """A column for the row value `key`.
+
+    Its interval is shown if the rows have `<key>_low` and `<key>_high`, its standard deviation if they have `<key>_sd`.
 
     Args:
         kind: `text`, `percent` (of a share), `points` (a difference of shares), `count`, `duration` (seconds), `p`, or
@@ -67,7 +68,7 @@ class Table:
     A row may lack values; they count as None.
 
     Attributes:
-        caption: empty in a fold, whose title says it.
+        caption: empty in a fold, whose title is the caption.
         best: the row to show in bold.
     """
 
@@ -84,9 +85,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; the lead says the most important thing of its section.
+    """A paragraph.
 
-    A heading stands above a part of it; a note is what a user wrote in Markdown, shown without any HTML or picture.
+    Attributes:
+        style: `lead` is the key sentence of a section, `heading` a heading within it, `note` a user's Markdown, shown
+            without HTML and pictures.
     """
 
     text: Any
@@ -102,29 +105,29 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Facts:
-    """Short answers, each with what it answers."""
+    """Tiles: terms, each with its value."""
 
     items: list[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line to type, with what it is for, and a button that copies it."""
+    """A shell command with its purpose and a copy button."""
 
-    what: str
+    purpose: str
     text: str
 
 
 @dataclass(frozen=True)
 class Card:
-    """One question with its answer, and what stands behind that."""
+    """A titled card: question, answer, evidence."""
 
     title: Any
     blocks: "Sequence[Block]"
 
     @property
     def is_half(self) -> bool:
-        """Whether it shares its row: where all that it holds is as narrow."""
+        """Half width, if all its blocks are."""
         return all(
             block.is_half if isinstance(block, Figure) else isinstance(block, Text) and block.style == "plain"
             for block in self.blocks
@@ -133,7 +136,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Fold:
-    """What is hidden until a reader opens it."""
+    """A collapsible part of the page, closed at first."""
 
     title: str
     blocks: "Sequence[Block]"
@@ -141,7 +144,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Explorer:
-    """Where the page lets readers ask the data, plain values; without scripts, what stands in it is all."""
+    """The interactive run explorer with its data; without JavaScript only `blocks` are shown."""
 
     data: dict[str, Any] = field(repr=False)
     blocks: "Sequence[Block]"
@@ -152,13 +155,13 @@ Block = Table | Figure | Text | Bullets | Facts | Command | Card | Fold | Explor
 
 @dataclass(frozen=True)
 class Question:
-    """A question that runs answer.
+    """A research question that runs answer.
 
     Attributes:
-        cards: none where no run answers it.
-        numbers: tables that stand behind the cards, hidden until a reader opens them.
-        methods: how its numbers are computed, each by its name, as far as *Methods* does not say so for all.
-        problems: files of runs that cannot be read, by name.
+        cards: none if no run answers it.
+        numbers: detail tables, collapsed.
+        methods: additional entries (name, text) for *Methods*.
+        problems: a line for each file of a run that cannot be read.
     """
 
     cards: Sequence[Card]
@@ -169,7 +172,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ReportSection:
-    """One question of the reader, answered."""
+    """A section of the report, with its heading."""
 
     title: str
     blocks: Sequence[Block]
@@ -180,8 +183,8 @@ class Report:
     """Everything that is written.
 
     Attributes:
-        about: on which tweets and runs, and when.
-        reload: after how many seconds the page loads itself anew; None is never.
+        about: items of the subtitle: data set, runs, date.
+        reload: interval of page reloads in seconds; None if the page never reloads.
     """
 
     title: str
@@ -191,9 +194,14 @@ class Report:
 
     @property
     def blocks(self) -> list[Block]:
-        return [one for section in self.sections for block in section.blocks for one in _with_contents(block)]
+        return _flatten(block for section in self.sections for block in section.blocks)
 
 
-def _with_contents(block: Block) -> list[Block]:
-    inner = block.blocks if isinstance(block, Card | Fold | Explorer) else ()
-    return [block, *(one for each in inner for one in _with_contents(each))]
+def _flatten(blocks: Iterable[Block]) -> list[Block]:
+    """The blocks, each followed by the blocks within it."""
+    flat: list[Block] = []
+    for block in blocks:
+        flat.append(block)
+        if isinstance(block, Card | Fold | Explorer):
+            flat += _flatten(block.blocks)
+    return flat

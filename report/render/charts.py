@@ -1,5 +1,5 @@
-"""The figures, each from plain values to Vega-Lite to SVG: lines, intervals, learning curves, parallel coordinates,
-attention. The same bytes each time, for screens, paper and phones."""
+"""Figures as Vega-Lite specifications, rendered deterministically to SVG: lines, forest plots, learning curves,
+parallel coordinates, attention."""
 
 import math
 import re
@@ -23,7 +23,7 @@ _VERSION = "v6_4"
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.4.json"
 _ROLES = re.compile(r' aria-(?:role)?description="[^"]*"| role="graphics-[a-z]+"')
 
-# Widths in pixels: of a drawing that has a row for itself, of one that shares it, and of any on a phone.
+# Widths of figures in pixels: full width, half width, phone.
 WIDE, HALF, NARROW = 900, 440, 336
 
 INK, MUTED, GRID, PAPER = "#1d2733", "#5b6675", "#dfe4ea", "#fefefe"
@@ -37,13 +37,13 @@ _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAPER: 
 
 
 def themed(text: str) -> str:
-    """SVG or JSON with the colours by the names that they have in the page's theme."""
+    """SVG or JSON with colours replaced by the page's CSS variables."""
     for colour, variable in _THEME.items():
         text = text.replace(f'"{colour}"', f'"{variable}"')
     return text
 
 
-# The look that all charts share.
+# Configuration of all charts.
 CONFIG: Spec = {
     "font": "DejaVu Sans, Verdana, sans-serif",
     "view": {"stroke": None},
@@ -65,30 +65,30 @@ CONFIG: Spec = {
 }
 
 
-def chart(width: int, height: int | Spec, **parts: Any) -> Spec:
-    """A specification of a single or layered view that is `width` pixels wide with all its labels."""
-    return whole(width=width, height=height, autosize={"type": "fit-x", "contains": "padding"}, **parts)
+def sized_spec(width: int, height: int | Spec, **parts: Any) -> Spec:
+    """A single or layered view that is `width` pixels wide including its labels."""
+    return base_spec(width=width, height=height, autosize={"type": "fit-x", "contains": "padding"}, **parts)
 
 
-def whole(**parts: Any) -> Spec:
-    """A specification with the look that all charts share."""
-    return _speaking({"$schema": _SCHEMA, "background": PAPER, "padding": 2, "config": CONFIG} | parts)
+def base_spec(**parts: Any) -> Spec:
+    """A specification with the configuration of all charts."""
+    return _with_aria({"$schema": _SCHEMA, "background": PAPER, "padding": 2, "config": CONFIG} | parts)
 
 
-def _speaking(view: Spec) -> Spec:
-    """Those of its marks alone have a name for screen readers that say something."""
-    found = dict(view)
+def _with_aria(view: Spec) -> Spec:
+    """Enable ARIA labels only for marks with a description."""
+    labelled = dict(view)
     if "layer" in view:
-        found["layer"] = [_speaking(one) for one in view["layer"]]
+        labelled["layer"] = [_with_aria(layer) for layer in view["layer"]]
     if "spec" in view:
-        found["spec"] = _speaking(view["spec"])
+        labelled["spec"] = _with_aria(view["spec"])
     if "mark" in view:
-        found["mark"] = view["mark"] | {"aria": "description" in view.get("encoding", {})}
-    return found
+        labelled["mark"] = view["mark"] | {"aria": "description" in view.get("encoding", {})}
+    return labelled
 
 
 def draw(spec: Spec, title: str) -> str:
-    """The drawing as SVG, with its title; texts stay texts."""
+    """The figure as SVG with a title; text is not converted to paths."""
     import vl_convert
 
     font = f' font-family="{CONFIG["font"]}"'
@@ -97,24 +97,24 @@ def draw(spec: Spec, title: str) -> str:
     return f"{head.replace('<svg ', f'<svg{font} ', 1)}><title>{escape(title)}</title>{drawing}"
 
 
-# Lets a mark say, where it is pointed at, what is in the field `said`.
-SAID: Spec = {"field": "said", "type": "nominal"}
+# The encoding that puts the field `tooltip` into a mark's tooltip and ARIA label.
+TOOLTIP: Spec = {"field": "tooltip", "type": "nominal"}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing and what it says.
+    """A figure with alternative text and caption.
 
     Attributes:
-        alt: what it shows, for readers who cannot see it; also its title.
+        alt: alternative text, also the title of the SVG.
         caption: how to read it, with the test and n.
-        build: its specification in Vega-Lite for a width in pixels.
+        build_spec: makes the Vega-Lite specification for a width in pixels.
     """
 
     name: str
     alt: str
     caption: Any
-    build: Callable[[int], Spec] = field(repr=False)
+    build_spec: Callable[[int], Spec] = field(repr=False)
     is_half: bool = False
 
     @property
@@ -123,7 +123,7 @@ class Figure:
 
     @cached_property
     def spec(self) -> Spec:
-        return self.build(HALF if self.is_half else WIDE)
+        return self.build_spec(HALF if self.is_half else WIDE)
 
     @cached_property
     def svg(self) -> str:
@@ -131,11 +131,11 @@ class Figure:
 
     @cached_property
     def narrow_svg(self) -> str:
-        return draw(self.build(NARROW), visible(self.alt))
+        return draw(self.build_spec(NARROW), visible(self.alt))
 
 
-# Of two or three numbers Vega draws halves too, whatever the least step is.
-_WHOLE: Spec = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.label"}
+# Hides fractional tick labels, which `tickMinStep` does not prevent.
+_INTEGER_TICKS: Spec = {"tickMinStep": 1, "labelExpr": "datum.value % 1 ? '' : datum.label"}
 Style = Literal["line", "thin", "dashed"]
 _MARKS: dict[Style, Spec] = {
     "line": {"type": "line"},
@@ -149,40 +149,44 @@ class Point:
     """A value, in the units of the axes.
 
     Attributes:
-        line: which line it belongs to.
-        said: what it says where it is pointed at.
-        group: what the line is one of; lines of a group share a colour, and its name stands for them.
+        line: the line that it belongs to.
+        group: the legend entry of the line; lines of a group share a colour.
     """
 
     line: str
     x: float
     value: float
-    said: str
+    tooltip: str
     group: str
     low: float | None = None
     high: float | None = None
     style: Style = "line"
 
 
-def share_point(group: str, x: float, share: Estimate, said: str) -> Point:
-    """A share in per cent, with its interval; its group is a line."""
+def share_point(group: str, x: float, share: Estimate, tooltip: str) -> Point:
+    """A share in percent with its interval, on the line of its group."""
     low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
-    return Point(group, x, 100 * share.value, said, group, low, high)
+    return Point(group, x, 100 * share.value, tooltip, group, low, high)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures, with its unit; without `ticks` numbers stand where there is room; `uprights` go across."""
+    """An axis, its title with the unit.
+
+    Attributes:
+        ticks: explicit tick values; if empty, Vega chooses them.
+        vertical_rules: positions of dashed vertical lines.
+    """
 
     title: str
     is_log: bool = False
     is_whole: bool = False
     ticks: Sequence[float] = ()
-    uprights: Sequence[float] = ()
+    vertical_rules: Sequence[float] = ()
 
 
 def line_figure(name: str, alt: str, caption: Any, points: Sequence[Point], axes: tuple[Axis, Axis]) -> Figure:
-    """All lines over one pair of axes, the last on top; dashed ones have no dots and no colour."""
+    """A line chart, the last line on top; dashed lines are grey references without dots."""
     rows = [vars(point) for point in points]
     return Figure(name, alt, caption, lambda width: _lines_spec(width, rows, axes))
 
@@ -192,24 +196,26 @@ def _lines_spec(width: int, rows: list[dict[str, Any]], axes: tuple[Axis, Axis])
     groups = list(dict.fromkeys(row["group"] for row in rows if row["style"] != "dashed"))
     columns = 1 if width <= NARROW else 2 if max(map(len, groups)) > 32 else 4
     colour = {"field": "group", "type": "nominal", "scale": {"domain": groups}, "legend": {"columns": columns}}
-    plain: Spec = {"x": x, "y": {"field": "value", **y}, "detail": {"field": "line"}}
-    at = plain | {"color": colour}
+    uncoloured: Spec = {"x": x, "y": {"field": "value", **y}, "detail": {"field": "line"}}
+    encoding = uncoloured | {"color": colour}
     layers: list[Spec] = []
-    if axes[0].uprights:
-        across = {"values": [{"x": one} for one in axes[0].uprights]}
-        upright = {"type": "rule", "color": MUTED, "strokeDash": [2, 3]}
-        layers.append({"data": across, "mark": upright, "encoding": {"x": x}})
+    if axes[0].vertical_rules:
+        positions = {"values": [{"x": position} for position in axes[0].vertical_rules]}
+        rule = {"type": "rule", "color": MUTED, "strokeDash": [2, 3]}
+        layers.append({"data": positions, "mark": rule, "encoding": {"x": x}})
     if any(row["low"] is not None for row in rows):
         bar = {"type": "rule", "strokeWidth": 3, "opacity": 0.45}
-        bounds = at | {"y": {"field": "low", **y}, "y2": {"field": "high"}}
+        bounds = encoding | {"y": {"field": "low", **y}, "y2": {"field": "high"}}
         layers.append({"transform": [{"filter": "datum.low !== null"}], "mark": bar, "encoding": bounds})
     for style in dict.fromkeys(row["style"] for row in rows):
         only = {"filter": f"datum.style === '{style}'"}
-        layers.append({"transform": [only], "mark": _MARKS[style], "encoding": plain if style == "dashed" else at})
+        layers.append(
+            {"transform": [only], "mark": _MARKS[style], "encoding": uncoloured if style == "dashed" else encoding}
+        )
     dots: Spec = {"type": "point", "filled": True, "size": 50, "opacity": 0.9}
-    pointed_at = at | {"description": SAID}
-    layers.append({"transform": [{"filter": "datum.style !== 'dashed'"}], "mark": dots, "encoding": pointed_at})
-    return chart(width, 280, data={"values": rows}, layer=layers)
+    labelled = encoding | {"description": TOOLTIP}
+    layers.append({"transform": [{"filter": "datum.style !== 'dashed'"}], "mark": dots, "encoding": labelled})
+    return sized_spec(width, 280, data={"values": rows}, layer=layers)
 
 
 def _line_axis(axis: Axis, look: Spec) -> Spec:
@@ -217,27 +223,28 @@ def _line_axis(axis: Axis, look: Spec) -> Spec:
     ticks = {"values": list(axis.ticks), "format": ",", "labelOverlap": "greedy"} if axis.ticks else {}
     scale: Spec = {"type": "log", "nice": False, "padding": 20} if axis.is_log else {"zero": False}
     plain: Spec = {"format": "~g", "tickCount": 5} if axis.is_log else {"format": "~r"}
-    plain |= _WHOLE if axis.is_whole else {}
+    plain |= _INTEGER_TICKS if axis.is_whole else {}
     return {"type": "quantitative", "title": title, "scale": scale, "axis": plain | look | ticks}
 
 
-# What a character of the digits takes at most, with the space before them.
-_PIXELS = 8
-# What a letter of a name takes on average, and how far its lines are apart.
-_LETTER, _LINE_HEIGHT = 7, 15
+# Maximum width of a digit in pixels, with the space before the digits.
+_DIGIT = 8
+# Average width of a letter of a name, and height of its lines, in pixels.
+_LETTER = 7
+_LINE_HEIGHT = 15
 
-# What a row of the figure is called, what it shows, and its colour.
+# A row of a forest plot: label, estimate, colour.
 Line = tuple[str, Estimate, str]
 
 
 @dataclass(frozen=True)
 class ValueAxis:
-    """The horizontal axis: what it measures, with its unit.
+    """The value axis of a forest plot, its title with the unit.
 
     Attributes:
-        reference: a share to draw a dashed upright line at.
-        ceiling: the same, solid: how far people agree.
-        is_half: whether the figure shares its row with another one.
+        reference: position of the dashed vertical reference line, as a share.
+        ceiling: position of a solid vertical line, the agreement of human annotators, as a share.
+        is_half: whether the figure has half the page's width.
     """
 
     title: str
@@ -248,18 +255,18 @@ class ValueAxis:
 
 
 def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[Line], axis: ValueAxis) -> Figure:
-    """A dot with its interval for each line, the first on top, and the same in digits."""
-    rows = [_interval_row(place, line, axis) for place, line in enumerate(lines)]
+    """A forest plot with the values printed at the right, the first row on top."""
+    rows = [_interval_row(position, line, axis) for position, line in enumerate(lines)]
     return Figure(name, alt, caption, lambda width: _intervals_spec(width, rows, axis), is_half=axis.is_half)
 
 
-def _interval_row(place: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
+def _interval_row(position: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
     low, high = (None if bound is None else 100 * bound for bound in (estimate.low, estimate.high))
     show = wording.points if axis.marks_zero else wording.percent
-    shown = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
-    row = {"place": place, "name": name, "value": 100 * estimate.value, "low": low, "high": high}
-    return row | {"colour": colour, "shown": shown, "said": f"{name}: {shown}"}
+    text = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
+    row = {"position": position, "name": name, "value": 100 * estimate.value, "low": low, "high": high}
+    return row | {"colour": colour, "value_text": text, "tooltip": f"{name}: {text}"}
 
 
 def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> Spec:
@@ -267,7 +274,12 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     height = {"step": 46 if is_narrow else 30}
     x = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 12}}
     labels = None if is_narrow else {"labelLimit": 420, "grid": False, "labelPadding": 12}
-    y = {"field": "place", "type": "ordinal", "title": None, "axis": labels and {**labels, **_names(rows)}}
+    y = {
+        "field": "position",
+        "type": "ordinal",
+        "title": None,
+        "axis": labels and {**labels, **_label_expression(rows)},
+    }
     colour = {"field": "colour", "type": "nominal", "scale": None}
     title = {"title": axis.title, "axis": {"tickCount": 5 if is_narrow else 8}}
     layers: list[Spec] = []
@@ -282,61 +294,65 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     bounds = {"x": {"field": "low", **x, **title}, "x2": {"field": "high"}, "color": colour}
     layers.append({"mark": bar, "transform": [{"filter": "datum.low !== null"}], "encoding": {"y": y, **bounds}})
     dot: Spec = {"type": "point", "filled": True, "size": 90, "opacity": 1, "strokeWidth": 2}
-    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": SAID}
+    at_value = {"y": y, "x": {"field": "value", **x, **title}, "description": TOOLTIP}
     layers.append({"mark": dot, "encoding": {**at_value, "color": colour}})
     digits: Spec = {"type": "text", "align": "right" if is_narrow else "left", "dx": 0 if is_narrow else 12}
     digits |= {"dy": -15 if is_narrow else 0, "color": INK}
-    right = {"x": {"value": {"expr": "width"}}, "text": {"field": "shown"}}
-    layers += _words(digits, {"y": y, **right})
+    right = {"x": {"value": {"expr": "width"}}, "text": {"field": "value_text"}}
+    layers += _text_with_halo(digits, {"y": y, **right})
     if is_narrow:  # names stand above the bars, in lines that leave room for the digits
-        room = (width - _PIXELS * max(len(row["shown"]) for row in rows)) // _LETTER
+        room = (width - _DIGIT * max(len(row["value_text"]) for row in rows)) // _LETTER
         wrapped = [textwrap.wrap(row["name"], room)[::-1] for row in rows]
         height["step"] += _LINE_HEIGHT * (max(map(len, wrapped)) - 1)
         for up in range(max(map(len, wrapped))):
-            lines = [{"place": place, "text": of[up]} for place, of in enumerate(wrapped) if up < len(of)]
+            lines = [
+                {"position": position, "text": text_lines[up]}
+                for position, text_lines in enumerate(wrapped)
+                if up < len(text_lines)
+            ]
             name = {"type": "text", "align": "left", "dy": -15 - up * _LINE_HEIGHT}
-            for layer in _words(name, {"y": y, "x": {"value": 0}, "text": {"field": "text"}}):
+            for layer in _text_with_halo(name, {"y": y, "x": {"value": 0}, "text": {"field": "text"}}):
                 layers.append({"data": {"values": lines}, **layer})
-    return chart(width, height, data={"values": rows}, layer=layers)
+    return sized_spec(width, height, data={"values": rows}, layer=layers)
 
 
-def _words(mark: Spec, encoding: Spec) -> list[Spec]:
+def _text_with_halo(mark: Spec, encoding: Spec) -> list[Spec]:
     halo = mark | {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
     return [{"mark": halo, "encoding": encoding}, {"mark": mark, "encoding": encoding}]
 
 
-def _names(rows: list[dict[str, Any]]) -> Spec:
-    """Names by place, so that two lines of the same name stay two."""
+def _label_expression(rows: list[dict[str, Any]]) -> Spec:
+    """Labels of rows by position, since names may repeat."""
     names = [row["name"].replace("\\", "\\\\").replace("'", "\\'").replace("\n", " ") for row in rows]
     return {"labelExpr": "[" + ", ".join(f"'{name}'" for name in names) + "][datum.value]"}
 
 
-# Those that are drawn, by the name that they have in logs.
+# The metrics of learning curves: name in logs, title of the panel.
 METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "f1": "F1 (%)"}
-PARTS = {"train": "training", "validation": "validation"}
+PART_TITLES = {"train": "training", "validation": "validation"}
 _HEIGHT, _GAP, _OUTSIDE = 190, 24, 36
 
 
 def panel_figure(name: str, alt: str, caption: Any, epochs: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
-    """Training and validation of one run in a panel for each metric, with a ring at the best epoch.
+    """Learning curves of one run, one panel per metric, with a ring at the best epoch.
 
     Args:
-        epochs: for each its number (`epoch`), and by part the metrics.
+        epochs: one dict per epoch: its number (`epoch`), and a dict of metrics for each part (`train`, `validation`).
     """
     rows = []
-    for (metric, panel), (part, title), row in product(METRICS.items(), PARTS.items(), epochs):
+    for (metric, panel), (part, title), row in product(METRICS.items(), PART_TITLES.items(), epochs):
         value = (1 if metric == "loss" else 100) * row[part][metric]
-        drawn = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
+        point = {"panel": panel, "epoch": row["epoch"], "part": title, "value": value}
         is_best = row["epoch"] == best_epoch and part == "validation"
-        rows.append(drawn | {"best": is_best, "said": f"epoch {row['epoch']}, {title}: {value:.3g}"})
+        rows.append(point | {"best": is_best, "tooltip": f"epoch {row['epoch']}, {title}: {value:.3g}"})
     return Figure(name, alt, caption, lambda width: _panels_spec(width, rows))
 
 
 def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
     titles = list(dict.fromkeys(row["panel"] for row in rows))
-    columns, inner = _layout(width, 3)
+    columns, inner = _panel_layout(width, 3)
     x, y = _axes()
-    order = list(PARTS.values())
+    order = list(PART_TITLES.values())
     colours = {"domain": order, "range": [ORANGE, BLUE]}
     colour: Spec = {"field": "part", "type": "nominal", "scale": colours}
     dash = {"field": "part", "type": "nominal", "scale": {"domain": order, "range": [[5, 3], [1, 0]]}}
@@ -344,21 +360,21 @@ def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
     ring: Spec = {"type": "point", "size": 80, "filled": False, "strokeWidth": 2.5, "opacity": 1}
     layers: list[Spec] = [
         {"mark": {"type": "line", "point": len(rows) <= 2 * len(titles)}, "encoding": {"strokeDash": dash}},
-        {"mark": dots, "encoding": {"description": SAID}},
+        {"mark": dots, "encoding": {"description": TOOLTIP}},
         {"mark": ring, "transform": [{"filter": "datum.best"}]},
     ]
     panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
     header = {"labelLimit": inner, "labelAnchor": "start"}
     facet = {"field": "panel", "type": "nominal", "sort": titles, "header": header}
     layout = {"columns": columns, "spacing": {"row": 30, "column": _GAP}, "resolve": {"scale": {"y": "independent"}}}
-    return whole(data={"values": rows}, facet=facet, spec=panel, **layout)
+    return base_spec(data={"values": rows}, facet=facet, spec=panel, **layout)
 
 
 def overlay_spec(width: int) -> Spec:
-    """Loss and accuracy of several runs, for the page to fill: rows of panel, epoch, value, part and run."""
-    columns, inner = _layout(width, 2)
+    """Learning curves for the run explorer, without data: rows need panel, epoch, value, part and run."""
+    columns, inner = _panel_layout(width, 2)
     x, y = _axes()
-    parts = {"domain": list(PARTS.values()), "range": [[5, 3], [1, 0]]}
+    parts = {"domain": list(PART_TITLES.values()), "range": [[5, 3], [1, 0]]}
     dash = {"field": "part", "type": "nominal", "scale": parts}
     colour = {"field": "run", "type": "nominal", "sort": None, "legend": {"columns": 1}}
     tooltip = [{"field": name} for name in ("run", "part", "epoch", "value")]
@@ -366,17 +382,17 @@ def overlay_spec(width: int) -> Spec:
     panel = {"width": inner, "height": 220, "mark": {"type": "line", "point": {"size": 24}}, "encoding": encoding}
     order = [METRICS["loss"], METRICS["accuracy"]]
     facet = {"field": "panel", "type": "nominal", "sort": order, "header": {"labelAnchor": "start"}}
-    return whole(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
+    return base_spec(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
 
 
-def _layout(width: int, most: int) -> tuple[int, int]:
-    columns = 1 if width <= NARROW else most
+def _panel_layout(width: int, max_columns: int) -> tuple[int, int]:
+    columns = 1 if width <= NARROW else max_columns
     return columns, (width - _GAP * (columns - 1)) // columns - _OUTSIDE
 
 
 def _axes() -> tuple[Spec, Spec]:
     x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
-    x |= {"axis": {"tickCount": 5, "grid": False, "format": "d", **_WHOLE}, "scale": {"zero": False}}
+    x |= {"axis": {"tickCount": 5, "grid": False, "format": "d", **_INTEGER_TICKS}, "scale": {"zero": False}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
     return x, y
 
@@ -394,82 +410,92 @@ class Trial:
 
 
 class _TrialAxis(NamedTuple):
-    """Where the values of a parameter stand, from 0 (bottom) to 1 (top)."""
+    """The axis of a parameter, with heights from 0 (bottom) to 1 (top) of its values."""
 
     title: str
     ticks: list[tuple[float, str]]
-    places: dict[Any, float]
+    heights: dict[Any, float]
 
 
 def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], score: Score) -> Figure:
-    """A line for each trial, all with the same settings, the best on top; pointing at one names it."""
+    """Parallel coordinates: a line for each trial, the best on top. All trials have the same set of parameters."""
     axes = [_trial_axis(parameter, trials) for parameter in trials[0].settings]
     low, high = (pick(trial.score for trial in trials) for pick in (min, max))
-    width = high - low
+    span = high - low
     rows: list[dict[str, Any]] = []
-    for trial in sorted(trials, key=lambda one: one.score, reverse=not score.more_is_better):
-        places = [
-            axis.places[value] + _jitter(trial.index, place)
-            for place, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
+    for trial in sorted(trials, key=lambda trial: trial.score, reverse=not score.more_is_better):
+        heights = [
+            axis.heights[value] + _jitter(trial.index, number)
+            for number, (axis, value) in enumerate(zip(axes, trial.settings.values(), strict=True))
         ]
-        places.append((trial.score - low) / width if width else 0.5)
+        heights.append((trial.score - low) / span if span else 0.5)
         settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
-        said = f"trial {trial.index}: {settings}; {score.name} {score.said(trial.score)}"
+        tooltip = f"trial {trial.index}: {settings}; {score.name} {score.said(trial.score)}"
         rows += [
-            {"trial": trial.index, "axis": place, "height": height, "score": score.drawn(trial.score), "said": said}
-            for place, height in enumerate(places)
+            {
+                "trial": trial.index,
+                "axis": number,
+                "height": height,
+                "score": score.drawn(trial.score),
+                "tooltip": tooltip,
+            }
+            for number, height in enumerate(heights)
         ]
-    quarters = [(quarter / 4, score.shown(low + quarter / 4 * width)) for quarter in range(5)]
+    quarters = [(quarter / 4, score.shown(low + quarter / 4 * span)) for quarter in range(5)]
     all_axes = [*axes, _TrialAxis(score.title.replace(" after", "|after"), quarters, {})]
     return Figure(name, alt, caption, lambda pixels: _parallel_spec(pixels, rows, all_axes, score))
 
 
 def _parallel_spec(width: int, rows: list[dict[str, Any]], axes: Sequence[_TrialAxis], score: Score) -> Spec:
     ticks = [
-        {"axis": place, "height": height, "label": label}
-        for place, axis in enumerate(axes)
+        {"axis": number, "height": height, "label": label}
+        for number, axis in enumerate(axes)
         for height, label in axis.ticks
     ]
-    titles = [{"axis": place, "title": axis.title} for place, axis in enumerate(axes)]
+    titles = [{"axis": number, "title": axis.title} for number, axis in enumerate(axes)]
     x = {"field": "axis", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, len(axes) - 0.55]}}
     y = {"field": "height", "type": "quantitative", "axis": None, "scale": {"domain": [-0.04, 1.04]}}
-    # Without its darkest colours, which could not be seen in the dark.
+    # Skips the darkest colours for dark mode.
     scale = {"scheme": {"name": "viridis", "extent": [0.25, 1]}, "reverse": not score.more_is_better}
     colour = {"field": "score", "type": "quantitative", "scale": scale, "legend": None}
-    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": SAID}
-    ends = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
+    line: Spec = {"x": x, "y": y, "color": colour, "detail": {"field": "trial"}, "description": TOOLTIP}
+    axis_rule = {"y": {"datum": 0, **{name: value for name, value in y.items() if name != "field"}}, "y2": {"datum": 1}}
     text: Spec = {"type": "text", "align": "left", "fontSize": 10 if width <= NARROW else 12}
     heading = text | {"fontWeight": "bold", "baseline": "bottom", "lineBreak": "|"}
     heading |= {"dy": -22, "dx": -8, "limit": width // len(axes) - 4}
     top = {"x": x, "y": {"value": 0}, "text": {"field": "title"}}
-    words = {"x": x, "y": y, "text": {"field": "label"}}
+    labels = {"x": x, "y": y, "text": {"field": "label"}}
     layers: list[Spec] = [
         {"data": {"values": rows}, "mark": {"type": "line", "strokeWidth": 1.8, "opacity": 0.9}, "encoding": line},
-        {"data": {"values": titles}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": x, **ends}},
-        *({"data": {"values": ticks}, **layer} for layer in _words(text | {"dx": 5}, words)),
+        {"data": {"values": titles}, "mark": {"type": "rule", "color": MUTED}, "encoding": {"x": x, **axis_rule}},
+        *({"data": {"values": ticks}, **layer} for layer in _text_with_halo(text | {"dx": 5}, labels)),
         {"data": {"values": titles}, "mark": heading, "encoding": top},
     ]
-    return chart(width, 340, layer=layers)
+    return sized_spec(width, 340, layer=layers)
 
 
 def _trial_axis(parameter: str, trials: Sequence[Trial]) -> _TrialAxis:
     values = sorted({trial.settings[parameter] for trial in trials}, key=lambda value: (str(type(value)), value))
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     is_log = is_logarithmic(values)
-    scaled = [math.log(one) if is_log else one if numeric else float(place) for place, one in enumerate(values)]
-    low, width = min(scaled), max(scaled) - min(scaled)
-    places = {value: (at - low) / width if width else 0.5 for value, at in zip(values, scaled, strict=True)}
-    shown = values if len(values) <= 8 else [values[0], values[len(values) // 2], values[-1]]
-    ticks = [(places[value], wording.parameter_value(parameter, value)) for value in shown]
-    return _TrialAxis(f"{wording.parameter_name(parameter)}{'|(log scale)' if is_log else ''}", ticks, places)
+    if is_log:
+        scaled = [math.log(value) for value in values]
+    else:
+        scaled = values if numeric else list(map(float, range(len(values))))
+    low = min(scaled)
+    span = max(scaled) - low
+    heights = {value: (number - low) / span if span else 0.5 for value, number in zip(values, scaled, strict=True)}
+    labelled = values if len(values) <= 8 else [values[0], values[len(values) // 2], values[-1]]
+    ticks = [(heights[value], wording.parameter_value(parameter, value)) for value in labelled]
+    return _TrialAxis(f"{wording.parameter_name(parameter)}{'|(log scale)' if is_log else ''}", ticks, heights)
 
 
-def _jitter(index: int, place: int) -> float:
+def _jitter(index: int, axis: int) -> float:
     """A small shift that depends on the trial and the axis, so that trials with equal settings stay visible."""
-    return _JITTER * (2 * math.modf((index + 1) * (place + 1) * 0.618033988749895)[0] - 1)
+    return _JITTER * (2 * math.modf((index + 1) * (axis + 1) * 0.618033988749895)[0] - 1)
 
 
-# A token with at least this many times the weight of an even distribution has the full colour.
+# The multiple of the uniform weight at which the shading of a token saturates.
 FULL = 4
 
 _SIZE, _PAD, _SPACE, _LINE = 12, 3, 3, 22
@@ -480,7 +506,7 @@ _CHARACTER = 0.602
 
 
 class Attended(NamedTuple):
-    """A tweet, and the weight of each of its tokens, of shape (tokens,)."""
+    """A row of an attention figure: a tweet, and the weight of each of its tokens, of shape (tokens,)."""
 
     heading: str
     tokens: Sequence[str]
@@ -488,48 +514,57 @@ class Attended(NamedTuple):
 
 
 def attention_figure(name: str, alt: str, caption: Any, tweets: Sequence[Attended]) -> Figure:
-    """A row for each tweet, and a scale; the full colour begins at `FULL` times an even share."""
+    """A row for each tweet, and a scale; shading saturates at `FULL` times the uniform weight."""
     return Figure(name, alt, caption, lambda width: _attention_spec(width, tweets))
 
 
 def _attention_spec(width: int, tweets: Sequence[Attended]) -> Spec:
-    headings, cells, y = [], [], 0
+    headings, boxes, y = [], [], 0
     for tweet in tweets:
         headings.append({"y": y, "text": visible(tweet.heading)})
-        cells += [cell | {"y": y + cell["y"]} for cell in _cells(tweet, width)]
-        y = cells[-1]["y"] + _LINE + 14
+        boxes += [box | {"y": y + box["y"]} for box in _token_boxes(tweet, width)]
+        y = boxes[-1]["y"] + _LINE + 14
     up = {"type": "quantitative", "axis": None, "scale": {"domain": [0, y], "range": [0, y]}}
     along = {"type": "quantitative", "axis": None, "scale": {"domain": [0, width], "range": [0, width]}}
     shade = {"type": "linear", "domain": [0, FULL], "range": [0, 0.9], "clamp": True}
-    title = {"title": "times an even share", "values": [0, 1, 2, 3, FULL], "direction": "horizontal"}
+    title = {"title": "attention relative to uniform (\u00d7)", "values": [0, 1, 2, 3, FULL], "direction": "horizontal"}
     opacity = {"field": "times", "type": "quantitative", "scale": shade, "legend": title}
-    start, top = {"field": "x", **along}, {"field": "y", **up}
-    box = {"x": start, "x2": {"field": "x2"}, "y": top, "y2": {"field": "y2"}, "opacity": opacity, "description": SAID}
+    start = {"field": "x", **along}
+    top = {"field": "y", **up}
+    box = {
+        "x": start,
+        "x2": {"field": "x2"},
+        "y": top,
+        "y2": {"field": "y2"},
+        "opacity": opacity,
+        "description": TOOLTIP,
+    }
     rect = {"type": "rect", "color": ORANGE, "cornerRadius": 3}
     word = {"type": "text", "align": "left", "dx": _PAD, "dy": 9, "font": _MONOSPACED}
     heading = {"type": "text", "align": "left", "color": MUTED, "dy": 14, "limit": width}
     at_the_left: Spec = {"x": {"value": 0}, "text": {"field": "text"}, "y": top}
     below = [{"calculate": f"datum.y + {_LINE - 3}", "as": "y2"}]
     layers: list[Spec] = [
-        {"data": {"values": cells}, "transform": below, "mark": rect, "encoding": box},
-        {"data": {"values": cells}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
+        {"data": {"values": boxes}, "transform": below, "mark": rect, "encoding": box},
+        {"data": {"values": boxes}, "mark": word, "encoding": {"x": start, "y": top, "text": {"field": "token"}}},
         {"data": {"values": headings}, "mark": heading, "encoding": at_the_left},
     ]
-    return whole(width=width - 4, height=max(y, _LINE), layer=layers)
+    return base_spec(width=width - 4, height=max(y, _LINE), layer=layers)
 
 
-def _cells(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:
+def _token_boxes(tweet: Attended, width: int) -> Iterator[dict[str, Any]]:
     x, y = 0.0, _LINE
     for token, weight in zip(tweet.tokens[:_MOST_TOKENS], tweet.weights, strict=False):
         text, times = shortened(visible(token), _LONGEST_TOKEN), weight * len(tweet.tokens)
-        long = round(_columns(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
-        if x and x + long > width:
-            x, y = 0.0, y + _LINE
-        said = f"{text}: {times:.1f} times an even share"
-        yield {"x": x, "x2": round(x + long, 1), "y": y, "token": text, "times": times, "said": said}
-        x = round(x + long + _SPACE, 1)
+        box_width = round(_display_width(text) * _SIZE * _CHARACTER + 2 * _PAD, 1)
+        if x and x + box_width > width:
+            x = 0.0
+            y += _LINE
+        tooltip = f"{text}: {times:.1f} \u00d7 uniform weight"
+        yield {"x": x, "x2": round(x + box_width, 1), "y": y, "token": text, "times": times, "tooltip": tooltip}
+        x = round(x + box_width + _SPACE, 1)
 
 
-def _columns(token: str) -> int:
-    """Wide characters, emoji among them, take two."""
+def _display_width(token: str) -> int:
+    """The width in columns; wide characters, such as emoji, take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in token) or 1

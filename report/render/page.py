@@ -1,4 +1,4 @@
-"""The report as Markdown with files beside it, and as one HTML page that needs none: drawings, tables, questions."""
+"""The report as Markdown with files beside it, and as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -21,22 +21,22 @@ from report.render.wording import code, escape, strong
 from sentiment.console import Progress, printable, silent, visible
 from sentiment.files import write_atomically
 
-# How much larger than it is a drawing may be shown, to fill its row.
-_LARGEST = 1.15
-# Text in which nothing has a meaning in Markdown or in HTML.
+# Maximum enlargement of a figure that fills its row.
+_MAX_SCALE = 1.15
+# Text without special characters of Markdown or HTML.
 _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.ASCII)
 _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-# What readers can ask of the data is written in files of their own.
+# Scripts of the interactive explorer.
 _SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
 
 
 def render_page(report: Report) -> str:
-    """The page; everything that comes from data is escaped, and only the scripts of this package may run."""
-    scripts = [_plotting()] if any(isinstance(block, Explorer) for block in report.blocks) else []
+    """The page; everything from data is escaped, and only this package's scripts may run."""
+    scripts = [_vega_bundle()] if any(isinstance(block, Explorer) for block in report.blocks) else []
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
     templates.filters |= {
-        **{"inline": _inline, "drawing": _drawing, "sorted_by": _sorted_by, "json": _json, "visible": visible},
+        **{"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute, "json": _json, "visible": visible},
         "anchor": lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
         "hash": lambda script: base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "note": lambda text: Markup(_COMMONMARK.render(printable(text))),  # noqa: S704 - it escapes
@@ -58,27 +58,29 @@ def _templates(**options: Any) -> Environment:
         lstrip_blocks=True,
         **options,
     )
-    templates.filters["kind"] = lambda block: getattr(block, "style", type(block).__name__)
+    templates.filters["block_type"] = lambda block: getattr(block, "style", type(block).__name__)
     return templates
 
 
 def _inline(text: Any) -> Markup:
     if isinstance(text, str) and not hasattr(text, "__html__") and _PLAIN.fullmatch(text):
-        return Markup(text)  # noqa: S704 - nothing in it has a meaning
+        return Markup(text)  # noqa: S704 - no special characters
     return Markup(_COMMONMARK.renderInline(str(escape(text))))  # noqa: S704 - markdown-it escapes
 
 
 def _json(value: Any) -> Markup:
-    """Plain values for a script, in which nothing ends the element that they stand in."""
+    """JSON that is safe inside a <script> element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - without any character that has a meaning in HTML
+    return Markup(text)  # noqa: S704 - its special characters are escaped
 
 
-def _sorted_by(row: Row, column: Column) -> Markup:
-    """To six digits, more than are shown, so that rounding does not change the order; a text that is shown as it is
-    needs none."""
+def _sort_attribute(row: Row, column: Column) -> Markup:
+    """The attribute `data-sort`: the value with six digits, so that rounding for display does not change the order.
+
+    Empty if the cell shows a plain text, which is sorted as shown.
+    """
     value = row.get(column.key)
     if isinstance(value, str) and column.show(row) in (value, code(value)):
         return Markup("")
@@ -91,61 +93,60 @@ def _resource(name: str) -> str:
 
 
 @cache
-def _plotting() -> str:
+def _vega_bundle() -> str:
     import vl_convert
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _drawing(figure: Figure) -> Markup:
-    drawn = _inlined(figure, figure.svg, "screen") + _inlined(figure, figure.narrow_svg, "phone")
+def _inline_svgs(figure: Figure) -> Markup:
+    drawn = _themed_svg(figure, figure.svg, "screen") + _themed_svg(figure, figure.narrow_svg, "phone")
     return Markup(drawn)  # noqa: S704 - vl-convert escapes, and the names are escaped below
 
 
-def _inlined(figure: Figure, svg: str, kind: str) -> str:
-    """With ids of its own, the page's colours, and at most its own width."""
+def _themed_svg(figure: Figure, svg: str, kind: str) -> str:
+    """An SVG element with unique ids, theme colours and a maximum width."""
     prefix = f"{kind}-{figure.file}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = themed(re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", svg))
     width = re.search(r'width="([\d.]+)"', svg)
-    most = f' style="max-width: {_LARGEST * float(width[1]):.0f}px"' if width else ""
-    opening = f'<svg class="{kind}" role="img" aria-label="{escape_html(visible(figure.alt))}"{most}'
+    max_width = f' style="max-width: {_MAX_SCALE * float(width[1]):.0f}px"' if width else ""
+    opening = f'<svg class="{kind}" role="img" aria-label="{escape_html(visible(figure.alt))}"{max_width}'
     head = r'<svg [^>]*?(width="[\d.]+") height="[\d.]+" ([^>]*>)<title>.*?</title>'
-    return re.sub(head, lambda found: f"{opening} {found[1]} {found[2]}", svg, count=1)
+    return re.sub(head, lambda match: f"{opening} {match[1]} {match[2]}", svg, count=1)
 
 
 def render_markdown(report: Report) -> str:
-    """The report as GitHub shows it; figures and tables are files beside it."""
+    """The report in GitHub's Markdown, which refers to the files of figures."""
     templates = _templates(finalize=escape)
     templates.filters |= {"cell": _cell, "strong": strong, "code": code, "quoted": _quoted}
     templates.filters["html"] = lambda text: Markup.escape(visible(text))
     text = templates.get_template("report.md.j2").render(report=report)
     lines = [line.rstrip() for line in text.splitlines()]
-    kept = [line for number, line in enumerate(lines) if line or (number and lines[number - 1])]
-    return "\n".join(kept).strip() + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
 def write_report(report: Report, folder: Path, progress: Progress = silent) -> Path:
-    """Write `report.md`, its figures and tables, and `report.html`, which holds all and is returned."""
+    """Write `report.md`, its figures and tables, and `report.html`, whose path is returned."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, block in enumerate(report.blocks):
         progress("drawing and writing", number, len(report.blocks))
         if isinstance(block, Figure):
-            _replace(folder / "figures" / f"{block.file}.svg", block.svg)
+            _write(folder / "figures" / f"{block.file}.svg", block.svg)
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
-            _replace(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
+            _write(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
         if isinstance(block, Table):
             rows = pd.DataFrame(block.rows, dtype=object)
             rows.to_csv(folder / "tables" / f"{block.file}.csv", index=False, errors="replace")
-    _replace(folder / "report.md", render_markdown(report))
-    _replace(folder / "report.html", render_page(report))
+    _write(folder / "report.md", render_markdown(report))
+    _write(folder / "report.html", render_page(report))
     return folder / "report.html"
 
 
-def _replace(path: Path, text: str) -> None:
-    """So that readers of an earlier report see all of it, or all of the new one."""
+def _write(path: Path, text: str) -> None:
+    """Write atomically, so that a reader sees the old report or the new one."""
     content = text.encode("utf-8", "replace")  # bytes of a folder's name that are no UTF-8
     write_atomically(path, lambda file: file.write(content))
 
@@ -156,6 +157,6 @@ def _cell(value: Any, is_best: bool = False) -> Markup:
 
 
 def _quoted(text: str) -> Markup:
-    """As a quotation, from which no heading, list or element of HTML gets out."""
+    """A block quote, within which all markup stays."""
     lines = printable(text).replace("<", "&lt;").splitlines()
     return Markup("\n".join(f"> {line}" for line in lines))  # noqa: S704 - it is escaped

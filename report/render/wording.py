@@ -1,5 +1,4 @@
-"""How numbers and parameters are written for a reader: per cent, points, intervals, names; and how any text becomes
-safe for Markdown and for HTML at once, so that nothing in it is taken for markup."""
+"""Numbers and parameters in words: percentages, points, intervals, names; and escaping for Markdown and HTML."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,58 +13,62 @@ from sentiment.console import as_code, as_markdown
 
 MINUS = "\u2212"
 DASH = "\u2013"
-THESE_MODELS = "one seed each, so it holds for these trained models alone"
+THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
 
 _PARAMETERS = {
     "seed": "seed",
-    "model.kind": "kind of net",
+    "model.kind": "architecture",
     "model.cell": "cell",
     "model.bidirectional": "direction",
     "model.layers": "layers",
     "model.hidden_size": "hidden units",
     "model.dropout": "dropout",
     "model.pooling": "pooling",
-    "model.attention.d_a": "attention units",
-    "model.attention.r": "attention hops",
+    "model.attention.d_a": "attention size d_a",
+    "model.attention.r": "attention hops r",
     "model.attention.penalty": "attention penalty",
-    "embedding.size": "vector size",
-    "embedding.dropout": "vector dropout",
+    "embedding.size": "embedding size",
+    "embedding.dropout": "embedding dropout",
     "embedding.token_dropout": "token dropout",
-    "embedding.polarity": "rated words",
+    "embedding.polarity": "AFINN features",
     "training.learning_rate": "learning rate",
     "training.batch_size": "batch size",
-    "training.clip": "gradient clip",
+    "training.clip": "gradient clipping norm",
     "training.l2": "L2 (weight decay)",
     "training.epochs": "epochs",
     "training.optimizer": "optimiser",
+    "training.early_stopping.patience": "early-stopping patience",
+    "encoder.dropout": "encoder dropout",
     "data.text.stop_words": "stop words",
-    "data.train_rows": "labels",
-    "data.extra_train": "further training tweets",
-    "embedding.pretrained": "vectors",
+    "data.train_rows": "labelled training tweets",
+    "data.extra_train": "additional training data",
+    "embedding.pretrained": "pretrained embeddings",
     "encoder.model": "encoder",
-    "encoder.use": "encoder's vectors",
+    "encoder.use": "encoder output",
     "elmo.model": "ELMo model",
     "elmo.layers": "ELMo layers",
-    "elmo.combine": "ELMo alone or beside learned vectors",
+    "elmo.combine": "ELMo combination",
     "elmo.dropout": "ELMo dropout",
 }
+_LONGEST_VALUE = 40
 # Parameters whose name follows their number.
-_COUNTED = frozenset({"model.hidden_size", "model.layers", "model.attention.r", "model.attention.d_a"})
+_COUNTED = frozenset({"model.hidden_size", "model.layers", "data.train_rows"})
 _VALUES: dict[str, dict[Any, str]] = {
     "model.cell": {"lstm": "LSTM", "gru": "GRU"},
     "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward", "linear": "linear"},
-    "model.bidirectional": {True: "both directions", False: "one direction"},
-    "model.pooling": {"last": "last state", "attention": "self-attention", "mean+max": "mean and maximum"},
-    "embedding.pretrained": {"word2vec": "word2vec vectors", None: "no vectors to start from"},
+    "model.bidirectional": {True: "bidirectional", False: "unidirectional"},
+    "model.pooling": {"last": "last hidden state", "attention": "self-attention", "mean+max": "mean+max pooling"},
+    "embedding.pretrained": {"word2vec": "word2vec embeddings", None: "random initialisation"},
     "data.text.stop_words": {
         "none": "stop words kept",
-        "keep_negations": "stop words removed but negations",
+        "keep_negations": "stop words removed except negations",
         "all": "all stop words removed",
     },
+    "data.train_rows": {None: "all labelled tweets"},
     "elmo.model": {None: "no ELMo"},
     "encoder.model": {None: "no encoder"},
-    "encoder.use": {"tokens": "vectors of tokens", "tweet": "vectors of tweets", "finetune": "fine-tuned"},
-    "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo beside learned vectors"},
+    "encoder.use": {"tokens": "token vectors", "tweet": "sentence vectors", "finetune": "fine-tuned"},
+    "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo concatenated with trained embeddings"},
     "elmo.layers": {
         "token": "ELMo's context-free layer",
         "first": "ELMo's first layer",
@@ -77,7 +80,11 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """What trials are compared by, such as `validation/f1`, after an epoch; None is the one that is kept."""
+    """A metric by its name in logs, such as `validation/f1`.
+
+    Attributes:
+        after: the epoch after which it is measured; None is the best epoch.
+    """
 
     metric: str
     after: int | None = None
@@ -107,26 +114,27 @@ class Score:
 
 
 def parameter_name(dotted: str) -> str:
-    return _PARAMETERS.get(dotted, dotted)
+    """The name of a setting in the field's words; of a rare one, the last two parts of its dotted name."""
+    return _PARAMETERS.get(dotted, " ".join(dotted.split(".")[-2:]).replace("_", " "))
 
 
 def parameter_value(dotted: str, value: Any) -> str:
     """A value of a parameter, without the parameter's name."""
-    if _is_known(dotted, value):
+    if _has_display_name(dotted, value):
         return _VALUES[dotted][value]
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
 
 
-def _is_known(dotted: str, value: Any) -> bool:
+def _has_display_name(dotted: str, value: Any) -> bool:
     return isinstance(value, str | bool | None) and value in _VALUES.get(dotted, {})
 
 
 def setting(dotted: str, value: Any) -> str:
-    """Name and value, `dropout 0.1`; the value alone where it speaks for itself."""
+    """Name and value, `dropout 0.1`; the value alone if it has a name of its own."""
     shown, name = parameter_value(dotted, value), parameter_name(dotted)
-    if _is_known(dotted, value):
+    if _has_display_name(dotted, value):
         return shown
     if dotted in _COUNTED:
         return f"{shown} {name.removesuffix('s') if value == 1 else name}"
@@ -134,12 +142,12 @@ def setting(dotted: str, value: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """`81.2`; the column or the sentence says that it is per cent."""
+    """`81.2`, without the % sign."""
     return f"{100 * share:.1f}"
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, a true minus among them; what rounds to zero has none."""
+    """A number with its sign, a typographic minus; zero has no sign."""
     text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
         return text
@@ -152,34 +160,38 @@ def points(share: float) -> str:
 
 
 def bounds(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
-    """` (78.4-83.9)`, of what has a sign ` (+1.2 to +2.5)`; empty where they are unknown."""
+    """` (78.4-83.9)`, or ` (+1.2 to +2.5)` if the numbers are signed; empty if the interval is unknown."""
     if low is None or high is None:
         return ""
     return f" ({write(low)}{DASH if write is percent else ' to '}{write(high)})"
 
 
+def _interval(estimate: Estimate, write: Callable[[float], str]) -> str:
+    return bounds(estimate.low, estimate.high, write).replace("(", "(95 % CI ")
+
+
 def claim(gap: Difference) -> str:
-    """`+1.9 points (+1.2 to +2.5)`."""
-    return f"{points(gap.value)} points{bounds(gap.low, gap.high, points)}"
+    """`+1.9 points (95 % CI +1.2 to +2.5)`."""
+    return f"{points(gap.value)} points{_interval(gap, points)}"
 
 
 def remark(gap: Difference) -> str:
-    """What stands behind a claim that holds for less than other seeds."""
+    """The caveat after a comparison without seed variance."""
     return f"; {THESE_MODELS}" if gap.of_these_models else ""
 
 
 def of_these_models(gaps: Iterable[Difference]) -> list[str]:
-    """The sentence that says, once for all of them, that some hold for less than other seeds."""
+    """One caveat sentence if any comparison lacks seed variance."""
     return [f"{capital(THESE_MODELS)}."] if any(gap.of_these_models for gap in gaps) else []
 
 
 def share(estimate: Estimate) -> str:
-    """`81.2 % (78.4-83.9)`."""
-    return f"{percent(estimate.value)} %{bounds(estimate.low, estimate.high, percent)}"
+    """`81.2 % (95 % CI 78.4-83.9)`."""
+    return f"{percent(estimate.value)} %{_interval(estimate, percent)}"
 
 
 def p_value(p: float) -> str:
-    """`0.012`, or `< 0.001` below the smallest number that is worth printing."""
+    """`0.012`, or `< 0.001`."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
@@ -194,8 +206,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def compute_time(gpu_seconds: float, cpu_seconds: float) -> str:
+    """`GPU 60 s, CPU 12 s`; without a GPU, `CPU 12 s`."""
+    cpu_time = f"CPU {duration(cpu_seconds)}"
+    return f"GPU {duration(gpu_seconds)}, {cpu_time}" if gpu_seconds else cpu_time
+
+
 def count(number: float) -> str:
-    """`1,234`; of means that are no whole number one digit behind the point."""
+    """`1,234`, or `2.5` with one decimal if the number is not an integer."""
     return f"{number:,.{0 if float(number).is_integer() else 1}f}"
 
 
@@ -220,7 +238,7 @@ def capital(text: str) -> str:
 
 
 def escape(value: Any) -> Markup:
-    """Any value as Markdown that shows it literally; what is marked as Markdown already stays as it is."""
+    """Any value as Markdown that shows it literally; Markdown marked as safe stays unchanged."""
     if hasattr(value, "__html__"):
         return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
     return Markup(as_markdown(str(value)))  # noqa: S704
@@ -245,6 +263,6 @@ def joined(parts: list[Any], separator: str = " ") -> Markup:
 
 
 def file_name(name: str) -> str:
-    """The name without what troubles file systems, then with a part of its hash: different names, different files."""
+    """A safe file name, with a part of the name's hash if characters were replaced; different names never collide."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
     return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,177 +1,356 @@
-"""The answer in one screen: which model to use, how sure that is, what it costs, and how to use it."""
+"""The first screen: which model to use, how certain that is, what it costs, and the command that uses it."""
 
 from collections import Counter
+from dataclasses import replace
 from statistics import fmean
 
-from report.compare.advice import Recommended, score_of, seconds_of, usage_of
-from report.compare.datasets import Configuration, Dataset
+from markupsafe import Markup
+
+from report.compare.advice import Recommended, score_of
+from report.compare.cost import cost_per_run, usage_of
+from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.findings import Findings
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Command, Facts, ReportSection, Text
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
-from report.sections.models import worse_than_the_lexicon
-from report.statistics import Difference, measured_accuracy
+from report.sections.models import cost_per_thousand, worse_than_the_lexicon
+from report.statistics import Difference, Estimate, measured_accuracy
+from sentiment.runs.records import ModelChoice
 
-_MOST_LINES = 5
-_LONGEST_NAME = 60
-_STAR = "\u2605 "
-_USED = {"network": "the net", "baseline": "the linear baseline", "both": "the mean of net and baseline"}
+_TITLE = "Recommendation"
+_MAX_ROWS = 5
+_LONGEST_NAME = 90
+
+Tile = tuple[str, object]
 
 
 def answer(findings: Findings) -> ReportSection:
-    """One recommendation with its uncertainty and its price; then what limits it."""
+    """The recommendation with its uncertainty and training time, then the caveats."""
     dataset, best = findings.main, findings.recommended
-    content: list[Block]
     if dataset is None or best is None:
-        why = f"All completed runs read {names.RANDOM_MARK} in place of ELMo" if dataset else "No run is completed yet"
-        content = [Text(strong(f"{why}, so there is no answer yet."))]
+        content: list[Block] = [Text(strong(_no_recommendation(dataset)))]
     else:
-        fold = f" (by the first of its {dataset.folds} folds)" if dataset.folds else ""
+        external = best.external_winner
         content = [
-            Text(_headline(best), "lead"),
-            *(Text(strong(sentence)) for sentence in (*_better_elsewhere(best), *worse_than_the_lexicon(findings))),
-            Command(f"To use it{fold}", names.predict_command(best.run, findings.study.results, best.predicts)),
-            Facts(_facts(best, dataset)),
-            _figure(best, dataset),
+            Text(_headline(best, external), "lead"),
+            *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
+            _command(best, dataset, external),
+            Facts(_tiles(best, dataset, external)),
+            _figure(best, dataset, external),
         ]
-    if limits := warnings(findings):
-        content.append(Bullets(limits))
-    return ReportSection("The answer", content)
+    if limitations := caveats(findings):
+        content.append(Bullets(limitations))
+    return ReportSection(_TITLE, content)
 
 
-def _headline(best: Recommended) -> object:
-    name, settings = names.model_name(best.configuration.config), names.other_settings(best.configuration)
-    name += ", averaged with the linear baseline" if best.chosen == "both" else ""
-    right = f"has {wording.percent(best.score.value)}\u00a0% of test tweets right"
+def _no_recommendation(dataset: Dataset | None) -> str:
+    if dataset is None:
+        return "No run is completed yet, so there is no recommendation yet."
+    return "All completed runs used random vectors instead of ELMo weights, so there is no recommendation."
+
+
+def _command(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Command:
+    purpose = "To use the best model trained here instead" if external else "To use it"
+    if dataset.folds:
+        purpose += f" (the model of fold 1 of {dataset.folds})"
+    return Command(purpose, names.predict_command(best.run, best.predicts))
+
+
+def _headline(best: Recommended, external: Elsewhere | None) -> Markup:
+    accuracy = f"Test accuracy {wording.percent(best.score.value)}\u00a0%"
+    if external and external.gap:
+        accuracy = f"Test accuracy {wording.percent(external.accuracy.value)}\u00a0%"
+        model = f"the best model trained here, {_short_name(best, best.predicts)}"
+        gain = _reversed(external.gap)
+        rest = f"{accuracy}, {_above(gain.value, model)} {_evidence(gain)}. It is ahead on the validation set as well."
+        return joined([strong(f"Use {external.name} (external predictor)."), rest])
     if best.predicts == "baseline":
-        which = "The best net" if best.chosen == "baseline" else "What validation tweets chose"
-        return joined([strong("Use the linear baseline."), f"It {right}. {which}, {name}, {_behind(best.gain)}."])
-    said = f"{wording.capital(', '.join(settings))}. " if settings else ""
+        return joined([strong("Use the linear baseline."), f"{accuracy}. {_alternative_sentence(best)}"])
+    settings = wording.capital(", ".join(names.settings_beside_architecture(best.configuration)))
+    sentences = [f"{settings}."] if settings else []
     if best.gain is None:
-        return joined([strong(f"Use {name}."), f"{said}It {right}."])
-    baseline = f"the linear baseline ({wording.percent(best.run.measured('test', 'baseline').accuracy)}\u00a0%)"
-    points = wording.percent(best.gain.value)
-    return joined([strong(f"Use {name}."), f"{said}It {right}, {points} points more than {baseline}."])
+        sentences.append(f"{accuracy}.")
+    else:
+        comparison = _above(best.gain.value, "the linear baseline")
+        baseline = f"{wording.percent(_baseline_accuracy(best).value)}\u00a0%"
+        sentences.append(f"{accuracy}, {comparison} {_evidence(best.gain, baseline)}.")
+    return joined([strong(f"Use {_short_name(best, best.predicts)}."), *sentences])
 
 
-def _better_elsewhere(best: Recommended) -> list[str]:
-    """A sentence for each predictor from elsewhere that validation tweets choose, and test tweets show to be better."""
-    return [
-        f"Better is {one.name}, which was added: it does better on validation tweets too, and on "
-        f"{one.gap.n:,} test tweets it has {wording.percent(-one.gap.value)} points more right"
-        f"{wording.remark(one.gap)}."
-        for one in best.added
-        if one.gap and one.is_better
-    ]
+def _alternative_sentence(best: Recommended) -> str:
+    """Why the most accurate alternative to the linear baseline is not recommended."""
+    name = f"The best alternative on the validation set, {_short_name(best, _alternative(best))},"
+    if best.gain is None:
+        return f"{name} could not be compared with it: its predictions are missing."
+    if not best.gain.is_shown:
+        difference = f"{wording.points(best.gain.value)} points"
+        return f"{name} is not significantly better {_evidence(best.gain, difference)} and costs more to train."
+    return f"{name} is {_above(best.gain.value, 'it')} {_evidence(best.gain)}."
 
 
-def _behind(gain: Difference | None) -> str:
-    if gain is None:
-        return "was not compared with it"
-    if not gain.is_shown:
-        return "costs more, and no difference from it is shown"
-    return f"has {wording.percent(abs(gain.value))} points {'fewer' if gain.value < 0 else 'more'}"
+def _alternative(best: Recommended) -> ModelChoice:
+    """The predictor that is compared with the linear baseline: the best on validation, or else the network."""
+    return "network" if best.chosen == "baseline" else best.chosen
 
 
-def _facts(best: Recommended, dataset: Dataset) -> list[tuple[str, object]]:
+def _above(difference: float, other: str) -> str:
+    points = f"{wording.percent(abs(difference))} percentage points"
+    return f"{points} {'above' if difference >= 0 else 'below'} {other}"
+
+
+def _reversed(gap: Difference) -> Difference:
+    """The second side minus the first."""
+    low = None if gap.high is None else -gap.high
+    high = None if gap.low is None else -gap.low
+    return replace(gap, value=-gap.value, low=low, high=high)
+
+
+def _evidence(gap: Difference, *parts_before: str) -> str:
+    """`(95 % CI +2.6 to +25.7; adjusted p = 0.02)`, as far as these are known."""
+    interval = wording.bounds(gap.low, gap.high, wording.points).strip(" ()")
+    parts = [*parts_before, *([f"95 % CI {interval}"] if interval else [])]
+    if gap.q is not None:
+        p_value = wording.p_value(gap.q)
+        parts.append(f"adjusted p {p_value}" if p_value.startswith("<") else f"adjusted p = {p_value}")
+    if gap.of_these_models:
+        parts.append(wording.THESE_MODELS)
+    return f"({'; '.join(parts)})" if parts else ""
+
+
+def _short_name(best: Recommended, model: ModelChoice) -> str:
+    """The name of a predictor of the best configuration without settings beside the architecture."""
+    if model == "baseline":
+        return "the linear baseline"
+    name = names.model_name(best.configuration.config)
+    return f"{name}, ensembled with the linear baseline" if model == "both" else name
+
+
+def _baseline_accuracy(best: Recommended) -> Estimate:
+    return measured_accuracy(best.run.measured("test", "baseline"))
+
+
+def _tiles(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> list[Tile]:
+    if external:
+        return _external_tiles(best, external)
+    if best.predicts == "baseline":
+        return _baseline_tiles(best, dataset)
+    return _network_tiles(best, dataset)
+
+
+def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
     seeds = len(best.configuration.runs)
-    over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    over = f"{best.run.measured('test').n:,} tweets" if best.predicts == "baseline" else over
-    facts: list[tuple[str, object]] = [
-        ("Predicts with", _USED[best.predicts]),
-        ("Test accuracy", f"{wording.share(best.score)}, {over}"),
-    ]
-    if gap := best.gain:
-        whose = wording.capital(_USED["network" if best.chosen == "baseline" else best.chosen])
-        verdict = "" if gap.is_shown else ": no difference shown"
-        facts.append((f"{whose} against the linear baseline", f"{wording.claim(gap)}{verdict}{wording.remark(gap)}"))
-    if rivals := len(dataset.competing) - 1:
-        missing = rivals - len(best.rivals)
-        told = f"{len(best.equals):,} of {wording.plural(rivals, 'other net')}"
-        facts.append(("No difference between nets shown to", told + (f"; {missing:,} not compared" if missing else "")))
+    basis = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    tiles: list[Tile] = [("Test accuracy", f"{wording.share(best.score)}, {basis}")]
+    if best.gain:
+        tiles.append(("Gain over the linear baseline", _difference_with_verdict(best.gain)))
+    title = "Configurations not significantly worse"
+    if best.predicts == "both":
+        title += " than its network"
+        tiles.append(("Network without the baseline", wording.share(score_of(best.configuration, dataset))))
+    if competitors := len(dataset.competing) - 1:
+        count = f"{len(best.equals):,} of {wording.plural(competitors, 'other configuration')}"
+        if missing := competitors - len(best.rivals):
+            count += f"; {missing:,} not compared"
+        tiles.append((title, count))
     if best.equals:
-        name = "itself" if best.cheapest is best.configuration else names.configuration_name(best.cheapest)
-        facts.append(("Cheapest of these nets", f"{name}, {wording.duration(seconds_of(best.cheapest))} a run"))
-    usage = usage_of(best.configuration.runs)
-    hours = f"{usage.gpu_hours:.2g} GPU-hours" if usage.gpu_hours else f"{usage.cpu_hours:.2g} CPU-hours"
-    return [*facts, ("It took", f"{wording.duration(seconds_of(best.configuration))} a run; {hours} in all")]
+        if best.cheapest is best.configuration:
+            cheapest = "the recommended one"
+        else:
+            accuracy = wording.percent(best.cheapest.mean("test", "accuracy"))
+            time = wording.compute_time(*cost_per_run(best.cheapest))
+            cheapest = f"{names.configuration_name(best.cheapest)}: {time} per run, {accuracy} %"
+        tiles.append(("Cheapest to train of these", cheapest))
+    return [*tiles, ("Compute time of the recommended model", _compute_time(best.configuration))]
 
 
-def _figure(best: Recommended, dataset: Dataset) -> Figure:
-    shown = [best.configuration, *(rival.configuration for rival in best.equals[: _MOST_LINES - 1])]
-    if best.cheapest not in shown:
-        shown.append(best.cheapest)
-    lines: list[Line] = [
-        (_line_name(one, best), score_of(one, dataset), charts.BLUE if place == 0 else charts.SKY)
-        for place, one in enumerate(shown)
+def _baseline_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
+    alternative = _alternative(best)
+    accuracy = score_of(best.configuration, dataset, alternative)
+    tiles: list[Tile] = [
+        ("Recommended", "TF-IDF and logistic regression"),
+        ("Test accuracy of the linear baseline", f"{wording.share(best.score)}, n = {best.score.n:,} tweets"),
+        (
+            "Best alternative on the validation set",
+            f"{names.predictor_name(best.configuration, alternative)}: {wording.percent(accuracy.value)} %",
+        ),
     ]
-    baseline = measured_accuracy(best.run.measured("test", "baseline"))
-    lines.append((_STAR * (best.predicts == "baseline") + "Linear baseline", baseline, charts.ORANGE))
-    if best.chosen == "both":
-        mean = score_of(best.configuration, dataset, "both")
-        name = _STAR * (best.predicts == "both") + "Mean of the best net and the linear baseline"
-        lines.insert(0, (name, mean, charts.GREEN))
-    lines.append(
-        ("VADER\u2019s lexicon, not trained", measured_accuracy(best.run.measured("test", "lexicon")), charts.MUTED)
-    )
-    models = [one for one in dataset.added if not one.added.annotator]
-    lines += [(f"{one.name} (added)", one.accuracy, charts.PURPLE) for one in models[:_MOST_LINES]]
-    lines.sort(key=lambda line: not line[0].startswith(_STAR))
-    left = len(best.equals) + 1 - len(shown)
-    more = f"; nor of {left:,} more" if left else ""
-    remark = f" {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else ""
-    people = [one.accuracy.value for one in dataset.added if one.added.annotator]
+    if best.gain:
+        tiles.append(("Alternative minus baseline", _difference_with_verdict(best.gain)))
+        if best.gain.low is not None and best.gain.high is not None:
+            half = wording.percent((best.gain.high - best.gain.low) / 2)
+            tiles.append(("Precision of this comparison", f"\u00b1{half} points; smaller gains cannot be detected"))
+    return [*tiles, ("Compute time of the alternative", _compute_time(best.configuration))]
+
+
+def _external_tiles(best: Recommended, external: Elsewhere) -> list[Tile]:
+    tiles: list[Tile] = [
+        ("Recommended", f"{external.name}: predictions from {external.added.file}"),
+        (
+            "Test accuracy",
+            f"{wording.share(external.accuracy)}, {external.accuracy.n:,} of {external.of:,} test tweets",
+        ),
+    ]
+    if external.gap:
+        tiles.append(("Gain over the best model trained here", _difference_with_verdict(_reversed(external.gap))))
+    if external.above_baseline:
+        tiles.append(("Gain over the linear baseline", _difference_with_verdict(external.above_baseline)))
+    if cost := cost_per_thousand(external.added):
+        tiles.append(("Cost per 1,000 tweets", cost))
+    trained = f"{names.predictor_name(best.configuration, best.predicts)}: {wording.percent(best.score.value)} %"
+    return [
+        *tiles,
+        ("Best model trained here", f"{trained}, {wording.compute_time(*cost_per_run(best.configuration))} per run"),
+    ]
+
+
+def _difference_with_verdict(gap: Difference) -> str:
+    verdict = "significant" if gap.is_shown else "not significant"
+    return f"{wording.claim(gap)}, {verdict}{wording.remark(gap)}"
+
+
+def _compute_time(configuration: Configuration) -> str:
+    """Compute time per run, and the encoder's share of all runs."""
+    usage = usage_of(configuration.runs)
+    runs = wording.plural(len(configuration.runs), "run")
+    text = f"{wording.compute_time(*cost_per_run(configuration))} per run ({runs})"
+    if any(usage.encoding):
+        text += f"; encoder vectors, once: {wording.compute_time(*usage.encoding)}"
+    return text
+
+
+def _figure(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Figure:
+    drawn = [best.configuration, *(rival.configuration for rival in best.equals[: _MAX_ROWS - 1])]
+    if best.cheapest not in drawn:
+        drawn.append(best.cheapest)
+    baseline = _baseline_accuracy(best)
+    lines = _figure_lines(best, dataset, drawn, None if external else best.predicts)
+    people = [predictor.accuracy.value for predictor in dataset.added if predictor.added.annotator]
     ceiling = fmean(people) if people else None
-    if ceiling is not None:
-        remark += f" Solid upright: people agree with the labels of {wording.percent(ceiling)} %."
-    caption = joined(
-        [
-            f"Test accuracy with 95 % intervals, n = {baseline.n:,} tweets of {dataset.name}. Light: no difference "
-            f"from the best net is shown{more}.{remark}",
-            names.METHODS,
-        ]
-    )
-    alt = "Test accuracy of the recommended model, its equals and the baseline"
+    models = [predictor for predictor in best.added if not predictor.added.annotator]
+    for predictor in models[:_MAX_ROWS]:
+        name = _starred(f"{predictor.name} (external)", predictor is external)
+        lines.append((name, predictor.accuracy, charts.PURPLE))
+    lines.sort(key=lambda line: not line[0].startswith(names.STAR))
+    caption = joined([_figure_caption(dataset, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS])
+    alt = "Test accuracy of the recommended model, the models not significantly worse, and the baseline"
     axis = ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
     return interval_figure("answer", alt, caption, lines, axis)
 
 
-def _line_name(one: Configuration, best: Recommended) -> str:
-    mark = "cheapest: " if one is best.cheapest and best.equals else ""
-    mark = _STAR if one is best.configuration and best.predicts == "network" else mark
-    return wording.shortened(mark + names.configuration_name(one), _LONGEST_NAME)
+def _figure_lines(
+    best: Recommended, dataset: Dataset, drawn: list[Configuration], starred: ModelChoice | None
+) -> list[Line]:
+    """Rows for the networks, the linear baseline, their ensemble if it is the best on validation, and the lexicon."""
+    lines: list[Line] = []
+    if best.chosen == "both":
+        name = "Ensemble: best network + linear baseline"
+        lines.append((_starred(name, starred == "both"), score_of(best.configuration, dataset, "both"), charts.GREEN))
+    for configuration in drawn:
+        is_best = configuration is best.configuration
+        label = _starred(names.configuration_name(configuration), is_best and starred == "network")
+        if configuration is best.cheapest and best.equals and not is_best:
+            label = f"cheapest to train: {label}"
+        colour = charts.BLUE if is_best else charts.SKY
+        lines.append((wording.shortened(label, _LONGEST_NAME), score_of(configuration, dataset), colour))
+    baseline = _starred("Linear baseline", starred == "baseline")
+    lines.append((baseline, _baseline_accuracy(best), charts.ORANGE))
+    lexicon = measured_accuracy(best.run.measured("test", "lexicon"))
+    return [*lines, ("VADER lexicon (no training)", lexicon, charts.MUTED)]
 
 
-def warnings(findings: Findings) -> list[str]:
-    """What limits the answer, a sentence each."""
-    runs, main = findings.study.runs, findings.main
-    said: list[str] = []
-    if states := Counter(run.state.state for run in runs if not run.completed):
-        listed = wording.listing([f"{number:,} {names.state_name(state)}" for state, number in states.most_common()])
-        have = "has" if states.total() == 1 else "have"
-        said.append(f"{states.total():,} of {wording.plural(len(runs), 'run')} {have} no result: {listed}.")
+def _starred(name: str, is_recommended: bool) -> str:
+    return f"{names.STAR}{name}" if is_recommended else name
+
+
+def _figure_caption(dataset: Dataset, baseline: Estimate, not_drawn: int, ceiling: float | None) -> str:
+    more = f" ({not_drawn:,} more are not drawn)" if not_drawn else ""
+    caption = (
+        f"Test accuracy with 95 % confidence intervals, n = {baseline.n:,} tweets of {dataset.name}. "
+        "\u2605 recommended. "
+        "Dark blue: the best network, mean over its seeds. Light blue: networks not significantly worse than it"
+        f"{more}. Dashed line: linear baseline."
+    )
+    if ceiling is not None:
+        caption += f" Solid vertical line: mean accuracy of the human annotators ({wording.percent(ceiling)} %)."
+    return caption
+
+
+def caveats(findings: Findings) -> list[str]:
+    """One sentence per limitation of the recommendation."""
+    main, best = findings.main, findings.recommended
+    sentences = _unfinished(findings)
     if main is None:
-        return said
-    many, single = len(main.competing), sum(len(one.runs) == 1 for one in main.competing)
-    if single == many > 0:
-        which = "There is one seed only" + (" of each configuration" if many > 1 else "")
-        said.append(f"{which}. Another seed may do better or worse.")
-    elif single:
-        said.append(
-            f"{single:,} of {many:,} configurations have one seed only, which may be luck, and are not recommended."
-        )
-    if alike := [one for one in main.configurations if one.only_label]:
-        which, more = names.configuration_name(alike[0]), f", and {len(alike) - 1:,} more" if len(alike) > 1 else ""
-        so = "" if alike[0] in main.competing else ", and so not recommended"
-        said.append(f"Tells no tweets apart{so}: {which}{more}.")
-    left = [one for one in main.configurations if one not in main.competing]
-    if fewer := sum(not one.is_random and one.only_label is None for one in left):
-        said.append(f"Trained on fewer labels, and so not recommended: {wording.plural(fewer, 'configuration')}.")
+        return sentences
+    if best:
+        sentences += _about_external(best) + _about_the_lexicon(best, main)
+    sentences += _about_seeds(main) + _about_ineligible(main)
     if (sets := len(findings.datasets)) > 1:
-        said.append(
-            f"There are runs on {sets} sets of tweets, which can't be compared with each other; the answer is about "
+        sentences.append(
+            f"The runs use {sets} different test sets, which cannot be compared; this recommendation is for "
             f"{main.name}."
         )
-    return said
+    return sentences
+
+
+def _unfinished(findings: Findings) -> list[str]:
+    runs = findings.study.runs
+    states = Counter(run.state.state for run in runs if not run.completed)
+    if not states:
+        return []
+    counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
+    are = "is" if states.total() == 1 else "are"
+    total = f"{states.total():,} of {wording.plural(len(runs), 'run')}"
+    return [f"{total} {are} not completed: {wording.listing(counts)}."]
+
+
+def _about_external(best: Recommended) -> list[str]:
+    external = best.external_winner
+    if external is None:
+        return []
+    return [
+        "An external predictor cannot be rerun from this project: its predictions are those of "
+        f"{external.added.file} (SHA-256 {external.added.file_sha256[:12]}). It may have seen the test tweets during "
+        "its own training."
+    ]
+
+
+def _about_the_lexicon(best: Recommended, dataset: Dataset) -> list[str]:
+    """Why a lexicon that has a higher test accuracy than the recommended model is not recommended."""
+    lexicon = best.run.measured("test", "lexicon").accuracy
+    if lexicon <= best.score.value:
+        return []
+    sentence = (
+        f"The VADER lexicon has a higher test accuracy ({wording.percent(lexicon)} %) than the recommended model, "
+        "but it is a reference and not a candidate: nothing was fitted to these tweets."
+    )
+    return [f"{sentence} {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else sentence]
+
+
+def _about_seeds(dataset: Dataset) -> list[str]:
+    eligible = len(dataset.competing)
+    single = sum(len(configuration.runs) == 1 for configuration in dataset.competing)
+    if not single:
+        return []
+    if single == eligible:
+        configurations = "Each configuration" if eligible > 1 else "The configuration"
+        return [f"{configurations} was trained with a single seed; results may change with another seed."]
+    return [
+        f"{single:,} of {eligible:,} configurations with a single seed: not eligible, because a high score may be luck."
+    ]
+
+
+def _about_ineligible(dataset: Dataset) -> list[str]:
+    sentences = []
+    constant = [configuration for configuration in dataset.configurations if configuration.only_label]
+    if constant:
+        name = names.configuration_name(constant[0])
+        others = f" and {wording.plural(len(constant) - 1, 'other')}" if len(constant) > 1 else ""
+        eligible = "" if constant[0] in dataset.competing else " (not eligible)"
+        sentences.append(f"Predicts the same class for every tweet{eligible}: {name}{others}.")
+    ineligible = [configuration for configuration in dataset.configurations if configuration not in dataset.competing]
+    fewer = sum(not configuration.is_random and configuration.only_label is None for configuration in ineligible)
+    if fewer:
+        sentences.append(f"Trained on fewer labelled tweets (not eligible): {wording.plural(fewer, 'configuration')}.")
+    return sentences

@@ -1,127 +1,145 @@
-"""How the recommended run learned; whether its probabilities mean what they say, and which tweets it has wrong."""
+"""Learning curves, calibration and misclassified tweets of the recommended model."""
 
 from html import unescape
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
-from report.read import Answerer, CompletedRun, Scores
+from report.read import CompletedRun, Scores
 from report.render import wording
 from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column
-from report.render.charts import Axis, Point, line_figure, panel_figure, share_point
+from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
-from sentiment.runs.records import MODEL_NAMES, THRESHOLD
+from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
 
-_SHOWN = 5
+_PREDICTORS: dict[ModelChoice, str] = {
+    "network": "network",
+    "baseline": "linear baseline",
+    "both": "ensemble of network and baseline",
+}
+_EXAMPLES_PER_GROUP = 5
 _LONGEST_TWEET = 280
-_GROUPS = 10
+_BINS = 10
 
 
 def learning(findings: Findings) -> ReportSection:
-    """The three curves that matter; readers can open those of any other run."""
+    """Loss, accuracy and F1 curves of the best network; other runs open in the explorer."""
+    title = "Learning curves"
     best, recommended = findings.best, findings.recommended
     if recommended is None or best.curve is None:
-        return ReportSection("How it learned", [])
+        return ReportSection(title, [])
     run, name = recommended.run, configuration_name(recommended.configuration)
     caption = (
-        f"{name}, seed {run.config.seed}, n = 1 run. Ring: the epoch that is kept, {run.result.best_epoch} of "
-        f"{len(best.curve)}."
+        f"The best network: {name}, seed {run.config.seed}, n = 1 run. The ring marks the selected epoch "
+        f"({run.result.best_epoch} of {len(best.curve)})."
     )
-    alt = "Learning curves of the recommended run"
-    figure = panel_figure("curves-best", alt, caption, best.curve, run.result.best_epoch)
-    return ReportSection("How it learned", [figure])
+    alt = "Learning curves of the best network"
+    return ReportSection(title, [panel_figure("curves-best", alt, caption, best.curve, run.result.best_epoch)])
 
 
 def errors(findings: Findings) -> ReportSection:
-    """What the run that the answer names does wrong; empty if there is no such run."""
+    """Calibration and misclassified tweets of the recommended run; empty if nothing is recommended."""
     recommended, scores, title = findings.recommended, findings.best.scores, "Errors and calibration"
     if recommended is None:
         return ReportSection(title, [])
     run = recommended.run
     if scores is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
-    content: list[Block] = [_reliability(run, scores), _numbers(run, scores)]
+    name = _PREDICTORS[recommended.predicts]
+    content: list[Block] = [_reliability_diagram(run, scores, recommended.predicts), _confusion_table(run, scores)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
-        content.append(Text(f"The texts of the tweets are not here ({folder}), so mistakes can't be shown."))
+        content.append(
+            Text(f"Tweet texts are not available on this machine ({folder}), so misclassified tweets are not listed.")
+        )
     else:
-        content += _mistakes(findings.best.tweets, run.config.data.label_names)
+        content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
     return ReportSection(title, content)
 
 
-def reliability(labels: Flags, said: Values) -> list[tuple[float, int, int]]:
-    """For ten groups of equally many tweets their mean probability, how many are positive, and of how many."""
-    groups = [group for group in np.array_split(np.argsort(said, kind="stable"), _GROUPS) if len(group)]
-    return [(float(said[group].mean()), int(labels[group].sum()), len(group)) for group in groups]
+def reliability(labels: Flags, probabilities: Values) -> list[tuple[float, int, int]]:
+    """Per equal-size bin: mean predicted probability, number of positives, size."""
+    order = np.argsort(probabilities, kind="stable")
+    bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
+    return [(float(probabilities[rows].mean()), int(labels[rows].sum()), len(rows)) for rows in bins]
 
 
-def _numbers(run: CompletedRun, scores: Scores) -> Fold:
+def _confusion_table(run: CompletedRun, scores: Scores) -> Fold:
+    labels = run.config.data.label_names
+    # The name of a column, with the label and the predicted class, in the order of `counts`.
+    cells = [(f"{label}_predicted_{predicted}", label, predicted) for label in labels for predicted in labels]
     rows: list[Row] = []
     for model, name in MODEL_NAMES.items():
-        said = scores.said[model]
-        counts = np.bincount(2 * scores.labels + (said >= THRESHOLD), minlength=4)
-        row = {f"called_{place}": int(count) for place, count in enumerate(counts)} | {"model": name}
+        probabilities = scores.said[model]
+        counts = np.bincount(2 * scores.labels + (probabilities >= THRESHOLD), minlength=4)
+        row: dict[str, Any] = {key: int(count) for (key, _, _), count in zip(cells, counts, strict=True)}
         # Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015).
-        off = sum(abs(mean * n - positive) for mean, positive, n in reliability(scores.labels, said))
-        rows.append(row | {"error": off / len(said), "loss": run.measured("test", model).loss})
+        bins = reliability(scores.labels, probabilities)
+        distance = sum(abs(mean * n - positive) for mean, positive, n in bins)
+        row |= {"model": name, "ece": distance / len(probabilities), "loss": run.measured("test", model).loss}
+        rows.append(row)
     caption = (
-        f"Confusion and calibration on n = {len(scores.labels):,} test tweets: by how many points probabilities are "
-        "off on average (expected calibration error, ten groups), and the log loss (nats)."
+        f"Confusion matrix, expected calibration error (ECE, {_BINS} bins) and log loss (nats), "
+        f"n = {len(scores.labels):,} test tweets."
     )
-    names = run.config.data.label_names
-    titles = [f"{label} called {called}" for label in names for called in names]
     columns = [
         column("Model", "model"),
-        *(column(wording.capital(title), f"called_{place}", "count") for place, title in enumerate(titles)),
-        column("Off by, points", "error", "percent"),
+        *(column(wording.capital(f"{label} predicted {predicted}"), key, "count") for key, label, predicted in cells),
+        column("ECE (points)", "ece", "percent"),
         column("Log loss", "loss", ".3f"),
     ]
     return Fold(caption, [Table("confusion", "", columns, rows)])
 
 
-def _reliability(run: CompletedRun, scores: Scores) -> Block:
-    points = [Point("calibrated", at, at, "", "calibrated", style="dashed") for at in (0, 100)]
-    models: dict[str, Answerer] = {"net": "network", "linear baseline": "baseline"}
-    for name, model in models.items():
+def _reliability_diagram(run: CompletedRun, scores: Scores, recommended: ModelChoice) -> Figure:
+    points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (0, 100)]
+    models: list[ModelChoice] = ["network", "baseline"]
+    if recommended == "both":
+        models.append("both")
+    for model in models:
+        name = _PREDICTORS[model]
         for mean, positive, n in reliability(scores.labels, scores.said[model]):
             share = wilson(positive, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = (
-        f"Do probabilities mean what they say? n = {len(scores.labels):,} test tweets in ten groups by what the net "
-        f"(run {run.run_id}) and the baseline say. Below the dotted line: too optimistic."
+        f"Reliability diagram of the models of run {run.run_id}: observed share of positives "
+        f"per decile of the predicted probability, n = {len(scores.labels):,} test tweets. Below the diagonal a model "
+        "overestimates the probability of positive."
     )
-    axes = Axis("mean probability of positive (%)"), Axis("positive tweets (%)")
+    axes = Axis("mean predicted probability (%)"), Axis("observed positives (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
 
-def _mistakes(tweets: pd.DataFrame, names: tuple[str, str]) -> list[Block]:
+def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str], name: str) -> list[Block]:
     wrong = tweets[~tweets["right"]]
-    counts = [(group, int((wrong["group"] == group).sum())) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)]
-    said = [f"{number:,} {group}" for group, number in counts if number]
-    if not said:
+    sizes = {group: int((wrong["group"] == group).sum()) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)}
+    groups = [group for group, size in sizes.items() if size]
+    if not groups:
         return []
+    counts = [f"{sizes[group]:,} {group}" for group in groups]
     text = (
-        f"{wording.plural(len(wrong), 'mistake')} on test tweets: {wording.listing(said)}. Where all runs are wrong "
-        f"the label may be. The {_SHOWN} surest of each group:"
+        f"{wording.plural(len(wrong), 'test tweet')} misclassified by the {name}: {wording.listing(counts)}. "
+        f"Where all runs are wrong, the label itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of "
+        "each group:"
     )
-    rows = [
-        {
-            "group": group,
-            "tweet": wording.shortened(unescape(str(one["text"])), _LONGEST_TWEET),
-            "label": names[one["label"]],
-            **{key: float(one[key]) for key in ("network", "baseline", "share_right")},
-        }
-        for group, _ in counts
-        for one in wrong[wrong["group"] == group].head(_SHOWN).to_dict("records")
-    ]
+    rows: list[Row] = []
+    for group in groups:
+        examples = wrong[wrong["group"] == group].head(_EXAMPLES_PER_GROUP).to_dict("records")
+        for tweet in examples:
+            row = {
+                "group": group,
+                "tweet": wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET),
+                "label": labels[tweet["label"]],
+            }
+            rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     columns = [
         column("Tweet", "tweet"),
         column("Label", "label"),
-        column("Probability of positive, %", "network", "percent"),
-        column("Baseline's, %", "baseline", "percent"),
-        column("Runs right, %", "share_right", "percent"),
+        column("P(positive), %", "probability", "percent"),
+        column("Networks correct, %", "share_right", "percent"),
         column("Group", "group"),
     ]
-    return [Text("Mistakes", "heading"), Table("mistakes", text, columns, rows)]
+    return [Text("Misclassified tweets", "heading"), Table("mistakes", text, columns, rows)]

@@ -1,143 +1,173 @@
-"""The models: configurations by their mean over seeds, on other people's tweets, on the check list, and published."""
+"""Model tables: leaderboard, external test sets, check list, published results."""
 
 from collections import Counter
 from statistics import fmean, stdev
 from typing import Any
 
-from report.compare.advice import Recommended, seconds_of, usage_of
+from report.compare.advice import Recommended
+from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
-from report.read import Answerer, CompletedRun
+from report.read import Answerer
 from report.render import wording
 from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.wording import joined
-from report.sections.names import LEXICON_REMARK, METHODS, configuration_name
+from report.sections.names import LEXICON_REMARK, METHODS, STAR, configuration_name, predictor_name
 from report.statistics import Difference
-from sentiment.runs.records import MEASURED_MODELS, Part
+from sentiment.runs.records import MEASURED_MODELS, Added, Part
 
-_SHOWN = 15
-_METRICS = ("accuracy", "precision", "recall", "f1")
+# Maximum number of configurations in the leaderboard, and of networks on each external test set.
+_MAX_CONFIGURATIONS = 15
+_MAX_NETWORKS = 10
+_METRICS = ("accuracy", "precision", "recall", "f1", "macro_f1")
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
-_STUDY = ("https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo", "stop words removed")
-# Figures of others on Sentiment140 (1.6 million tweets, split at random): model, accuracy, measured on which part,
-# where they stand, and how tweets were cleaned. The first are of the study that the grids repeat.
+# Source and preprocessing of the study that the shipped grids repeat.
+_REPRODUCED_STUDY = ("https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo", "stop words removed")
+# Published results on Sentiment140 (1.6 million tweets, random split): model, accuracy, split, source, preprocessing.
 PUBLISHED: tuple[tuple[str, float, str, str, str], ...] = (
-    ("recurrent nets, at most", 0.78, "validation", *_STUDY),
-    ("feed-forward net", 0.78, "test", *_STUDY),
-    ("self-attention", 0.779, "test", *_STUDY),
-    ("ELMo and BiLSTM 512 (peak; overfits after)", 0.85, "validation", *_STUDY),
-    ("ELMo and BiLSTM 512 (steady)", 0.81, "validation", *_STUDY),
+    ("best recurrent network", 0.78, "validation", *_REPRODUCED_STUDY),
+    ("feed-forward network", 0.78, "test", *_REPRODUCED_STUDY),
+    ("self-attention", 0.779, "test", *_REPRODUCED_STUDY),
+    ("ELMo + BiLSTM 512 (best epoch, overfits afterwards)", 0.85, "validation", *_REPRODUCED_STUDY),
+    ("ELMo + BiLSTM 512 (final epochs)", 0.81, "validation", *_REPRODUCED_STUDY),
     ("BERT-base", 0.8746, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-bert-base", ""),
     ("RoBERTa-base", 0.8911, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-roberta-base", ""),
 )
 
 
 def leaderboard(findings: Findings) -> ReportSection:
-    """Configurations by data set, then figures that others have published."""
+    """Configurations by data set, followed by published results."""
     content: list[Block] = []
     for number, dataset in enumerate(findings.datasets, 1):
-        content += [Text(f"On {dataset.name}", "heading")] if number > 1 else []
-        content += _of_dataset(dataset, number, findings.recommended if number == 1 else None)
+        if number > 1:
+            content.append(Text(f"On {dataset.name}", "heading"))
+        content += _leaderboard_of(dataset, number, findings.recommended if number == 1 else None)
     return ReportSection("The models", [*content, published_figures(findings)] if content else [])
 
 
-def _of_dataset(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
-    behind = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
-    rows = {
-        one: {"rank": rank, **_row(one, gap, behind.get(one))}
-        for rank, (one, gap) in enumerate(zip(dataset.configurations, dataset.against_baseline, strict=True), 1)
-    }
+def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
+    gap_to_best = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
+    configuration_rows: dict[Configuration, dict[str, Any]] = {}
+    for rank, configuration in enumerate(dataset.configurations, 1):
+        gap = dataset.against_baseline[rank - 1]
+        row = _configuration_row(configuration, gap, gap_to_best.get(configuration))
+        configuration_rows[configuration] = {"rank": rank, **row}
+    rows = list(configuration_rows.values())
+    chosen = dataset.best or dataset.configurations[0]
+    visible = rows[:_MAX_CONFIGURATIONS]
+    if configuration_rows[chosen] not in visible:
+        visible = [*rows[: _MAX_CONFIGURATIONS - 1], configuration_rows[chosen]]
+    references = _reference_rows(chosen)
+    gap_column = "difference_to_best" if best and best.predicts == "network" else "difference_to_recommended"
+    predictors = best.added if best else dataset.added
+    external = [_external_row(predictor) | with_bounds(gap_column, predictor.gap) for predictor in predictors]
+    winner = best and best.external_winner
+    bold: Row | None = None
+    if best and winner:
+        bold = external[predictors.index(winner)]
+    elif best:
+        bold = references.get(best.predicts, configuration_rows[chosen])
+    elif dataset.best:
+        bold = configuration_rows[chosen]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    tests = max(run.measured("test").n for run in dataset.runs)
+    columns = _columns([*rows, *external])
+    more = f"All {wording.plural(len(rows), 'configuration')} with precision, recall, F1, parameters and attempts."
+    details = [block for predictor in predictors for block in _external_details(predictor)]
+    return [
+        Table(name, _leaderboard_caption(dataset), columns, [*visible, *references.values(), *external], best=bold),
+        Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
+        *([Fold("External predictors", details)] if details else []),
+    ]
+
+
+def _leaderboard_caption(dataset: Dataset) -> str:
+    n_test = max(run.measured("test").n for run in dataset.runs)
     caption = (
-        f"On {dataset.name}: mean \u00b1 standard deviation over seeds, per cent, by validation F1; the {tests:,} test "
-        "tweets choose nothing."
+        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation F1; for external predictors, 95 % "
+        f"confidence intervals. The {n_test:,} test tweets are used only for evaluation. Bold: recommended."
     )
     if dataset.folds:
         caption += (
-            f" The runs of a configuration\u2019s {dataset.folds} folds count as one, tested once on each tweet; as "
-            "their training tweets overlap, intervals and tests are approximate."
+            f" Cross-validation: the predictions of a configuration\u2019s {dataset.folds} folds are pooled; because "
+            "training sets overlap, intervals and tests are approximate."
         )
-    if dataset.from_lexicon_authors:
-        caption += f" {LEXICON_REMARK}"
-    chosen = dataset.best or dataset.configurations[0]
-    references = _reference_rows(chosen.best_seed)
-    every = list(rows.values())
-    first = every[:_SHOWN] if rows[chosen] in every[:_SHOWN] else [*every[: _SHOWN - 1], rows[chosen]]
-    bold = references.get(best.predicts, rows[chosen]) if best else rows[chosen] if dataset.best else None
-    further = f"All {wording.plural(len(every), 'configuration')} with precision, recall, F1, parameters and attempts."
-    behind_added = "behind" if best and best.predicts == "network" else "recommended_less"
-    predictors = best.added if best else dataset.added
-    added = [_added_row(one) | with_bounds(behind_added, one.gap) for one in predictors]
-    told = [block for one in predictors for block in _told(one)]
-    return [
-        Table(name, caption, _columns([*every, *added]), [*first, *references.values(), *added], best=bold),
-        Fold(further, [Table(f"{name}-all", "", _FURTHER_COLUMNS, every)]),
-        *([Fold("What was added from elsewhere", told)] if told else []),
+    return f"{caption} {LEXICON_REMARK}" if dataset.from_lexicon_authors else caption
+
+
+def _external_row(predictor: Elsewhere) -> dict[str, Any]:
+    row = {"model": _external_name(predictor), "validation_f1": predictor.validation_f1, "kappa": predictor.kappa}
+    row |= with_bounds("test_accuracy", predictor.accuracy) | with_bounds(
+        "gain_over_baseline", predictor.above_baseline
+    )
+    return row | {"verdict": _verdict(predictor.above_baseline)}
+
+
+def _external_name(predictor: Elsewhere) -> str:
+    kind = "human annotator" if predictor.added.annotator else "external"
+    if predictor.accuracy.n != predictor.of:
+        kind += f", {predictor.accuracy.n:,} of {predictor.of:,} tweets"
+    if predictor.neutral:
+        kind += f"; {predictor.accuracy_with_neutral:.1%} if its {predictor.neutral:,} other answers count as wrong"
+    return f"{predictor.name} ({kind})"
+
+
+def cost_per_thousand(added: Added) -> str:
+    """Cost and time of an external predictor for 1,000 tweets; empty if they are unknown."""
+    costs = {"cost {}": added.cost, "{} s": added.seconds}
+    parts = [text.format(f"{1000 * cost / added.tweets:,.3g}") for text, cost in costs.items() if cost is not None]
+    return ", ".join(parts)
+
+
+def _external_details(predictor: Elsewhere) -> list[Block]:
+    """Origin, cost and accuracy of an external predictor."""
+    cost = cost_per_thousand(predictor.added)
+    details = [
+        f"accuracy {wording.share(predictor.accuracy)} on {predictor.accuracy.n:,} test tweets",
+        f"Cohen\u2019s kappa {predictor.kappa:.2f}",
+        *([f"recommended model minus this predictor: {wording.claim(predictor.gap)}"] if predictor.gap else []),
+        *([f"per 1,000 tweets: {cost}"] if cost else []),
+        f"predictions from {predictor.added.file} (SHA-256 {predictor.added.file_sha256[:12]})",
     ]
-
-
-def _added_row(one: Elsewhere) -> dict[str, Any]:
-    row = {"model": _added_name(one), "validation_f1": one.validation_f1, "kappa": one.kappa}
-    row |= with_bounds("test_accuracy", one.accuracy) | with_bounds("above_baseline", one.above_baseline)
-    return row | {"against_baseline": _verdict(one.above_baseline)}
-
-
-def _added_name(one: Elsewhere) -> str:
-    of = "" if one.accuracy.n == one.of else f", {one.accuracy.n:,} of {one.of:,} tweets"
-    if one.neutral:
-        of += f"; {one.accuracy_with_neutral:.1%} if its {one.neutral:,} other answers count as wrong"
-    return f"{one.name} (added{', a person' if one.added.annotator else ''}{of})"
-
-
-def _told(one: Elsewhere) -> list[Block]:
-    """Where a predictor from elsewhere comes from, what it cost, and how far it agrees with the labels."""
-    costs = {"cost": one.added.cost, "seconds": one.added.seconds}
-    per = [f"{unit} {1000 * cost / one.added.tweets:,.3g}" for unit, cost in costs.items() if cost is not None]
-    said = [
-        f"agrees with the labels of {wording.share(one.accuracy)} of {one.accuracy.n:,} test tweets",
-        f"Cohen\u2019s kappa {one.kappa:.2f}",
-        *([f"what is recommended less this: {wording.claim(one.gap)}"] if one.gap else []),
-        *([f"for 1,000 tweets: {', '.join(per)}"] if per else []),
-        f"from {one.added.file}, SHA-256 {one.added.file_sha256[:12]}",
-    ]
-    note = [Text(one.added.note, "note")] if one.added.note else []
-    return [Text(_added_name(one), "heading"), Text(f"{wording.capital('; '.join(said))}."), *note]
+    note = [Text(predictor.added.note, "note")] if predictor.added.note else []
+    return [Text(_external_name(predictor), "heading"), Text(f"{wording.capital('; '.join(details))}."), *note]
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+    has_gap = any("difference_to_best" in row for row in rows)
+    has_gpu = any(row.get("gpu_seconds") for row in rows)
     return [
-        column("#", "rank", "count"),
+        column("Rank", "rank", "count"),
         column("Model", "model"),
-        column("Validation F1", "validation_f1", "percent"),
-        column("Test accuracy", "test_accuracy", "percent"),
-        *([column("Best net \u2212 this, points", "behind", "points")] if any("behind" in row for row in rows) else []),
-        column("Against the baseline", "against_baseline"),
+        column("Validation F1, %", "validation_f1", "percent"),
+        column("Test accuracy, %", "test_accuracy", "percent"),
+        column("Test macro F1, %", "test_macro_f1", "percent"),
+        *([column("Best network \u2212 this, points", "difference_to_best", "points")] if has_gap else []),
+        column("vs. baseline", "verdict"),
         column("Seeds", "seeds", "count"),
         column("Overfits", "overfits"),
-        column("Time per run", "seconds", "duration"),
-        *([column("GPU-hours", "gpu_hours", ",.2f")] if any(row.get("gpu_hours") for row in rows) else []),
+        *([column("GPU time per run", "gpu_seconds", "duration")] if has_gpu else []),
+        column("CPU time per run", "cpu_seconds", "duration"),
     ]
 
 
 _FURTHER_COLUMNS = [
-    column("#", "rank", "count"),
+    column("Rank", "rank", "count"),
     column("Model", "model"),
-    *(column(f"Validation {title}", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
-    column("Test accuracy", "test_accuracy", "percent"),
-    *(column(f"Test {title}", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
-    column("Less the baseline, points", "above_baseline", "points"),
-    column("Adjusted p", "baseline_q", "p"),
-    column("Parameters", "parameters", "count"),
+    *(column(f"Validation {title}, %", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
+    column("Test accuracy, %", "test_accuracy", "percent"),
+    *(column(f"Test {title}, %", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
+    column("Difference to baseline, points", "gain_over_baseline", "points"),
+    column("Adjusted p (vs. baseline)", "gain_q", "p"),
+    column("Trainable weights", "parameters", "count"),
     column("Best epoch", "best_epoch", ".1f"),
-    column("Attempts", "attempts", "count"),
+    column("Job attempts", "attempts", "count"),
 ]
 
 
 def published_figures(findings: Findings) -> Block:
-    """What others measured: beside our figures only where the tweets are the same, else folded away with the reason."""
+    """Published results; collapsed, with a reason, unless the data set is Sentiment140."""
     columns = [
         column("Model", "model"),
         column("Accuracy, %", "accuracy", "percent"),
@@ -145,152 +175,158 @@ def published_figures(findings: Findings) -> Block:
         column("Source", "source"),
         column("Cleaning", "cleaning"),
     ]
-    rows = [dict(zip((each.key for each in columns), one, strict=True)) for one in PUBLISHED]
-    is_same = findings.main is not None and findings.main.is_sentiment140
-    reason = "split anew by each source, so they compare roughly" if is_same else "not comparable with these tweets"
-    caption = f"Published figures on Sentiment140: {reason}."
-    table = Table("published", caption if is_same else "", columns, rows)
-    return table if is_same else Fold(caption, [table])
+    keys = [each.key for each in columns]
+    rows = [dict(zip(keys, result, strict=True)) for result in PUBLISHED]
+    if findings.main is not None and findings.main.is_sentiment140:
+        reason = "each source used its own random split, so the comparison is approximate"
+        caption = f"Published results on Sentiment140: {reason}."
+        return Table("published", caption, columns, rows)
+    caption = "Published results on Sentiment140 (a different data set, not comparable)."
+    return Fold(caption, [Table("published", "", columns, rows)])
 
 
-def _row(one: Configuration, gap: Difference | None, behind: Difference | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": configuration_name(one), "seeds": len(one.runs)}
+def _configuration_row(
+    configuration: Configuration, above_baseline: Difference | None, gap_to_best: Difference | None
+) -> dict[str, Any]:
+    runs = configuration.runs
+    row: dict[str, Any] = {"model": configuration_name(configuration), "seeds": len(runs)}
+    row |= _means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
+    row["verdict"] = "predicts one class only" if configuration.only_label else _verdict(above_baseline)
+    row["gain_q"] = above_baseline.q if above_baseline else None
+    overfits = sum(run.result.overfit.overfits for run in runs)
+    if overfits in (0, len(runs)):
+        row["overfits"] = "yes" if overfits else "no"
+    else:
+        row["overfits"] = f"{overfits} of {len(runs)}"
+    cost = cost_per_run(configuration)
+    row |= {"parameters": runs[0].result.parameters, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
+    row["best_epoch"] = fmean(run.result.best_epoch for run in runs)
+    row |= {"attempts": usage_of(runs).attempts, "random_numbers": configuration.is_random}
+    if gap_to_best:
+        row |= with_bounds("difference_to_best", gap_to_best) | {"difference_to_best_q": gap_to_best.q}
+    return row
+
+
+def _means_over_seeds(configuration: Configuration, model: Answerer) -> dict[str, float | None]:
+    """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
+    row: dict[str, float | None] = {}
     for part in _PARTS:
         for metric in _METRICS:
-            values = one.values(part, metric)
+            values = [getattr(run.measured(part, model), metric) for run in configuration.runs]
             row[f"{part}_{metric}"] = fmean(values)
-            row[f"{part}_{metric}_sd"] = stdev(values) if len(values) > 1 else None
-    row |= with_bounds("above_baseline", gap) | {
-        "against_baseline": "tells no tweets apart" if one.only_label else _verdict(gap),
-        "baseline_q": gap.q if gap else None,
-    }
-    overfits, usage = sum(run.result.overfit.overfits for run in one.runs), usage_of(one.runs)
-    row["overfits"] = "no" if not overfits else "yes" if overfits == len(one.runs) else f"{overfits} of {len(one.runs)}"
-    row |= {"parameters": one.runs[0].result.parameters, "seconds": seconds_of(one)}
-    row["best_epoch"] = fmean(run.result.best_epoch for run in one.runs)
-    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "random_numbers": one.is_random}
-    return row | with_bounds("behind", behind) | ({"behind_q": behind.q} if behind else {})
+            row[f"{part}_{metric}_sd"] = stdev(values) if len(set(values)) > 1 else None
+    return row
 
 
 def _verdict(gap: Difference | None) -> str:
     if gap is None:
         return wording.DASH
     if not gap.is_shown:
-        return "no difference shown"
-    return f"{'better' if gap.value > 0 else 'worse'}{', these models' if gap.of_these_models else ''}"
+        return "not significant"
+    better = "better" if gap.value > 0 else "worse"
+    return f"{better} (these two models only)" if gap.of_these_models else better
 
 
-def _reference_rows(run: CompletedRun) -> dict[Answerer, Row]:
-    """The baselines on the tweets of a run; tweets cleaned in another way would give another linear one."""
+def _reference_rows(configuration: Configuration) -> dict[Answerer, Row]:
+    """Reference models on a configuration's data; the linear baseline depends on text cleaning."""
     names: dict[Answerer, str] = {
-        "baseline": "linear baseline, tweets cleaned as for the best net",
-        "both": "mean of the best net (its best seed) and the linear baseline",
-        "lexicon": "VADER's lexicon, not trained",
+        "baseline": "linear baseline (same preprocessing as the best network)",
+        "both": "ensemble of the best network and the linear baseline",
+        "lexicon": "VADER lexicon (no training)",
     }
-    return {
-        model: {"model": name}
-        | {f"{part}_{one}": getattr(run.measured(part, model), one) for part in _PARTS for one in _METRICS}
-        for model, name in names.items()
-    }
-
-
-# Of each data set on each test set.
-_SHOWN_ELSEWHERE = 10
-_NAMES = {
-    "both": "mean of {} and the linear baseline",
-    "baseline": "linear baseline",
-    "lexicon": "VADER\u2019s lexicon, not trained",
-}
+    return {model: {"model": name, **_means_over_seeds(configuration, model)} for model, name in names.items()}
 
 
 def check_list(findings: Findings) -> ReportSection:
-    """The means of the recommended configuration's models over all of its runs; empty without one."""
+    """Mean check-list scores of the recommended configuration; empty if nothing is recommended."""
+    title = "Check list"
     if findings.recommended is None:
-        return ReportSection("The check list", [])
+        return ReportSection(title, [])
     runs = findings.recommended.configuration.runs
-    tallies = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
-    rows: list[Row] = [
-        {"capability": name, "of": score.of}
-        | {model: fmean(tally[model][name].right for tally in tallies) for model in MEASURED_MODELS}
-        for name, score in tallies[0][MEASURED_MODELS[0]].items()
-    ]
-    rows.append({"capability": "all"} | {name: sum(row[name] for row in rows) for name in ("of", *MEASURED_MODELS)})
-    mean = f", on average over {len(tallies)} runs" if len(tallies) > 1 else ""
+    scores = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
+    rows: list[Row] = []
+    for capability, score in scores[0][MEASURED_MODELS[0]].items():
+        means = {model: fmean(of_run[model][capability].right for of_run in scores) for model in MEASURED_MODELS}
+        rows.append({"capability": capability, "sentences": score.of} | means)
+    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *MEASURED_MODELS)}
+    rows.append({"capability": "all"} | totals)
+    mean = f", mean of {len(scores)} runs" if len(scores) > 1 else ""
     caption = (
-        "Of how many short sentences, of which anybody knows the label, each model of the best configuration is right"
-        f"{mean} (after CheckList, Ribeiro et al. 2020); it chooses nothing."
+        "Number of correctly classified template sentences per capability, for each model of the best configuration"
+        f"{mean} (inspired by CheckList, Ribeiro et al. 2020). Not used for model selection."
     )
-    columns = [column("Capability", "capability"), column("Sentences", "of", "count")]
-    columns += [column(wording.capital(name), name, "count") for name in MEASURED_MODELS]
-    return ReportSection("The check list", [Table("check-list", caption, columns, rows)])
+    columns = [column("Capability", "capability"), column("Sentences", "sentences", "count")]
+    columns += [column(wording.capital(model), model, "count") for model in MEASURED_MODELS]
+    return ReportSection(title, [Table("check-list", caption, columns, rows)])
 
 
-def elsewhere(findings: Findings) -> ReportSection:
-    """Each model on each test set, what is recommended first; many nets are folded away."""
-    found = findings.elsewhere
-    seen: Counter[tuple[str, str]] = Counter()
-    first: list[OnTestSet] = []
-    rest: list[OnTestSet] = []
-    for one in found:
-        seen[one.tests, one.dataset.name] += one.model == "network"
-        is_late = one.model == "network" and seen[one.tests, one.dataset.name] > _SHOWN_ELSEWHERE
-        (rest if is_late else first).append(one)
+def external_test_sets(findings: Findings) -> ReportSection:
+    """Every model on every external test set, recommended model first; further networks are collapsed."""
+    networks: Counter[tuple[str, str]] = Counter()
+    visible: list[OnTestSet] = []
+    collapsed: list[OnTestSet] = []
+    for result in findings.elsewhere:
+        networks[result.tests, result.dataset.name] += result.model == "network"
+        is_late = result.model == "network" and networks[result.tests, result.dataset.name] > _MAX_NETWORKS
+        (collapsed if is_late else visible).append(result)
     caption = (
-        "Test sets that no model was trained on or chosen by: per cent. A difference is shown if its 95 % interval, "
-        "corrected for all in the table, leaves zero out."
+        "Accuracy in % on external test sets, which were used neither for training nor for selection. A difference is "
+        "significant if its corrected 95 % interval excludes zero."
     )
-    authors = sorted({one.tests for one in found if one.from_lexicon_authors})
-    content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in authors]
-    if first:
-        content.append(_table_elsewhere("elsewhere", joined([caption, METHODS]), first, findings))
-    if rest:
-        content.append(Fold(f"The other {len(rest)} nets.", [_table_elsewhere("elsewhere-rest", "", rest, findings)]))
-    return ReportSection("On other people\u2019s tweets", content)
+    from_authors = sorted({result.tests for result in findings.elsewhere if result.from_lexicon_authors})
+    content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
+    if visible:
+        content.append(_external_table("elsewhere", joined([caption, METHODS]), visible, findings))
+    if collapsed:
+        table = _external_table("elsewhere-rest", "", collapsed, findings)
+        content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
+    return ReportSection("External test sets", content)
 
 
 def worse_than_the_lexicon(findings: Findings) -> list[str]:
-    """A sentence for each test set on which the recommended model is shown to be worse than the lexicon."""
-    return [
-        f"On {one.tests} ({len(one.labels):,} tweets of other people) it has {wording.percent(one.accuracy.value)} % "
-        f"right, {wording.percent(-gap.value)} points fewer than VADER\u2019s lexicon, which nobody trained"
-        f"{wording.remark(gap)}."
-        f"{f' {LEXICON_REMARK}' if one.from_lexicon_authors else ''}"
-        for one in findings.elsewhere
-        if one.is_recommended
-        and one.dataset is findings.main
-        and (gap := one.less.get("lexicon"))
-        and gap.is_shown
-        and gap.value < 0
-    ]
+    """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
+    sentences = []
+    for result in findings.elsewhere:
+        gap = result.less.get("lexicon")
+        if not (result.is_recommended and result.dataset is findings.main and gap):
+            continue
+        if gap.is_shown and gap.value < 0:
+            sentence = (
+                f"On the external test set {result.tests} (n = {len(result.labels):,}) its accuracy is "
+                f"{wording.percent(result.accuracy.value)} %, {wording.percent(-gap.value)} points below the untrained "
+                f"VADER lexicon{wording.remark(gap)}."
+            )
+            sentences.append(f"{sentence} {LEXICON_REMARK}" if result.from_lexicon_authors else sentence)
+    return sentences
 
 
-def _table_elsewhere(name: str, caption: Any, found: list[OnTestSet], findings: Findings) -> Table:
-    is_unbalanced = any(one.is_unbalanced for one in found)
+def _external_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
+    is_unbalanced = any(result.is_unbalanced for result in results)
     columns = [
         column("Test set", "tests"),
         column("Tweets", "n", "count"),
-        column("Positive", "positive", "percent"),
+        column("Positive, %", "positive", "percent"),
         *([column("Trained on", "data")] if len(findings.datasets) > 1 else []),
         column("Model", "model"),
-        column("Accuracy", "accuracy", "percent"),
-        *([column("Balanced accuracy", "balanced", "percent")] if is_unbalanced else []),
-        column("Less the baseline, points", "less_baseline", "points"),
-        column("Less the lexicon, points", "less_lexicon", "points"),
+        column("Accuracy, %", "accuracy", "percent"),
+        *([column("Balanced accuracy, %", "balanced", "percent")] if is_unbalanced else []),
+        column("Difference to baseline, points", "less_baseline", "points"),
+        column("Difference to lexicon, points", "less_lexicon", "points"),
     ]
-    return Table(name, caption, columns, [_row_elsewhere(one) for one in found])
+    return Table(name, caption, columns, [_external_test_row(result) for result in results])
 
 
-def _row_elsewhere(one: OnTestSet) -> Row:
-    shown = _NAMES.get(one.model, "{}").format(configuration_name(one.configuration))
+def _external_test_row(result: OnTestSet) -> Row:
+    name = predictor_name(result.configuration, result.model)
     row: dict[str, Any] = {
-        "tests": one.tests,
-        "n": len(one.labels),
-        "positive": float(one.labels.mean()),
-        "data": one.dataset.name,
-        "model": f"\u2605 {shown}" if one.is_recommended else shown,
-        "balanced": one.balanced,
+        "tests": result.tests,
+        "n": len(result.labels),
+        "positive": float(result.labels.mean()),
+        "data": result.dataset.name,
+        "model": f"{STAR}{name}" if result.is_recommended else name,
+        "balanced": result.balanced,
     }
-    row |= with_bounds("accuracy", one.accuracy)
-    for other, gap in one.less.items():
+    row |= with_bounds("accuracy", result.accuracy)
+    for other, gap in result.less.items():
         row |= with_bounds(f"less_{other}", gap) | {f"less_{other}_q": gap.q}
     return row

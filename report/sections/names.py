@@ -1,4 +1,4 @@
-"""What configurations, runs and grids are called on the page, and the commands that use them."""
+"""Display names of configurations, predictors and runs, and shell commands for runs."""
 
 import shlex
 from pathlib import PurePath
@@ -6,31 +6,37 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.read import CompletedRun, Run
+from report.read import Answerer, CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, setting
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelChoice
-from sentiment.runs.run_dir import Results
 from sentiment.runs.state import TIMEOUT
 
-LEXICON_REMARK = "These tweets were collected and rated by the authors of VADER's lexicon, for it."
-RANDOM_MARK = "random numbers"
-_SUFFIX = f" [{RANDOM_MARK}]"
-
-_IN_MODEL_NAME = frozenset(
-    {"seed", "model.kind", "model.cell", "model.bidirectional", "model.layers", "model.hidden_size", "model.pooling"}
-    | {"elmo.model", "elmo.layers", "elmo.combine", "encoder.model", "encoder.use"}
+LEXICON_REMARK = (
+    "This data set was created by the authors of VADER to build the lexicon, so the lexicon has an unfair advantage."
 )
+RANDOM_MARK = "random weights"
+_SUFFIX = f" [{RANDOM_MARK}]"
+# A link to the section that explains intervals and tests, in Markdown.
+METHODS = Markup("[Methods](#methods).")
+STAR = "\u2605 "
+
+_PREDICTORS: dict[Answerer, str] = {
+    "network": "{}",
+    "both": "{}, ensembled with the linear baseline",
+    "baseline": "linear baseline",
+    "lexicon": "VADER lexicon (no training)",
+}
 
 
 def run_name(run: Run) -> str:
-    """A run's id, with a mark if its scores come from random numbers."""
+    """A run's id, with a mark if its ELMo weights are random."""
     return f"{run.run_id}{_SUFFIX if run.completed and run.completed.is_random else ''}"
 
 
 def state_name(state: str) -> str:
-    """`cancelled`, `timed out`, `out of memory`."""
+    """The state of a run as readers see it: `cancelled`, `timed out`, `out of memory`."""
     return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
 
 
@@ -38,49 +44,53 @@ GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", nu
 
 
 def model_name(config: RunConfig) -> str:
-    """The architecture in a few words: `BiLSTM 2x64, mean and maximum`."""
+    """The architecture in a few words: `MiniLM (token vectors) + BiLSTM 2x64`."""
     model = config.model
-    pooling = parameter_value("model.pooling", model.pooling)
-    if model.kind != "rnn":
-        name = "feed-forward net" if model.kind == "feed_forward" else "linear layer"
-        name += "" if config.reads_tweet_vectors else f", {pooling}"
+    if model.kind == "rnn":
+        layers = f"{model.layers}\u00d7" if model.layers > 1 else ""
+        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {layers}{model.hidden_size}"
     else:
-        depth = f"{model.layers}\u00d7" if model.layers > 1 else ""
-        name = f"{'Bi' if model.bidirectional else ''}{model.cell.upper()} {depth}{model.hidden_size}, {pooling}"
+        name = "feed-forward network" if model.kind == "feed_forward" else "linear classifier"
     if config.encoder:
-        return f"{PurePath(config.encoder.model).name} ({config.encoder.use}), {name}"
+        encoder = PurePath(config.encoder.model).name
+        return f"{encoder} ({parameter_value('encoder.use', config.encoder.use)}) + {name}"
     if config.elmo is None:
         return name
-    beside = "" if config.elmo.combine == "alone" else " and learned vectors"
-    return f"ELMo {PurePath(config.elmo.model).name} ({config.elmo.layers}){beside}, {name}"
+    layer = "layer mix" if config.elmo.layers == "mix" else f"{config.elmo.layers} layer"
+    embeddings = "" if config.elmo.combine == "alone" else " + trained embeddings"
+    return f"ELMo {PurePath(config.elmo.model).name} ({layer}){embeddings} + {name}"
 
 
-def configuration_name(one: Configuration) -> str:
-    """The architecture, with those of the distinguishing settings that it does not name."""
-    marks = [_SUFFIX] * one.runs[0].is_random + [f" [calls every tweet {one.only_label}]"] * bool(one.only_label)
-    return ", ".join([model_name(one.config), *other_settings(one)]) + "".join(marks)
+def configuration_name(configuration: Configuration) -> str:
+    """The architecture, followed by the settings in which configurations of this architecture differ."""
+    name = ", ".join([model_name(configuration.config), *settings_beside_architecture(configuration)])
+    if configuration.runs[0].is_random:
+        name += _SUFFIX
+    if configuration.only_label:
+        name += f" [always predicts {configuration.only_label}]"
+    return name
 
 
-def other_settings(one: Configuration) -> list[str]:
-    """Those of the distinguishing settings that the architecture does not name."""
-    return [setting(name, value) for name, value in one.distinguishing.items() if name not in _IN_MODEL_NAME]
+def settings_beside_architecture(configuration: Configuration) -> list[str]:
+    """The settings in which configurations of the same architecture differ, in words."""
+    return [setting(name, value) for name, value in configuration.distinguishing.items()]
 
 
-# A link to the section that explains intervals and tests, in Markdown.
-METHODS = Markup("[How it is computed](#methods).")
+def predictor_name(configuration: Configuration, model: Answerer) -> str:
+    """The name of a predictor of a configuration: its network, its baseline, their ensemble, or the lexicon."""
+    return _PREDICTORS[model].format(configuration_name(configuration))
 
 
-def predict_command(run: CompletedRun, results: Results, model: ModelChoice | None = None) -> str:
-    """The line that applies a run to a text, by what it recommends or the given model."""
-    chosen = ["--with", model] if model and model != run.result.recommended else []
-    return command_on(run, results, "predict", "what a lovely day", *chosen)
+def predict_command(run: CompletedRun, model: ModelChoice | None = None) -> str:
+    """The shell command that classifies one text with a run; `model` overrides the run's recommended predictor."""
+    options = ["--with", model] if model and model != run.result.recommended else []
+    return command_for_run(run, "predict", "what a lovely day", *options)
 
 
-def command_on(run: CompletedRun, results: Results, command: str, *arguments: str) -> str:
-    """The line that uses the model of a run; of several folds the first one's."""
+def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:
+    """A shell command on a run; of a cross-validated run, on its first fold.
+
+    It works from the directory in which the report was written.
+    """
     run_dir = (run.folds[0] if run.folds else run).run_dir.path
-    try:
-        shown = run_dir.relative_to(results.root.parent)
-    except ValueError:
-        shown = run_dir
-    return shlex.join(["sentiment", command, str(shown), *arguments])
+    return shlex.join(["sentiment", command, str(run_dir), *arguments])

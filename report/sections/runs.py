@@ -1,111 +1,133 @@
-"""Every run by itself: in a table that readers can filter, sort and compare, with what the page needs for that."""
+"""Table of all runs, and the data for the interactive explorer."""
 
 import json
+import shlex
 from typing import Any
 
-from report.compare.advice import usage_of
+from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run
 from report.render import charts, wording
-from report.render.blocks import Column, Explorer, ReportSection, Table, Text, column
+from report.render.blocks import Column, Explorer, ReportSection, Row, Table, Text, column
 from report.sections.names import GRID_COLUMN, model_name, predict_command, run_name, state_name
 from sentiment.runs.state import PRUNED
 
-# So many runs without a result are named; a page with ten thousand would be slow to open.
-_MOST_UNFINISHED = 500
+# Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
+_MAX_UNFINISHED = 500
 
 
 def runs(findings: Findings) -> ReportSection:
-    """All runs in every state; those without a result with the reason."""
-    every = findings.study.runs
-    names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
-    unfinished = [run.run_dir for run in every if not run.completed and run.state.state != PRUNED]
-    left_out = {*unfinished[_MOST_UNFINISHED:]}
-    told = (
-        f"{len(unfinished):,} of {wording.plural(len(every), 'run')} have no result: \u201csentiment rerun GRID\u201d "
-        "goes on with those of a grid, the command that began it with a single one."
+    """All runs; unfinished ones with the reason."""
+    study_runs = findings.study.runs
+    dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
+    is_pruned = any(run.state.state == PRUNED for run in study_runs)
+    unfinished = [run.run_dir for run in study_runs if not run.completed and run.state.state != PRUNED]
+    hidden = set(unfinished[_MAX_UNFINISHED:])
+    visible = [run for run in study_runs if run.run_dir not in hidden]
+    rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
+    number = f"{len(rows):,} of {len(study_runs):,} runs shown" if hidden else f"All {len(rows):,} runs"
+    caption = f"{number}. Scores in %; test accuracy with Wilson 95 % interval."
+    if is_pruned:
+        caption += " Runs pruned by a search have no result."
+    explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
+    if not unfinished:
+        return ReportSection("The runs", [explorer])
+    rerun = shlex.join(["sentiment", "rerun", "GRID", *findings.study.results.options])
+    are = "is" if len(unfinished) == 1 else "are"
+    advice = (
+        f"{len(unfinished):,} of {wording.plural(len(study_runs), 'run')} {are} unfinished. Resume those of a grid "
+        f"with \u201c{rerun}\u201d, a single run with the command that started it."
     )
-    shown = [run for run in every if run.run_dir not in left_out]
-    rows = [_row(key, run, names) for key, run in enumerate(shown)]
-    which = f"{len(rows):,} of {len(every):,} runs" if left_out else f"All {len(rows):,} runs"
-    caption = f"{which}: scores in per cent, accuracies with Wilson's 95 % interval."
-    if any(run.state.state == PRUNED for run in every):
-        caption += " Those that a search has pruned, without all of their epochs, have no result."
-    table = Table("runs", caption, _columns(rows), rows)
-    explorer = Explorer(_data(shown, rows, findings), [table])
-    return ReportSection("The runs", [*([Text(told)] if unfinished else []), explorer])
+    return ReportSection("The runs", [Text(advice), explorer])
 
 
-def _row(key: int, run: Run, names: dict[str, str]) -> dict[str, Any]:
+def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any]:
     usage = usage_of([run])
-    row: dict[str, Any] = {"key": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
-    row |= {"attempts": usage.attempts, "gpu_hours": usage.gpu_hours, "why": run.state.reason}
+    row: dict[str, Any] = {"row": key, "grid": run.grid, "run": run_name(run), "state": state_name(run.state.state)}
+    row |= {"attempts": usage.attempts, "state_reason": run.state.reason}
+    if run.record:
+        row |= {"gpu_seconds": usage.training.gpu, "cpu_seconds": usage.training.cpu}
     if not run.completed:
         return row
     config, result = run.completed.config, run.completed.result
+    row["test_macro_f1"] = result.metrics["test"].macro_f1
     for part in ("validation", "test"):
-        row |= {f"{part}_{name}": one for name, one in result.metrics[part].model_dump().items()}
-    baseline = result.baseline["test"].accuracy
-    row |= {name: getattr(result, name) for name in ("parameters", "epochs", "best_epoch")}
-    row |= {"model": model_name(config), "data": names.get(run.run_id), "seed": config.seed}
-    row |= {"seconds": result.seconds_trained, "gap": result.overfit.gap, "both": result.both["test"].accuracy}
-    row |= {"above": result.metrics["test"].accuracy - baseline, "random_numbers": run.completed.is_random}
-    return row | {"overfits": "yes" if result.overfit.overfits else "no"}
+        row |= {f"{part}_{name}": value for name, value in result.metrics[part].model_dump().items()}
+    row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
+    row |= {"model": model_name(config), "data": dataset_names.get(run.run_id), "seed": config.seed}
+    row["seconds"] = result.seconds_trained
+    row["ensemble_accuracy"] = result.both["test"].accuracy
+    row["gain_over_baseline"] = result.metrics["test"].accuracy - result.baseline["test"].accuracy
+    row["overfit_gap"] = result.overfit.gap
+    row["overfits"] = "yes" if result.overfit.overfits else "no"
+    row["random_numbers"] = run.completed.is_random
+    return row
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    gpu = any(row["gpu_hours"] for row in rows)
+    has_gpu = any(row.get("gpu_seconds") for row in rows)
     return [
         GRID_COLUMN,
         column("Run", "run"),
-        Column("State", "state", lambda row: ": ".join(filter(None, [row["state"], row["why"]])), numeric=False),
-        column("Validation F1", "validation_f1", "percent"),
-        column("Test accuracy", "test_accuracy", "percent"),
-        column("Above the baseline", "above", "points"),
+        Column("State", "state", _state, numeric=False),
+        column("Validation F1, %", "validation_f1", "percent"),
+        column("Test accuracy, %", "test_accuracy", "percent"),
+        column("Difference to baseline, points", "gain_over_baseline", "points"),
         column("Overfits", "overfits"),
         column("Best epoch", "best_epoch", "count"),
-        column("Trained for", "seconds", "duration"),
-        *([column("GPU-hours", "gpu_hours", ",.2f")] if gpu else []),
+        *([column("GPU time", "gpu_seconds", "duration")] if has_gpu else []),
+        column("CPU time", "cpu_seconds", "duration"),
     ]
 
 
-# Columns that readers can add, besides the settings in which runs differ.
-_MORE = {
+def _state(row: Row) -> str:
+    return f"{row['state']}: {row['state_reason']}" if row["state_reason"] else row["state"]
+
+
+# Optional columns, besides the settings that vary.
+_OPTIONAL = {
     "seed": ("Seed", "count"),
-    "validation_accuracy": ("Validation accuracy", "percent"),
-    "test_precision": ("Test precision", "percent"),
-    "test_recall": ("Test recall", "percent"),
-    "test_f1": ("Test F1", "percent"),
-    "both": ("Mean with the baseline", "percent"),
-    "gap": ("Overfitting gap", "percent"),
-    "parameters": ("Parameters", "count"),
+    "validation_accuracy": ("Validation accuracy, %", "percent"),
+    "test_precision": ("Test precision, %", "percent"),
+    "test_recall": ("Test recall, %", "percent"),
+    "test_f1": ("Test F1, %", "percent"),
+    "test_macro_f1": ("Test macro F1, %", "percent"),
+    "ensemble_accuracy": ("Ensemble with the baseline: test accuracy, %", "percent"),
+    "overfit_gap": ("Train \u2212 validation accuracy, points", "percent"),
+    "parameters": ("Trainable weights", "count"),
     "epochs": ("Epochs", "count"),
-    "attempts": ("Attempts", "count"),
+    "seconds": ("Wall time of training", "duration"),
+    "attempts": ("Job attempts", "count"),
 }
 
 
-def _data(shown: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
-    completed = {run.completed.run_id: run.completed for run in shown if run.completed}
-    settings = [run.settings for run in completed.values()]
-    names = dict.fromkeys(name for one in settings for name in one if name != "seed")
-    varying = [name for name in names if len({str(one.get(name)) for one in settings}) > 1]
-    places = {run.run_dir: place for place, run in enumerate(findings.study.runs)}
-    each = []
-    for run, row in zip(shown, rows, strict=True):
-        values = {name: row[name] for name in ("grid", "run", "state", "why", "model", "data", *_MORE) if name in row}
-        values |= {"path": str(run.run_dir.path), "command": places[run.run_dir]}
+def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
+    completed = {run.completed.run_id: run.completed for run in visible if run.completed}
+    varying = _varying_settings([run.settings for run in completed.values()])
+    command_rows = {run.run_dir: number for number, run in enumerate(findings.study.runs)}
+    exported = []
+    for run, row in zip(visible, rows, strict=True):
+        keys = ("grid", "run", "state", "state_reason", "model", "data", *_OPTIONAL)
+        values = {key: row[key] for key in keys if key in row}
+        values |= {"path": str(run.run_dir.path), "command": command_rows[run.run_dir]}
         if run.completed:
             values["settings"] = {name: run.completed.settings.get(name) for name in varying}
-            values["predict"] = predict_command(run.completed, findings.study.results)
-        each.append(values)
+            values["predict"] = predict_command(run.completed)
+        exported.append(values)
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     return {
-        "runs": each,
-        "more": [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _MORE.items()],
+        "runs": exported,
+        "optional": [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _OPTIONAL.items()],
         "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
         "answers": findings.packed,
-        "added": [one.run_id for one in findings.main.added] if findings.main else [],
+        "external": [predictor.run_id for predictor in findings.main.added] if findings.main else [],
         "overlay": json.loads(charts.themed(json.dumps(overlays))),
-        "names": list(next(iter(completed.values())).config.data.label_names) if completed else [],
+        "labels": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }
+
+
+def _varying_settings(settings: list[dict[str, Any]]) -> list[str]:
+    """Names of the settings in which runs differ, without the seed."""
+    names = dict.fromkeys(name for of_run in settings for name in of_run if name != "seed")
+    return [name for name in names if len({str(of_run.get(name)) for of_run in settings}) > 1]

@@ -17,9 +17,11 @@ import random
 import shutil
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +34,11 @@ from sentiment.data.corpus import TYPES, Corpus
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
-from sentiment.errors import EncoderError, MemoryExhaustedError
+from sentiment.errors import EncoderError, MemoryExhaustedError, RunDirError
 from sentiment.files import as_json, fingerprint, sha256_of, write_once
-from sentiment.runs.run_dir import Results
+from sentiment.processes import Stopwatch
+from sentiment.runs.records import CacheRecord, ComputeTime
+from sentiment.runs.run_dir import Results, read_record
 
 # Raise this when the same corpus and model would give other vectors or files.
 _FORMAT_VERSION = 6
@@ -46,6 +50,8 @@ _MAX_SHARDS = 256
 _MIN_TOKENS = 1 << 14
 _TYPES_PER_SHARD = 1 << 16
 _TYPES_BATCH = 4096
+# Files with the compute time of each process that computed vectors.
+_COMPUTE_TIME = "compute-time"
 # A shard ends with the SHA-256 of all bytes before it, which numpy does not read.
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
 _CHUNK_BYTES = 1 << 20
@@ -167,12 +173,27 @@ class VectorCache:
             if needed > free:
                 raise EncoderError(f"{self.folder}: needs {needed:.3g} GB, but {free:.3g} GB are free there")
             write_once(self.folder / "cache.json", as_json(self._identity))  # for debugging; the program never reads it
-            self._compute(layers, build_encoder(self._config, self._model, device), progress)
+            stopwatch = Stopwatch(device.type == "cuda")
+            try:
+                self._compute(layers, build_encoder(self._config, self._model, device), progress)
+            finally:
+                with suppress(OSError):  # on a full disk the time is unknown
+                    write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", as_json(stopwatch.read()))
         except torch.OutOfMemoryError as error:
             raise MemoryExhaustedError("the encoder does not fit into GPU memory") from error
         except OSError as error:
             hint = "complete shards are kept; run the same command again to continue"
             raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {hint}") from error
+
+    def record(self) -> CacheRecord:
+        """The name of this cache, and the compute time of all processes that have computed its vectors."""
+        cpu_seconds = gpu_seconds = 0.0
+        for file in self.folder.glob(f"{_COMPUTE_TIME}-*.json"):
+            with suppress(RunDirError):  # a damaged file stops no run
+                if time := read_record(file, ComputeTime):
+                    cpu_seconds += time.cpu_seconds
+                    gpu_seconds += time.gpu_seconds
+        return CacheRecord(folder=self.folder.name, cpu_seconds=cpu_seconds, gpu_seconds=gpu_seconds)
 
     def discard_damaged(self, layers: Collection[str], progress: Progress = silent) -> list[Path]:
         """Delete shards that have changed since they were written; they are computed again. Returns their paths."""
@@ -352,7 +373,7 @@ class CachedVectors:
         storage: Storage,
         progress: Progress = silent,
     ) -> None:
-        self._cache = cache
+        self.cache = cache
         self._device = device
         self.ahead = storage == "disk"
         self._layers: dict[str, DiskRows | torch.Tensor] = {}
@@ -366,13 +387,13 @@ class CachedVectors:
     def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
         batch = {}
         for name, layer in self._layers.items():
-            starts, counts = self._cache.rows_of(name, rows)
+            starts, counts = self.cache.rows_of(name, rows)
             if isinstance(layer, DiskRows):
                 vectors = layer.gather(starts, counts)
             else:
                 positions = positions_of(starts, counts)
                 if name == BY_TYPE:
-                    positions = self._cache.types_of(positions)
+                    positions = self.cache.types_of(positions)
                 vectors = layer.index_select(0, torch.from_numpy(positions).to(layer.device))
             padded = pad_tweets(vectors, counts, 1 if name == BY_TWEET else longest)
             # Transfer in the stored type (often float16), which halves the bytes.

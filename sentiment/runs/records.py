@@ -103,12 +103,44 @@ class Metrics(Record):
         """The number of tweets that are right."""
         return round(self.accuracy * self.n)
 
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of both classes, which follows from accuracy and the F1 of the positive class."""
+        errors = 1 - self.accuracy
+        if errors == 0:
+            return 1.0
+        true_positives = self.f1 * errors / (2 * (1 - self.f1))
+        true_negatives = max(self.accuracy - true_positives, 0.0)
+        return (self.f1 + 2 * true_negatives / (2 * true_negatives + errors)) / 2
+
 
 class CheckScore(NamedTuple):
     """How many sentences of the check list a model classifies correctly: `right` of `of`."""
 
     right: Count
     of: Annotated[int, Field(ge=1)]
+
+
+class ComputeTime(Record):
+    """Compute time, which does not depend on how busy the machine is.
+
+    Attributes:
+        cpu_seconds: CPU time of all threads.
+        gpu_seconds: the time for which a GPU was held; 0 on a CPU.
+    """
+
+    cpu_seconds: Annotated[float, Field(ge=0)]
+    gpu_seconds: Annotated[float, Field(ge=0)]
+
+
+class CacheRecord(ComputeTime):
+    """What it took to compute all vectors of a cache, once for all runs that read it.
+
+    Attributes:
+        folder: the name of the cache's folder.
+    """
+
+    folder: str
 
 
 class Attempt(Record):
@@ -120,6 +152,8 @@ class Attempt(Record):
         device: the GPU's name, or `cpu`.
         first_step, last_step: optimiser steps that were saved before and after this attempt.
         detail: the name of the signal, the time that was left, or the error in one line.
+        compute_time: of training, validation and saving, without preparing the data, which runs share; None if the
+            process was killed.
     """
 
     host: str
@@ -137,6 +171,7 @@ class Attempt(Record):
     end: str | None = None
     reason: Reason | None = None
     detail: str | None = None
+    compute_time: ComputeTime | None = None
 
 
 class Failure(FileRecord):
@@ -167,7 +202,10 @@ class Tries(FileRecord):
 class EncoderRecord(Record):
     """The model whose vectors a run reads: ELMo, or a transformer.
 
-    `fingerprint` is the SHA-256 of its files; licence and papers (of arXiv) are stated at the Hugging Face Hub.
+    Attributes:
+        fingerprint: SHA-256 of its files.
+        licence, papers: as stated at the Hugging Face Hub; papers are of arXiv.
+        cache: the cached vectors that the run reads; None if it computes vectors itself.
     """
 
     model: str
@@ -176,6 +214,7 @@ class EncoderRecord(Record):
     commit: str | None = None
     licence: str | None = None
     papers: list[str] = []
+    cache: CacheRecord | None = None
 
 
 class RunRecord(FileRecord):

@@ -127,6 +127,11 @@ class Results:
     def path(self) -> Path:
         return self.root
 
+    @property
+    def options(self) -> list[str]:
+        """The options with which a printed command uses this folder; none for the default folder."""
+        return [] if self.root == Results().root else ["--results", str(self.root)]
+
     def corpus_dir(self, fingerprint: str) -> Path:
         """The folder of a prepared corpus: `tweets.parquet` (row, id, part, label, text, tokens) and others."""
         return self.corpora / fingerprint[:16]

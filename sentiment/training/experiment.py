@@ -15,6 +15,7 @@ from sentiment.console import Console, Progress
 from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
 from sentiment.data.sources import cached_sha256
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file, vectors_fingerprint
+from sentiment.encoders.cache import CachedVectors
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record, find_model
 from sentiment.errors import MemoryExhaustedError, RunDirError, SentimentError
@@ -125,7 +126,10 @@ def run_experiment(run: RunContext) -> None:
             return ClassifierTask(run.config, classifier, corpus, vocabulary, vectors, device)
 
         publish = partial(_publish, run, baselines, encoder)
-        train_task(run, identity, build, publish, encoder)
+        recorded = encoder
+        if encoder and isinstance(vectors, CachedVectors):
+            recorded = encoder.model_copy(update={"cache": vectors.cache.record()})
+        train_task(run, identity, build, publish, recorded)
 
 
 def _identity(run: RunContext, data: str, encoder: EncoderRecord | None) -> dict[str, str]:

@@ -18,9 +18,9 @@ from torch import nn
 
 from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
-from sentiment.processes import available_cores, slurm_job, slurm_restarts
+from sentiment.processes import Stopwatch, available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import AT_ONCE, Attempt, EncoderRecord, Metrics, Reason, RunRecord, timestamp
+from sentiment.runs.records import AT_ONCE, Attempt, ComputeTime, EncoderRecord, Metrics, Reason, RunRecord, timestamp
 from sentiment.tracking import mirror_to_wandb
 from sentiment.training.checkpoint import MetricLog, checkpoint_to_resume, save_checkpoint, seconds_between_saves
 from sentiment.training.stop import RunContext, Stop
@@ -365,8 +365,11 @@ def train_task(
     trainer = _resumed(run, identity, build)
     record = _record_attempt(run, trainer, encoder)
 
+    stopwatch = Stopwatch(trainer.device.type == "cuda")
+
     def end(reason: Reason, detail: str | None) -> None:
         update = {"end": timestamp(), "reason": reason, "last_step": trainer.saved_step, "detail": detail}
+        update["compute_time"] = ComputeTime.model_validate(stopwatch.read())
         attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
         run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
 

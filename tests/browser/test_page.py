@@ -30,7 +30,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.context.set_offline(True)
     page.goto(report_address)
-    page.locator("#table-leaderboard").get_by_role("button", name="Validation F1").click()
+    page.locator("#table-leaderboard").get_by_role("button", name="Validation F1, %").click()
     page.locator("#table-runs .open").first.click()
     expect(page.locator(".panel svg.marks").first).to_be_visible()
     page.mouse.wheel(0, 20_000)
@@ -45,10 +45,10 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
     for part in (
         answer.locator(".lead"),
         answer.locator(".command"),
-        answer.get_by_text("against the linear baseline"),
-        answer.get_by_text("No difference between nets shown to"),
-        answer.get_by_text("Cheapest of these nets"),
-        answer.get_by_text("GPU-hours in all"),
+        answer.get_by_text("Gain over the linear baseline"),
+        answer.get_by_text("not significantly worse than its network"),
+        answer.get_by_text("Cheapest to train of these"),
+        answer.get_by_text("Compute time of the"),
         report.get_by_text("of 76 runs completed"),
     ):
         expect(part).to_be_in_viewport()
@@ -56,11 +56,11 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
 
 def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> None:
     leaderboard = report.locator("#table-leaderboard")
-    button = leaderboard.get_by_role("button", name="Test accuracy", exact=True)
+    button = leaderboard.get_by_role("button", name="Test accuracy, %", exact=True)
     for order in ("descending", "ascending"):
         button.click()
         expect(button.locator("..")).to_have_attribute("aria-sort", order)
-        values = [value for value in _values(leaderboard, "Test accuracy") if value != float("inf")]
+        values = [value for value in _values(leaderboard, "Test accuracy, %") if value != float("inf")]
         assert values == sorted(values, reverse=order == "descending")
     assert len(set(values)) > 8
     leaderboard.get_by_role("button", name="Model").focus()
@@ -68,11 +68,11 @@ def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> 
     assert _column(leaderboard, "Model") == sorted(_column(leaderboard, "Model"), key=str.casefold)
     report.keyboard.press("Tab")
     report.keyboard.press("Space")
-    assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Validation F1"]
+    assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Validation F1, %"]
     table = report.locator("#table-runs")
     for _ in range(2):  # what is missing stays last in both orders
-        table.get_by_role("button", name="Validation F1").click()
-        values = _values(table, "Validation F1")
+        table.get_by_role("button", name="Validation F1, %").click()
+        values = _values(table, "Validation F1, %")
         assert [place for place, value in enumerate(values) if value == float("inf")] == list(range(72, 76))
 
 
@@ -108,6 +108,13 @@ def test_nothing_scrolls_sideways_runs_out_or_is_cut_off(report: Page, width: in
     assert width < 1280 or box.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
+def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
+    report.set_viewport_size({"width": 390, "height": 844})
+    lines = """cells => cells.filter(cell => cell.textContent.length <= 280)
+      .map(cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight))"""
+    assert max(report.locator("#table-mistakes td:first-child").evaluate_all(lines)) < 8
+
+
 def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
     colours = """["body", "figure"].map(one => getComputedStyle(document.querySelector(one)).backgroundColor)
       .map(one => one.match(/[0-9.]+/g).slice(0, 3).map(Number)).flat()"""
@@ -120,6 +127,8 @@ def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:
 def test_paper_has_no_navigation_and_nothing_is_cut_off(report: Page) -> None:
     report.emulate_media(media="print")
     expect(report.locator("nav")).to_be_hidden()
+    folded = report.locator("details:not([open]) #table-published")
+    assert folded.evaluate("table => table.checkVisibility({ contentVisibilityAuto: true })")
     assert report.locator(".scroll").first.evaluate("box => getComputedStyle(box).overflowX") == "visible"
     assert report.locator("figure").first.evaluate("figure => getComputedStyle(figure).breakInside") == "avoid"
     assert report.pdf(format="A4").startswith(b"%PDF")

@@ -1,12 +1,13 @@
 """Questions to the runs in a real browser: filter, choose, overlay, open, compare, and come back by the address."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-import scipy
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from sentiment.paired import accuracy_difference
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import read_table
 
@@ -66,24 +67,43 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
         " one.selectedIndex = place; one.dispatchEvent(new Event('change')); })",
         f"{second} (sweep)",
     )
-    expect(panel).to_contain_text(f"{wins} of {len(both)} test tweets only this run has right, {losses} only the other")
+    expect(panel).to_contain_text(
+        f"{wins} tweets only {first} has right, {losses} only {second}; {len(both)} test tweets"
+    )
     expect(panel.locator(".verdict")).to_have_count(1)
     assert report.evaluate("new URLSearchParams(location.hash.slice(1)).get('with')") == second
     texts = panel.locator(".tweets li").all_inner_texts()
     assert 0 < len(texts) <= 20
-    panel.get_by_label("Compare with").select_option(label="llm (added)")
-    expect(panel.locator(".verdict")).to_contain_text("the other is better")
+    panel.get_by_label("Compare with").select_option(label="llm (external)")
+    expect(panel.locator(".verdict")).to_contain_text("The other is better")
     report.reload()
-    expect(report.locator(".panel")).to_contain_text("Against llm (added)")
+    expect(report.locator(".panel")).to_contain_text("Compared with llm (external)")
 
 
-def test_the_exact_test_agrees_with_scipy(report: Page) -> None:
-    assert report.evaluate("mcnemar(0, 0, 1000)")["p"] == 1
-    for wins, losses in ((0, 9), (7, 0), (30, 12), (1, 1), (400, 350)):
-        test, found = scipy.stats.binomtest(wins, wins + losses), report.evaluate(f"mcnemar({wins}, {losses}, 1000)")
-        bounds = test.proportion_ci(method="exact")
-        low, high = ((2 * bound - 1) * (wins + losses) / 1000 for bound in (bounds.low, bounds.high))
-        assert (found["p"], found["low"], found["high"]) == pytest.approx((test.pvalue, low, high), rel=1e-6)
+def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None:
+    cases = [
+        (only_first, only_second, n)
+        for n in (20, 105, 333, 5_000)
+        for only_first in (0, 1, 4, 7, 19, 20, 60, 400)
+        for only_second in (0, 1, 3, 9, 30, 350)
+        if only_first + only_second <= n
+    ]
+    found = report.evaluate("cases => cases.map(one => accuracyDifference(...one))", cases)
+    for case, result in zip(cases, found, strict=True):
+        expected = asdict(accuracy_difference(*case))
+        assert result == pytest.approx(expected, rel=1e-9, abs=1e-9), case
+        assert result["p"] == pytest.approx(expected["p"], rel=1e-8), case
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "said"),
+    [(19, 0, ("19 tweets only Anna has right, none only Ben", "+18.1 points, 95 % CI +11.9 to +26.5")),
+     (0, 0, ("Both are right on the same tweets; up to 3.5 points either way",))],
+)  # fmt: skip
+def test_verdict_on_two_runs_names_them(report: Page, wins: int, losses: int, said: tuple[str, ...]) -> None:
+    discordant = {"first": [0] * wins, "second": [0] * losses, "n": 105}
+    text = report.evaluate("found => verdict(found) + evidence({ n: 105, of: 105 }, found, 'Anna', 'Ben')", discordant)
+    assert [part for part in said if part not in text] == []
 
 
 def test_address_brings_back_what_was_asked(report: Page, runs: Locator, report_address: str) -> None:
@@ -105,11 +125,11 @@ def test_opened_run_tells_its_settings_attempts_and_commands(
     name = _shown(runs)[0]
     runs.get_by_role("button", name=name).click()
     panel = report.locator(".panel", has=report.get_by_role("heading", name=name))
-    for words in ("Train it", "Use it", "Its files and logs", "Learning rate"):
+    for words in ("Reproduce", "Predict", "Run directory", "Learning rate"):
         expect(panel).to_contain_text(words)
     commands = read_table(report_results.root.parent / "report", "commands")
     command = next(row["command"] for row in commands if row["run"] == name)
-    expect(panel.locator(".command", has_text="Train it").locator("code")).to_have_text(command)
+    expect(panel.locator(".command", has_text="Reproduce").locator("code")).to_have_text(command)
     expect(panel).to_be_focused()
     report.evaluate(axe.read_text(encoding="utf-8"))
     found = report.evaluate("axe.run('#explorer')")

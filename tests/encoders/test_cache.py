@@ -127,7 +127,9 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert cache.is_complete(["token"])
     assert not cache.is_complete(["top"])
     written = {path: path.stat().st_mtime_ns for path in cache.folder.glob("first-*")}
+    first_time = cache.record()
     filled(cache, ["token", "top"])
+    assert 0 < first_time.cpu_seconds < cache.record().cpu_seconds
     assert {path: path.stat().st_mtime_ns for path in cache.folder.glob("first-*")} == written
     at_once = filled(cache_of(corpus, model, tmp_path / "other"))
     assert bytes_by_name(cache) == bytes_by_name(at_once)
@@ -170,7 +172,7 @@ def test_shard_that_was_changed_truncated_or_deleted_is_found_and_mended_and_no_
     kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
     assert bytes_by_name(filled(again)) == everything
     assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
-    assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", *LAYERS}
+    assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", "compute", *LAYERS}
 
 
 def test_full_disk_is_an_error_that_keeps_what_was_complete(
@@ -195,7 +197,7 @@ def test_shard_that_another_process_completes_first_stays(cache: VectorCache, co
     """Both have the same bits on one machine; on two, no run may see vectors change under it."""
 
     def files() -> dict[Path, int]:
-        return {path: path.stat().st_ino for path in cache.folder.iterdir()}
+        return {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
 
     written: dict[Path, int] = {}
 

@@ -27,6 +27,7 @@ from sentiment.runs.records import (
     SCHEMA_VERSION,
     Added,
     Attempt,
+    CacheRecord,
     CheckScore,
     EncoderRecord,
     GridPlan,
@@ -242,7 +243,8 @@ def attempt(**changes: Any) -> Attempt:
     values |= {"device": "cpu", "threads": 2}
     values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
-    return Attempt.model_validate(values | {"end": "2026-01-01T10:01:00+00:00"} | changes)
+    values |= {"end": "2026-01-01T10:01:00+00:00", "compute_time": {"cpu_seconds": 90, "gpu_seconds": 0}}
+    return Attempt.model_validate(values | changes)
 
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
@@ -269,7 +271,9 @@ def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
 def _elmo(config: RunConfig) -> EncoderRecord | None:
     if config.elmo is None:
         return None
-    return EncoderRecord(model=config.elmo.model, fingerprint="e" * 64, random=config.elmo.model == "tiny")
+    model = config.elmo.model
+    cache = CacheRecord(folder=model, cpu_seconds=30, gpu_seconds=20)
+    return EncoderRecord(model=model, fingerprint="e" * 64, random=model == "tiny", cache=cache)
 
 
 def _tested(corpus: Corpus) -> dict[Part, tuple[Any, Any]]:

@@ -131,7 +131,7 @@ def _validation(run: CompletedRun, _part: str) -> Any:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch.multiple(advice, seconds_of=lambda _one: 1.0, read_scores=_validation):
+    with patch.multiple(advice, cost_per_run=lambda _one: 1.0, read_scores=_validation):
         best = advice.recommend(dataset)
     yield "headline: what was added is better", any(one.is_better for one in best.added)
     yield "leaderboard: what was added is better or worse", _shown(one.gap for one in best.added)

@@ -20,6 +20,7 @@ from tests.report.made_up import PARTS, Study, attempt, new_record
 EXPECTED = Path(__file__).with_name("report.md")
 # What changes for other reasons than the report.
 _SCRUBBED = (
+    (r"/[^ `']*/results\b", "RESULTS"),
     (r"(s[0-9]+)-[0-9a-f]{8}\b", r"\1-HASH"),
     (r"\b[0-9a-f]{12}\b", "FINGERPRINT"),
     (r"(sentiment-grids |sentiment_grids-)[0-9][^-,\s]*", r"\1VERSION"),
@@ -54,7 +55,7 @@ def _write_rnn(study: Study) -> None:
     for config, changes in (
         (failed, {"reason": "failed", "detail": "DivergedError: the loss is not a number"}),
         (stopped, {"reason": "signal", "detail": "SIGTERM", "last_step": 20, "restart_count": 1}),
-        (died, {"reason": None, "end": None, "last_step": None}),
+        (died, {"reason": None, "end": None, "last_step": None, "compute_time": None}),
     ):
         run_dir = study.run_dir(config, "rnn")
         run_dir.create(config)
@@ -107,7 +108,7 @@ def _write_attention(study: Study) -> None:
 
 def _write_elmo(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"elmo.model": ["small", "original-5.5b", "tiny"], "seed": [1, 2]}
-    gpu = attempt(device="NVIDIA H100 80GB HBM3")
+    gpu = attempt(device="NVIDIA H100 80GB HBM3", compute_time={"cpu_seconds": 70, "gpu_seconds": 60})
     for config in study.write_grid("elmo", "Is the larger ELMo worth it?", parameters, combinations(parameters)):
         skill = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}[config.elmo.model]
         study.complete(config, "elmo", skill=skill, attempts=[gpu])

@@ -15,7 +15,7 @@ from report.compare.datasets import spread_between
 from report.compare.findings import Findings
 from report.render.blocks import Fold, Table
 from report.render.charts import Figure
-from report.sections.answer import answer, warnings
+from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
 from report.statistics import Side, compare, kappa, spread_of
 from sentiment.runs.run_dir import Results, RunDir
@@ -72,9 +72,9 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), spread)])
     assert claim.gap.p == pytest.approx(alone.p)
     assert claim.gap.q > alone.p  # corrected with the rivals
-    row = _rows(findings)[f"gpt (added, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]
-    assert row["above_baseline"] == pytest.approx(mine.mean() - baseline.mean())
-    assert row["behind" if best.predicts == "network" else "recommended_less"] == claim.gap.value
+    row = _rows(findings)[f"gpt (external, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]
+    assert row["gain_over_baseline"] == pytest.approx(mine.mean() - baseline.mean())
+    assert row["difference_to_best" if best.predicts == "network" else "difference_to_recommended"] == claim.gap.value
 
 
 def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study) -> None:
@@ -86,7 +86,7 @@ def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Stud
     right = int(added.test.right("baseline").sum())
     assert (added.neutral, len(added.test.tweets)) == (20, N - 20)
     share = f"{right / N:.1%} if its 20 other answers count as wrong"
-    assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
+    assert f"gpt (external, {N - 20} of {N} tweets; {share})" in _rows(findings)
 
 
 def _lead(findings: Findings) -> str:
@@ -114,8 +114,8 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
     said = _said(run_dir, test) | ({} if validation is None else _said(run_dir, validation, "validation"))
     study.add(run_dir, "gpt", said, annotator=annotator)
     findings = study.findings()
-    assert ("Better is gpt, which was added" in _lead(findings)) == is_told
-    assert _lead(findings).startswith("**Use ")
+    assert _lead(findings).startswith("**Use gpt (external predictor).**") == is_told
+    assert (findings.recommended.external_winner is not None) == is_told  # type: ignore[union-attr]
 
 
 def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
@@ -129,14 +129,14 @@ def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> Non
     labels = [row["label"] for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == "test"]
     assert anna.kappa == pytest.approx(cohen_kappa_score(labels, [int(said[FIRST + at]) for at in range(N)]))
     (figure,) = (block for block in answer(findings).blocks if isinstance(block, Figure))
-    uprights = [layer["data"]["values"][0]["at"] for layer in figure.spec["layer"] if "data" in layer]
-    assert uprights[1] == pytest.approx(100 * anna.accuracy.value)
-    assert f"people agree with the labels of {100 * anna.accuracy.value:.1f}" in str(figure.caption)
+    rules = [layer["data"]["values"][0]["at"] for layer in figure.spec["layer"] if "data" in layer]
+    assert rules[1] == pytest.approx(100 * anna.accuracy.value)
+    assert f"human annotators ({100 * anna.accuracy.value:.1f} %)" in str(figure.caption)
     _, fold, _ = (block for block in leaderboard(findings).blocks if isinstance(block, Fold))
-    assert "Anna (added, a person)" in str(fold)
+    assert "Anna (human annotator)" in str(fold)
     told = " ".join(str(getattr(block, "text", "")) for block in fold.blocks)
     assert f"kappa {anna.kappa:.2f}" in told
-    assert f"for 1,000 tweets: cost {3000 / N:.3g}, seconds {60000 / N:.3g}" in told
+    assert f"per 1,000 tweets: cost {3000 / N:.3g}, {60000 / N:.3g} s" in told
     assert "Asked <b>twice</b>." in told
 
 
@@ -201,10 +201,10 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
     findings = study.findings()
     assert not findings.problems
     assert findings.recommended.configuration.config.model.hidden_size == 8
-    ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "calls every tweet positive" in name)
+    ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "always predicts positive" in name)
     assert "16" in name
-    assert row["against_baseline"] == "tells no tweets apart"
-    assert any(f"Tells no tweets apart, and so not recommended: {name}." == said for said in warnings(findings))
+    assert row["verdict"] == "predicts one class only"
+    assert any(f"(not eligible): {name}." in said for said in caveats(findings))
     page = study.text()
     assert "Best on validation tweets: 8 hidden units;" in page
     assert "16 hidden units \\[always predicts positive\\]" in page
@@ -228,11 +228,11 @@ def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> No
         study.complete(config, "widths", skill=3.0 if config.model.hidden_size == 64 else 0.2)
     page = study.text()
     card = page[page.index("How many hidden units?") :]
-    assert card[: card.index("![")].count("ne seed each") == 1
+    assert card[: card.index("![")].count("without seed replication") == 1
 
 
 def test_only_net_that_there_is_says_that_it_tells_no_tweets_apart(study: Study) -> None:
     _blind(study, study.single({}, skill=0.0))
     findings = study.findings()
     assert findings.recommended
-    assert any(said.startswith("Tells no tweets apart: BiLSTM") for said in warnings(findings))
+    assert any(said.startswith("Predicts the same class for every tweet: BiLSTM") for said in caveats(findings))

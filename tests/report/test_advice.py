@@ -1,30 +1,34 @@
 """Which model is recommended, and that its intervals and tests never disagree."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from report import statistics
 from report.compare.findings import Findings
 from report.render.blocks import Table
-from report.sections.answer import answer, warnings
+from report.sections.answer import answer, caveats
+from report.sections.errors import errors
 from report.sections.models import leaderboard
-from report.statistics import Difference, Side
+from report.statistics import Difference, Estimate, Side
 from sentiment.runs.run_dir import Results
 from tests.report.made_up import Study, attempt, rows_with
 
 
 def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool = False) -> Findings:
-    """Of nets by width, which is also the seconds that a run takes, and seed; test labels may be turned round."""
+    """Of nets by width, which is also the CPU seconds of a run, and seed; test labels may be turned round."""
     study = Study(Results(tmp_path / f"results-{turned}"), turned=turned)
     for (width, seed), skill in skills.items():
-        took = [attempt(end=f"2026-01-01T10:00:{width:02}+00:00")]
-        study.single({"model.hidden_size": width, "seed": seed}, skill=skill, attempts=took)
+        attempts = [attempt(compute_time={"cpu_seconds": width, "gpu_seconds": 0})]
+        study.single({"model.hidden_size": width, "seed": seed}, skill=skill, attempts=attempts)
     return study.findings()
 
 
@@ -60,9 +64,9 @@ def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_pat
 @pytest.mark.parametrize(
     ("skill", "predicts", "said"),
     [
-        (0.05, "baseline", "points fewer."),
-        (0.9, "baseline", "costs more, and no difference from it is shown."),
-        (4.0, "network", "points more than the linear baseline"),
+        (0.05, "baseline", "percentage points below it"),
+        (0.9, "baseline", "is not significantly better"),
+        (4.0, "network", "percentage points above the linear baseline"),
     ],
 )
 def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: float, predicts: str, said: str) -> None:
@@ -76,12 +80,33 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     assert said in str(lead.text)
     assert command.text.endswith(" --with baseline") == is_baseline
     tiles = dict(facts.items)
-    assert tiles["Test accuracy"].startswith(f"{100 * best.score.value:.1f} %")
+    (accuracy,) = (text for term, text in tiles.items() if term.startswith("Test accuracy"))
+    assert accuracy.startswith(f"{100 * best.score.value:.1f} %")
     first = rows_with(figure.spec, "name", "value")[0]
     assert first["name"].startswith("\u2605 ")
     assert first["value"] == pytest.approx(100 * best.score.value)
     table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
     assert ("linear baseline" in table.best["model"]) == is_baseline
+    mistakes = next(block for block in errors(findings).blocks if isinstance(block, Table))
+    metrics = best.run.measured("test", predicts)
+    assert mistakes.caption.startswith(f"{round(metrics.n * (1 - metrics.accuracy))} test tweets misclassified")
+
+
+def test_a_lexicon_above_the_recommended_model_is_explained_in_readable_print(study: Study) -> None:
+    study.single({}, skill=3.0)
+    findings = study.findings()
+    assert not any("lexicon" in sentence for sentence in caveats(findings))
+    worse = replace(findings.recommended, score=Estimate(0.1, None, None, 120))
+    assert any("lexicon" in sentence for sentence in caveats(replace(findings, recommended=worse)))
+
+
+def test_macro_f1_is_the_mean_of_both_classes(study: Study) -> None:
+    run_dir = study.single({}, skill=0.7)
+    table = pq.read_table(run_dir.predictions_file).to_pandas()
+    test = table[table["part"] == "test"]
+    findings = study.findings()
+    (metrics,) = (run.measured("test") for run in findings.main.runs)
+    assert metrics.macro_f1 == pytest.approx(f1_score(test["label"], test["score"] >= 0.5, average="macro"))
 
 
 def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
@@ -90,7 +115,7 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
     findings = study.findings()
     assert findings.recommended.configuration.config.data.train_rows is None
     assert findings.recommended.rivals == []
-    assert "Trained on fewer labels, and so not recommended: 1 configuration." in warnings(findings)
+    assert "Trained on fewer labelled tweets (not eligible): 1 configuration." in caveats(findings)
 
 
 def _difference(of: tuple[str, float, int]) -> Difference:

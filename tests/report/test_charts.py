@@ -62,7 +62,7 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
     rows, best = rows_with(spec, "name", "value", "low", "high"), findings.recommended.run.result
     assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
-    model = "both" if "Mean of" in rows[0]["name"] else "metrics"
+    model = "both" if "Ensemble" in rows[0]["name"] else "metrics"
     seeds = [getattr(run.result, model)["test"].accuracy for run in findings.recommended.configuration.runs]
     _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
     n = best.metrics["test"].n
@@ -71,16 +71,16 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
         assert row["low"] < row["value"] < row["high"]
         assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
     drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
-    for name, of in (("Linear baseline", best.baseline), ("VADER\u2019s lexicon, not trained", best.lexicon)):
+    for name, of in (("Linear baseline", best.baseline), ("VADER lexicon (no training)", best.lexicon)):
         test = of["test"]
         _near(drawn[name], [100 * one for one in (test.accuracy, test.accuracy_low, test.accuracy_high)])
 
 
 def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
-    for row in rows_with(spec, "name", "value", "low", "high", "shown"):
+    for row in rows_with(spec, "name", "value", "low", "high", "value_text"):
         values = [row[key] for key in ("value", "low", "high")]
         assert values[1] <= values[0] <= values[2]
-        digits = [float(one) for one in re.findall(r"[\d.]+", row["shown"])]
+        digits = [float(one) for one in re.findall(r"[\d.]+", row["value_text"])]
         assert digits == pytest.approx([abs(one) for one in values], abs=0.051)
 
 
@@ -100,7 +100,7 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
     labels = test["label"].to_numpy()
-    for name, column in (("net", "score"), ("linear baseline", "baseline")):
+    for name, column in (("network", "score"), ("linear baseline", "baseline")):
         scores = test[column].to_numpy(float)
         groups = np.array_split(np.argsort(scores, kind="stable"), 10)
         bounds = [
@@ -143,7 +143,7 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
         title = wording.parameter_name(parameter)
         axis = next(row["axis"] for row in rows_with(spec, "axis", "title") if row["title"].split("|")[0] == title)
         by_value = [
-            [line[axis]["height"] for line in lines.values() if f"{shown}," in line[0]["said"].replace(";", ",")]
+            [line[axis]["height"] for line in lines.values() if f"{shown}," in line[0]["tooltip"].replace(";", ",")]
             for shown in (
                 wording.setting(parameter, one) for one in sorted({run.settings[parameter] for run in trials})
             )
@@ -186,7 +186,7 @@ def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
     )
     rows = rows_with(spec, "group", "x", "value")
     assert expected == sorted((row["group"] == "trained to the end", row["x"], round(row["value"], 4)) for row in rows)
-    said = [float(row["said"].split(": ")[-1].removesuffix(" %")) for row in rows]
+    said = [float(row["tooltip"].split(": ")[-1].removesuffix(" %")) for row in rows]
     assert said == pytest.approx([row["value"] for row in rows], abs=0.051)
 
 
@@ -238,7 +238,7 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
     for figure, _ in charted:
         if figure.name == "attention":
             continue  # lines break where they have to
-        values = [[node["data"] for node in nodes(figure.build(width)) if "data" in node]
+        values = [[node["data"] for node in nodes(figure.build_spec(width)) if "data" in node]
                   for width in (WIDE, HALF, NARROW)]  # fmt: skip
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name

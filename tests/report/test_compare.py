@@ -19,7 +19,7 @@ from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_scores
 from report.render.blocks import Table, Text
 from report.sections.answer import answer
-from report.sections.models import check_list, elsewhere, worse_than_the_lexicon
+from report.sections.models import check_list, external_test_sets, worse_than_the_lexicon
 from report.statistics import Difference, Side, compare, paired, spread_of
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -166,7 +166,7 @@ def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) 
     right = [[fold.result.check_list[name]["but"].right for fold in runs] for name in MEASURED_MODELS]
     assert len({*right[0]}) > 1
     assert [table.rows[0][name] for name in MEASURED_MODELS] == pytest.approx([np.mean(one) for one in right])
-    assert [row["of"] for row in table.rows] == [12, 14, 26]
+    assert [row["sentences"] for row in table.rows] == [12, 14, 26]
     assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
 
 
@@ -254,8 +254,7 @@ def test_first_screen_says_where_the_lexicon_is_shown_to_be_better(tmp_path: Pat
     assert lead.style == "lead"
     assert bool(worse_than_the_lexicon(findings)) == bool(others) == is_told
     if is_told:
-        assert "On manual (120 tweets of other people) it has" in str(others[0].text)
-        assert "points fewer than VADER\u2019s lexicon" in str(others[0].text)
+        assert "manual (n = 120)" in str(others[0].text)
 
 
 def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
@@ -274,8 +273,8 @@ def test_balanced_accuracy_is_shown_where_labels_are_unbalanced(tmp_path: Path, 
     study = _study(tmp_path, every={"manual": every})
     run_dirs = _write(study, widths=(8,))
     findings = study.findings()
-    (table,) = (block for block in elsewhere(findings).blocks if isinstance(block, Table))
-    assert ("Balanced accuracy" in [column.title for column in table.columns]) == is_shown
+    (table,) = (block for block in external_test_sets(findings).blocks if isinstance(block, Table))
+    assert ("Balanced accuracy, %" in [column.title for column in table.columns]) == is_shown
     one = _of(findings, "manual", "network")
     right = _right(run_dirs, "manual")["network"]
     of_each = [right[:, one.labels == kind].mean() for kind in (True, False)]
@@ -298,9 +297,9 @@ def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
     _write(study, tests={"manual": {"path": "vader"}, "airline": {"path": "airline.csv"}})
     findings = study.findings()
     (told,) = worse_than_the_lexicon(findings)
-    assert "by the authors of VADER's lexicon" in told
-    (text,) = (block.text for block in elsewhere(findings).blocks if isinstance(block, Text))
-    assert text.startswith("manual: These tweets were collected and rated by the authors of VADER's lexicon")
+    assert "by the authors of VADER" in told
+    (text,) = (block.text for block in external_test_sets(findings).blocks if isinstance(block, Text))
+    assert text.startswith("manual: This data set was created by the authors of VADER")
 
 
 def test_predictions_that_cannot_be_read_stop_nothing_and_many_nets_are_folded_away(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from report.build import build_report, compose
-from report.compare.advice import usage_of
+from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
-from report.render.blocks import Table
-from report.sections.answer import warnings
+from report.render.blocks import Command, Table, Text
+from report.sections.answer import caveats
 from report.sections.provenance import command_of, provenance
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE, Study, attempt, read_table
 from tests.small_runs import load_config
 
@@ -47,9 +47,9 @@ def test_every_state_is_told(invented: Study) -> None:
 def test_study_without_any_result_says_so(study: Study) -> None:
     study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
     text = study.text()
-    assert "No run is completed yet, so there is no answer yet." in text
+    assert "No run is completed yet" in text
     assert "Which? (0 of 2 runs completed)" in text
-    assert "2 of 2 runs have no result: 2 planned." in text
+    assert "2 of 2 runs are not completed: 2 planned." in text
 
 
 def _truncate(path: Path) -> None:
@@ -79,7 +79,7 @@ def test_damaged_run_is_named_and_the_others_are_reported(
     states = {run.run_id: run.state for run in findings.study.runs}
     assert (states[good.path.name].state, states[bad.path.name].state) == ("COMPLETED", "FAILED")
     assert message in states[bad.path.name].reason
-    assert "1 of 2 runs has no result: 1 failed." in warnings(findings)
+    assert "1 of 2 runs is not completed: 1 failed." in caveats(findings)
     assert [problem for problem in findings.problems if message in problem]
 
 
@@ -89,10 +89,10 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     study.results.grid_file("rnn").write_text("{")
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
     text = study.text()
-    assert "of test tweets right" in text
-    assert "grid.json" in text.split("What could not be read")[1]
-    assert "so mistakes can't be shown" in text
-    assert "Confusion and calibration" in text
+    assert "Test accuracy" in text
+    assert "grid.json" in text.split("Unreadable files")[1]
+    assert "misclassified tweets are not listed" in text
+    assert "Confusion matrix" in text
 
 
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
@@ -103,7 +103,7 @@ def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
         shutil.copy(first.config_file, run_dir.config_file)
     blocks = compose(study.findings()).blocks
     (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "runs")
-    assert (len(table.rows), table.caption[:16]) == (501, "501 of 601 runs:")
+    assert (len(table.rows), table.caption[:16]) == (501, "501 of 601 runs ")
     assert {"run-499", "run-500"} & {row["run"] for row in table.rows} == {"run-499"}
 
 
@@ -128,34 +128,48 @@ def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) 
     for layers in ("top", "mix"):
         study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
     text = study.text().replace("\\", "")
-    assert "**All completed runs read random numbers in place of ELMo, so there is no answer yet.**" in text
+    assert "All completed runs used random vectors" in text
     about = [line for line in text.splitlines() if "elmo_tiny" in line or "ELMo tiny" in line]
     assert len(about) > 5
-    assert [line for line in about if "random numbers" not in line] == []
+    assert [line for line in about if "random" not in line] == []
 
 
-_GPU = "NVIDIA H100 80GB HBM3"
+_GPU = {"device": "NVIDIA H100 80GB HBM3", "compute_time": {"cpu_seconds": 40, "gpu_seconds": 60}}
 
 
 @pytest.mark.parametrize(
     ("attempts", "gpu", "cpu"),
     [
-        ([{"device": "cpu"}, {"device": _GPU}], 60, 60),
-        ([{"device": _GPU, "end": None, "reason": None}], 2.56, 0),  # then the seconds that it trained count
+        ([{}, _GPU], 60, 90 + 40),
+        ([_GPU | {"end": None, "reason": None, "compute_time": None}], 2.56, 2.56),  # the seconds that it trained count
     ],
 )
-def test_hours_count_by_the_device_of_each_attempt(study: Study, attempts: Any, gpu: float, cpu: float) -> None:
+def test_compute_time_is_that_of_all_attempts_however_long_they_lasted(
+    study: Study, attempts: Any, gpu: float, cpu: float
+) -> None:
     study.single({}, attempts=[attempt(**changes) for changes in attempts])
     usage = usage_of(study.findings().study.runs)
-    assert (3600 * usage.gpu_hours, 3600 * usage.cpu_hours, usage.seconds) == pytest.approx((gpu, cpu, gpu + cpu))
+    assert (usage.training.gpu, usage.training.cpu) == pytest.approx((gpu, cpu))
+    assert usage.total == usage.training
+
+
+def test_vectors_of_an_encoder_count_once_for_all_runs_that_read_them(study: Study) -> None:
+    for seed in (1, 2):
+        study.single({"elmo.model": "small", "seed": seed})
+    findings = study.findings()
+    usage = usage_of(findings.study.runs)
+    assert (usage.encoding.gpu, usage.encoding.cpu) == (20, 30)
+    assert usage.total.cpu == usage.training.cpu + 30
+    (configuration,) = findings.datasets[0].configurations
+    assert cost_per_run(configuration) == (10, 90 + 15)
 
 
 @pytest.mark.parametrize(
     ("codes", "said"),
     [
-        ([("a", 0), ("a", 20)], "Each run was computed by one version of the code."),
-        ([("a", 0), ("b", 20)], "1 run went on with other code than had begun it: "),
-        ([("a", 0), ("b", 0)], "Each run was computed by one version of the code."),  # begun anew
+        ([("a", 0), ("a", 20)], "No run mixed code versions."),
+        ([("a", 0), ("b", 20)], "1 run was resumed with a different code version: "),
+        ([("a", 0), ("b", 0)], "No run mixed code versions."),  # begun anew
     ],
 )
 def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study: Study, codes: Any, said: str) -> None:
@@ -165,8 +179,8 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study:
     (facts, *_) = provenance(study.findings()).blocks
     text = "\n".join(facts.items)  # type: ignore[union-attr, arg-type]
     assert said in text
-    assert f"1 run ({run_dir.path.name}), on Xeon (AVX512) and Old Xeon (AVX2)." in text
-    assert f"last digits: 1 run ({still.path.name})" not in text
+    assert f"{run_dir.path.name}; hardware: Xeon (AVX512) and Old Xeon (AVX2)." in text
+    assert still.path.name not in text.split("bit for bit")[1]
 
 
 _PARAMETERS: list[dict[str, Any]] = [
@@ -204,13 +218,35 @@ def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None
         study.single({"seed": seed, "training.learning_rate": 1e-5 if seed == 6 else 1e-3}, command=command)
     config = resolve(BASE, {"seed": 7}, "base")
     study.run_dir(config).create(config)
-    commands = {run.run_id: command_of(run, None) for run in load_study(study.results, ["single"]).runs}
+    commands = {run.run_id: command_of(run, None, study.results) for run in load_study(study.results, ["single"]).runs}
     assert commands.pop(config.run_id) is None  # no record
     assert len(commands) == 2
     for run_id, one in commands.items():
         assert _resolved(one) == run_id
 
 
+def test_printed_commands_work_from_where_the_report_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = Study(Results(Path("deep/other results")))
+    config, _ = study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    study.complete(config, "rnn")
+    blocks = compose(study.findings()).blocks
+    predict, export, *_ = (shlex.split(block.text) for block in blocks if isinstance(block, Command))
+    assert (predict[1], export[1]) == ("predict", "export")
+    assert all((Path(words[2]) / "config.json").is_file() for words in (predict, export))
+    advice = [block.text for block in blocks if isinstance(block, Text) and "sentiment rerun" in str(block.text)]
+    commands = [
+        row["command"]
+        for block in blocks
+        if isinstance(block, Table) and block.name == "commands"
+        for row in block.rows
+    ]
+    assert len(advice) == 1
+    assert all("--results 'deep/other results'" in command for command in (*commands, *advice))
+
+
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
     study.single({}, attempts=[attempt(job="here1_0")])
-    assert "outside Slurm" in str(provenance(study.findings()).blocks[0])
+    assert "no Slurm job" in str(provenance(study.findings()).blocks[0])

@@ -47,4 +47,6 @@ def test_attempts_are_written_down_and_keep_the_threads_of_the_first(experiment:
     assert [attempt.first_step for attempt in record.attempts] == [0, 7, 7]
     assert [attempt.last_step for attempt in record.attempts] == [7, 7, result.steps]
     assert record.attempts[0].detail == "SIGTERM"
+    assert [attempt.compute_time.gpu_seconds for attempt in record.attempts] == [0, 0, 0]
+    assert all(attempt.compute_time.cpu_seconds > 0 for attempt in record.attempts)
     assert "resuming after step 7 in epoch 1" in run.said

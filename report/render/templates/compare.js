@@ -1,4 +1,4 @@
-// A run compared with any other, or with what was added, on the test tweets that both were tested on: McNemar's exact test, uncorrected, and where they differ.
+// Compares two runs, or a run and an external predictor, by a paired test on their common test tweets.
 
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -6,7 +6,7 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-const MOST_TWEETS = 10;
+const MAX_TWEETS = 10;
 let unpacked = null;
 
 async function answers(packed) {
@@ -18,110 +18,140 @@ async function answers(packed) {
   return unpacked;
 }
 
-function bit(bytes, row, width, place) {
-  return (bytes[row * width + (place >> 3)] >> (7 - (place & 7))) & 1;
+function bit(bytes, row, width, tweet) {
+  return (bytes[row * width + (tweet >> 3)] >> (7 - (tweet & 7))) & 1;
 }
 
-// The places of tweets that just one of two runs has right, and how many tweets both were tested on.
-function discordant(data, first, second) {
-  const width = Math.ceil(data.n / 8), found = { first: [], second: [], n: 0 };
-  for (let place = 0; place < data.n; place += 1) {
-    if (!bit(data.known, first, width, place) || !bit(data.known, second, width, place)) continue;
-    found.n += 1;
-    const [a, b] = [bit(data.right, first, width, place), bit(data.right, second, width, place)];
-    if (a !== b) found[a ? "first" : "second"].push(place);
+// Indices of tweets that only one of two runs has right, and the number of their common tweets.
+function discordantTweets(data, firstRow, secondRow) {
+  const width = Math.ceil(data.n / 8);
+  const discordant = { first: [], second: [], n: 0 };
+  for (let tweet = 0; tweet < data.n; tweet += 1) {
+    if (!bit(data.known, firstRow, width, tweet) || !bit(data.known, secondRow, width, tweet)) continue;
+    discordant.n += 1;
+    const first = bit(data.right, firstRow, width, tweet);
+    if (first !== bit(data.right, secondRow, width, tweet)) discordant[first ? "first" : "second"].push(tweet);
   }
-  return found;
+  return discordant;
 }
 
-function logFactorials(n) {
-  const sums = new Float64Array(n + 1);
-  for (let k = 2; k <= n; k += 1) sums[k] = sums[k - 1] + Math.log(k);
-  return sums;
-}
-
-// P(X <= k) for X binomial of n and p.
-function below(k, n, p, factorials) {
-  if (k < 0) return 0;
-  if (k >= n || p <= 0) return 1;
-  if (p >= 1) return 0;
-  let sum = 0;
-  for (let i = 0; i <= k; i += 1) {
-    sum += Math.exp(factorials[n] - factorials[i] - factorials[n - i] + i * Math.log(p) + (n - i) * Math.log1p(-p));
+// erfc(x) for x >= 0: the series of erf for small x, else the continued fraction, backwards.
+function complementaryError(x) {
+  const density = 2 * Math.exp(-x * x) / Math.sqrt(Math.PI);
+  if (x < 2) {
+    let term = x, sum = x;
+    for (let k = 1; k < 60; k += 1) {
+      term *= 2 * x * x / (2 * k + 1);
+      sum += term;
+    }
+    return 1 - density * sum;
   }
-  return Math.min(sum, 1);
+  let fraction = x;
+  for (let k = 120; k > 0; k -= 1) fraction = x + k / 2 / fraction;
+  return density / 2 / fraction;
 }
 
-function solved(increasing, target) {
-  let [low, high] = [0, 1];
+// The mid-p McNemar test: half of the observed table's probability counts.
+function midP(onlyFirst, onlySecond) {
+  const m = onlyFirst + onlySecond, fewer = Math.min(onlyFirst, onlySecond);
+  let logFactor = -m * Math.LN2, below = 0; // log of C(m, k) / 2^m
+  for (let k = 0; k < fewer; k += 1) {
+    below += Math.exp(logFactor);
+    logFactor += Math.log((m - k) / (k + 1));
+  }
+  return Math.min(2 * below + Math.exp(logFactor), 1);
+}
+
+const QUANTILE = 1.959963984540054; // of the normal distribution, for 95 % intervals
+
+// The lower bound of Tango's score interval (1998): where the score statistic equals the quantile.
+function lowerBound(onlyFirst, onlySecond, n) {
+  const surplus = onlyFirst - onlySecond;
+  if (surplus === -n) return -1;
+  let low = -1, high = surplus / n - 1e-9;
   for (let step = 0; step < 60; step += 1) {
-    const middle = (low + high) / 2;
-    if (increasing(middle) < target) low = middle; else high = middle;
+    const difference = (low + high) / 2, product = difference * (1 - difference);
+    const linear = (2 * n - surplus) * difference - onlyFirst - onlySecond;
+    const root = Math.sqrt(Math.max(linear ** 2 + 8 * n * onlySecond * product, 0));
+    const variance = Math.max(n * ((root - linear) / (2 * n) + product), 0);
+    if (surplus - n * difference > QUANTILE * Math.sqrt(variance)) low = difference; else high = difference;
   }
   return (low + high) / 2;
 }
 
-// The exact test and Clopper and Pearson's 95 % interval, as fractions of the n tweets.
-function mcnemar(onlyFirst, onlySecond, n) {
-  const m = onlyFirst + onlySecond;
-  if (!m) return { value: 0, p: 1 };
-  const factorials = logFactorials(m), least = Math.min(onlyFirst, onlySecond);
-  const p = Math.min(1, 2 * below(least, m, 0.5, factorials));
-  const low = onlyFirst === 0 ? 0 : solved((q) => 1 - below(onlyFirst - 1, m, q, factorials), 0.025);
-  const high = onlyFirst === m ? 1 : solved((q) => 1 - below(onlyFirst, m, q, factorials), 0.975);
-  const share = (q) => ((2 * q - 1) * m) / n;
-  return { value: (onlyFirst - onlySecond) / n, low: share(low), high: share(high), p };
+// The same test and interval as `sentiment.paired.accuracy_difference` at the level of 95 %.
+function accuracyDifference(onlyFirst, onlySecond, n) {
+  const m = onlyFirst + onlySecond, difference = (onlyFirst - onlySecond) / n;
+  const scoreP = m ? complementaryError(Math.abs(onlyFirst - onlySecond) / Math.sqrt(2 * m)) : 1;
+  const p = Math.max(midP(onlyFirst, onlySecond), scoreP);
+  let low = lowerBound(onlyFirst, onlySecond, n), high = -lowerBound(onlySecond, onlyFirst, n);
+  if (p >= 0.05) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
+  return { difference, low, high, p };
 }
 
 const signed = (value) => {
   const text = Math.abs(100 * value).toFixed(1);
   return Number(text) === 0 ? text : (value > 0 ? "+" : "\u2212") + text;
 };
-const shownP = (p) => (p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(p < 0.1 ? 3 : 2)}`);
+const pValue = (p) => (p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(p < 0.1 ? 3 : 2)}`);
+const count = (number) => number.toLocaleString("en");
 
 async function comparison(data, first, second) {
-  const section = made("div");
-  section.append(made("h4", `Against ${second.run}`));
+  const section = createElement("div");
+  section.append(createElement("h4", `Compared with ${second.run}`));
   const rows = data.answers ? [first, second].map((run) => data.answers.ids.indexOf(run.id)) : [-1];
   if (rows.includes(-1)) {
-    section.append(made("p", "Their predictions are not on the same tweets, or not here."));
+    section.append(createElement("p", "No common predictions are available for these two runs."));
     return section;
   }
-  const all = await answers(data.answers), found = discordant(all, ...rows);
-  const gap = mcnemar(found.first.length, found.second.length, found.n);
-  const which = gap.p >= 0.05 ? "no difference is shown" : gap.value > 0 ? "this run is better" : "the other is better";
-  const verdict = `As a single comparison, ${which}`;
-  const interval = gap.low === undefined ? "" : ` (95 % interval ${signed(gap.low)} to ${signed(gap.high)})`;
-  section.append(made("p", `${verdict}: ${signed(gap.value)} points${interval}.`, "verdict"));
-  const part = all.n < all.of ? `a random ${found.n.toLocaleString("en")} of ${all.of.toLocaleString("en")}` : found.n.toLocaleString("en");
-  section.append(made("p", `Exact McNemar test of these two models, ${shownP(gap.p)}, not corrected for other pairs that you look at; ${found.first.length} of ` +
-    `${part} test tweets only this run has right, ${found.second.length} only the other.`));
-  section.append(...(second.settings ? [differences(first, second)] : []), listed(all, found, data.names));
+  const all = await answers(data.answers), discordant = discordantTweets(all, ...rows);
+  section.append(createElement("p", verdict(discordant), "verdict"));
+  section.append(createElement("p", evidence(all, discordant, first.run, second.run)));
+  section.append(...(second.settings ? [settingDifferences(first, second)] : []), tweetLists(all, discordant, data.labels));
   return section;
 }
 
-function differences(first, second) {
-  const list = made("ul");
-  for (const { key, title } of explored.settings) {
-    const [a, b] = [first.settings?.[key], second.settings?.[key]];
-    if (a !== b) list.append(made("li", `${title}: ${a ?? "none"} here, ${b ?? "none"} there`));
+function verdict(discordant) {
+  const result = accuracyDifference(discordant.first.length, discordant.second.length, discordant.n);
+  const bound = (100 * Math.max(-result.low, result.high)).toFixed(1);
+  if (discordant.first.length + discordant.second.length === 0) {
+    return `Both are right on the same tweets; up to ${bound} points either way are not excluded.`;
   }
-  if (!list.children.length) list.append(made("li", "They differ in nothing but the seed."));
+  const better = result.difference > 0 ? "This run is better" : "The other is better";
+  const interval = `${signed(result.difference)} points, 95 % CI ${signed(result.low)} to ${signed(result.high)}`;
+  return `${result.p < 0.05 ? better : "No significant difference"} (${interval}; ${pValue(result.p)}, uncorrected).`;
+}
+
+function evidence(all, discordant, first, second) {
+  const tweets = `${count(discordant.n)} ${all.n < all.of ? `of a random sample of the ${count(all.of)} ` : ""}test tweets`;
+  const only = (which) => discordant[which].length || "none";
+  const ofFirst = `${only("first")} ${discordant.first.length === 1 ? "tweet" : "tweets"} only ${first} has right`;
+  return `${ofFirst}, ${only("second")} only ${second}; ${tweets} were classified by both.`;
+}
+
+function settingDifferences(first, second) {
+  const list = createElement("ul");
+  for (const { key, title } of explorerData.settings) {
+    const [a, b] = [first.settings?.[key], second.settings?.[key]];
+    if (a !== b) list.append(createElement("li", `${title}: ${a ?? "none"} (this run), ${b ?? "none"} (other run)`));
+  }
+  if (!list.children.length) list.append(createElement("li", "They differ in nothing but the seed."));
   return list;
 }
 
-function listed(all, found, names) {
-  const columns = made("div", "", "columns");
-  for (const [which, title] of [["first", "Only this run has right"], ["second", "Only the other has right"]]) {
-    const column = made("div"), list = made("ul", "", "tweets");
-    const known = found[which].filter((place) => all.texts[place] !== undefined);
-    const step = Math.max(1, Math.floor(known.length / MOST_TWEETS));
-    for (const place of known.filter((_, number) => number % step === 0).slice(0, MOST_TWEETS)) {
-      const item = made("li", "");
-      item.append(made("b", `${names[all.labels[place]] ?? "?"}  `), all.texts[place]);
+function tweetLists(all, discordant, labels) {
+  const columns = createElement("div", "", "columns");
+  for (const [which, title] of [["first", "Correct only in this run"], ["second", "Correct only in the other"]]) {
+    const column = createElement("div"), list = createElement("ul", "", "tweets");
+    const known = discordant[which].filter((tweet) => all.texts[tweet] !== undefined);
+    const step = Math.max(1, Math.floor(known.length / MAX_TWEETS));
+    for (const tweet of known.filter((_, number) => number % step === 0).slice(0, MAX_TWEETS)) {
+      const item = createElement("li", "");
+      item.append(createElement("b", `${labels[all.labels[tweet]] ?? "?"}  `), all.texts[tweet]);
       list.append(item);
     }
-    column.append(made("h4", `${title} (${found[which].length}${known.length > MOST_TWEETS ? `, ${MOST_TWEETS} of them` : ""})`), list);
+    const shown = known.length > MAX_TWEETS ? `, showing ${MAX_TWEETS}` : "";
+    column.append(createElement("h4", `${title} (${discordant[which].length}${shown})`), list);
     columns.append(column);
   }
   return columns;

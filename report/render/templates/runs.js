@@ -1,9 +1,9 @@
-// Questions to the runs: filter, choose columns, open one, compare two. The address says which.
+// The run explorer: filter runs, choose columns, open a run, compare two. The state is kept in the address.
 const explorer = document.getElementById("explorer");
-const explored = explorer && JSON.parse(document.getElementById("data").textContent);
+const explorerData = explorer && JSON.parse(document.getElementById("data").textContent);
 const FILTERS = { grid: "Grid", model: "Model", data: "Data", state: "State" };
 
-function made(name, text = "", className = "") {
+function createElement(name, text = "", className = "") {
   const element = document.createElement(name);
   element.textContent = text;
   element.className = className;
@@ -17,15 +17,15 @@ function shown(value, kind) {
 }
 
 function start() {
-  const runs = explored.runs;
-  runs.forEach((run) => { run.id = run.run.replace(/ \[random numbers\]$/, ""); run.grid ??= "single run"; });
-  const added = explored.added.map((id) => ({ id, run: id, model: id }));
+  const runs = explorerData.runs;
+  runs.forEach((run) => { run.id = run.run.replace(/ \[random weights\]$/, ""); run.grid ??= "single run"; });
+  const external = explorerData.external.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
   const commands = [...document.querySelectorAll("#table-commands tbody tr")].map((row) => row.querySelector("code")?.textContent);
-  const columns = [...explored.settings.map((one) => ({ ...one, from: "settings" })), ...explored.more];
-  const [tools, panel] = ["tools", "panel"].map((name) => made("div", "", name));
-  const count = made("span");
+  const columns = [...explorerData.settings.map((setting) => ({ ...setting, from: "settings" })), ...explorerData.optional];
+  const [tools, panel] = ["tools", "panel"].map((name) => createElement("div", "", name));
+  const count = createElement("span");
   count.setAttribute("role", "status");
   panel.hidden = true;
   panel.tabIndex = -1;
@@ -45,19 +45,20 @@ function start() {
     count.textContent = `${number} of ${rows.length} runs`;
   }
 
-  function draw() {
+  function drawColumns() {
     table.querySelectorAll(".added").forEach((cell) => cell.remove());
-    for (const column of columns.filter((one) => state.columns.has(one.key))) {
-      const found = runs.map((run) => (column.from ? run.settings?.[column.key] : run[column.key]));
-      const name = `added${found.every((one) => one === undefined || typeof one === "number") ? " number" : ""}`;
-      const heading = made("th", "", name), button = made("button", column.title);
+    for (const column of columns.filter((candidate) => state.columns.has(candidate.key))) {
+      const values = runs.map((run) => (column.from ? run.settings?.[column.key] : run[column.key]));
+      const isNumeric = values.every((value) => value === undefined || typeof value === "number");
+      const name = isNumeric ? "added number" : "added";
+      const heading = createElement("th", "", name), button = createElement("button", column.title);
       button.type = "button";
       heading.scope = "col";
       heading.append(button);
       table.tHead.rows[0].append(heading);
       for (const row of rows) {
-        const cell = made("td", shown(found[row.dataset.run], column.kind), name);
-        cell.dataset.sort = found[row.dataset.run] ?? "";
+        const cell = createElement("td", shown(values[row.dataset.run], column.kind), name);
+        cell.dataset.sort = values[row.dataset.run] ?? "";
         row.append(cell);
       }
     }
@@ -72,42 +73,43 @@ function start() {
     history.replaceState(null, "", `#${parts.size ? parts : "the-runs"}`);
   }
 
-  async function open(run, other = null) {
+  async function showRun(run, other = null) {
     [state.opened, state.other] = [run, other];
     panel.hidden = false;
-    const close = made("button", "Close", "close");
+    const close = createElement("button", "Close", "close");
     close.type = "button";
     close.addEventListener("click", () => { panel.hidden = true; state.opened = state.other = null; remember(); });
-    panel.replaceChildren(close, made("h3", run.run), details(run));
+    panel.replaceChildren(close, createElement("h3", run.run), details(run));
     curves(panel, other ? [run, other] : [run]);
-    const compared = other ? [await comparison(explored, run, other)] : [];
+    const compared = other ? [await comparison(explorerData, run, other)] : [];
     if (state.opened !== run || state.other !== other) return; // another was opened meanwhile
-    panel.append(chooser(run, other, [...runs, ...added], open), ...compared);
-    panel.append(...records(run, commands[run.command]));
-    panel.querySelectorAll(".copy").forEach(copies);
+    panel.append(chooser(run, other, [...runs, ...external], showRun), ...compared);
+    panel.append(...commandLines(run, commands[run.command]));
+    panel.querySelectorAll(".copy").forEach(enableCopy);
     panel.scrollIntoView({ block: "start" });
     panel.focus({ preventScroll: true });
     remember();
   }
 
   function restore() {
-    const parts = new URLSearchParams(location.hash.slice(1)), named = (id, of = runs) => of.find((run) => run.id === id);
+    const parts = new URLSearchParams(location.hash.slice(1));
+    const findRun = (id, candidates = runs) => candidates.find((run) => run.id === id);
     if (![...parts.values()].some(Boolean)) return;
     for (const key of ["q", ...Object.keys(FILTERS)]) state[key] = parts.get(key) ?? "";
     tools.querySelectorAll("[name]").forEach((field) => { if (field.name in state) field.value = state[field.name]; });
     state.columns = new Set((parts.get("columns") ?? "").split(",").filter(Boolean));
     tools.querySelectorAll("fieldset input").forEach((box) => { box.checked = state.columns.has(box.value); });
-    draw();
+    drawColumns();
     filter();
-    if (named(parts.get("run"))) open(named(parts.get("run")), named(parts.get("with"), [...runs, ...added]));
+    if (findRun(parts.get("run"))) showRun(findRun(parts.get("run")), findRun(parts.get("with"), [...runs, ...external]));
     else explorer.scrollIntoView();
   }
 
-  toolbar({ tools, runs, columns, state, count, changed: () => { filter(); remember(); }, redrawn: () => { draw(); remember(); } });
+  toolbar({ tools, runs, columns, state, count, changed: () => { filter(); remember(); }, redrawn: () => { drawColumns(); remember(); } });
   for (const row of rows) {
-    const button = made("button", row.cells[1].textContent, "open");
+    const button = createElement("button", row.cells[1].textContent, "open");
     button.type = "button";
-    button.addEventListener("click", () => open(runs[row.dataset.run]));
+    button.addEventListener("click", () => showRun(runs[row.dataset.run]));
     row.cells[1].replaceChildren(button);
   }
   filter();

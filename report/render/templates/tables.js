@@ -1,4 +1,4 @@
-// Tables sort by the column whose heading is pressed; a second press turns the order round. Missing values stay last.
+// Clicking a heading sorts a table by its column, clicking again reverses the order. Missing values stay last.
 "use strict";
 
 function compare(first, second) {
@@ -25,7 +25,7 @@ document.addEventListener("click", (event) => {
   if (heading && event.target.closest("button")) sort(heading);
 });
 
-// What a mark says is shown where it is pointed at.
+// Tooltips of marks in figures.
 const tip = document.createElement("div");
 tip.id = "tip";
 tip.hidden = true;
@@ -39,8 +39,8 @@ document.addEventListener("pointerover", (event) => {
   tip.style.top = `${Math.max(event.clientY - tip.offsetHeight - 10, 4)}px`;
 });
 
-// Lines to type are copied by a button, where the browser allows it.
-function copies(button) {
+// Copy buttons of commands; if the browser forbids copying, the command is selected.
+function enableCopy(button) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const code = button.previousElementSibling;
@@ -54,4 +54,4 @@ function copies(button) {
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
 }
-document.querySelectorAll(".copy").forEach(copies);
+document.querySelectorAll(".copy").forEach(enableCopy);

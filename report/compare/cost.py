@@ -1,0 +1,83 @@
+"""Compute time of runs, in CPU and GPU seconds, with the share of their encoder."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from report.compare.datasets import Configuration
+from report.read import CompletedRun, Run
+from sentiment.runs.records import CacheRecord, ComputeTime, Result, RunRecord
+
+
+class Seconds(NamedTuple):
+    """Compute time; ordered by GPU time first, which is the scarcer one."""
+
+    gpu: float
+    cpu: float
+
+    @property
+    def hours(self) -> float:
+        """Hours of the GPU, or of the CPU if no GPU was held."""
+        return (self.gpu or self.cpu) / 3600
+
+    @property
+    def unit(self) -> str:
+        return "GPU-hours" if self.gpu else "CPU-hours"
+
+    def times(self, factor: float) -> "Seconds":
+        return Seconds(self.gpu * factor, self.cpu * factor)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Compute time of all attempts of some runs.
+
+    Attributes:
+        training: of attempts, without those whose process was killed: these are unknown.
+        encoding: of the encoder vectors that the runs read, computed once for all runs that read them.
+    """
+
+    attempts: int
+    training: Seconds
+    encoding: Seconds
+
+    @property
+    def total(self) -> Seconds:
+        return Seconds(self.training.gpu + self.encoding.gpu, self.training.cpu + self.encoding.cpu)
+
+
+def usage_of(runs: Iterable[Run | CompletedRun]) -> Usage:
+    """The compute time of `runs` together."""
+    attempts = 0
+    training: list[ComputeTime] = []
+    caches: dict[str, CacheRecord] = {}
+    for run in runs:
+        if run.record is None:
+            continue
+        attempts += len(run.record.attempts)
+        training += _training_times(run.record, run.result)
+        cache = run.record.encoder.cache if run.record.encoder else None
+        # The cache may have grown since earlier runs, so that its last state counts.
+        if cache and (cache.folder not in caches or cache.cpu_seconds > caches[cache.folder].cpu_seconds):
+            caches[cache.folder] = cache
+    return Usage(attempts, _sum(training), _sum(caches.values()))
+
+
+def cost_per_run(configuration: Configuration) -> Seconds:
+    """Compute time of a configuration divided by its number of runs, with all vectors that it reads."""
+    return usage_of(configuration.runs).total.times(1 / len(configuration.runs))
+
+
+def _training_times(record: RunRecord, result: Result | None) -> list[ComputeTime]:
+    """The known times of attempts; if none is known, the seconds that a completed run trained."""
+    times = [attempt.compute_time for attempt in record.attempts if attempt.compute_time]
+    if times or result is None:
+        return times
+    is_cpu = record.attempts[-1].device == "cpu"
+    seconds = result.seconds_trained
+    return [ComputeTime(cpu_seconds=seconds, gpu_seconds=0.0 if is_cpu else seconds)]
+
+
+def _sum(times: Iterable[ComputeTime]) -> Seconds:
+    known = list(times)
+    return Seconds(sum(time.gpu_seconds for time in known), sum(time.cpu_seconds for time in known))
