@@ -26,7 +26,7 @@ ACTIVATE_HINT = echo '`. $(BIN)/activate` puts `sentiment` on your PATH; `sentim
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run data submit submit-rnn submit-sweep submit-attention submit-elmo status rerun cancel report \
-	doctor test test-fast test-more mutants check bench clean
+	doctor test test-fast test-more fuzz mutants check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ test-fast: .venv/installed-dev ## run only the fast tests
 
 test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
+
+fuzz: .venv/installed-dev ## damage files of a study 500 times: what do commands not name?
+	@$(BIN)/python -m tests.damage 500
 
 mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones
 	@$(BIN)/python -m tests.mutants

@@ -118,7 +118,7 @@ def status_exit_code(statuses: "list[GridStatus]") -> int:
     # Runs outside of grids count only where there are no grids.
     counted = [status for status in statuses if status.name != "single"] or statuses
     code = exit_code([row for status in counted for row in status.rows])
-    if code != EXIT_UNFINISHED and any(status.final_failed for status in statuses):
+    if code != EXIT_UNFINISHED and any(status.final_failed or status.damage for status in statuses):
         return EXIT_FAILED
     return code
 

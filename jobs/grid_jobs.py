@@ -27,11 +27,11 @@ from jobs.slurm import (
 from jobs.slurm.resources import Limits, Partition, Resources, limits_of
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, SlurmError, UsageError
-from sentiment.files import write_json
+from sentiment.files import write_atomically
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import Attempt, Record
-from sentiment.runs.run_dir import Results, read_record
+from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.state import (
     CANCELLED,
     COMPLETED,
@@ -382,7 +382,7 @@ def insist_on_ownership(results: Results) -> None:
     owner = read_record(file, QueueOwner)
     if owner is None:
         results.slurm.mkdir(parents=True, exist_ok=True)
-        write_json(file, here.model_dump(mode="json"))
+        write_atomically(file, sealed(here))
     elif owner != here:
         raise UsageError(
             f"{file}: these are the jobs of {owner.user} on cluster {owner.cluster}, not of {here.user} on "

@@ -25,7 +25,7 @@ from jobs.policy import Verdict, judge, needs_attention, resume_command
 from jobs.services import JOB_KINDS, OTHER_KINDS
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
-from sentiment.errors import UsageError
+from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import SINGLE, Results, RunDir
@@ -82,6 +82,7 @@ class GridStatus:
     Attributes:
         others: the state of the latest job of each kind that trains no runs, by kind.
         final_failed: the last final job failed; `submit` and `rerun` replace it.
+        damage: the file of the grid that cannot be read, and why; then there are no rows.
     """
 
     name: str
@@ -89,6 +90,7 @@ class GridStatus:
     rows: list[RunStatus]
     others: dict[str, str] = field(default_factory=dict)
     final_failed: bool = False
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def read_plan(results: Results, grid: str) -> GridPlan:
     """The plan of a submitted grid. Raises UsageError if there is no grid of this name."""
     if plan := results.read_grid(grid):
         return plan
+    if any((results.runs / grid).glob("*/config.json")):
+        raise RunDirError(f"{results.grid_file(grid)}: is missing, but there are runs of this grid")
     raise unknown_names([grid], results)
 
 
@@ -141,9 +145,11 @@ def planned_grids(results: Results) -> list[str]:
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]:
     """The state of the named grids (default: all), followed by that of the runs outside of grids (`single`)."""
-    plans = [read_plan(results, name) for name in names or planned_grids(results) if name != SINGLE]
-    jobs = read_jobs(results, [plan.name for plan in plans])
-    statuses = [read_grid_status(results, plan, grid_jobs) for plan, grid_jobs in zip(plans, jobs, strict=True)]
+    grids = [name for name in names or _grids_with_runs(results) if name != SINGLE]
+    try:
+        statuses = _read_grids(results, grids)
+    except RunDirError:
+        statuses = [_read_damaged(results, grid) for grid in grids]
     if names and SINGLE not in names:
         return statuses
     no_jobs = GridJobs((), ())
@@ -151,6 +157,27 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]
     if rows:
         statuses.append(GridStatus(SINGLE, _NO_PLAN.metric, rows))
     return statuses
+
+
+def _grids_with_runs(results: Results) -> list[str]:
+    """The grids that have a plan or, where that is lost, runs."""
+    with_runs = (path.parents[1].name for path in results.runs.glob("*/*/config.json"))
+    return sorted({*planned_grids(results), *with_runs})
+
+
+def _read_grids(results: Results, grids: Sequence[str]) -> list[GridStatus]:
+    plans = [read_plan(results, grid) for grid in grids]
+    jobs = read_jobs(results, grids)
+    return [read_grid_status(results, plan, one) for plan, one in zip(plans, jobs, strict=True)]
+
+
+def _read_damaged(results: Results, grid: str) -> GridStatus:
+    """The status of one grid of several, at least one of which has a damaged file."""
+    try:
+        (status,) = _read_grids(results, [grid])
+    except RunDirError as error:
+        return GridStatus(grid, "", [], damage=" ".join(str(error).split()))
+    return status
 
 
 def single_runs(results: Results) -> list[RunDir]:
@@ -227,6 +254,9 @@ def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns:
     text = StringIO()
     console = Console(file=text, width=columns, highlight=False, markup=False, emoji=False)
     for grid in grids:
+        if grid.damage:
+            console.print(f"grid {grid.name}: cannot be shown: {grid.damage}\n", soft_wrap=True)
+            continue
         for part in _parts(grid, every_row, now, console):
             console.print(part)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().split("\n"))

@@ -3,7 +3,6 @@
 Jobs that run on this machine (`--local`) are recorded in the same files.
 """
 
-import json
 import re
 import secrets
 import shutil
@@ -19,10 +18,10 @@ from jobs.services import JOB_KINDS, JobKind, KindName
 from jobs.slurm.resources import Resources
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
-from sentiment.files import FolderEntry, write_atomically, write_json
+from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import Failure, FileRecord, Record, timestamp
-from sentiment.runs.run_dir import Results, read_record
+from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 from sentiment.runs.state import read_chosen
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
@@ -93,6 +92,12 @@ class Receipt(Record):
     job_id: str
 
 
+class Cancelled(Record):
+    """`cancelled.json`: the ids of runs, or of the submission itself, that `sentiment cancel` ended."""
+
+    ids: list[str]
+
+
 @dataclass(frozen=True)
 class SubmissionDir:
     """Paths and readers of one submission's folder, `results/slurm/<grid>/<number>-<kind>-<random>`."""
@@ -128,6 +133,8 @@ class SubmissionDir:
         submission = read_record(self.submission_file, Submission)
         if submission is None:
             raise RunDirError(f"{self.submission_file}: no such file")
+        if submission.id != self.path.name:
+            raise RunDirError(f"{self.submission_file}: belongs to submission {submission.id}")
         return submission
 
     @cached_property
@@ -154,9 +161,8 @@ class SubmissionDir:
     @property
     def cancelled(self) -> set[str]:
         """The ids that `sentiment cancel` cancelled: of runs and, for a whole job, the submission's own."""
-        if not self.cancelled_file.exists():
-            return set()
-        return set(json.loads(self.cancelled_file.read_bytes()))
+        cancelled = read_record(self.cancelled_file, Cancelled)
+        return set(cancelled.ids) if cancelled else set()
 
     @property
     def is_cancelled(self) -> bool:
@@ -204,7 +210,10 @@ class SubmissionDir:
             run_ids: None means all.
         """
         lines = self._config_lines
-        return {run_id: RunConfig.model_validate_json(lines[run_id]) for run_id in run_ids or lines}
+        if missing := [run_id for run_id in run_ids or () if run_id not in lines]:
+            raise RunDirError(f"{self.configs_file}: lacks run {missing[0]}")
+        place = str(self.configs_file)
+        return {run_id: parse_record(lines[run_id].encode(), RunConfig, place) for run_id in run_ids or lines}
 
     @cached_property
     def _config_lines(self) -> dict[str, str]:
@@ -221,7 +230,7 @@ class SubmissionDir:
 
     def write_receipt(self, job_id: str) -> None:
         receipt = Receipt(job_id=job_id)
-        write_json(self.receipt_file, receipt.model_dump(mode="json"))
+        write_atomically(self.receipt_file, sealed(receipt))
         self.__dict__["receipt"] = receipt
 
     def withdraw(self) -> None:
@@ -230,7 +239,8 @@ class SubmissionDir:
 
     def mark_cancelled(self, ids: Iterable[str]) -> None:
         """Mark runs, or the job itself, as cancelled. The caller must hold the grid's lock."""
-        write_json(self.cancelled_file, sorted(self.cancelled.union(ids)))
+        cancelled = Cancelled(ids=sorted(self.cancelled.union(ids)))
+        write_atomically(self.cancelled_file, sealed(cancelled))
 
 
 def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
@@ -257,7 +267,7 @@ def record_submission(submission: Submission) -> SubmissionDir:
     shutil.copyfile(START, folder.start_file)
     text = "".join(f"{config.run_id} {config.model_dump_json()}\n" for config in submission.configs)
     write_atomically(folder.configs_file, lambda file: file.write(text.encode()))
-    write_json(folder.submission_file, submission.model_dump(mode="json"))
+    write_atomically(folder.submission_file, sealed(submission))
     return folder
 
 

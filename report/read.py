@@ -1,6 +1,5 @@
 """Read run directories into dataclasses; unreadable files are collected as problems, and stop nothing."""
 
-import json
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from report.statistics import Flags, Values
 from sentiment.config import PARTS, RunConfig
@@ -28,7 +26,18 @@ from sentiment.runs.records import (
     RunRecord,
     Share,
 )
-from sentiment.runs.run_dir import KEYS_FILE, SINGLE, TWEETS_FILE, Results, RunDir, check_file, read_rows, read_whole
+from sentiment.runs.run_dir import (
+    KEYS_FILE,
+    SINGLE,
+    TWEETS_FILE,
+    Results,
+    RunDir,
+    check_file,
+    check_sha256,
+    read_record,
+    read_records,
+    read_whole,
+)
 from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
 
 T = TypeVar("T")
@@ -265,19 +274,10 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     """
     path = run.run_dir.metrics_file
     check_file(path, run.result)
-    try:
-        epochs, _ = run.run_dir.read_epochs()
-        for row in epochs:
-            for part in ("train", "validation"):
-                for name in ("loss", "accuracy", "f1"):
-                    float(row[part][name])
-    except KeyError as error:
-        raise RunDirError(f"{path}: is damaged: field {error} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise RunDirError(f"{path}: is damaged: {error}") from None
+    epochs, _ = run.run_dir.read_epochs()
     if not epochs:
         raise RunDirError(f"{path}: holds no epoch")
-    return epochs
+    return [row.model_dump() for row in epochs]
 
 
 @dataclass(frozen=True)
@@ -354,10 +354,7 @@ def read_attention(run: CompletedRun) -> list[AttentionSample]:
     """
     path = run.run_dir.attention_file
     check_file(path, run.result)
-    try:
-        samples = [AttentionSample.model_validate(row) for row in read_rows(path)]
-    except ValidationError as error:
-        raise RunDirError(f"{path}: is damaged: {error.errors()[0]['msg']}") from None
+    samples = read_records(path, AttentionSample)
     if not samples:
         raise RunDirError(f"{path}: is missing or empty")
     return [
@@ -400,11 +397,34 @@ def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[in
 
 
 def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
-    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine."""
-    manifest = results.corpus_dir(run.record.data_fingerprint) / "manifest.json"
+    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine.
+
+    Raises:
+        RunDirError: the corpus is damaged.
+    """
+    from sentiment.data.corpus import MANIFEST, Manifest
+    from sentiment.data.preparation import DUPLICATE
+
+    folder = results.corpus_dir(run.record.data_fingerprint)
+    if not folder.exists():
+        return None
+    manifest = read_record(folder / MANIFEST, Manifest)
+    if manifest is None or manifest.fingerprint != run.record.data_fingerprint:
+        raise RunDirError(f"{folder / MANIFEST}: is missing, or is that of another corpus")
+    for name, digest in manifest.sha256.items():
+        check_sha256(folder / name, digest, "delete the folder, and training prepares it again")
+    report = manifest.report
+    duplicates = sum(rows for reason, rows in report.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
+    parts = {part: count.model_dump() for part, count in report.parts.items()}
+    return {"read": report.read, "kept": report.kept, "parts": parts, "duplicates": duplicates}
+
+
+def _read(corpus: str, rows: Places, results: Results, columns: list[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        counts = json.loads(manifest.read_text(encoding="utf-8"))["report"]
-        duplicates = sum(rows for reason, rows in counts["left_out"].items() if reason.startswith("duplicates"))
-        return {name: counts[name] for name in ("read", "kept", "parts")} | {"duplicates": duplicates}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        table = pq.ParquetFile(results.corpus_dir(corpus) / TWEETS_FILE).read(columns=columns)
+        return table.select(columns).take(pa.array(rows))
+    except (OSError, pa.ArrowException, KeyError):
         return None

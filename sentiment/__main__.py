@@ -327,10 +327,10 @@ def show(
     if card:
         echo(model_card(run).removesuffix("\n"))
         return
-    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+    from sentiment.training.checkpoint import read_weights, weights_sha256
 
     for name, path in (("best", run.run_dir.best_weights), ("last", run.run_dir.last_weights)):
-        echo(f"{weights_sha256(read_checkpoint(path)['weights'])}  {name} weights")
+        echo(f"{weights_sha256(read_weights(path))}  {name} weights")
     echo(f"{sha256_of(run.run_dir.metrics_file)}  metrics")
 
 

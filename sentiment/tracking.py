@@ -186,7 +186,7 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
         completed = run_dir.completed  # checked before reading, because the result is written after the last row
         rows = run_dir.read_metrics()
         for number, row in enumerate(rows[rows_sent:], start=rows_sent):
-            run.log(dotted(row, "/"), step=number, commit=True)
+            run.log(dotted(row.model_dump(), "/"), step=number, commit=True)
         rows_sent = max(rows_sent, len(rows))
         if not training:
             break

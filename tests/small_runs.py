@@ -95,12 +95,10 @@ def stored(run_dir: RunDir, kind: type[R]) -> R:
 
 
 def digest_of(run_dir: RunDir) -> Digest:
-    from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+    from sentiment.training.checkpoint import read_weights, weights_sha256
 
     result = stored(run_dir, Result)
-    best, last = (
-        weights_sha256(read_checkpoint(path)["weights"]) for path in (run_dir.best_weights, run_dir.last_weights)
-    )
+    best, last = (weights_sha256(read_weights(path)) for path in (run_dir.best_weights, run_dir.last_weights))
     return Digest(best, last, sha256_of(run_dir.metrics_file), result.check_list)
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from sentiment.errors import RunDirError
 from sentiment.files import files_in, fingerprint, made_once, sha256_of, write_atomically, write_json, write_once
-from sentiment.runs.records import Failure
-from sentiment.runs.run_dir import read_record, read_rows
+from sentiment.runs.records import Failure, StepRow, Tries
+from sentiment.runs.run_dir import RunDir, read_record, read_records
 from tests.small_runs import limited_file_size
 
 
@@ -113,12 +113,22 @@ def test_file_that_is_no_record_of_this_version_is_refused(tmp_path: Path, conte
         read_record(tmp_path, Failure)
 
 
-def test_row_that_is_still_being_written_is_left_out_and_damaged_ones_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    assert read_rows(path) == []
-    path.write_text('{"step": 1}\n{"step": 2}\n{"st', encoding="utf-8")
-    assert read_rows(path) == [{"step": 1}, {"step": 2}]
-    for content in (b'{"step": 1}\n\0\0\0\n{"step": 2}\n', b"\xff\n"):
+def test_line_that_is_damaged_or_incomplete_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    assert read_records(path, StepRow) == []
+    row = b'{"step": 1, "epoch": 1, "loss": 0.5}\n'
+    path.write_bytes(2 * row)
+    assert read_records(path, StepRow) == 2 * [StepRow(step=1, epoch=1, loss=0.5)]
+    for content in (row + b"\0\0\n", row + b"\xff\n", row + row[:-1]):
         path.write_bytes(content)
-        with pytest.raises(RunDirError, match=re.escape(str(path))):
-            read_rows(path)
+        with pytest.raises(RunDirError, match=re.escape(f"{path}") + "(:|,) line 2"):
+            read_records(path, StepRow)
+
+
+def test_record_that_was_changed_is_refused(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.write_record(Tries(step=7, number=1, job=None))
+    assert run_dir.read(Tries) == Tries(step=7, number=1, job=None)
+    run_dir.tries_file.write_bytes(run_dir.tries_file.read_bytes().replace(b'"step": 7', b'"step": 8'))
+    with pytest.raises(RunDirError, match=re.escape(str(run_dir.tries_file))):
+        run_dir.read(Tries)

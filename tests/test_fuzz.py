@@ -25,7 +25,7 @@ from sentiment.data.sources import open_source
 from sentiment.encoders.elmo_files import read_options
 from sentiment.errors import SentimentError
 from sentiment.runs.records import GridPlan, Result, RunRecord
-from sentiment.runs.run_dir import Results, read_record, read_rows
+from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.small_runs import load_config
 
 _CELLS = st.text('ab01,\t"\n\r\x00é=\u202e ', max_size=20) | st.text(max_size=20)
@@ -70,7 +70,7 @@ READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], object]]] = 
     "result.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, Result)),
     "run.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, RunRecord)),
     "grid.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, GridPlan)),
-    "metrics.jsonl": (_lines(_JSON), read_rows),
+    "metrics.jsonl": (_lines(_JSON), lambda path: RunDir(path.parent).read_metrics()),
 }
 _DAMAGE = st.none() | st.tuples(st.integers(0, 10**6), st.binary(max_size=4))
 

@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Failure, GridPlan, Halving, Tries
+from sentiment.runs.records import Failure, GridPlan, Halving, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, RunProgress, Standing, judge, read_progress, read_rungs
 from tests.jobs.submitted import a_plan, attempt_of, write_epochs
@@ -52,7 +52,7 @@ def test_each_rung_has_one_of_eta_trials_rounded_up(results: Results) -> None:
 def _fail(results: Results, run: int, error: str = "DivergedError") -> RunDir:
     run_dir = results.run_dir(f"run-{run}", "g")
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.write_record(Failure(job=None, time="", error=error, reason="the loss is nan", traceback=""))
+    run_dir.write_record(Failure(job=None, time=timestamp(), error=error, reason="the loss is nan", traceback=""))
     return run_dir
 
 

@@ -19,11 +19,10 @@ from sentiment.config import PARTS, Section
 from sentiment.config_file import dotted, explain, parse_yaml, read_yaml, shortened
 from sentiment.errors import ConfigError
 from sentiment.files import shipped_file
-from sentiment.runs.records import Halving, Metrics, Part
+from sentiment.runs.records import SCORES, Halving, Metrics, Part
 from sentiment.runs.run_dir import SINGLE
 
 MOST_RUNS = 50_000
-_SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 _ARGS_PLACEHOLDERS = ("${args_no_hyphens}", "${args}")
 _EXAMPLE_COMMAND = "[${env}, sentiment, train, configs/runs/rnn.yaml, ${args_no_hyphens}]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -233,8 +232,8 @@ class Metric(Section):
     @model_validator(mode="after")
     def _check_metric(self) -> Self:
         part, _, score = self.name.partition("/")
-        if part not in PARTS or score not in _SCORES:
-            raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(_SCORES)}")
+        if part not in PARTS or score not in SCORES:
+            raise ValueError(f"{self.name!r} is not measured; valid: validation/ and one of {', '.join(SCORES)}")
         better = "minimize" if score == "loss" else "maximize"
         if self.goal != better:
             raise ValueError(f"goal {self.goal!r} would choose the worst {score}; {better!r} is meant")

@@ -105,10 +105,11 @@ def prepare(folder: "SubmissionDir", number: int, stop: StopRequest) -> "Outcome
 
 def record_task_failure(folder: "SubmissionDir", number: int, error: Exception) -> None:
     from jobs.tasks.attempt import describe
-    from sentiment.files import write_json
+    from sentiment.files import write_atomically
+    from sentiment.runs.run_dir import sealed
 
     with contextlib.suppress(OSError):
-        write_json(folder.failure_file(number), describe(error).model_dump(mode="json"))
+        write_atomically(folder.failure_file(number), sealed(describe(error)))
 
 
 def check_progress(folder: "SubmissionDir", number: int) -> None:

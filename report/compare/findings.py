@@ -76,9 +76,10 @@ def analyse(study: Study) -> Findings:
     if main_recommendation:
         best, problems_of_best = _best_run(datasets[0], main_recommendation, study.results)
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
+    counts, problems_of_corpora = read_each(corpora.values(), lambda run: read_counts(run, study.results))
     problems = [*study.problems, *problems_of_answers]
     problems += [problem for dataset in datasets for problem in dataset.problems]
-    problems += [*problems_of_tests, *problems_of_best]
+    problems += [*problems_of_tests, *problems_of_best, *problems_of_corpora]
     return Findings(
         study=study,
         datasets=datasets,
@@ -88,7 +89,7 @@ def analyse(study: Study) -> Findings:
         elsewhere=external_tests,
         packed=tweet_answers(datasets[0], study.results) if datasets else None,
         learned=packed_curves(study.completed),
-        counts={name: read_counts(run, study.results) for name, run in corpora.items()},
+        counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
         problems=list(dict.fromkeys(problems)),
     )
 

@@ -17,6 +17,7 @@ from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval
 from report.render.wording import Score
 from report.statistics import Estimate, is_logarithmic
 from sentiment.errors import RunDirError
+from sentiment.runs.records import GridPlan
 from sentiment.runs.state import RungRanking, Rungs
 
 # The minimum number of trials for fANOVA: with fewer, importances say more of chance than of the parameters.
@@ -227,7 +228,7 @@ def rungs(findings: Findings) -> Question:
         planned = [run for run in grid.runs if run.planned]
         max_epochs = max((epochs for epochs in map(_max_epochs, planned) if epochs), default=None)
         if grid.rungs and max_epochs:
-            history = {run.run_id: _scores(run, grid.rungs.plan.metric) for run in planned}
+            history = {run.run_id: _scores(run, grid.rungs.plan) for run in planned}
             content: list[Block] = [Bullets([_epochs_saved(planned, history, max_epochs), *_promotions(grid.rungs)])]
             if any(history.values()):
                 content.append(_rung_figure(grid.rungs, planned, history))
@@ -235,14 +236,14 @@ def rungs(findings: Findings) -> Question:
     return Question(cards)
 
 
-def _scores(run: Run, metric: str) -> list[float]:
+def _scores(run: Run, plan: GridPlan) -> list[float]:
     """Empty where the log is missing or damaged, which the run's own state says."""
-    part, _, name = metric.partition("/")
     try:
-        rows = run.run_dir.read_metrics()
-        return [float(row[part][name]) for row in rows if row.get("kind") == "epoch"]
-    except (RunDirError, KeyError, TypeError, ValueError):
+        epochs, _ = run.run_dir.read_epochs()
+    except RunDirError:
         return []
+    scores = (plan.score(row.metrics) for row in epochs)
+    return [score for score in scores if score is not None]
 
 
 def _max_epochs(run: Run) -> int | None:

@@ -2,7 +2,6 @@
 in a folder that is named by a hash of the files and the configuration.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,11 +26,11 @@ from sentiment.data.preparation import (
 )
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.text import TokenRows, unit_of
-from sentiment.errors import DataError
-from sentiment.files import FolderEntry, fingerprint, made_once, write_json
+from sentiment.errors import DataError, RunDirError
+from sentiment.files import FolderEntry, fingerprint, made_once, sha256_of, write_atomically
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Part
-from sentiment.runs.run_dir import TWEETS_FILE, Results
+from sentiment.runs.records import FileRecord, Part
+from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
 FORMAT_VERSION = 8
@@ -186,6 +185,20 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     )
 
 
+class Manifest(FileRecord):
+    """`manifest.json`: the fingerprint and row counts of a corpus.
+
+    Attributes:
+        files: the sizes of the corpus's files in bytes.
+        sha256: the digests of the files that a report reads.
+    """
+
+    fingerprint: str
+    report: CorpusReport
+    files: dict[str, int]
+    sha256: dict[str, str]
+
+
 def open_corpus(path: Path) -> Corpus:
     """Open a prepared corpus.
 
@@ -195,11 +208,13 @@ def open_corpus(path: Path) -> Corpus:
     if not path.exists():
         raise DataError(f"{path}: holds no prepared corpus")
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
+        manifest = read_record(path / MANIFEST, Manifest)
+        if manifest is None:
+            raise ValueError(f"{MANIFEST} is missing")
         for name in FILES:
-            if (size := (path / name).stat().st_size) != manifest["files"][name]:
-                raise ValueError(f"{name} has {size:,} bytes instead of {manifest['files'][name]:,}")
-        report = CorpusReport.model_validate(manifest["report"])
+            if (size := (path / name).stat().st_size) != manifest.files[name]:
+                raise ValueError(f"{name} has {size:,} bytes instead of {manifest.files[name]:,}")
+        report = manifest.report
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
         bounds = {"labels": 2, "parts": len(PARTS) + len(report.tests), "token_ids": len(types)}
@@ -207,10 +222,9 @@ def open_corpus(path: Path) -> Corpus:
             for value in (arrays[name].min(), arrays[name].max()):
                 if not 0 <= value < bound:
                     raise ValueError(f"{name}.npy holds {value}, which is not from 0 to {bound - 1}")
-        digest = str(manifest["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, RunDirError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
-    return Corpus(path=path, fingerprint=digest, dataset="table", report=report, types=types, **arrays)
+    return Corpus(path=path, fingerprint=manifest.fingerprint, dataset="table", report=report, types=types, **arrays)
 
 
 def _open_from(path: Path, source: OpenedSource) -> Corpus:
@@ -238,4 +252,6 @@ def write_corpus(
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
         sizes[name] = (folder / name).stat().st_size
-    write_json(folder / MANIFEST, {"fingerprint": digest, "report": report.model_dump(mode="json"), "files": sizes})
+    digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
+    manifest = Manifest(fingerprint=digest, report=report, files=sizes, sha256=digests)
+    write_atomically(folder / MANIFEST, sealed(manifest))

@@ -23,12 +23,12 @@ from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places
 from sentiment.data.text import TweetForms, key_of, sheet_id
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
-from sentiment.files import write_json
+from sentiment.files import write_atomically
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import measure, neutral_remark
 from sentiment.runs.records import Added
-from sentiment.runs.run_dir import TWEETS_FILE
+from sentiment.runs.run_dir import TWEETS_FILE, sealed
 
 # Recognised column names. By its name, a column holds labels or probabilities. If there is a column such as
 # `prediction`, a column `label` is taken as the gold label.
@@ -161,7 +161,7 @@ def add_predictions(
         "said": {int(tweets.corpus.keys[row]): answer for row, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_json(target, Added.model_validate(record | metadata).model_dump(mode="json"))
+    write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines = [f"{name}: {tweets.coverage(judged)}"]
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
     lines += _score_lines(tweets, answers)

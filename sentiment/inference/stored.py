@@ -91,9 +91,9 @@ class TrainedRun(StoredRun):
     record: RunRecord
 
     def weights(self) -> "dict[str, torch.Tensor]":
-        from sentiment.training.checkpoint import read_checkpoint, weights_sha256
+        from sentiment.training.checkpoint import read_weights, weights_sha256
 
-        weights: dict[str, torch.Tensor] = read_checkpoint(self.run_dir.best_weights)["weights"]
+        weights = read_weights(self.run_dir.best_weights)
         if weights_sha256(weights) != self.result.weights_sha256:
             raise CheckpointError(f"{self.run_dir.best_weights}: its weights do not match result.json (SHA-256)")
         return weights

@@ -1,9 +1,10 @@
 """Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sentiment.config import PARTS, PartName, Section
 from sentiment.config_file import yaml_text
@@ -21,6 +22,12 @@ class Halving(Section):
     epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     eta: Annotated[float, Field(gt=1)]
     strict: bool
+
+    @model_validator(mode="after")
+    def _has_rungs_in_order(self) -> Self:
+        if self.epochs != sorted({*self.epochs}):
+            raise ValueError(f"epochs {self.epochs} do not rise from rung to rung")
+        return self
 
 
 class Rounds(Section):
@@ -42,6 +49,8 @@ NEGATIVE, POSITIVE = 0, 1
 # A tweet is classified as positive if its probability is at least this.
 THRESHOLD = 0.5
 
+# The scores that a grid's metric may name.
+SCORES = ("loss", "accuracy", "precision", "recall", "f1")
 # One of PARTS, or the name of a further test set (`data.tests`).
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
@@ -66,6 +75,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 def timestamp() -> str:
     """The current time as in records: ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _with_zone(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("has no time zone; valid is, for example, 2026-03-04T11:00:00+00:00")
+    return text
+
+
+# A date, a time and its zone in ISO 8601.
+Timestamp = Annotated[str, AfterValidator(_with_zone)]
+# The name of a run or a trial, which is also the name of its folder.
+RunId = Annotated[str, Field(pattern=r"^[^/\x00]+$", max_length=255)]
 
 
 class Record(BaseModel):
@@ -112,6 +133,44 @@ class Metrics(Record):
         true_positives = self.f1 * errors / (2 * (1 - self.f1))
         true_negatives = max(self.accuracy - true_positives, 0.0)
         return (self.f1 + 2 * true_negatives / (2 * true_negatives + errors)) / 2
+
+
+def _with_own_parts(metrics: dict[Part, Metrics]) -> dict[Part, Metrics]:
+    if missing := [part for part in PARTS if part not in metrics]:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    return metrics
+
+
+# The metrics of a model by part: all parts of the run's own tweets, and the further test sets by name.
+MetricsByPart = Annotated[dict[Part, Metrics], AfterValidator(_with_own_parts)]
+
+
+class StepRow(Record):
+    """A row of the metric log: the mean loss of the steps since the last such row; `epoch` is counted from 1."""
+
+    kind: Literal["step"] = "step"
+    step: Count
+    epoch: Annotated[int, Field(ge=1)]
+    loss: float
+
+
+class EpochRow(Record):
+    """A row of the metric log: the metrics after an epoch; `best` tells whether it is the best so far."""
+
+    kind: Literal["epoch"] = "epoch"
+    step: Count
+    epoch: Annotated[int, Field(ge=1)]
+    best: bool
+    train: Metrics
+    validation: Metrics
+
+    @property
+    def metrics(self) -> dict[Part, Metrics]:
+        """The metrics by part."""
+        return {"train": self.train, "validation": self.validation}
+
+
+MetricRow = StepRow | EpochRow
 
 
 class CheckScore(NamedTuple):
@@ -167,8 +226,8 @@ class Attempt(Record):
     threads: Count
     first_step: Count
     last_step: Count | None = None
-    start: str
-    end: str | None = None
+    start: Timestamp
+    end: Timestamp | None = None
     reason: Reason | None = None
     detail: str | None = None
     compute_time: ComputeTime | None = None
@@ -181,7 +240,7 @@ class Failure(FileRecord):
     """
 
     job: str | None
-    time: str
+    time: Timestamp
     error: str
     reason: str
     traceback: str
@@ -269,6 +328,12 @@ class Overfit(Record):
         return f"{does}: the gap is {self.gap:.3f}; a run overfits if {self.rule}"
 
 
+def _with_all_models(scores: dict[str, dict[str, CheckScore]]) -> dict[str, dict[str, CheckScore]]:
+    if missing := [name for name in MEASURED_MODELS if not scores.get(name)]:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    return scores
+
+
 class Result(FileRecord):
     """`result.json`, written last: the run is completed if and only if it exists.
 
@@ -292,14 +357,14 @@ class Result(FileRecord):
     steps: Count
     best_epoch: Annotated[int, Field(ge=1)]
     parameters: Count
-    metrics: dict[Part, Metrics]
-    baseline: dict[Part, Metrics]
-    both: dict[Part, Metrics]
-    lexicon: dict[Part, Metrics]
+    metrics: MetricsByPart
+    baseline: MetricsByPart
+    both: MetricsByPart
+    lexicon: MetricsByPart
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Annotated[int, Field(ge=0, le=1)] | None = None
-    check_list: dict[str, dict[str, CheckScore]]
+    check_list: Annotated[dict[str, dict[str, CheckScore]], AfterValidator(_with_all_models)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None
@@ -307,6 +372,13 @@ class Result(FileRecord):
     seconds_trained: Annotated[float, Field(ge=0)]
     weights_sha256: str
     files_sha256: dict[str, str]
+
+    @model_validator(mode="after")
+    def _measures_all_models_alike(self) -> Self:
+        for name in ("baseline", "both", "lexicon"):
+            if getattr(self, name).keys() != self.metrics.keys():
+                raise ValueError(f"{name} has other parts than metrics")
+        return self
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -347,7 +419,7 @@ class PlannedRun(Record):
     """One run of a grid; its index never changes. `parameters`: its differences from the base file, by dotted name."""
 
     index: Count
-    run_id: str
+    run_id: RunId
     parameters: dict[str, Any]
 
     def overrides(self, *sections: str) -> list[str]:
@@ -370,13 +442,28 @@ class GridPlan(FileRecord):
     name: str
     description: str
     method: Literal["grid", "random", "bayes"]
-    metric: str
+    metric: Annotated[str, Field(pattern=f"^({'|'.join(PARTS)})/({'|'.join(SCORES)})$")]
     goal: Literal["maximize", "minimize"]
     base: str
     parameters: dict[str, list[Any]]
     runs: list[PlannedRun]
     halving: Halving | None = None
     rounds: Rounds | None = None
+
+    @model_validator(mode="after")
+    def _can_be_followed(self) -> Self:
+        if [run.index for run in self.runs] != [*range(len(self.runs))]:
+            raise ValueError("the indexes of its runs are not 0, 1, 2, ...")
+        if len({run.run_id for run in self.runs}) != len(self.runs):
+            raise ValueError("a run is planned twice")
+        if self.halving and self.metric.startswith("test/"):
+            raise ValueError(f"trials have no {self.metric} at the end of a rung")
+        return self
+
+    def score(self, metrics: Mapping[Part, Metrics]) -> float | None:
+        """The score by which runs are ranked; None if its part was not measured."""
+        part, _, name = self.metric.partition("/")
+        return float(getattr(metrics[part], name)) if part in metrics else None
 
     def command(self, run: PlannedRun) -> list[str]:
         """The command that trains one run on its own, with the same configuration and run id."""

@@ -4,24 +4,37 @@ Every file is validated when it is read; RunDirError names a damaged one.
 """
 
 import contextlib
+import hashlib
+import io
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 
 from sentiment.config import OPERATIONAL_SECTIONS, RunConfig
 from sentiment.console import visible
 from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.files import FolderEntry, as_json, files_in, read_named, sha256_of, write_atomically, write_json
 from sentiment.runs.locks import live_owner, read_owner
-from sentiment.runs.records import SCHEMA_VERSION, Added, Failure, GridPlan, Record, Result, RunRecord, Tries, WandbRun
+from sentiment.runs.records import (
+    SCHEMA_VERSION,
+    Added,
+    EpochRow,
+    Failure,
+    GridPlan,
+    MetricRow,
+    Record,
+    Result,
+    RunRecord,
+    StepRow,
+    Tries,
+    WandbRun,
+)
 
 R = TypeVar("R", bound=BaseModel)
-MetricRow = dict[str, Any]
 
 _MOST_BYTES = 100_000_000
 _MAX_SHOWN_ERRORS = 3
@@ -32,7 +45,8 @@ def read_record(path: Path, kind: type[R]) -> R | None:
     """The record in a JSON file; None if there is no file.
 
     Raises:
-        RunDirError: the file cannot be read, is not a record of this kind, or has another schema version.
+        RunDirError: the file cannot be read, is not a record of this kind, has another schema version, or has changed
+            since it was written.
     """
     content = _content(path)
     return None if content is None else parse_record(content, kind, str(path))
@@ -49,6 +63,11 @@ def _content(path: Path) -> bytes | None:
 
 def parse_record(content: bytes, kind: type[R], place: str) -> R:
     """Parse a record from JSON; `place` is where it comes from, for messages. Raises what `read_record` raises."""
+    body, mark, seal = content.rpartition(_SEAL)
+    if mark:
+        if seal != _seal_of(body):
+            raise RunDirError(f"{place}: has changed since it was written (its seal, a SHA-256, differs)")
+        content = body + _END
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -65,27 +84,44 @@ def parse_record(content: bytes, kind: type[R], place: str) -> R:
         raise RunDirError(f"{place}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
 
 
-def read_rows(path: Path) -> list[MetricRow]:
-    """The complete lines of a file of JSON rows; none if there is no file.
-
-    Raises:
-        RunDirError: the file cannot be read, or a line is not a JSON object.
-    """
-    return _parsed(path, _lines(path))
+# The last line of a record's file, before the end of its JSON, holds the SHA-256 of all that precedes.
+_SEAL = b',\n  "seal": "'
+_END = b"\n}\n"
 
 
-def _lines(path: Path) -> list[bytes]:
-    return (_content(path) or b"").split(b"\n")[:-1]
+def sealed(record: BaseModel) -> Callable[[BinaryIO], object]:
+    """What writes a record as JSON with a seal, so that `parse_record` notices any change of its file."""
+    buffer = io.BytesIO()
+    as_json(record.model_dump(mode="json"))(buffer)
+    body = buffer.getvalue().removesuffix(_END)
+    return lambda file: file.writelines((body, _SEAL, _seal_of(body)))
 
 
-def _parsed(path: Path, lines: list[bytes]) -> list[MetricRow]:
-    try:
-        rows = [from_json(line) for line in lines]
-    except ValueError as error:
-        raise RunDirError(f"{path}: has a line that is not JSON: {error}") from None
-    if odd := [row for row in rows if not isinstance(row, dict)]:
-        raise RunDirError(f"{path}: has a row that is not an object: {str(odd[0])[:40]}")
-    return rows
+def _seal_of(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode() + b'"' + _END
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The records in a file with one on each line; none if there is no file. Raises what `read_record` raises."""
+    return [parse_record(line, kind, place) for line, place in _lines(path)]
+
+
+def _lines(path: Path) -> list[tuple[bytes, str]]:
+    """The lines of a file, each with its place for messages; none if there is no file."""
+    lines = (_content(path) or b"").split(b"\n")
+    if lines.pop():
+        raise RunDirError(f"{path}: line {len(lines) + 1}, the last one, is not complete")
+    return [(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+_EPOCH = b'"kind": "epoch"'
+
+
+def parse_metric_row(line: bytes, place: str) -> MetricRow:
+    """Parse a line of a metric log. Raises what `read_record` raises."""
+    if _EPOCH in line:
+        return parse_record(line, EpochRow, place)
+    return parse_record(line, StepRow, place)
 
 
 # The folder of runs outside of grids; no grid may have this name.
@@ -174,7 +210,7 @@ class Results:
 
     def write_grid(self, plan: GridPlan) -> None:
         self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.grid_file(plan.name), plan.model_dump(mode="json"))
+        write_atomically(self.grid_file(plan.name), sealed(plan))
 
 
 @dataclass(frozen=True)
@@ -295,7 +331,7 @@ class RunDir:
             raise TakenOverError(f"{self.path}: superseded by {successor}; nothing more is written here") from None
 
     def write_record(self, record: Record) -> None:
-        self.write(self.path / _FILES[type(record)], as_json(record.model_dump(mode="json")))
+        self.write(self.path / _FILES[type(record)], sealed(record))
 
     def read_config(self) -> RunConfig:
         if (config := read_record(self.config_file, RunConfig)) is None:
@@ -313,13 +349,17 @@ class RunDir:
         return ""
 
     def read_metrics(self) -> list[MetricRow]:
-        return read_rows(self.metrics_file)
+        """All rows of the metric log; none if there is no log."""
+        return [parse_metric_row(line, place) for line, place in _lines(self.metrics_file)]
 
-    def read_epochs(self) -> tuple[list[MetricRow], MetricRow]:
-        """The rows of epochs in the metric log, and the last row of any kind; that is empty if the log has none."""
+    def read_epochs(self) -> tuple[list[EpochRow], MetricRow | None]:
+        """The rows of epochs in the metric log, and the last row of any kind. Other rows are not parsed."""
         lines = _lines(self.metrics_file)
-        epochs = _parsed(self.metrics_file, [line for line in lines if b'"kind": "epoch"' in line])
-        return epochs, dict(*_parsed(self.metrics_file, lines[-1:]))
+        last = parse_metric_row(*lines[-1]) if lines else None
+        epochs = [parse_record(line, EpochRow, place) for line, place in lines if _EPOCH in line]
+        if [row.epoch for row in epochs] != [*range(1, len(epochs) + 1)]:
+            raise RunDirError(f"{self.metrics_file}: the epochs of its rows are not 1, 2, 3, ...")
+        return epochs, last
 
 
 _FILES: dict[type[BaseModel], str] = {
@@ -351,10 +391,15 @@ def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | N
 
 def check_file(path: Path, result: Result) -> None:
     """Raise RunDirError unless the file has the SHA-256 that the result names."""
-    known = result.files_sha256.get(path.name)
+    if known := result.files_sha256.get(path.name):
+        check_sha256(path, known, _ANEW)
+
+
+def check_sha256(path: Path, known: str, remedy: str) -> None:
+    """Raise RunDirError, with a remedy, unless a file has a known SHA-256."""
     try:
-        if known is None or sha256_of(path) == known:
+        if sha256_of(path) == known:
             return
     except OSError as error:
-        raise RunDirError(f"{path}: cannot be read: {error}") from None
-    raise RunDirError(f"{path}: is not the file that belongs to this result (its SHA-256 differs); {_ANEW}")
+        raise RunDirError(f"{path}: cannot be read: {error}; {remedy}") from None
+    raise RunDirError(f"{path}: has changed since it was written (its SHA-256 differs); {remedy}")

@@ -16,27 +16,29 @@ import math
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sentiment.errors import RunDirError, UnfinishedRungError
-from sentiment.files import as_json, write_once
+from sentiment.files import write_once
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import (
     AT_ONCE,
     Attempt,
     Count,
+    EpochRow,
     Failure,
     FileRecord,
     GridPlan,
     Halving,
     Record,
     Result,
+    RunId,
     RunRecord,
     Tries,
 )
-from sentiment.runs.run_dir import MetricRow, Results, RunDir, read_record
+from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
 
 PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
 FAILED, CANCELLED = "FAILED", "CANCELLED"
@@ -102,7 +104,7 @@ class RankedTrial(Record):
         loss: the validation loss after the epoch of `value`; it breaks ties.
     """
 
-    run_id: str
+    run_id: RunId
     value: float | None
     epoch: Count
     loss: float | None = None
@@ -116,6 +118,12 @@ class RungRanking(FileRecord):
     epochs: Annotated[int, Field(ge=1)]
     promoted: Annotated[int, Field(ge=1)]
     trials: list[RankedTrial]
+
+    @model_validator(mode="after")
+    def _promotes_its_trials(self) -> Self:
+        if self.promoted > len({trial.run_id for trial in self.trials}):
+            raise ValueError(f"{self.promoted} trials are promoted, of {len(self.trials)}")
+        return self
 
     @property
     def chosen(self) -> list[str]:
@@ -230,8 +238,8 @@ class Rungs:
         """
         file = self.results.ranking_file(self.plan.name, self.current)
         if not file.exists():
-            write_once(file, as_json(self._rank(cancelled).model_dump(mode="json")))
-        ranking = read_record(file, RungRanking)
+            write_once(file, sealed(self._rank(cancelled)))
+        ranking = _read_ranking(self.results, self.plan.name, self.current)
         return replace(self, rankings=[*self.rankings, ranking]) if ranking else self
 
     def _measured(self, cancelled: Set[str]) -> list[tuple[RunDir, RankedTrial | None]]:
@@ -269,14 +277,14 @@ class Rungs:
         run_id = run_dir.path.name
         epochs = self.halving.epochs[self.current]
         reason = "has no epoch"
-        rows: dict[int, MetricRow] = {}
+        rows: dict[int, EpochRow] = {}
         completed = run_dir.completed  # checked before the rows are read, since the result is written after them
         try:
-            rows = {row["epoch"]: row for row in run_dir.read_epochs()[0] if row["epoch"] <= epochs}
+            rows = {row.epoch: row for row in run_dir.read_epochs()[0] if row.epoch <= epochs}
             if epochs in rows or (rows and completed):
                 value, loss, epoch = self._value(rows)
                 return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
-        except (RunDirError, LookupError) as error:
+        except RunDirError as error:
             reason = " ".join(str(error).split())
         if live_owner(run_dir.lock_file):
             return None
@@ -285,13 +293,13 @@ class Rungs:
             return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or reason)
         return None
 
-    def _value(self, rows: dict[int, MetricRow]) -> tuple[float, float | None, int]:
+    def _value(self, rows: dict[int, EpochRow]) -> tuple[float | None, float, int]:
         """The value that ranks the trial, the validation loss of the same epoch, and the last epoch."""
-        part, score = self.plan.metric.split("/")
-        values, last = {epoch: float(row[part][score]) for epoch, row in rows.items()}, max(rows)
+        scores = {epoch: score for epoch, row in rows.items() if (score := self.plan.score(row.metrics)) is not None}
+        last = max(rows)
         best = min if self.plan.goal == "minimize" else max
-        epoch = last if self.halving.strict else best(values, key=values.__getitem__)
-        return values[epoch], rows[epoch].get("validation", {}).get("loss"), last
+        epoch = last if self.halving.strict else best(scores, key=scores.__getitem__)
+        return scores[epoch], rows[epoch].validation.loss, last
 
 
 def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
@@ -299,15 +307,30 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
     if plan.halving is None:
         return None
     rankings: list[RungRanking] = []
-    while ranking := read_record(results.ranking_file(plan.name, len(rankings)), RungRanking):
+    while ranking := _read_ranking(results, plan.name, len(rankings)):
         rankings.append(ranking)
+    planned = {run.run_id for run in plan.runs}
+    for ranking in rankings:
+        file = results.ranking_file(plan.name, ranking.rung)
+        if ranking.rung >= len(plan.halving.epochs):
+            raise RunDirError(f"{file}: the grid's plan has no such rung")
+        if unplanned := {trial.run_id for trial in ranking.trials} - planned:
+            raise RunDirError(f"{file}: ranks {min(unplanned)}, which is not in the grid's plan")
     return Rungs(results, plan, plan.halving, rankings)
 
 
 def read_chosen(results: Results, grid: str, rung: int) -> list[str]:
     """The ids of the trials that a rung promotes, the best first; empty while the rung is not ranked."""
-    ranking = read_record(results.ranking_file(grid, rung), RungRanking)
+    ranking = _read_ranking(results, grid, rung)
     return ranking.chosen if ranking else []
+
+
+def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
+    file = results.ranking_file(grid, rung)
+    ranking = read_record(file, RungRanking)
+    if ranking and ranking.rung != rung:
+        raise RunDirError(f"{file}: is the ranking of rung {ranking.rung}, not of {rung}")
+    return ranking
 
 
 def _promoted_count(number: int, eta: float) -> int:
@@ -356,14 +379,16 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
         if record:
             found |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
-            scores: dict[str, Any] = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
             found |= {"completed": True, "epoch": result.epochs, "step": result.steps}
-            return RunProgress(**found, score=_score(plan, scores))
+            found["score"] = plan.score(result.metrics) if plan else None
+            return RunProgress(**found)
         found["failure"] = run_dir.read(Failure)
         epochs, last = run_dir.read_epochs()
-        found |= {"epoch": epochs[-1]["epoch"] if epochs else None, "step": last.get("step")}
-        best = min if plan and plan.goal == "minimize" else max
-        found["score"] = best((score for row in epochs if (score := _score(plan, row)) is not None), default=None)
+        found |= {"epoch": epochs[-1].epoch if epochs else None, "step": last.step if last else None}
+        if plan:
+            scores = [score for row in epochs if (score := plan.score(row.metrics)) is not None]
+            best = min if plan.goal == "minimize" else max
+            found["score"] = best(scores, default=None)
     except RunDirError as error:
         found["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
@@ -394,11 +419,3 @@ def _state_after(attempt: Attempt) -> RunState:
         return RunState(LOST, f"saved at step {attempt.last_step}, when the process of its grid had died")
     ending = "interrupted" if attempt.detail == AT_ONCE else "saved and stopped"
     return RunState(TIMEOUT if attempt.reason == "deadline" else CANCELLED, f"{ending}: {attempt.detail}")
-
-
-def _score(plan: GridPlan | None, row: dict[str, Any]) -> float | None:
-    if plan is None:
-        return None
-    part, _, name = plan.metric.partition("/")
-    value = row.get(part, {}).get(name)
-    return float(value) if value is not None else None

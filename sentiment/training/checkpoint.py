@@ -9,21 +9,68 @@ import io
 import json
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sentiment.console import Say
-from sentiment.errors import CheckpointError
+from sentiment.errors import CheckpointError, RunDirError
 from sentiment.files import WriteFile, write_atomically
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.records import Count, MetricRow
+from sentiment.runs.run_dir import RunDir, parse_metric_row
 
 _MAGIC = b"sentiment checkpoint 1\n"
+OLDER_CHECKPOINT = "resuming from an older checkpoint, or from the beginning if there is none"
 
 
-def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = write_atomically) -> None:
+class State(BaseModel):
+    """Base of what a checkpoint holds: tensors and plain values of these types and no others."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", strict=True)
+
+
+class WeightsState(State):
+    """The weights of the network after an epoch, counted from 1."""
+
+    weights: dict[str, torch.Tensor]
+    epoch: Count
+
+
+class EarlyStoppingState(State):
+    """The state of `trainer.EarlyStopping`, which has the meaning of the fields."""
+
+    best_value: float
+    epochs_since_best: Count
+    best_epoch: Count
+    best_weights: dict[str, torch.Tensor]
+
+
+class TrainerState(State):
+    """The state of a `trainer.Trainer`, which has the meaning of the fields."""
+
+    identity: dict[str, str]
+    threads: Annotated[int, Field(ge=1)]
+    step: Count
+    epoch: Count
+    batch: Count
+    seconds: Annotated[float, Field(ge=0)]
+    model: dict[str, torch.Tensor]
+    updater: dict[str, dict[str, Any]]
+    random: dict[str, torch.Tensor]
+    early_stopping: EarlyStoppingState
+    log: list[str]
+    hardware: Annotated[list[str], Field(min_length=1)]
+    loss_sum: torch.Tensor
+    loss_steps: Count
+
+
+S = TypeVar("S", bound=State)
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any], write_file: WriteFile = write_atomically) -> None:
     """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -31,7 +78,16 @@ def write_checkpoint(path: Path, state: dict[str, Any], write_file: WriteFile = 
     write_file(path, lambda file: file.writelines((_header(payload), payload)))
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a file of the best or the last epoch.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or altered, or holds something else.
+    """
+    return _validated(read_checkpoint(path), WeightsState, path).weights
+
+
+def read_checkpoint(path: Path) -> Any:
     """Read what `write_checkpoint` wrote; all tensors are on the CPU.
 
     Raises:
@@ -48,10 +104,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if content[:start] != _header(payload):
         raise CheckpointError(f"{path}: is truncated or altered (its SHA-256 differs)")
     try:
-        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except Exception as error:  # arbitrary bytes are possible, and torch.load raises many kinds of exceptions
         raise CheckpointError(f"{path}: cannot be decoded: {error}") from None
-    return state
+
+
+def _validated(state: Any, kind: type[S], path: Path) -> S:
+    try:
+        return kind.model_validate(state)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        field = ".".join(map(str, mistake["loc"])) or "its content"
+        raise CheckpointError(f"{path}: holds something else: {field}: {mistake['msg']}") from None
 
 
 def _header(payload: bytes | memoryview) -> bytes:
@@ -72,13 +136,13 @@ def _checkpoints(run_dir: RunDir) -> list[Path]:
     return sorted(run_dir.checkpoints.glob("step-*.ckpt"))
 
 
-def save_checkpoint(run_dir: RunDir, step: int, state: dict[str, Any]) -> None:
-    """Write the checkpoint of a run after `step` steps, then delete all others but the one before it.
+def save_checkpoint(run_dir: RunDir, state: TrainerState) -> None:
+    """Write the checkpoint of a run, then delete all others but the one before it.
 
     Checkpoints of later steps are deleted as well: they are damaged, or training would have resumed from them.
     """
-    newest = run_dir.checkpoints / f"step-{step:010d}.ckpt"
-    write_checkpoint(newest, state, run_dir.write)
+    newest = run_dir.checkpoints / f"step-{state.step:010d}.ckpt"
+    write_checkpoint(newest, state.model_dump(), run_dir.write)
     paths = _checkpoints(run_dir)
     index = paths.index(newest)
     kept = paths[max(index - 1, 0) : index + 1]
@@ -86,14 +150,23 @@ def save_checkpoint(run_dir: RunDir, step: int, state: dict[str, Any]) -> None:
         path.unlink(missing_ok=True)
 
 
-def read_newest_checkpoint(run_dir: RunDir, say: Say) -> dict[str, Any] | None:
-    """The newest valid checkpoint of a run, or None; newer invalid ones are reported by `say`."""
+def _read_state(path: Path) -> TrainerState:
+    state = _validated(read_checkpoint(path), TrainerState, path)
+    try:
+        for line in state.log:
+            parse_metric_row(line.encode(), f"{path}: log")
+    except RunDirError as error:
+        raise CheckpointError(str(error)) from None
+    return state
+
+
+def valid_checkpoints(run_dir: RunDir, say: Say) -> Iterator[TrainerState]:
+    """The valid checkpoints of a run, the newest first; each invalid one is reported by `say`."""
     for path in reversed(_checkpoints(run_dir)):
         try:
-            return read_checkpoint(path)
+            yield _read_state(path)
         except CheckpointError as error:
-            say(f"{error}; resuming from an older checkpoint, or from the beginning if there is none")
-    return None
+            say(f"{error}; {OLDER_CHECKPOINT}")
 
 
 def delete_checkpoints(run_dir: RunDir) -> None:
@@ -102,10 +175,8 @@ def delete_checkpoints(run_dir: RunDir) -> None:
         path.unlink(missing_ok=True)
 
 
-def checkpoint_to_resume(
-    run_dir: RunDir, identity: Mapping[str, str], other_code: str, say: Say
-) -> dict[str, Any] | None:
-    """The checkpoint to resume a run from, or None; after a change of the code, `other_code` decides.
+def may_resume(run_dir: RunDir, state: TrainerState, identity: Mapping[str, str], other_code: str, say: Say) -> bool:
+    """Tell whether a run may resume from a checkpoint; after a change of the code, `other_code` decides.
 
     Args:
         identity: hashes that the checkpoint must have, by names for messages.
@@ -114,19 +185,19 @@ def checkpoint_to_resume(
     Raises:
         CheckpointError: an input has changed since the checkpoint, or the code has and that is refused.
     """
-    if (state := read_newest_checkpoint(run_dir, say)) is None:
-        return None
-    made_from = state["identity"]
+    made_from = state.identity
     for name, value in identity.items():
-        if name != "code" and (former := made_from.get(name, "")) != value:
+        former = made_from.get(name, "")
+        if name != "code" and former != value:
             raise CheckpointError(
                 f"{run_dir.path}: the {name} of this run has changed since its last checkpoint "
                 f"({former[:8]}, now {value[:8]}); move {run_dir.path} away to train it again"
             )
-    if made_from["code"] == identity["code"]:
-        return state
-    versions = f"{made_from['code'][:8]}, now {identity['code'][:8]}"
-    change = f"step {state['step']} was computed by another version of this program ({versions})"
+    former_code = made_from.get("code", "")
+    if former_code == identity["code"]:
+        return True
+    versions = f"{former_code[:8]}, now {identity['code'][:8]}"
+    change = f"step {state.step} was computed by another version of this program ({versions})"
     if other_code == "refuse":
         raise CheckpointError(
             f"{run_dir.path}: {change}. Bring that version back ({run_dir.record_file.name} names its commit), or set "
@@ -135,10 +206,9 @@ def checkpoint_to_resume(
         )
     if other_code == "continue":
         say(f"resuming, although {change}")
-        return state
+        return True
     say(f"starting from the beginning, since {change}")
-    delete_checkpoints(run_dir)  # they would be newer than those of the run's new beginning
-    return None
+    return False
 
 
 def seconds_between_saves(costs: Iterable[float]) -> float:
@@ -167,8 +237,8 @@ class MetricLog:
         self._next = 0.0
         self.lines: list[str] = []
 
-    def add(self, row: dict[str, Any]) -> None:
-        self.lines.append(json.dumps(row, allow_nan=False) + "\n")
+    def add(self, row: MetricRow) -> None:
+        self.lines.append(json.dumps(row.model_dump(), allow_nan=False) + "\n")
         if time.monotonic() >= self._next:
             self.write()
 

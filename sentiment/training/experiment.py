@@ -56,7 +56,7 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.tracking import in_sweep, mirror_to_wandb
-from sentiment.training.checkpoint import delete_checkpoints, weights_sha256, write_checkpoint
+from sentiment.training.checkpoint import WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.encoding import tweet_vectors
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 from sentiment.training.task import ClassifierTask, evaluation_rows, judge_overfit
@@ -202,8 +202,8 @@ def _publish(run: RunContext, baselines: Baselines, encoder: EncoderRecord | Non
     _write_predictions(run_dir, trainer.task, scores, baselines)
     _write_attention(run_dir, trainer.task, temperatures["network"])
     trainer.task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
-    write_checkpoint(run_dir.best_weights, {"weights": best, "epoch": best_epoch}, run_dir.write)
-    write_checkpoint(run_dir.last_weights, {"weights": last, "epoch": trainer.epoch}, run_dir.write)
+    write_checkpoint(run_dir.best_weights, WeightsState(weights=best, epoch=best_epoch).model_dump(), run_dir.write)
+    write_checkpoint(run_dir.last_weights, WeightsState(weights=last, epoch=trainer.epoch).model_dump(), run_dir.write)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, trainer, scores, temperatures, baselines, encoder))
     delete_checkpoints(run_dir)

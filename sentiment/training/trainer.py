@@ -20,9 +20,30 @@ from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
 from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
 from sentiment.processes import Stopwatch, available_cores, slurm_job, slurm_restarts
 from sentiment.runs.code_version import running_code
-from sentiment.runs.records import AT_ONCE, Attempt, ComputeTime, EncoderRecord, Metrics, Reason, RunRecord, timestamp
+from sentiment.runs.records import (
+    AT_ONCE,
+    Attempt,
+    ComputeTime,
+    EncoderRecord,
+    EpochRow,
+    Metrics,
+    Reason,
+    RunRecord,
+    StepRow,
+    timestamp,
+)
 from sentiment.tracking import mirror_to_wandb
-from sentiment.training.checkpoint import MetricLog, checkpoint_to_resume, save_checkpoint, seconds_between_saves
+from sentiment.training.checkpoint import (
+    OLDER_CHECKPOINT,
+    EarlyStoppingState,
+    MetricLog,
+    TrainerState,
+    delete_checkpoints,
+    may_resume,
+    save_checkpoint,
+    seconds_between_saves,
+    valid_checkpoints,
+)
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
 
@@ -31,12 +52,12 @@ PRETRAINED_VECTORS = "file of pretrained vectors"
 
 
 class EarlyStopping:
-    """Follows one validation metric over the epochs; all attributes but the configuration are its state."""
+    """Follows one validation metric over the epochs."""
 
     def __init__(self, config: EarlyStoppingConfig) -> None:
         self._config = config
-        self._best_value = float("-inf")
-        self._epochs_since_best = 0
+        self.best_value = float("-inf")
+        self.epochs_since_best = 0
         self.best_epoch = 0
         self.best_weights: dict[str, torch.Tensor] = {}
 
@@ -44,24 +65,25 @@ class EarlyStopping:
         """Record the metrics of an epoch; if it is the best so far, copy the weights to the CPU and return True."""
         metric = self._config.metric
         value = -validation.loss if metric == "loss" else float(getattr(validation, metric))
-        if value <= self._best_value:
-            self._epochs_since_best += 1
+        if value <= self.best_value:
+            self.epochs_since_best += 1
             return False
-        self._best_value = value
+        self.best_value = value
         self.best_epoch = epoch
-        self._epochs_since_best = 0
+        self.epochs_since_best = 0
         self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         return True
 
     @property
     def should_stop(self) -> bool:
         patience = self._config.patience
-        return patience is not None and self._epochs_since_best >= patience
+        return patience is not None and self.epochs_since_best >= patience
 
-    def state_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_config"}
+    def state(self) -> EarlyStoppingState:
+        fields = {name: value for name, value in vars(self).items() if name != "_config"}
+        return EarlyStoppingState(**fields)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: EarlyStoppingState) -> None:
         vars(self).update(state)
 
 
@@ -124,7 +146,12 @@ class Updater:
 
     @without_compiler()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._optimizer.load_state_dict(state["optimizer"])
+        # The settings are those of the configuration, to which the state belongs.
+        settings = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": settings})
+        for parameter, values in self._optimizer.state.items():
+            if any(value.dim() and value.shape != parameter.shape for value in values.values()):
+                raise ValueError("the optimiser's state is that of other weights")
         self._scaler.load_state_dict(state["scaler"])
 
 
@@ -135,7 +162,7 @@ class Trainer:
     metric log, and sums over the steps since the last row of the log. A checkpoint must agree with its `identity`.
     """
 
-    def __init__(self, run: RunContext, task: ClassifierTask, identity: dict[str, Any]) -> None:
+    def __init__(self, run: RunContext, task: ClassifierTask, identity: dict[str, str], threads: int) -> None:
         self.task = task
         self.model = task.model
         self.device = task.device
@@ -147,6 +174,7 @@ class Trainer:
         self.hardware = [hardware_kind(self.device)]  # all kinds that trained the run, in the order of their use
         self._run = run
         self.identity = identity
+        self.threads = threads
         self._updater = Updater(task.model, run.config.training, self.device)
         self.log = MetricLog(run.run_dir)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -170,47 +198,49 @@ class Trainer:
             raise
         self.save()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "identity": self.identity,
-            "step": self.step,
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "updater": self._updater.state_dict(),
-            "random": random_states(self.device),
-            "early_stopping": self.early_stopping.state_dict(),
-            "log": self.log.lines,
-            "hardware": self.hardware,
-            "loss_sum": self._loss_sum,
-            "loss_steps": self._loss_steps,
-        }
+    def state(self) -> TrainerState:
+        return TrainerState(
+            identity=self.identity,
+            threads=self.threads,
+            step=self.step,
+            epoch=self.epoch,
+            batch=self.batch,
+            seconds=self.seconds,
+            model=self.model.state_dict(),
+            updater=self._updater.state_dict(),
+            random=random_states(self.device),
+            early_stopping=self.early_stopping.state(),
+            log=self.log.lines,
+            hardware=self.hardware,
+            loss_sum=self._loss_sum,
+            loss_steps=self._loss_steps,
+        )
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step = self.saved_step = state["step"]
-        self.epoch = state["epoch"]
-        self.batch = state["batch"]
-        self.seconds = state["seconds"]
-        self.model.load_state_dict(state["model"])
-        self._updater.load_state_dict(state["updater"])
-        restore_random_states(state["random"], self.device)
-        self.early_stopping.load_state_dict(state["early_stopping"])
-        self.log.lines = list(state["log"])
+    def load_state(self, state: TrainerState) -> None:
+        """Continue from a state. Raises one of `DOES_NOT_FIT` if it is that of another model or optimiser."""
+        self.step = self.saved_step = state.step
+        self.epoch = state.epoch
+        self.batch = state.batch
+        self.seconds = state.seconds
+        self.model.load_state_dict(state.model)
+        self._updater.load_state_dict(state.updater)
+        restore_random_states(state.random, self.device)
+        self.early_stopping.load_state(state.early_stopping)
+        self.log.lines = list(state.log)
         self.log.write()  # rows after the checkpoint are dropped, since training repeats them
         current_hardware = self.hardware[-1]
-        self.hardware = list(state["hardware"])
+        self.hardware = list(state.hardware)
         if self.hardware[-1] != current_hardware:
             self.hardware.append(current_hardware)
-        self._loss_sum = state["loss_sum"].to(self.device)
-        self._loss_steps = state["loss_steps"]
+        self._loss_sum.copy_(state.loss_sum)
+        self._loss_steps = state.loss_steps
 
     def save(self) -> None:
         start = time.monotonic()
         self.seconds += start - self._clock
         self._clock = start
         self.log.write()
-        save_checkpoint(self._run.run_dir, self.step, self.state_dict())
+        save_checkpoint(self._run.run_dir, self.state())
         self._saved = time.monotonic()
         self.saved_step = self.step
         self._run.stop.saves.append(self._saved - start)
@@ -252,7 +282,7 @@ class Trainer:
         loss = self._loss_sum.item() / self._loss_steps
         if not math.isfinite(loss):
             raise self._diverged(f"the loss is {loss}")
-        self.log.add({"kind": "step", "step": self.step, "epoch": self.epoch + 1, "loss": loss})
+        self.log.add(StepRow(step=self.step, epoch=self.epoch + 1, loss=loss))
         self._loss_sum.zero_()
         self._loss_steps = 0
 
@@ -265,8 +295,7 @@ class Trainer:
         self.epoch += 1
         self.batch = 0
         best = self.early_stopping.update(self.epoch, validation, self.model)
-        row: dict[str, Any] = {"kind": "epoch", "step": self.step, "epoch": self.epoch, "best": best}
-        self.log.add(row | {"train": train.model_dump(), "validation": validation.model_dump()})
+        self.log.add(EpochRow(step=self.step, epoch=self.epoch, best=best, train=train, validation=validation))
         self.log.write()
         self._run.console.say(
             f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
@@ -398,30 +427,56 @@ def train_task(
             end("completed", None)
 
 
+# What `Trainer.load_state` raises for the state of another model or optimiser.
+DOES_NOT_FIT = (KeyError, TypeError, ValueError, RuntimeError, AttributeError)
+
+
 def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], ClassifierTask]) -> Trainer:
+    """A trainer in the state of the newest checkpoint that is valid, or at the beginning."""
     runtime = run.config.runtime
-    state = checkpoint_to_resume(run.run_dir, identity, runtime.other_code, run.console.say)
-    # Results depend on the number of threads, so that a resumed run keeps its first one.
-    threads = state["identity"]["threads"] if state else available_threads(runtime)
     device = choose_device(runtime.device)
-    current = hardware_kind(device)
-    if state and (former := state["hardware"][-1]) != current:
-        if runtime.same_hardware:
-            raise RunDirError(
-                f"{run.run_dir.path}: was trained on {former}, but this machine has {current}. With "
-                f"runtime.same_hardware=true it resumes only on {former} (`constraint` in configs/cluster.yaml chooses "
-                "nodes); with false it resumes here, and its last digits may differ from those of a run on one kind"
-            )
-        warning = "the last digits may differ from those of a run on one kind"
-        run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
-    make_reproducible(threads, run.config.seed)
-    trainer = Trainer(run, build(device), identity | {"threads": threads})
-    if state:
-        trainer.load_state_dict(state)
+    for state in valid_checkpoints(run.run_dir, run.console.say):
+        if not may_resume(run.run_dir, state, identity, runtime.other_code, run.console.say):
+            delete_checkpoints(run.run_dir)  # they would be newer than those of the run's new beginning
+            break
+        _check_hardware(run, state.hardware[-1], hardware_kind(device))
+        # Results depend on the number of threads, so that a resumed run keeps its first one.
+        trainer = _new_trainer(run, identity, state.threads, build, device)
+        try:
+            trainer.load_state(state)
+        except DOES_NOT_FIT as error:
+            run.console.say(f"{run.run_dir.path}: step {state.step} is of another model ({error}); {OLDER_CHECKPOINT}")
+            continue
         run.console.say(f"resuming after step {trainer.step} in epoch {trainer.epoch + 1}")
-    else:
-        trainer.log.write()  # rows of an attempt that saved nothing are computed again
+        return trainer
+    trainer = _new_trainer(run, identity, available_threads(runtime), build, device)
+    trainer.log.write()  # rows of an attempt that saved nothing are computed again
     return trainer
+
+
+def _new_trainer(
+    run: RunContext,
+    identity: dict[str, str],
+    threads: int,
+    build: Callable[[torch.device], ClassifierTask],
+    device: torch.device,
+) -> Trainer:
+    make_reproducible(threads, run.config.seed)
+    return Trainer(run, build(device), identity, threads)
+
+
+def _check_hardware(run: RunContext, former: str, current: str) -> None:
+    """Warn of a run that resumes on another kind of hardware, or refuse it with RunDirError if so configured."""
+    if former == current:
+        return
+    if run.config.runtime.same_hardware:
+        raise RunDirError(
+            f"{run.run_dir.path}: was trained on {former}, but this machine has {current}. With "
+            f"runtime.same_hardware=true it resumes only on {former} (`constraint` in configs/cluster.yaml chooses "
+            "nodes); with false it resumes here, and its last digits may differ from those of a run on one kind"
+        )
+    warning = "the last digits may differ from those of a run on one kind"
+    run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
 
 
 def _record_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | None) -> RunRecord:

@@ -1,6 +1,5 @@
 """Plans and submissions that no Slurm knows of, runs that look begun, and their rows in `status`."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,18 @@ from jobs.slurm.resources import ClusterFile, Resources
 from jobs.status import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
-from sentiment.runs.records import Attempt, Failure, GridPlan, PlannedRun, RunRecord
+from sentiment.runs.records import (
+    Attempt,
+    EpochRow,
+    Failure,
+    GridPlan,
+    MetricRow,
+    Metrics,
+    PlannedRun,
+    RunRecord,
+    StepRow,
+    timestamp,
+)
 from sentiment.runs.run_dir import Results, RunDir
 
 GRID = "g"
@@ -115,17 +125,23 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     )
 
 
+UNKNOWN_METRICS = Metrics(
+    n=1, loss=0.5, accuracy=0.5, accuracy_low=0, accuracy_high=1, precision=0.5, recall=0.5, f1=0.5
+)
+
+
 def write_epochs(
     run_dir: RunDir, scores: Iterable[float], metric: str = "accuracy", losses: Sequence[float] = ()
 ) -> None:
     """The metric log of a run with these validation scores, and losses if there are any, after its epochs."""
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = [{"kind": "step", "step": 1, "epoch": 1, "loss": 0.7}]
+    rows: list[MetricRow] = [StepRow(step=1, epoch=1, loss=0.7)]
     for epoch, score in enumerate(scores, 1):
-        loss = {"loss": losses[epoch - 1]} if epoch <= len(losses) else {}
-        rows.append({"kind": "epoch", "step": 9 * epoch, "epoch": epoch, "validation": {metric: score, **loss}})
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        loss = losses[epoch - 1] if epoch <= len(losses) else 0.5
+        validation = UNKNOWN_METRICS.model_copy(update={"loss": loss, metric: score})
+        rows.append(EpochRow(step=9 * epoch, epoch=epoch, best=False, train=UNKNOWN_METRICS, validation=validation))
+    run_dir.metrics_file.write_text("".join(row.model_dump_json() + "\n" for row in rows))
 
 
 def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:
-    return Failure(job=job, time="", error=error, reason="the loss is nan", traceback="...")
+    return Failure(job=job, time=timestamp(), error=error, reason="the loss is nan", traceback="...")

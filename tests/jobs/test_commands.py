@@ -39,6 +39,7 @@ from tests.jobs.submitted import (
     queued,
     submitted,
     write_attempts,
+    write_epochs,
     write_job,
     write_submission,
 )
@@ -293,7 +294,7 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
     plan = read_plan(results, "some")
     good, failed = (results.run_dir(run.run_id, "some") for run in plan.runs)
     write_attempts(good, attempt_of("7_0", reason="paused"))
-    good.metrics_file.write_text('{"kind": "epoch", "step": 9, "epoch": 1, "validation": {"accuracy": 0.5}}\n')
+    write_epochs(good, [0.5])
     record_failure(failed, DataError("broken.csv"))
     rungs = read_rungs(results, plan)
     assert rungs is not None

@@ -23,7 +23,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import write_json
 from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
-from sentiment.runs.records import Failure, Result
+from sentiment.runs.records import Failure, Result, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import GRIDS, write_grid
@@ -213,7 +213,9 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     assert failed.service_states() == {"data": "OUT_OF_MEMORY"}
     running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
     assert (running.service_states(), running.failed_services) == ({"data": "RUNNING"}, {})
-    failure = Failure(job="6_0", time="", error="NoProgressError", reason="its time ended 3 times", traceback="")
+    failure = Failure(
+        job="6_0", time=timestamp(), error="NoProgressError", reason="its time ended 3 times", traceback=""
+    )
     write_json(folder.failure_file(0), failure.model_dump(mode="json"))
     assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
 

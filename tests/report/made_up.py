@@ -18,8 +18,8 @@ from report.read import load_study
 from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus import Corpus
-from sentiment.files import fingerprint, write_json
+from sentiment.data.corpus import MANIFEST, Corpus, Manifest
+from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
 from sentiment.runs.records import (
@@ -38,7 +38,7 @@ from sentiment.runs.records import (
     Result,
     RunRecord,
 )
-from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir
+from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, RunDir, sealed
 from sentiment.training.task import judge_overfit
 
 Spec = dict[str, Any]
@@ -181,7 +181,7 @@ class Study:
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
         values |= {"cost": None, "seconds": None, "said": said} | fields
-        write_json(path, Added.model_validate(values).model_dump())
+        write_atomically(path, sealed(Added.model_validate(values)))
         return path
 
     def _tested(self, fold: int) -> dict[Part, tuple[Any, Any]]:
@@ -213,8 +213,23 @@ class Study:
         pq.write_table(pa.table(columns), folder / TWEETS_FILE)
         np.save(folder / KEYS_FILE, np.concatenate(list(keys.values())))
         counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": trained, **self.parts}.items()}
-        report = {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "parts": counts}
-        write_json(folder / "manifest.json", {"report": report})
+        report = {
+            "source": "s",
+            "tests": {},
+            "extra_train": [],
+            "read": 300,
+            "kept": 280,
+            "refused": {},
+            "parts": counts,
+        }
+        report |= {"left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1}
+        manifest = {
+            "fingerprint": data,
+            "report": report,
+            "files": {},
+            "sha256": {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)},
+        }
+        write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(manifest)))
 
 
 def nodes(spec: Any) -> Iterator[Spec]:

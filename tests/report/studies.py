@@ -151,8 +151,8 @@ def _pause(study: Study, config: RunConfig, epochs: int | None) -> None:
     if epochs is None:
         return
     run_dir.result_file.unlink()
-    rows = [row for row in run_dir.read_metrics() if row["epoch"] <= epochs]
-    run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [row for row in run_dir.read_metrics() if row.epoch <= epochs]
+    run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
     run_dir.write_record(new_record(config, attempts=[attempt(reason="paused", last_step=10 * epochs)]))
 
 

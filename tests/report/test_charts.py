@@ -55,7 +55,7 @@ def _test_predictions(run: CompletedRun) -> Any:
 
 
 def _epochs(run: CompletedRun) -> list[dict[str, Any]]:
-    return [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+    return [row.model_dump() for row in run.run_dir.read_epochs()[0]]
 
 
 def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
@@ -179,10 +179,9 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
 
 def _check_rungs(name: str, spec: Spec, findings: Findings) -> None:
     expected = sorted(
-        (bool(run.completed), row["epoch"], round(100 * row["validation"]["accuracy"], 4))
+        (bool(run.completed), row.epoch, round(100 * row.validation.accuracy, 4))
         for run in _grid(findings, name).runs
-        for row in run.run_dir.read_metrics()
-        if row["kind"] == "epoch"
+        for row in run.run_dir.read_epochs()[0]
     )
     rows = rows_with(spec, "group", "x", "value")
     assert expected == sorted((row["group"] == "trained to the end", row["x"], round(row["value"], 4)) for row in rows)

@@ -252,5 +252,5 @@ class Prepared:
                 run_dir, stop.epochs = self.results.run_dir(config.run_id, f"to-{epochs}"), epochs
                 if not run_dir.path.exists():
                     run_experiment(RunContext(config, self.results, run_dir, stop))
-        row = next(row for row in run_dir.read_epochs()[0] if row["epoch"] == epochs)
-        return float(row["validation"]["loss"])
+        row = next(row for row in run_dir.read_epochs()[0] if row.epoch == epochs)
+        return row.validation.loss

@@ -1,6 +1,5 @@
 """`sentiment sync`: its output and exit code, in whatever state W&B is."""
 
-import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirror_to_wandb, wandb_run_of
-from tests.jobs.submitted import a_plan
+from tests.jobs.submitted import a_plan, write_epochs
 from tests.limits import wait_for
 from tests.tracking.conftest import MakeRun
 from tests.tracking.server import StubServer
@@ -131,8 +130,7 @@ def test_run_pruned_after_its_upload_is_finished_at_wandb_once(waiting: TrackedR
 
     better = run_dir.results.run_dir("o", GRID)
     better.path.mkdir()
-    last = json.dumps({"kind": "epoch", "step": 1, "epoch": halving.epochs[0], "validation": {"f1": 1.0}})
-    better.metrics_file.write_text(f"{last}\n")
+    write_epochs(better, halving.epochs[0] * [1.0], "f1")
     read_rungs(run_dir.results, run_dir.results.read_grid(GRID)).settle()
     assert waiting.sync(run_dir.path.name)[0] == 0
     (stored,) = server.runs.values()

@@ -30,7 +30,9 @@ class TrackedRun(Experiment):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [dotted(row, "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())]
+        return [
+            dotted(row.model_dump(), "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())
+        ]
 
     @property
     def offline_files(self) -> list[Path]:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from sentiment.errors import CheckpointError
 from sentiment.runs.records import Record, Result
 from sentiment.runs.run_dir import RunDir
-from sentiment.training.checkpoint import read_checkpoint, read_newest_checkpoint, save_checkpoint, write_checkpoint
+from sentiment.training.checkpoint import (
+    EarlyStoppingState,
+    TrainerState,
+    read_checkpoint,
+    save_checkpoint,
+    valid_checkpoints,
+    write_checkpoint,
+)
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen
 
@@ -66,6 +73,25 @@ def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def _state(step: int) -> TrainerState:
+    return TrainerState(
+        identity={},
+        threads=1,
+        step=step,
+        epoch=0,
+        batch=0,
+        seconds=0.0,
+        model={"weight": torch.zeros(2)},
+        updater={},
+        random={},
+        early_stopping=EarlyStoppingState(best_value=0.0, epochs_since_best=0, best_epoch=0, best_weights={}),
+        log=[],
+        hardware=["cpu"],
+        loss_sum=torch.zeros(()),
+        loss_steps=0,
+    )
+
+
 def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_path: Path) -> None:
     """Those behind them come from a past that is redone now: were they kept, the new ones would be deleted."""
     run_dir = RunDir(tmp_path)
@@ -73,12 +99,12 @@ def test_newest_two_are_kept_and_displace_damaged_ones_but_not_themselves(tmp_pa
     for step in (190, 200):
         (run_dir.checkpoints / f"step-{step:010d}.ckpt").write_bytes(b"torn")
     damaged: list[str] = []
-    assert read_newest_checkpoint(run_dir, damaged.append) is None
+    assert [*valid_checkpoints(run_dir, damaged.append)] == []
     assert len(damaged) == 2
     for step in (9, 10, 100, 101):
-        save_checkpoint(run_dir, step, STATE | {"step": step})
-        state = read_newest_checkpoint(run_dir, damaged.append)
-        assert (state["step"], len(damaged)) == (step, 2)
+        save_checkpoint(run_dir, _state(step))
+        newest = next(valid_checkpoints(run_dir, damaged.append))
+        assert (newest.step, len(damaged)) == (step, 2)
     assert {path.name for path in run_dir.checkpoints.iterdir()} == {"step-0000000100.ckpt", "step-0000000101.ckpt"}
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sentiment.inference.stored import load_model, open_model, open_run
+from sentiment.runs.records import StepRow
 from tests.conftest import MakeExperiment
 from tests.small_runs import MODELS, complete_with_stops, invented_tweets
 
@@ -49,5 +50,5 @@ def test_gpu_and_cpu_learn_alike(experiment: MakeExperiment) -> None:
     for device in ("cpu", "cuda"):
         run = experiment(**plain, runtime__device=device)
         run.complete()
-        curves.append([row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"])
+        curves.append([row.loss for row in run.run_dir.read_metrics() if isinstance(row, StepRow)])
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)

@@ -102,7 +102,7 @@ def test_patience_counts_epochs_without_a_better_value_over_a_stop_and_an_equal_
     stopping = EarlyStopping(config)
     for epoch, value in enumerate([0.5, 0.5, 0.6, 0.6, 0.4], start=1):
         resumed = EarlyStopping(config)
-        resumed.load_state_dict(stopping.state_dict())
+        resumed.load_state(stopping.state())
         resumed.update(epoch, _metrics(value), model)
         seen.append(resumed.should_stop)
         stopping = resumed

@@ -16,6 +16,7 @@ from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
+from sentiment.runs.records import StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
@@ -27,7 +28,7 @@ REWRITE = "GOLDEN=rewrite .venv/bin/python -m pytest tests/training/test_trainer
 def test_first_twenty_steps_follow_the_golden_loss_curve(experiment: MakeExperiment) -> None:
     run = experiment(training__log_every=1, model__layers=2)
     run.complete()
-    curve = [row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"][:20]
+    curve = [row.loss for row in run.run_dir.read_metrics() if isinstance(row, StepRow)][:20]
     if os.environ.get("GOLDEN") == "rewrite":
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(json.dumps(curve, indent=2) + "\n")
@@ -88,7 +89,7 @@ def test_penalty_of_attention_is_minimised_and_not_logged(experiment: MakeExperi
 
 def _losses(run: Experiment) -> list[float]:
     run.complete()
-    return [row["loss"] for row in run.run_dir.read_metrics() if row["kind"] == "step"]
+    return [row.loss for row in run.run_dir.read_metrics() if isinstance(row, StepRow)]
 
 
 def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperiment) -> None:
@@ -97,10 +98,10 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     run = experiment(model__pooling="attention", training__epochs=10, training__learning_rate=0.1)
     digest = run.complete()
     result = run.result
-    epochs = [row for row in run.run_dir.read_metrics() if row["kind"] == "epoch"]
+    epochs, _ = run.run_dir.read_epochs()
     best = epochs[result.best_epoch - 1]
     assert best["best"]
-    by_part = [min(epochs, key=lambda row: row[part]["loss"])["epoch"] for part in ("validation", "train")]
+    by_part = [min(epochs, key=lambda row: row.metrics[part].loss).epoch for part in ("validation", "train")]
     assert by_part[0] == result.best_epoch
     assert by_part[0] not in (by_part[1], len(epochs)), "else it is not seen what the best epoch and its weights are"
     for part in ("validation", "train"):

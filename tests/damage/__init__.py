@@ -1,0 +1,1 @@
+"""Random damages of all files of a small study, and what commands say of them."""

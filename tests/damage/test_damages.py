@@ -1,0 +1,177 @@
+"""One damaged file stops nothing: each command names it and does the rest."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sentiment.files import sha256_of
+from sentiment.runs.records import Result
+from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+from tests.damage.damages import replace
+from tests.damage.study import Study, build_study
+from tests.damage.trials import Answer, all_answers, damage_once, good_answers, judge, quick_and_without_slurm
+from tests.limits import limit
+
+pytestmark = pytest.mark.slow
+Value = dict[str, Any]
+Change = Callable[[Value], object]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    with quick_and_without_slurm():
+        yield build_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def good(study: Study) -> dict[str, Answer]:
+    return good_answers(study)
+
+
+def _check(study: Study, good: dict[str, Answer], file: Path) -> None:
+    for command, answer in all_answers(study, good, file).items():
+        assert not judge(command, file, answer, good[command]), (command, answer)
+
+
+CHANGES: dict[str, tuple[str, Change]] = {
+    "a start without a zone": (
+        "completed/run.json",
+        lambda run: run["attempts"][0].update(start="2026-03-04T11:00:00"),
+    ),
+    "a start without a date": ("stopped/run.json", lambda run: run["attempts"][0].update(start="noon")),
+    "no validation metrics": ("completed/result.json", lambda result: result["metrics"].pop("validation")),
+    "a check list without a model": ("completed/result.json", lambda result: result["check_list"].popitem()),
+    "no index in a plan": ("runs/search/grid.json", lambda plan: plan["runs"].pop(0)),
+    "a metric that is not measured": ("runs/mine/grid.json", lambda plan: plan.update(metric="f1")),
+    "a folder as a run's name": ("runs/mine/grid.json", lambda plan: plan["runs"][2].update(run_id="../x")),
+    "a ranking of another rung": ("runs/search/rung-0.json", lambda ranking: ranking.update(rung=1)),
+    "a ranking of unknown trials": ("runs/search/rung-0.json", lambda ranking: ranking["trials"][0].update(run_id="x")),
+    "negative attempts": ("stopped/tries.json", lambda tries: tries.update(number=-1)),
+    "a failure without a time": ("stopped/failure.json", lambda failure: failure.update(time="")),
+    "another submission": ("slurm/mine/*/submission.json", lambda submission: submission.update(id="00007-train-0")),
+    "a number that was cancelled": ("slurm/mine/*/cancelled.json", lambda cancelled: cancelled.update(ids=[1])),
+    "a probability above 1": ("added/*/teacher.json", lambda added: added["said"].update({"0": 2.0})),
+}
+
+
+def _file(study: Study, pattern: str) -> Path:
+    """The first file of a pattern, relative to the results; its first part may be the name of one of the runs."""
+    names = {"completed": f"runs/{study.completed}", "stopped": f"runs/{study.stopped}"}
+    first, _, rest = pattern.partition("/")
+    path = next(study.results.root.glob(f"{names.get(first, first)}/{rest}"))
+    return path.relative_to(study.results.root)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_record_with_an_odd_field_is_named(study: Study, good: dict[str, Answer], name: str) -> None:
+    pattern, change = CHANGES[name]
+    study.renew()
+    file = _file(study, pattern)
+    record = json.loads((study.results.root / file).read_bytes())
+    record.pop("seal", None)  # so that the field is looked at
+    change(record)
+    replace(study.results.root / file, json.dumps(record).encode())
+    _check(study, good, file)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content"),
+    [
+        ("stopped/metrics.jsonl", b'{"kind": "epoch"}\n'),
+        ("stopped/metrics.jsonl", b'{"kind": "epoch", "step": 1, "epoch": 1, "validation": {"f1": "high"}}\n'),
+        ("stopped/metrics.jsonl", b'"x"\n'),
+        ("completed/metrics.jsonl", b""),
+        ("added/*/teacher.json", b'{"file": "t'),
+        ("slurm/mine/*/configs.jsonl", b"{}\n"),
+        ("slurm/mine/*/cancelled.json", b"7\n"),
+    ],
+)
+def test_file_with_other_content_is_named(study: Study, good: dict[str, Answer], pattern: str, content: bytes) -> None:
+    study.renew()
+    file = _file(study, pattern)
+    replace(study.results.root / file, content)
+    _check(study, good, file)
+
+
+def _without_weights(state: Value) -> None:
+    state.pop("weights")
+
+
+def _with_other_weights(state: Value) -> None:
+    state["model"] = {"other": next(iter(state["model"].values()))}
+
+
+def _with_an_odd_optimiser(state: Value) -> None:
+    state["updater"]["optimizer"]["state"][0]["exp_avg"] = state["loss_sum"].repeat(3)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change"),
+    [
+        ("completed/checkpoints/best.ckpt", _without_weights),
+        ("completed/checkpoints/best.ckpt", lambda state: state.update(weights=[1])),
+        ("stopped/checkpoints/step-*.ckpt", lambda state: state.clear()),
+        ("stopped/checkpoints/step-*.ckpt", lambda state: state.update(step="x")),
+        ("stopped/checkpoints/step-*.ckpt", lambda state: state.update(log=["x\n"])),
+        ("stopped/checkpoints/step-*.ckpt", _with_other_weights),
+        ("stopped/checkpoints/step-*.ckpt", _with_an_odd_optimiser),
+    ],
+)
+def test_checkpoint_with_a_right_checksum_and_other_content_is_named(
+    study: Study, good: dict[str, Answer], pattern: str, change: Change
+) -> None:
+    """A run resumes from its older checkpoints, or from the beginning, and ends with the same bits."""
+    study.renew()
+    file = _file(study, pattern)
+    path = study.results.root / file
+    state = read_checkpoint(path)
+    change(state)
+    path.unlink()
+    write_checkpoint(path, state)
+    _check(study, good, file)
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("number", range(60))
+def test_random_damage_is_named_or_changes_no_answer(study: Study, good: dict[str, Answer], number: int) -> None:
+    trial = damage_once(study, number, seed=1, good=good)
+    assert not trial.verdict, trial
+
+
+def test_closed_output_is_no_error(study: Study) -> None:
+    study.renew()
+    command = [sys.executable, "-m", "sentiment", "status", "--results", str(study.results.root)]
+    shell = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False, timeout=limit(120), env=environ)
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("row", None), ("part", "x")]
+)
+def test_odd_predictions_are_named_though_their_checksum_is_right(
+    study: Study, good: dict[str, Answer], column: str, value: Any
+) -> None:
+    study.renew()
+    run_dir = study.run_dir(study.completed)
+    table = pq.read_table(run_dir.predictions_file)
+    index = table.column_names.index(column)
+    odd = pa.array([value] * table.num_rows)
+    changed = table.remove_column(index) if value is None else table.set_column(index, column, odd)
+    run_dir.predictions_file.unlink()
+    pq.write_table(changed, run_dir.predictions_file)
+    result = run_dir.read(Result)
+    assert result is not None
+    digests = result.files_sha256 | {"predictions.parquet": sha256_of(run_dir.predictions_file)}
+    run_dir.write_record(result.model_copy(update={"files_sha256": digests}))
+    _check(study, good, run_dir.predictions_file.relative_to(study.results.root))

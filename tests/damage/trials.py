@@ -1,0 +1,173 @@
+"""One damage at a time: what `status`, `report`, `evaluate` and `predict` answer, compared with the whole study."""
+
+import os
+import random
+import re
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from unittest.mock import patch
+
+from sentiment.errors import SentimentError
+from sentiment.runs.run_dir import RunDir
+from tests.commands import invoke
+from tests.damage.damages import choose_damage, truncate
+from tests.damage.study import Study
+from tests.small_runs import Experiment
+
+LIMIT_SECONDS = 120
+RESUME = "resume"
+# Records that a user may delete, or that are deleted when they are out of date: without them nothing is damaged.
+_MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "tries.json", "lock")
+# What names a file: the file itself, its folder, and the folder above, such as a run and its grid.
+_LEVELS = 3
+_TIMES = re.compile(r"\d+ (s|min|h|d)\b")
+
+
+class HangError(BaseException):
+    """A command has taken too long. It is no Exception, so that no handler of the program takes it for its own."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The exit code and output of a command; `crash` is the exception that it let through."""
+
+    code: int
+    output: str
+    crash: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A damage, and the complaint about an answer to it; without one all answers were right."""
+
+    number: int
+    damage: str
+    file: Path
+    verdict: str
+    command: str = ""
+    output: str = ""
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise HangError
+
+    former = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def _answer(*arguments: object) -> Answer:
+    try:
+        with _limited(LIMIT_SECONDS):
+            done = invoke(*arguments)
+    except HangError:
+        return Answer(-1, "", "hang")
+    crash = done.exception if not isinstance(done.exception, SystemExit | None) else None
+    return Answer(done.exit_code, _TIMES.sub("_", done.output), repr(crash)[:300] if crash else "")
+
+
+def ask(study: Study, runs: list[str]) -> dict[str, Answer]:
+    """The answers of all commands; the report's with its page in Markdown."""
+    root = study.results.root
+    answers = {"status": _answer("status", "--all", "--results", root)}
+    report = _answer("report", "--results", root)
+    page = study.results.report / "report.md"
+    text = page.read_text() if page.exists() else ""
+    answers["report"] = Answer(report.code, report.output + _TIMES.sub("_", text), report.crash)
+    for run in runs:
+        path = study.run_dir(run).path
+        answers[f"evaluate {run}"] = _answer("evaluate", path)
+        answers[f"predict {run}"] = _answer("predict", path, "a lovely cake", "so sad", "--with", "both")
+    return answers
+
+
+def resume(study: Study) -> Answer:
+    """Resume the run that was stopped: what was said of checkpoints, and last the digest of the completed run."""
+    run_dir = study.run_dir(study.stopped)
+    config = RunDir(study.pristine / "runs" / study.stopped).read_config()
+    run = Experiment(config, study.results, run_dir)
+    try:
+        with _limited(LIMIT_SECONDS):
+            digest = run.complete()
+    except HangError:
+        return Answer(-1, "", "hang")
+    except SentimentError as error:
+        return Answer(1, str(error))
+    except Exception as error:
+        return Answer(1, "", repr(error)[:300])
+    return Answer(0, "\n".join([*(line for line in run.said if ".ckpt" in line), str(digest)]))
+
+
+def judge(command: str, file: Path, answer: Answer, good: Answer) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    if answer.crash:
+        return "hang" if answer.crash == "hang" else "traceback"
+    if answer.code not in (0, 1, 2, 3, 4):
+        return "exit code"
+    if answer == good:
+        return ""
+    if command == RESUME and answer.code == 0 and answer.output.splitlines()[-1] != good.output.splitlines()[-1]:
+        return "other bits"
+    names = [file.name, *(part for part in file.parts[-_LEVELS:-1])]
+    new = "\n".join({*answer.output.splitlines()} - {*good.output.splitlines()})
+    return "" if any(name in new for name in names) else "unnamed"
+
+
+def all_answers(study: Study, good: Mapping[str, Answer], file: Path) -> dict[str, Answer]:
+    """The answers after a file was damaged: of the run that it belongs to, else of a completed run."""
+    run = "/".join(file.parts[1:3])
+    of_run = file.parts[0] == "runs" and f"evaluate {run}" in good
+    answers = ask(study, [run if of_run else study.completed])
+    if run == study.stopped:
+        answers[RESUME] = resume(study)
+    return answers
+
+
+def damage_once(study: Study, number: int, seed: int, good: Mapping[str, Answer]) -> Trial:
+    """Damage a file of the study, and judge all answers."""
+    rng = random.Random(f"{seed}-{number}")
+    study.renew()
+    files = study.files()
+    kinds = sorted({_kind(file) for file in files})
+    kind = rng.choice(kinds)
+    file = rng.choice([file for file in files if _kind(file) == kind])
+    name, damage = choose_damage(file, rng)
+    if name == "deleted" and (file.name in _MAY_BE_DELETED or file.suffix == ".lock"):
+        name, damage = "truncated", truncate
+    damage(study.results.root / file, rng)
+    answers = all_answers(study, good, file)
+    for command, answer in answers.items():
+        if verdict := judge(command, file, answer, good[command]):
+            output = answer.crash or "\n".join({*answer.output.splitlines()} - {*good[command].output.splitlines()})
+            return Trial(number, name, file, verdict, command, output[:1500])
+    return Trial(number, name, file, "")
+
+
+def _kind(file: Path) -> str:
+    """Files of one kind are chosen as often as those of another, however many there are."""
+    return re.sub(r"[0-9a-f]{8,}|\d+", "N", f"{file.parts[0]}/{file.name}")
+
+
+@contextmanager
+def quick_and_without_slurm() -> Iterator[None]:
+    """Find no Slurm on this machine, and draw no figures, which takes most of a report's time."""
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
+    found = {"PATH": "/nonexistent", "COLUMNS": "160"}
+    with patch.dict(os.environ, found), patch("report.render.charts.draw", lambda *_, **__: drawing):
+        yield
+
+
+def good_answers(study: Study) -> dict[str, Answer]:
+    """The answers to the whole study."""
+    runs = sorted("/".join(path.parts[-3:-1]) for path in study.results.runs.glob("*/*/config.json"))
+    return ask(study, runs) | {RESUME: resume(study)}
