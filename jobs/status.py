@@ -181,7 +181,9 @@ def _read_damaged(results: Results, grid: str) -> GridStatus:
 
 
 def single_runs(results: Results) -> list[RunDir]:
-    return [RunDir(file.parent) for file in sorted((results.runs / SINGLE).glob("*/config.json"))]
+    """The runs outside of grids, also those that have lost some of their records."""
+    records = (results.runs / SINGLE).glob("*/*.json")
+    return [RunDir(path) for path in sorted({record.parent for record in records})]
 
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridState:

@@ -210,10 +210,11 @@ class SubmissionDir:
             run_ids: None means all.
         """
         lines = self._config_lines
-        if missing := [run_id for run_id in run_ids or () if run_id not in lines]:
+        wanted = list(lines if run_ids is None else run_ids)
+        if missing := [run_id for run_id in wanted if run_id not in lines]:
             raise RunDirError(f"{self.configs_file}: lacks run {missing[0]}")
         place = str(self.configs_file)
-        return {run_id: parse_record(lines[run_id].encode(), RunConfig, place) for run_id in run_ids or lines}
+        return {run_id: parse_record(lines[run_id].encode(), RunConfig, place) for run_id in wanted}
 
     @cached_property
     def _config_lines(self) -> dict[str, str]:

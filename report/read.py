@@ -14,6 +14,7 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
+from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
 from sentiment.runs.predictions import OwnKind, TweetIds, read_predictions
 from sentiment.runs.records import (
     THRESHOLD,
@@ -402,9 +403,6 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
     Raises:
         RunDirError: the corpus is damaged.
     """
-    from sentiment.data.corpus import MANIFEST, Manifest
-    from sentiment.data.preparation import DUPLICATE
-
     folder = results.corpus_dir(run.record.data_fingerprint)
     if not folder.exists():
         return None
@@ -417,14 +415,3 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
     duplicates = sum(rows for reason, rows in report.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
     parts = {part: count.model_dump() for part, count in report.parts.items()}
     return {"read": report.read, "kept": report.kept, "parts": parts, "duplicates": duplicates}
-
-
-def _read(corpus: str, rows: Places, results: Results, columns: list[str]) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(results.corpus_dir(corpus) / TWEETS_FILE).read(columns=columns)
-        return table.select(columns).take(pa.array(rows))
-    except (OSError, pa.ArrowException, KeyError):
-        return None

@@ -67,7 +67,7 @@ def small_run_file(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def shared_results(tweets_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Where the corpus and its baselines are prepared once for all tests in this process."""
-    from sentiment.training.experiment import prepare_data  # which imports torch
+    from sentiment.training.preparation import prepare_data  # which imports torch
 
     results = Results(tmp_path_factory.mktemp("results"))
     prepare_data(small_config(tweets_file), results, silent)

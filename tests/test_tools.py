@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.training.trainer import hardware_kind
+from sentiment.training.device import hardware_kind
 from tests.limits import wait_for
 from tests.mutants import read_mutants
 from tests.processes import run_python, start_python

@@ -192,28 +192,19 @@ def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
 def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
     """Whether the configuration and the inputs of completed runs are the current ones; None if that is not known."""
     from sentiment.data.corpus import corpus_fingerprint
-    from sentiment.data.sources import cached_sha256
-    from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
+    from sentiment.encoders.inputs import present_inputs, recorded_inputs
     from sentiment.encoders.pretrained import find_model
 
     fingerprint = cache(lambda data: corpus_fingerprint(data, results))
     for config, run_dir in runs:
         try:
             record = run_dir.read(RunRecord)
-            model = find_model(config, results) if record and record.encoder else None
-            if record is None or (record.encoder and model is None):
+            files = find_model(config, results) if record and record.encoder else None
+            if record is None or (record.encoder and files is None):
                 yield run_dir, None
                 continue
-            vectors = vectors_fingerprint(config, results)
-            if vectors is None and (file := pretrained_file(config, results)):
-                vectors = cached_sha256(file)
-            yield (
-                run_dir,
-                run_dir.read_config().fingerprint() == config.fingerprint()
-                and record.data_fingerprint == fingerprint(config.data)
-                and record.vectors_sha256 == vectors
-                and (record.encoder and record.encoder.fingerprint) == (model and model.fingerprint),
-            )
+            present = present_inputs(config, results, fingerprint(config.data), files)
+            yield run_dir, recorded_inputs(run_dir.read_config(), record) == present
         except SentimentError:
             yield run_dir, None
 

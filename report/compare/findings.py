@@ -77,9 +77,10 @@ def analyse(study: Study) -> Findings:
         best, problems_of_best = _best_run(datasets[0], main_recommendation, study.results)
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
     counts, problems_of_corpora = read_each(corpora.values(), lambda run: read_counts(run, study.results))
+    learned, problems_of_curves = packed_curves(study.completed)
     problems = [*study.problems, *problems_of_answers]
     problems += [problem for dataset in datasets for problem in dataset.problems]
-    problems += [*problems_of_tests, *problems_of_best, *problems_of_corpora]
+    problems += [*problems_of_tests, *problems_of_best, *problems_of_corpora, *problems_of_curves]
     return Findings(
         study=study,
         datasets=datasets,
@@ -88,7 +89,7 @@ def analyse(study: Study) -> Findings:
         best=best,
         elsewhere=external_tests,
         packed=tweet_answers(datasets[0], study.results) if datasets else None,
-        learned=packed_curves(study.completed),
+        learned=learned,
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
         problems=list(dict.fromkeys(problems)),
     )
@@ -208,9 +209,9 @@ def _disputed_texts(
     return {int(at): unescape(text)[:_LONGEST_TEXT] for at, text in zip(disputed, texts, strict=True) if text}
 
 
-def packed_curves(runs: Sequence[CompletedRun]) -> dict[str, dict[str, list[float]]]:
-    """Learning curves by run id, rounded and thinned to what can be seen; runs without a readable one are left out."""
-    curves, _ = read_each([run for run in runs if not run.folds], read_curve)
+def packed_curves(runs: Sequence[CompletedRun]) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
+    """Learning curves by run id, rounded and thinned to what can be seen, and a line for each damaged one."""
+    curves, problems = read_each([run for run in runs if not run.folds], read_curve)
     packed = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1
@@ -220,4 +221,4 @@ def packed_curves(runs: Sequence[CompletedRun]) -> dict[str, dict[str, list[floa
         for part in ("train", "validation"):
             for metric in ("loss", "accuracy"):
                 packed[run_id][f"{part}_{metric}"] = [round(row[part][metric], 4) for row in rows]
-    return packed
+    return packed, problems

@@ -19,7 +19,6 @@ from sentiment.data.preparation import (
     SURPLUS,
     TRAIN,
     Arrays,
-    CorpusReport,
     Preparation,
     check_labels,
     part_counts,
@@ -28,13 +27,13 @@ from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.text import TokenRows, unit_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.files import FolderEntry, fingerprint, made_once, sha256_of, write_atomically
+from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import FileRecord, Part
+from sentiment.runs.records import Part
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
 FORMAT_VERSION = 8
-MANIFEST = "manifest.json"
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 
@@ -183,20 +182,6 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
             "extra_train": list(map(identity, source.extra_train, config.extra_train)),
         }
     )
-
-
-class Manifest(FileRecord):
-    """`manifest.json`: the fingerprint and row counts of a corpus.
-
-    Attributes:
-        files: the sizes of the corpus's files in bytes.
-        sha256: the digests of the files that a report reads.
-    """
-
-    fingerprint: str
-    report: CorpusReport
-    files: dict[str, int]
-    sha256: dict[str, str]
 
 
 def open_corpus(path: Path) -> Corpus:

@@ -13,11 +13,12 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.sources import OpenedSource, TweetFile
-from sentiment.data.tables import CountedRows, Row, RowCounter, without_collections
+from sentiment.data.tables import Row, RowCounter, without_collections
 from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
-from sentiment.runs.records import Part, Record
+from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, PartCount, TableCount
+from sentiment.runs.records import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,62 +65,13 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
     return VALIDATION if unit < share_of_remaining else TRAIN
 
 
-# Reasons to drop a valid row.
-DUPLICATE = "duplicates dropped"
+# Reasons to drop a valid row, besides DUPLICATE.
 CONTRADICTION = "duplicates dropped that have the opposite label"
 RESERVED = "dropped from training because their text or author is in an external test set"
 IGNORED = "left out: neutral or ignored label"
 HELD_OUT = "rows of data.extra_train dropped because their text or author is in validation or test"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
-
-
-class PartCount(Record):
-    """Number of tweets of one part, and how many of them are positive."""
-
-    rows: int
-    positive: int
-
-
-class TableCount(Record):
-    """Numbers of read and kept rows of an additional table."""
-
-    file: str
-    read: int
-    kept: int  # in its test set, or in the training part
-
-
-class CorpusReport(Record):
-    """Row counts: kept + left out + refused = read."""
-
-    source: str
-    tests: dict[str, TableCount]
-    extra_train: tuple[TableCount, ...]
-    read: int  # of the source and of all additional tables
-    kept: int
-    left_out: dict[str, int]  # by the reason, such as DUPLICATE
-    refused: dict[str, CountedRows]
-    parts: dict[Part, PartCount]
-    tokens: int
-    types: int
-    unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
-
-    def render_lines(self) -> list[str]:
-        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
-        lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
-        lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
-        for extra in self.extra_train:
-            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
-        for part, rows in self.parts.items():
-            table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
-            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {rows.positive / rows.rows:.1%} positive")
-        for section, column in self.unnamed_authors.items():
-            lines.append(
-                f"  column {column!r} may name the authors: with {section}.columns.user={column} all tweets of an "
-                "author are in one part, and none of a held-out author is trained on"
-            )
-        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
-        return lines
 
 
 _CHUNK_ROWS = 4096  # processed at once

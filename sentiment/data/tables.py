@@ -29,7 +29,8 @@ from sentiment.data.text_files import (
 from sentiment.data.workbook import read_sheet
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
-from sentiment.runs.records import NEGATIVE, POSITIVE, Record
+from sentiment.runs.corpus_records import CountedRows
+from sentiment.runs.records import NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -361,17 +362,6 @@ def why_no_text(value: object) -> str | None:
 
 
 _MAX_EXAMPLES = 5
-
-
-class CountedRows(Record):
-    """Number of rows rejected for one reason, with the lines at which the first few begin."""
-
-    count: int
-    lines: list[int]
-
-    def __str__(self) -> str:
-        more = ", …" if self.count > len(self.lines) else ""
-        return f"line {', '.join(map(str, self.lines))}{more}"
 
 
 class RowCounter:

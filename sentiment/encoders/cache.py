@@ -159,8 +159,8 @@ class VectorCache:
                     size += (end - start) * row_bytes
         return size
 
-    def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> None:
-        """Compute the missing shards of these layers; several processes share the work.
+    def fill(self, layers: Collection[str], device: torch.device, progress: Progress = silent) -> "Encoder":
+        """Compute the missing shards of these layers; several processes share the work. Returns the encoder.
 
         Raises:
             EncoderError: the disk has too little room or cannot be written, or the model's file is damaged.
@@ -175,7 +175,8 @@ class VectorCache:
             write_once(self.folder / "cache.json", as_json(self._identity))  # for debugging; the program never reads it
             stopwatch = Stopwatch(device.type == "cuda")
             try:
-                self._compute(layers, build_encoder(self._config, self._model, device), progress)
+                encoder = build_encoder(self._config, self._model, device)
+                self._compute(layers, encoder, progress)
             finally:
                 with suppress(OSError):  # on a full disk the time is unknown
                     write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", as_json(stopwatch.read()))
@@ -184,6 +185,7 @@ class VectorCache:
         except OSError as error:
             hint = "complete shards are kept; run the same command again to continue"
             raise EncoderError(f"{self.folder}: the vectors cannot be written: {error}; {hint}") from error
+        return encoder
 
     def record(self) -> CacheRecord:
         """The name of this cache, and the compute time of all processes that have computed its vectors."""

@@ -185,7 +185,7 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
 def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
     from sentiment.encoders.finetuned import FineTuned
     from sentiment.models.classifier import NetworkModel, build_classifier, build_on_meta_device, load_encoder
-    from sentiment.training.trainer import choose_device
+    from sentiment.training.device import choose_device
 
     weights = run.weights()
     vocabulary = Vocabulary.from_bytes(*run.content_and_path(VOCABULARY_FILE))

@@ -1,7 +1,9 @@
 """Training: it resumes bit for bit, stops before the time limit, and records metrics.
 
-- `experiment`: a run from its configuration to its result: prepare, train, measure, publish
-- `trainer`: the loop, and the attempts in `run.json`
-- `checkpoint`, `stop`: checkpoints and the metric log; requests to stop
+- `experiment`: a run from its configuration to its result, in three steps:
+- `preparation`: what a run needs before it is trained
+- `attempt`, `trainer`: an attempt from its newest checkpoint to its record in `run.json`, and the loop itself
+- `publishing`: predictions, metrics, weights and `result.json`
+- `checkpoint`, `stop`, `device`: checkpoints and the metric log; requests to stop; devices and random generators
 - `task`, `encoding`: the classifier with its tweets and metrics, and the encoders' vectors that it reads
 """

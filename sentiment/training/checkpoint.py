@@ -190,7 +190,7 @@ def may_resume(run_dir: RunDir, state: TrainerState, identity: Mapping[str, str]
         former = made_from.get(name, "")
         if name != "code" and former != value:
             raise CheckpointError(
-                f"{run_dir.path}: the {name} of this run has changed since its last checkpoint "
+                f"{run_dir.path}: {name} of this run changed after its last checkpoint "
                 f"({former[:8]}, now {value[:8]}); move {run_dir.path} away to train it again"
             )
     former_code = made_from.get("code", "")

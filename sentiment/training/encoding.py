@@ -9,11 +9,19 @@ from sentiment.config import AnyEncoder, DataConfig, RunConfig
 from sentiment.console import Console, Progress
 from sentiment.data.batches import TweetVectors
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.encoders.cache import CachedVectors, FreshVectors, Storage, VectorCache, build_encoder, layers_of
+from sentiment.encoders.cache import (
+    CachedVectors,
+    Encoder,
+    FreshVectors,
+    Storage,
+    VectorCache,
+    build_encoder,
+    layers_of,
+)
 from sentiment.encoders.pretrained import EncoderFiles, find_model
 from sentiment.runs.run_dir import Results
+from sentiment.training.device import available_threads, choose_device
 from sentiment.training.stop import RunContext, StopRequest, stoppable
-from sentiment.training.trainer import available_threads, choose_device
 
 # The largest share of the free GPU memory for vectors; the rest is for the model and its gradients.
 _SHARE_OF_GPU = 0.6
@@ -46,7 +54,9 @@ def _caches(
     return caches.values()
 
 
-def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: EncoderFiles) -> TweetVectors:
+def tweet_vectors(
+    run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: EncoderFiles
+) -> tuple[TweetVectors, Encoder | None]:
     """The vectors that a run reads: from the cache, which is completed first, or computed for each batch.
 
     If it is interrupted, complete shards are kept.
@@ -60,19 +70,23 @@ def tweet_vectors(run: RunContext, encoder: AnyEncoder, corpus: Corpus, model: E
     if model.random:
         run.console.say(f"the ELMo model {encoder.model!r} has random weights: scores say nothing about ELMo")
     if not encoder.cached:
-        return FreshVectors(build_encoder(encoder, model, device), corpus.tokens, layers, device)
+        loaded = build_encoder(encoder, model, device)
+        return FreshVectors(loaded, corpus.tokens, layers, device), loaded
     cache = VectorCache(corpus, encoder, model, run.results)
-    _complete(run.config, cache, layers, run.progress)
+    used = _complete(run.config, cache, layers, run.progress)
     size = cache.size(layers)
     storage = choose_storage(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {storage}")
-    return CachedVectors(cache, layers, device, storage, run.progress)
+    # On a GPU the memory that the encoder takes is free for training.
+    return CachedVectors(cache, layers, device, storage, run.progress), used if device.type == "cpu" else None
 
 
-def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> None:
-    if not cache.is_complete(layers):
-        torch.set_num_threads(available_threads(config.runtime))
-        cache.fill(layers, choose_device(config.runtime.device), progress)
+def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> Encoder | None:
+    """Compute the vectors that a cache lacks; return the encoder, or None if there was nothing to compute."""
+    if cache.is_complete(layers):
+        return None
+    torch.set_num_threads(available_threads(config.runtime))
+    return cache.fill(layers, choose_device(config.runtime.device), progress)
 
 
 def choose_storage(needed: int, device: torch.device) -> Storage:

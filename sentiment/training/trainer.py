@@ -1,54 +1,33 @@
-"""The training loop: steps, epochs, checkpoints, stopping and resuming."""
+"""The training loop: epochs, steps, validation, checkpoints and stops."""
 
 import math
-import os
-import platform
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from sentiment.config import EarlyStoppingConfig, RuntimeConfig, TrainingConfig
-from sentiment.errors import ConfigError, DivergedError, MemoryExhaustedError, RunDirError, TakenOverError, UsageError
-from sentiment.processes import Stopwatch, available_cores, slurm_job, slurm_restarts
-from sentiment.runs.code_version import running_code
-from sentiment.runs.records import (
-    AT_ONCE,
-    Attempt,
-    ComputeTime,
-    EncoderRecord,
-    EpochRow,
-    Metrics,
-    Reason,
-    RunRecord,
-    StepRow,
-    timestamp,
-)
-from sentiment.tracking import mirror_to_wandb
+from sentiment.config import EarlyStoppingConfig, TrainingConfig
+from sentiment.data.batches import BatchPlan
+from sentiment.errors import ConfigError, DivergedError
+from sentiment.runs.records import EpochRow, Metrics, StepRow
 from sentiment.training.checkpoint import (
-    OLDER_CHECKPOINT,
     EarlyStoppingState,
     MetricLog,
     TrainerState,
-    delete_checkpoints,
-    may_resume,
     save_checkpoint,
     seconds_between_saves,
-    valid_checkpoints,
 )
+from sentiment.training.device import hardware_kind, random_states, restore_random_states
 from sentiment.training.stop import RunContext, Stop
 from sentiment.training.task import ClassifierTask
 
-# The key of the pretrained vectors in a run's identity.
-PRETRAINED_VECTORS = "file of pretrained vectors"
+# What `Trainer.load_state` raises for the state of another model or optimiser.
+DOES_NOT_FIT = (KeyError, TypeError, ValueError, RuntimeError, AttributeError)
 
 
 class EarlyStopping:
@@ -173,6 +152,7 @@ class Trainer:
         self.seconds = 0.0  # training time over all attempts
         self.hardware = [hardware_kind(self.device)]  # all kinds that trained the run, in the order of their use
         self._run = run
+        self._training = run.config.training
         self.identity = identity
         self.threads = threads
         self._updater = Updater(task.model, run.config.training, self.device)
@@ -190,13 +170,78 @@ class Trainer:
         """
         self._clock = self._saved = time.monotonic()
         try:
-            while self.epoch < self._run.config.training.epochs and not self.early_stopping.should_stop:
+            while self.epoch < self._training.epochs and not self.early_stopping.should_stop:
                 self._run.stop.check_rung(self.epoch)
-                self._train_epoch()
+                self.model.train()
+                batches = self.task.batches(self.epoch)
+                while self.batch < len(batches):
+                    self._run.stop.check()
+                    self._take_step(batches)
+                    if self._save_is_due():
+                        self.save()
+                self._log_loss()
+                self._run.stop.check()
+                self._evaluate_epoch()
         except Stop:
             self.save()
             raise
         self.save()
+
+    def _take_step(self, batches: BatchPlan) -> None:
+        """Train on the next batch."""
+        start = time.monotonic()
+        with self._updater.precision():
+            loss, penalty = self.task.loss(batches[self.batch])
+        total = loss if penalty is None else loss + penalty
+        self._updater.update(total, self.task.learning_rate_factor(self.step))
+        self.step += 1
+        self.batch += 1
+        self._loss_sum += loss.detach()
+        self._loss_steps += 1
+        if self._loss_steps == self._training.log_every:
+            self._log_loss()
+        self._run.stop.steps.append(time.monotonic() - start)
+        self._run.console.progress(f"epoch {self.epoch + 1}/{self._training.epochs}", self.batch, len(batches))
+
+    def _log_loss(self) -> None:
+        """Log the mean loss of the steps since the last such row, if there are any."""
+        if not self._loss_steps:
+            return
+        loss = self._loss_sum.item() / self._loss_steps
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss is {loss}")
+        self.log.add(StepRow(step=self.step, epoch=self.epoch + 1, loss=loss))
+        self._loss_sum.zero_()
+        self._loss_steps = 0
+
+    def _evaluate_epoch(self) -> None:
+        """Measure and log the epoch, and count it as completed; an interruption leaves everything unchanged."""
+        try:
+            train = self.task.metrics_of("train", self._run.stop.check)
+            validation = self.task.metrics_of("validation", self._run.stop.check)
+        except FloatingPointError as error:
+            raise self._diverged(str(error)) from None
+        self.epoch += 1
+        self.batch = 0
+        best = self.early_stopping.update(self.epoch, validation, self.model)
+        self.log.add(EpochRow(step=self.step, epoch=self.epoch, best=best, train=train, validation=validation))
+        self.log.write()
+        self._run.console.say(
+            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
+            f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
+            f"{'   best so far' if best else ''}"
+        )
+
+    def _diverged(self, reason: str) -> DivergedError:
+        rate = f"training.learning_rate = {self._training.learning_rate:g}"
+        return DivergedError(
+            f"{reason} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or training.clip too large"
+        )
+
+    def _save_is_due(self) -> bool:
+        if every := self._run.config.runtime.checkpoint.every_steps:
+            return self.step % every == 0
+        return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
 
     def state(self) -> TrainerState:
         return TrainerState(
@@ -244,277 +289,3 @@ class Trainer:
         self._saved = time.monotonic()
         self.saved_step = self.step
         self._run.stop.saves.append(self._saved - start)
-
-    def _train_epoch(self) -> None:
-        batches = self.task.batches(self.epoch)
-        label = f"epoch {self.epoch + 1}/{self._run.config.training.epochs}"
-        self.model.train()
-        while self.batch < len(batches):
-            self._run.stop.check()
-            start = time.monotonic()
-            self._take_step(batches[self.batch])
-            self.batch += 1
-            self._run.stop.steps.append(time.monotonic() - start)
-            self._run.console.progress(label, self.batch, len(batches))
-            if self._save_is_due():
-                self.save()
-        if self._loss_steps:
-            self._log_loss()
-        self._run.stop.check()
-        self._evaluate_epoch()
-
-    def _save_is_due(self) -> bool:
-        if every := self._run.config.runtime.checkpoint.every_steps:
-            return self.step % every == 0
-        return time.monotonic() - self._saved >= seconds_between_saves(self._run.stop.saves)
-
-    def _take_step(self, batch: Any) -> None:
-        with self._updater.precision():
-            loss, penalty = self.task.loss(batch)
-        self._updater.update(loss if penalty is None else loss + penalty, self.task.learning_rate_factor(self.step))
-        self.step += 1
-        self._loss_sum += loss.detach()
-        self._loss_steps += 1
-        if self._loss_steps == self._run.config.training.log_every:
-            self._log_loss()
-
-    def _log_loss(self) -> None:
-        loss = self._loss_sum.item() / self._loss_steps
-        if not math.isfinite(loss):
-            raise self._diverged(f"the loss is {loss}")
-        self.log.add(StepRow(step=self.step, epoch=self.epoch + 1, loss=loss))
-        self._loss_sum.zero_()
-        self._loss_steps = 0
-
-    def _evaluate_epoch(self) -> None:
-        """Measure and log the epoch, and count it as completed; an interruption leaves everything unchanged."""
-        try:
-            train, validation = (self.task.metrics_of(part, self._run.stop.check) for part in ("train", "validation"))
-        except FloatingPointError as error:
-            raise self._diverged(str(error)) from None
-        self.epoch += 1
-        self.batch = 0
-        best = self.early_stopping.update(self.epoch, validation, self.model)
-        self.log.add(EpochRow(step=self.step, epoch=self.epoch, best=best, train=train, validation=validation))
-        self.log.write()
-        self._run.console.say(
-            f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
-            f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
-            f"{'   best so far' if best else ''}"
-        )
-
-    def _diverged(self, reason: str) -> DivergedError:
-        rate = f"training.learning_rate = {self._run.config.training.learning_rate:g}"
-        return DivergedError(
-            f"{reason} at step {self.step} (epoch {self.epoch + 1}): {rate} is too high, or training.clip too large"
-        )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that a value of `runtime.device` names.
-
-    Raises:
-        UsageError: this machine does not have that GPU.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    gpus = [f", cuda:{index}" for index in range(torch.cuda.device_count())]
-    if device.type == "cuda" and (device.index or 0) >= len(gpus):
-        raise UsageError(f"runtime.device = {name!r}: is not on this machine; valid: auto, cpu{''.join(gpus)}")
-    return device
-
-
-def available_threads(config: RuntimeConfig) -> int:
-    """The number of CPU threads: as configured, else the number of cores of this process, at most 8."""
-    return config.threads or min(available_cores(), 8)
-
-
-def make_reproducible(threads: int, seed: int) -> None:
-    """Seed torch, fix the number of threads (it sets the order of sums), and refuse nondeterministic operations."""
-    # cuBLAS reads this when it is initialised. It documents two deterministic values; this one is faster.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = False
-    # The same as use_deterministic_algorithms(True), which however imports torch's compiler, for a second.
-    torch.set_deterministic_debug_mode("error")
-    # Filling new memory with NaN takes time, and only helps to find reads of uninitialised memory.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-
-
-def random_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """The states of the random generators that dropout uses on a device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def restore_random_states(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Restore what `random_states` returned; from a CPU to a GPU, dropout continues with other random numbers."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-
-
-def hardware_kind(device: torch.device) -> str:
-    """The hardware that results depend on: a GPU and its compute capability, or a processor and its vector unit."""
-    if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        return f"{torch.cuda.get_device_name(device)} (compute capability {major}.{minor})"
-    processor = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):  # not all systems and processors have this line
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        processor = next(" ".join(line.partition(":")[2].split()) for line in lines if line.startswith("model name"))
-    return f"{processor} ({torch.backends.cpu.get_cpu_capability()})"
-
-
-def train_task(
-    run: RunContext,
-    identity: dict[str, str],
-    build: Callable[[torch.device], ClassifierTask],
-    publish: Callable[[Trainer], None],
-    encoder: EncoderRecord | None,
-) -> None:
-    """Make an attempt: train a task from its newest checkpoint, or from its beginning, to its end, then publish.
-
-    Args:
-        identity: hashes that a checkpoint must have, by names for messages.
-        build: makes the task on a device, with weights from torch's seeded generator.
-        publish: writes the results, and last `result.json`, which marks the run as completed.
-
-    Raises:
-        Stop: there is a reason to stop; everything is saved.
-        CheckpointError: the newest checkpoint has another identity.
-        RunDirError: `run.json` cannot be read.
-        MemoryExhaustedError: the GPU's memory is full.
-    """
-    trainer = _resumed(run, identity, build)
-    record = _record_attempt(run, trainer, encoder)
-
-    stopwatch = Stopwatch(trainer.device.type == "cuda")
-
-    def end(reason: Reason, detail: str | None) -> None:
-        update = {"end": timestamp(), "reason": reason, "last_step": trainer.saved_step, "detail": detail}
-        update["compute_time"] = ComputeTime.model_validate(stopwatch.read())
-        attempts = [*record.attempts[:-1], record.attempts[-1].model_copy(update=update)]
-        run.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
-
-    with mirror_to_wandb(run.run_dir, run.config.tracking, run.console.say):
-        try:
-            trainer.train()
-            publish(trainer)
-        except TakenOverError:
-            raise  # the attempts are no longer this process's to write
-        except Stop as stop:
-            end(stop.reason, stop.detail)
-            raise
-        except KeyboardInterrupt:  # a second Ctrl+C interrupts at once
-            with suppress(OSError):
-                end("signal", AT_ONCE)
-            raise
-        except Exception as error:
-            with suppress(OSError):  # fails as well on a full disk; the error itself says more
-                trainer.log.write()
-                end("failed", f"{type(error).__name__}: {error}")
-            if isinstance(error, torch.OutOfMemoryError):
-                smaller = "a smaller training.batch_size or model may fit"
-                raise MemoryExhaustedError(f"the GPU's memory is full at step {trainer.step}; {smaller}") from error
-            raise
-        else:
-            end("completed", None)
-
-
-# What `Trainer.load_state` raises for the state of another model or optimiser.
-DOES_NOT_FIT = (KeyError, TypeError, ValueError, RuntimeError, AttributeError)
-
-
-def _resumed(run: RunContext, identity: dict[str, str], build: Callable[[torch.device], ClassifierTask]) -> Trainer:
-    """A trainer in the state of the newest checkpoint that is valid, or at the beginning."""
-    runtime = run.config.runtime
-    device = choose_device(runtime.device)
-    for state in valid_checkpoints(run.run_dir, run.console.say):
-        if not may_resume(run.run_dir, state, identity, runtime.other_code, run.console.say):
-            delete_checkpoints(run.run_dir)  # they would be newer than those of the run's new beginning
-            break
-        _check_hardware(run, state.hardware[-1], hardware_kind(device))
-        # Results depend on the number of threads, so that a resumed run keeps its first one.
-        trainer = _new_trainer(run, identity, state.threads, build, device)
-        try:
-            trainer.load_state(state)
-        except DOES_NOT_FIT as error:
-            run.console.say(f"{run.run_dir.path}: step {state.step} is of another model ({error}); {OLDER_CHECKPOINT}")
-            continue
-        run.console.say(f"resuming after step {trainer.step} in epoch {trainer.epoch + 1}")
-        return trainer
-    trainer = _new_trainer(run, identity, available_threads(runtime), build, device)
-    trainer.log.write()  # rows of an attempt that saved nothing are computed again
-    return trainer
-
-
-def _new_trainer(
-    run: RunContext,
-    identity: dict[str, str],
-    threads: int,
-    build: Callable[[torch.device], ClassifierTask],
-    device: torch.device,
-) -> Trainer:
-    make_reproducible(threads, run.config.seed)
-    return Trainer(run, build(device), identity, threads)
-
-
-def _check_hardware(run: RunContext, former: str, current: str) -> None:
-    """Warn of a run that resumes on another kind of hardware, or refuse it with RunDirError if so configured."""
-    if former == current:
-        return
-    if run.config.runtime.same_hardware:
-        raise RunDirError(
-            f"{run.run_dir.path}: was trained on {former}, but this machine has {current}. With "
-            f"runtime.same_hardware=true it resumes only on {former} (`constraint` in configs/cluster.yaml chooses "
-            "nodes); with false it resumes here, and its last digits may differ from those of a run on one kind"
-        )
-    warning = "the last digits may differ from those of a run on one kind"
-    run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
-
-
-def _record_attempt(run: RunContext, trainer: Trainer, encoder: EncoderRecord | None) -> RunRecord:
-    try:
-        former = run.run_dir.read(RunRecord)
-    except RunDirError as error:
-        raise RunDirError(f"{error}; delete it to resume without the list of earlier attempts") from None
-    code, identity = running_code(), trainer.identity
-    packages = ("numpy", "nltk", "pandas", "scikit-learn")
-    # torch's own version names its build, such as 2.13.0+cu130; the package's metadata may not.
-    versions = {"python": sys.version.split()[0], "torch": str(torch.__version__)}
-    versions |= {name: metadata.version(name) for name in packages}
-    for name, version in former.versions.items() if former else ():
-        if versions.get(name, version) != version:
-            run.console.say(f"{name} was {version} in the last attempt and is {versions[name]} now: numbers may differ")
-    attempt = Attempt(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        job=slurm_job(),
-        restart_count=slurm_restarts(),
-        code=code.training,
-        git_commit=code.git_commit,
-        git_dirty=code.git_dirty,
-        device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
-        threads=torch.get_num_threads(),
-        first_step=trainer.step,
-        start=timestamp(),
-    )
-    record = RunRecord(
-        run_id=run.config.run_id,
-        data_fingerprint=identity["data"],
-        dataset=trainer.task.corpus.dataset,
-        encoder=encoder,
-        vectors_sha256=identity.get(PRETRAINED_VECTORS),
-        versions=versions,
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
-        attempts=[*(former.attempts if former else []), attempt],
-        hardware=trainer.hardware,
-    )
-    run.run_dir.write_record(record)
-    return record

@@ -27,7 +27,8 @@ from sentiment.config_file import resolve
 from sentiment.data.batches import TokenStore
 from sentiment.errors import ConfigError
 from sentiment.models.classifier import build_classifier
-from sentiment.training.trainer import Updater, make_reproducible
+from sentiment.training.device import make_reproducible
+from sentiment.training.trainer import Updater
 from tests.benchmarks.timing import announce
 
 VOCABULARY, BATCH = 30_000, 256

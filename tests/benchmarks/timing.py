@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sentiment.training.trainer import hardware_kind
+from sentiment.training.device import hardware_kind
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,12 @@ def _change_field(path: Path, rng: random.Random) -> None:
         return
     lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
     number = rng.randrange(len(lines))
-    value = json.loads(lines[number])
+    prefix, brace, rest = lines[number].partition("{")  # a submission's configurations stand behind their ids
+    if not brace:
+        return
+    value = json.loads(brace + rest)
     _change_value(value, rng)
-    lines[number] = json.dumps(value)
+    lines[number] = prefix + json.dumps(value)
     replace(path, "".join(line + "\n" for line in lines).encode())
 
 

@@ -97,25 +97,18 @@ def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, Run
     run_dirs[2].write_record(Tries(step=0, number=1, job=None))
     failure = Failure(job=None, time=timestamp(), error="DataError", reason="the table was gone", traceback="...")
     run_dirs[2].write_record(failure)
-    _write_added(results, stored(run_dirs[0], RunRecord).data_fingerprint)
+    _write_added(results, run_dirs[0])
     return run_dirs[0], run_dirs[2]
 
 
-def _write_added(results: Results, corpus: str) -> None:
+def _write_added(results: Results, run_dir: RunDir) -> None:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(results.corpus_dir(corpus) / "tweets.parquet", columns=["row", "part", "label"]).to_pylist()
-    said = {row["row"]: float(row["label"]) for row in table if row["part"] in ("test", "validation")}
-    added = Added(
-        file="t.csv",
-        file_sha256="0" * 64,
-        note="",
-        annotator=False,
-        tweets=len(said),
-        cost=1.5,
-        seconds=None,
-        said=said,
-    )
+    corpus = stored(run_dir, RunRecord).data_fingerprint
+    table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
+    said = {row["tweet"]: float(row["label"]) for row in table}
+    origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
+    added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, said=said)
     file = results.added_file(corpus, "teacher")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, sealed(added))

@@ -157,7 +157,7 @@ def test_closed_output_is_no_error(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("row", None), ("part", "x")]
+    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("tweet", None), ("part", "x")]
 )
 def test_odd_predictions_are_named_though_their_checksum_is_right(
     study: Study, good: dict[str, Answer], column: str, value: Any

@@ -77,12 +77,12 @@ def _answer(*arguments: object) -> Answer:
 
 
 def ask(study: Study, runs: list[str]) -> dict[str, Answer]:
-    """The answers of all commands; the report's with its page in Markdown."""
+    """The answers of all commands; the report's with its pages."""
     root = study.results.root
     answers = {"status": _answer("status", "--all", "--results", root)}
     report = _answer("report", "--results", root)
-    page = study.results.report / "report.md"
-    text = page.read_text() if page.exists() else ""
+    pages = [study.results.report / name for name in ("report.md", "report.html")]
+    text = "".join(page.read_text() for page in pages if page.exists())
     answers["report"] = Answer(report.code, report.output + _TIMES.sub("_", text), report.crash)
     for run in runs:
         path = study.run_dir(run).path

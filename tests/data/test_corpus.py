@@ -16,7 +16,7 @@ import pytest
 from report.read import read_counts
 from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
-from sentiment.data.corpus import FILES, MANIFEST, Corpus, find_corpus, open_corpus
+from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
 from sentiment.data.preparation import (
     CONTRADICTION,
     DUPLICATE,
@@ -28,6 +28,7 @@ from sentiment.data.preparation import (
 )
 from sentiment.data.text import Tokenizer
 from sentiment.errors import ConfigError, DataError
+from sentiment.runs.corpus_records import MANIFEST
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import parts_of, prepare, tweet_table, tweets
 from tests.small_runs import write_tweets

@@ -76,12 +76,13 @@ def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, result
     copy = Path(shutil.copytree(bert, tmp_path / "bert"))
     run = _run(tweets, copy, results, "noticed", **TWEET)
     run.complete()
-    of_run = run.run_dir.record_file.read_text()
-    run.run_dir.record_file.write_text(of_run.replace('"licence": null', '"licence": "mit"'))
+    assert run.record.encoder is not None
+    encoder = run.record.encoder.model_copy(update={"licence": "mit"})
+    run.run_dir.write_record(run.record.model_copy(update={"encoder": encoder}))
     assert run.record.encoder != run.result.encoder
     run.complete()  # whose weights are the same under another licence
     (copy / "special_tokens_map.json").write_text("{}")
-    with pytest.raises(RunDirError, match="was completed with other weights than"):
+    with pytest.raises(RunDirError, match=r"the encoder of .*bert"):
         run.attempt()
     with pytest.raises(RunDirError, match="was trained with other weights than"):
         open_model(run.run_dir.path, "network")

@@ -22,7 +22,7 @@ from sentiment.models.baseline import BaselineModel
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.records import BASELINE, LEXICON, MODEL_NAMES, NETWORK, Metrics, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.experiment import recommend
+from sentiment.training.publishing import recommend
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets

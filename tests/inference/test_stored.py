@@ -32,7 +32,7 @@ from sentiment.inference.stored import (
     write_archive,
 )
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
-from sentiment.runs.records import MODEL_NAMES, Result
+from sentiment.runs.records import MODEL_NAMES, EncoderRecord, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.small_runs import stored
@@ -212,7 +212,7 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     elmo = {"model": "/home/me/model", "fingerprint": "0" * 64, "random": False}
     config = trained.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir = _copy(trained, tmp_path, config, encoder=elmo)
-    run_dir.result_file.write_text(json.dumps(json.loads(run_dir.result_file.read_text()) | {"encoder": elmo}))
+    run_dir.write_record(stored(run_dir, Result).model_copy(update={"encoder": EncoderRecord.model_validate(elmo)}))
     write_archive(open_run(run_dir.path), tmp_path / "model.zip")
     card = model_card(open_run(run_dir.path))
     assert "reads vectors of the ELMo model `model`, which is not in the file; licence: not known" in card

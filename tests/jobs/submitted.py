@@ -1,5 +1,6 @@
 """Plans and submissions that no Slurm knows of, runs that look begun, and their rows in `status`."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -140,7 +141,7 @@ def write_epochs(
         loss = losses[epoch - 1] if epoch <= len(losses) else 0.5
         validation = UNKNOWN_METRICS.model_copy(update={"loss": loss, metric: score})
         rows.append(EpochRow(step=9 * epoch, epoch=epoch, best=False, train=UNKNOWN_METRICS, validation=validation))
-    run_dir.metrics_file.write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
 
 
 def a_failure(job: str | None = "7_3", error: str = "DivergedError") -> Failure:

@@ -7,7 +7,7 @@ from jobs.services import JOB_KINDS, services_needed, unprepared
 from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.runs.run_dir import Results
-from sentiment.training.experiment import prepare_data
+from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.small_runs import small_config
 

@@ -21,8 +21,8 @@ OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"
 
 _ENDINGS = [("deadline", "5 s left"), ("signal", "SIGTERM"), ("signal", "SIGHUP"), ("failed", "why"), ("paused", "")]
 ATTEMPTS = [
-    *(None, attempt_of(OWN), attempt_of(SIBLING, end="then", reason="paused")),
-    *(attempt_of(OWN, end="then", reason=reason, detail=detail) for reason, detail in _ENDINGS),
+    *(None, attempt_of(OWN), attempt_of(SIBLING, end="2026-03-04T11:30:00+00:00", reason="paused")),
+    *(attempt_of(OWN, end="2026-03-04T11:30:00+00:00", reason=reason, detail=detail) for reason, detail in _ENDINGS),
 ]
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
 FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]

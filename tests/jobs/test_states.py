@@ -131,7 +131,8 @@ def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: lis
 @pytest.mark.parametrize("state", ["CANCELLED", "TIMEOUT"])
 def test_failure_before_the_last_submission_does_not_hide_how_that_ended(results: Results, state: str) -> None:
     write_attempts(
-        results.run_dir("run-2", "g"), attempt_of("6_0", end="then", reason="failed", detail="the loss is nan")
+        results.run_dir("run-2", "g"),
+        attempt_of("6_0", end="2026-03-04T11:30:00+00:00", reason="failed", detail="the loss is nan"),
     )
     results.run_dir("run-2", "g").write_record(a_failure("6_0"))
     first = submitted(results, "train", "6", ["run-2"])

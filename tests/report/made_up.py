@@ -18,10 +18,11 @@ from report.read import load_study
 from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.data.corpus import MANIFEST, Corpus, Manifest
+from sentiment.data.corpus import Corpus
 from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
+from sentiment.runs.corpus_records import MANIFEST, Manifest
 from sentiment.runs.records import (
     MEASURED_MODELS,
     SCHEMA_VERSION,
@@ -222,7 +223,7 @@ class Study:
             "refused": {},
             "parts": counts,
         }
-        report |= {"left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1}
+        report |= {"left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1, "unnamed_authors": {}}
         manifest = {
             "fingerprint": data,
             "report": report,

@@ -18,8 +18,10 @@ from report.render.charts import Figure
 from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
 from report.statistics import Side, compare, kappa, spread_of
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
+from tests.small_runs import stored
 
 N = PARTS["test"]
 FIRST = PARTS["validation"]  # the first test tweet's key
@@ -183,12 +185,14 @@ def _blind(study: Study, run_dir: RunDir) -> None:
     table = pq.read_table(run_dir.predictions_file)
     column = pa.array([0.9] * table.num_rows, pa.float32())
     pq.write_table(table.set_column(table.column_names.index("score"), "score", column), run_dir.predictions_file)
-    result = json.loads(run_dir.result_file.read_text())
+    result = stored(run_dir, Result)
+    metrics = dict(result.metrics)
     labels = np.array(table["label"].to_pylist())
     for part in ("validation", "test", "manual"):
         share = float(labels[np.array(table["part"].to_pylist()) == part].mean())
-        result["metrics"][part] |= {"accuracy": share, "precision": share, "recall": 1.0, "f1": 0.99}
-    run_dir.result_file.write_text(json.dumps(result))
+        changes = {"accuracy": share, "precision": share, "recall": 1.0, "f1": 0.99}
+        metrics[part] = metrics[part].model_copy(update=changes)
+    run_dir.write_record(result.model_copy(update={"metrics": metrics}))
 
 
 def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_better(study: Study) -> None:

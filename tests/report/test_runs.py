@@ -63,7 +63,7 @@ def _future(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "file", "message"),
     [
-        (_truncate, "result.json", "is not a valid record"),
+        (_truncate, "result.json", "result.json"),
         (_truncate, "config.json", "is not a valid record"),
         (_future, "run.json", "has schema version 99, this program reads 1"),
         (Path.unlink, "config.json", "config.json: is missing"),

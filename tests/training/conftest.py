@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from sentiment.console import silent
 from sentiment.runs.run_dir import Results
-from sentiment.training.experiment import prepare_data
+from sentiment.training.preparation import prepare_data
 from tests.small_runs import SMALL_RUN, load_config
 from tests.training.processes import RunFile
 

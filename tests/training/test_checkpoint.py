@@ -150,7 +150,7 @@ def test_checkpoint_of_another_configuration_is_refused(experiment: MakeExperime
     older.unlink()
     _stopped(run, 9)
     newest.replace(run.run_dir.checkpoints / newest.name)
-    with pytest.raises(CheckpointError, match="the config of this run has changed"):
+    with pytest.raises(CheckpointError, match="config of this run changed"):
         run.complete()
 
 

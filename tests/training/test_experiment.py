@@ -14,7 +14,7 @@ from sentiment.errors import CheckpointError, ConfigError, MemoryExhaustedError,
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunState, judge, read_progress
 from sentiment.training.checkpoint import read_checkpoint
-from sentiment.training.experiment import prepare_data
+from sentiment.training.preparation import prepare_data
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
@@ -31,8 +31,8 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
     prepare_data(run.config, run.results, silent)
     assert run.attempt(StopWhen(lambda question: question == 5)) is not None
     for error, of_tweets, of_vectors in (
-        (CheckpointError, "data of this run has changed .*move .* away", "the file of pretrained vectors of this run"),
-        (RunDirError, r"with other data than .*a\.csv now holds", r"with other vectors than .*vectors\.txt now holds"),
+        (CheckpointError, "data of this run changed .*move .* away", "vectors of this run changed"),
+        (RunDirError, r"the data of .*a\.csv changed", r"the vectors of .*vectors\.txt changed"),
     ):
         for file, other, message in ((tweets, others, of_tweets), (vectors, turned, of_vectors)):
             former = file.read_bytes()

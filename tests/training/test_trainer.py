@@ -100,12 +100,12 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     result = run.result
     epochs, _ = run.run_dir.read_epochs()
     best = epochs[result.best_epoch - 1]
-    assert best["best"]
+    assert best.best
     by_part = [min(epochs, key=lambda row: row.metrics[part].loss).epoch for part in ("validation", "train")]
     assert by_part[0] == result.best_epoch
     assert by_part[0] not in (by_part[1], len(epochs)), "else it is not seen what the best epoch and its weights are"
     for part in ("validation", "train"):
-        measured, logged = result.metrics[part].model_dump(), best[part]
+        measured, logged = result.metrics[part].model_dump(), best.metrics[part].model_dump()
         assert measured.pop("loss") == pytest.approx(logged.pop("loss"), rel=0.2)  # calibrated, and as it was trained
         assert measured == logged
     assert result.weights_sha256 == digest.best

@@ -1,0 +1,80 @@
+"""Pydantic models of a prepared corpus: its row counts, and the manifest of its files."""
+
+from sentiment.runs.records import FileRecord, Part, Record
+
+MANIFEST = "manifest.json"
+# The most frequent reason to drop a valid row.
+DUPLICATE = "duplicates dropped"
+
+
+class CountedRows(Record):
+    """Number of rows rejected for one reason, with the lines at which the first few begin."""
+
+    count: int
+    lines: list[int]
+
+    def __str__(self) -> str:
+        more = ", …" if self.count > len(self.lines) else ""
+        return f"line {', '.join(map(str, self.lines))}{more}"
+
+
+class PartCount(Record):
+    """Number of tweets of one part, and how many of them are positive."""
+
+    rows: int
+    positive: int
+
+
+class TableCount(Record):
+    """Numbers of read and kept rows of an additional table."""
+
+    file: str
+    read: int
+    kept: int  # in its test set, or in the training part
+
+
+class CorpusReport(Record):
+    """Row counts: kept + left out + refused = read."""
+
+    source: str
+    tests: dict[str, TableCount]
+    extra_train: tuple[TableCount, ...]
+    read: int  # of the source and of all additional tables
+    kept: int
+    left_out: dict[str, int]  # by the reason, such as DUPLICATE
+    refused: dict[str, CountedRows]
+    parts: dict[Part, PartCount]
+    tokens: int
+    types: int
+    unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
+
+    def render_lines(self) -> list[str]:
+        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
+        lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
+        for extra in self.extra_train:
+            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
+        for part, rows in self.parts.items():
+            table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {rows.positive / rows.rows:.1%} positive")
+        for section, column in self.unnamed_authors.items():
+            lines.append(
+                f"  column {column!r} may name the authors: with {section}.columns.user={column} all tweets of an "
+                "author are in one part, and none of a held-out author is trained on"
+            )
+        lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
+        return lines
+
+
+class Manifest(FileRecord):
+    """`manifest.json`: the fingerprint and row counts of a corpus.
+
+    Attributes:
+        files: the sizes of the corpus's files in bytes.
+        sha256: the digests of the files that a report reads.
+    """
+
+    fingerprint: str
+    report: CorpusReport
+    files: dict[str, int]
+    sha256: dict[str, str]

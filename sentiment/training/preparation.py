@@ -1,0 +1,116 @@
+"""What a run needs before it is trained: its tweets, baselines, vocabulary, vectors, and the hashes of all of them."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sentiment.config import RunConfig
+from sentiment.console import Progress
+from sentiment.data.batches import TweetVectors
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
+from sentiment.encoders.cache import CachedVectors, Encoder
+from sentiment.encoders.finetuned import FineTuned
+from sentiment.encoders.inputs import Inputs, present_inputs
+from sentiment.encoders.pretrained import EncoderFiles, encoder_record
+from sentiment.errors import MemoryExhaustedError
+from sentiment.models.baseline import Baselines, load_or_fit_baselines
+from sentiment.models.classifier import Classifier, build_classifier, build_on_meta_device
+from sentiment.runs.records import EncoderRecord
+from sentiment.runs.run_dir import Results
+from sentiment.training.encoding import tweet_vectors
+from sentiment.training.stop import RunContext
+from sentiment.training.task import ClassifierTask, evaluation_rows
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a run is trained on and measured with.
+
+    Attributes:
+        files: the files of the run's encoder; None for a run without one.
+        vectors: the tweets' vectors of a frozen encoder.
+        encoder: the frozen encoder, if it was loaded to compute `vectors`.
+    """
+
+    inputs: Inputs
+    corpus: Corpus
+    baselines: Baselines
+    vocabulary: Vocabulary
+    files: EncoderFiles | None
+    encoder_record: EncoderRecord | None
+    vectors: TweetVectors | None
+    encoder: Encoder | None
+
+    @property
+    def encoder_with_cache(self) -> EncoderRecord | None:
+        """The record of the encoder, with that of the cached vectors which the run reads."""
+        if self.encoder_record and isinstance(self.vectors, CachedVectors):
+            return self.encoder_record.model_copy(update={"cache": self.vectors.cache.record()})
+        return self.encoder_record
+
+    def new_task(self, run: RunContext, device: torch.device) -> ClassifierTask:
+        """A task with a new classifier, whose weights come from torch's generator."""
+        classifier = _new_classifier(run, self.vocabulary, self.files)
+        return ClassifierTask(run.config, classifier, self.corpus, self.vocabulary, self.vectors, device)
+
+
+def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
+    """The corpus of a run and its baselines, from their caches if they are there."""
+    corpus = prepare_corpus(config.data, results, progress)
+    return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
+
+
+def prepare(run: RunContext, files: EncoderFiles | None) -> Prepared:
+    """Prepare a run: all that takes long comes from caches, or is computed and cached.
+
+    Args:
+        files: the files of the run's encoder; None for a run without one.
+    """
+    config = run.config
+    section = config.any_encoder
+    record = encoder_record(section.model, files) if section and files else None
+    corpus, baselines = prepare_data(config, run.results, run.progress)
+    prepare_vectors(config, run.results, run.progress)
+    vectors, encoder = None, None
+    if section and files and not config.finetunes:  # the vectors of an encoder that is fine-tuned change
+        vectors, encoder = tweet_vectors(run, section, corpus, files)
+    inputs = present_inputs(config, run.results, corpus.fingerprint, files)
+    vocabulary = _new_vocabulary(run, corpus)
+    return Prepared(inputs, corpus, baselines, vocabulary, files, record, vectors, encoder)
+
+
+def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
+    vocabulary = Vocabulary.build(corpus, run.config.data.vocabulary)
+    learned = run.config.vectors
+    file = pretrained_file(run.config, run.results)
+    if learned and learned.vocabulary == "vectors" and file:
+        return vocabulary.extended_by(file, run.config.data.vocabulary.max_size)
+    return vocabulary
+
+
+def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles | None) -> Classifier:
+    config = run.config
+    encoder: int | FineTuned | None = files.vector_size if files else None
+    if files and config.encoder and config.finetunes:
+        encoder = FineTuned(files)
+    _check_memory(build_on_meta_device(config, len(vocabulary), encoder))
+    vectors = None
+    if file := pretrained_file(config, run.results):
+        vectors, known = load_vectors(file, vocabulary, config.embedding.size, config.seed)
+        run.console.say(f"{config.embedding.pretrained}: has vectors for {known} of {len(vocabulary)} types")
+    return build_classifier(config, len(vocabulary), vectors, encoder)
+
+
+def _check_memory(sketch: Classifier) -> None:
+    """Raise MemoryExhaustedError if the weights alone exceed the memory of this machine."""
+    weights = sum(parameter.numel() for parameter in sketch.parameters())
+    needed = 4 * weights
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise MemoryExhaustedError(
+            f"the model has {weights:,} weights, which take {needed:,} bytes, and this machine has {available:,}; a "
+            "smaller model.hidden_size or embedding.size may fit"
+        )

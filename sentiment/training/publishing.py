@@ -1,0 +1,192 @@
+"""The results of a trained run: predictions, metrics, weights and `result.json`, which marks it as completed."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from sentiment.encoders.finetuned import FineTuned
+from sentiment.files import sha256_of
+from sentiment.metrics import measure
+from sentiment.models.baseline import BaselineModel
+from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
+from sentiment.models.lexicon import LexiconModel
+from sentiment.models.text_model import (
+    MeanModel,
+    Probabilities,
+    TextModel,
+    answer_checks,
+    calibrate_all,
+    calibrated,
+    fit_temperatures,
+)
+from sentiment.runs.records import PREDICTION_COLUMNS, THRESHOLD, CheckScore, Metrics, ModelChoice, Part, Result
+from sentiment.runs.run_dir import RunDir
+from sentiment.training.checkpoint import WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
+from sentiment.training.preparation import Prepared
+from sentiment.training.stop import RunContext
+from sentiment.training.task import ClassifierTask, judge_overfit
+from sentiment.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """Calibrated probabilities of positive by part and model, each (n,), and the temperatures of the models."""
+
+    probabilities: dict[Part, dict[ModelChoice, Probabilities]]
+    temperatures: dict[ModelChoice, float]
+
+
+def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
+    """Write the results of a run at its best epoch, and `result.json` last; then delete its checkpoints.
+
+    Raises:
+        TakenOverError, OSError: as `RunDir.write`.
+    """
+    run_dir = run.run_dir
+    task = trainer.task
+    last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+    best = trainer.early_stopping.best_weights
+    trainer.model.load_state_dict(best)
+    predictions = _predict(task, prepared)
+    _write_predictions(run_dir, task, prepared, predictions)
+    _write_attention(run_dir, task, predictions.temperatures["network"])
+    task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
+    best_state = WeightsState(weights=best, epoch=trainer.early_stopping.best_epoch)
+    write_checkpoint(run_dir.best_weights, best_state.model_dump(), run_dir.write)
+    last_state = WeightsState(weights=last, epoch=trainer.epoch)
+    write_checkpoint(run_dir.last_weights, last_state.model_dump(), run_dir.write)
+    run_dir.write(run_dir.baseline_file, lambda file: file.write(prepared.baselines.model.to_bytes()))
+    run_dir.write_record(_result(run, prepared, trainer, predictions))
+    delete_checkpoints(run_dir)
+
+
+def _predict(task: ClassifierTask, prepared: Prepared) -> _Predictions:
+    """Predict all parts; temperatures are fitted on the validation part."""
+    linear = prepared.baselines.linear.astype(np.float64)
+    network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
+    validation = task.rows["validation"]
+    temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
+    probabilities = {
+        part: calibrate_all(network[part], linear[rows], temperatures) for part, rows in task.measured.items()
+    }
+    return _Predictions(probabilities, temperatures)
+
+
+def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: _Predictions) -> Result:
+    stopping = trainer.early_stopping
+    temperatures = predictions.temperatures
+    metrics = {model: _measure(trainer.task, predictions, model) for model in temperatures}
+    network = metrics["network"]
+    overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
+    recommended = recommend({model: of_parts["validation"] for model, of_parts in metrics.items()})
+    stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
+    if stopping.should_stop:
+        stopped_by = "early stopping"
+    parameters = sum(parameter.numel() for parameter in trainer.model.trainable_parameters())
+    embedding = trainer.model.embedding
+    mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
+    return Result(
+        run_id=run.config.run_id,
+        stopped_by=stopped_by,
+        epochs=trainer.epoch,
+        steps=trainer.step,
+        best_epoch=stopping.best_epoch,
+        parameters=parameters,
+        metrics=network,
+        baseline=metrics["baseline"],
+        both=metrics["both"],
+        lexicon=_measure_lexicon(trainer.task, prepared),
+        recommended=recommended,
+        temperatures=temperatures,
+        only_label=_only_label(predictions),
+        check_list=_check_list(run, prepared, trainer, temperatures),
+        baseline_settings=prepared.baselines.settings,
+        overfit=overfit,
+        encoder=prepared.encoder_record,
+        mixture=mixture,
+        seconds_trained=trainer.seconds,
+        weights_sha256=weights_sha256(stopping.best_weights),
+        files_sha256=_digests(run.run_dir),
+    )
+
+
+def _measure(task: ClassifierTask, predictions: _Predictions, model: ModelChoice) -> dict[Part, Metrics]:
+    return {
+        part: measure(task.corpus.labels[rows], predictions.probabilities[part][model])
+        for part, rows in task.measured.items()
+    }
+
+
+def _measure_lexicon(task: ClassifierTask, prepared: Prepared) -> dict[Part, Metrics]:
+    lexicon = prepared.baselines.lexicon.astype(np.float64)
+    return {part: measure(task.corpus.labels[rows], lexicon[rows]) for part, rows in task.measured.items()}
+
+
+def recommend(metrics: dict[ModelChoice, Metrics]) -> ModelChoice:
+    """The model with the highest validation accuracy; ties are broken by the lower loss, then by the order."""
+    return max(metrics, key=lambda model: (metrics[model].accuracy, -metrics[model].loss))
+
+
+def _only_label(predictions: _Predictions) -> int | None:
+    """The label, 0 or 1, if the network predicts the same one for all validation tweets."""
+    labels = np.unique(predictions.probabilities["validation"]["network"] >= THRESHOLD)
+    return int(labels[0]) if len(labels) == 1 else None
+
+
+def _check_list(
+    run: RunContext, prepared: Prepared, trainer: Trainer, temperatures: dict[ModelChoice, float]
+) -> dict[str, dict[str, CheckScore]]:
+    """The check list's scores of all models, by their display names."""
+    config = run.config
+    task = trainer.task
+    embedding = trainer.model.embedding
+    encoder = embedding if isinstance(embedding, FineTuned) else prepared.encoder
+    if encoder is None:  # on the CPU, since vectors may fill the GPU's memory, and the sentences are few
+        encoder = load_encoder(config, prepared.encoder_record, run.results, torch.device("cpu"))
+    network = NetworkModel(config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
+    baseline = BaselineModel(config, prepared.baselines.model, temperatures["baseline"])
+    both = MeanModel(network, baseline, temperatures["both"])
+    models: list[TextModel] = [network, baseline, both, LexiconModel(config)]
+    return {model.name: answer_checks(model) for model in models}
+
+
+def _digests(run_dir: RunDir) -> dict[str, str]:
+    """The SHA-256 of the files that belong to the result, by name."""
+    files = [run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file]
+    if run_dir.attention_file.exists():
+        files.append(run_dir.attention_file)
+    return {file.name: sha256_of(file) for file in files}
+
+
+def _write_predictions(run_dir: RunDir, task: ClassifierTask, prepared: Prepared, predictions: _Predictions) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = [part for part in predictions.probabilities if part != "train"]
+    names = np.repeat(parts, [len(task.rows[part]) for part in parts])
+    rows = np.concatenate([task.rows[part] for part in parts])
+    columns = {"part": pa.array(names).dictionary_encode()}
+    columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
+    for column, model in PREDICTION_COLUMNS.items():
+        of_parts = [predictions.probabilities[part][model] for part in parts]
+        columns[column] = np.concatenate(of_parts).astype(np.float32)
+    columns["lexicon"] = prepared.baselines.lexicon[rows]
+    run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
+
+
+def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) -> None:
+    """Write the attention weights of 40 random test tweets; nothing for a model without attention."""
+    sample = np.sort(np.random.default_rng(0).permutation(task.rows["test"])[:40])
+    lines = []
+    for row in sample:
+        attention = attention_of(task.model, task.store.epoch(np.array([row]), 1, 0, 0)[0])
+        if attention is None:
+            return
+        score = float(calibrated(predict(task.model, task.store, np.array([row])), temperature)[0])
+        weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
+        tweet = {"tweet": int(task.corpus.keys[row]), "label": int(task.corpus.labels[row]), "score": score}
+        lines.append(json.dumps(tweet | {"tokens": task.corpus.tokens(row), "weights": weights}) + "\n")
+    run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))
