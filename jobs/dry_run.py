@@ -48,7 +48,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     if completed_in_other_grids:
         line += f"; {len(completed_in_other_grids)} are completed in other grids and would be copied"
     yield line
-    yield from describe_held(plan.name, rows)
+    yield from describe_held(results.command("rerun", plan.name), rows)
     yield from describe_unknown(rows)
     yield from _varied(plan)
     if verbose:

@@ -99,7 +99,7 @@ class LockedGrid:
                     "and the like away"
                 )
             state = self.read_state()
-            self._say_all(describe_held(self.plan.name, state.rows))
+            self._say_all(describe_held(self.results.command("rerun", self.plan.name), state.rows))
             self._report_unknown(state.rows)
             missing = [row for row in state.planned if policy.submit(row) == "submits"]
             to_submit = [row for row in missing if not state.missed_ranking(row)]
@@ -107,7 +107,7 @@ class LockedGrid:
                 missed = len(missing) - len(to_submit)
                 self.say(
                     f"{missed} of {len(state.rows)} runs were unfinished when their rung was ranked; "
-                    f"`sentiment rerun {self.plan.name}` trains them to the end of that rung anyway"
+                    f"`{self.results.command('rerun', self.plan.name)}` trains them to the end of that rung anyway"
                 )
             self._reset_retry_counters(missing)
             configs = {config.run_id: config for config in grid.configs}
@@ -236,7 +236,7 @@ class LockedGrid:
             return config
         raise ConfigError(
             f"{file}: now gives run {config.run_id}, not {run_id} of grid {self.plan.name}; restore the file, or run "
-            f"`sentiment submit {self.plan.name}` to see what changed"
+            f"`{self.results.command('submit', self.plan.name)}` to see what changed"
         )
 
     def _resubmit(self, state: GridState, rows: Sequence[RunStatus]) -> None:
@@ -336,7 +336,7 @@ class LockedGrid:
     def _release(self, rows: Sequence[RunStatus], named: bool) -> None:
         """Release all held jobs of the grid; if runs are named, those of their arrays and of non-training jobs."""
         if self.here:  # held jobs of Slurm are not touched
-            self._say_all(describe_held(self.plan.name, rows))
+            self._say_all(describe_held(self.results.command("rerun", self.plan.name), rows))
             return
         folders = {self.jobs.places[row.run_id][0] for row in rows}
         for folder in self.jobs.submissions:
@@ -400,7 +400,7 @@ def lock_grid(
             jobs = read_jobs(results, [plan.name])[0] if options.local else settle_jobs(results, plan.name)
         except NoSlurmError as error:
             raise NoSlurmError(
-                f"{error}; `sentiment submit {plan.name} --local` runs the grid on this machine"
+                f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
             ) from None
         yield LockedGrid(results, plan, jobs, options, here)
 
@@ -455,7 +455,7 @@ def _report_local_result(grid: LockedGrid, here: Here) -> int:
             built = build_report(grid.results, here.stop.reason, output)
         grid.say(f"report: {grid.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
     if any(map(policy.needs_attention, rows)):
-        grid.say(f"to retry what failed: `sentiment rerun {grid.plan.name} --local`")
+        grid.say(f"to retry what failed: `{grid.results.command('rerun', grid.plan.name, '--local')}`")
     if any(row.state == CANCELLED for row in rows):
         return EXIT_UNFINISHED
     return EXIT_FAILED if any(policy.resume_command(row) for row in rows) else 0

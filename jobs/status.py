@@ -229,10 +229,10 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
     )
 
 
-def describe_held(grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
-    """One line that counts the runs whose Slurm jobs are held; none if there are no such runs."""
+def describe_held(rerun: str, rows: Sequence[RunStatus]) -> Iterator[str]:
+    """One line that counts the runs whose Slurm jobs are held, with the command that releases them."""
     if number := sum(row.state == HELD for row in rows):
-        yield f"{number} of {len(rows)} runs are held in the queue; `sentiment rerun {grid}` releases them"
+        yield f"{number} of {len(rows)} runs are held in the queue; `{rerun}` releases them"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:

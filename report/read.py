@@ -41,6 +41,8 @@ from sentiment.runs.run_dir import (
 )
 from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
 
+# The state of a run whose process is on another machine and cannot be checked from here.
+NOT_HEARD_OF = "NOT_HEARD_OF"
 T = TypeVar("T")
 Answerer = OwnKind
 # The field of a result that holds the metrics of each predictor.
@@ -257,7 +259,7 @@ def _with_progress(progress: RunProgress, state: RunState) -> RunState:
         score = "" if progress.score is None else f", best so far {progress.score:.3f}"
         return replace(state, reason=f"after epoch {progress.epoch}{score}")
     if state.state == LOST and attempt and attempt.reason is None and attempt.host != socket.gethostname():
-        return RunState("NOT_HEARD_OF", f"its process on {attempt.host} cannot be checked from this machine")
+        return RunState(NOT_HEARD_OF, f"its process on {attempt.host} cannot be checked from this machine")
     return state
 
 

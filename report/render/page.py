@@ -25,6 +25,7 @@ from sentiment.files import write_atomically
 _MAX_SCALE = 1.15
 # Text without special characters of Markdown or HTML.
 _PLAIN = re.compile(r"[\w %.,:;()/\u2013\u2212\u00b1\u00d7\u00a0\u2265+-]*", re.ASCII)
+_SPACE_BEFORE_PERCENT = re.compile(r"(?<=\d) %")
 _COMMONMARK = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 # Scripts of the interactive explorer.
 _SCRIPTS = ("tables.js", "runs.js", "compare.js", "panels.js")
@@ -64,8 +65,11 @@ def _templates(**options: Any) -> Environment:
 
 def _inline(text: Any) -> Markup:
     if isinstance(text, str) and not hasattr(text, "__html__") and _PLAIN.fullmatch(text):
-        return Markup(text)  # noqa: S704 - no special characters
-    return Markup(_COMMONMARK.renderInline(str(escape(text))))  # noqa: S704 - markdown-it escapes
+        html = text
+    else:
+        html = _COMMONMARK.renderInline(str(escape(text)))
+    # No line ends between a number and its unit.
+    return Markup(_SPACE_BEFORE_PERCENT.sub("\u00a0%", html))  # noqa: S704 - plain, or escaped by markdown-it
 
 
 def _json(value: Any) -> Markup:

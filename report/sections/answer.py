@@ -296,13 +296,11 @@ def caveats(findings: Findings) -> list[str]:
 
 def _unfinished(findings: Findings) -> list[str]:
     runs = findings.study.runs
-    states = Counter(run.state.state for run in runs if not run.completed)
+    states = Counter(run.state.state for run in names.unfinished(runs))
     if not states:
         return []
     counts = [f"{number:,} {names.state_name(state)}" for state, number in states.most_common()]
-    are = "is" if states.total() == 1 else "are"
-    total = f"{states.total():,} of {wording.plural(len(runs), 'run')}"
-    return [f"{total} {are} not completed: {wording.listing(counts)}."]
+    return [f"{names.unfinished_sentence(runs)}: {wording.listing(counts)}."]
 
 
 def _about_external(best: Recommended) -> list[str]:

@@ -1,6 +1,7 @@
 """Display names of configurations, predictors and runs, and shell commands for runs."""
 
 import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from markupsafe import Markup
@@ -8,10 +9,10 @@ from markupsafe import Markup
 from report.compare.datasets import Configuration
 from report.read import Answerer, CompletedRun, Run
 from report.render.blocks import Column
-from report.render.wording import parameter_value, setting
+from report.render.wording import parameter_value, plural, setting
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelChoice
-from sentiment.runs.state import TIMEOUT
+from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
     "This data set was created by the authors of VADER to build the lexicon, so the lexicon has an unfair advantage."
@@ -38,6 +39,17 @@ def run_name(run: Run) -> str:
 def state_name(state: str) -> str:
     """The state of a run as readers see it: `cancelled`, `timed out`, `out of memory`."""
     return "timed out" if state == TIMEOUT else state.lower().replace("_", " ")
+
+
+def unfinished(runs: Iterable[Run]) -> list[Run]:
+    """The runs without a result, apart from those that a search has pruned."""
+    return [run for run in runs if not run.completed and run.state.state != PRUNED]
+
+
+def unfinished_sentence(runs: Sequence[Run]) -> str:
+    """`2 of 36 runs are not completed`, the same number wherever the page says it."""
+    number = len(unfinished(runs))
+    return f"{number:,} of {plural(len(runs), 'run')} {'is' if number == 1 else 'are'} not completed"
 
 
 GRID_COLUMN = Column("Grid", "grid", lambda row: row["grid"] or "single run", numeric=False)

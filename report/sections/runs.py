@@ -1,17 +1,26 @@
 """Table of all runs, and the data for the interactive explorer."""
 
 import json
-import shlex
 from typing import Any
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
-from report.read import Run
+from report.read import NOT_HEARD_OF, Run, Study
 from report.render import charts, wording
-from report.render.blocks import Column, Explorer, ReportSection, Row, Table, Text, column
-from report.sections.names import GRID_COLUMN, model_name, predict_command, run_name, state_name
-from sentiment.runs.state import PRUNED
+from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column
+from report.sections.names import (
+    GRID_COLUMN,
+    model_name,
+    predict_command,
+    run_name,
+    state_name,
+    unfinished,
+    unfinished_sentence,
+)
+from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
+# States of runs that need nobody, or of which this machine knows too little.
+_IN_PROGRESS = (RUNNING, PLANNED, PAUSED, NOT_HEARD_OF)
 # Maximum number of unfinished runs listed; a page with ten thousand would be slow to open.
 _MAX_UNFINISHED = 500
 
@@ -21,8 +30,7 @@ def runs(findings: Findings) -> ReportSection:
     study_runs = findings.study.runs
     dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
     is_pruned = any(run.state.state == PRUNED for run in study_runs)
-    unfinished = [run.run_dir for run in study_runs if not run.completed and run.state.state != PRUNED]
-    hidden = set(unfinished[_MAX_UNFINISHED:])
+    hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
     number = f"{len(rows):,} of {len(study_runs):,} runs shown" if hidden else f"All {len(rows):,} runs"
@@ -30,15 +38,22 @@ def runs(findings: Findings) -> ReportSection:
     if is_pruned:
         caption += " Runs pruned by a search have no result."
     explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
-    if not unfinished:
-        return ReportSection("The runs", [explorer])
-    rerun = shlex.join(["sentiment", "rerun", "GRID", *findings.study.results.options])
-    are = "is" if len(unfinished) == 1 else "are"
-    advice = (
-        f"{len(unfinished):,} of {wording.plural(len(study_runs), 'run')} {are} unfinished. Resume those of a grid "
-        f"with \u201c{rerun}\u201d, a single run with the command that started it."
-    )
-    return ReportSection("The runs", [Text(advice), explorer])
+    return ReportSection("The runs", [*_advice(findings.study), explorer])
+
+
+def _advice(study: Study) -> list[Block]:
+    """How many runs are not completed, and how to resume those that have stopped."""
+    if not unfinished(study.runs):
+        return []
+    sentences = [f"{unfinished_sentence(study.runs)}."]
+    stopped = sum(run.state.state not in _IN_PROGRESS for run in unfinished(study.runs))
+    if stopped:
+        rerun = study.results.command("rerun", "GRID")
+        sentences.append(
+            f"{wording.plural(stopped, 'run')} failed or stopped. Resume those of a grid with \u201c{rerun}\u201d, a "
+            "single run with the command that started it."
+        )
+    return [Text(" ".join(sentences))]
 
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any]:

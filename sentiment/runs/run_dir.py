@@ -6,6 +6,7 @@ Every file is validated when it is read; RunDirError names a damaged one.
 import contextlib
 import hashlib
 import io
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -167,6 +168,10 @@ class Results:
     def options(self) -> list[str]:
         """The options with which a printed command uses this folder; none for the default folder."""
         return [] if self.root == Results().root else ["--results", str(self.root)]
+
+    def command(self, *words: str) -> str:
+        """A command of `sentiment` for the shell that uses this folder."""
+        return shlex.join(["sentiment", *words, *self.options])
 
     def corpus_dir(self, fingerprint: str) -> Path:
         """The folder of a prepared corpus: `tweets.parquet` (row, id, part, label, text, tokens) and others."""

@@ -77,7 +77,7 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
     write_tweets(tmp_path / "good.csv", invented_tweets(300, seed=5))
     code, lines = grid.run("--at-once", "2")
     assert (code, lines[0], len(lines)) == (1, "running 4 of 4 runs", 7)
-    assert lines[-1] == "to retry what failed: `sentiment rerun some --local`"
+    assert "`sentiment rerun some --local --results" in lines[-1]
     assert (grid.results.report / "report.html").exists()
     failed = [line for line in lines if "FAILED" in line]
     assert ["DataError" in line and "broken.csv" in line for line in failed] == [True, True]

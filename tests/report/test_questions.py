@@ -217,6 +217,7 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
     write_halved(study)
     text = study.report(tmp_path / "report")
     # 20 + 2 * 6 + 4 * 4
+    assert "are not completed" not in text  # what a search has pruned lacks nothing
     assert "48 epochs were trained, 40.0 % of the 120 that 30 full trials would need" in text
     assert "After epoch 1 the best 10 of 30 trials were promoted." in text
     assert (

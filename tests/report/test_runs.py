@@ -20,7 +20,7 @@ from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-from tests.report.made_up import BASE, Study, attempt, read_table
+from tests.report.made_up import BASE, Study, attempt, new_record, read_table
 from tests.small_runs import load_config
 
 
@@ -50,6 +50,8 @@ def test_study_without_any_result_says_so(study: Study) -> None:
     assert "No run is completed yet" in text
     assert "Which? (0 of 2 runs completed)" in text
     assert "2 of 2 runs are not completed: 2 planned." in text
+    assert text.count("2 of 2 runs are not completed") == 2
+    assert "sentiment rerun" not in text
 
 
 def _truncate(path: Path) -> None:
@@ -230,8 +232,11 @@ def test_printed_commands_work_from_where_the_report_was_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     study = Study(Results(Path("deep/other results")))
-    config, _ = study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    config, stopped = study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
     study.complete(config, "rnn")
+    run_dir = study.run_dir(stopped, "rnn")
+    run_dir.create(stopped)
+    run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
     blocks = compose(study.findings()).blocks
     predict, export, *_ = (shlex.split(block.text) for block in blocks if isinstance(block, Command))
     assert (predict[1], export[1]) == ("predict", "export")
