@@ -109,42 +109,39 @@ def _bytes_in(folder: Path) -> int:
 
 _NO_GPU = {"gpus": 0}
 
-# In the order in which a grid's jobs are submitted: each kind depends only on kinds above it.
-JOB_KINDS: dict[KindName, JobKind] = {
-    kind.name: kind
-    for kind in (
-        JobKind(
-            name="data",
-            resources=_NO_GPU,
-            needed_for=unprepared,
-            function=("sentiment.training.experiment", "run_preparation"),
-            progress=lambda results: _bytes_in(results.corpora),
-        ),
-        JobKind(
-            name="vectors",
-            after=("data",),
-            resources={**_NO_GPU, "cpus": 2},  # one thread trains, another one reads
-            needed_for=_without_vectors,
-            function=("sentiment.training.experiment", "run_vectors"),
-            progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
-        ),
-        JobKind(
-            name="cache",
-            after=("data",),
-            shareable=True,
-            needed_for=_with_cached_vectors,
-            function=("sentiment.training.encoding", "run_encoding"),
-            progress=lambda results: _bytes_in(results.encoder_caches),
-        ),
-        JobKind(name="train", after=("data", "vectors", "cache"), trains_runs=True),
-        JobKind(
-            name="report",
-            after=("train",),
-            final=True,
-            resources={**_NO_GPU, "cpus": 1, "time_minutes": 30, "container": None},
-        ),
-    )
-}
+_DATA = JobKind(
+    name="data",
+    resources=_NO_GPU,
+    needed_for=unprepared,
+    function=("sentiment.training.experiment", "run_preparation"),
+    progress=lambda results: _bytes_in(results.corpora),
+)
+_VECTORS = JobKind(
+    name="vectors",
+    after=("data",),
+    resources={**_NO_GPU, "cpus": 2},  # one thread trains, another one reads
+    needed_for=_without_vectors,
+    function=("sentiment.training.experiment", "run_vectors"),
+    progress=lambda results: len(list(results.word_vectors.glob("*/vectors.txt"))),
+)
+_CACHE = JobKind(
+    name="cache",
+    after=("data",),
+    shareable=True,
+    needed_for=_with_cached_vectors,
+    function=("sentiment.training.encoding", "run_encoding"),
+    progress=lambda results: _bytes_in(results.encoder_caches),
+)
+_TRAIN = JobKind(name="train", after=("data", "vectors", "cache"), trains_runs=True)
+_REPORT = JobKind(
+    name="report",
+    after=("train",),
+    final=True,
+    resources={**_NO_GPU, "cpus": 1, "time_minutes": 30, "container": None},
+)
+
+# In the order in which a grid's jobs are submitted: each kind depends only on kinds before it.
+JOB_KINDS: dict[KindName, JobKind] = {kind.name: kind for kind in (_DATA, _VECTORS, _CACHE, _TRAIN, _REPORT)}
 
 OTHER_KINDS = [kind for kind in JOB_KINDS.values() if not kind.trains_runs]
 """The kinds whose jobs train no runs."""
