@@ -395,7 +395,7 @@ def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[in
         is_main = pc.is_in(table["part"].cast(pa.string()), pa.array(PARTS)).to_numpy()
         rows = np.flatnonzero(np.isin(keys, tweets) & is_main)
         return dict(zip(keys[rows].tolist(), table["text"].take(pa.array(rows)).to_pylist(), strict=True))
-    except (OSError, ValueError, pa.ArrowException, KeyError):
+    except (OSError, EOFError, ValueError, pa.ArrowException, KeyError):  # `read_counts` names damaged files
         return None
 
 

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.files import sha256_of
-from sentiment.runs.records import Result
+from sentiment.runs.records import Result, RunRecord
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.damage.damages import replace
 from tests.damage.study import Study, build_study
 from tests.damage.trials import Answer, all_answers, damage_once, good_answers, judge, quick_and_without_slurm
 from tests.limits import limit
+from tests.small_runs import stored
 
 pytestmark = pytest.mark.slow
 Value = dict[str, Any]
@@ -63,8 +64,10 @@ CHANGES: dict[str, tuple[str, Change]] = {
 
 
 def _file(study: Study, pattern: str) -> Path:
-    """The first file of a pattern, relative to the results; its first part may be the name of one of the runs."""
+    """The first file of a pattern, relative to the results; it may begin with the name of a run, or `corpus`."""
+    corpus = study.results.corpus_dir(stored(study.run_dir(study.completed), RunRecord).data_fingerprint)
     names = {"completed": f"runs/{study.completed}", "stopped": f"runs/{study.stopped}"}
+    names["corpus"] = str(corpus.relative_to(study.results.root))
     first, _, rest = pattern.partition("/")
     path = next(study.results.root.glob(f"{names.get(first, first)}/{rest}"))
     return path.relative_to(study.results.root)
@@ -92,6 +95,7 @@ def test_record_with_an_odd_field_is_named(study: Study, good: dict[str, Answer]
         ("added/*/teacher.json", b'{"file": "t'),
         ("slurm/mine/*/configs.jsonl", b"{}\n"),
         ("slurm/mine/*/cancelled.json", b"7\n"),
+        ("corpus/keys.npy", b""),
     ],
 )
 def test_file_with_other_content_is_named(study: Study, good: dict[str, Answer], pattern: str, content: bytes) -> None:
