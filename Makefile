@@ -84,7 +84,7 @@ test-fast: .venv/installed-dev ## run only the fast tests
 test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev ## damage files of a study 500 times: what do commands not name?
+fuzz: .venv/installed-dev ## damage files of a study 500 times
 	@$(BIN)/python -m tests.damage 500
 
 mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones

@@ -178,7 +178,7 @@ def test_make_starts_commands_that_exist(clone: Path) -> None:
             assert f"\n{arguments[0]}: " in (clone / "Makefile").read_text(encoding="utf-8")
             continue
         for words in _make(clone, *arguments):
-            if words[0] in COMMAND_NAMES:
+            if words and words[0] in COMMAND_NAMES:
                 _check(words)
             for word in words:
                 if (file := ROOT / "configs" / "runs" / f"{word}.yaml").is_file():
