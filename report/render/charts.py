@@ -300,20 +300,27 @@ def _intervals_spec(width: int, rows: list[dict[str, Any]], axis: ValueAxis) -> 
     digits |= {"dy": -15 if is_narrow else 0, "color": INK}
     right = {"x": {"value": {"expr": "width"}}, "text": {"field": "value_text"}}
     layers += _text_with_halo(digits, {"y": y, **right})
-    if is_narrow:  # names stand above the bars, in lines that leave room for the digits
+    if is_narrow:
         room = (width - _DIGIT * max(len(row["value_text"]) for row in rows)) // _LETTER
         wrapped = [textwrap.wrap(row["name"], room)[::-1] for row in rows]
         height["step"] += _LINE_HEIGHT * (max(map(len, wrapped)) - 1)
-        for up in range(max(map(len, wrapped))):
-            lines = [
-                {"position": position, "text": text_lines[up]}
-                for position, text_lines in enumerate(wrapped)
-                if up < len(text_lines)
-            ]
-            name = {"type": "text", "align": "left", "dy": -15 - up * _LINE_HEIGHT}
-            for layer in _text_with_halo(name, {"y": y, "x": {"value": 0}, "text": {"field": "text"}}):
-                layers.append({"data": {"values": lines}, **layer})
+        layers += _names_above_bars(rows, wrapped, y)
     return sized_spec(width, height, data={"values": rows}, layer=layers)
+
+
+def _names_above_bars(rows: list[dict[str, Any]], wrapped: list[list[str]], y: Spec) -> list[Spec]:
+    """Layers of text: the lines of each row's name, the last one first, which leave room for the digits."""
+    layers: list[Spec] = []
+    for up in range(max(map(len, wrapped))):
+        lines = [
+            {"position": row["position"], "text": name_lines[up]}
+            for row, name_lines in zip(rows, wrapped, strict=True)
+            if up < len(name_lines)
+        ]
+        name: Spec = {"type": "text", "align": "left", "dy": -15 - up * _LINE_HEIGHT}
+        for layer in _text_with_halo(name, {"y": y, "x": {"value": 0}, "text": {"field": "text"}}):
+            layers.append({"data": {"values": lines}, **layer})
+    return layers
 
 
 def _text_with_halo(mark: Spec, encoding: Spec) -> list[Spec]:
