@@ -67,8 +67,8 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
 def test_a_grid_encodes_in_one_job_and_the_report_names_the_encoder(tweets: Path, bert: Path, results: Results) -> None:
     tweet, tokens = (_run(tweets, bert, results, **changes).config for changes in (TWEET, TOKENS))
     assert JOB_KINDS["cache"].needed_for([tweet, tokens, small_config(tweets)], results) == [tweet, tokens]
-    assert model_name(tweet) == "bert (tweet), linear layer"
-    assert model_name(tokens) == "bert (tokens), BiLSTM 6, mean and maximum"
+    assert model_name(tweet) == "bert (sentence vectors) + linear classifier"
+    assert model_name(tokens) == "bert (token vectors) + BiLSTM 6"
     assert missing_for([tweet, tokens], results) == []
 
 

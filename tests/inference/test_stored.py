@@ -191,7 +191,9 @@ def _copy(trained: RunDir, folder: Path, config: RunConfig, **recorded: Any) -> 
     run_dir = RunDir(Path(shutil.copytree(trained.path, folder / "results" / "runs" / "single" / "run")))
     run_dir.config_file.write_text(config.model_dump_json())
     for file, changed in ((run_dir.record_file, recorded), (run_dir.result_file, {})):
-        file.write_text(json.dumps(json.loads(file.read_text()) | changed | {"run_id": config.run_id}))
+        values = json.loads(file.read_text()) | changed | {"run_id": config.run_id}
+        del values["seal"]
+        file.write_text(json.dumps(values))
     return run_dir
 
 

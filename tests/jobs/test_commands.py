@@ -22,7 +22,7 @@ from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import submit_follow_up
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, UsageError
-from sentiment.files import write_json
+from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results
@@ -271,7 +271,7 @@ def test_rerun_marks_the_runs_of_an_earlier_array_in_one_write(
     assert _call("cancel", grid, results, "some")[0] == 0
     written: list[Path] = []
     monkeypatch.setattr(
-        "jobs.submissions.write_json", lambda path, value: (written.append(path), write_json(path, value))
+        "jobs.submissions.write_atomically", lambda path, write: (written.append(path), write_atomically(path, write))
     )
     assert _call("rerun", grid, results, "--only", "cancelled")[0] == 0
     assert [path.name for path in written].count("cancelled.json") == 1
