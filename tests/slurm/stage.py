@@ -192,7 +192,7 @@ class StagedRun:
     @property
     def step(self) -> int:
         rows = self.dir.read_metrics()
-        return int(rows[-1]["step"]) if rows else 0
+        return rows[-1].step if rows else 0
 
     @property
     def attempts(self) -> list[Attempt]:
