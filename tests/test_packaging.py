@@ -85,7 +85,9 @@ def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("extra", "arguments"), [("jobs", ["submit", "smoke", "--dry-run"]), ("report", ["report"])], ids=["jobs", "report"]
+    ("extra", "arguments"),
+    [("jobs", ["submit", "smoke", "--dry-run", "--verbose"]), ("report", ["report"])],
+    ids=["jobs", "report"],
 )
 def test_missing_extra_is_named_with_what_installs_it(extra: str, arguments: list[str], tmp_path: Path) -> None:
     done = _start(*arguments, site=ROOT, here=tmp_path, without=EXTRAS)

@@ -88,7 +88,7 @@ def test_site_with_other_settings_and_a_slurmctld_that_goes_away(stage: Stage) -
         stage.cluster.stop_controller()
         run.wait_for_step(run.step + 5)  # training does not mind
         run.kill(signal.SIGUSR2)
-        stage.wait(lambda: "waits to be requeued" in run.log, "the end of patience of Slurm's command")
+        stage.wait(lambda: "cannot requeue yet" in run.log, "the end of patience of Slurm's command")
         stage.cluster.start_controller()
         assert stage.states()[run.run_id] in ("RUNNING", "COMPLETING", "PENDING")  # and neither failed nor lost
         stage.wait_completed([run])
