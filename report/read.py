@@ -15,13 +15,14 @@ from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
-from sentiment.runs.predictions import OwnKind, TweetIds, read_predictions
+from sentiment.runs.predictions import TweetIds, read_predictions
 from sentiment.runs.records import (
     THRESHOLD,
     GridPlan,
     Metrics,
     Part,
     PlannedRun,
+    PredictorKind,
     Record,
     Result,
     RunRecord,
@@ -44,9 +45,6 @@ from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, St
 # The state of a run whose process is on another machine and cannot be checked from here.
 NOT_HEARD_OF = "NOT_HEARD_OF"
 T = TypeVar("T")
-Answerer = OwnKind
-# The field of a result that holds the metrics of each predictor.
-FIELD: dict[Answerer, str] = {"network": "metrics", "both": "both", "baseline": "baseline", "lexicon": "lexicon"}
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,8 @@ class CompletedRun:
         encoder = self.result.encoder or self.record.encoder
         return encoder is not None and encoder.random
 
-    def measured(self, part: Part, model: Answerer = "network") -> Metrics:
-        metrics: dict[Part, Metrics] = getattr(self.result, FIELD[model])
-        return metrics[part]
+    def measured(self, part: Part, kind: PredictorKind = "network") -> Metrics:
+        return self.result.scores[kind][part]
 
 
 @dataclass(frozen=True)
@@ -294,9 +291,9 @@ class Scores:
 
     tweets: TweetIds
     labels: Flags
-    said: dict[Answerer, Values]
+    said: dict[PredictorKind, Values]
 
-    def right(self, model: Answerer) -> Flags:
+    def right(self, model: PredictorKind) -> Flags:
         """Which tweets a predictor has right."""
         return np.equal(self.said[model] >= THRESHOLD, self.labels)
 
@@ -331,8 +328,10 @@ def read_scores(run: CompletedRun, part: Part) -> Scores | None:
     predictions = read_predictions(run.run_dir, run.result, part)
     if predictions is None:
         return None
-    probabilities = {predictor.kind: predictor.probabilities for predictor in predictions.predictors}
-    return Scores(predictions.tweets, predictions.labels, {model: probabilities[model] for model in FIELD})
+    probabilities = {
+        kind: predictor.probabilities for kind, predictor in zip(run.result.scores, predictions.predictors, strict=True)
+    }
+    return Scores(predictions.tweets, predictions.labels, probabilities)
 
 
 def _pooled_scores(run: CompletedRun) -> Scores:

@@ -35,7 +35,7 @@ from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
-from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
+from sentiment.runs.records import MODEL_CHOICES, THRESHOLD, ModelChoice
 from sentiment.runs.run_dir import Results
 
 Texts = Iterable[str]
@@ -273,8 +273,8 @@ def _plain(changes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:
-    if choice is not None and choice not in MODEL_NAMES:
-        raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_NAMES)}")
+    if choice is not None and choice not in MODEL_CHOICES:
+        raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_CHOICES)}")
     return choice
 
 

@@ -241,7 +241,7 @@ def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
     record = run_dir.read(RunRecord)
     pruned = read_pruned(run_dir)
     if completed and result:
-        metrics = result.model_dump(include={"metrics"})["metrics"]
+        metrics = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
         run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
     elif pruned:
         run.summary.update({"pruned": True, "rung": pruned.rung, "rank": pruned.rank, "of": pruned.trials})

@@ -16,7 +16,7 @@ from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.console import Console
 from sentiment.files import sha256_of
-from sentiment.runs.records import CheckScore, Result, RunRecord
+from sentiment.runs.records import CheckScore, PredictorKind, Result, RunRecord
 from sentiment.runs.run_dir import R, Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
 
@@ -84,7 +84,7 @@ class Digest:
     best: str
     last: str
     metrics: str
-    check_list: dict[str, dict[str, CheckScore]]
+    check_list: dict[PredictorKind, dict[str, CheckScore]]
 
 
 def stored(run_dir: RunDir, kind: type[R]) -> R:

@@ -8,9 +8,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from sentiment.inference.stored import RunModels, open_model, open_run
+from sentiment.inference.stored import load_all_models, open_model, open_run
 from sentiment.models.text_model import answer_checks, checks, total
-from sentiment.runs.records import BASELINE, BOTH, LEXICON, NETWORK, Result
+from sentiment.runs.records import PREDICTORS, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.small_runs import stored
@@ -90,11 +90,11 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert f"used by predict: {scores['chosen']}" in done.output
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in answer_checks(model).items()}
-        for model in vars(RunModels.of(open_run(trained.path))).values()
+        for model in load_all_models(open_run(trained.path))
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
-        right = [scores["check_list"][model][name][0] for model in (NETWORK, BASELINE, BOTH, LEXICON)]
+        right = [scores["check_list"][model][name][0] for model in PREDICTORS.values()]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
 
 

@@ -331,13 +331,13 @@ def _added_predictor(name: str, added: Added, run: CompletedRun) -> Elsewhere | 
     predicted = _restricted(added, test)
     if not len(predicted.tweets):
         return None
-    neutral = sum(added.said.get(tweet, 0.0) is None for tweet in test.tweets.tolist())
+    neutral = sum(added.predictions.get(tweet, 0.0) is None for tweet in test.tweets.tolist())
     return Elsewhere(name, added, predicted, validation and _restricted(added, validation), len(test.tweets), neutral)
 
 
 def _restricted(added: Added, scores: Scores) -> Scores:
     """The tweets that an added predictor has predictions of, with these."""
-    probabilities = np.array([added.said.get(tweet) for tweet in scores.tweets.tolist()], np.float64)
+    probabilities = np.array([added.predictions.get(tweet) for tweet in scores.tweets.tolist()], np.float64)
     has_prediction = ~np.isnan(probabilities)
     tweets = scores.tweets[has_prediction]
     return Scores(tweets, scores.labels[has_prediction], {"baseline": probabilities[has_prediction]})

@@ -9,14 +9,14 @@ import numpy as np
 from report import statistics
 from report.compare.advice import Recommended
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.read import Answerer, read_each, read_scores
+from report.read import read_each, read_scores
 from report.statistics import Difference, Estimate, Flags, Side, Spread
 from sentiment.config import PARTS
-from sentiment.runs.records import Part
+from sentiment.runs.records import Part, PredictorKind
 
-Sides = dict[Answerer, Side]
+Sides = dict[PredictorKind, Side]
 # What each model is compared with.
-_COMPARED_WITH: dict[Answerer, tuple[Answerer, ...]] = {
+_COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "network": ("baseline", "lexicon"),
     "both": ("baseline", "lexicon"),
     "baseline": ("lexicon",),
@@ -44,11 +44,11 @@ class OnTestSet:
     labels: Flags
     dataset: Dataset
     configuration: Configuration
-    model: Answerer
+    model: PredictorKind
     is_recommended: bool
     sides: Sides = field(repr=False)
     spread: Spread | None
-    less: dict[Answerer, Difference] = field(default_factory=dict)
+    less: dict[PredictorKind, Difference] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Estimate:
@@ -134,7 +134,7 @@ def _models(
     dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
 ) -> Iterator[OnTestSet]:
     """All networks, best first; then ensemble (if recommended), baseline and lexicon of the best configuration."""
-    models: list[tuple[Answerer, _ConfigurationSides]] = [("network", each) for each in of_configurations]
+    models: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
     for each in of_configurations:
         if best and each.configuration is best.configuration:
             if best.chosen == "both":
@@ -146,6 +146,6 @@ def _models(
         yield OnTestSet(tests, labels, dataset, configuration, model, is_recommended, sides, spread)
 
 
-def _spread(of_configurations: Iterable[_ConfigurationSides], model: Answerer) -> Spread | None:
+def _spread(of_configurations: Iterable[_ConfigurationSides], model: PredictorKind) -> Spread | None:
     sides = [each.sides[model] for each in of_configurations]
     return statistics.spread_of(side.configurations[0].mean(axis=1).tolist() for side in sides)

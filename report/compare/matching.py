@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from report.read import FIELD, CompletedRun, Grid, Scores, Study, read_scores
+from report.read import CompletedRun, Grid, Scores, Study, read_scores
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
 from sentiment.metrics import measure
-from sentiment.runs.records import Record, Result
+from sentiment.runs.records import MetricsByPart, PredictorKind, Record, Result
 
 R = TypeVar("R", bound=Record)
 Runs = list[CompletedRun]
@@ -140,10 +140,11 @@ def _pooled(runs: Runs) -> Runs:
 def _pooled_result(folds: Runs, scores: Scores) -> Result:
     """Mean metrics over the folds, but test metrics of the pooled predictions: each tweet was tested once."""
     results = [run.result for run in folds]
-    update: dict[str, object] = {}
-    for model, name in FIELD.items():
-        metrics = {part: _with_means([run.measured(part, model) for run in folds]) for part in results[0].parts}
-        update[name] = metrics | {"test": measure(scores.labels, scores.said[model])}
+    pooled: dict[PredictorKind, MetricsByPart] = {}
+    for kind in results[0].scores:
+        metrics = {part: _with_means([run.measured(part, kind) for run in folds]) for part in results[0].parts}
+        pooled[kind] = metrics | {"test": measure(scores.labels, scores.said[kind])}
+    update: dict[str, object] = {"scores": pooled}
     overfitted = sum(result.overfit.overfits for result in results)
     overfit = _with_means([result.overfit for result in results])
     update["overfit"] = overfit.model_copy(update={"overfits": overfitted * 2 > len(results)})

@@ -13,7 +13,7 @@ from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, c
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
-from sentiment.runs.records import MODEL_NAMES, THRESHOLD, ModelChoice
+from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice
 
 _PREDICTORS: dict[ModelChoice, str] = {
     "network": "network",
@@ -72,14 +72,18 @@ def _confusion_table(run: CompletedRun, scores: Scores) -> Fold:
     # The name of a column, with the label and the predicted class, in the order of `counts`.
     cells = [(f"{label}_predicted_{predicted}", label, predicted) for label in labels for predicted in labels]
     rows: list[Row] = []
-    for model, name in MODEL_NAMES.items():
+    for model in MODEL_CHOICES:
         probabilities = scores.said[model]
         counts = np.bincount(2 * scores.labels + (probabilities >= THRESHOLD), minlength=4)
         row: dict[str, Any] = {key: int(count) for (key, _, _), count in zip(cells, counts, strict=True)}
         # Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015).
         bins = reliability(scores.labels, probabilities)
         distance = sum(abs(mean * n - positive) for mean, positive, n in bins)
-        row |= {"model": name, "ece": distance / len(probabilities), "loss": run.measured("test", model).loss}
+        row |= {
+            "model": PREDICTORS[model],
+            "ece": distance / len(probabilities),
+            "loss": run.measured("test", model).loss,
+        }
         rows.append(row)
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {_BINS} bins) and log loss (nats), "

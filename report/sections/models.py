@@ -9,13 +9,12 @@ from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset, Elsewhere
 from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
-from report.read import Answerer
 from report.render import wording
 from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.wording import joined
 from report.sections.names import LEXICON_REMARK, METHODS, STAR, configuration_name, predictor_name
 from report.statistics import Difference
-from sentiment.runs.records import MEASURED_MODELS, Added, Part
+from sentiment.runs.records import PREDICTORS, Added, Part, PredictorKind
 
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
@@ -207,7 +206,7 @@ def _configuration_row(
     return row
 
 
-def _means_over_seeds(configuration: Configuration, model: Answerer) -> dict[str, float | None]:
+def _means_over_seeds(configuration: Configuration, model: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
     for part in _PARTS:
@@ -227,9 +226,9 @@ def _verdict(gap: Difference | None) -> str:
     return f"{better} (these two models only)" if gap.of_these_models else better
 
 
-def _reference_rows(configuration: Configuration) -> dict[Answerer, Row]:
+def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
     """Reference models on a configuration's data; the linear baseline depends on text cleaning."""
-    names: dict[Answerer, str] = {
+    names: dict[PredictorKind, str] = {
         "baseline": "linear baseline (same preprocessing as the best network)",
         "both": "ensemble of the best network and the linear baseline",
         "lexicon": "VADER lexicon (no training)",
@@ -245,10 +244,12 @@ def check_list(findings: Findings) -> ReportSection:
     runs = findings.recommended.configuration.runs
     scores = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
     rows: list[Row] = []
-    for capability, score in scores[0][MEASURED_MODELS[0]].items():
-        means = {model: fmean(of_run[model][capability].right for of_run in scores) for model in MEASURED_MODELS}
-        rows.append({"capability": capability, "sentences": score.of} | means)
-    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *MEASURED_MODELS)}
+    for capability, score in scores[0]["network"].items():
+        row: dict[str, Any] = {"capability": capability, "sentences": score.of}
+        for kind in scores[0]:
+            row[kind] = fmean(of_run[kind][capability].right for of_run in scores)
+        rows.append(row)
+    totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
     rows.append({"capability": "all"} | totals)
     mean = f", mean of {len(scores)} runs" if len(scores) > 1 else ""
     caption = (
@@ -256,7 +257,7 @@ def check_list(findings: Findings) -> ReportSection:
         f"{mean} (inspired by CheckList, Ribeiro et al. 2020). Not used for model selection."
     )
     columns = [column("Capability", "capability"), column("Sentences", "sentences", "count")]
-    columns += [column(wording.capital(model), model, "count") for model in MEASURED_MODELS]
+    columns += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
     return ReportSection(title, [Table("check-list", caption, columns, rows)])
 
 

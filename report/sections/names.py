@@ -7,11 +7,11 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from report.compare.datasets import Configuration
-from report.read import Answerer, CompletedRun, Run
+from report.read import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, plural, setting
 from sentiment.config import RunConfig
-from sentiment.runs.records import ModelChoice
+from sentiment.runs.records import ModelChoice, PredictorKind
 from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
@@ -23,7 +23,7 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
 
-_PREDICTORS: dict[Answerer, str] = {
+_PREDICTORS: dict[PredictorKind, str] = {
     "network": "{}",
     "both": "{}, ensembled with the linear baseline",
     "baseline": "linear baseline",
@@ -88,7 +88,7 @@ def settings_beside_architecture(configuration: Configuration) -> list[str]:
     return [setting(name, value) for name, value in configuration.distinguishing.items()]
 
 
-def predictor_name(configuration: Configuration, model: Answerer) -> str:
+def predictor_name(configuration: Configuration, model: PredictorKind) -> str:
     """The name of a predictor of a configuration: its network, its baseline, their ensemble, or the lexicon."""
     return _PREDICTORS[model].format(configuration_name(configuration))
 

@@ -71,8 +71,9 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
     row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
     row |= {"model": model_name(config), "data": dataset_names.get(run.run_id), "seed": config.seed}
     row["seconds"] = result.seconds_trained
-    row["ensemble_accuracy"] = result.both["test"].accuracy
-    row["gain_over_baseline"] = result.metrics["test"].accuracy - result.baseline["test"].accuracy
+    test = {kind: metrics["test"].accuracy for kind, metrics in result.scores.items()}
+    row["ensemble_accuracy"] = test["both"]
+    row["gain_over_baseline"] = test["network"] - test["baseline"]
     row["overfit_gap"] = result.overfit.gap
     row["overfits"] = "yes" if result.overfit.overfits else "no"
     row["random_numbers"] = run.completed.is_random

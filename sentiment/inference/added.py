@@ -158,7 +158,7 @@ def add_predictions(
         "file_sha256": cached_sha256(file),
         "tweets": answered,
         "unanswered": unanswered,
-        "said": {int(tweets.corpus.keys[row]): answer for row, answer in answers.items()},
+        "predictions": {int(tweets.corpus.keys[row]): answer for row, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, sealed(Added.model_validate(record | metadata)))

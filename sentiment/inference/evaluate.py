@@ -20,33 +20,31 @@ from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import RunModels, TrainedRun
+from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.metrics import neutral_remark
-from sentiment.models.text_model import Flags, Predictions, checked_threshold, total
+from sentiment.models.predictors import classify_by_all
+from sentiment.models.text_model import Flags, Predictions, TextModel, checked_threshold, total
 from sentiment.paired import compare_pairs, comparison_sentence
-from sentiment.runs.predictions import (
-    PREDICTOR_NAMES,
-    OwnKind,
-    PartPredictions,
-    Predictor,
-    added_predictor,
-    paired_counts,
-    read_predictions,
-)
+from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor, paired_counts, read_predictions
 from sentiment.runs.records import (
-    LEXICON,
-    MEASURED_MODELS,
-    MODEL_NAMES,
+    MODEL_CHOICES,
     POSITIVE,
+    PREDICTORS,
     THRESHOLD,
     CheckScore,
     Metrics,
     ModelChoice,
     Part,
+    PredictorKind,
+    Result,
 )
 
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
+# The scores of other predictors may be no probabilities: they have no log loss, and keep the default threshold.
+_WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
+# Metrics by the name of a predictor, then by part or file.
+_Scores = dict[str, dict[Part, Metrics]]
 
 
 def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str) -> list[str]:
@@ -116,7 +114,7 @@ def _caveats(run: TrainedRun) -> str:
     n = result.metrics["validation"].n
     if n < 100:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
-    name = MODEL_NAMES[result.recommended]
+    name = PREDICTORS[result.recommended]
     lines.append(f"used by predict: {name}, the most accurate model of this run on validation tweets")
     return "\n".join(lines)
 
@@ -124,9 +122,9 @@ def _caveats(run: TrainedRun) -> str:
 def show_result(run: TrainedRun) -> None:
     """Print the result of a completed run, and how to use its model."""
     result = run.result
-    chosen = MODEL_NAMES[result.recommended]
+    chosen = PREDICTORS[result.recommended]
     OUT.print()
-    OUT.print(score_table(result.scores, chosen))
+    OUT.print(score_table(_scores_by_name(result), chosen))
     say(_caveats(run))
     lines = [""]
     lines.append(
@@ -135,10 +133,10 @@ def show_result(run: TrainedRun) -> None:
     )
     lines.append(result.overfit.verdict)
     lines.append("")
-    test = result.scores["test"][chosen]
+    test = result.scores[result.recommended]["test"]
     lines.append(f"best         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test)
-    lines.append(f"check list   {_check_list_summary(result.check_list[chosen])}")
+    lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")
     lines.append("")
     path = quote(run.path)
     lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
@@ -183,8 +181,8 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
         RunDirError: its predictions are missing or damaged.
     """
     by_part, problems = load_own_predictions(run)
-    scores = run.result.scores
-    chosen = MODEL_NAMES[choice or run.result.recommended]
+    scores = _scores_by_name(run.result)
+    chosen = PREDICTORS[choice or run.result.recommended]
     remarks = []
     neutral: dict[Part, dict[str, int]] = {}
     for part, predictions in by_part.items():
@@ -192,7 +190,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
         neutral[part] = {predictor.name: predictor.neutral for predictor in added}
         for predictor in added:
             metrics = predictor.metrics(predictions.labels)
-            scores[part][predictor.name] = metrics
+            scores.setdefault(predictor.name, {})[part] = metrics
             if predictor.neutral:
                 remarks.append(f"{predictor.name}, {part}: {neutral_remark(metrics, predictor.neutral)}")
     OUT.print(score_table(scores, chosen))
@@ -204,14 +202,11 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     say("\n".join(remarks))
     OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
-    models: dict[str, dict[str, Any]] = {}
-    for part, by_name in scores.items():
-        for name, metrics in by_name.items():
-            models.setdefault(name, {})[part] = metrics.model_dump()
+    models = {name: {part: of_part.model_dump() for part, of_part in parts.items()} for name, parts in scores.items()}
     return models[chosen] | {
         "chosen": chosen,
         "models": models,
-        "check_list": run.result.check_list,
+        "check_list": {PREDICTORS[kind]: tally for kind, tally in run.result.check_list.items()},
         "neutral_answers": neutral,
     }
 
@@ -244,24 +239,25 @@ def evaluate_on_file(
         leaked = _leakage_reasons(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
     except DataError as error:
         warnings.append(f"warning: cannot exclude training tweets: {error}")
-    labels, predictions, left_out = _read_file(RunModels.of(run), choice, source, leaked, progress)
+    labels, predictions, left_out = _read_file(load_all_models(run), choice, source, leaked, progress)
     threshold = checked_threshold(threshold)
     predictors = []
     lines = []
     if threshold != THRESHOLD:
-        lines.append(f"decision threshold {threshold:g}; of {LEXICON} {THRESHOLD:g}")
+        others = [name for name in PREDICTORS.values() if name not in _WITH_PROBABILITIES]
+        lines.append(f"decision threshold {threshold:g}; of {', '.join(others)} {THRESHOLD:g}")
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
     for kind, predicted in predictions.items():
-        # The lexicon's scores are no probabilities, and keep the default threshold.
-        own_threshold = THRESHOLD if kind == "lexicon" else threshold
-        predictor = Predictor(PREDICTOR_NAMES[kind], kind, predicted.probabilities, own_threshold)
+        own_threshold = threshold if kind in MODEL_CHOICES else THRESHOLD
+        predictor = Predictor(PREDICTORS[kind], kind, predicted.probabilities, own_threshold)
         predictors.append(predictor)
         guesses = int((~predicted.usable).sum())
         if guesses:
             lines.append(f"{predictor.name}: {guesses:,} tweets contain no known word; their predictions are guesses")
     metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
-    chosen = MODEL_NAMES[choice]
-    OUT.print(score_table({PurePath(table.source).name: metrics}, chosen))
+    chosen = PREDICTORS[choice]
+    file = PurePath(table.source).name
+    OUT.print(score_table({name: {file: of_file} for name, of_file in metrics.items()}, chosen))
     say("\n".join(f"  {line}" for line in lines + warnings))
     remarks = comparison_lines(labels, predictors, chosen)
     remarks += constant_warnings(predictors, run.config.data.label_names)
@@ -297,8 +293,12 @@ def _leakage_reasons(corpus: Corpus) -> _LeakageReasons:
 
 
 def _read_file(
-    models: RunModels, choice: ModelChoice, source: TweetFile, leaked: _LeakageReasons, progress: Progress
-) -> tuple[Flags, dict[OwnKind, Predictions], RowCounter]:
+    models: Sequence[TextModel],
+    choice: ModelChoice,
+    source: TweetFile,
+    leaked: _LeakageReasons,
+    progress: Progress,
+) -> tuple[Flags, dict[PredictorKind, Predictions], RowCounter]:
     """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
 
     Duplicate tweets are all scored.
@@ -306,10 +306,10 @@ def _read_file(
     left_out = RowCounter()
     forms = TweetForms()
     labels: list[bool] = []
-    chunks: dict[OwnKind, list[Predictions]] = {}
+    chunks: dict[PredictorKind, list[Predictions]] = {}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
-        predictions = models.classify_texts([row.text for row in rows])
+        predictions = classify_by_all(models, [row.text for row in rows])
         kept = []
         for index, row in enumerate(rows):
             reason = leaked["keys"].get(key_of(forms.of(row.text)))
@@ -343,17 +343,24 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
             yield row
 
 
-def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Table:
-    """The scores of models by part or file; those of the chosen model are printed bold."""
+def _scores_by_name(result: Result) -> _Scores:
+    """The metrics of a run's predictors, its further test sets sorted by name."""
+    return {PREDICTORS[kind]: {part: metrics[part] for part in result.parts} for kind, metrics in result.scores.items()}
+
+
+def score_table(scores: _Scores, chosen: str) -> Table:
+    """The scores of predictors by part or file; those of the chosen predictor, which has all, are printed bold."""
     table = Table("", box=None, pad_edge=False, header_style="bold")
     for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
-    for part, models in parts.items():
-        n = next(iter(models.values())).n
+    for part, of_chosen in scores[chosen].items():
+        n = of_chosen.n
         table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
-        for name, metrics in models.items():
-            # No log loss for models whose scores may not be probabilities.
-            loss = f"{metrics.loss:.3f}" if name in MODEL_NAMES.values() else "-"
+        for name, by_part in scores.items():
+            if part not in by_part:
+                continue
+            metrics = by_part[part]
+            loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
             interval = f"{metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
             others = (f"{score:.3f}" for score in (metrics.precision, metrics.recall, metrics.f1))
             style = "bold" if name == chosen else ""
@@ -362,12 +369,13 @@ def score_table(parts: Mapping[str, Mapping[str, Metrics]], chosen: str) -> Tabl
     return table
 
 
-def check_table(check_list: dict[str, dict[str, CheckScore]], chosen: str) -> Table:
+def check_table(check_list: Mapping[PredictorKind, Mapping[str, CheckScore]], chosen: str) -> Table:
     """The check list by capability: number of correct sentences per model; the chosen model is printed bold."""
     table = Table("check list", box=None, pad_edge=False, header_style="bold")
-    for name in MEASURED_MODELS:
+    for kind in check_list:
+        name = PREDICTORS[kind]
         table.add_column(name, justify="right", style="bold" if name == chosen else "")
-    tallies = [check_list[name] for name in MEASURED_MODELS]
+    tallies = [*check_list.values()]
     for capability in tallies[0]:
         scores = [tally[capability] for tally in tallies]
         table.add_row(f"  {capability}", *(f"{score.right} of {score.of}" for score in scores))

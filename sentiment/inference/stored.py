@@ -5,7 +5,7 @@ Both are loaded by the same code and have the same interface.
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
@@ -21,10 +21,9 @@ from sentiment.encoders.pretrained import PUBLISHED, TINY
 from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
-from sentiment.models.lexicon import LexiconModel
-from sentiment.models.text_model import MeanModel, Predictions, TextModel, check_arrays, described
-from sentiment.runs.predictions import OwnKind
-from sentiment.runs.records import MODEL_NAMES, FileRecord, ModelChoice, Result, RunRecord
+from sentiment.models.predictors import all_models
+from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
+from sentiment.runs.records import PREDICTORS, FileRecord, ModelChoice, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
@@ -202,33 +201,9 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
 
-@dataclass(frozen=True)
-class RunModels:
-    """All models that are evaluated for a run."""
-
-    network: TextModel
-    baseline: TextModel
-    both: MeanModel
-    lexicon: TextModel
-
-    @classmethod
-    def of(cls, run: StoredRun) -> "RunModels":
-        """Load them; raises as `load_model`."""
-        network = load_model(run, "network")
-        baseline = load_model(run, "baseline")
-        both = MeanModel(network, baseline, run.result.temperatures["both"])
-        return cls(network, baseline, both, LexiconModel(run.config))
-
-    def classify_texts(self, texts: Sequence[str]) -> dict[OwnKind, Predictions]:
-        """The predictions of each model, in table order; each text is read once by each model."""
-        network = self.network.classify_texts(texts)
-        baseline = self.baseline.classify_texts(texts)
-        return {
-            "network": network,
-            "baseline": baseline,
-            "both": self.both.combine(network, baseline),
-            "lexicon": self.lexicon.classify_texts(texts),
-        }
+def load_all_models(run: StoredRun) -> list[TextModel]:
+    """All predictors of a completed run, in the order of tables; raises as `load_model`."""
+    return all_models(load_model(run, "network"), load_model(run, "baseline"), run.result.temperatures["both"])
 
 
 _VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"
@@ -320,7 +295,7 @@ def model_card(run: TrainedRun) -> str:
         positive=positive,
         negative=negative,
         install=as_code(f"pip install ./sentiment_grids-{__version__}-py3-none-any.whl"),
-        recommended=MODEL_NAMES[result.recommended],
+        recommended=PREDICTORS[result.recommended],
         scores="\n".join(_score_rows(result)),
         verdict=as_markdown(result.overfit.verdict),
         data=as_markdown(data),
@@ -360,10 +335,8 @@ def _encoder_section(config: RunConfig, result: Result) -> str:
 
 def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, licence: str) -> dict[str, Any]:
     results = []
-    for part, scores in result.scores.items():
-        if part == "train":
-            continue
-        metrics = scores[MODEL_NAMES[result.recommended]]
+    for part in result.parts[1:]:
+        metrics = result.scores[result.recommended][part]
         results.append(
             {
                 "task": {"type": "text-classification", "name": "sentiment of tweets"},
@@ -387,12 +360,13 @@ def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, l
 
 def _score_rows(result: Result) -> Iterator[str]:
     """The rows of the model card's table of scores."""
-    for part, scores in result.scores.items():
-        for name, metrics in scores.items():
-            bold = "**" if name == MODEL_NAMES[result.recommended] else ""
+    for part in result.parts:
+        for kind, of_parts in result.scores.items():
+            metrics = of_parts[part]
+            bold = "**" if kind == result.recommended else ""
             accuracy = f"{metrics.accuracy:.3f} ({metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f})"
             others = f"{metrics.precision:.3f} | {metrics.recall:.3f} | {metrics.f1:.3f}"
-            yield f"| {part}, {metrics.n:,} | {bold}{name}{bold} | {accuracy} | {others} |"
+            yield f"| {part}, {metrics.n:,} | {bold}{PREDICTORS[kind]}{bold} | {accuracy} | {others} |"
 
 
 def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:

@@ -26,7 +26,6 @@ from sentiment.files import write_atomically
 from sentiment.models.lexicon import FEATURES, polarity, rate_rows
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import BASELINE
 
 Keys = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.float32]
@@ -211,7 +210,7 @@ class LinearModel:
 class BaselineModel(TextModel):
     """Classifies texts with the linear baseline of a run."""
 
-    name = BASELINE
+    kind = "baseline"
 
     def __init__(self, config: RunConfig, model: LinearModel, temperature: float) -> None:
         self.config = config

@@ -20,7 +20,7 @@ from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
 from sentiment.models.lexicon import token_polarity
 from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, calibrated
-from sentiment.runs.records import NETWORK, EncoderRecord
+from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
 
 
@@ -410,7 +410,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 class NetworkModel(TextModel):
     """Classifies texts by the network of a run."""
 
-    name = NETWORK
+    kind = "network"
 
     def __init__(
         self,

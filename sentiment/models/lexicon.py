@@ -18,7 +18,6 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
 from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel
-from sentiment.runs.records import LEXICON
 from sentiment.runs.run_dir import TWEETS_FILE
 
 # Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
@@ -117,7 +116,7 @@ def _word_values() -> dict[str, float]:
 class LexiconModel(TextModel):
     """Classifies raw (uncleaned) texts with VADER's lexicon."""
 
-    name = LEXICON
+    kind = "lexicon"
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config

@@ -25,7 +25,7 @@ from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.data.text import TokenRows
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.records import BOTH, THRESHOLD, CheckScore, ModelChoice
+from sentiment.runs.records import PREDICTORS, THRESHOLD, CheckScore, ModelChoice, PredictorKind
 
 Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -72,10 +72,15 @@ def checked_threshold(value: float | None) -> float:
 class TextModel:
     """Classifies texts: a network, a baseline, a lexicon, or a mean of several."""
 
-    name: str
+    kind: PredictorKind
     config: RunConfig  # of the model's run
     tokenize: Callable[[str], list[str]]
     uses_all_cores = False  # if True, classifying several chunks in parallel threads is no faster
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return PREDICTORS[self.kind]
 
     def classify(self, rows: TokenRows) -> Predictions:
         """Classify tokenised texts; the prediction for a text does not depend on the other texts."""
@@ -92,7 +97,7 @@ class TextModel:
 class MeanModel(TextModel):
     """The calibrated mean of the network's and the baseline's probabilities; usable is a text that either can use."""
 
-    name = BOTH
+    kind = "both"
 
     def __init__(self, network: TextModel, baseline: TextModel, temperature: float) -> None:
         self.config = network.config
@@ -181,7 +186,7 @@ def fit_temperatures(
 
 def calibrate_all(
     network: Probabilities, baseline: Probabilities, temperatures: Mapping[ModelChoice, float]
-) -> dict[ModelChoice, Probabilities]:
+) -> dict[PredictorKind, Probabilities]:
     """The calibrated probabilities of each model of a run, from the raw ones of the network and the baseline."""
     network = calibrated(network, temperatures["network"])
     baseline = calibrated(baseline, temperatures["baseline"])

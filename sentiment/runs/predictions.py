@@ -4,7 +4,7 @@ A predictor gives probabilities for tweets: a run's network, its baseline, the m
 one. Does not import torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,32 +15,9 @@ import numpy.typing as npt
 from sentiment.errors import RunDirError
 from sentiment.metrics import measure
 from sentiment.paired import PairedCounts
-from sentiment.runs.records import (
-    BASELINE,
-    BOTH,
-    LEXICON,
-    NETWORK,
-    PREDICTION_COLUMNS,
-    THRESHOLD,
-    Added,
-    Metrics,
-    ModelChoice,
-    Part,
-    Result,
-)
+from sentiment.runs.records import CLASSES, PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir, check_file
 
-# The predictors of every run, and further ones.
-OwnKind = ModelChoice | Literal["lexicon"]
-PredictorKind = OwnKind | Literal["added"]
-# The predictors of a run in table order, with their names.
-PREDICTOR_NAMES: dict[OwnKind, str] = {
-    "network": NETWORK,
-    "baseline": BASELINE,
-    "both": BOTH,
-    "lexicon": LEXICON,
-}
-_COLUMNS: dict[str, OwnKind] = {**PREDICTION_COLUMNS, "lexicon": "lexicon"}
 # By so many tweets the accuracy of stored predictions may differ from the recorded one: they are rounded, so one at the
 # threshold may count as the other class.
 _MAX_ROUNDING_DIFFERENCE = 1.5
@@ -62,7 +39,7 @@ class Predictor:
     """
 
     name: str
-    kind: PredictorKind
+    kind: PredictorKind | Literal["added"]
     probabilities: Probabilities
     threshold: float = THRESHOLD
     neutral: int = 0
@@ -112,6 +89,11 @@ class PartPredictions:
     predictors: list[Predictor]
 
 
+def column_of(kind: PredictorKind, class_name: str = CLASSES[1]) -> str:
+    """The column of predictions.parquet with a predictor's probabilities of a class; the first class has none."""
+    return f"{kind}_{class_name}"
+
+
 def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredictions | None:
     """The predictions of a completed run for a part; None if the run has no such part.
 
@@ -124,11 +106,11 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
 
     path = run_dir.predictions_file
     check_file(path, result)
-    types = {"tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(_COLUMNS, pa.float64())
+    types = {"tweet": pa.int64(), "label": pa.int8()} | {column_of(kind): pa.float64() for kind in result.scores}
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        columns = {name: table[name].cast(kind).to_numpy() for name, kind in types.items()}
+        columns = {name: table[name].cast(type_).to_numpy() for name, type_ in types.items()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
     metrics = result.metrics.get(part)
@@ -136,9 +118,9 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
         if metrics is None:
             return None
         raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
-    _check_columns(columns, path)
+    predictors = [Predictor(PREDICTORS[kind], kind, columns[column_of(kind)]) for kind in result.scores]
+    _check(columns["tweet"], columns["label"], predictors, path)
     labels = columns["label"] == 1
-    predictors = [Predictor(PREDICTOR_NAMES[kind], kind, columns[column]) for column, kind in _COLUMNS.items()]
     right = int(predictors[0].right(labels).sum())
     n = len(labels)
     if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
@@ -146,20 +128,20 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
     return PartPredictions(columns["tweet"], labels, predictors)
 
 
-def _check_columns(columns: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    for column in _COLUMNS:
-        probabilities = columns[column]
+def _check(tweets: TweetIds, labels: npt.NDArray[Any], predictors: Sequence[Predictor], path: Path) -> None:
+    for predictor in predictors:
+        probabilities = predictor.probabilities
         if not ((probabilities >= 0) & (probabilities <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
-    if not np.isin(columns["label"], (0, 1)).all():
+    if not np.isin(labels, range(len(CLASSES))).all():
         raise RunDirError(f"{path}: is damaged: a label is neither 0 nor 1")
-    if len(np.unique(columns["tweet"])) < len(columns["tweet"]):
+    if len(np.unique(tweets)) < len(tweets):
         raise RunDirError(f"{path}: is damaged: a tweet is in it twice")
 
 
 def added_predictor(name: str, added: Added, tweets: TweetIds) -> Predictor | None:
     """An added predictor on some tweets; None if it has no prediction for them."""
-    answers = [added.said.get(tweet, np.nan) for tweet in tweets.tolist()]
+    answers = [added.predictions.get(tweet, np.nan) for tweet in tweets.tolist()]
     probabilities = np.array(answers, np.float64)  # None becomes NaN
     if np.isnan(probabilities).all():
         return None

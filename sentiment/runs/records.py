@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -57,16 +57,20 @@ Part = PartName
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 # The detail of an attempt that a second Ctrl+C ended, without a checkpoint of its last steps.
 AT_ONCE = "SIGINT, at once"
-# A model of a run: its network, its linear baseline, or the ensemble with the mean of both probabilities.
+# The classes, from the most negative to the most positive.
+CLASSES = ("negative", "positive")
+# A model that a run trains: its network, its linear baseline, or the ensemble with the mean of both probabilities.
 ModelChoice = Literal["network", "baseline", "both"]
-
-# The display names of the models.
-NETWORK, BASELINE, BOTH, LEXICON = "network", "linear baseline", "mean of both", "VADER's lexicon"
-MODEL_NAMES: dict[ModelChoice, str] = {"network": NETWORK, "baseline": BASELINE, "both": BOTH}
-# The model of each column of predictions.parquet, besides `lexicon`.
-PREDICTION_COLUMNS: dict[str, ModelChoice] = {"score": "network", "baseline": "baseline", "both": "both"}
-# The display names of all evaluated models, in the order of tables.
-MEASURED_MODELS = (*MODEL_NAMES.values(), LEXICON)
+MODEL_CHOICES: tuple[ModelChoice, ...] = get_args(ModelChoice)
+# A predictor that every run measures: its models, and references that it does not train.
+PredictorKind = ModelChoice | Literal["lexicon"]
+# All of them with their names, in the order of tables.
+PREDICTORS: dict[PredictorKind, str] = {
+    "network": "network",
+    "baseline": "linear baseline",
+    "both": "mean of both",
+    "lexicon": "VADER's lexicon",
+}
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -328,10 +332,13 @@ class Overfit(Record):
         return f"{does}: the gap is {self.gap:.3f}; a run overfits if {self.rule}"
 
 
-def _with_all_models(scores: dict[str, dict[str, CheckScore]]) -> dict[str, dict[str, CheckScore]]:
-    if missing := [name for name in MEASURED_MODELS if not scores.get(name)]:
+T = TypeVar("T")
+
+
+def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
+    if missing := [kind for kind in MODEL_CHOICES if not scores.get(kind)]:
         raise ValueError(f"lacks {', '.join(missing)}")
-    return scores
+    return {kind: scores[kind] for kind in PREDICTORS if kind in scores}
 
 
 class Result(FileRecord):
@@ -340,12 +347,12 @@ class Result(FileRecord):
     Attributes:
         best_epoch: counted from 1.
         parameters: number of trainable weights.
-        metrics: metrics of the network at its best epoch; `scores` has those of all models.
+        scores: metrics of each predictor by part; those of the network are of its best epoch.
         recommended: the model with the highest accuracy on the validation part.
         temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
             calibrated probabilities.
         only_label: the label, if the network predicts the same one for every validation tweet: it has learned nothing.
-        check_list: scores by the display name of the model, then by capability; no model is selected by them.
+        check_list: scores of each predictor by capability; no model is selected by them.
         mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
         seconds_trained: over all attempts, without steps that were lost and repeated.
         files_sha256: of the other files that belong to the result, by name.
@@ -357,14 +364,11 @@ class Result(FileRecord):
     steps: Count
     best_epoch: Annotated[int, Field(ge=1)]
     parameters: Count
-    metrics: MetricsByPart
-    baseline: MetricsByPart
-    both: MetricsByPart
-    lexicon: MetricsByPart
+    scores: Annotated[dict[PredictorKind, MetricsByPart], AfterValidator(_in_table_order)]
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Annotated[int, Field(ge=0, le=1)] | None = None
-    check_list: Annotated[dict[str, dict[str, CheckScore]], AfterValidator(_with_all_models)]
+    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None
@@ -374,22 +378,21 @@ class Result(FileRecord):
     files_sha256: dict[str, str]
 
     @model_validator(mode="after")
-    def _measures_all_models_alike(self) -> Self:
-        for name in ("baseline", "both", "lexicon"):
-            if getattr(self, name).keys() != self.metrics.keys():
-                raise ValueError(f"{name} has other parts than metrics")
+    def _measures_all_predictors_alike(self) -> Self:
+        for kind, metrics in self.scores.items():
+            if metrics.keys() != self.metrics.keys():
+                raise ValueError(f"scores.{kind} has other parts than scores.network")
         return self
+
+    @property
+    def metrics(self) -> dict[Part, Metrics]:
+        """The network's metrics by part."""
+        return self.scores["network"]
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts of the run's own tweets, then the further test sets by name."""
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
-
-    @property
-    def scores(self) -> dict[Part, dict[str, Metrics]]:
-        """The metrics of all models, by part and by the model's display name."""
-        models = {NETWORK: self.metrics, BASELINE: self.baseline, BOTH: self.both, LEXICON: self.lexicon}
-        return {part: {name: metrics[part] for name, metrics in models.items()} for part in self.parts}
 
 
 class Added(FileRecord):
@@ -400,8 +403,8 @@ class Added(FileRecord):
         annotator: whether the predictor is a person.
         tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
         unanswered: number of rows in the file without an answer.
-        said: the probability of positive by the tweet's key in the corpus; 0 or 1 where the file has labels; None where
-            the label is none of the classes.
+        predictions: the probability of positive by the tweet's key in the corpus; 0 or 1 where the file has labels;
+            None where the label is none of the classes.
     """
 
     file: str
@@ -412,7 +415,7 @@ class Added(FileRecord):
     unanswered: Count = 0
     cost: Annotated[float, Field(ge=0)] | None
     seconds: Annotated[float, Field(ge=0)] | None
-    said: dict[int, Share | None]
+    predictions: dict[int, Share | None]
 
 
 class PlannedRun(Record):

@@ -230,8 +230,8 @@ class RunDir:
         checkpoints: during training the newest two states to resume from; afterwards the weights of the best epoch and
             of the last one.
         vocabulary_file: the types of the learned embedding, one on each line.
-        predictions_file: columns part, row (of the corpus), label, and the models' calibrated probabilities of
-            positive: score (the network), baseline, both and lexicon; all tweets but the training part.
+        predictions_file: columns part, tweet (its key), label, and each predictor's probabilities, such as
+            `network_positive`, of all classes but the first; all tweets but the training part.
         attention_file: sample tweets with the weight of each token in each hop; only for attention models.
         result_file: written last: the run is completed if and only if it exists.
         wandb_dir: files that wandb writes; training does not depend on them.

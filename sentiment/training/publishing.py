@@ -12,17 +12,20 @@ from sentiment.files import sha256_of
 from sentiment.metrics import measure
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
-from sentiment.models.lexicon import LexiconModel
-from sentiment.models.text_model import (
-    MeanModel,
-    Probabilities,
-    TextModel,
-    answer_checks,
-    calibrate_all,
-    calibrated,
-    fit_temperatures,
+from sentiment.models.predictors import all_models
+from sentiment.models.text_model import Probabilities, answer_checks, calibrate_all, calibrated, fit_temperatures
+from sentiment.runs.predictions import column_of
+from sentiment.runs.records import (
+    MODEL_CHOICES,
+    PREDICTORS,
+    THRESHOLD,
+    CheckScore,
+    Metrics,
+    ModelChoice,
+    Part,
+    PredictorKind,
+    Result,
 )
-from sentiment.runs.records import PREDICTION_COLUMNS, THRESHOLD, CheckScore, Metrics, ModelChoice, Part, Result
 from sentiment.runs.run_dir import RunDir
 from sentiment.training.checkpoint import WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.preparation import Prepared
@@ -33,9 +36,9 @@ from sentiment.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class _Predictions:
-    """Calibrated probabilities of positive by part and model, each (n,), and the temperatures of the models."""
+    """Probabilities of positive by part and predictor, each (n,), those of models calibrated by the temperatures."""
 
-    probabilities: dict[Part, dict[ModelChoice, Probabilities]]
+    probabilities: dict[Part, dict[PredictorKind, Probabilities]]
     temperatures: dict[ModelChoice, float]
 
 
@@ -51,7 +54,7 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
     predictions = _predict(task, prepared)
-    _write_predictions(run_dir, task, prepared, predictions)
+    _write_predictions(run_dir, task, predictions)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     best_state = WeightsState(weights=best, epoch=trainer.early_stopping.best_epoch)
@@ -66,22 +69,23 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
 def _predict(task: ClassifierTask, prepared: Prepared) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
     linear = prepared.baselines.linear.astype(np.float64)
+    lexicon = prepared.baselines.lexicon.astype(np.float64)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
-    probabilities = {
-        part: calibrate_all(network[part], linear[rows], temperatures) for part, rows in task.measured.items()
-    }
+    probabilities: dict[Part, dict[PredictorKind, Probabilities]] = {}
+    for part, rows in task.measured.items():
+        probabilities[part] = calibrate_all(network[part], linear[rows], temperatures)
+        probabilities[part]["lexicon"] = lexicon[rows]
     return _Predictions(probabilities, temperatures)
 
 
 def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: _Predictions) -> Result:
     stopping = trainer.early_stopping
-    temperatures = predictions.temperatures
-    metrics = {model: _measure(trainer.task, predictions, model) for model in temperatures}
-    network = metrics["network"]
+    scores = {kind: _measure(trainer.task, predictions, kind) for kind in PREDICTORS}
+    network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    recommended = recommend({model: of_parts["validation"] for model, of_parts in metrics.items()})
+    recommended = recommend({model: scores[model]["validation"] for model in MODEL_CHOICES})
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
@@ -95,14 +99,11 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
         steps=trainer.step,
         best_epoch=stopping.best_epoch,
         parameters=parameters,
-        metrics=network,
-        baseline=metrics["baseline"],
-        both=metrics["both"],
-        lexicon=_measure_lexicon(trainer.task, prepared),
+        scores=scores,
         recommended=recommended,
-        temperatures=temperatures,
+        temperatures=predictions.temperatures,
         only_label=_only_label(predictions),
-        check_list=_check_list(run, prepared, trainer, temperatures),
+        check_list=_check_list(run, prepared, trainer, predictions.temperatures),
         baseline_settings=prepared.baselines.settings,
         overfit=overfit,
         encoder=prepared.encoder_record,
@@ -113,16 +114,11 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
     )
 
 
-def _measure(task: ClassifierTask, predictions: _Predictions, model: ModelChoice) -> dict[Part, Metrics]:
+def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKind) -> dict[Part, Metrics]:
     return {
-        part: measure(task.corpus.labels[rows], predictions.probabilities[part][model])
+        part: measure(task.corpus.labels[rows], predictions.probabilities[part][kind])
         for part, rows in task.measured.items()
     }
-
-
-def _measure_lexicon(task: ClassifierTask, prepared: Prepared) -> dict[Part, Metrics]:
-    lexicon = prepared.baselines.lexicon.astype(np.float64)
-    return {part: measure(task.corpus.labels[rows], lexicon[rows]) for part, rows in task.measured.items()}
 
 
 def recommend(metrics: dict[ModelChoice, Metrics]) -> ModelChoice:
@@ -138,8 +134,8 @@ def _only_label(predictions: _Predictions) -> int | None:
 
 def _check_list(
     run: RunContext, prepared: Prepared, trainer: Trainer, temperatures: dict[ModelChoice, float]
-) -> dict[str, dict[str, CheckScore]]:
-    """The check list's scores of all models, by their display names."""
+) -> dict[PredictorKind, dict[str, CheckScore]]:
+    """The check list's scores of each predictor that reads texts."""
     config = run.config
     task = trainer.task
     embedding = trainer.model.embedding
@@ -148,9 +144,8 @@ def _check_list(
         encoder = load_encoder(config, prepared.encoder_record, run.results, torch.device("cpu"))
     network = NetworkModel(config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
     baseline = BaselineModel(config, prepared.baselines.model, temperatures["baseline"])
-    both = MeanModel(network, baseline, temperatures["both"])
-    models: list[TextModel] = [network, baseline, both, LexiconModel(config)]
-    return {model.name: answer_checks(model) for model in models}
+    models = all_models(network, baseline, temperatures["both"])
+    return {model.kind: answer_checks(model) for model in models}
 
 
 def _digests(run_dir: RunDir) -> dict[str, str]:
@@ -161,7 +156,7 @@ def _digests(run_dir: RunDir) -> dict[str, str]:
     return {file.name: sha256_of(file) for file in files}
 
 
-def _write_predictions(run_dir: RunDir, task: ClassifierTask, prepared: Prepared, predictions: _Predictions) -> None:
+def _write_predictions(run_dir: RunDir, task: ClassifierTask, predictions: _Predictions) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -170,10 +165,9 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, prepared: Prepared
     rows = np.concatenate([task.rows[part] for part in parts])
     columns = {"part": pa.array(names).dictionary_encode()}
     columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
-    for column, model in PREDICTION_COLUMNS.items():
-        of_parts = [predictions.probabilities[part][model] for part in parts]
-        columns[column] = np.concatenate(of_parts).astype(np.float32)
-    columns["lexicon"] = prepared.baselines.lexicon[rows]
+    for kind in PREDICTORS:
+        of_parts = [predictions.probabilities[part][kind] for part in parts]
+        columns[column_of(kind)] = np.concatenate(of_parts).astype(np.float32)
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
 
 

@@ -48,7 +48,12 @@ ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
 FOLDS = 5
 SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together
-COLUMNS = {"lexicon": "lexicon", "baseline": "baseline", "net": "score", "mean of both": "both"}
+COLUMNS = {
+    "lexicon": "lexicon_positive",
+    "baseline": "baseline_positive",
+    "net": "network_positive",
+    "mean of both": "both_positive",
+}
 NETS = {
     "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
     "LSTM, last state": {"model.bidirectional": False, "model.pooling": "last"},

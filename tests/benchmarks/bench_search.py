@@ -62,7 +62,7 @@ def accuracy(run_dir: RunDir, part: str) -> float:
 def _right(run_dir: RunDir) -> npt.NDArray[np.float64]:
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
-    return ((table["score"] >= THRESHOLD) == (table["label"] == 1)).to_numpy(float)
+    return ((table["network_positive"] >= THRESHOLD) == (table["label"] == 1)).to_numpy(float)
 
 
 def write_searches(folder: Path, seed: int, source: Path, options: argparse.Namespace) -> tuple[Path, Path]:

@@ -52,7 +52,7 @@ def _predictions(results: Results, run_id: str) -> dict[int, bool]:
     path = next(results.runs.glob(f"*/{run_id}/predictions.parquet"))
     table = pq.read_table(path).to_pandas()
     test = table[table["part"] == "test"]
-    return dict(zip(test["tweet"], (test["score"] >= 0.5) == (test["label"] == 1), strict=True))
+    return dict(zip(test["tweet"], (test["network_positive"] >= 0.5) == (test["label"] == 1), strict=True))
 
 
 def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_results: Results) -> None:

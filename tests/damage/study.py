@@ -108,7 +108,7 @@ def _write_added(results: Results, run_dir: RunDir) -> None:
     table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
     said = {row["tweet"]: float(row["label"]) for row in table}
     origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
-    added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, said=said)
+    added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, predictions=said)
     file = results.added_file(corpus, "teacher")
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, sealed(added))

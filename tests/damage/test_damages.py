@@ -48,8 +48,8 @@ CHANGES: dict[str, tuple[str, Change]] = {
         lambda run: run["attempts"][0].update(start="2026-03-04T11:00:00"),
     ),
     "a start without a date": ("stopped/run.json", lambda run: run["attempts"][0].update(start="noon")),
-    "no validation metrics": ("completed/result.json", lambda result: result["metrics"].pop("validation")),
-    "a check list without a model": ("completed/result.json", lambda result: result["check_list"].popitem()),
+    "no validation metrics": ("completed/result.json", lambda result: result["scores"]["network"].pop("validation")),
+    "a check list without a model": ("completed/result.json", lambda result: result["check_list"].pop("both")),
     "no index in a plan": ("runs/search/grid.json", lambda plan: plan["runs"].pop(0)),
     "a metric that is not measured": ("runs/mine/grid.json", lambda plan: plan.update(metric="f1")),
     "a folder as a run's name": ("runs/mine/grid.json", lambda plan: plan["runs"][2].update(run_id="../x")),
@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "a failure without a time": ("stopped/failure.json", lambda failure: failure.update(time="")),
     "another submission": ("slurm/mine/*/submission.json", lambda submission: submission.update(id="00007-train-0")),
     "a number that was cancelled": ("slurm/mine/*/cancelled.json", lambda cancelled: cancelled.update(ids=[1])),
-    "a probability above 1": ("added/*/teacher.json", lambda added: added["said"].update({"0": 2.0})),
+    "a probability above 1": ("added/*/teacher.json", lambda added: added["predictions"].update({"0": 2.0})),
 }
 
 
@@ -161,7 +161,8 @@ def test_closed_output_is_no_error(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("score", "x"), ("baseline", float("nan")), ("label", -1), ("tweet", None), ("part", "x")]
+    ("column", "value"),
+    [("network_positive", "x"), ("baseline_positive", float("nan")), ("label", -1), ("tweet", None), ("part", "x")],
 )
 def test_odd_predictions_are_named_though_their_checksum_is_right(
     study: Study, good: dict[str, Answer], column: str, value: Any

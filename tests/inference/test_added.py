@@ -127,7 +127,7 @@ def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[s
     table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
     assert invoke("add", "x", table, "--run", run.path, "--probability-column", "label").exit_code == 0
     added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
-    assert list(added["x"].said.values()) == [0.7]
+    assert list(added["x"].predictions.values()) == [0.7]
 
 
 def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_neutral_answers_are_counted_beside_the_score(
     added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
     record = added["three classes"]
     assert (record.tweets, record.unanswered) == (judged + 10, 1)
-    assert [*record.said.values()].count(None) == 10
+    assert [*record.predictions.values()].count(None) == 10
     found, shown = _scores(run, tmp_path)
     assert found["three classes (added)"]["test"]["n"] == judged
     assert f"three classes (added), test: {(judged - 1) / judged:.1%} right" in shown

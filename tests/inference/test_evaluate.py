@@ -17,10 +17,11 @@ from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import RunModels, open_model
+from sentiment.inference.stored import open_model
 from sentiment.models.baseline import BaselineModel
+from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
-from sentiment.runs.records import BASELINE, LEXICON, MODEL_NAMES, NETWORK, Metrics, Result
+from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, Metrics, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.publishing import recommend
 from tests.commands import invoke, refused
@@ -64,7 +65,7 @@ def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
     def chosen(*pairs: tuple[float, float]) -> str:
         share = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "accuracy_low": 0.1, "accuracy_high": 0.9}
         found = (Metrics(n=10, accuracy=accuracy, loss=loss, **share) for accuracy, loss in pairs)
-        return recommend(dict(zip(MODEL_NAMES, found, strict=True)))
+        return recommend(dict(zip(MODEL_CHOICES, found, strict=True)))
 
     assert chosen((0.7, 0.5), (0.8, 0.9), (0.6, 0.1)) == "baseline"
     assert chosen((0.8, 0.5), (0.8, 0.6), (0.8, 0.4)) == "both"
@@ -123,14 +124,14 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     run.complete()
     result, path = stored(run.run_dir, Result), run.run_dir.path
     assert result.parts == ("train", "validation", "test", "ours", "theirs")
-    for of_model in (result.metrics, result.baseline, result.both, result.lexicon):
+    for of_model in result.scores.values():
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
     shown = invoke("evaluate", path).output
     assert all(f"{one}, {n} tweets" in shown for one, n in sizes.items())
     options = ("--data", tables["ours"], "--results", run.results.root, "--out", tmp_path / "scores.json")
     assert invoke("evaluate", path, *options).exit_code == 0
     again = json.loads((tmp_path / "scores.json").read_text())["models"]
-    assert again["linear baseline"]["accuracy"] == pytest.approx(result.baseline["ours"].accuracy)
+    assert again["linear baseline"]["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
     assert "split: theirs" in invoke("show", "--card", path).output
 
 
@@ -170,8 +171,8 @@ def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir
     parts = {part: metrics.n for part, metrics in result.metrics.items()}
     assert found["left_out"] == {TRAINED_ON: len(corpus.rows("train")), CHOSEN_BY: parts["validation"]}
     assert found["n"] == parts["test"]
-    assert found["chosen"] == MODEL_NAMES[result.recommended]
-    assert found["accuracy"] == pytest.approx(result.scores["test"][found["chosen"]].accuracy)
+    assert found["chosen"] == PREDICTORS[result.recommended]
+    assert found["accuracy"] == pytest.approx(result.scores[result.recommended]["test"].accuracy)
     assert f"{len(corpus.rows('train'))} left out: {TRAINED_ON} (line " in output
 
 
@@ -222,18 +223,19 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
     assert strict["loss"] == usual["loss"]
     assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
-    assert f"decision threshold 1; of {LEXICON} 0.5" in output
-    gap = strict["accuracy"] - strict["models"][LEXICON]["accuracy"]
-    ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {LEXICON}", output)
+    lexicon = PREDICTORS["lexicon"]
+    assert f"decision threshold 1; of {lexicon} 0.5" in output
+    gap = strict["accuracy"] - strict["models"][lexicon]["accuracy"]
+    ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {lexicon}", output)
     assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)
 
 
 class _Fake(TextModel):
     """Knows some texts, and counts how many it is asked."""
 
-    def __init__(self, config: RunConfig, name: str, known: list[bool]) -> None:
+    def __init__(self, config: RunConfig, kind: PredictorKind, known: list[bool]) -> None:
         self.config = config
-        self.name = name
+        self.kind = kind
         self.tokenize = str.split
         self.known = np.array(known)
         self.asked = 0
@@ -245,13 +247,13 @@ class _Fake(TextModel):
 
 def test_mean_knows_what_either_member_knows_and_reads_no_text_twice() -> None:
     config = resolve({}, {}, "a test")
-    network = _Fake(config, NETWORK, [True, False, False])
-    baseline = _Fake(config, BASELINE, [True, True, False])
-    lexicon = _Fake(config, LEXICON, [True, True, True])
-    models = RunModels(network, baseline, MeanModel(network, baseline, 0.5), lexicon)
-    predictions = models.classify_texts(["a", "b", "c"])
+    network = _Fake(config, "network", [True, False, False])
+    baseline = _Fake(config, "baseline", [True, True, False])
+    lexicon = _Fake(config, "lexicon", [True, True, True])
+    both = MeanModel(network, baseline, 0.5)
+    predictions = classify_by_all([network, baseline, both, lexicon], ["a", "b", "c"])
     assert predictions["both"].usable.tolist() == [True, True, False]
     assert [model.asked for model in (network, baseline, lexicon)] == [3, 3, 3]
-    alone = models.both.classify_texts(["a", "b", "c"])
+    alone = both.classify_texts(["a", "b", "c"])
     np.testing.assert_array_equal(predictions["both"].probabilities, alone.probabilities)
     assert alone.usable.tolist() == [True, True, False]

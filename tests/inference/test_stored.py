@@ -32,7 +32,7 @@ from sentiment.inference.stored import (
     write_archive,
 )
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
-from sentiment.runs.records import MODEL_NAMES, EncoderRecord, Result
+from sentiment.runs.records import EncoderRecord, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.small_runs import stored
@@ -252,7 +252,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     result = stored(trained, Result)
     assert (values["library_name"], values["pipeline_tag"]) == ("sentiment-grids", "text-classification")
     (split,) = [one for one in values["model-index"][0]["results"] if one["dataset"]["split"] == "test"]
-    best = result.scores["test"][MODEL_NAMES[result.recommended]]
+    best = result.scores[result.recommended]["test"]
     assert split["metrics"][0] == {"type": "accuracy", "value": round(best.accuracy, 4)}
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text

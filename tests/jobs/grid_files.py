@@ -78,7 +78,7 @@ def finish(
             validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy, "loss": 1 - accuracy})
             changes = {
                 "run_id": run.run_id,
-                "metrics": like.metrics | {"validation": validation},
+                "scores": like.scores | {"network": like.metrics | {"validation": validation}},
                 "overfit": like.overfit.model_copy(update={"overfits": overfits}),
             }
             run_dir.write_record(like.model_copy(update=changes))

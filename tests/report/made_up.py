@@ -23,8 +23,9 @@ from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
+from sentiment.runs.predictions import column_of
 from sentiment.runs.records import (
-    MEASURED_MODELS,
+    PREDICTORS,
     SCHEMA_VERSION,
     Added,
     Attempt,
@@ -36,6 +37,7 @@ from sentiment.runs.records import (
     ModelChoice,
     Part,
     PlannedRun,
+    PredictorKind,
     Result,
     RunRecord,
 )
@@ -133,9 +135,12 @@ class Study:
             keys[part] = keys_of_part[:kept]
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
-        metrics = {part: _measured(labels, model) for part, (labels, model, _) in scores.items()}
-        train = _better(metrics["validation"], 0.02 + 0.06 * skill)
-        _write_epochs(run_dir, metrics["validation"], train)
+        measured = {kind: _measured_parts(kind, scores) for kind in PREDICTORS}
+        for kind, by_part in measured.items():
+            by = {"network": 0.02 + 0.06 * skill, "lexicon": 0.0}.get(kind, 0.02)
+            by_part["train"] = _better(by_part["validation"], by)
+        train, validation = (measured["network"][part] for part in ("train", "validation"))
+        _write_epochs(run_dir, validation, train)
         _write_predictions(run_dir, scores, keys)
         data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
         self._write_corpus(data, config.data.train_rows or 400, scores, keys)
@@ -143,13 +148,6 @@ class Study:
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
-        baseline = {part: _measured(labels, linear) for part, (labels, _, linear) in scores.items()}
-        both = {part: _measured(labels, _mean(model, linear)) for part, (labels, model, linear) in scores.items()}
-        baseline["train"], both["train"] = (_better(one["validation"], 0.02) for one in (baseline, both))
-        lexicon = {part: _measured(labels, linear**2) for part, (labels, _, linear) in scores.items()}
-        lexicon["train"] = lexicon["validation"]
-        for one in (baseline, both, lexicon):
-            one["train"] = one["train"].model_copy(update={"n": train.n})
         run_dir.write_record(
             Result(
                 run_id=config.run_id,
@@ -158,15 +156,12 @@ class Study:
                 steps=40,
                 best_epoch=3,
                 parameters=1000 * config.model.hidden_size,
-                metrics=metrics | {"train": train},
-                baseline=baseline,
-                both=both,
-                lexicon=lexicon,
+                scores=measured,
                 recommended="network",
                 temperatures=TEMPERATURES,
                 check_list=_check_list(skill),
                 baseline_settings={"C": 1.0},
-                overfit=judge_overfit(train.accuracy, metrics["validation"].accuracy),
+                overfit=judge_overfit(train.accuracy, validation.accuracy),
                 encoder=_elmo(config),
                 mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
                 seconds_trained=0.04 * config.model.hidden_size,
@@ -181,7 +176,7 @@ class Study:
         path = self.results.added_file(run_dir.read(RunRecord).data_fingerprint, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
-        values |= {"cost": None, "seconds": None, "said": said} | fields
+        values |= {"cost": None, "seconds": None, "predictions": said} | fields
         write_atomically(path, sealed(Added.model_validate(values)))
         return path
 
@@ -275,13 +270,22 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
     return RunRecord.model_validate(values | changes)
 
 
-def _mean(model: Any, linear: Any) -> Any:
-    return calibrated((model + linear) / 2, TEMPERATURES["both"])
+def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
+    """Of a predictor, from those of the network and of the baseline."""
+    if kind == "both":
+        return calibrated((model + linear) / 2, TEMPERATURES["both"])
+    return {"network": model, "baseline": linear, "lexicon": linear**2}[kind]
 
 
-def _check_list(skill: float) -> dict[str, dict[str, CheckScore]]:
-    right = {name: min(12, place + round(6 * skill)) for place, name in enumerate(MEASURED_MODELS)}
-    return {name: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for name, n in right.items()}
+def _measured_parts(kind: PredictorKind, scores: dict[Part, tuple[Any, ...]]) -> dict[Part, Metrics]:
+    return {
+        part: _measured(labels, _probabilities(kind, model, linear)) for part, (labels, model, linear) in scores.items()
+    }
+
+
+def _check_list(skill: float) -> dict[PredictorKind, dict[str, CheckScore]]:
+    right = {kind: min(12, place + round(6 * skill)) for place, kind in enumerate(PREDICTORS)}
+    return {kind: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for kind, n in right.items()}
 
 
 def _elmo(config: RunConfig) -> EncoderRecord | None:
@@ -338,14 +342,14 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
 
 
 def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]) -> None:
-    names = ("part", "tweet", "label", "score", "baseline", "both", "lexicon")
+    names = ("part", "tweet", "label", *map(column_of, PREDICTORS))
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["tweet"] += keys[part].tolist()
-        values_of = (labels, model, linear, _mean(model, linear), linear**2)
-        for name, values in zip(names[2:], values_of, strict=True):
-            columns[name] += values.tolist()
+        columns["label"] += labels.tolist()
+        for kind in PREDICTORS:
+            columns[column_of(kind)] += _probabilities(kind, model, linear).tolist()
     types = {"part": pa.string(), "tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()

@@ -74,13 +74,9 @@ class Layout:
         by_run = {}
         for place, run in enumerate(self.runs):
             of_test, of_validation = (part[0][divmod(place, self.seeds)] for part in (test, validation))
-            run.result.metrics = {
-                "test": _metrics(of_test),
-                "validation": _metrics(of_validation),
-                "train": _metrics(of_test),
-            }
-            run.result.baseline = {"test": _metrics(test[1]), "validation": _metrics(validation[1])}
-            run.result.both = run.result.metrics
+            network = {"test": _metrics(of_test), "validation": _metrics(of_validation), "train": _metrics(of_test)}
+            baseline = {"test": _metrics(test[1]), "validation": _metrics(validation[1])}
+            run.result.scores = {"network": network, "baseline": baseline, "both": network}
             run.result.best_epoch = int(rng.integers(1, 9))
             run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
             run.result.validation = _scores(validation[1], of_validation)

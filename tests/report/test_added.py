@@ -42,10 +42,10 @@ def _said(run_dir: RunDir, wrong_every: int, part: str = "test", leave: int = 0)
     return {row["tweet"]: float(row["label"] ^ (place % wrong_every == 0)) for place, row in enumerate(kept)}
 
 
-def _right(run_dir: RunDir, column: str) -> Any:
+def _right(run_dir: RunDir, kind: str) -> Any:
     table = pq.read_table(run_dir.predictions_file).to_pandas()
     table = table[table["part"] == "test"]
-    return ((table[column] >= 0.5) == (table["label"] == 1)).to_numpy()
+    return ((table[f"{kind}_positive"] >= 0.5) == (table["label"] == 1)).to_numpy()
 
 
 def _rows(findings: Findings) -> dict[str, dict[str, Any]]:
@@ -64,13 +64,12 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     best, (added,) = findings.recommended, findings.main.added  # type: ignore[union-attr]
     assert not findings.problems
     of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
-    column = {"network": "score"}.get(best.predicts, best.predicts)
-    nets, baseline = np.stack([_right(one, column)[:n] for one in of]), _right(of[0], "baseline")[:n]
+    nets, baseline = np.stack([_right(one, best.predicts)[:n] for one in of]), _right(of[0], "baseline")[:n]
     mine = added.test.right("baseline")
     assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
     (claim,) = best.added
     assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
-    spread = spread_of([_right(one, column).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
+    spread = spread_of([_right(one, best.predicts).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
     (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), spread)])
     assert claim.gap.p == pytest.approx(alone.p)
     assert claim.gap.q > alone.p  # corrected with the rivals
@@ -168,7 +167,7 @@ def test_best_run_without_predictions_is_named_and_stops_nothing(study: Study) -
 def test_damaged_file_is_named_and_stops_nothing(study: Study) -> None:
     run_dir, *_ = _runs(study)
     path = study.add(run_dir, "gpt", _said(run_dir, 5))
-    path.write_text(json.dumps({"schema_version": 1, "said": {"3": 7}}))
+    path.write_text(json.dumps({"schema_version": 1, "predictions": {"3": 7}}))
     findings = study.findings()
     assert findings.recommended
     assert [str(path) in problem for problem in findings.problems] == [True]
@@ -184,7 +183,8 @@ def _blind(study: Study, run_dir: RunDir) -> None:
     """The net of a run calls every tweet positive, and nobody noticed."""
     table = pq.read_table(run_dir.predictions_file)
     column = pa.array([0.9] * table.num_rows, pa.float32())
-    pq.write_table(table.set_column(table.column_names.index("score"), "score", column), run_dir.predictions_file)
+    name = "network_positive"
+    pq.write_table(table.set_column(table.column_names.index(name), name, column), run_dir.predictions_file)
     result = stored(run_dir, Result)
     metrics = dict(result.metrics)
     labels = np.array(table["label"].to_pylist())
@@ -192,7 +192,7 @@ def _blind(study: Study, run_dir: RunDir) -> None:
         share = float(labels[np.array(table["part"].to_pylist()) == part].mean())
         changes = {"accuracy": share, "precision": share, "recall": 1.0, "f1": 0.99}
         metrics[part] = metrics[part].model_copy(update=changes)
-    run_dir.write_record(result.model_copy(update={"metrics": metrics}))
+    run_dir.write_record(result.model_copy(update={"scores": result.scores | {"network": metrics}}))
 
 
 def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_better(study: Study) -> None:

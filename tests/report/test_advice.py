@@ -106,7 +106,7 @@ def test_macro_f1_is_the_mean_of_both_classes(study: Study) -> None:
     test = table[table["part"] == "test"]
     findings = study.findings()
     (metrics,) = (run.measured("test") for run in findings.main.runs)
-    assert metrics.macro_f1 == pytest.approx(f1_score(test["label"], test["score"] >= 0.5, average="macro"))
+    assert metrics.macro_f1 == pytest.approx(f1_score(test["label"], test["network_positive"] >= 0.5, average="macro"))
 
 
 def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:

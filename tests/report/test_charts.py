@@ -62,8 +62,8 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
     """The star is at the top, by what it stands for; the baseline's and the lexicon's accuracy."""
     rows, best = rows_with(spec, "name", "value", "low", "high"), findings.recommended.run.result
     assert [row["name"][0] == "\u2605" for row in rows] == [True] + [False] * (len(rows) - 1)
-    model = "both" if "Ensemble" in rows[0]["name"] else "metrics"
-    seeds = [getattr(run.result, model)["test"].accuracy for run in findings.recommended.configuration.runs]
+    model = "both" if "Ensemble" in rows[0]["name"] else "network"
+    seeds = [run.measured("test", model).accuracy for run in findings.recommended.configuration.runs]
     _near([rows[0]["value"]], [100 * float(np.mean(seeds))])
     n = best.metrics["test"].n
     for row in rows:
@@ -71,8 +71,8 @@ def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
         assert row["low"] < row["value"] < row["high"]
         assert row["high"] - row["low"] > 0.6 * 100 * (wilson.high - wilson.low)  # for other tweets at least
     drawn = {row["name"]: [row[key] for key in ("value", "low", "high")] for row in rows}
-    for name, of in (("Linear baseline", best.baseline), ("VADER lexicon (no training)", best.lexicon)):
-        test = of["test"]
+    for name, kind in (("Linear baseline", "baseline"), ("VADER lexicon (no training)", "lexicon")):
+        test = best.scores[kind]["test"]
         _near(drawn[name], [100 * one for one in (test.accuracy, test.accuracy_low, test.accuracy_high)])
 
 
@@ -100,7 +100,7 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
     labels = test["label"].to_numpy()
-    for name, column in (("network", "score"), ("linear baseline", "baseline")):
+    for name, column in (("network", "network_positive"), ("linear baseline", "baseline_positive")):
         scores = test[column].to_numpy(float)
         groups = np.array_split(np.argsort(scores, kind="stable"), 10)
         bounds = [
@@ -168,7 +168,7 @@ def _check_labels(name: str, spec: Spec, findings: Findings) -> None:
     for row in rows_with(spec, "group", "x", "value", "low", "high"):
         same = [one for one in _grid(findings, name).completed if (one.config.data.train_rows or 400) == row["x"]]
         if row["group"] == "linear baseline":
-            baselines = [100 * run.result.baseline["test"].accuracy for run in same]
+            baselines = [100 * run.measured("test", "baseline").accuracy for run in same]
             assert any(row["value"] == pytest.approx(one, abs=1e-4) for one in baselines)
         else:
             vectors = "word2vec" if "word2vec" in row["group"] else None
@@ -277,7 +277,9 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
     for place, run_id in enumerate(answers["ids"]):
         test = _test_predictions(runs[run_id])
         assert known[place].sum() == len(test) in (113, 120)
-        np.testing.assert_array_equal(right[place][known[place]], (test["score"] >= 0.5) == (test["label"] == 1))
+        np.testing.assert_array_equal(
+            right[place][known[place]], (test["network_positive"] >= 0.5) == (test["label"] == 1)
+        )
     assert list(unpacked["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()
 
 

@@ -23,7 +23,7 @@ from report.sections.models import check_list, external_test_sets, worse_than_th
 from report.statistics import Difference, Side, compare, paired, spread_of
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
-from sentiment.runs.records import MEASURED_MODELS, NETWORK, THRESHOLD, Result
+from sentiment.runs.records import THRESHOLD, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
 from tests.report.studies import combinations
@@ -104,9 +104,9 @@ def test_tweet_with_another_label_is_another_tweet(study: Study) -> None:
     _rewrite(run_dir.predictions_file, "label", pa.array(labels, pa.int8()))
     result = run_dir.read(Result)
     table = pq.read_table(run_dir.predictions_file).to_pandas().query("part == 'test'")
-    accuracy = float(((table["score"] >= THRESHOLD) == table["label"]).mean())
+    accuracy = float(((table["network_positive"] >= THRESHOLD) == table["label"]).mean())
     metrics = result.metrics | {"test": result.metrics["test"].model_copy(update={"accuracy": accuracy})}
-    run_dir.write_record(result.model_copy(update={"metrics": metrics}))
+    run_dir.write_record(result.model_copy(update={"scores": result.scores | {"network": metrics}}))
     assert _gap(study).n == PARTS["test"] - _EMPTIED - 3
 
 
@@ -149,9 +149,9 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
         assert test.recall == pytest.approx(said[scores.labels].mean())
         assert test.f1 == pytest.approx(2 / (1 / test.precision + 1 / test.recall))
         assert test.loss == pytest.approx(np.mean([fold.metrics["test"].loss for fold in folds]), abs=0.01)
-        for part in ("baseline", "lexicon", "both"):
-            mean = np.mean([getattr(fold, part)["test"].accuracy for fold in folds])
-            assert getattr(run.result, part)["test"].accuracy == pytest.approx(mean)
+        for kind, metrics in run.result.scores.items():
+            mean = np.mean([fold.scores[kind]["test"].accuracy for fold in folds])
+            assert metrics["test"].accuracy == pytest.approx(mean)
         f1 = run.result.metrics["validation"].f1
         assert f1 == pytest.approx(np.mean([fold.metrics["validation"].f1 for fold in folds]))
         assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
@@ -163,11 +163,12 @@ def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) 
     findings = folded.findings()
     (table,) = check_list(findings).blocks
     runs = [fold for run in findings.recommended.configuration.runs for fold in run.folds]
-    right = [[fold.result.check_list[name]["but"].right for fold in runs] for name in MEASURED_MODELS]
+    kinds = [*runs[0].result.check_list]
+    right = [[fold.result.check_list[kind]["but"].right for fold in runs] for kind in kinds]
     assert len({*right[0]}) > 1
-    assert [table.rows[0][name] for name in MEASURED_MODELS] == pytest.approx([np.mean(one) for one in right])
+    assert [table.rows[0][kind] for kind in kinds] == pytest.approx([np.mean(one) for one in right])
     assert [row["sentences"] for row in table.rows] == [12, 14, 26]
-    assert table.rows[2][NETWORK] == table.rows[0][NETWORK] + table.rows[1][NETWORK]
+    assert table.rows[2]["network"] == table.rows[0]["network"] + table.rows[1]["network"]
 
 
 @pytest.mark.parametrize("what", ["missing", "damaged"])
@@ -215,8 +216,8 @@ def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
     tables = [pq.read_table(run_dir.predictions_file).to_pandas() for run_dir in run_dirs]
     tables = [table[table["part"] == tests] for table in tables]
     return {
-        name: np.stack([(table[column] >= THRESHOLD) == (table["label"] == 1) for table in tables])
-        for name, column in {"network": "score", "baseline": "baseline", "lexicon": "lexicon"}.items()
+        kind: np.stack([(table[f"{kind}_positive"] >= THRESHOLD) == (table["label"] == 1) for table in tables])
+        for kind in ("network", "baseline", "lexicon")
     }
 
 

@@ -92,7 +92,7 @@ def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: M
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
     predictor = open_model(run.run_dir.path, "network")
     said = [predictor.classify_texts([text]).probabilities[0] for text in predictions["tweet"].map(text_of)]
-    np.testing.assert_allclose(said, predictions["score"], atol=1e-5)
+    np.testing.assert_allclose(said, predictions["network_positive"], atol=1e-5)
 
 
 def test_loss_is_to_the_bit_the_plain_one_where_all_weights_are_alike(corpus: Corpus) -> None:

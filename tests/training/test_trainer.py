@@ -16,7 +16,7 @@ from sentiment.errors import ConfigError, DivergedError, UsageError
 from sentiment.inference.stored import open_model
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
-from sentiment.runs.records import StepRow
+from sentiment.runs.records import PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
@@ -111,16 +111,20 @@ def test_outcome_agrees_with_the_log_and_with_the_files(experiment: MakeExperime
     assert result.weights_sha256 == digest.best
     assert result.files_sha256["metrics.jsonl"] == digest.metrics
     table = pd.read_parquet(run.run_dir.predictions_file)
-    assert list(table.columns) == ["part", "tweet", "label", "score", "baseline", "both", "lexicon"]
+    columns = [f"{kind}_positive" for kind in PREDICTORS]
+    assert list(table.columns) == ["part", "tweet", "label", *columns]
     test = table[table.part == "test"]
     assert len(test) == result.metrics["test"].n
-    assert ((test.score >= 0.5) == (test.label == 1)).mean() == pytest.approx(result.metrics["test"].accuracy)
-    scores = {"metrics": test.score, "baseline": test.baseline, "both": test.both, "lexicon": test.lexicon}
-    mean = calibrated((test.score + test.baseline).to_numpy(float) / 2, result.temperatures["both"])
-    assert test.both.to_numpy() == pytest.approx(mean, abs=1e-6)
-    for name, probabilities in scores.items():
+    assert ((test.network_positive >= 0.5) == (test.label == 1)).mean() == pytest.approx(
+        result.metrics["test"].accuracy
+    )
+    mean = calibrated((test.network_positive + test.baseline_positive).to_numpy(float) / 2, result.temperatures["both"])
+    assert test.both_positive.to_numpy() == pytest.approx(mean, abs=1e-6)
+    assert result.scores.keys() == PREDICTORS.keys()
+    for kind, metrics in result.scores.items():
+        probabilities = test[f"{kind}_positive"]
         said = probabilities.where(test.label == 1, 1 - probabilities)
-        assert -np.log(said).mean() == pytest.approx(getattr(result, name)["test"].loss, rel=1e-4), name
+        assert -np.log(said).mean() == pytest.approx(metrics["test"].loss, rel=1e-4), kind
     lines = [json.loads(line) for line in run.run_dir.attention_file.read_text().splitlines()]
     assert 0 < len(lines) <= 40
     for line in lines:
@@ -144,10 +148,10 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     corpus = prepare_corpus(first.config.data, first.results, silent)
     tested = {*pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist()}
     turned, other_digest = _finished(tmp_path, "turned", [(label ^ (text in tested), text) for label, text in tweets])
-    for model in ("metrics", "baseline", "both", "lexicon"):
-        before, after = getattr(first.result, model), getattr(turned.result, model)
-        assert (before["train"], before["validation"]) == (after["train"], after["validation"]), model
-        assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), model
+    for kind, before in first.result.scores.items():
+        after = turned.result.scores[kind]
+        assert (before["train"], before["validation"]) == (after["train"], after["validation"]), kind
+        assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), kind
     assert digest == other_digest
     assert first.result.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
