@@ -18,6 +18,7 @@ from jobs.slurm import (
     ENDED,
     Job,
     ended_state,
+    find_job,
     is_unfinished,
     read_partitions,
     read_queue,
@@ -460,13 +461,18 @@ def settle_jobs(results: Results, grid: str) -> GridJobs:
     insist_on_ownership(results)
     submissions = read_submissions(results, grid)
     queue = read_queue()
-    job_ids = {job.name: job.job_id for job in queue}
-    known = []
-    for folder in submissions:
-        if folder.receipt is None and folder.submission.name not in job_ids:
-            folder.withdraw()
-            continue
-        if folder.receipt is None:
-            folder.write_receipt(job_ids[folder.submission.name])
-        known.append(folder)
-    return _joined(known, queue)
+    return _joined([folder for folder in submissions if folder.receipt or settle(folder)], queue)
+
+
+def settle(folder: SubmissionDir) -> bool:
+    """Write the missing receipt of a submission whose job Slurm has; withdraw the submission if Slurm has no such job.
+
+    Returns:
+        Whether Slurm has the job.
+    """
+    job_id = find_job(folder.submission.name)
+    if job_id is None:
+        folder.withdraw()
+        return False
+    folder.write_receipt(job_id)
+    return True

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from jobs import slurm
-from jobs.grid_jobs import GridJobs, Place
+from jobs.grid_jobs import GridJobs, Place, settle
 from jobs.services import JOB_KINDS, JobKind, services_needed, steps_saved
 from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
 from jobs.status import RunStatus
@@ -353,17 +353,14 @@ def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
 def _record_and_submit(submission: Submission) -> SubmissionDir:
     folder = record_submission(submission)
     try:
-        job_id = slurm.submit(submission)
+        folder.write_receipt(slurm.submit(submission))
     except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
         try:
-            ids = [job.job_id for job in slurm.read_queue() if job.name == submission.name]
-        except SlurmError as queue_error:
+            accepted = settle(folder)
+        except SlurmError as question:
             raise UnansweredError(
-                f"{error}; {queue_error}; it is not known whether the job was accepted: the next command finds out"
+                f"{error}; {question}; it is not known whether the job was accepted: the next command finds out"
             ) from None
-        if not ids:
-            folder.withdraw()
+        if not accepted:
             raise
-        job_id = ids[0]
-    folder.write_receipt(job_id)
     return folder

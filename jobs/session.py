@@ -423,6 +423,7 @@ def _run_command(
     if options.local:
         return _run_local_grid(results, plan, options, action)
     with lock_grid(results, plan, options) as grid:
+        slurm.check_requirements()
         action(grid)
     return grid.exit_code or (EXIT_FAILED if grid.unknown_count else 0)
 

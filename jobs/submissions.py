@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Failure, FileRecord, Record, timestamp
+from sentiment.runs.records import Count, Failure, FileRecord, Record, timestamp
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 from sentiment.runs.state import read_chosen
 
@@ -96,6 +96,18 @@ class Cancelled(Record):
     """`cancelled.json`: the ids of runs, or of the submission itself, that `sentiment cancel` ended."""
 
     ids: list[str]
+
+
+class TaskProgress(Record):
+    """`progress-<task>.json`: how much a preparation task had saved at its last time limit.
+
+    Attributes:
+        progress: as `JobKind.progress` measures it.
+        timeouts: how many time limits in a row it has reached without saving more.
+    """
+
+    progress: int
+    timeouts: Count
 
 
 @dataclass(frozen=True)

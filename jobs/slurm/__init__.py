@@ -4,6 +4,7 @@ Other modules import the names below, and the resources that jobs request (`jobs
 from inside: a package for another scheduler provides the same.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from jobs.slurm.commands import (
@@ -11,6 +12,7 @@ from jobs.slurm.commands import (
     Job,
     cancel,
     explain_settings,
+    find_job,
     is_unfinished,
     most_tasks,
     read_partitions,
@@ -31,9 +33,11 @@ __all__ = [
     "ROOM_ADVICE",
     "Job",
     "cancel",
+    "check_requirements",
     "directives",
     "ended_state",
     "explain_settings",
+    "find_job",
     "find_refusal",
     "is_unfinished",
     "most_tasks",
@@ -46,6 +50,11 @@ __all__ = [
     "submit",
     "task_begins",
 ]
+
+
+def check_requirements() -> None:
+    """Raise ModuleNotFoundError if `submit` cannot work, before anything is recorded."""
+    importlib.import_module("submitit")
 
 
 def submit(submission: "Submission") -> str:

@@ -173,6 +173,18 @@ def is_unfinished(job_id: str) -> bool:
     return not ENDED.issuperset(states)
 
 
+def find_job(name: str) -> str | None:
+    """Ask slurmctld for the id of the job or job array with this name, which must be unique; None if it knows none.
+
+    As in `is_unfinished`, squeue's list is not enough. scontrol lists all jobs of all users, which may take seconds.
+    """
+    output = query("scontrol", "--oneliner", "show", "job")
+    if not output.endswith("\n"):
+        raise UnansweredError(f"scontrol: show job printed {_abbreviate(output)}, which is not complete")
+    job = re.search(rf"^JobId=(\d+)( ArrayJobId=(\d+))?.* JobName={re.escape(name)} ", output, re.MULTILINE)
+    return (job[3] or job[1]) if job else None
+
+
 def requeue(job: str) -> None:
     """Requeue a job (`<array>_<task>`, from within an array).
 

@@ -9,7 +9,6 @@ not matter how often, where and why a task is started.
 """
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -117,16 +116,19 @@ def check_progress(folder: "SubmissionDir", number: int) -> None:
 
     Raises:
         NoProgressError: there were `attempts_without_progress` of them.
+        RunDirError: the file with the count is damaged.
     """
+    from jobs.submissions import TaskProgress
     from sentiment.errors import NoProgressError
-    from sentiment.files import write_json
+    from sentiment.files import write_atomically
+    from sentiment.runs.run_dir import read_record, sealed
 
     file = folder.progress_file(number)
     progress = folder.submission.job_kind.progress(folder.results)
-    previous = json.loads(file.read_bytes()) if file.exists() else {"progress": -1, "timeouts": 0}
-    timeouts = 0 if progress > previous["progress"] else previous["timeouts"] + 1
+    previous = read_record(file, TaskProgress)
+    timeouts = previous.timeouts + 1 if previous and progress <= previous.progress else 0
     with contextlib.suppress(OSError):  # the task's next save will report a full disk
-        write_json(file, {"progress": progress, "timeouts": timeouts})
+        write_atomically(file, sealed(TaskProgress(progress=progress, timeouts=timeouts)))
     if timeouts >= folder.submission.resources.attempts_without_progress:
         raise NoProgressError(
             f"it reached its time limit {timeouts} times in a row without progress: starting and saving take longer "

@@ -1,5 +1,6 @@
 """What jobs request grows with what they lacked, up to what the site has; what Slurm refuses harms no other run."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,36 @@ def test_job_that_squeue_lacks_is_asked_for_by_its_id(slurm: FakeSlurm, base: Pa
     (slurm.folder / "jobs").write_text(jobs)
     assert invoke("cancel", "some", "--results", results.root).exit_code == 0
     assert slurm.tasks(results) == {}
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["killed after sbatch", "without sbatch's answer"])
+def test_job_without_a_receipt_that_squeue_lacks_is_asked_for_by_its_name(
+    slurm: FakeSlurm, base: Path, results: Results, answered: bool
+) -> None:
+    grid = str(write_grid(base, {"seed": [1, 2]}))
+    slurm.fail("squeue", "alter='head -n 1'")
+    if not answered:
+        slurm.fail("sbatch", "alter='cat; kill -9 $$'")
+    assert _call(results, base, "submit", grid)[0] == 0
+    once = slurm.tasks(results)
+    assert list(once.values()) == [1, 1]
+    slurm.heal()
+    slurm.fail("squeue", "alter='head -n 1'")
+    if answered:
+        for folder in read_submissions(results):
+            folder.receipt_file.unlink()
+    assert _call(results, base, "submit", grid)[0] == 1
+    assert slurm.tasks(results) == once
+
+
+def test_grid_is_not_recorded_where_no_batch_file_can_be_written(
+    slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = str(write_grid(base, {"seed": [1, 2]}))
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    monkeypatch.delitem(sys.modules, "jobs.slurm.sbatch", raising=False)
+    assert _call(results, base, "submit", grid)[0] == 1
+    assert (results.read_grid("some"), read_submissions(results)) == (None, [])
 
 
 def test_part_of_an_array_that_squeue_lacks_is_not_lost(

@@ -1,7 +1,6 @@
 """What tasks do: each run is trained once, whoever takes it, and as if it had been alone; and begun only so often."""
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -270,13 +269,15 @@ def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
 def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_config(tweets_file)
     folder = write_job(Results(tmp_path), "cache", [[]], [config], attempts_without_progress=2)
-    written = iter([0, 0, 5, 5, 5])
+    written = iter([0, 0, 5, 5, 5, 6])
     monkeypatch.setattr("jobs.services._bytes_in", lambda _folder: next(written))
     for _ in range(4):  # at first, without gain, with gain, without gain
         check_progress(folder, 0)
     with pytest.raises(NoProgressError, match="2 times in a row without progress"):
         check_progress(folder, 0)
-    assert json.loads(folder.progress_file(0).read_bytes()) == {"progress": 5, "timeouts": 2}
+    folder.progress_file(0).write_text('{"progress": "much"}')
+    with pytest.raises(RunDirError, match="progress-0.json"):
+        check_progress(folder, 0)
 
 
 Ending = BaseException | None

@@ -52,6 +52,9 @@ def test_job_that_a_sites_squeue_does_not_list_yet_is_not_submitted_twice(stage:
     for command in ("rerun", "submit"):
         target = "grid.yaml" if command == "submit" else stage.name
         stage.run(command, target, "--cluster", "cluster.yaml", expect=1)
+    for folder in read_submissions(stage.results):  # as if the submitter had been killed before it wrote them
+        folder.receipt_file.unlink()
+    stage.submit(expect=1)
     queued = stage.cluster.run("squeue", "-h", "-r", "-o", "%Z").stdout.split()
     assert sum(str(stage.folder) in folder for folder in queued) == 3
     stage.run("cancel", stage.name)
