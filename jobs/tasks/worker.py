@@ -128,7 +128,9 @@ def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
     os._exit(code)  # a normal exit would flush again, fail, and change the exit code
 
 
-# Imported before the fork, so that short runs do not pay for the imports.
+# Imported before the fork of every run but the first, so that short runs do not pay for the imports. The first run of a
+# task imports them itself: if memory does not suffice even for that, its attempt is counted by then, so that it is tried
+# again with more.
 _LIBRARIES = (
     "sentiment.training.experiment",
     "scipy.stats",
@@ -264,8 +266,9 @@ class Worker:
             while pool.running < pool.lanes and not self._starts_no_more(outcomes):
                 if (config := next(free, None)) is None:
                     break
-                for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
-                    importlib.import_module(name)
+                if self._start_times:
+                    for name in _LIBRARIES:  # the threads that these imports start are idle and survive a fork
+                        importlib.import_module(name)
                 self._start_times[config.run_id] = self.clock()
                 pool.start(config.run_id, partial(self._attempt, config), config.runtime.device)
             if not pool.running:

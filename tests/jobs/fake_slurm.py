@@ -42,7 +42,8 @@ echo "Submitted batch job $number" """,
 case $* in
     "show config") echo 'ClusterName = test';;
     "--oneliner show job")
-        sed -n "s/^@\\([^@]*\\)@[^@]*@\\([A-Z_]*\\)@.*@\\([^@]*\\)@$/JobId=\\1 JobName=\\3 JobState=\\2/p" jobs | grep . && return
+        sed -n "s/^@\\([^@]*\\)@[^@]*@\\([A-Z_]*\\)@.*@\\([^@]*\\)@$/JobId=\\1 JobName=\\3 JobState=\\2/p" jobs |
+            grep . && return
         echo 'No jobs in the system';;
     "--oneliner show job "*)
         sed -n "s/^@$4@[^@]*@\\([A-Z_]*\\)@.*/JobId=$4 JobState=\\1/p" jobs | grep . && return

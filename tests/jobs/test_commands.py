@@ -149,7 +149,7 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
 ) -> None:
     ending = _ended(slurm, base, results)
     slurm.fail("sbatch", "[ -e away ] || { touch away; exit 1; }")
-    slurm.fail("squeue", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
+    slurm.fail("scontrol", "if [ -e away ] && [ ! -e back ]; then touch back; exit 1; fi")
     said: list[str] = []
     assert submit_follow_up(ending, said.append) is Outcome.LOOK_AGAIN
     assert submit_follow_up(ending, said.append) is Outcome.COMPLETED

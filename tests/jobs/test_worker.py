@@ -276,7 +276,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
     with pytest.raises(NoProgressError, match="2 times in a row without progress"):
         check_progress(folder, 0)
     folder.progress_file(0).write_text('{"progress": "much"}')
-    with pytest.raises(RunDirError, match="progress-0.json"):
+    with pytest.raises(RunDirError, match=r"progress-0\.json"):
         check_progress(folder, 0)
 
 

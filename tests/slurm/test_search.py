@@ -99,3 +99,26 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
     assert "0 of 4 runs submitted" in output
     assert "of rung 1" in output
     _assert_undisturbed(stage)
+
+
+@scenario
+def test_slots_leave_a_killed_trial_to_one_of_them_where_no_node_sees_the_locks_of_another(stage: Stage) -> None:
+    stage.local_locks = True
+    stage.write_cluster(partition="whole")
+    stage.more = {"early_terminate": {"type": "hyperband", "min_iter": 100, "eta": 2}}
+    stage.write_grid(training__batch_size=[1, 256, 512], training__epochs=[1000])
+    stage.submit()
+    killed = stage.runs[0]
+    killed.wait_for_step(10)
+    killed.kill()
+    (slots,) = [one for one in read_submissions(stage.results, stage.name) if one.submission.rung == 1]
+    stage.wait(lambda: killed.attempts[-1].job in [slots.job(task) for task in (0, 1)], "the trial in a slot")
+
+    def idle_slot_has_looked_twice() -> bool:
+        logs = [log.read_text() for task in (0, 1) if (log := slots.log_file(task))]
+        return len(logs) == 2 and any(log.count(f"a process still trains {killed.dir.path}") == 2 for log in logs)
+
+    stage.wait(lambda: len(killed.attempts) > 3 or idle_slot_has_looked_twice(), "a second look")
+    assert len(killed.attempts) <= 3  # the two slots may begin at the same moment, and one of them takes the trial over
+    assert killed.attempts[-1].end is None
+    stage.run("cancel", stage.name)
