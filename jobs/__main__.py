@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
-NO_GRIDS = "{}: no grid has been submitted with this results folder; run `sentiment submit GRID`, or pass --results DIR"
+NO_GRIDS = "{}: no grid has been submitted with this results folder; submit one, or pass --results DIR"
 
 app = command_line("Run grids on Slurm or on this machine, with checkpoints and retries of failed runs.")
 
@@ -104,7 +104,7 @@ def status(
         return
     while True:
         statuses = read_status(Results(results), names or [])
-        text = show(statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        text = show(Results(results), statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         echo(text or NO_GRIDS.format(results))
         if not watch or not any(may_go_on(row) for status in statuses for row in status.rows):
             raise typer.Exit(status_exit_code(statuses))
@@ -192,7 +192,7 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     from sentiment.runs.run_dir import Results
 
     if not targets:
-        raise UsageError("cancel needs the name of a grid or the id of a run; `sentiment status` shows them")
+        raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
     standalone_runs = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
     for run_dir in standalone_runs:
         cancel_single(run_dir, echo)

@@ -36,7 +36,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         cluster: the cluster file.
         grids: the folder of grid files.
     """
-    yield from examine_slurm(cluster, grids)
+    yield from examine_slurm(results, cluster, grids)
     gpus = len(gpus_here())
     cores = len(os.sched_getaffinity(0))
     at_once = max(gpus, 1)
@@ -45,7 +45,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     yield examine_disk(results)
 
 
-def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
+def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
     """Check Slurm's settings and partitions, and whether it would accept the resources of each section of the file."""
     file = ClusterFile()
     try:
@@ -61,7 +61,8 @@ def examine_slurm(cluster: Path, grids: Path) -> Iterator[Finding]:
     except NoSlurmError as error:
         settings = {}
         partitions = []
-        yield Finding("note", "no Slurm", f"{error}; `sentiment submit GRID --local` runs a grid on this machine")
+        command = results.command("submit", "GRID", "--local")
+        yield Finding("note", "no Slurm", f"{error}; `{command}` runs a grid on this machine")
     except SlurmError as error:
         yield Finding("problem", "Slurm", str(error))
         return

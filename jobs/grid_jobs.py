@@ -172,7 +172,7 @@ class GridJobs:
             return RunState(
                 FAILED,
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
-                "file, then `sentiment rerun`",
+                "file",
             )
         name = f"task {folder.job(task)}" if folder.receipt else folder.submission.name
         attempt = progress.last_attempt

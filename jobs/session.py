@@ -310,7 +310,7 @@ class LockedGrid:
             self.exit_code = error.exit_code
             if job.job_kind.final:
                 self.say(f"the training jobs were submitted, but the report's was refused: {error}")
-                self.say("the next `submit` or `rerun` submits it, and `make report` builds the report here")
+                self.say(f"`{self.results.command('report')}` builds the report on this machine")
             else:
                 run_ids = " ".join(run_id for task in job.tasks for run_id in task)
                 self.say(f"not submitted, because Slurm refused {job.resources.describe()}: {run_ids}: {error}")

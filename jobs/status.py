@@ -241,17 +241,19 @@ def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:
         yield f"{number} run{'' if number == 1 else 's'} UNKNOWN: {reason}"
 
 
-def show(grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
+def show(results: Results, grids: Sequence[GridStatus], only_failed: bool, every_row: bool, as_json: bool) -> str:
     """The text of `sentiment status`, as wide as the terminal; empty without grids, unless JSON is asked for."""
     if only_failed:
         grids = [replace(grid, rows=[row for row in grid.rows if needs_attention(row)]) for grid in grids]
     if as_json:
         return json.dumps([asdict(grid) for grid in grids], indent=2)
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else DEFAULT_WIDTH
-    return render(grids, every_row, datetime.now(UTC), columns)
+    return render(results, grids, every_row, datetime.now(UTC), columns)
 
 
-def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int = DEFAULT_WIDTH) -> str:
+def render(
+    results: Results, grids: Sequence[GridStatus], every_row: bool, now: datetime, columns: int = DEFAULT_WIDTH
+) -> str:
     """For each grid: the number of runs in each state, a table of runs, and the distinct reasons."""
     text = StringIO()
     console = Console(file=text, width=columns, highlight=False, markup=False, emoji=False)
@@ -259,12 +261,14 @@ def render(grids: Sequence[GridStatus], every_row: bool, now: datetime, columns:
         if grid.damage:
             console.print(f"grid {grid.name}: cannot be shown: {grid.damage}\n", soft_wrap=True)
             continue
-        for part in _parts(grid, every_row, now, console):
+        for part in _parts(results, grid, every_row, now, console):
             console.print(part)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().split("\n"))
 
 
-def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -> Iterator[str | Table]:
+def _parts(
+    results: Results, grid: GridStatus, every_row: bool, now: datetime, console: Console
+) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
     # Only --failed can leave no rows.
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
@@ -283,7 +287,7 @@ def _parts(grid: GridStatus, every_row: bool, now: datetime, console: Console) -
         yield f"{hidden:,} more runs are completed, pruned or pending (--all shows them)"
     for command, number in Counter(map(resume_command, grid.rows if grid.name != SINGLE else ())).items():
         if command:
-            yield f"`sentiment {command} {grid.name}` resumes {number:,} run{'' if number == 1 else 's'}"
+            yield f"`{results.command(command, grid.name)}` resumes {number:,} run{'' if number == 1 else 's'}"
     yield ""
 
 
@@ -360,12 +364,12 @@ def unknown_names(targets: Collection[str], results: Results) -> UsageError:
     refused = sorted(name for name in targets if (results.slurm / name).is_dir() and not results.read_grid(name))
     if refused:
         return UsageError(
-            f"{', '.join(refused)}: no submission of this grid was accepted by Slurm yet; `sentiment submit` submits it"
+            f"{', '.join(refused)}: no submission of this grid was accepted by Slurm yet; submit it again"
         )
     grids = [name for name in planned_grids(results) if name != SINGLE]
     known = f"grids: {', '.join(grids)}" if grids else "there are no grids yet"
     if any((results.runs / SINGLE / name).is_dir() for name in targets):
-        known += "; `sentiment train` resumes a run outside of grids"
+        known += "; `train` resumes a run outside of grids"
     return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; {known}")
 
 
@@ -384,7 +388,7 @@ def cancel_single(run_dir: RunDir, say: Say) -> None:
         raise UsageError(f"run {name}: is trained by {owner}; {remedy}")
     with contextlib.suppress(ProcessLookupError):  # the process has just ended
         os.kill(owner.pid, signal.SIGTERM)
-    say(f"run {name}: process {owner.pid} saves and exits; repeat its `sentiment train` command to resume")
+    say(f"run {name}: process {owner.pid} saves and exits; repeat its `train` command to resume")
 
 
 @dataclass(frozen=True)
@@ -436,7 +440,7 @@ def find_output(name: str, results: Results) -> TaskOutput:
             outputs.append(TaskOutput(results, plan, last_part))
     if not outputs:
         raise UsageError(
-            f"{name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND with a kind of "
+            f"{name}: is no run of a grid (`status` shows them), nor GRID/KIND with a kind of "
             f"{', '.join(kinds)}; a run outside of grids prints to the terminal where it was started"
         )
     return max(outputs, key=lambda output: output.newest.stat().st_mtime_ns if output.newest else 0)

@@ -166,7 +166,7 @@ class SubmissionDir:
         """
         if self.receipt is None:
             raise RunDirError(
-                f"{self.path}: no receipt.json, so that its job's id in Slurm is unknown; run `sentiment submit` again"
+                f"{self.path}: no receipt.json, so that its job's id in Slurm is unknown; submit the grid again"
             )
         return self.receipt.job_id
 

@@ -108,7 +108,7 @@ def _classify_runs(
         few = ", ".join(unfinished[:3]) + (", …" if len(unfinished) > 3 else "")
         raise UsageError(
             f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet ({few}); "
-            f"see `sentiment status {plan.name}`"
+            f"see `{results.command('status', plan.name)}`"
         )
     return finished, failed
 

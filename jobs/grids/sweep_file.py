@@ -379,7 +379,7 @@ def read_sweep(path: Path) -> SweepFile:
         keys = shortened(", ".join(map(str, values))) or "nothing"
         raise ConfigError(
             f"{path}: is no grid file, which has name, description, method, metric, command and parameters; it has "
-            f"{keys}. If it is the file of a run, use `sentiment train {path}`"
+            f"{keys}. If it is the file of a run, use `train`"
         )
     try:
         sweep = SweepFile.model_validate(values)

@@ -102,9 +102,9 @@ class Job:
         """Slurm's reason for the state and, for a held job, the command that releases it."""
         release = f"scontrol release {self.address}"
         if self.held and self.reason == _HELD_BY_ADMINISTRATOR:
-            return f"{self.reason}; an administrator has to release it ({release})"
+            return f"{self.reason}; an administrator has to release it (`{release}`)"
         if self.held:
-            return f"{self.reason}; `sentiment rerun` releases it ({release})"
+            return f"{self.reason}; `{release}` releases it"
         if self.state in _PENDING_STATES and self.reason == "JobHeldUser":
             return f"held by its user; `{release}` releases it"
         return "" if self.reason == "None" else self.reason
@@ -299,7 +299,7 @@ _DEFAULT_ARRAY_SIZE = 1001
 _PREEMPTION_EFFECTS = {
     "OFF": "no other job takes a task's place",
     "REQUEUE": "a preempted task saves a checkpoint and is requeued",
-    "CANCEL": "a preempted task saves a checkpoint and is cancelled: `sentiment rerun` resumes it",
+    "CANCEL": "a preempted task saves a checkpoint and is cancelled; `rerun` resumes it",
     "SUSPEND": "a preempted task is suspended, keeps its memory and continues later",
 }
 

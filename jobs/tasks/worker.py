@@ -129,8 +129,8 @@ def _perform(work: Callable[[], int], cores: set[int], gpu: str | None) -> None:
 
 
 # Imported before the fork of every run but the first, so that short runs do not pay for the imports. The first run of a
-# task imports them itself: if memory does not suffice even for that, its attempt is counted by then, so that it is tried
-# again with more.
+# task imports them itself: if memory does not suffice even for that, its attempt is counted by then, and it is retried
+# with more.
 _LIBRARIES = (
     "sentiment.training.experiment",
     "scipy.stats",

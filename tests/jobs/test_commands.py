@@ -1,6 +1,7 @@
 """What commands do to grids beside a Slurm that works, is full, refuses or fails; intents, receipts and owners."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, 
         cluster = []
     done = invoke(command, *more, *cluster, "--results", results.root)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
+    assert all(command.endswith(f" --results {results.root}") for command in commands)
     return done.exit_code, done.output
 
 

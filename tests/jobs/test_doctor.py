@@ -19,7 +19,7 @@ SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
     [
         ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
         ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "SIGTERM first"),
-        ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`sentiment rerun` resumes it"),
+        ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`rerun` resumes it"),
         ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
     ],
 )
@@ -32,7 +32,7 @@ def test_without_slurm_it_says_how_to_go_on_and_a_slip_is_a_problem(results: Res
     cluster = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"gpus": 1}, "grids": {"nothing": {}}})
     done = invoke("doctor", "--cluster", cluster, "--results", results.root)
     assert done.exit_code == 0
-    for expected in ("`sentiment submit GRID --local` runs a grid on this machine", "has no grid of this name"):
+    for expected in (f"`sentiment submit GRID --local --results {results.root}`", "has no grid of this name"):
         assert expected in done.output
     assert "cluster.yaml data" in done.output
     write_yaml(cluster, {"defaults": {"gpu": 1}})

@@ -235,7 +235,7 @@ def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, res
     _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
     message = refusal(load_grid, path, results)
     assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
-    assert "see `sentiment status first`" in message
+    assert f"see `{results.command('status', 'first')}`" in message
 
 
 def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:

@@ -41,7 +41,7 @@ from tests.limits import limit
 from tests.processes import Forked
 from tests.training.processes import wait_until
 
-RERUN = "`sentiment rerun` releases it (scontrol release 7_3)"
+RELEASE = "`scontrol release 7_3` releases it"
 BEGUN = attempt_of("7_3")
 SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
 
@@ -69,7 +69,7 @@ def _verdict(
         (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
         (_job("RUNNING"), RunProgress(last_attempt=BEGUN), "RUNNING", ""),
         (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "its task trains another run"),
-        (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RERUN}"),
+        (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RELEASE}"),
         (_job("SPECIAL_EXIT", "job requeued in held state"), RunProgress(), "HELD", "job requeued in held state; "),
         (_job("PENDING", "JobHeldAdmin"), RunProgress(), "HELD", "JobHeldAdmin; an administrator has to release it"),
         (
@@ -157,6 +157,7 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
 
 
+DEFAULT = Results()
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 REASON = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
 
@@ -167,7 +168,9 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         a_row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
         a_row("FAILED", run_id="run-c", reason="DivergedError: the loss is nan", parameters={"model.layers": 2}),
     ]
-    assert render([GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], False, NOW).splitlines() == [
+    assert render(
+        DEFAULT, [GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], False, NOW
+    ).splitlines() == [
         "grid g: 2 FAILED, 1 COMPLETED; report: PENDING",
         "run   state     try epoch f1    layers seed ago",
         "run-a COMPLETED 1   3     0.812 1      1    -",
@@ -182,7 +185,7 @@ def test_table_fits_a_terminal_and_no_run_and_no_reason_is_cut() -> None:
     long = "elmo_small-bilstm512-attention-d0.05-s1-2686fd7f"
     varied = {f"model.a_rather_long_name_{number}": number for number in range(5)}
     rows = [a_row(run_id=long, parameters=varied), a_row("OUT_OF_MEMORY", run_id="bilstm64-0a1b2c3d", reason=REASON)]
-    text = render([GridStatus("g", "validation/accuracy", rows)], False, NOW, 60)
+    text = render(DEFAULT, [GridStatus("g", "validation/accuracy", rows)], False, NOW, 60)
     assert max(map(len, text.splitlines())) <= 60
     assert "".join(REASON.split()) in "".join(text.split())
     assert all(part in text for part in ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "COMPLETED", "epo"))
@@ -191,7 +194,7 @@ def test_table_fits_a_terminal_and_no_run_and_no_reason_is_cut() -> None:
 def test_table_at_80_columns_has_whole_headings_and_every_varied_setting() -> None:
     varied = {"model.dropout": 0.05, "training.learning_rate": 0.0005, "seed": 17}
     rows = [a_row(run_id="elmo_small-bilstm512-attention-d0.05-s17-2686fd7f", score=0.8, epoch=12, parameters=varied)]
-    lines = render([GridStatus("g", "validation/accuracy", rows)], False, NOW).splitlines()
+    lines = render(DEFAULT, [GridStatus("g", "validation/accuracy", rows)], False, NOW).splitlines()
     assert max(map(len, lines)) <= 80
     head = lines[1].split()
     assert (head[:5], head[-1], len(head)) == (["run", "state", "try", "epoch", "accuracy"], "ago", 9)
@@ -201,7 +204,7 @@ def test_table_at_80_columns_has_whole_headings_and_every_varied_setting() -> No
 def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
     grids = [GridStatus("g", "validation/f1", rows)]
-    few, every = render(grids, False, NOW).splitlines(), render(grids, True, NOW).splitlines()
+    few, every = render(DEFAULT, grids, False, NOW).splitlines(), render(DEFAULT, grids, True, NOW).splitlines()
     assert (len(few), len(every)) == (5, 104)
     assert "100 more runs are completed, pruned or pending (--all shows them)" in few
 
@@ -239,7 +242,7 @@ def test_run_is_shown_by_its_name_and_what_has_no_log_is_said(results: Results, 
     for name in ("nothing", "some", "some/nothing"):
         code, _, said = _logs(results, name)
         assert code == 2
-        assert said.startswith(f"error: {name}: is no run of a grid (`sentiment status` shows them), nor GRID/KIND")
+        assert said.startswith(f"error: {name}: is no run of a grid (`status` shows them), nor GRID/KIND")
 
 
 def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, plan: GridPlan, tmp_path: Path) -> None:
