@@ -15,15 +15,14 @@ import typer
 
 from sentiment.command_line import (
     RESULTS,
+    Classes,
     ConfigFile,
     LabelColumn,
     ModelOption,
     ModelPath,
     ModelResults,
-    NegativeLabels,
     Out,
     Overrides,
-    PositiveLabels,
     ResultsRoot,
     RunDirectory,
     TextColumn,
@@ -59,8 +58,7 @@ def train(
     data: Data = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    positive: PositiveLabels = None,
-    negative: NegativeLabels = None,
+    classes: Classes = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -76,7 +74,7 @@ def train(
         if change.startswith("-") and not (change.startswith("--") and "=" in change):
             raise _no_such_option(change)
     fields = [change.removeprefix("--") for change in changes]
-    parameters = _parameters(data, fields + (overrides or []), text_column, label_column, positive, negative)
+    parameters = _parameters(data, fields + (overrides or []), text_column, label_column, classes)
 
     def train_run(run: "RunConfig", stop: "StopRequest", console: Console) -> "Stop | None":
         from sentiment.inference.evaluate import show_result
@@ -121,8 +119,7 @@ def evaluate(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    positive: PositiveLabels = None,
-    negative: NegativeLabels = None,
+    classes: Classes = None,
     overrides: Overrides = None,
     out: Out = None,
     choice: ModelOption = None,
@@ -144,9 +141,8 @@ def evaluate(
             )
         metrics = evaluate_on_own(trained, choice)
     else:
-        parameters = _parameters(str(data), overrides, text_column, label_column, positive, negative)
-        # Keep only non-default labels, so that the default labels do not override --positive and --negative.
-        trained_on = trained.config.model_dump(include={"data"}, exclude_defaults=True)
+        parameters = _parameters(str(data), overrides, text_column, label_column, classes)
+        trained_on = trained.config.model_dump(include={"data": {"columns", "labels"}})
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
         with ProgressBar() as bar:
             metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
@@ -182,8 +178,7 @@ def add(
             "--probability-column", metavar="NAME", help="The column with probabilities of the positive label."
         ),
     ] = None,
-    positive: PositiveLabels = None,
-    negative: NegativeLabels = None,
+    classes: Classes = None,
     annotator: Annotated[
         bool,
         typer.Option("--annotator", help="The predictor is a person; also report agreement and the human ceiling."),
@@ -209,7 +204,6 @@ def add(
     """
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
     from sentiment.inference.stored import open_run
-    from sentiment.runs.records import NEGATIVE, POSITIVE
 
     trained = open_run(run)
     if sheet and not name:
@@ -221,9 +215,8 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    labels = dict.fromkeys(positive or (), POSITIVE) | dict.fromkeys(negative or (), NEGATIVE)
     named = (_parse_column(column) for column in (text_column, label_column, probability_column))
-    say("\n".join(add_predictions(trained, name, file, NamedColumns(*named), labels, metadata)))
+    say("\n".join(add_predictions(trained, name, file, NamedColumns(*named), classes, metadata)))
 
 
 @app.command()
@@ -343,8 +336,7 @@ def data(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    positive: PositiveLabels = None,
-    negative: NegativeLabels = None,
+    classes: Classes = None,
     overrides: Overrides = None,
     results: ResultsRoot = RESULTS,
 ) -> None:
@@ -356,7 +348,7 @@ def data(
     from sentiment.data.corpus import prepare_corpus
     from sentiment.data.sources import fetch_tweets
 
-    parameters = _parameters(source, overrides, text_column, label_column, positive, negative)
+    parameters = _parameters(source, overrides, text_column, label_column, classes)
     run = _load_run(config, parameters, preview=True)
     folder = _results(results)
     with ProgressBar() as bar:
@@ -472,8 +464,7 @@ def _parameters(
     overrides: list[str] | None,
     text_column: str | None = None,
     label_column: str | None = None,
-    positive: list[str] | None = None,
-    negative: list[str] | None = None,
+    classes: str | None = None,
 ) -> dict[str, Any]:
     from sentiment.config_file import parse_override
 
@@ -482,10 +473,9 @@ def _parameters(
         "data.columns.text": _parse_column(text_column),
         "data.columns.label": _parse_column(label_column),
         "data.source": data,
-        "data.labels.positive": positive,
-        "data.labels.negative": negative,
+        "data.labels": classes,
     }
-    return parameters | {name: value for name, value in table_options.items() if value not in (None, [])}
+    return parameters | {name: value for name, value in table_options.items() if value is not None}
 
 
 def _parse_column(text: str | None) -> str | int | None:

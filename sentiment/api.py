@@ -12,7 +12,7 @@ does. All return a SentimentClassifier, a scikit-learn estimator that works in p
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -29,7 +29,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sentiment.config import RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
-from sentiment.data.guess_columns import known_pair, resolve_with_guesses
+from sentiment.data.guess_columns import resolve_with_guesses
+from sentiment.data.labels import IGNORED, known_classes
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
@@ -49,8 +50,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     set.
 
     Attributes:
-        classes_: the two labels in ascending order, shape (2,), as in every scikit-learn classifier. The second is the
-            positive one, unless the labels are a known pair such as sad and happy.
+        classes_: the labels in ascending order, as in every scikit-learn classifier.
         name: the model that predicts, such as "network".
         config: the run's configuration; for exported files, paths are replaced by file names.
     """
@@ -59,10 +59,10 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         run: str | PathLike[str] | RunConfig = "rnn",
         changes: Mapping[str, Any] | None = None,
-        seed: int | None = None,
         choice: ModelChoice | None = None,
         results: str | PathLike[str] | None = None,
         show_progress: bool = False,
+        classes: Sequence[Any] | None = None,
     ) -> None:
         """Store the parameters; no file is read before `fit`.
 
@@ -70,18 +70,19 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             run: a YAML file, its name in `configs/runs`, or the `config` of another model.
             changes: values of fields by dotted name, such as `{"model.hidden_size": 32}`. A search over several fields
                 tries each of `ParameterGrid({"model.hidden_size": [16, 32], "model.dropout": [0, 0.2]})`.
-            seed: random seed of initial weights, batch order and dropout; None: the run's seed.
             choice: `network`, `baseline` or `both` (their mean); None: the most accurate one on validation tweets.
             results: the results folder, from which an interrupted fit resumes and a completed one is loaded; None: a
                 temporary folder.
             show_progress: print a line for each epoch.
+            classes: the labels, from the most negative to the most positive; None: the order of known words such as sad
+                and happy, otherwise ascending order.
         """
         self.run = run
         self.changes = changes
-        self.seed = seed
         self.choice = choice
         self.results = results
         self.show_progress = show_progress
+        self.classes = classes
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - the name that scikit-learn uses
         """Train on texts and their labels.
@@ -97,17 +98,14 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             KeyboardInterrupt: Ctrl+C or the run's time limit.
         """
         texts = list(_iter_texts(X, "fit"))
-        classes, labels = _check_labels(y)
+        classes, labels = _check_labels(y, self.classes)
         if len(texts) != len(labels):
             raise ValueError(f"fit takes a label for each text, not {len(labels):,} labels for {len(texts):,} texts")
         choice = _checked_choice(self.choice)
         values, origin = _read_run(self.run)
         parameters = {"data.tests": {}} | _plain(self.changes)
-        if self.seed is not None:
-            parameters |= _plain({"seed": self.seed})
-        negative, positive = map(str, classes)
         parameters["data.columns"] = {}
-        parameters["data.labels"] = {"negative": [negative], "positive": [positive], "ignored": []}
+        parameters["data.labels"] = {str(label): [str(label)] for label in classes} | {IGNORED: []}
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
@@ -121,7 +119,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._set_trained(trained, classes)
 
     def _set_trained(self, trained: TextModel, classes: Labels | None = None) -> Self:
-        """This estimator with a trained model; `classes` are its negative and its positive label."""
+        """This estimator with a trained model; `classes` are its labels, from negative to positive."""
         self._trained = trained
         self._classes = np.array(trained.config.data.label_names) if classes is None else classes
         self.classes_ = np.sort(self._classes)
@@ -207,6 +205,7 @@ def train(
     changes: Mapping[str, Any] | None = None,
     results: str | PathLike[str] = "results",
     show_progress: bool = False,
+    classes: str | Mapping[str, Sequence[str]] | None = None,
 ) -> SentimentClassifier:
     """Train a run, or resume it where it stopped, and load its model; a completed run is loaded at once.
 
@@ -215,6 +214,8 @@ def train(
         data: a table of tweets, or a data set's name; None: the run's.
         changes: as in `SentimentClassifier`.
         show_progress: print the guessed columns of the table, and a line for each epoch.
+        classes: the labels of each class, from negative to positive, such as `{"negative": ["1", "2"], "positive":
+            ["4", "5"]}`, or text as `--classes` takes it; None: those of the run, or known words.
 
     Raises:
         SentimentError: the run cannot be trained; the message says what to mend.
@@ -224,6 +225,8 @@ def train(
     parameters = _plain(changes)
     if data is not None:
         parameters["data.source"] = str(data)
+    if classes is not None:
+        parameters["data.labels"] = classes if isinstance(classes, str) else dict(classes)
     config, guesses = resolve_with_guesses(values, dotted(values), parameters, origin)
     if guesses and show_progress:
         for line in guesses.messages():
@@ -288,8 +291,12 @@ def _write_table(results: Results, texts: list[str], labels: list[str]) -> Path:
     return path
 
 
-def _check_labels(y: Any) -> tuple[Labels, list[str]]:
-    """The two classes (negative, positive), and each text's label as a string."""
+def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[Labels, list[str]]:
+    """The classes, from negative to positive, and each text's label as a string.
+
+    Args:
+        order: the classes in their order; None: that of known words, or ascending.
+    """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None: it is the labels of the texts")
     labels = column_or_1d(y, warn=True)
@@ -308,9 +315,14 @@ def _check_labels(y: Any) -> tuple[Labels, list[str]]:
         if len(classes) > 1:  # in scikit-learn's words
             message = "Only binary classification is supported. The type of the target is multiclass. Leave others out"
         raise ValueError(f"{message} ({shown})")
-    pair = known_pair(names)
-    if pair and pair[0] == names[1]:
-        classes = classes[::-1]
+    if order is not None:
+        ordered = np.array(list(order))
+        if len(ordered) != len(classes) or (np.sort(ordered) != classes).any():
+            raise ValueError(f"classes={order!r}: must be the labels of y in their order: {', '.join(names)}")
+        return ordered, [str(label) for label in labels.tolist()]
+    words = [word for own in (known_classes(names) or {}).values() for word in own]
+    if len(words) == len(names):
+        classes = classes[np.argsort([words.index(name.lower()) for name in names])]
     return classes, [str(label) for label in labels.tolist()]
 
 

@@ -45,11 +45,13 @@ TextColumn = Annotated[
     typer.Option("--text-column", metavar="NAME", help="The column with the tweets; a number counts from 0."),
 ]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", metavar="NAME", help="The column with the labels.")]
-PositiveLabels = Annotated[
-    list[str] | None, typer.Option("--positive", metavar="LABEL", help="A label that means positive; repeatable.")
-]
-NegativeLabels = Annotated[
-    list[str] | None, typer.Option("--negative", metavar="LABEL", help="A label that means negative; repeatable.")
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="'NAME=LABEL,... ...'",
+        help="Classes from negative to positive and their labels, such as 'negative=1,2 neutral=3 positive=4,5'.",
+    ),
 ]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run; `train` prints it.")]
 ModelPath = Annotated[

@@ -3,16 +3,29 @@
 Only pydantic is imported: reading a configuration loads neither torch nor any data.
 """
 
-import json
 import os
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from sentiment.data.labels import (
+    DEFAULT_LABELS,
+    LabelMapping,
+    Labels,
+    class_names,
+    polar_labels,
+    with_names,
+)
 from sentiment.files import fingerprint
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -43,18 +56,8 @@ class Section(BaseModel):
 
 
 Treatment = Literal["keep", "mask", "remove"]
-_NUMBER = re.compile(r"\s*[-+]?[\d.]*\s*")
 PARTS = ("train", "validation", "test")  # of a run's own tweets
 _SAME_TWEETS = {"sample": "vader"}  # `sample` is a subset of `vader`
-
-
-def _as_string_list(value: object) -> object:
-    """Accept a single label instead of a list, and turn integers and booleans into their JSON text."""
-    labels = value if isinstance(value, list | tuple) else (value,)
-    return [json.dumps(label) if type(label) in (int, bool) else label for label in labels]
-
-
-Labels = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
 
 
 class ColumnConfig(Section):
@@ -64,32 +67,6 @@ class ColumnConfig(Section):
     label: str | int = "label"  # `labels` says what its values mean
     user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
     id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
-
-
-class LabelConfig(Section):
-    """Meanings of the values of the label column, compared as strings, ignoring case and surrounding white space.
-
-    A label that is assigned explicitly is removed from the default lists of the other meanings.
-    """
-
-    # Numbers: only 0 and 1, or 0 and 4 as in Sentiment140, are understood. Any others have to be assigned.
-    negative: Labels = ("0", "negative", "neg")
-    positive: Labels = ("1", "4", "positive", "pos")
-    ignored: Labels = ("neutral",)  # rows with these labels are counted but not used
-
-    @model_validator(mode="after")
-    def _labels_are_disjoint(self) -> Self:
-        names = ("negative", "positive", "ignored")
-        assigned = {label.strip().lower() for name in self.model_fields_set for label in getattr(self, name)}
-        for name in {*names} - self.model_fields_set:
-            self.__dict__[name] = tuple(label for label in getattr(self, name) if label not in assigned)
-        meanings_per_label: Counter[str] = Counter()
-        for name in names:
-            meanings_per_label.update({label.strip().lower() for label in getattr(self, name)})
-        ambiguous = sorted(label for label, meanings in meanings_per_label.items() if meanings > 1)
-        if ambiguous:
-            raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
-        return self
 
 
 class TextConfig(Section):
@@ -142,7 +119,7 @@ class LabelledTable(Section):
 
     path: str
     columns: ColumnConfig = ColumnConfig()
-    labels: LabelConfig = LabelConfig()
+    labels: Labels | None = None  # of the data's classes; None: those of `data.labels`
 
 
 class ExtraTable(LabelledTable):
@@ -162,6 +139,10 @@ def is_source_name(source: str) -> bool:
     return not is_path(source)
 
 
+def _labels_of(path: str, labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return polar_labels(names) if is_source_name(path) else with_names(labels, names)
+
+
 def is_folder(model: str) -> bool:
     """Whether an encoder is given as a folder path; a slash alone does not tell, since Hub names contain one."""
     return model.startswith((".", "/", "~"))
@@ -177,7 +158,7 @@ class DataConfig(Section):
     # `sentiment140` the 498 hand-labelled tweets are used; `source: sentiment140` adds them by itself, as `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
-    labels: LabelConfig = LabelConfig()
+    labels: Labels = DEFAULT_LABELS  # of a built-in source, only the names and their number have an effect
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
@@ -192,15 +173,9 @@ class DataConfig(Section):
     fold: PositiveInt | None = None  # the fold that is tested on, counted from 1
 
     @property
-    def label_names(self) -> tuple[str, str]:
-        """Display names of the negative and the positive class: the user's labels if they are words, else defaults."""
-
-        def display_name(default: str) -> str:
-            labels: tuple[str, ...] = getattr(self.labels, default)
-            words = [label.strip() for label in labels if not _NUMBER.fullmatch(label)]
-            return words[0] if words and labels != getattr(LabelConfig(), default) else default
-
-        return display_name("negative"), display_name("positive")
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the classes, from the most negative to the most positive."""
+        return class_names(self.labels)
 
     @property
     def external_tests(self) -> dict[str, LabelledTable]:
@@ -211,6 +186,21 @@ class DataConfig(Section):
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _all_tables_have_the_same_classes(self) -> Self:
+        """Give the labels of all tables the names and the order of the data's classes."""
+        names = self.label_names
+        tests = {}
+        for name, test in self.tests.items():
+            tests[name] = test.model_copy(update={"labels": _labels_of(test.path, test.labels or self.labels, names)})
+        extra_train = []
+        for extra in self.extra_train:
+            labels = _labels_of(extra.path, extra.labels or self.labels, names)
+            extra_train.append(extra.model_copy(update={"labels": labels}))
+        own = _labels_of(self.source, self.labels, names)
+        self.__dict__.update(tests=tests, extra_train=tuple(extra_train), labels=own)
+        return self
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
@@ -559,7 +549,7 @@ class RunConfig(Section):
         if self.data.folds is not None:
             unused += ["data.test_fraction"]
         if not is_path(self.data.source):
-            unused += ["data.columns.", "data.labels."]
+            unused += ["data.columns."]
         return tuple(unused)
 
 

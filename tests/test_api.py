@@ -97,7 +97,7 @@ def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
 
 def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
-    changes = {"training.epochs": np.int64(1), "data.labels.positive": ["1"], "data.labels.negative": ["0"]}
+    changes = {"training.epochs": np.int64(1), "data.labels": {"negative": ["0"], "positive": ["1"]}}
     first = train(small_run_file, table, changes, tmp_path / "results")
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
     assert first.config.training.epochs == 1
@@ -178,7 +178,11 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
     for _ in range(2):
-        kept = clone(tiny).set_params(results=tmp_path / "results", seed=np.int64(1)).fit(X, Y)
+        kept = (
+            clone(tiny)
+            .set_params(results=tmp_path / "results", changes={"training.epochs": 1, "seed": np.int64(1)})
+            .fit(X, Y)
+        )
     (run_dir,) = (tmp_path / "results/runs/single").iterdir()
     loaded = load(run_dir)
     assert repr(loaded) == "SentimentClassifier(run=RunConfig(bilstm6-mean_max-s1))"

@@ -135,7 +135,7 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     options = ["--set", "data.columns.text=tweet", "--set", "data.columns.label=class"]
     assert "others.csv, 2 tweets" in invoke("evaluate", trained.path, "--data", file, *places, *options).output
     file.write_text("class,tweet\n1,what an awful day\n2,lovely cake\n")
-    guessed = invoke("evaluate", trained.path, "--data", file, *places, "--positive", "2", "--negative", "1").output
+    guessed = invoke("evaluate", trained.path, "--data", file, *places, "--classes", "negative=1 positive=2").output
     assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
     assert "others.csv, 2 tweets" in guessed
 

@@ -1,13 +1,16 @@
 """Configurations: every mistake is named at once, and numbers are numbers. For their identity see test_identity."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, resolve, yaml_text
+from sentiment.data.labels import DEFAULT_LABELS, label_meanings
 from sentiment.errors import ConfigError
 from sentiment.files import ROOT
 from tests.small_runs import load_config
@@ -100,7 +103,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
     [
         ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
-        ({"data.labels.positive": ["1", "x"], "data.labels.negative": [" X"]}, "have several"),
+        ({"data.labels": {"positive": ["1", "x"], "negative": [" X"]}}, "have several"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu' is not a device"),
         ({"training.epochs": 2.0}, "training.epochs = 2.0"),
         ({"model.bidirectional": 1}, "model.bidirectional = 1"),
@@ -131,6 +134,43 @@ def test_a_section_without_values_can_be_changed() -> None:
 def test_stored_configuration_reads_back_as_itself() -> None:
     config = resolve({}, {"data.labels.ignored": ["so so"], "data.source": "x.csv", "data.columns.text": 3}, "file")
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_classes_keep_their_order_in_files_and_ids() -> None:
+    ids = set()
+    for names in (
+        ["a", "b", "c"],
+        ["b", "a", "c"],
+        ["c", "b", "a"],
+        ["positive", "negative"],
+        ["negative", "positive"],
+    ):
+        config = resolve({}, {"data.source": "x.csv", "data.labels": names}, "file")
+        text = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        assert RunConfig.model_validate_json(text).data.label_names == tuple(names)
+        ids.add(config.run_id)
+    assert len(ids) == 5
+
+
+def test_all_tables_get_the_names_and_the_order_of_the_classes() -> None:
+    tests = {"other": {"path": "o.csv", "labels": {"sad": ["s"], "happy": ["h"]}}, "built": {"path": "sentiment140"}}
+    values = {"source": "x.csv", "labels": ["negative", "positive"], "extra_train": [{"path": "e.csv"}]}
+    data = RunConfig.model_validate({"data": values | {"tests": tests}}).data
+    assert data.tests["other"].labels == {"negative": ("s",), "positive": ("h",), "ignored": ()}
+    assert (
+        data.extra_train[0].labels
+        == data.labels
+        == {"negative": ("negative",), "positive": ("positive",), "ignored": ()}
+    )
+    assert data.tests["built"].labels == DEFAULT_LABELS
+    three = {"labels": ["negative", "neutral", "positive"]}
+    with pytest.raises(ValidationError, match=r"a table's classes \(sad, happy\) are none of the data's"):
+        RunConfig.model_validate({"data": values | {"tests": tests} | three})
+    tests["other"]["labels"] = ["positive", "negative"]
+    data = RunConfig.model_validate({"data": values | {"tests": tests} | three}).data
+    labels = {"negative": ("negative",), "neutral": (), "positive": ("positive",), "ignored": ()}
+    assert data.tests["other"].labels == labels
+    assert label_meanings(data.tests["built"].labels)["neutral"] == 1
 
 
 def test_every_run_that_comes_with_the_program_is_valid() -> None:

@@ -27,6 +27,7 @@ LAYERS = {
             "sentiment.command_line",
             "sentiment.config",
             "sentiment.config_file",
+            "sentiment.data.labels",
             "sentiment.metrics",
             "sentiment.runs",
         },

@@ -166,7 +166,7 @@ def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
     return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems
 
 
-def _attended(sample: AttentionSample, names: tuple[str, str]) -> Attended:
+def _attended(sample: AttentionSample, names: Sequence[str]) -> Attended:
     verdict = "right" if sample.is_right else "wrong"
     probability = f"{wording.percent(sample.score)} %"
     title = f"{verdict}: label {names[sample.label]}, probability of {names[1]} {probability}"

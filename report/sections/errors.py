@@ -1,5 +1,6 @@
 """Learning curves, calibration and misclassified tweets of the recommended model."""
 
+from collections.abc import Sequence
 from html import unescape
 from typing import Any
 
@@ -117,7 +118,7 @@ def _reliability_diagram(run: CompletedRun, scores: Scores, recommended: ModelCh
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
 
-def _mistakes(tweets: pd.DataFrame, labels: tuple[str, str], name: str) -> list[Block]:
+def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Block]:
     wrong = tweets[~tweets["right"]]
     sizes = {group: int((wrong["group"] == group).sum()) for group in (ALL_WRONG, DISPUTED, NEGATED, OTHER)}
     groups = [group for group, size in sizes.items() if size]

@@ -1,7 +1,7 @@
 """From raw tweets to batches of token ids.
 
 - `sources`: data sets and tables; `tables`: reads files row by row; `guess_columns`: guesses columns and labels
-- `text`: tokenizes a tweet
+- `labels`: classes, and the labels that mean them; `text`: tokenizes a tweet
 - `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
 - `vocabulary`, `batches`: the input of a model
 

@@ -33,7 +33,7 @@ from sentiment.runs.records import Part
 from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 TYPES = "types.txt"
 FILES = (*(f"{name}.npy" for name in ARRAYS), TYPES, TWEETS_FILE)
 
@@ -46,7 +46,7 @@ class Corpus(TokenRows):
     fingerprint: str  # SHA-256 of what the corpus was made from; `path` is named after it
     dataset: str  # name of the data set; "table" if the corpus was opened by path
     report: CorpusReport
-    labels: npt.NDArray[np.int8]  # (rows,) 0 negative, 1 positive
+    labels: npt.NDArray[np.int8]  # (rows,) index into `report.classes`
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
     keys: npt.NDArray[np.int64]  # (rows,) equal for the same tweet, see `TweetForms`
     authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
@@ -122,7 +122,7 @@ def _subset(corpus: Corpus, train_rows: int, tweets_file: Path) -> tuple[Arrays,
         "extra_train": tuple(reversed(extra_train)),
         "kept": len(rows),
         "left_out": report.left_out | {SURPLUS: report.kept - len(rows)},
-        "parts": part_counts(arrays, corpus.part_names),
+        "parts": part_counts(arrays, corpus.part_names, len(report.classes)),
         "tokens": len(arrays["token_ids"]),
         "types": len(types),
     }
@@ -202,7 +202,7 @@ def open_corpus(path: Path) -> Corpus:
         report = manifest.report
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
-        bounds = {"labels": 2, "parts": len(PARTS) + len(report.tests), "token_ids": len(types)}
+        bounds = {"labels": len(report.classes), "parts": len(PARTS) + len(report.tests), "token_ids": len(types)}
         for name, bound in (bounds | {"offsets": len(arrays["token_ids"]) + 1}).items():
             for value in (arrays[name].min(), arrays[name].max()):
                 if not 0 <= value < bound:

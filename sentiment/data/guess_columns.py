@@ -8,24 +8,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import ColumnConfig, DataConfig, LabelConfig, RunConfig, is_path
+from sentiment.config import ColumnConfig, DataConfig, RunConfig, is_path
 from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
-from sentiment.data.sources import COLUMNS_140, LABELS_140, is_sentiment140
+from sentiment.data.labels import (
+    DEFAULT_LABELS,
+    IGNORED,
+    LabelMapping,
+    class_names,
+    classes_option,
+    is_ambiguous,
+    known_classes,
+    label_meanings,
+)
+from sentiment.data.sources import COLUMNS_140, is_sentiment140, labels_140
 from sentiment.data.tables import (
     DELIMITERS,
     TEXT_NAMES,
     OpenedTable,
     as_text,
     form_of,
-    is_ambiguous,
-    label_meanings,
     open_table,
 )
 from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
 from sentiment.files import named_path
-from sentiment.runs.records import NEGATIVE, POSITIVE
 
 SAMPLE_ROWS = 2_000
 _MAX_NAME_LENGTH = 40
@@ -37,23 +44,9 @@ _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 _EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
-# Known label pairs: negative, positive.
-_PAIRS = (
-    ("sad", "happy"),
-    ("bad", "good"),
-    ("unhappy", "happy"),
-    ("negativ", "positiv"),
-    ("n", "p"),
-    ("-", "+"),
-    ("neg.", "pos."),
-    ("angry", "happy"),
-    ("dislike", "like"),
-    ("hate", "love"),
-)
 _TEXT = "data.columns.text"
 _LABEL = "data.columns.label"
-_NEGATIVE = "data.labels.negative"
-_POSITIVE = "data.labels.positive"
+_LABELS = "data.labels"
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class TableGuess:
     columns: list[TableColumn]
     text: TableColumn
     label: TableColumn
-    labels: LabelConfig
+    labels: LabelMapping
     guessed: dict[str, Any]  # guessed configuration values by dotted name
     reasons: list[str]  # a sentence for each guess, and for what is easily overlooked in the file
 
@@ -102,22 +95,21 @@ class TableGuess:
         lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
         lines += [*self._shown_rows(), ""]
         lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
-        if self.labels == LABELS_140:
-            return lines  # the format settles all else
         lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
-        if self.labels != LabelConfig():
-            lines.append(f"    labels: {yaml_text(self.labels.model_dump(mode='json'))}")
+        if self.labels != DEFAULT_LABELS:
+            labels = {name: list(values) for name, values in self.labels.items() if values}
+            lines.append(f"    labels: {yaml_text(labels)}  # or {classes_option(labels)}")
         return lines
 
     def _shown_rows(self) -> list[str]:
-        words = {NEGATIVE: "negative", POSITIVE: "positive", None: "left out"}
-        meanings = {label: words[meaning] for label, meaning in label_meanings(self.labels).items()}
-        labels = self.label.values[:_SHOWN_ROWS]
-        width = max(len(visible(value)) for value in [*labels, "label"])
-        lines = [f"{'meaning':<9} {'label':<{width}}  text"]
-        for label, text in zip(labels, self.text.values, strict=False):
-            meaning = meanings.get(label.strip().lower(), "?")
-            lines.append(f"{meaning:<9} {visible(label):<{width}}  {_shortened(text)}")
+        names = class_names(self.labels)
+        meanings = label_meanings(self.labels)
+        rows = [("class", "label", "text")]
+        for label, text in zip(self.label.values[:_SHOWN_ROWS], self.text.values, strict=False):
+            index = meanings.get(label.strip().lower())
+            rows.append(("left out" if index is None else names[index], visible(label), _shortened(text)))
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        lines = [f"{name:<{widths[0]}}  {label:<{widths[1]}}  {text}" for name, label, text in rows]
         counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
         return [*lines, f"labels in the first {len(self.label.values):,} rows: {counts}"]
 
@@ -135,7 +127,7 @@ def resolve_with_guesses(
     guess = guess_table(run.data, {*given, *parameters})
     if guess is None:
         return run, None
-    return resolve(values, {**guess.guessed, **parameters}, origin), guess
+    return resolve(values, {**parameters, **guess.guessed}, origin), guess
 
 
 def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None:
@@ -153,7 +145,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     if is_sentiment140(path):
         columns, _ = _sample_columns(path, COLUMNS_140)
         reason = "is in the format of Sentiment140, whose columns and labels are known"
-        return TableGuess(path, columns, columns[5], columns[0], LABELS_140, {}, [reason])
+        return TableGuess(path, columns, columns[5], columns[0], labels_140(config.labels, path), {}, [reason])
     columns, table = _sample_columns(path, config.columns)
     if not columns or not columns[0].values:
         return None
@@ -171,11 +163,9 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
         guessed[_TEXT] = text.key
     if label.key != config.columns.label:
         guessed[_LABEL] = label.key
-    labels = config.labels
-    if not {_NEGATIVE, _POSITIVE} & {*given}:
-        labels = _infer_labels(path, text, label, labels, reasons)
-        if labels != config.labels:
-            guessed |= {_NEGATIVE: list(labels.negative), _POSITIVE: list(labels.positive)}
+    labels = _labels(path, text, label, config.labels, {*given}, reasons)
+    if labels != config.labels:
+        guessed[_LABELS] = {name: list(values) for name, values in labels.items()}
     return TableGuess(path, columns, text, label, labels, guessed, reasons)
 
 
@@ -246,37 +236,38 @@ def _shortened(text: str) -> str:
 # --- labels ---------------------------------------------------------------------------------------------------------
 
 
-def known_pair(labels: Collection[str]) -> tuple[str, str] | None:
-    """(negative, positive) if the two labels are a known pair."""
-    values = {value.lower(): value for value in labels}
-    for negative, positive in _PAIRS:
-        if values.keys() == {negative, positive}:
-            return values[negative], values[positive]
-    return None
-
-
-def _infer_labels(
-    path: Path, text: TableColumn, label: TableColumn, labels: LabelConfig, reasons: list[str]
-) -> LabelConfig:
-    """The meanings of the values of a label column that nobody has assigned.
+def _labels(
+    path: Path, text: TableColumn, label: TableColumn, labels: LabelMapping, given: Collection[str], reasons: list[str]
+) -> LabelMapping:
+    """The labels of each class: the configured ones, or what the values of the label column mean.
 
     Raises:
         UsageError: the values do not settle it: unknown words, or numbers other than 0 and 1 (or 0 and 4).
     """
     values = {value.lower() for value in label.counts}
-    if values <= label_meanings(labels).keys() and not is_ambiguous(labels, values):
-        if values == {"0", "1"}:
-            reasons.append("label '1' is taken for positive and '0' for negative; --positive 0 --negative 1 swaps them")
+    unknown = values - label_meanings(labels).keys()
+    if _LABELS in given and not labels.get(IGNORED):
+        if unknown:
+            shown = ", ".join(
+                f"{value!r} ({label.counts[value]:,})" for value in label.counts if value.lower() in unknown
+            )
+            reasons.append(f"left out are the rows with labels of no class: {shown}")
+        return {**labels, IGNORED: tuple(sorted(unknown))}
+    if any(name.startswith(_LABELS) for name in given):
         return labels
-    pair = known_pair(label.counts)
-    if pair is None:
+    if not unknown and not is_ambiguous(labels, values):
+        if values == {"0", "1"}:
+            option = classes_option({"negative": "1", "positive": "0"})
+            reasons.append(f"label '1' is taken for positive and '0' for negative; {option} swaps them")
+        return labels
+    classes = known_classes(label.counts)
+    if classes is None:
         raise UsageError(
             f"{path}: column {label.name} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
-            f"Say which are which: {_label_options(label)}"
+            f"Say which are which, from the most negative class to the most positive one: {_proposed_option(label)}"
         )
-    negative, positive = pair
-    reasons.append(f"label {positive!r} is taken for positive and {negative!r} for negative")
-    return labels.model_copy(update={"negative": (negative,), "positive": (positive,)})
+    reasons.append(f"the classes are, from negative to positive, {', '.join(map(repr, classes))}")
+    return {**classes, IGNORED: ()}
 
 
 def _label_examples(text: TableColumn, label: TableColumn) -> str:
@@ -293,26 +284,18 @@ def _label_examples(text: TableColumn, label: TableColumn) -> str:
     return "\n".join(lines)
 
 
-def _label_options(label: TableColumn) -> str:
-    """The options that assign the labels, as far as these can be proposed."""
+def _proposed_option(label: TableColumn) -> str:
+    """An option that names the classes, as far as it can be proposed."""
     values = [value for value, _ in label.counts.most_common(_SHOWN_VALUES)]
-    if len(values) > 1 and len(values) == len(label.counts) and all(map(_is_number, values)):
+    if len(values) == len(label.counts) and all(map(_is_number, values)):
         scale = sorted(values, key=float)
         half = len(scale) // 2
-        options = [f"--negative {value}" for value in scale[:half]]
-        options += [f"--positive {value}" for value in scale[-half:]]
-        if len(scale) % 2:
-            options.append(f"--set data.labels.ignored={scale[half]}")
-        return f"{' '.join(options)}, if it is a scale from negative to positive"
-    meanings = label_meanings(LabelConfig())
-    if {NEGATIVE, POSITIVE} <= {meanings.get(value.lower()) for value in label.counts}:
-        unknown = [value for value in label.counts if meanings.get(value.lower()) is None]
-        return f"--set 'data.labels.ignored={yaml_text(unknown[:_SHOWN_VALUES])}' leaves other rows out"
-    first, second = [*values, "VALUE"][:2]
-    options = [f"--positive {yaml_text(first)} --negative {yaml_text(second)}, or the other way round"]
-    if len(label.counts) > 2:
-        options.append("--set data.labels.ignored=VALUE leaves the rows of another one out")
-    return "; ".join(options)
+        classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
+        return f"{classes_option(classes)}, if it is a scale from negative to positive"
+    known = known_classes(value for value in values if value.lower() in label_meanings(DEFAULT_LABELS))
+    if known:
+        return f"{classes_option(known)} leaves the rows of other labels out"
+    return f"{classes_option({value: [value] for value in values})}, in this order if it is right"
 
 
 def _is_number(text: str) -> bool:

@@ -66,9 +66,9 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
 
 
 # Reasons to drop a valid row, besides DUPLICATE.
-CONTRADICTION = "duplicates dropped that have the opposite label"
+CONTRADICTION = "duplicates dropped that have another label"
 RESERVED = "dropped from training because their text or author is in an external test set"
-IGNORED = "left out: neutral or ignored label"
+IGNORED_LABEL = "left out: ignored label"
 HELD_OUT = "rows of data.extra_train dropped because their text or author is in validation or test"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
@@ -154,7 +154,7 @@ class Preparation:
             if isinstance(row, Refusal):
                 self._refused.add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
-                self._left_out[IGNORED] += 1
+                self._left_out[IGNORED_LABEL] += 1
             else:
                 rows.append(row)
             if len(rows) == _CHUNK_ROWS:
@@ -251,13 +251,14 @@ class Preparation:
                 unnamed_authors[field] = column
         report = CorpusReport(
             source=self._source.main.name,
+            classes=list(self._config.label_names),
             tests={name: self._count(name, file) for name, file in self._source.tests.items()},
             extra_train=tuple(self._count(index, file) for index, file in enumerate(self._source.extra_train)),
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
             refused=self._refused.counted(),
-            parts=part_counts(arrays, self._part_names),
+            parts=part_counts(arrays, self._part_names, len(self._config.label_names)),
             tokens=len(arrays["token_ids"]),
             types=len(self._index),
             unnamed_authors=unnamed_authors,
@@ -282,26 +283,28 @@ def tweets_schema() -> "pa.Schema":
     return pa.schema(columns | {"tokens": pa.int32()})
 
 
-def part_counts(arrays: Arrays, part_names: Sequence[Part]) -> dict[Part, PartCount]:
+def part_counts(arrays: Arrays, part_names: Sequence[Part], classes: int) -> dict[Part, PartCount]:
     counts = {}
     for code, part in enumerate(part_names):
         labels = arrays["labels"][arrays["parts"] == code]
-        counts[part] = PartCount(rows=len(labels), positive=int(labels.sum()))
+        counts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=classes).tolist())
     return counts
 
 
 def check_labels(report: CorpusReport) -> None:
-    """Raises DataError if a part of the run's own tweets lacks a label."""
+    """Raises DataError if a part of the run's own tweets lacks a class."""
     for part in PARTS:
-        count = report.parts[part]
-        if 0 < count.positive < count.rows:
+        counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
+        if all(counts.values()):
             continue
+        missing = ", ".join(repr(name) for name, count in counts.items() if not count)
+        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
         reasons = sorted(report.refused.items(), key=lambda reason: -reason[1].count)
         refused = "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in reasons)
         raise DataError(
-            f"{report.source}: the {part} part has {count.positive:,} positive and {count.rows - count.positive:,} "
-            f"negative tweets, but both are needed; {report.kept:,} of {report.read:,} rows are used"
-            f"{f'; refused were {refused}' if refused else ''}: name all values of the label column "
-            "(data.labels.positive, --positive VALUE; the same for negative), or give more tweets (some hundreds are "
-            "needed for any conclusion), larger fractions for validation and test, or a larger data.train_rows"
+            f"{report.source}: the {part} part has no tweet of the class {missing} ({shown}); {report.kept:,} of "
+            f"{report.read:,} rows are used{f'; refused were {refused}' if refused else ''}: name all values of the "
+            "label column (data.labels, --classes), join a rare class with its neighbour or leave it out "
+            "(data.labels.ignored), or give more tweets (some hundreds are needed for any conclusion), larger "
+            "fractions for validation and test, or a larger data.train_rows"
         )

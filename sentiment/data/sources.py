@@ -18,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from sentiment.config import ColumnConfig, DataConfig, LabelConfig, LabelledTable
+from sentiment.config import ColumnConfig, DataConfig, LabelledTable
 from sentiment.console import Progress
 from sentiment.data import SOURCE_CHOICES, SOURCES
+from sentiment.data.labels import DEFAULT_LABELS, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
     DELIMITERS,
     ReadRows,
@@ -34,7 +35,6 @@ from sentiment.data.tables import (
 from sentiment.data.text_files import TableRecord, csv_records, read_lines, translated_errors
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import named_path, sha256_of
-from sentiment.runs.records import NEGATIVE, POSITIVE
 from sentiment.runs.run_dir import Results
 
 # --- fetching -------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ VADER, VADER_ARCHIVE = "vader", "vaderSentiment-3.3.2.tar.gz"
 VADER_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 VADER_TWEETS_SHA256 = "dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f"
 _VADER_INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets with a mean rating nearer to zero have no label
+_NEUTRAL_BAND = 0.5  # ratings go from -4 to 4; tweets with a mean rating nearer to zero are neutral
 _VADER_MEMBER = "hutto_ICWSM_2014/tweets_GroundTruth.txt"
 
 # Go, Bhayani & Huang (2009): 1.6 million tweets labelled by their emoticons, 498 labelled by hand.
@@ -167,7 +167,6 @@ _ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
 COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 _AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
                  "user.id", "user.name", "user.screen_name")  # fmt: skip
-LABELS_140 = LabelConfig(negative=("0",), positive=("4",), ignored=("2",))
 
 
 @dataclass(frozen=True)
@@ -240,11 +239,11 @@ def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
         fetch_vader(results)
 
 
-def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, field: str = "data") -> TweetFile:
+def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data") -> TweetFile:
     """Open and hash a table on disk; one in the format of Sentiment140 has its own columns and labels.
 
     Args:
-        labels: meanings of the values of the label column; None: all rows stay unlabelled.
+        labels: the labels of each class; None: all rows stay unlabelled.
         field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
@@ -256,7 +255,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelConfig | None, fie
     if is_sentiment140(path):
         form = SENTIMENT140
         columns = COLUMNS_140
-        labels = LABELS_140
+        labels = labels_140(labels or DEFAULT_LABELS, path)
     table_of = cache(partial(open_table, path, lambda _: has_header(columns)))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
@@ -294,17 +293,18 @@ def cached_sha256(path: Path) -> str:
 
 
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
+    labels = table.labels or DEFAULT_LABELS
     if table.path == SENTIMENT140:
-        return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256)
+        return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256, labels)
     if table.path == VADER:  # small enough to be downloaded when a run first reads it
-        read = lambda: read_vader(fetch_vader(results))  # noqa: E731
+        read = lambda: read_vader(fetch_vader(results), labels)  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if table.path == "sample":
-        return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), LabelConfig()), name="sample"))
+        return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
     path = named_path(table.path)
     if path.is_file() and form_of(path) == "zip":
-        return _open_archive(str(path), path, cached_sha256(path))
-    main = open_file(path, table.columns, table.labels, field)
+        return _open_archive(str(path), path, cached_sha256(path), labels)
+    main = open_file(path, table.columns, labels, field)
     is_complete = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
 
@@ -320,14 +320,24 @@ def is_sentiment140(path: Path) -> bool:
     return target in ("0", "2", "4") and date.count(":") == 2
 
 
-def _open_archive(name: str, path: Path, sha256: str) -> OpenedSource:
+def labels_140(labels: LabelMapping, path: Path) -> LabelMapping:
+    """The labels of Sentiment140's format for the classes of `labels`."""
+    try:
+        return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _open_archive(name: str, path: Path, sha256: str, labels: LabelMapping) -> OpenedSource:
+    labels = labels_140(labels, path)
+
     def read(member: str) -> ReadRows:
         if not path.exists():
             raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
         if cached_sha256(path) != sha256:
             raise DataError(f"{path}: is not the expected file; delete it and run `sentiment data {SENTIMENT140}`")
         count = 0
-        for row in read_rows(open_table(path, lambda _: False, member), COLUMNS_140, LABELS_140, f"{path}:{member}"):
+        for row in read_rows(open_table(path, lambda _: False, member), COLUMNS_140, labels, f"{path}:{member}"):
             count += 1
             yield row
         if count != MEMBER_ROWS[member]:
@@ -363,8 +373,9 @@ def fetch_vader(results: Results) -> Path:
     raise _download_error(target, ["pip says:", *pip.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]])
 
 
-def read_vader(archive: Path) -> ReadRows:
-    """VADER's tweets, labelled by the sign of their mean rating unless it is near zero; unpacks nothing on disk."""
+def read_vader(archive: Path, labels: LabelMapping) -> ReadRows:
+    """VADER's tweets: negative, neutral or positive by their mean rating; unpacks nothing on disk."""
+    meanings = label_meanings(labels)
     try:
         with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner:
             content = (inner.extractfile(_VADER_MEMBER) or io.BytesIO()).read()
@@ -375,7 +386,7 @@ def read_vader(archive: Path) -> ReadRows:
     for line, record in enumerate(content.decode().split("\r\n"), start=1):
         number, mean, text = record.split("\t")
         rating = float(mean)
-        label: int | None = POSITIVE if rating > 0 else NEGATIVE
+        word = "positive" if rating > 0 else "negative"
         if abs(rating) < _NEUTRAL_BAND:
-            label = None
-        yield Row(number, None, label, text, line)
+            word = "neutral"
+        yield Row(number, None, meanings[word], text, line)

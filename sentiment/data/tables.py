@@ -11,8 +11,9 @@ from itertools import dropwhile, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentiment.config import ColumnConfig, LabelConfig
+from sentiment.config import ColumnConfig
 from sentiment.config_file import dotted
+from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
 from sentiment.data.text_files import (
     LINE_LIMIT,
     Records,
@@ -30,7 +31,6 @@ from sentiment.data.workbook import read_sheet
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
 from sentiment.runs.corpus_records import CountedRows
-from sentiment.runs.records import NEGATIVE, POSITIVE
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
     id: str
     user: str | None
-    label: int | None  # NEGATIVE or POSITIVE; None: ignored, or the table is read without labels
+    label: int | None  # the index of its class; None: ignored, or the table is read without labels
     text: str
     line: int  # as in TableRecord
 
@@ -220,6 +220,7 @@ def _open_parquet(path: Path) -> OpenedTable:
 
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
 _MAX_SHOWN_NAMES = 20
+_MAX_SHOWN_LABEL = 60
 
 
 def has_header(config: ColumnConfig) -> bool:
@@ -228,12 +229,12 @@ def has_header(config: ColumnConfig) -> bool:
 
 
 def read_rows(
-    table: OpenedTable, columns: ColumnConfig, labels: LabelConfig | None, name: str, field: str = "data"
+    table: OpenedTable, columns: ColumnConfig, labels: LabelMapping | None, name: str, field: str = "data"
 ) -> ReadRows:
     """The tweets of a table.
 
     Args:
-        labels: meanings of the values of the label column; None: all rows stay unlabelled.
+        labels: the labels of each class; None: all rows stay unlabelled.
         name: the file's name, for messages.
         field: the configuration section of the columns and labels, for messages.
 
@@ -293,24 +294,7 @@ def shown_names(names: Sequence[str]) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-def label_meanings(labels: LabelConfig) -> dict[str, int | None]:
-    """Map each lower-cased value of the label column to NEGATIVE, POSITIVE or None (ignored)."""
-    groups = ((labels.negative, NEGATIVE), (labels.positive, POSITIVE), (labels.ignored, None))
-    return {label.strip().lower(): meaning for group, meaning in groups for label in group}
-
-
-def is_ambiguous(labels: LabelConfig, values: Collection[str]) -> bool:
-    """Whether the default `labels` do not settle what the lower-cased `values` of a column mean.
-
-    0 and 1 are negative and positive, and so are 0 and 4, as in Sentiment140. Any other numbers may be a scale, whose
-    lower end or middle may be 1.
-    """
-    default = LabelConfig()
-    are_assigned = (labels.negative, labels.positive) != (default.negative, default.positive)
-    return not are_assigned and {"1", "4"} <= {*values}
-
-
-def _label_reader(labels: LabelConfig, name: str, field: str) -> Callable[[Any, int], int | None]:
+def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any, int], int | None]:
     meanings = label_meanings(labels)
     seen: set[str] = set()
 
@@ -322,17 +306,18 @@ def _label_reader(labels: LabelConfig, name: str, field: str) -> Callable[[Any, 
         return meanings[word]
 
     def check(word: str, value: str, line: int) -> None:
-        shown = value[:60] + "…" * (len(value) > 60)
+        shown = value[:_MAX_SHOWN_LABEL] + "…" * (len(value) > _MAX_SHOWN_LABEL)
         if word not in meanings:
             known = ", ".join(map(repr, meanings))
             raise DataError(
-                f"{name}:{line}: unknown label {shown!r}; known are {known}: assign all values of the column to "
-                f"{field}.labels.negative, .positive or .ignored"
+                f"{name}:{line}: unknown label {shown!r}; known are {known}: give it to a class in {field}.labels, or "
+                f"to {field}.labels.{IGNORED}"
             )
         if is_ambiguous(labels, {*seen, word}):
+            others = ", ".join(map(repr, sorted(seen)))
             raise DataError(
-                f"{name}:{line}: label {shown!r} in a column with {', '.join(map(repr, sorted(seen)))}: what these "
-                f"numbers mean is not known; assign them to {field}.labels.negative, .positive or .ignored"
+                f"{name}:{line}: label {shown!r} beside {others}: name the classes, from the most negative to the most "
+                f"positive, and their labels in {field}.labels, or the labels to leave out in {field}.labels.{IGNORED}"
             )
 
     return label_of

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sentiment.config import PARTS, LabelConfig
-from sentiment.config_file import shortened
+from sentiment.config import PARTS, DataConfig
+from sentiment.config_file import resolve, shortened
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
+from sentiment.data.labels import DEFAULT_LABELS, class_names, label_meanings, labels_of_model
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, label_meanings, open_table
+from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, open_table
 from sentiment.data.text import TweetForms, key_of, sheet_id
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
@@ -127,12 +128,12 @@ def write_tweets(run: TrainedRun, path: Path) -> int:
 
 
 def add_predictions(
-    run: TrainedRun, name: str, file: Path, named: NamedColumns, labels: dict[str, int], metadata: dict[str, Any]
+    run: TrainedRun, name: str, file: Path, named: NamedColumns, classes: str | None, metadata: dict[str, Any]
 ) -> list[str]:
     """Import a table of predictions, to be compared with the models of all runs on the same corpus.
 
     Args:
-        labels: additional meanings of label values, on top of the run's.
+        classes: further labels of the run's classes, as `--classes` takes them.
         metadata: `note`, `annotator`, `cost` and `seconds` of the record.
 
     Returns:
@@ -145,8 +146,7 @@ def add_predictions(
         raise UsageError(f"{name}: must be a valid file name: no '/' and no leading '.'")
     tweets = Tweets.of(run)
     target = run.results.added_file(tweets.corpus.fingerprint, name)
-    meanings = label_meanings(LabelConfig()) | label_meanings(tweets.run.config.data.labels)
-    meanings |= {label.strip().lower(): meaning for label, meaning in labels.items()}
+    meanings = _meanings(tweets.run.config.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)
     judged = [row for row, answer in answers.items() if answer is not None]
     if not judged:
@@ -166,6 +166,24 @@ def add_predictions(
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
     lines += _score_lines(tweets, answers)
     return [*lines, f"in {target}; delete this file to remove the predictor"]
+
+
+def _meanings(data: DataConfig, classes: str | None) -> dict[str, int | None]:
+    """The classes of labels: their own names, of two classes also the usual words, then what the run and the user say.
+
+    Raises:
+        ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
+    """
+    names = data.label_names
+    meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
+    if len(names) == len(class_names(DEFAULT_LABELS)):
+        meanings |= label_meanings(DEFAULT_LABELS)
+    meanings |= label_meanings(data.labels)
+    if classes is not None:
+        parameters = {"data.source": "answers.csv", "data.labels": classes}
+        labels = resolve({}, parameters, "--classes").data.labels
+        meanings |= label_meanings(labels_of_model(labels, names))
+    return meanings
 
 
 def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
@@ -303,7 +321,7 @@ def _parse_label(text: str, meanings: dict[str, int | None]) -> float | None:
     if text.lower() not in meanings:
         known = ", ".join(map(repr, meanings))
         raise ValueError(
-            f"{shortened(text)!r} is no label ({known}; --positive and --negative name others); a column of "
+            f"{shortened(text)!r} is no label ({known}; --classes names others); a column of "
             "probabilities is named with --probability-column"
         )
     label = meanings[text.lower()]

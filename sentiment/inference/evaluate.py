@@ -13,6 +13,7 @@ from rich.table import Table
 from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
 from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.labels import labels_of_model
 from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Row, RowCounter
@@ -61,7 +62,7 @@ def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str
     return lines
 
 
-def constant_warnings(predictors: Sequence[Predictor], label_names: tuple[str, str]) -> list[str]:
+def constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
     """Warn about predictors that predict the same label for all tweets."""
     lines = []
     for predictor in predictors:
@@ -232,7 +233,9 @@ def evaluate_on_file(
         SentimentError: the run has no such model, or the file cannot be used.
     """
     choice = choice or run.result.recommended
-    source = open_source(table.model_copy(update={"tests": {}, "extra_train": ()}), run.results).main
+    labels_of_table = labels_of_model(table.labels, run.config.data.label_names)
+    changes = {"labels": labels_of_table, "tests": {}, "extra_train": ()}
+    source = open_source(table.model_copy(update=changes), run.results).main
     leaked: _LeakageReasons = {"keys": {}, "authors": {}}
     warnings = []
     try:
@@ -327,7 +330,7 @@ def _read_file(
             chunks.setdefault(kind, []).append(kept_predictions)
     if not labels:
         details = f"; left out were {left_out.most_common()}" if left_out.total() else ""
-        raise DataError(f"{source.name}: has no row with a positive or negative label to score{details}")
+        raise DataError(f"{source.name}: has no row to score with a label of one of the classes{details}")
     return np.array(labels), {kind: Predictions.joined(parts) for kind, parts in chunks.items()}, left_out
 
 

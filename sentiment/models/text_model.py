@@ -42,7 +42,7 @@ class Predictions(NamedTuple):
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def answers(self, names: tuple[str, str], threshold: float | None = None) -> Iterator[Answer | None]:
+    def answers(self, names: Sequence[str], threshold: float | None = None) -> Iterator[Answer | None]:
         """Yield the label of each text and the label's probability; None for a text that is not usable.
 
         Args:

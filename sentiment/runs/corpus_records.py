@@ -19,10 +19,10 @@ class CountedRows(Record):
 
 
 class PartCount(Record):
-    """Number of tweets of one part, and how many of them are positive."""
+    """Number of tweets of one part, and of each class among them, from the most negative to the most positive."""
 
     rows: int
-    positive: int
+    classes: list[int]
 
 
 class TableCount(Record):
@@ -37,6 +37,7 @@ class CorpusReport(Record):
     """Row counts: kept + left out + refused = read."""
 
     source: str
+    classes: list[str]  # their names, from the most negative to the most positive
     tests: dict[str, TableCount]
     extra_train: tuple[TableCount, ...]
     read: int  # of the source and of all additional tables
@@ -56,7 +57,8 @@ class CorpusReport(Record):
             lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
         for part, rows in self.parts.items():
             table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
-            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {rows.positive / rows.rows:.1%} positive")
+            shares = [f"{n / rows.rows:.1%} {name}" for name, n in zip(self.classes, rows.classes, strict=True)]
+            lines.append(f"  {part}: {rows.rows:,} tweets{table}, {', '.join(shares)}")
         for section, column in self.unnamed_authors.items():
             lines.append(
                 f"  column {column!r} may name the authors: with {section}.columns.user={column} all tweets of an "

@@ -17,11 +17,12 @@ from report.read import read_counts
 from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
+from sentiment.data.labels import label_meanings
 from sentiment.data.preparation import (
     CONTRADICTION,
     DUPLICATE,
     HELD_OUT,
-    IGNORED,
+    IGNORED_LABEL,
     NO_TOKEN,
     RESERVED,
     SURPLUS,
@@ -98,10 +99,12 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     before = parts_of(prepare(main, results))
     trained = sum(before[text] == "train" for _, text in rows[:4])
     assert 0 < trained < 4
-    corpus = prepare(main, results, tests={"shared": {"path": str(shared)}, "manual": {"path": str(manual)}})
+    labels = {"negative": "negative", "positive": "positive", "ignored": "neutral"}
+    tests = {"shared": {"path": str(shared)}, "manual": {"path": str(manual), "labels": labels}}
+    corpus = prepare(main, results, tests=tests)
     report, said = corpus.report, "\n".join(corpus.report.render_lines())
     assert (report.read, report.kept) == (310, 308 - trained)
-    assert report.left_out == {IGNORED: 1, DUPLICATE: 1, RESERVED: trained}
+    assert report.left_out == {IGNORED_LABEL: 1, DUPLICATE: 1, RESERVED: trained}
     assert f"{trained} {RESERVED}" in said
     assert f"  manual: 5 tweets of 6 rows of {manual}, " in said
     assert f"  shared: 3 tweets of 4 rows of {shared}, " in said
@@ -127,14 +130,34 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
     texts = [text for _, text in tweets(200)]
     for rows, message in (
         ([], r"t\.csv: holds no rows"),
-        (tweets(3), "part has . positive and . negative tweets"),
-        ([("positive", text) for text in texts], "the train part has .* positive and 0 negative tweets"),
-        ([("neutral", text) for text in texts], "0 of 200 rows are used"),
+        (tweets(3), "part has no tweet of the class"),
+        ([("positive", text) for text in texts], "the train part has no tweet of the class 'negative'"),
+        ([("neutral", text) for text in texts], "t.csv:2: label 'neutral' beside"),
         ([("", text) for text in texts[:5]], r"refused were 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ):
         with pytest.raises(DataError, match=message):
             prepare(write_tweets(tmp_path / "t.csv", rows), results)
         assert list((results.root / "data" / "corpora").iterdir()) == []
+
+
+def test_tweets_of_any_number_of_classes_are_counted_by_class(tmp_path: Path, results: Results) -> None:
+    rows = [(str(n % 5 + 1), text) for n, (_, text) in enumerate(tweets(400))]
+    path = write_tweets(tmp_path / "stars.csv", rows)
+    for labels in (list("12345"), {"bad": ["1", "2"], "so so": ["3"], "good": ["4", "5"]}):
+        corpus = prepare(path, results, labels=labels)
+        assert corpus.report.classes == list(labels)
+        meanings = label_meanings(DataConfig(source=str(path), labels=labels).labels)
+        assert corpus.labels.tolist() == [meanings[label] for label, _ in rows]
+        for part in PARTS:
+            counts = np.bincount(corpus.labels[corpus.rows(part)], minlength=len(labels)).tolist()
+            assert corpus.report.parts[part].classes == counts
+            assert all(f" {name}" in "\n".join(corpus.report.render_lines()) for name in labels)
+
+
+def test_a_rare_class_that_a_part_lacks_is_named(tmp_path: Path, results: Results) -> None:
+    path = write_tweets(tmp_path / "t.csv", [*tweets(300), ("mixed", "so and so"), ("mixed", "well, well")])
+    with pytest.raises(DataError, match=r"t\.csv: the \w+ part has no tweet of the class 'mixed' \("):
+        prepare(path, results, labels=["negative", "mixed", "positive"])
 
 
 def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:
@@ -182,7 +205,7 @@ def test_further_tables_have_columns_and_labels_of_their_own(table: Path, result
     own = {
         "path": str(extra),
         "columns": {"text": "body", "label": "mood"},
-        "labels": {"positive": ["happy"], "negative": ["sad"], "ignored": ["meh"]},
+        "labels": {"sad": ["sad"], "happy": ["happy"], "ignored": ["meh"]},
     }
     plain, corpus = prepare(table, results), prepare(table, results, extra_train=[own])
     assert parts_of(plain).items() <= parts_of(corpus).items()
@@ -193,13 +216,14 @@ def test_further_tables_have_columns_and_labels_of_their_own(table: Path, result
         prepare(table, results, extra_train=[{"path": str(extra)}])
     tested = prepare(table, results, tests={"mine": own})
     assert tested.labels[tested.rows("mine")].tolist() == [1, 0]
-    own["labels"] = {"positive": ["happy"], "negative": ["sad"], "ignored": []}
-    message = r"extra\.tsv:4: unknown label 'meh'.* to data\.extra_train\.0\.labels\.negative"
+    own["labels"] = {"sad": ["sad"], "happy": ["happy"]}
+    message = r"extra\.tsv:4: unknown label 'meh'.* in data\.extra_train\.0\.labels"
     with pytest.raises(DataError, match=message):
         prepare(table, results, extra_train=[own])
     empty = write_tweets(tmp_path / "empty.csv", [("neutral", "nothing to see")])
+    labels = ["negative", "positive"]
     with pytest.raises(DataError, match=r"data\.tests\.mine: .*empty\.csv has no usable row"):
-        prepare(table, results, tests={"mine": {"path": str(empty)}})
+        prepare(table, results, tests={"mine": {"path": str(empty), "labels": [*labels, ["ignored", ["neutral"]]]}})
 
 
 def test_a_further_training_table_may_be_a_built_in_source(table: Path, results: Results) -> None:

@@ -1,6 +1,7 @@
 """Somebody's own table: what is guessed is told, and what could mean two things is asked."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.config import DataConfig
-from sentiment.config_file import dotted, parse_yaml, resolve
-from sentiment.data.guess_columns import TableGuess, guess_table
+from sentiment.config_file import dotted, parse_override, parse_yaml, resolve
+from sentiment.data.guess_columns import TableGuess, guess_table, resolve_with_guesses
 from sentiment.data.sources import open_source
 from sentiment.data.tables import Row
-from sentiment.errors import DataError, UsageError
+from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
 from tests.small_runs import invented_tweets
@@ -57,13 +58,12 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     assert found.guessed == {
         "data.columns.text": "Tweet",
         "data.columns.label": "how",
-        "data.labels.negative": ["sad"],
-        "data.labels.positive": ["happy"],
+        "data.labels": {"sad": ["sad"], "happy": ["happy"], "ignored": []},
     }
     first, second, third = found.messages()
     assert first == "a.csv: texts are taken from column 'Tweet' (by its name); --text-column names another"
     assert "labels are taken from column 'how' (the only one that can hold labels)" in second
-    assert third == "a.csv: label 'happy' is taken for positive and 'sad' for negative"
+    assert third == "a.csv: the classes are, from negative to positive, 'sad', 'happy'"
 
 
 def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_reader(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["nein", "ja"], "--positive nein --negative ja, or the other way round"),
-        (["pos", "neg", "maybe"], """Say which are which: --set 'data.labels.ignored=["maybe"]'"""),
-        (["ok", "sad", "joy"], "--negative sad, or the other way round; --set data.labels.ignored=VALUE leaves"),
+        (["nein", "ja"], "--classes 'nein=nein ja=ja'"),
+        (["pos", "neg", "maybe"], "--classes 'negative=neg positive=pos' leaves the rows of other labels out"),
+        (["ok", "sad", "so so"], """--set 'data.labels={"ok": ["ok"], "sad": ["sad"], "so so": ["so so"]}'"""),
     ],
 )
 def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, values: list[str], said: str) -> None:
@@ -107,17 +107,20 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, va
     assert said in _refused(path)
     labels = {"positive": values[0], "negative": values[1]}
     assert _understood(path, "data.labels.positive", "data.labels.negative", labels=labels).guessed == {}
+    option, value = shlex.split(said)[:2]
+    given = value if option == "--classes" else parse_override(value)[1]
+    assert not _understood(path, "data.labels", labels=given).labels.keys() & {"maybe"}
 
 
 @pytest.mark.parametrize(
     ("values", "options"),
     [
-        ("0 1 2", "--negative 0 --positive 2 --set data.labels.ignored=1,"),
-        ("-1 0 1", "--negative -1 --positive 1 --set data.labels.ignored=0,"),
-        ("5 1 2 3 4", "--negative 1 --negative 2 --positive 4 --positive 5 --set data.labels.ignored=3,"),
-        ("1 4", "--negative 1 --positive 4,"),
-        ("1 2", "--negative 1 --positive 2,"),
-        ("0 1 4", "--negative 0 --positive 4 --set data.labels.ignored=1,"),
+        ("0 1 2", "--classes 'negative=0 neutral=1 positive=2',"),
+        ("-1 0 1", "--classes 'negative=-1 neutral=0 positive=1',"),
+        ("5 1 2 3 4", "--classes 'negative=1,2 neutral=3 positive=4,5',"),
+        ("1 4", "--classes 'negative=1 positive=4',"),
+        ("1 2", "--classes 'negative=1 positive=2',"),
+        ("0 1 4", "--classes 'negative=0 neutral=1 positive=4',"),
     ],
 )
 def test_numbers_that_may_be_a_scale_are_shown_and_refused(tmp_path: Path, values: str, options: str) -> None:
@@ -131,11 +134,11 @@ def test_numbers_that_may_be_a_scale_are_shown_and_refused(tmp_path: Path, value
         line = next(line for line in message.splitlines() if line.startswith(f"  {label!r} ({len(tweets)}): "))
         assert [tweet[:20] in line for tweet in tweets[:4]] == [True, True, True, False]
     # Also where nothing is guessed, as for the runs of a grid, no row is misread.
-    with pytest.raises(DataError, match=r"a\.csv:\d+: .*data\.labels\.negative, \.positive or \.ignored"):
+    with pytest.raises(DataError, match=r"a\.csv:\d+: .* in data\.labels,"):
         list(open_source(DataConfig(source=str(path)), Results(tmp_path)).main.read())
 
 
-@pytest.mark.parametrize("values", [["0", "4"], ["0", "1"], ["1", "0", "neutral"]])
+@pytest.mark.parametrize("values", [["0", "4"], ["0", "1"]])
 def test_numbers_of_known_meaning_are_read_and_zero_and_one_said(tmp_path: Path, values: list[str]) -> None:
     rows = [(text, values[n % len(values)]) for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / "a.csv", ["text", "label"], rows)
@@ -143,7 +146,55 @@ def test_numbers_of_known_meaning_are_read_and_zero_and_one_said(tmp_path: Path,
     assert found.guessed == {}
     assert ("label '1' is taken for positive" in " ".join(found.messages())) == (values == ["0", "1"])
     read = [row.label for row in open_source(DataConfig(source=str(path)), Results(tmp_path)).main.read()]
-    assert read == [{"0": 0, "1": 1, "4": 1, "neutral": None}[label] for _, label in rows]
+    assert read == [{"0": 0, "1": 1, "4": 1}[label] for _, label in rows]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["Neg", "neutral", "POS"], ["negative", "neutral", "positive"]),
+        (["1", "0", "neutral"], ["negative", "neutral", "positive"]),
+        (["positiv", "Neutral", "negativ"], ["negativ", "Neutral", "positiv"]),
+        (["Happy", "neutral", "sad"], ["sad", "neutral", "Happy"]),
+    ],
+)
+def test_neutral_rows_are_a_class_between_the_others(tmp_path: Path, values: list[str], names: list[str]) -> None:
+    rows = [(text, values[n % 3]) for n, (_, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / "a.csv", ["text", "label"], rows)
+    config, _ = resolve_with_guesses({"data": {"source": str(path)}}, (), {}, "a test")
+    assert list(config.data.label_names) == names
+    read = [row.label for row in open_source(config.data, Results(tmp_path)).main.read()]
+    order = {value.lower(): index for value, index in zip(values, (0, 1, 2), strict=True)}
+    order |= {"pos": 2, "1": 2, "0": 0, "positiv": 2, "happy": 2, "neutral": 1, "neg": 0, "negativ": 0, "sad": 0}
+    assert read == [order[label.lower()] for _, label in rows]
+    # Where nothing is guessed, as for the runs of a grid, no row is left out unasked.
+    if "neutral" in values:
+        with pytest.raises(DataError, match=r"a\.csv:\d+: "):
+            list(open_source(DataConfig(source=str(path)), Results(tmp_path)).main.read())
+
+
+def test_rows_of_labels_that_no_named_class_has_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [(text, str(n % 3)) for n, (_, text) in enumerate(TWEETS)]
+    path = _table(tmp_path / "a.csv", ["text", "label"], rows)
+    parameters = {"data.source": str(path), "data.labels": "bad=0 good=2"}
+    config, guess = resolve_with_guesses({}, (), parameters, "a test")
+    assert config.data.labels == {"bad": ("0",), "good": ("2",), "ignored": ("1",)}
+    assert "'1' (13)" in " ".join(guess.messages())
+    read = [row.label for row in open_source(config.data, Results(tmp_path)).main.read()]
+    assert read == [[0, None, 1][n % 3] for n in range(len(rows))]
+
+
+def _classes(text: object) -> dict[str, tuple[str, ...]]:
+    return resolve({}, {"data.source": "a.csv", "data.labels": text}, "--classes").data.labels
+
+
+def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
+    stars = {"negative": ("1", "2"), "neutral": ("3",), "positive": ("4", "5"), "ignored": ()}
+    assert _classes("negative=1,2 neutral=3 positive=4,5 ") == stars
+    assert _classes("sad happy happy=yay") == {"sad": ("sad",), "happy": ("happy", "yay"), "ignored": ()}
+    for text in ("", "negative", "=1 =2", 7, [[1], [2]], "a=1 b=1", " ".join(f"c{n}" for n in range(21))):
+        with pytest.raises(ConfigError, match=r"data\.labels"):
+            _classes(text)
 
 
 def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Path) -> None:
@@ -153,7 +204,7 @@ def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Pat
     lines = found.preview()
     assert found.guessed == {}
     assert sum(line.startswith(("positive  4", "negative  0")) for line in lines) == 5
-    assert lines[-1] == f"    source: {path}"
+    assert f"    source: {path}" in lines
 
 
 def test_many_columns_are_named_in_a_short_message(tmp_path: Path) -> None:
@@ -177,7 +228,7 @@ def test_labels_can_be_true_and_false(tmp_path: Path) -> None:
     message = _refused(path)
     assert "'false' (20): " in message
     assert "'true' (20): " in message
-    given = {"data.source": str(path), "data.labels.positive": True, "data.labels.negative": [False]}
+    given = {"data.source": str(path), "data.labels": {"no": [False], "yes": True}}
     data = resolve({}, given, "").data
     read = [row.label for row in open_source(data, Results(tmp_path)).main.read() if isinstance(row, Row)]
     assert read == [label for label, _ in TWEETS]
@@ -187,7 +238,7 @@ def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", ["how", "said"], [(MOODS[label], text) for label, text in TWEETS], ";")
     lines = _understood(path).preview()
     assert lines[0] == f"{path}: columns 'how', 'said'"
-    assert f"negative  sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
+    assert f"sad    sad    {TWEETS[0][1]}"[:60] in "\n".join(lines)
     assert "labels in the first 40 rows: " in "\n".join(lines)
 
 
@@ -199,6 +250,7 @@ def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
         ("c.csv", ["1", "2"], ["sad", "happy"], {}),
         ("d.csv", ["n", "text"], ["0", "1", "2"], {"positive": ["0"], "negative": ["1"], "ignored": ["2"]}),
         ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
+        ("i.csv", ["label", "text"], ["neutral", "pos", "neg"], {}),
         ("f.jsonl", ["how", "said"], ["neg", "pos"], {}),
         ("g.jsonl", ["user.mood", "user.said", "id", "of.one"], ["sad", "happy"], {}),
         ("h.parquet", ["class", "tweet"], ["sad", "happy"], {}),
@@ -209,7 +261,7 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
 ) -> None:
     rows = [(values[n % len(values)], text, str(n), "1")[: len(header or "ab")] for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / name, header, rows, "\t" if name.endswith("tsv") else ",")
-    found = _understood(path, *(f"data.labels.{one}" for one in labels), labels=labels)
+    found = _understood(path, *(f"data.labels.{one}" for one in labels), **({"labels": labels} if labels else {}))
     lines = found.preview()
     kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
     data = resolve(kept, {}, "kept").data

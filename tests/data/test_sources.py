@@ -20,6 +20,7 @@ from sentiment.config import DataConfig, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources
 from sentiment.data.corpus import prepare_corpus
+from sentiment.data.labels import DEFAULT_LABELS, polar_labels
 from sentiment.data.sources import (
     OpenedSource,
     Remote,
@@ -163,10 +164,12 @@ def sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_ratings_become_labels_by_sign_and_band(sdist: Path) -> None:
-    rows = list(sources.read_vader(sdist))
+def test_ratings_become_classes_by_sign_and_band(sdist: Path) -> None:
+    rows = list(sources.read_vader(sdist, DEFAULT_LABELS))
     assert rows[0] == Row("1", None, 1, 'So "good"', 1)
     assert [row.label for row in rows if isinstance(row, Row)] == [1, 0, None, None]
+    three = polar_labels(["bad", "so so", "good"])
+    assert [row.label for row in sources.read_vader(sdist, three) if isinstance(row, Row)] == [2, 0, 1, 1]
     assert not (sdist.parent.parent / "evil").exists()
 
 
@@ -202,7 +205,7 @@ def test_a_damaged_archive_of_vader_is_named(sdist: Path, monkeypatch: pytest.Mo
             if content is whole:
                 patch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)  # of other tweets
             with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
-                list(sources.read_vader(sdist))
+                list(sources.read_vader(sdist, DEFAULT_LABELS))
 
 
 def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,8 +101,7 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict
 @pytest.mark.parametrize(
     ("column", "answer", "option"),
     [
-        ("label", "postive", "--positive"),
-        ("label", "happy", "--negative"),
+        ("label", "happy", "--classes"),
         ("label", "0.7", "--probability-column"),
         ("probability", "1.2", "--label-column"),
         ("probability", "-1", "--label-column"),
@@ -123,7 +122,7 @@ def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
 
 def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("Happy", tweets[0]["text"])])
-    assert invoke("add", "x", table, "--run", run.path, "--positive", "happy").exit_code == 0
+    assert invoke("add", "x", table, "--run", run.path, "--classes", "negative positive=happy").exit_code == 0
     table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
     assert invoke("add", "x", table, "--run", run.path, "--probability-column", "label").exit_code == 0
     added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
@@ -133,7 +132,7 @@ def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[s
 def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     rows = [(row["text"], row["label"]) for row in _of(tweets, "test")]
     table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
-    done = invoke("add", "oracle", table, "--run", run.path, "--positive", "2", "--negative", "1")
+    done = invoke("add", "oracle", table, "--run", run.path, "--classes", "negative=1 positive=2")
     assert done.exit_code == 0, done.output
     assert _scores(run, tmp_path)[0]["oracle (added)"]["test"]["accuracy"] == 1
 

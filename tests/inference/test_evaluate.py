@@ -94,7 +94,7 @@ def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperime
     table, out = tmp_path / "moods.csv", tmp_path / "out.csv"
     rows = [("happy" if label else "sad", text) for label, text in invented_tweets(400, seed=2)]
     write_tweets(table, rows)
-    changes = {"data__labels__positive": "happy", "data__labels__negative": ["0", "sad"], "data__source": str(table)}
+    changes = {"data__labels": "sad=0,sad happy", "data__source": str(table)}
     run = experiment(training__epochs=2, **changes)
     run.complete()
     done = invoke("predict", run.run_dir.path, "so lovely and great", "awful and sad")
@@ -201,7 +201,7 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
     rows = [(n % 2, f"\u0416\u0416{n} \u0429\u0429", "x") for n in range(50)]
     odd = write_tweets(tmp_path / "odd.csv", rows, WITH_USERS)
     said = refused(1, "evaluate", run.path, "--data", odd, "--results", tmp_path, "--with", "network")
-    assert f"no row with a positive or negative label to score; left out were 50 {NO_WORDS}" in said
+    assert f"left out were 50 {NO_WORDS}" in said
     assert "--threshold requires --data" in refused(2, "evaluate", run.path, "--threshold", "0.4")
 
 

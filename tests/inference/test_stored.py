@@ -263,7 +263,7 @@ def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir
     hostile = "<script>alert(1)</script> **b** `c` [x](http://x.y) \x1b[31m \u202ered | a"
     values = json.loads(trained.config_file.read_text()) | {"description": f"# {hostile}"}
     values["data"] |= {"source": "/home/me/<img onerror=x> *b* \x1b \u202e.csv"}
-    values["data"]["labels"] = {"negative": [f"<b>`bad` {hostile}</b>"], "positive": [f"*{hostile}*"]}
+    values["data"]["labels"] = [f"<b>`bad` {hostile}</b>", f"*{hostile}*"]
     run_dir = _copy(trained, tmp_path, RunConfig.model_validate(values), dataset="table")
     card = model_card(open_run(run_dir.path))
     assert card.replace("\n", "").isprintable()

@@ -208,9 +208,12 @@ class Study:
             columns["text"] += [texts[key % 10_000] for key in keys[part]]
         pq.write_table(pa.table(columns), folder / TWEETS_FILE)
         np.save(folder / KEYS_FILE, np.concatenate(list(keys.values())))
-        counts = {part: {"rows": n, "positive": n // 2} for part, n in {"train": trained, **self.parts}.items()}
+        counts = {
+            part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in {"train": trained, **self.parts}.items()
+        }
         report = {
             "source": "s",
+            "classes": ["negative", "positive"],
             "tests": {},
             "extra_train": [],
             "read": 300,

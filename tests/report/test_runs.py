@@ -192,7 +192,7 @@ _PARAMETERS: list[dict[str, Any]] = [
         "data.columns.label": "yes",
         "data.columns.text": "1e3",
     },
-    {"training.clip": None, "data.labels.positive": ["4", "happy: very"]},
+    {"training.clip": None, "data.labels": "sad=0 happy=4,glad"},
     {"data.source": "two\nlines.csv", "data.columns.text": "'quoted'", "data.columns.label": 3},
     {"elmo": {"model": "small", "layers": "top"}},
     {},

@@ -1,0 +1,206 @@
+"""The classes of tweets, in their order, and the labels that mean them: the schema, known words, and their meanings.
+
+Only pydantic is imported.
+"""
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+
+from sentiment.errors import UsageError
+
+
+def _as_string_list(value: object) -> object:
+    """Accept a single label instead of a list, and turn integers and booleans into their JSON text."""
+    labels = value if isinstance(value, list | tuple) else (value,)
+    return [json.dumps(label) if type(label) in (int, bool) else label for label in labels]
+
+
+LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
+
+IGNORED = "ignored"  # not a class: rows with these labels are counted but not used
+_MIN_CLASSES = 2
+_MAX_CLASSES = 20
+
+
+def class_names(labels: Mapping[str, object]) -> tuple[str, ...]:
+    """The names of the classes, from the most negative to the most positive."""
+    return tuple(name for name in labels if name != IGNORED)
+
+
+def _as_mapping(labels: object) -> object:
+    """Accept text such as `negative=1,2 neutral=3 positive=4,5`, and pairs as `_stored_labels` returns them.
+
+    A word without `=`, or a name in place of a pair, is a class whose only label is its name.
+    """
+    if isinstance(labels, str):
+        classes: dict[str, list[str]] = {}
+        for word in labels.split():
+            name, equals, values = word.partition("=")
+            classes.setdefault(name, []).extend(values.split(",") if equals else [name])
+        return classes
+    if isinstance(labels, list | tuple):
+        pairs = [(name, name) if isinstance(name, str) else name for name in labels]
+        try:
+            return dict(pairs)
+        except (TypeError, ValueError):
+            raise ValueError("must name classes, as in {negative: [neg], positive: [pos]}") from None
+    if isinstance(labels, dict) and labels.keys() == {IGNORED}:
+        return DEFAULT_LABELS | labels
+    return labels
+
+
+def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    names = class_names(labels)
+    if not _MIN_CLASSES <= len(names) <= _MAX_CLASSES:
+        shown = ", ".join(names) or "none"
+        raise ValueError(f"{_MIN_CLASSES} to {_MAX_CLASSES} classes are needed, not {len(names)} ({shown})")
+    counts: Counter[str] = Counter()
+    for values in labels.values():
+        counts.update({value.strip().lower() for value in values})
+    ambiguous = sorted(value for value, count in counts.items() if count > 1)
+    if ambiguous:
+        raise ValueError(f"each label must have one meaning, but {ambiguous} have several")
+    return labels
+
+
+def _stored_labels(labels: dict[str, tuple[str, ...]]) -> object:
+    """Pairs, since objects in JSON files have no order; the two usual classes stand there in alphabetical order."""
+    return labels if class_names(labels) == class_names(DEFAULT_LABELS) else list(labels.items())
+
+
+# The labels of each class, from the most negative class to the most positive one, and those in IGNORED. Labels are
+# compared ignoring case and surrounding white space.
+Labels = Annotated[
+    dict[Annotated[str, Field(min_length=1)], LabelValues],
+    BeforeValidator(_as_mapping),
+    AfterValidator(_checked_labels),
+    PlainSerializer(_stored_labels, when_used="json"),
+]
+
+LabelMapping = Mapping[str, tuple[str, ...]]
+
+# Numbers: only 0 and 1, or 0 and 4 as in Sentiment140, are understood. Any others have to be assigned.
+_NEGATIVE = ("0", "negative", "neg")
+_NEUTRAL = ("neutral",)
+_POSITIVE = ("1", "4", "positive", "pos")
+DEFAULT_LABELS = {"negative": _NEGATIVE, "positive": _POSITIVE, IGNORED: _NEUTRAL}
+
+
+def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Labels of a table as those of the classes `names`, in whose order they are; a class may be without labels.
+
+    Classes of the same name are the same. Where names differ, but not their number, the order decides.
+
+    Raises:
+        ValueError: a class is none of `names`.
+    """
+    own = class_names(labels)
+    origins = dict(zip(names, own, strict=False))
+    if {*own} <= {*names}:
+        origins = {name: name for name in own}
+    elif len(own) != len(names):
+        raise ValueError(f"a table's classes ({', '.join(own)}) are none of the data's ({', '.join(names)})")
+    renamed = {name: labels[origins[name]] if name in origins else () for name in names}
+    return renamed | {IGNORED: labels.get(IGNORED, ())}
+
+
+def polar_labels(
+    names: Sequence[str],
+    negative: tuple[str, ...] = _NEGATIVE,
+    neutral: tuple[str, ...] = _NEUTRAL,
+    positive: tuple[str, ...] = _POSITIVE,
+) -> dict[str, tuple[str, ...]]:
+    """Labels of a file with negative, neutral and positive tweets; of two classes called `names`, none is neutral.
+
+    Raises:
+        ValueError: these are none of `names`.
+    """
+    labels = {"negative": negative, "positive": positive, IGNORED: neutral}
+    if len(names) > _MIN_CLASSES:
+        labels = {"negative": negative, "neutral": neutral, "positive": positive}
+    return with_names(labels, names)
+
+
+# Known words of each class, from the most negative class to the most positive one; a column is understood if all its
+# values are words of one of these scales.
+_SCALES = (
+    (("negative", "neg", "neg.", "0"), ("neutral", "neu", "neu."), ("positive", "pos", "pos.", "1", "4")),
+    (("negativ",), ("neutral",), ("positiv",)),
+    (("n",), ("p",)),
+    (("-",), ("+",)),
+    (("bad",), ("neutral",), ("good",)),
+    (("sad",), ("neutral",), ("happy",)),
+    (("unhappy",), ("neutral",), ("happy",)),
+    (("angry",), ("neutral",), ("happy",)),
+    (("dislike",), ("neutral",), ("like",)),
+    (("hate",), ("neutral",), ("love",)),
+)
+
+
+def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
+    """The classes that values of a label column name, in their order, with their values; None if they are unknown.
+
+    A class is called by the first of its known words, spelled as in the column.
+    """
+    spelled = {value.lower(): value for value in values}
+    if {"1", "4"} <= spelled.keys():
+        return None
+    for scale in _SCALES:
+        classes = {}
+        for words in scale:
+            own = tuple(word for word in words if word in spelled)
+            if own:
+                classes[spelled.get(words[0], words[0])] = own
+        known = {word for own in classes.values() for word in own}
+        if len(classes) > 1 and known == spelled.keys():
+            return classes
+    return None
+
+
+def classes_option(labels: Mapping[str, Collection[str]]) -> str:
+    """The option that names these classes and labels, quoted for a shell."""
+    words = [f"{name}={','.join(values)}" for name, values in labels.items() if values]
+    if all(re.fullmatch(r"[\w.+-]+=[\w.+,-]+", word) for word in words):
+        return f"--classes {shlex.quote(' '.join(words))}"
+    text = json.dumps({name: list(values) for name, values in labels.items()}, ensure_ascii=False)
+    return f"--set {shlex.quote(f'data.labels={text}')}"
+
+
+def labels_of_model(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The labels of a table for a model with the classes `names`; labels of a class that it lacks are ignored.
+
+    Raises:
+        UsageError: the model has none of the classes.
+    """
+    own = class_names(labels)
+    common = [name for name in own if name in names]
+    if not common or len(own) == len(names):
+        try:
+            return with_names(labels, names)
+        except ValueError as error:
+            raise UsageError(f"{error}; --classes names them as the model does") from None
+    ignored = [value for name, values in labels.items() if name not in common for value in values]
+    return with_names({name: labels[name] for name in common}, names) | {IGNORED: tuple(ignored)}
+
+
+def label_meanings(labels: LabelMapping) -> dict[str, int | None]:
+    """Map each lower-cased value of the label column to the index of its class, or None (ignored)."""
+    meanings: dict[str, int | None] = {}
+    for index, name in enumerate(class_names(labels)):
+        meanings |= {label.strip().lower(): index for label in labels[name]}
+    return meanings | {label.strip().lower(): None for label in labels.get(IGNORED, ())}
+
+
+def is_ambiguous(labels: LabelMapping, values: Collection[str]) -> bool:
+    """Whether the default `labels` do not settle what the lower-cased `values` of a table's column mean.
+
+    0 and 1 are negative and positive, and so are 0 and 4, as in Sentiment140. Any other numbers may be a scale, whose
+    lower end or middle may be 1. Whether neutral tweets are a class, or are left out, has to be said.
+    """
+    return labels == DEFAULT_LABELS and ({"1", "4"} <= {*values} or "neutral" in values)
