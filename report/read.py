@@ -9,13 +9,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from report.statistics import Flags, Values
 from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
-from sentiment.runs.predictions import TweetIds, read_predictions
+from sentiment.runs.predictions import PartPredictions, TweetIds, read_predictions
 from sentiment.runs.records import (
     THRESHOLD,
     GridPlan,
@@ -280,27 +279,6 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     return [row.model_dump() for row in epochs]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Predicted probabilities of a run, its baseline and the lexicon on one part; each array has the shape (n,).
-
-    Attributes:
-        labels: whether each tweet is positive.
-        said: the calibrated probability of positive by predictor; the lexicon's scores are rescaled to 0-1.
-    """
-
-    tweets: TweetIds
-    labels: Flags
-    said: dict[PredictorKind, Values]
-
-    def right(self, model: PredictorKind) -> Flags:
-        """Which tweets a predictor has right."""
-        return np.equal(self.said[model] >= THRESHOLD, self.labels)
-
-    def same_tweets(self, other: "Scores") -> bool:
-        return np.array_equal(self.tweets, other.tweets) and np.array_equal(self.labels, other.labels)
-
-
 class AttentionSample(Record):
     """A test tweet, and the weight of each of its tokens in each hop, of shape (hops, tokens)."""
 
@@ -315,37 +293,29 @@ class AttentionSample(Record):
         return (self.score >= THRESHOLD) == (self.label == 1)
 
 
-def read_scores(run: CompletedRun, part: Part) -> Scores | None:
-    """The predictions of a run on a part, or None if it has no such part.
+def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
+    """The predictions of a run for a part, or None if it has no such part.
 
     The merged run of a cross-validation has only test predictions: those of all folds.
 
     Raises:
         RunDirError: the file is missing, damaged, or does not fit the run's result.
     """
-    if run.folds:
-        return _pooled_scores(run) if part == "test" else None
-    predictions = read_predictions(run.run_dir, run.result, part)
-    if predictions is None:
-        return None
-    probabilities = {
-        kind: predictor.probabilities for kind, predictor in zip(run.result.scores, predictions.predictors, strict=True)
-    }
-    return Scores(predictions.tweets, predictions.labels, probabilities)
+    if not run.folds:
+        return read_predictions(run.run_dir, run.result, part)
+    return _pooled_test_part(run.folds) if part == "test" else None
 
 
-def _pooled_scores(run: CompletedRun) -> Scores:
+def _pooled_test_part(runs: Sequence[CompletedRun]) -> PartPredictions:
     """The test predictions of all folds: each tweet is a test tweet of one fold only."""
-    folds = []
-    for fold in run.folds:
-        scores = read_scores(fold, "test")
-        if scores is not None:
-            folds.append(scores)
-    return Scores(
-        np.concatenate([scores.tweets for scores in folds]),
-        np.concatenate([scores.labels for scores in folds]),
-        {model: np.concatenate([scores.said[model] for scores in folds]) for model in folds[0].said},
-    )
+    folds = [fold for run in runs if (fold := read_part(run, "test"))]
+    predictors = []
+    for predictor in folds[0].predictors:
+        probabilities = [fold.of(predictor.kind).probabilities for fold in folds]
+        predictors.append(replace(predictor, probabilities=np.concatenate(probabilities)))
+    tweets = np.concatenate([fold.tweets for fold in folds])
+    labels = np.concatenate([fold.labels for fold in folds])
+    return PartPredictions(tweets, labels, predictors)
 
 
 def read_attention(run: CompletedRun) -> list[AttentionSample]:

@@ -58,6 +58,23 @@ class Difference(Estimate):
         """Whether the difference is significant."""
         return self.q is not None and self.q < ALPHA
 
+    @property
+    def reversed(self) -> Self:
+        """The second side minus the first."""
+        low = None if self.high is None else -self.high
+        high = None if self.low is None else -self.low
+        return replace(self, value=-self.value, low=low, high=high)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the first side is significantly better."""
+        return self.is_shown and self.value > 0
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the first side is significantly worse."""
+        return self.is_shown and self.value < 0
+
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
         if self.discordant is not None:
@@ -122,21 +139,21 @@ def corrected(differences: Sequence[Difference], family: int | None = None) -> l
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedVariance:
     """The variance of a score between seeds of one configuration, pooled over configurations."""
 
     variance: float
     freedom: int
 
 
-def spread_of(configurations: Iterable[Sequence[float]]) -> Spread | None:
+def pooled_variance(configurations: Iterable[Sequence[float]]) -> SeedVariance | None:
     """The pooled variance between seeds, given the scores of each configuration's seeds; None if none has several."""
     replicated = [np.asarray(scores, np.float64) for scores in configurations if len(scores) > 1]
     freedom = sum(len(scores) - 1 for scores in replicated)
     if not freedom:
         return None
     squares = sum(float(((scores - scores.mean()) ** 2).sum()) for scores in replicated)
-    return Spread(squares / freedom, freedom)
+    return SeedVariance(squares / freedom, freedom)
 
 
 @dataclass(frozen=True)
@@ -161,7 +178,7 @@ class Side:
 
 # Two sides on the same tweets, and the pooled variance between seeds of configurations like theirs. If that is not
 # known and both sides have several configurations, these are matched by their positions.
-Pair = tuple[Side, Side, Spread | None]
+Pair = tuple[Side, Side, SeedVariance | None]
 
 
 def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | None = 1.0) -> list[Difference]:
@@ -182,20 +199,20 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
     return corrected([difference(*pair, limit) for pair in pairs], family)
 
 
-def score_of(side: Side, spread: Spread | None) -> Estimate:
+def score_of(side: Side, seed_variance: SeedVariance | None) -> Estimate:
     """The accuracy of a side with one configuration, with its confidence interval over seeds and tweets."""
     correct = side.configurations[0]
     seeds, n = correct.shape
-    if not side.has_seeds or (spread is None and seeds == 1):
+    if not side.has_seeds or (seed_variance is None and seeds == 1):
         return wilson(int(correct[0].sum()), n)
     zero = Side([np.zeros((1, n), np.bool_)], has_seeds=False)
-    result = difference(side, zero, spread)
+    result = difference(side, zero, seed_variance)
     if result.low is None or result.high is None:
         return Estimate(result.value, None, None, n)
     return Estimate(result.value, max(result.low, 0.0), min(result.high, 1.0), n)
 
 
-class _SeedVariance(NamedTuple):
+class _BetweenSeeds(NamedTuple):
     """The variance of a side or difference between seeds.
 
     Attributes:
@@ -207,11 +224,11 @@ class _SeedVariance(NamedTuple):
     freedom: int
 
 
-def difference(first: Side, second: Side, spread: Spread | None, limit: float | None = 1.0) -> Difference:
+def difference(first: Side, second: Side, seed_variance: SeedVariance | None, limit: float | None = 1.0) -> Difference:
     """One uncorrected comparison, see `compare`."""
     sides = [side for side in (first, second) if side.has_seeds]
-    if spread is not None and sides:
-        between_seeds = _from_seeds(sides, spread)
+    if seed_variance is not None and sides:
+        between_seeds = _from_seeds(sides, seed_variance)
     elif sides and len(first.configurations) == len(second.configurations) > 1:
         between_seeds = _from_matched_configurations(first, second)
     else:
@@ -246,23 +263,23 @@ def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference
     return replace(result, p=_p_value(value, components), components=components).with_level(LEVEL)
 
 
-def _from_seeds(sides: Sequence[Side], spread: Spread) -> _SeedVariance:
+def _from_seeds(sides: Sequence[Side], seed_variance: SeedVariance) -> _BetweenSeeds:
     variance = interaction = 0.0
     for side in sides:
         for scores in side.configurations:
             seeds, tweets = scores.shape
             weight = 1 / (seeds * len(side.configurations) ** 2)
             own = float(scores.mean(axis=1).var(ddof=1)) if seeds > 1 else 0.0
-            variance += max(own, spread.variance) * weight
+            variance += max(own, seed_variance.variance) * weight
             interaction += _interaction_mean_square(scores) * weight / tweets
-    return _SeedVariance(variance, interaction, spread.freedom)
+    return _BetweenSeeds(variance, interaction, seed_variance.freedom)
 
 
-def _from_matched_configurations(first: Side, second: Side) -> _SeedVariance:
+def _from_matched_configurations(first: Side, second: Side) -> _BetweenSeeds:
     matched = zip(first.configurations, second.configurations, strict=True)
     gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
     variance = float(gaps.mean(axis=1).var(ddof=1)) / len(gaps)
-    return _SeedVariance(variance, _interaction_mean_square(gaps) / gaps.size, len(gaps) - 1)
+    return _BetweenSeeds(variance, _interaction_mean_square(gaps) / gaps.size, len(gaps) - 1)
 
 
 def _interaction_mean_square(scores: Values | Flags) -> float:

@@ -3,28 +3,17 @@
 import math
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import get_args
 
 import numpy as np
 
 from report import statistics
+from report.compare.added import AddedPredictor
+from report.compare.answers import compared
 from report.compare.cost import cost_per_run
-from report.compare.datasets import Configuration, Dataset, Elsewhere, compared
-from report.read import CompletedRun, read_each, read_scores
+from report.compare.datasets import Configuration, Dataset
+from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Estimate
-from sentiment.runs.records import ModelChoice
-
-
-@dataclass(frozen=True)
-class Rival:
-    """Another configuration; `gap` is the test accuracy of the recommended network minus that of its own."""
-
-    configuration: Configuration
-    gap: Difference
-
-    @property
-    def is_worse(self) -> bool:
-        return self.gap.value > 0 and self.gap.is_shown
+from sentiment.runs.records import MODEL_CHOICES, ModelChoice
 
 
 @dataclass(frozen=True)
@@ -39,7 +28,8 @@ class Recommended:
         score: the test accuracy of that model.
         gain: the test accuracy of `chosen` (of the network, if that is the baseline) minus the linear baseline's; None
             without predictions.
-        rivals: the other eligible configurations, the best on validation tweets first.
+        rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
+            accuracy of the recommended network minus that of theirs.
         cheapest: the fastest of those that are not significantly worse, including the recommended one.
         added: the added predictors, compared with the model to use.
     """
@@ -49,17 +39,18 @@ class Recommended:
     predicts: ModelChoice
     score: Estimate
     gain: Difference | None
-    rivals: list[Rival]
+    rivals: dict[Configuration, Difference]
     cheapest: Configuration
-    added: list[Elsewhere]
+    added: list[AddedPredictor]
 
     @property
-    def equals(self) -> list[Rival]:
-        return [rival for rival in self.rivals if not rival.is_worse]
+    def equals(self) -> list[Configuration]:
+        """The rivals that are not significantly worse."""
+        return _not_worse(self.rivals)
 
     @property
-    def external_winner(self) -> Elsewhere | None:
-        """The external predictor to use instead of a trained model; None if none is better.
+    def added_winner(self) -> AddedPredictor | None:
+        """The added predictor to use instead of a trained model; None if none is better.
 
         It is ahead on the validation set and significantly better on the test set; of several, the most accurate there.
         """
@@ -79,9 +70,8 @@ def recommend(dataset: Dataset) -> Recommended | None:
         return None
     chosen = _best_model_on_validation(best)
     gain = _gain(dataset, best, chosen)
-    predicts = chosen if gain is None or (gain.is_shown and gain.value > 0) else "baseline"
+    predicts = chosen if gain is None or gain.is_better else "baseline"
     rivals = _rivals(dataset, best)
-    not_worse = [best, *(rival.configuration for rival in rivals if not rival.is_worse)]
     return Recommended(
         configuration=best,
         chosen=chosen,
@@ -89,12 +79,16 @@ def recommend(dataset: Dataset) -> Recommended | None:
         score=score_of(best, dataset, predicts),
         gain=gain,
         rivals=rivals,
-        cheapest=min(not_worse, key=cost_per_run),
+        cheapest=min([best, *_not_worse(rivals)], key=cost_per_run),
         added=_compared_added(dataset, best, predicts),
     )
 
 
-def _rivals(dataset: Dataset, best: Configuration) -> list[Rival]:
+def _not_worse(rivals: dict[Configuration, Difference]) -> list[Configuration]:
+    return [rival for rival, difference in rivals.items() if not difference.is_better]
+
+
+def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Difference]:
     """The other eligible configurations that can be compared.
 
     The best one was selected of the candidates, so all pairs of these are a family. Configurations with a single seed,
@@ -102,43 +96,40 @@ def _rivals(dataset: Dataset, best: Configuration) -> list[Rival]:
     """
     candidates = [each for each in dataset.candidates if each is not best]
     others = [each for each in dataset.competing if each not in dataset.candidates]
-    gaps: dict[Configuration, Difference | None] = {}
+    differences: dict[Configuration, Difference | None] = {}
     for family, size in (
         (candidates, math.comb(len(dataset.candidates), 2)),
         (others, len(dataset.candidates) * len(others)),
     ):
-        spread = dataset.spread_for(best)
-        pairs = (dataset.answers.pair([best.runs], [each.runs], spread) for each in family)
-        gaps |= dict(zip(family, compared(pairs, size), strict=True))
-    rivals = []
-    for configuration in dataset.competing:
-        gap = gaps.get(configuration)
-        if gap is not None:
-            rivals.append(Rival(configuration, gap))
-    return rivals
+        seed_variance = dataset.seed_variance_for(best)
+        pairs = (dataset.answers.pair([best.runs], [each.runs], seed_variance) for each in family)
+        differences |= dict(zip(family, compared(pairs, size), strict=True))
+    return {rival: difference for rival in dataset.competing if (difference := differences.get(rival))}
 
 
-def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[Elsewhere]:
+def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; they are one family, with all candidates for that."""
     answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
-    spread = dataset.spread_for(best, predicts)
-    pairs = (answers.pair([best.runs], [[each]], spread, predicts, "baseline") for each in dataset.added)
-    gaps = compared(pairs, len(dataset.candidates) * len(dataset.added))
+    seed_variance = dataset.seed_variance_for(best, predicts)
+    pairs = (answers.pair([best.runs], [[each]], seed_variance, predicts, "added") for each in dataset.added)
+    differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
     return [
-        replace(each, gap=gap, is_chosen=_beats_on_validation(each, best, predicts))
-        for each, gap in zip(dataset.added, gaps, strict=True)
+        replace(each, below_recommended=below, is_chosen=_beats_on_validation(each, best, predicts))
+        for each, below in zip(dataset.added, differences, strict=True)
     ]
 
 
-def _beats_on_validation(added: Elsewhere, best: Configuration, predicts: ModelChoice) -> bool:
+def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice) -> bool:
     """Whether an added predictor that is no person is more accurate on the validation tweets that both have."""
-    if added.validation is None or added.added.annotator:
+    theirs = added.validation
+    if theirs is None or added.record.annotator:
         return False
-    by_run, _ = read_each([best.best_seed], lambda run: read_scores(run, "validation"))
-    for scores in by_run.values():
-        _, ours, theirs = np.intersect1d(scores.tweets, added.validation.tweets, return_indices=True)
-        n_right = scores.right(predicts)[ours].sum()
-        return bool(added.validation.right("baseline")[theirs].sum() > n_right)
+    by_run, _ = read_each([best.best_seed], lambda run: read_part(run, "validation"))
+    for ours in by_run.values():
+        answered = np.flatnonzero(theirs.of("added").answered)
+        _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
+        n_right = ours.right(predicts)[first].sum()
+        return bool(theirs.right("added")[answered][second].sum() > n_right)
     return False
 
 
@@ -149,22 +140,22 @@ def _best_model_on_validation(configuration: Configuration) -> ModelChoice:
         metrics = [run.measured("validation", model) for run in configuration.runs]
         return fmean(of_run.accuracy for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
 
-    return max(get_args(ModelChoice), key=score)
+    return max(MODEL_CHOICES, key=score)
 
 
 def _gain(dataset: Dataset, best: Configuration, chosen: ModelChoice) -> Difference | None:
     """The gain of the ensemble over the baseline, else that of the network; corrected for all candidates."""
     if chosen != "both":
-        return dataset.against_baseline[dataset.configurations.index(best)]
-    pair = dataset.answers.with_baseline(best.runs, dataset.spread_for(best, chosen), chosen)
+        return dataset.against_baseline[best]
+    pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, chosen), chosen)
     return compared([pair], len(dataset.candidates))[0]
 
 
 def score_of(configuration: Configuration, dataset: Dataset, model: ModelChoice = "network") -> Estimate:
     """Test accuracy with its confidence interval; without predictions the mean only."""
-    pair = dataset.answers.with_baseline(configuration.runs, dataset.spread_for(configuration, model), model)
+    pair = dataset.answers.with_baseline(configuration.runs, dataset.seed_variance_for(configuration, model), model)
     if pair is None:
         accuracies = [run.measured("test", model).accuracy for run in configuration.runs]
         return Estimate(fmean(accuracies), None, None, len(accuracies))
-    side, _, spread = pair
-    return statistics.score_of(side, spread)
+    side, _, seed_variance = pair
+    return statistics.score_of(side, seed_variance)

@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import NamedTuple, Protocol, TypeVar, get_args
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from report import statistics
 from report.compare.matching import Runs
-from report.read import CompletedRun, Scores, read_each, read_scores
-from report.statistics import Flags, Pair, Side, Spread
-from sentiment.runs.predictions import TweetIds
-from sentiment.runs.records import THRESHOLD, ModelChoice
+from report.read import CompletedRun, read_each, read_part
+from report.statistics import Difference, Flags, Pair, SeedVariance, Side
+from sentiment.runs.predictions import Kind, PartPredictions, TweetIds
+from sentiment.runs.records import MODEL_CHOICES
 
 # A bit for each tweet of `TweetIndex`, eight tweets a byte.
 Bits = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
-
+# The predictors whose results depend on a random seed.
+SEEDED: tuple[Kind, ...] = ("network", "both")
 
 # Odd, and at least the number of labels.
 _LABELS = 127
@@ -51,16 +53,15 @@ class TweetIndex:
     labels: Flags
 
     @classmethod
-    def of(cls, parts: Iterable["Part"]) -> "TweetIndex":
-        distinct = list(parts)
-        tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in distinct)])
-        labels = np.concatenate([np.zeros(0, np.bool_), *(part.labels for part in distinct)])
+    def of(cls, parts: Sequence[PartPredictions]) -> "TweetIndex":
+        tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
+        labels = np.concatenate([np.zeros(0, np.bool_), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
         return cls(ids, tweets[first], labels[first])
 
-    def positions(self, tweets: TweetIds, labels: Flags) -> Positions:
-        """The positions of tweets, all of which are here."""
-        return np.searchsorted(self.ids, _labelled(tweets, labels))
+    def positions(self, part: PartPredictions) -> Positions:
+        """The positions of the tweets of a part, all of which are here."""
+        return np.searchsorted(self.ids, _labelled(part.tweets, part.labels))
 
     def bits(self, positions: Positions, values: Flags | bool = True) -> Bits:
         """Bits with `values` at `positions`; the others are 0."""
@@ -77,24 +78,17 @@ def _labelled(tweets: TweetIds, labels: Flags) -> TweetIds:
     return tweets * _LABELS + labels
 
 
-class Part(NamedTuple):
-    """The tweets of a test part with their labels."""
-
-    tweets: TweetIds
-    labels: Flags
-
-
 @dataclass(frozen=True)
 class Correctness:
-    """Which test tweets a predictor has right.
+    """Which test tweets the models of a run, or an added predictor, have right.
 
     Attributes:
-        correct: of each model of a run; an added predictor has the same bits for each.
-        known: whether it was tested on the tweet.
+        correct: by the kind of the predictor; that of a run's network comes first.
+        known: whether there is a prediction for the tweet.
         only_label: the class that the network of a run predicts for every tweet; None if it predicts several.
     """
 
-    correct: Mapping[ModelChoice, Bits]
+    correct: Mapping[Kind, Bits]
     known: Bits
     only_label: int | None = None
 
@@ -113,19 +107,25 @@ class Answers:
         """The answers of some runs."""
         return replace(self, by_run={run.run_id: self.by_run[run.run_id] for run in self.readable(runs)})
 
-    def including(self, added: Mapping[str, Scores]) -> "Answers":
-        """The answers with those of added predictors, whose predictions stand where those of a baseline do."""
+    def including(self, added: Mapping[str, PartPredictions]) -> "Answers":
+        """The answers with those of added predictors."""
         by_run = dict(self.by_run)
-        for run_id, scores in added.items():
-            positions = self.tweets.positions(scores.tweets, scores.labels)
-            correct = self.tweets.bits(positions, scores.right("baseline"))
-            models: dict[ModelChoice, Bits] = dict.fromkeys(get_args(ModelChoice), correct)
-            by_run[run_id] = Correctness(models, self.tweets.bits(positions))
+        for run_id, test in added.items():
+            positions = self.tweets.positions(test)
+            correct = self.tweets.bits(positions, test.right("added"))
+            known = self.tweets.bits(positions, test.of("added").answered)
+            by_run[run_id] = Correctness({"added": correct}, known)
         return replace(self, by_run=by_run)
 
-    def right(self, run_id: str, model: ModelChoice = "network") -> Flags:
-        """Whether a predictor has each of `tweets` right; False where it was not tested on it."""
-        return self.tweets.flags(self.by_run[run_id].correct[model])
+    def right(self, run_id: str, kind: Kind | None = None) -> Flags:
+        """Whether a predictor has each of `tweets` right; False where it was not tested on it.
+
+        Args:
+            kind: None: the network of a run, or the added predictor.
+        """
+        correct = self.by_run[run_id].correct
+        bits = next(iter(correct.values())) if kind is None else correct[kind]
+        return self.tweets.flags(bits)
 
     def known(self, run_id: str) -> Flags:
         return self.tweets.flags(self.by_run[run_id].known)
@@ -134,9 +134,9 @@ class Answers:
         self,
         first: Sequence[Sequence[Identified]],
         second: Sequence[Sequence[Identified]],
-        spread: Spread | None,
-        model: ModelChoice = "network",
-        against: ModelChoice | None = None,
+        seed_variance: SeedVariance | None,
+        kind: Kind = "network",
+        against: Kind | None = None,
     ) -> Pair | None:
         """Build both sides of a comparison on the tweets that all of their runs were tested on.
 
@@ -145,8 +145,8 @@ class Answers:
 
         Args:
             first, second: the runs of each configuration of a side.
-            model: the model of both sides.
-            against: the model of the second side, if it is another one.
+            kind: the predictor of both sides.
+            against: the predictor of the second side, if it is another one.
 
         Returns:
             None if a configuration has no run left, or if there are not two common tweets.
@@ -159,17 +159,17 @@ class Answers:
         common = np.bitwise_and.reduce([self.by_run[run_id].known for run_id in run_ids])
         positions = np.flatnonzero(self.tweets.flags(common))
         sides = []
-        for configurations, of_side in ((first, model), (second, against or model)):
+        for configurations, of_side in ((first, kind), (second, against or kind)):
             ids = [[run.run_id for run in runs if run.run_id in run_ids] for runs in configurations]
             if not all(ids) or len(positions) < 2:
                 return None
             correct = [np.stack([self.right(run_id, of_side)[positions] for run_id in seeds]) for seeds in ids]
-            sides.append(Side(correct, has_seeds=of_side != "baseline"))
-        return sides[0], sides[1], spread
+            sides.append(Side(correct, has_seeds=of_side in SEEDED))
+        return sides[0], sides[1], seed_variance
 
-    def with_baseline(self, runs: Runs, spread: Spread | None, model: ModelChoice = "network") -> Pair | None:
+    def with_baseline(self, runs: Runs, seed_variance: SeedVariance | None, kind: Kind = "network") -> Pair | None:
         """Pair the seeds of a configuration with their linear baseline."""
-        return self.pair([runs], [self.readable(runs)[:1]], spread, model, "baseline")
+        return self.pair([runs], [self.readable(runs)[:1]], seed_variance, kind, "baseline")
 
     def only_label(self, runs: Runs) -> str | None:
         """The class that the networks of all these runs predict for every tweet; None if they predict several."""
@@ -180,39 +180,49 @@ class Answers:
         return None if label is None else runs[0].config.data.label_names[label]
 
 
+def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Difference | None]:
+    """The differences of all pairs, corrected together; None where a pair is None.
+
+    Pairs are taken one at a time: each holds an answer to every tweet.
+    """
+    uncorrected = [pair and statistics.difference(*pair) for pair in pairs]
+    claims = iter(statistics.corrected([difference for difference in uncorrected if difference], family))
+    return [difference and next(claims) for difference in uncorrected]
+
+
 class _Read(NamedTuple):
     """What was read of a run: `correct` has a bit for each tweet of its own test part."""
 
     part: str
-    correct: dict[ModelChoice, Bits]
+    correct: dict[Kind, Bits]
     only_label: int | None
 
 
 def read_answers(runs: Iterable[CompletedRun]) -> tuple[Answers, list[str]]:
     """Read the test predictions of all runs; also return a line for each run whose predictions cannot be read."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, PartPredictions] = {}
     read, problems = read_each(runs, lambda run: _read(run, parts))
-    tweets = TweetIndex.of(parts.values())
-    positions = {name: tweets.positions(*part) for name, part in parts.items()}
+    tweets = TweetIndex.of([*parts.values()])
+    positions = {name: tweets.positions(part) for name, part in parts.items()}
     known = {name: tweets.bits(of_part) for name, of_part in positions.items()}
     by_run = {}
     for run_id, of_run in read.items():
         at = positions[of_run.part]
         correct = {
-            model: tweets.bits(at, np.unpackbits(bits, count=len(at)).astype(np.bool_))
-            for model, bits in of_run.correct.items()
+            kind: tweets.bits(at, np.unpackbits(bits, count=len(at)).astype(np.bool_))
+            for kind, bits in of_run.correct.items()
         }
         by_run[run_id] = Correctness(correct, known[of_run.part], of_run.only_label)
     return Answers(tweets, by_run), problems
 
 
-def _read(run: CompletedRun, parts: dict[str, Part]) -> _Read | None:
+def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _Read | None:
     """Read a run; its tweets are put into `parts`, once for all runs on the same ones."""
-    scores = read_scores(run, "test")
-    if scores is None:
+    test = read_part(run, "test")
+    if test is None:
         return None
-    name = sha256(scores.tweets.tobytes() + scores.labels.tobytes()).hexdigest()
-    parts.setdefault(name, Part(scores.tweets, scores.labels))
-    correct = {model: np.packbits(scores.right(model)) for model in get_args(ModelChoice)}
-    predicted = np.unique(scores.said["network"] >= THRESHOLD)
+    name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
+    parts.setdefault(name, replace(test, predictors=[]))
+    correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_CHOICES}
+    predicted = np.unique(test.of("network").positive)
     return _Read(name, correct, int(predicted[0]) if len(predicted) == 1 else None)

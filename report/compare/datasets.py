@@ -1,23 +1,21 @@
 """Groups of runs with the same test tweets, which alone can be compared: their configurations and added predictors."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from report import statistics
-from report.compare.answers import Answers
+from report.compare.added import AddedPredictor, read_added
+from report.compare.answers import Answers, compared
 from report.compare.matching import Runs, seeds_together, unused, varying
-from report.read import CompletedRun, Scores, read_scores
-from report.statistics import Difference, Estimate, Pair, Spread
+from report.read import CompletedRun
+from report.statistics import Difference, SeedVariance
 from sentiment.config import RunConfig
-from sentiment.errors import RunDirError
-from sentiment.runs.records import THRESHOLD, Added, ModelChoice, Part
+from sentiment.runs.records import ModelChoice, Part
 from sentiment.runs.run_dir import Results
 
 # Data settings that do not affect the test part.
@@ -27,24 +25,16 @@ _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")
 LEXICON_AUTHORS = ("vader", "sample")
 
 
-def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Difference | None]:
-    """The differences of all pairs, corrected together; None where a pair is None.
-
-    Pairs are taken one at a time: each holds an answer to every tweet.
-    """
-    uncorrected = [pair and statistics.difference(*pair) for pair in pairs]
-    claims = iter(statistics.corrected([difference for difference in uncorrected if difference], family))
-    return [difference and next(claims) for difference in uncorrected]
-
-
-def spread_between(configurations: Iterable[Runs], model: ModelChoice = "network") -> Spread | None:
+def seed_variance_of(configurations: Iterable[Runs], model: ModelChoice = "network") -> SeedVariance | None:
     """The pooled variance of test accuracy between seeds of a configuration; None if none has several seeds.
 
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     every = list(configurations)
     learned = [runs for runs in every if model == "baseline" or any(run.result.only_label is None for run in runs)]
-    return statistics.spread_of([run.measured("test", model).accuracy for run in runs] for runs in learned or every)
+    return statistics.pooled_variance(
+        [run.measured("test", model).accuracy for run in runs] for runs in learned or every
+    )
 
 
 # The settings that name an architecture.
@@ -89,87 +79,42 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A predictor that was added with `sentiment add`, on the test tweets that it has predictions of.
-
-    Attributes:
-        test, validation: its predictions, in the place of a baseline's: they have no seeds. Cross-validated runs have
-            no validation tweets.
-        of: the number of test tweets.
-        neutral: how many test tweets it answered with none of the classes.
-        above_baseline: its test accuracy minus that of the linear baseline; None where they cannot be compared.
-        gap: the test accuracy of the recommended predictor minus its own.
-        is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
-    """
-
-    name: str
-    added: Added
-    test: Scores
-    validation: Scores | None
-    of: int
-    neutral: int = 0
-    above_baseline: Difference | None = None
-    gap: Difference | None = None
-    is_chosen: bool = False
-
-    @property
-    def is_better(self) -> bool:
-        return self.is_chosen and self.gap is not None and self.gap.is_shown and self.gap.value < 0
-
-    @property
-    def run_id(self) -> str:
-        return f"{self.name} (external)"
-
-    @property
-    def accuracy(self) -> Estimate:
-        return statistics.wilson(int(self.test.right("baseline").sum()), len(self.test.tweets))
-
-    @property
-    def accuracy_with_neutral(self) -> float:
-        """The accuracy if answers that are none of the classes count as wrong."""
-        right = int(self.test.right("baseline").sum())
-        return right / (len(self.test.tweets) + self.neutral)
-
-    @property
-    def kappa(self) -> float:
-        """Cohen's kappa with the labels (Cohen 1960)."""
-        return statistics.kappa(self.test.said["baseline"] >= THRESHOLD, self.test.labels)
-
-    @property
-    def validation_f1(self) -> float | None:
-        """2 * true positives / (predicted positives + positives)."""
-        if self.validation is None:
-            return None
-        predicted = self.validation.said["baseline"] >= THRESHOLD
-        positives = int(predicted.sum() + self.validation.labels.sum())
-        return 2 * int((predicted & self.validation.labels).sum()) / positives if positives else None
-
-
-@dataclass(frozen=True)
 class Dataset:
     """Completed runs on the same test tweets, with their comparisons.
 
     Attributes:
-        name: the source, and the number of folds.
-        folds: the number of folds of cross-validated runs; None for one test part.
-        is_sentiment140: whether the source is Sentiment140.
-        from_lexicon_authors: whether the authors of VADER's lexicon collected the tweets.
         runs: each once, even if several grids have it.
         configurations: best mean validation F1 first; those with random ELMo weights last.
         against_baseline: the test accuracy of each configuration minus the linear baseline's; None without predictions.
         problems: unreadable files, a line each.
     """
 
-    name: str
-    folds: int | None
-    is_sentiment140: bool
-    from_lexicon_authors: bool
     runs: Runs
     configurations: list[Configuration]
-    against_baseline: list[Difference | None]
+    against_baseline: dict[Configuration, Difference | None]
     answers: Answers
     problems: list[str]
-    added: list[Elsewhere]
+    added: list[AddedPredictor]
+
+    @property
+    def folds(self) -> int | None:
+        """The number of folds of cross-validated runs; None for one test part."""
+        return len(self.runs[0].folds) or None
+
+    @property
+    def name(self) -> str:
+        """The source, and the number of folds."""
+        source = PurePath(self.runs[0].config.data.source).name
+        return f"{source} in {self.folds} folds" if self.folds else source
+
+    @property
+    def is_sentiment140(self) -> bool:
+        return all(run.record.dataset == "sentiment140" for run in self.runs)
+
+    @property
+    def from_lexicon_authors(self) -> bool:
+        """Whether the authors of VADER's lexicon collected the tweets."""
+        return self.runs[0].config.data.source in LEXICON_AUTHORS
 
     @cached_property
     def competing(self) -> list[Configuration]:
@@ -184,10 +129,10 @@ class Dataset:
         """The candidate with the best mean validation F1."""
         return next(iter(self.candidates), None)
 
-    def spread_for(self, configuration: Configuration, model: ModelChoice = "network") -> Spread | None:
+    def seed_variance_for(self, configuration: Configuration, model: ModelChoice = "network") -> SeedVariance | None:
         """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
         beside = self.candidates if configuration in self.candidates else self.configurations
-        return spread_between((each.runs for each in beside), model)
+        return seed_variance_of((each.runs for each in beside), model)
 
 
 def eligible(configurations: Sequence[Configuration]) -> list[Configuration]:
@@ -249,26 +194,17 @@ def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Dataset:
-    data = runs[0].config.data
     of_runs = answers.only(runs)
     configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
-    added, problems = _read_added(of_runs.readable(runs), results)
-    folds = len(runs[0].folds) or None
-    return Dataset(
-        name=PurePath(data.source).name + (f" in {folds} folds" if folds else ""),
-        folds=folds,
-        is_sentiment140=all(run.record.dataset == "sentiment140" for run in runs),
-        from_lexicon_authors=data.source in LEXICON_AUTHORS,
-        runs=runs,
-        configurations=configurations,
-        against_baseline=against_baseline(configurations, of_runs),
-        answers=of_runs,
-        problems=problems,
-        added=_added_against_baseline(added, configurations, of_runs),
-    )
+    added, problems = read_added(of_runs.readable(runs), results)
+    above_baseline = _added_against_baseline(added, configurations, of_runs)
+    added = [replace(each, above_baseline=above) for each, above in zip(added, above_baseline, strict=True)]
+    return Dataset(runs, configurations, against_baseline(configurations, of_runs), of_runs, problems, added)
 
 
-def against_baseline(configurations: Sequence[Configuration], answers: Answers) -> list[Difference | None]:
+def against_baseline(
+    configurations: Sequence[Configuration], answers: Answers
+) -> dict[Configuration, Difference | None]:
     """The test accuracy of each configuration minus that of its linear baseline on the same tweets.
 
     The candidates are one family, with the variance between their seeds; all others are a second one, so that they
@@ -276,68 +212,19 @@ def against_baseline(configurations: Sequence[Configuration], answers: Answers) 
     """
     candidates = candidates_of(configurations)
     others = [each for each in configurations if each not in candidates]
-    gains: dict[Configuration, Difference | None] = {}
+    differences: dict[Configuration, Difference | None] = {}
     for family, beside in ((candidates, candidates), (others, configurations)):
-        spread = spread_between(each.runs for each in beside)
-        differences = compared(answers.with_baseline(each.runs, spread) for each in family)
-        gains |= dict(zip(family, differences, strict=True))
-    return [gains[each] for each in configurations]
+        seed_variance = seed_variance_of(each.runs for each in beside)
+        pairs = (answers.with_baseline(each.runs, seed_variance) for each in family)
+        differences |= dict(zip(family, compared(pairs), strict=True))
+    return differences
 
 
 def _added_against_baseline(
-    added: Sequence[Elsewhere], configurations: Sequence[Configuration], answers: Answers
-) -> list[Elsewhere]:
-    """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
+    added: Sequence[AddedPredictor], configurations: Sequence[Configuration], answers: Answers
+) -> list[Difference | None]:
+    """The test accuracy of each added predictor minus that of the best candidate's linear baseline; one family."""
     including = answers.including({each.run_id: each.test for each in added})
     best = (candidates_of(configurations) or configurations)[0]
     baseline = answers.readable(best.runs)[:1]
-    gains = compared(including.pair([[each]], [baseline], None, "baseline") for each in added)
-    return [replace(each, above_baseline=gain) for each, gain in zip(added, gains, strict=True)]
-
-
-def _read_added(runs: Runs, results: Results) -> tuple[list[Elsewhere], list[str]]:
-    """The added predictors of the runs' corpora by name, and problems; of one name the first corpus counts."""
-    by_name: dict[str, Elsewhere] = {}
-    problems = []
-    for corpus, run in _corpora_of(runs):
-        predictors, unreadable = results.read_added(corpus)
-        problems += unreadable
-        try:
-            for name, added in predictors.items():
-                predictor = None if name in by_name else _added_predictor(name, added, run)
-                if predictor is not None:
-                    by_name[name] = predictor
-        except RunDirError as error:
-            problems.append(str(error))
-    return [by_name[name] for name in sorted(by_name)], problems
-
-
-def _corpora_of(runs: Runs) -> Iterator[tuple[str, CompletedRun]]:
-    """Each corpus once, with a run on it."""
-    known = set()
-    for run in runs:
-        for corpus in run.corpora:
-            if corpus not in known:
-                known.add(corpus)
-                yield corpus, run
-
-
-def _added_predictor(name: str, added: Added, run: CompletedRun) -> Elsewhere | None:
-    """None if it has no prediction of a test tweet."""
-    validation = read_scores(run, "validation")
-    test = read_scores(run, "test")
-    if test is None:
-        return None
-    predicted = _restricted(added, test)
-    if not len(predicted.tweets):
-        return None
-    neutral = sum(added.predictions.get(tweet, 0.0) is None for tweet in test.tweets.tolist())
-    return Elsewhere(name, added, predicted, validation and _restricted(added, validation), len(test.tweets), neutral)
-
-
-def _restricted(added: Added, scores: Scores) -> Scores:
-    """The tweets that an added predictor has predictions of, with these."""
-    probabilities = np.array([added.predictions.get(tweet) for tweet in scores.tweets.tolist()], np.float64)
-    has_prediction = ~np.isnan(probabilities)
-    tweets = scores.tweets[has_prediction]
-    return Scores(tweets, scores.labels[has_prediction], {"baseline": probabilities[has_prediction]})
+    return compared(including.pair([[each]], [baseline], None, "added", "baseline") for each in added)

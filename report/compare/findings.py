@@ -16,10 +16,11 @@ import pandas as pd
 from report.compare.advice import Recommended, recommend
 from report.compare.answers import Answers, read_answers
 from report.compare.datasets import Dataset, datasets_of
-from report.compare.elsewhere import OnTestSet, on_test_sets
 from report.compare.matching import with_folds_pooled
-from report.read import CompletedRun, Scores, Study, read_counts, read_curve, read_each, read_scores, read_texts
+from report.compare.test_sets import OnTestSet, on_test_sets
+from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_part, read_texts
 from report.statistics import Flags
+from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results
 
@@ -29,7 +30,7 @@ class BestRun:
     """Curve, test predictions and `tweet_table` of the recommended run, each None where it cannot be read."""
 
     curve: list[dict[str, Any]] | None = None
-    scores: Scores | None = None
+    test: PartPredictions | None = None
     tweets: pd.DataFrame | None = None
 
 
@@ -51,7 +52,7 @@ class Findings:
     answers: Answers
     recommended: Recommended | None
     best: BestRun
-    elsewhere: list[OnTestSet]
+    on_test_sets: list[OnTestSet]
     packed: dict[str, Any] | None
     learned: dict[str, dict[str, list[float]]]
     counts: dict[str, dict[str, Any] | None]
@@ -69,7 +70,7 @@ def analyse(study: Study) -> Findings:
     answers, problems_of_answers = read_answers(by_run_id.values())
     datasets = datasets_of(study.completed, answers, study.results)
     recommended = [recommend(dataset) for dataset in datasets]
-    external_tests, problems_of_tests = on_test_sets(datasets, recommended)
+    tests, problems_of_tests = on_test_sets(datasets, recommended)
     main_recommendation = next(iter(recommended), None)
     best: BestRun = BestRun()
     problems_of_best: list[str] = []
@@ -87,7 +88,7 @@ def analyse(study: Study) -> Findings:
         answers=answers,
         recommended=main_recommendation,
         best=best,
-        elsewhere=external_tests,
+        on_test_sets=tests,
         packed=tweet_answers(datasets[0], study.results) if datasets else None,
         learned=learned,
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
@@ -98,10 +99,10 @@ def analyse(study: Study) -> Findings:
 def _best_run(dataset: Dataset, recommended: Recommended, results: Results) -> tuple[BestRun, list[str]]:
     run = recommended.run
     curves, problems_of_curve = read_each([run], read_curve)
-    by_run, problems_of_scores = read_each([run], lambda run: read_scores(run, "test"))
-    scores = by_run.get(run.run_id)
-    table = tweet_table(dataset, recommended, scores, results) if scores else None
-    return BestRun(curves.get(run.run_id), scores, table), [*problems_of_curve, *problems_of_scores]
+    by_run, problems_of_test = read_each([run], lambda run: read_part(run, "test"))
+    test = by_run.get(run.run_id)
+    table = tweet_table(dataset, recommended, test, results) if test else None
+    return BestRun(curves.get(run.run_id), test, table), [*problems_of_curve, *problems_of_test]
 
 
 # With fewer runs it means little that all of them are wrong.
@@ -118,7 +119,7 @@ _NEGATION = re.compile(
 ALL_WRONG, DISPUTED, NEGATED, OTHER = "wrong in all runs", "disputed between runs", "with a negating word", "other"
 
 
-def tweet_table(dataset: Dataset, best: Recommended, scores: Scores, results: Results) -> pd.DataFrame | None:
+def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, results: Results) -> pd.DataFrame | None:
     """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:
@@ -126,13 +127,13 @@ def tweet_table(dataset: Dataset, best: Recommended, scores: Scores, results: Re
         the networks of all runs that were tested on the tweet; NaN where none was), and `group` (the first matching
         group of mistakes). None where the texts cannot be read here.
     """
-    texts = read_texts(scores.tweets, best.run.corpora, results)
+    texts = read_texts(test.tweets, best.run.corpora, results)
     if texts is None:
         return None
     answers = dataset.answers
-    positions = answers.tweets.positions(scores.tweets, scores.labels)
-    n_right = np.zeros(len(scores.tweets))
-    n_runs = np.zeros(len(scores.tweets))
+    positions = answers.tweets.positions(test)
+    n_right = np.zeros(len(test.tweets))
+    n_runs = np.zeros(len(test.tweets))
     for run_id in answers.by_run:
         n_right += answers.right(run_id)[positions]
         n_runs += answers.known(run_id)[positions]
@@ -143,9 +144,9 @@ def tweet_table(dataset: Dataset, best: Recommended, scores: Scores, results: Re
     table = pd.DataFrame(
         {
             "text": texts,
-            "label": scores.labels.astype(int),
-            "right": scores.right(best.predicts),
-            "probability": scores.said[best.predicts],
+            "label": test.labels.astype(int),
+            "right": test.right(best.predicts),
+            "probability": test.of(best.predicts).probabilities,
             "share_right": share,
             "group": np.select([by_all, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
         }

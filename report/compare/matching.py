@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from report.read import CompletedRun, Grid, Scores, Study, read_scores
+from report.read import CompletedRun, Grid, Study, read_part
 from sentiment.config import ElmoConfig, EncoderConfig
 from sentiment.errors import RunDirError
-from sentiment.metrics import measure
+from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MetricsByPart, PredictorKind, Record, Result
 
 R = TypeVar("R", bound=Record)
@@ -131,19 +131,19 @@ def _pooled(runs: Runs) -> Runs:
         return runs
     whole = replace(_without_fold(folds[0]), folds=tuple(folds))
     try:
-        scores = read_scores(whole, "test")
+        test = read_part(whole, "test")
     except RunDirError:  # reported later, when the runs are compared separately
         return runs
-    return [replace(whole, result=_pooled_result(folds, scores))] if scores else runs
+    return [replace(whole, result=_pooled_result(folds, test))] if test else runs
 
 
-def _pooled_result(folds: Runs, scores: Scores) -> Result:
+def _pooled_result(folds: Runs, test: PartPredictions) -> Result:
     """Mean metrics over the folds, but test metrics of the pooled predictions: each tweet was tested once."""
     results = [run.result for run in folds]
     pooled: dict[PredictorKind, MetricsByPart] = {}
     for kind in results[0].scores:
         metrics = {part: _with_means([run.measured(part, kind) for run in folds]) for part in results[0].parts}
-        pooled[kind] = metrics | {"test": measure(scores.labels, scores.said[kind])}
+        pooled[kind] = metrics | {"test": test.of(kind).metrics(test.labels)}
     update: dict[str, object] = {"scores": pooled}
     overfitted = sum(result.overfit.overfits for result in results)
     overfit = _with_means([result.overfit for result in results])

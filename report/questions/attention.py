@@ -8,13 +8,14 @@ import numpy as np
 from report import statistics
 from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
-from report.read import AttentionSample, CompletedRun, Grid, Scores, read_attention, read_each, read_scores
+from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_part
 from report.render import wording
 from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.statistics import Difference, Pair, Side, Values
+from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import THRESHOLD
 
 POOLING = "model.pooling"
@@ -108,15 +109,17 @@ def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]
     """Compare self-attention with every other pooling of a grid; also return predictions that cannot be read."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
         return [], []
-    scores, problems = read_each(grid.completed, lambda run: read_scores(run, "validation"))
-    runs = [run for run in grid.completed if run.run_id in scores]
-    gaps = {run.run_id: _gap_by_tweet(run, scores[run.run_id]) for run in runs}
+    validation, problems = read_each(grid.completed, lambda run: read_part(run, "validation"))
+    runs = [run for run in grid.completed if run.run_id in validation]
+    gaps = {run.run_id: _gap_by_tweet(run, validation[run.run_id]) for run in runs}
     epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
     poolings = []
     pairs = []
     for other in sorted({run.config.model.pooling for run in runs} - {"attention"}):
         groups = matched_runs(runs, POOLING, "attention", other)
-        matched = [(firsts, seconds) for firsts, seconds in groups if _have_same_tweets([*firsts, *seconds], scores)]
+        matched = [
+            (firsts, seconds) for firsts, seconds in groups if _have_same_tweets([*firsts, *seconds], validation)
+        ]
         if matched:
             poolings.append(other)
             pairs.append(_pair(matched, runs, epochs))
@@ -126,21 +129,21 @@ def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]
     return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures], problems
 
 
-def _have_same_tweets(runs: Sequence[CompletedRun], scores: dict[str, Scores]) -> bool:
-    first = scores[runs[0].run_id]
-    return all(scores[run.run_id].same_tweets(first) for run in runs)
+def _have_same_tweets(runs: Sequence[CompletedRun], validation: dict[str, PartPredictions]) -> bool:
+    first = validation[runs[0].run_id]
+    return all(validation[run.run_id].has_tweets_of(first) for run in runs)
 
 
 def _pair(matched: Sequence[tuple[Runs, Runs]], runs: Runs, values: dict[str, Values]) -> Pair:
     first = [np.stack([values[run.run_id] for run in firsts]) for firsts, _ in matched]
     second = [np.stack([values[run.run_id] for run in seconds]) for _, seconds in matched]
     means = [[float(values[run.run_id].mean()) for run in seeds] for seeds in seeds_together(runs)]
-    return Side(first), Side(second), statistics.spread_of(means)
+    return Side(first), Side(second), statistics.pooled_variance(means)
 
 
-def _gap_by_tweet(run: CompletedRun, scores: Scores) -> Values:
+def _gap_by_tweet(run: CompletedRun, validation: PartPredictions) -> Values:
     """Training accuracy minus correctness of each validation tweet: the mean is the overfitting gap."""
-    return np.asarray(run.result.overfit.train_accuracy - scores.right("network"), np.float64)
+    return np.asarray(run.result.overfit.train_accuracy - validation.right("network"), np.float64)
 
 
 def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:

@@ -4,8 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from report import statistics
-from report.compare.answers import Answers
-from report.compare.datasets import Configuration, compared, configurations_of, group_by_tweets, spread_between
+from report.compare.answers import Answers, compared
+from report.compare.datasets import Configuration, configurations_of, group_by_tweets, seed_variance_of
 from report.compare.findings import Findings
 from report.compare.matching import comparable, varying
 from report.read import Grid, read_counts
@@ -25,7 +25,7 @@ class LabelPoint:
 
     Attributes:
         labels: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
-        gap: test accuracy of the network minus that of the baseline, corrected for all points of the grid.
+        difference: test accuracy of the network minus that of the baseline, corrected for all points of the grid.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
@@ -33,17 +33,17 @@ class LabelPoint:
     seeds: int
     net: Estimate
     baseline: Estimate
-    gap: Difference
+    difference: Difference
     only_label: str | None = None
 
     @property
     def beats_baseline(self) -> bool:
-        return self.only_label is None and self.gap.is_shown and self.gap.value > 0
+        return self.only_label is None and self.difference.is_better
 
     @property
     def description(self) -> str:
         number = "all labelled tweets" if self.labels is None else wording.plural(self.labels, "labelled tweet")
-        result = wording.claim(self.gap)
+        result = wording.claim(self.difference)
         if self.only_label:
             result = f"always predicts {self.only_label}"
         return f"{number} ({result})"
@@ -71,7 +71,7 @@ class LabelCurve:
         first = self.beats_baseline_from
         if first is None:
             largest = self.points[-1]
-            is_worse = largest.gap.is_shown and largest.gap.value < 0
+            is_worse = largest.difference.is_worse
             verdict = "is significantly worse than" if is_worse else "is not significantly better than"
             return f"{self.name} {verdict} the linear baseline even with {largest.description}."
         sentence = f"{self.name} beats the linear baseline from {self.points[first].description} on"
@@ -86,7 +86,7 @@ def labels(findings: Findings) -> Question:
     for grid in findings.study.grids:
         curves = label_curves(grid, findings.answers, findings.study.results)
         if curves:
-            remarks = wording.of_these_models(point.gap for curve in curves for point in curve.points)
+            remarks = wording.of_these_models(point.difference for curve in curves for point in curve.points)
             sentences = Bullets([*(curve.sentence for curve in curves), *remarks])
             cards.append(Card("How many labelled tweets does a network need?", [sentences, _figure(grid, curves)]))
     return Question(cards)
@@ -104,18 +104,18 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     runs_by_size = defaultdict(list)
     for configuration in configurations:
         runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
-    spreads = {size: spread_between(of_size) for size, of_size in runs_by_size.items()}
-    pairs = [answers.with_baseline(each.runs, spreads[each.config.data.train_rows]) for each in configurations]
+    seed_variances = {size: seed_variance_of(of_size) for size, of_size in runs_by_size.items()}
+    pairs = [answers.with_baseline(each.runs, seed_variances[each.config.data.train_rows]) for each in configurations]
     curves: dict[str, LabelCurve] = {}
-    for configuration, pair, gap in zip(configurations, pairs, compared(pairs), strict=True):
-        if pair and gap:
-            network, baseline, spread = pair
+    for configuration, pair, difference in zip(configurations, pairs, compared(pairs), strict=True):
+        if pair and difference:
+            network, baseline, seed_variance = pair
             point = LabelPoint(
                 labels=_training_tweets(configuration, results),
                 seeds=len(configuration.runs),
-                net=statistics.score_of(network, spread),
-                baseline=statistics.score_of(baseline, spread),
-                gap=gap,
+                net=statistics.score_of(network, seed_variance),
+                baseline=statistics.score_of(baseline, seed_variance),
+                difference=difference,
                 only_label=answers.only_label(configuration.runs),
             )
             empty_curve = LabelCurve(_name_without_size(configuration), [])
@@ -142,7 +142,7 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     points = [_plotted("linear baseline", point.labels, point.baseline) for point in curves[0].points if point.labels]
     for curve in curves:
         points += [_plotted(curve.name, point.labels, point.net) for point in curve.points if point.labels]
-    n = curves[0].points[0].gap.n
+    n = curves[0].points[0].difference.n
     caption = f"Bars: 95 % intervals over seeds and tweets; n = {n:,} test tweets."
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis("test accuracy (%)")

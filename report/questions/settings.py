@@ -12,8 +12,8 @@ from enum import Enum
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from report.compare.answers import Answers
-from report.compare.datasets import compared, spread_between
+from report.compare.answers import Answers, compared
+from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
@@ -23,7 +23,7 @@ from report.render.blocks import Block, Card, Column, Question, Table, Text, col
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
-from report.statistics import Difference, Spread
+from report.statistics import Difference, SeedVariance
 from sentiment.runs.records import ModelChoice
 
 # What settings are called that never vary alone in a grid, as those of several base files.
@@ -245,9 +245,9 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
     matches: list[_Match] = []
-    spreads: dict[int | None, Spread | None] = {}
+    seed_variances: dict[int | None, SeedVariance | None] = {}
     for train_rows, of_size in _by_train_rows(runs):
-        spreads[train_rows] = spread_between(seeds_together(of_size))
+        seed_variances[train_rows] = seed_variance_of(seeds_together(of_size))
         single = [Effect((name,), model, train_rows, _values(of_size, (name,), model, answers), []) for name in names]
         of_effects = [(effect, _matches(effect)) for effect in single if len(effect.values) > 1]
         confounded = [name for effect, matched in of_effects if not matched for name in effect.parameters]
@@ -262,7 +262,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
             if len(effect.values) <= _MOST_VALUES:
                 effects.append(effect)
                 matches += matched
-    pairs = (answers.pair(each.firsts, each.seconds, spreads[each.effect.train_rows], model) for each in matches)
+    pairs = (answers.pair(each.firsts, each.seconds, seed_variances[each.effect.train_rows], model) for each in matches)
     family = sum(math.comb(len(effect.values), 2) for effect in effects)
     for each, score in zip(matches, compared(pairs, family), strict=True):
         n_runs = (sum(map(len, each.firsts)), sum(map(len, each.seconds)))

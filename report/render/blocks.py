@@ -104,7 +104,7 @@ class Bullets:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Tiles:
     """Tiles: terms, each with its value."""
 
     items: list[tuple[str, Any]]
@@ -150,7 +150,7 @@ class Explorer:
     blocks: "Sequence[Block]"
 
 
-Block = Table | Figure | Text | Bullets | Facts | Command | Card | Fold | Explorer
+Block = Table | Figure | Text | Bullets | Tiles | Command | Card | Fold | Explorer
 
 
 @dataclass(frozen=True)

@@ -170,19 +170,19 @@ def _interval(estimate: Estimate, write: Callable[[float], str]) -> str:
     return bounds(estimate.low, estimate.high, write).replace("(", "(95 % CI ")
 
 
-def claim(gap: Difference) -> str:
+def claim(difference: Difference) -> str:
     """`+1.9 points (95 % CI +1.2 to +2.5)`."""
-    return f"{points(gap.value)} points{_interval(gap, points)}"
+    return f"{points(difference.value)} points{_interval(difference, points)}"
 
 
-def remark(gap: Difference) -> str:
+def remark(difference: Difference) -> str:
     """The caveat after a comparison without seed variance."""
-    return f"; {THESE_MODELS}" if gap.of_these_models else ""
+    return f"; {THESE_MODELS}" if difference.of_these_models else ""
 
 
-def of_these_models(gaps: Iterable[Difference]) -> list[str]:
+def of_these_models(differences: Iterable[Difference]) -> list[str]:
     """One caveat sentence if any comparison lacks seed variance."""
-    return [f"{capital(THESE_MODELS)}."] if any(gap.of_these_models for gap in gaps) else []
+    return [f"{capital(THESE_MODELS)}."] if any(difference.of_these_models for difference in differences) else []
 
 
 def share(estimate: Estimate) -> str:

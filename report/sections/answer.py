@@ -1,17 +1,17 @@
 """The first screen: which model to use, how certain that is, what it costs, and the command that uses it."""
 
 from collections import Counter
-from dataclasses import replace
 from statistics import fmean
 
 from markupsafe import Markup
 
+from report.compare.added import AddedPredictor
 from report.compare.advice import Recommended, score_of
 from report.compare.cost import cost_per_run, usage_of
-from report.compare.datasets import Configuration, Dataset, Elsewhere
+from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
 from report.render import charts, wording
-from report.render.blocks import Block, Bullets, Command, Facts, ReportSection, Text
+from report.render.blocks import Block, Bullets, Command, ReportSection, Text, Tiles
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
@@ -32,13 +32,12 @@ def answer(findings: Findings) -> ReportSection:
     if dataset is None or best is None:
         content: list[Block] = [Text(strong(_no_recommendation(dataset)))]
     else:
-        external = best.external_winner
         content = [
-            Text(_headline(best, external), "lead"),
+            Text(_headline(best), "lead"),
             *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
-            _command(best, dataset, external),
-            Facts(_tiles(best, dataset, external)),
-            _figure(best, dataset, external),
+            _command(best, dataset),
+            Tiles(_tiles(best, dataset)),
+            _figure(best, dataset),
         ]
     if limitations := caveats(findings):
         content.append(Bullets(limitations))
@@ -51,21 +50,24 @@ def _no_recommendation(dataset: Dataset | None) -> str:
     return "All completed runs used random vectors instead of ELMo weights, so there is no recommendation."
 
 
-def _command(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Command:
-    purpose = "To use the best model trained here instead" if external else "To use it"
+def _command(best: Recommended, dataset: Dataset) -> Command:
+    purpose = "To use the best model trained here instead" if best.added_winner else "To use it"
     if dataset.folds:
         purpose += f" (the model of fold 1 of {dataset.folds})"
     return Command(purpose, names.predict_command(best.run, best.predicts))
 
 
-def _headline(best: Recommended, external: Elsewhere | None) -> Markup:
-    accuracy = f"Test accuracy {wording.percent(best.score.value)}\u00a0%"
-    if external and external.gap:
-        accuracy = f"Test accuracy {wording.percent(external.accuracy.value)}\u00a0%"
+def _headline(best: Recommended) -> Markup:
+    winner = best.added_winner
+    if winner and winner.below_recommended:
         model = f"the best model trained here, {_short_name(best, best.predicts)}"
-        gain = _reversed(external.gap)
-        rest = f"{accuracy}, {_above(gain.value, model)} {_evidence(gain)}. It is ahead on the validation set as well."
-        return joined([strong(f"Use {external.name} (external predictor)."), rest])
+        gain = winner.below_recommended.reversed
+        sentence = (
+            f"Test accuracy {wording.percent(winner.accuracy.value)}\u00a0%, {_above(gain.value, model)} "
+            f"{_evidence(gain)}. It is ahead on the validation set as well."
+        )
+        return joined([strong(f"Use {winner.name} (added predictor)."), sentence])
+    accuracy = f"Test accuracy {wording.percent(best.score.value)}\u00a0%"
     if best.predicts == "baseline":
         return joined([strong("Use the linear baseline."), f"{accuracy}. {_alternative_sentence(best)}"])
     settings = wording.capital(", ".join(names.settings_beside_architecture(best.configuration)))
@@ -100,21 +102,16 @@ def _above(difference: float, other: str) -> str:
     return f"{points} {'above' if difference >= 0 else 'below'} {other}"
 
 
-def _reversed(gap: Difference) -> Difference:
-    """The second side minus the first."""
-    low = None if gap.high is None else -gap.high
-    high = None if gap.low is None else -gap.low
-    return replace(gap, value=-gap.value, low=low, high=high)
-
-
-def _evidence(gap: Difference, *parts_before: str) -> str:
+def _evidence(difference: Difference, *parts_before: str) -> str:
     """`(95 % CI +2.6 to +25.7; adjusted p = 0.02)`, as far as these are known."""
-    interval = wording.bounds(gap.low, gap.high, wording.points).strip(" ()")
-    parts = [*parts_before, *([f"95 % CI {interval}"] if interval else [])]
-    if gap.q is not None:
-        p_value = wording.p_value(gap.q)
+    interval = wording.bounds(difference.low, difference.high, wording.points).strip(" ()")
+    parts = [*parts_before]
+    if interval:
+        parts.append(f"95 % CI {interval}")
+    if difference.q is not None:
+        p_value = wording.p_value(difference.q)
         parts.append(f"adjusted p {p_value}" if p_value.startswith("<") else f"adjusted p = {p_value}")
-    if gap.of_these_models:
+    if difference.of_these_models:
         parts.append(wording.THESE_MODELS)
     return f"({'; '.join(parts)})" if parts else ""
 
@@ -131,9 +128,9 @@ def _baseline_accuracy(best: Recommended) -> Estimate:
     return measured_accuracy(best.run.measured("test", "baseline"))
 
 
-def _tiles(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> list[Tile]:
-    if external:
-        return _external_tiles(best, external)
+def _tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
+    if best.added_winner:
+        return _added_tiles(best, best.added_winner)
     if best.predicts == "baseline":
         return _baseline_tiles(best, dataset)
     return _network_tiles(best, dataset)
@@ -184,30 +181,29 @@ def _baseline_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
     return [*tiles, ("Compute time of the alternative", _compute_time(best.configuration))]
 
 
-def _external_tiles(best: Recommended, external: Elsewhere) -> list[Tile]:
+def _added_tiles(best: Recommended, winner: AddedPredictor) -> list[Tile]:
+    accuracy = winner.accuracy
+    tests = f"{accuracy.n:,} of {len(winner.test.tweets):,} test tweets"
     tiles: list[Tile] = [
-        ("Recommended", f"{external.name}: predictions from {external.added.file}"),
-        (
-            "Test accuracy",
-            f"{wording.share(external.accuracy)}, {external.accuracy.n:,} of {external.of:,} test tweets",
-        ),
+        ("Recommended", f"{winner.name}: predictions from {winner.record.file}"),
+        ("Test accuracy", f"{wording.share(accuracy)}, {tests}"),
     ]
-    if external.gap:
-        tiles.append(("Gain over the best model trained here", _difference_with_verdict(_reversed(external.gap))))
-    if external.above_baseline:
-        tiles.append(("Gain over the linear baseline", _difference_with_verdict(external.above_baseline)))
-    if cost := cost_per_thousand(external.added):
+    if winner.below_recommended:
+        gain = winner.below_recommended.reversed
+        tiles.append(("Gain over the best model trained here", _difference_with_verdict(gain)))
+    if winner.above_baseline:
+        tiles.append(("Gain over the linear baseline", _difference_with_verdict(winner.above_baseline)))
+    cost = cost_per_thousand(winner.record)
+    if cost:
         tiles.append(("Cost per 1,000 tweets", cost))
     trained = f"{names.predictor_name(best.configuration, best.predicts)}: {wording.percent(best.score.value)} %"
-    return [
-        *tiles,
-        ("Best model trained here", f"{trained}, {wording.compute_time(*cost_per_run(best.configuration))} per run"),
-    ]
+    time = wording.compute_time(*cost_per_run(best.configuration))
+    return [*tiles, ("Best model trained here", f"{trained}, {time} per run")]
 
 
-def _difference_with_verdict(gap: Difference) -> str:
-    verdict = "significant" if gap.is_shown else "not significant"
-    return f"{wording.claim(gap)}, {verdict}{wording.remark(gap)}"
+def _difference_with_verdict(difference: Difference) -> str:
+    verdict = "significant" if difference.is_shown else "not significant"
+    return f"{wording.claim(difference)}, {verdict}{wording.remark(difference)}"
 
 
 def _compute_time(configuration: Configuration) -> str:
@@ -220,17 +216,18 @@ def _compute_time(configuration: Configuration) -> str:
     return text
 
 
-def _figure(best: Recommended, dataset: Dataset, external: Elsewhere | None) -> Figure:
-    drawn = [best.configuration, *(rival.configuration for rival in best.equals[: _MAX_ROWS - 1])]
+def _figure(best: Recommended, dataset: Dataset) -> Figure:
+    drawn = [best.configuration, *best.equals[: _MAX_ROWS - 1]]
     if best.cheapest not in drawn:
         drawn.append(best.cheapest)
     baseline = _baseline_accuracy(best)
-    lines = _figure_lines(best, dataset, drawn, None if external else best.predicts)
-    people = [predictor.accuracy.value for predictor in dataset.added if predictor.added.annotator]
+    winner = best.added_winner
+    lines = _figure_lines(best, dataset, drawn, None if winner else best.predicts)
+    people = [predictor.accuracy.value for predictor in best.added if predictor.record.annotator]
     ceiling = fmean(people) if people else None
-    models = [predictor for predictor in best.added if not predictor.added.annotator]
+    models = [predictor for predictor in best.added if not predictor.record.annotator]
     for predictor in models[:_MAX_ROWS]:
-        name = _starred(f"{predictor.name} (external)", predictor is external)
+        name = _starred(predictor.predictor.name, predictor is winner)
         lines.append((name, predictor.accuracy, charts.PURPLE))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
     caption = joined([_figure_caption(dataset, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS])
@@ -257,7 +254,7 @@ def _figure_lines(
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, _baseline_accuracy(best), charts.ORANGE))
     lexicon = measured_accuracy(best.run.measured("test", "lexicon"))
-    return [*lines, ("VADER lexicon (no training)", lexicon, charts.MUTED)]
+    return [*lines, (names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED)]
 
 
 def _starred(name: str, is_recommended: bool) -> str:
@@ -284,7 +281,7 @@ def caveats(findings: Findings) -> list[str]:
     if main is None:
         return sentences
     if best:
-        sentences += _about_external(best) + _about_the_lexicon(best, main)
+        sentences += _about_added(best) + _about_the_lexicon(best, main)
     sentences += _about_seeds(main) + _about_ineligible(main)
     if (sets := len(findings.datasets)) > 1:
         sentences.append(
@@ -303,13 +300,13 @@ def _unfinished(findings: Findings) -> list[str]:
     return [f"{names.unfinished_sentence(runs)}: {wording.listing(counts)}."]
 
 
-def _about_external(best: Recommended) -> list[str]:
-    external = best.external_winner
-    if external is None:
+def _about_added(best: Recommended) -> list[str]:
+    winner = best.added_winner
+    if winner is None:
         return []
     return [
-        "An external predictor cannot be rerun from this project: its predictions are those of "
-        f"{external.added.file} (SHA-256 {external.added.file_sha256[:12]}). It may have seen the test tweets during "
+        "An added predictor cannot be rerun from this project: its predictions are those of "
+        f"{winner.record.file} (SHA-256 {winner.record.file_sha256[:12]}). It may have seen the test tweets during "
         "its own training."
     ]
 

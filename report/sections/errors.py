@@ -8,19 +8,15 @@ import numpy as np
 import pandas as pd
 
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
-from report.read import CompletedRun, Scores
+from report.read import CompletedRun
 from report.render import wording
 from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.statistics import Flags, Values, wilson
-from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice
+from sentiment.runs.predictions import PartPredictions
+from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, ModelChoice
 
-_PREDICTORS: dict[ModelChoice, str] = {
-    "network": "network",
-    "baseline": "linear baseline",
-    "both": "ensemble of network and baseline",
-}
 _EXAMPLES_PER_GROUP = 5
 _LONGEST_TWEET = 280
 _BINS = 10
@@ -43,14 +39,14 @@ def learning(findings: Findings) -> ReportSection:
 
 def errors(findings: Findings) -> ReportSection:
     """Calibration and misclassified tweets of the recommended run; empty if nothing is recommended."""
-    recommended, scores, title = findings.recommended, findings.best.scores, "Errors and calibration"
+    recommended, test, title = findings.recommended, findings.best.test, "Errors and calibration"
     if recommended is None:
         return ReportSection(title, [])
     run = recommended.run
-    if scores is None:
+    if test is None:
         return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
-    name = _PREDICTORS[recommended.predicts]
-    content: list[Block] = [_reliability_diagram(run, scores, recommended.predicts), _confusion_table(run, scores)]
+    name = PREDICTORS[recommended.predicts]
+    content: list[Block] = [_reliability_diagram(run, test, recommended.predicts), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
         content.append(
@@ -68,27 +64,27 @@ def reliability(labels: Flags, probabilities: Values) -> list[tuple[float, int, 
     return [(float(probabilities[rows].mean()), int(labels[rows].sum()), len(rows)) for rows in bins]
 
 
-def _confusion_table(run: CompletedRun, scores: Scores) -> Fold:
+def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
     labels = run.config.data.label_names
     # The name of a column, with the label and the predicted class, in the order of `counts`.
     cells = [(f"{label}_predicted_{predicted}", label, predicted) for label in labels for predicted in labels]
     rows: list[Row] = []
     for model in MODEL_CHOICES:
-        probabilities = scores.said[model]
-        counts = np.bincount(2 * scores.labels + (probabilities >= THRESHOLD), minlength=4)
+        predictor = test.of(model)
+        counts = np.bincount(2 * test.labels + predictor.positive, minlength=4)
         row: dict[str, Any] = {key: int(count) for (key, _, _), count in zip(cells, counts, strict=True)}
         # Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015).
-        bins = reliability(scores.labels, probabilities)
+        bins = reliability(test.labels, predictor.probabilities)
         distance = sum(abs(mean * n - positive) for mean, positive, n in bins)
         row |= {
             "model": PREDICTORS[model],
-            "ece": distance / len(probabilities),
+            "ece": distance / len(test.labels),
             "loss": run.measured("test", model).loss,
         }
         rows.append(row)
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {_BINS} bins) and log loss (nats), "
-        f"n = {len(scores.labels):,} test tweets."
+        f"n = {len(test.labels):,} test tweets."
     )
     columns = [
         column("Model", "model"),
@@ -99,19 +95,19 @@ def _confusion_table(run: CompletedRun, scores: Scores) -> Fold:
     return Fold(caption, [Table("confusion", "", columns, rows)])
 
 
-def _reliability_diagram(run: CompletedRun, scores: Scores, recommended: ModelChoice) -> Figure:
+def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: ModelChoice) -> Figure:
     points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (0, 100)]
     models: list[ModelChoice] = ["network", "baseline"]
     if recommended == "both":
         models.append("both")
     for model in models:
-        name = _PREDICTORS[model]
-        for mean, positive, n in reliability(scores.labels, scores.said[model]):
+        name = PREDICTORS[model]
+        for mean, positive, n in reliability(test.labels, test.of(model).probabilities):
             share = wilson(positive, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = (
         f"Reliability diagram of the models of run {run.run_id}: observed share of positives "
-        f"per decile of the predicted probability, n = {len(scores.labels):,} test tweets. Below the diagonal a model "
+        f"per decile of the predicted probability, n = {len(test.labels):,} test tweets. Below the diagonal a model "
         "overestimates the probability of positive."
     )
     axes = Axis("mean predicted probability (%)"), Axis("observed positives (%)")

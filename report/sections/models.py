@@ -1,14 +1,16 @@
 """Model tables: leaderboard, external test sets, check list, published results."""
 
 from collections import Counter
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from report.compare.added import AddedPredictor
 from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
-from report.compare.datasets import Configuration, Dataset, Elsewhere
-from report.compare.elsewhere import OnTestSet
+from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
+from report.compare.test_sets import OnTestSet
 from report.render import wording
 from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.wording import joined
@@ -47,44 +49,44 @@ def leaderboard(findings: Findings) -> ReportSection:
 
 
 def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
-    gap_to_best = {rival.configuration: rival.gap for rival in best.rivals} if best else {}
-    configuration_rows: dict[Configuration, dict[str, Any]] = {}
+    rivals = best.rivals if best else {}
+    by_configuration: dict[Configuration, dict[str, Any]] = {}
     for rank, configuration in enumerate(dataset.configurations, 1):
-        gap = dataset.against_baseline[rank - 1]
-        row = _configuration_row(configuration, gap, gap_to_best.get(configuration))
-        configuration_rows[configuration] = {"rank": rank, **row}
-    rows = list(configuration_rows.values())
+        above_baseline = dataset.against_baseline[configuration]
+        row = _configuration_row(configuration, above_baseline, rivals.get(configuration))
+        by_configuration[configuration] = {"rank": rank, **row}
+    rows = [*by_configuration.values()]
     chosen = dataset.best or dataset.configurations[0]
     visible = rows[:_MAX_CONFIGURATIONS]
-    if configuration_rows[chosen] not in visible:
-        visible = [*rows[: _MAX_CONFIGURATIONS - 1], configuration_rows[chosen]]
+    if by_configuration[chosen] not in visible:
+        visible = [*rows[: _MAX_CONFIGURATIONS - 1], by_configuration[chosen]]
     references = _reference_rows(chosen)
-    gap_column = "difference_to_best" if best and best.predicts == "network" else "difference_to_recommended"
     predictors = best.added if best else dataset.added
-    external = [_external_row(predictor) | with_bounds(gap_column, predictor.gap) for predictor in predictors]
-    winner = best and best.external_winner
+    added = {predictor.name: _added_row(predictor, best) for predictor in predictors}
     bold: Row | None = None
-    if best and winner:
-        bold = external[predictors.index(winner)]
+    if best and best.added_winner:
+        bold = added[best.added_winner.name]
     elif best:
-        bold = references.get(best.predicts, configuration_rows[chosen])
+        bold = references.get(best.predicts, by_configuration[chosen])
     elif dataset.best:
-        bold = configuration_rows[chosen]
+        bold = by_configuration[chosen]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
-    columns = _columns([*rows, *external])
+    table_rows = [*visible, *references.values(), *added.values()]
     more = f"All {wording.plural(len(rows), 'configuration')} with precision, recall, F1, parameters and attempts."
-    details = [block for predictor in predictors for block in _external_details(predictor)]
-    return [
-        Table(name, _leaderboard_caption(dataset), columns, [*visible, *references.values(), *external], best=bold),
+    blocks: list[Block] = [
+        Table(name, _leaderboard_caption(dataset), _columns(table_rows), table_rows, best=bold),
         Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
-        *([Fold("External predictors", details)] if details else []),
     ]
+    if predictors:
+        details = [block for predictor in predictors for block in _added_details(predictor)]
+        blocks.append(Fold("Added predictors", details))
+    return blocks
 
 
 def _leaderboard_caption(dataset: Dataset) -> str:
     n_test = max(run.measured("test").n for run in dataset.runs)
     caption = (
-        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation F1; for external predictors, 95 % "
+        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation F1; for added predictors, 95 % "
         f"confidence intervals. The {n_test:,} test tweets are used only for evaluation. Bold: recommended."
     )
     if dataset.folds:
@@ -95,45 +97,52 @@ def _leaderboard_caption(dataset: Dataset) -> str:
     return f"{caption} {LEXICON_REMARK}" if dataset.from_lexicon_authors else caption
 
 
-def _external_row(predictor: Elsewhere) -> dict[str, Any]:
-    row = {"model": _external_name(predictor), "validation_f1": predictor.validation_f1, "kappa": predictor.kappa}
-    row |= with_bounds("test_accuracy", predictor.accuracy) | with_bounds(
-        "gain_over_baseline", predictor.above_baseline
-    )
+def _added_row(predictor: AddedPredictor, best: Recommended | None) -> dict[str, Any]:
+    compared_with = "best" if best and best.predicts == "network" else "recommended"
+    row = {"model": _added_name(predictor), "validation_f1": predictor.validation_f1, "kappa": predictor.kappa}
+    row |= with_bounds("test_accuracy", predictor.accuracy)
+    row |= with_bounds("gain_over_baseline", predictor.above_baseline)
+    row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
     return row | {"verdict": _verdict(predictor.above_baseline)}
 
 
-def _external_name(predictor: Elsewhere) -> str:
-    kind = "human annotator" if predictor.added.annotator else "external"
-    if predictor.accuracy.n != predictor.of:
-        kind += f", {predictor.accuracy.n:,} of {predictor.of:,} tweets"
-    if predictor.neutral:
-        kind += f"; {predictor.accuracy_with_neutral:.1%} if its {predictor.neutral:,} other answers count as wrong"
+def _added_name(predictor: AddedPredictor) -> str:
+    kind = "human annotator" if predictor.record.annotator else "added"
+    n = predictor.metrics.n
+    of = len(predictor.test.tweets)
+    neutral = predictor.predictor.neutral
+    if n != of:
+        kind += f", {n:,} of {of:,} tweets"
+    if neutral:
+        kind += f"; {predictor.accuracy_with_neutral:.1%} if its {neutral:,} other answers count as wrong"
     return f"{predictor.name} ({kind})"
 
 
 def cost_per_thousand(added: Added) -> str:
-    """Cost and time of an external predictor for 1,000 tweets; empty if they are unknown."""
+    """Cost and time of an added predictor for 1,000 tweets; empty if they are unknown."""
     costs = {"cost {}": added.cost, "{} s": added.seconds}
     parts = [text.format(f"{1000 * cost / added.tweets:,.3g}") for text, cost in costs.items() if cost is not None]
     return ", ".join(parts)
 
 
-def _external_details(predictor: Elsewhere) -> list[Block]:
-    """Origin, cost and accuracy of an external predictor."""
-    cost = cost_per_thousand(predictor.added)
+def _added_details(predictor: AddedPredictor) -> list[Block]:
+    """Origin, cost and accuracy of an added predictor."""
+    record = predictor.record
     details = [
         f"accuracy {wording.share(predictor.accuracy)} on {predictor.accuracy.n:,} test tweets",
         f"Cohen\u2019s kappa {predictor.kappa:.2f}",
-        *([f"recommended model minus this predictor: {wording.claim(predictor.gap)}"] if predictor.gap else []),
-        *([f"per 1,000 tweets: {cost}"] if cost else []),
-        f"predictions from {predictor.added.file} (SHA-256 {predictor.added.file_sha256[:12]})",
     ]
-    note = [Text(predictor.added.note, "note")] if predictor.added.note else []
-    return [Text(_external_name(predictor), "heading"), Text(f"{wording.capital('; '.join(details))}."), *note]
+    if predictor.below_recommended:
+        details.append(f"recommended model minus this predictor: {wording.claim(predictor.below_recommended)}")
+    cost = cost_per_thousand(record)
+    if cost:
+        details.append(f"per 1,000 tweets: {cost}")
+    details.append(f"predictions from {record.file} (SHA-256 {record.file_sha256[:12]})")
+    note = [Text(record.note, "note")] if record.note else []
+    return [Text(_added_name(predictor), "heading"), Text(f"{wording.capital('; '.join(details))}."), *note]
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[Column]:
+def _columns(rows: Sequence[Row]) -> list[Column]:
     has_gap = any("difference_to_best" in row for row in rows)
     has_gpu = any(row.get("gpu_seconds") for row in rows)
     return [
@@ -185,7 +194,7 @@ def published_figures(findings: Findings) -> Block:
 
 
 def _configuration_row(
-    configuration: Configuration, above_baseline: Difference | None, gap_to_best: Difference | None
+    configuration: Configuration, above_baseline: Difference | None, below_best: Difference | None
 ) -> dict[str, Any]:
     runs = configuration.runs
     row: dict[str, Any] = {"model": configuration_name(configuration), "seeds": len(runs)}
@@ -201,39 +210,38 @@ def _configuration_row(
     row |= {"parameters": runs[0].result.parameters, "gpu_seconds": cost.gpu, "cpu_seconds": cost.cpu}
     row["best_epoch"] = fmean(run.result.best_epoch for run in runs)
     row |= {"attempts": usage_of(runs).attempts, "random_numbers": configuration.is_random}
-    if gap_to_best:
-        row |= with_bounds("difference_to_best", gap_to_best) | {"difference_to_best_q": gap_to_best.q}
+    if below_best:
+        row |= with_bounds("difference_to_best", below_best) | {"difference_to_best_q": below_best.q}
     return row
 
 
-def _means_over_seeds(configuration: Configuration, model: PredictorKind) -> dict[str, float | None]:
+def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
     for part in _PARTS:
         for metric in _METRICS:
-            values = [getattr(run.measured(part, model), metric) for run in configuration.runs]
+            values = [getattr(run.measured(part, kind), metric) for run in configuration.runs]
             row[f"{part}_{metric}"] = fmean(values)
             row[f"{part}_{metric}_sd"] = stdev(values) if len(set(values)) > 1 else None
     return row
 
 
-def _verdict(gap: Difference | None) -> str:
-    if gap is None:
+def _verdict(above_baseline: Difference | None) -> str:
+    if above_baseline is None:
         return wording.DASH
-    if not gap.is_shown:
+    if not above_baseline.is_shown:
         return "not significant"
-    better = "better" if gap.value > 0 else "worse"
-    return f"{better} (these two models only)" if gap.of_these_models else better
+    better = "better" if above_baseline.is_better else "worse"
+    return f"{better} (these two models only)" if above_baseline.of_these_models else better
 
 
 def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
-    """Reference models on a configuration's data; the linear baseline depends on text cleaning."""
-    names: dict[PredictorKind, str] = {
-        "baseline": "linear baseline (same preprocessing as the best network)",
-        "both": "ensemble of the best network and the linear baseline",
-        "lexicon": "VADER lexicon (no training)",
-    }
-    return {model: {"model": name, **_means_over_seeds(configuration, model)} for model, name in names.items()}
+    """All predictors of a configuration but its network."""
+    names = {kind: predictor_name(configuration, kind) for kind in configuration.runs[0].result.scores}
+    del names["network"]
+    names["baseline"] += " (same preprocessing as the best network)"
+    names["both"] = "ensemble of the best network and the linear baseline"
+    return {kind: {"model": name, **_means_over_seeds(configuration, kind)} for kind, name in names.items()}
 
 
 def check_list(findings: Findings) -> ReportSection:
@@ -266,20 +274,22 @@ def external_test_sets(findings: Findings) -> ReportSection:
     networks: Counter[tuple[str, str]] = Counter()
     visible: list[OnTestSet] = []
     collapsed: list[OnTestSet] = []
-    for result in findings.elsewhere:
-        networks[result.tests, result.dataset.name] += result.model == "network"
-        is_late = result.model == "network" and networks[result.tests, result.dataset.name] > _MAX_NETWORKS
+    for result in findings.on_test_sets:
+        is_late = False
+        if result.kind == "network":
+            networks[result.tests, result.dataset.name] += 1
+            is_late = networks[result.tests, result.dataset.name] > _MAX_NETWORKS
         (collapsed if is_late else visible).append(result)
     caption = (
         "Accuracy in % on external test sets, which were used neither for training nor for selection. A difference is "
         "significant if its corrected 95 % interval excludes zero."
     )
-    from_authors = sorted({result.tests for result in findings.elsewhere if result.from_lexicon_authors})
+    from_authors = sorted({result.tests for result in findings.on_test_sets if result.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
     if visible:
-        content.append(_external_table("elsewhere", joined([caption, METHODS]), visible, findings))
+        content.append(_test_set_table("test-sets", joined([caption, METHODS]), visible, findings))
     if collapsed:
-        table = _external_table("elsewhere-rest", "", collapsed, findings)
+        table = _test_set_table("test-sets-rest", "", collapsed, findings)
         content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
     return ReportSection("External test sets", content)
 
@@ -287,21 +297,19 @@ def external_test_sets(findings: Findings) -> ReportSection:
 def worse_than_the_lexicon(findings: Findings) -> list[str]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
     sentences = []
-    for result in findings.elsewhere:
-        gap = result.less.get("lexicon")
-        if not (result.is_recommended and result.dataset is findings.main and gap):
-            continue
-        if gap.is_shown and gap.value < 0:
+    for result in findings.on_test_sets:
+        difference = result.differences.get("lexicon")
+        if result.is_recommended and result.dataset is findings.main and difference and difference.is_worse:
             sentence = (
                 f"On the external test set {result.tests} (n = {len(result.labels):,}) its accuracy is "
-                f"{wording.percent(result.accuracy.value)} %, {wording.percent(-gap.value)} points below the untrained "
-                f"VADER lexicon{wording.remark(gap)}."
+                f"{wording.percent(result.accuracy.value)} %, {wording.percent(-difference.value)} points below the "
+                f"untrained VADER lexicon{wording.remark(difference)}."
             )
             sentences.append(f"{sentence} {LEXICON_REMARK}" if result.from_lexicon_authors else sentence)
     return sentences
 
 
-def _external_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
+def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
     is_unbalanced = any(result.is_unbalanced for result in results)
     columns = [
         column("Test set", "tests"),
@@ -314,11 +322,11 @@ def _external_table(name: str, caption: Any, results: list[OnTestSet], findings:
         column("Difference to baseline, points", "less_baseline", "points"),
         column("Difference to lexicon, points", "less_lexicon", "points"),
     ]
-    return Table(name, caption, columns, [_external_test_row(result) for result in results])
+    return Table(name, caption, columns, [_test_set_row(result) for result in results])
 
 
-def _external_test_row(result: OnTestSet) -> Row:
-    name = predictor_name(result.configuration, result.model)
+def _test_set_row(result: OnTestSet) -> Row:
+    name = predictor_name(result.configuration, result.kind)
     row: dict[str, Any] = {
         "tests": result.tests,
         "n": len(result.labels),
@@ -328,6 +336,6 @@ def _external_test_row(result: OnTestSet) -> Row:
         "balanced": result.balanced,
     }
     row |= with_bounds("accuracy", result.accuracy)
-    for other, gap in result.less.items():
-        row |= with_bounds(f"less_{other}", gap) | {f"less_{other}_q": gap.q}
+    for other, difference in result.differences.items():
+        row |= with_bounds(f"less_{other}", difference) | {f"less_{other}_q": difference.q}
     return row

@@ -11,7 +11,7 @@ from report.read import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, plural, setting
 from sentiment.config import RunConfig
-from sentiment.runs.records import ModelChoice, PredictorKind
+from sentiment.runs.records import PREDICTORS, ModelChoice, PredictorKind
 from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
@@ -23,10 +23,10 @@ _SUFFIX = f" [{RANDOM_MARK}]"
 METHODS = Markup("[Methods](#methods).")
 STAR = "\u2605 "
 
+# Names of predictors on the page, of which some tell the configuration, where they are not the usual ones.
 _PREDICTORS: dict[PredictorKind, str] = {
     "network": "{}",
     "both": "{}, ensembled with the linear baseline",
-    "baseline": "linear baseline",
     "lexicon": "VADER lexicon (no training)",
 }
 
@@ -88,9 +88,9 @@ def settings_beside_architecture(configuration: Configuration) -> list[str]:
     return [setting(name, value) for name, value in configuration.distinguishing.items()]
 
 
-def predictor_name(configuration: Configuration, model: PredictorKind) -> str:
-    """The name of a predictor of a configuration: its network, its baseline, their ensemble, or the lexicon."""
-    return _PREDICTORS[model].format(configuration_name(configuration))
+def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:
+    """The name of a predictor of a configuration."""
+    return _PREDICTORS.get(kind, PREDICTORS[kind]).format(configuration_name(configuration))
 
 
 def predict_command(run: CompletedRun, model: ModelChoice | None = None) -> str:

@@ -10,7 +10,7 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Column, Command, Facts, Fold, ReportSection, Row, Table, Text, column
+from report.render.blocks import Block, Bullets, Column, Command, Fold, ReportSection, Row, Table, Text, Tiles, column
 from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from sentiment.processes import LOCAL_JOB_PREFIX
@@ -39,7 +39,7 @@ _METHODS = {
     "Several configurations": "Claims are corrected in families, so that what is added to a report changes no claim "
     "of another family: the question of a grid, by the runs of this grid alone; the eligible configurations against "
     "the baseline, and all their pairs, because the best of them was selected; all other configurations, such as "
-    "single trials of a search; external predictors; each external test set.",
+    "single trials of a search; added predictors; each external test set.",
     "Test accuracy of a configuration": "Mean over seeds, with an interval from the same model, truncated to "
     "0\u2013100 %; of a single trained model, Wilson's interval over tweets.",
     "Comparing two runs interactively": 'The comparison of two trained models as in "One seed each", on their '
@@ -64,10 +64,10 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
         "One seed each": all(len(configuration.runs) > 1 for configuration in configurations),
         "Several configurations": len(findings.main.configurations) < 2,
         "Comparing two runs interactively": findings.packed is None or len(findings.packed["ids"]) < 2,
-        "Calibration": findings.best.scores is None,
+        "Calibration": findings.best.test is None,
     }
     used = [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
-    entries = Facts([*used, *dict.fromkeys(of_questions)])
+    entries = Tiles([*used, *dict.fromkeys(of_questions)])
     return ReportSection(title, [Fold("How numbers, intervals and tests are computed", [entries])])
 
 

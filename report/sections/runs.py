@@ -137,7 +137,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
         "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
         "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
         "answers": findings.packed,
-        "external": [predictor.run_id for predictor in findings.main.added] if findings.main else [],
+        "added": [predictor.run_id for predictor in findings.main.added] if findings.main else [],
         "overlay": json.loads(charts.themed(json.dumps(overlays))),
         "labels": list(next(iter(completed.values())).config.data.label_names) if completed else [],
     }

@@ -1,4 +1,4 @@
-"""External predictions: export a run's tweets as an annotation sheet, and import predicted labels or probabilities.
+"""Added predictors: export a run's tweets as an annotation sheet, and import predicted labels or probabilities.
 
 They are compared with the run's models. Does not import torch.
 """
@@ -53,7 +53,7 @@ class NamedColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class Tweets:
-    """The tweets for which external predictions are stored: validation and test; with folds, all tweets.
+    """The tweets for which added predictions are stored: validation and test; with folds, all tweets.
 
     Attributes:
         rows: (n,) corpus row indices, ascending; the other fields are parallel to it.

@@ -174,9 +174,9 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
         choice: the chosen model; None: the recommended one.
 
     Returns:
-        The chosen model's metrics by part; `models`: metrics of all models and external predictors by part; `chosen`:
-        its name; `check_list`: correct sentences by model and capability; `neutral_answers`: by part and external
-        predictor the number of answers that are none of the classes.
+        The chosen model's metrics by part; `models`: those of all predictors by name and part; `chosen`: its name;
+        `check_list`: correct sentences by predictor and capability; `neutral_answers`: by part and added predictor the
+        number of answers that are none of the classes.
 
     Raises:
         RunDirError: its predictions are missing or damaged.

@@ -18,6 +18,8 @@ from sentiment.paired import PairedCounts
 from sentiment.runs.records import CLASSES, PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir, check_file
 
+# What a run measures, or what was added to it.
+Kind = PredictorKind | Literal["added"]
 # By so many tweets the accuracy of stored predictions may differ from the recorded one: they are rounded, so one at the
 # threshold may count as the other class.
 _MAX_ROUNDING_DIFFERENCE = 1.5
@@ -39,7 +41,7 @@ class Predictor:
     """
 
     name: str
-    kind: PredictorKind | Literal["added"]
+    kind: Kind
     probabilities: Probabilities
     threshold: float = THRESHOLD
     neutral: int = 0
@@ -87,6 +89,18 @@ class PartPredictions:
     tweets: TweetIds
     labels: Flags
     predictors: list[Predictor]
+
+    def of(self, kind: Kind) -> Predictor:
+        """The first predictor of a kind."""
+        return next(predictor for predictor in self.predictors if predictor.kind == kind)
+
+    def right(self, kind: Kind) -> Flags:
+        """Which tweets the predictor of this kind has right, (n,)."""
+        return self.of(kind).right(self.labels)
+
+    def has_tweets_of(self, other: "PartPredictions") -> bool:
+        """Whether the other predictions are for the same tweets with the same labels, in the same order."""
+        return np.array_equal(self.tweets, other.tweets) and np.array_equal(self.labels, other.labels)
 
 
 def column_of(kind: PredictorKind, class_name: str = CLASSES[1]) -> str:

@@ -74,10 +74,10 @@ def test_any_two_runs_are_compared_exactly(report: Page, runs: Locator, report_r
     assert report.evaluate("new URLSearchParams(location.hash.slice(1)).get('with')") == second
     texts = panel.locator(".tweets li").all_inner_texts()
     assert 0 < len(texts) <= 20
-    panel.get_by_label("Compare with").select_option(label="llm (external)")
+    panel.get_by_label("Compare with").select_option(label="llm (added)")
     expect(panel.locator(".verdict")).to_contain_text("The other is better")
     report.reload()
-    expect(report.locator(".panel")).to_contain_text("Compared with llm (external)")
+    expect(report.locator(".panel")).to_contain_text("Compared with llm (added)")
 
 
 def test_paired_test_and_interval_are_those_of_the_package(report: Page) -> None:

@@ -15,14 +15,16 @@ from unittest.mock import patch
 import numpy as np
 
 from report.compare import advice
-from report.compare.answers import Answers, Correctness, Part, TweetIndex
-from report.compare.datasets import Dataset, Elsewhere, against_baseline, configurations_of
+from report.compare.added import AddedPredictor
+from report.compare.answers import Answers, Correctness, TweetIndex
+from report.compare.datasets import Dataset, against_baseline, configurations_of
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
-from report.read import CompletedRun, Grid, Scores
+from report.read import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config_file import resolve
+from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import BASE
@@ -53,7 +55,7 @@ class Layout:
         self.seeds = seeds
         self.runs = [self._run(one | {"seed": seed}) for one in self.parameters for seed in range(1, seeds + 1)]
         self.grid = Grid("grid", None, [], self.runs)
-        self.added: list[Elsewhere] = []
+        self.added: list[AddedPredictor] = []
 
     def _run(self, parameters: dict[str, Any]) -> CompletedRun:
         config = resolve(BASE, parameters, "a test")
@@ -66,10 +68,13 @@ class Layout:
         luck = rng.normal(size=(len(self.parameters), self.seeds)) * world.deviation
         luck[0] += world.gain
         test, validation = (_right(luck, world.tweets, rng) for _ in range(2))
-        told: Any = SimpleNamespace(annotator=False)
+        record: Any = SimpleNamespace(annotator=False)
         others = enumerate(zip(test[2], validation[2], strict=True))
-        self.added = [Elsewhere(f"{n}", told, _scores(one), _scores(other), len(one)) for n, (one, other) in others]
-        tweets = TweetIndex.of([Part(np.arange(world.tweets), np.ones(world.tweets, bool))])
+        self.added = []
+        for number, parts in others:
+            of_parts = [_predictions(str(number), added=right) for right in parts]
+            self.added.append(AddedPredictor(str(number), record, *of_parts))
+        tweets = TweetIndex.of([_predictions("all", network=test[1])])
         known = tweets.bits(np.arange(world.tweets))
         by_run = {}
         for place, run in enumerate(self.runs):
@@ -79,7 +84,8 @@ class Layout:
             run.result.scores = {"network": network, "baseline": baseline, "both": network}
             run.result.best_epoch = int(rng.integers(1, 9))
             run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
-            run.result.validation = _scores(validation[1], of_validation)
+            right = {"network": of_validation, "both": of_validation, "baseline": validation[1]}
+            run.result.validation = _predictions("run", **right)
             packed: Any = {
                 "network": np.packbits(of_test),
                 "both": np.packbits(of_test),
@@ -99,10 +105,12 @@ def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     return tweet + own + chance + luck[:, :, None] / _DENSITY > _THRESHOLD, baseline, others
 
 
-def _scores(baseline: Any, net: Any = None) -> Scores:
-    n = len(baseline)
-    said: Any = {"network": net, "both": net, "baseline": baseline}
-    return Scores(np.arange(n), np.ones(n, bool), said)
+def _predictions(name: str, **right: Any) -> PartPredictions:
+    """Of positive tweets, by the kind of the predictor."""
+    kinds: Any = right
+    predictors = [Predictor(f"{name} ({kind})", kind, flags.astype(float)) for kind, flags in kinds.items()]
+    n = len(predictors[0].probabilities)
+    return PartPredictions(np.arange(n), np.ones(n, bool), predictors)
 
 
 def _metrics(right: Any) -> Any:
@@ -114,7 +122,7 @@ def _metrics(right: Any) -> Any:
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
     configurations = configurations_of(layout.runs)
     against = against_baseline(configurations, answers)
-    return Dataset("tweets", None, False, False, layout.runs, configurations, against, answers, [], layout.added)
+    return Dataset(layout.runs, configurations, against, answers, [], layout.added)
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
@@ -127,13 +135,13 @@ def _validation(run: CompletedRun, _part: str) -> Any:
 
 def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     dataset = _dataset(layout, answers)
-    with patch.multiple(advice, cost_per_run=lambda _one: 1.0, read_scores=_validation):
+    with patch.multiple(advice, cost_per_run=lambda _one: 1.0, read_part=_validation):
         best = advice.recommend(dataset)
     yield "headline: what was added is better", any(one.is_better for one in best.added)
-    yield "leaderboard: what was added is better or worse", _shown(one.gap for one in best.added)
+    yield "leaderboard: what was added is better or worse", _shown(one.below_recommended for one in best.added)
     yield "headline and tile: recommended against the baseline", _shown([best.gain])
-    yield "headline and leaderboard: others are worse", _shown(rival.gap for rival in best.rivals)
-    yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline)
+    yield "headline and leaderboard: others are worse", _shown(best.rivals.values())
+    yield "leaderboard: better or worse than the baseline", _shown(dataset.against_baseline.values())
 
 
 def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
@@ -147,7 +155,7 @@ def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
 
 def _labels(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     (curve,) = label_curves(layout.grid, answers, _NOWHERE)
-    yield "labels: better or worse with some number", _shown(point.gap for point in curve.points)
+    yield "labels: better or worse with some number", _shown(point.difference for point in curve.points)
     yield "labels: pays from", curve.beats_baseline_from is not None
 
 
@@ -159,7 +167,7 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
-    with patch.object(attention, "read_scores", _validation):
+    with patch.object(attention, "read_part", _validation):
         (found,), _ = attention.attention_contrasts(layout.grid)
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from report.compare.datasets import spread_between
+from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
 from report.render.blocks import Fold, Table
 from report.render.charts import Figure
 from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
-from report.statistics import Side, compare, kappa, spread_of
+from report.statistics import Side, compare, kappa, pooled_variance
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.report.made_up import PARTS, Study
@@ -65,17 +65,22 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     assert not findings.problems
     of, n = [RunDir(run.run_dir.path) for run in best.configuration.runs], len(said)
     nets, baseline = np.stack([_right(one, best.predicts)[:n] for one in of]), _right(of[0], "baseline")[:n]
-    mine = added.test.right("baseline")
+    mine = added.test.right("added")[added.predictor.answered]
     assert (len(mine), mine.mean()) == (n, pytest.approx(1 - len(range(0, n, 10)) / n))
     (claim,) = best.added
-    assert claim.gap.value == pytest.approx(nets.mean() - mine.mean())
-    spread = spread_of([_right(one, best.predicts).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:]))
-    (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), spread)])
-    assert claim.gap.p == pytest.approx(alone.p)
-    assert claim.gap.q > alone.p  # corrected with the rivals
-    row = _rows(findings)[f"gpt (external, {n} of {findings.main.added[0].of} tweets)"]  # type: ignore[union-attr]
+    assert claim.below_recommended.value == pytest.approx(nets.mean() - mine.mean())
+    seed_variance = pooled_variance(
+        [_right(one, best.predicts).mean() for one in seeds] for seeds in (run_dirs[:3], run_dirs[3:])
+    )
+    (alone,) = compare([(Side([nets]), Side([mine[None]], has_seeds=False), seed_variance)])
+    assert claim.below_recommended.p == pytest.approx(alone.p)
+    assert claim.below_recommended.q > alone.p  # corrected with the rivals
+    row = _rows(findings)[f"gpt (added, {n} of {len(added.test.tweets)} tweets)"]
     assert row["gain_over_baseline"] == pytest.approx(mine.mean() - baseline.mean())
-    assert row["difference_to_best" if best.predicts == "network" else "difference_to_recommended"] == claim.gap.value
+    assert (
+        row["difference_to_best" if best.predicts == "network" else "difference_to_recommended"]
+        == claim.below_recommended.value
+    )
 
 
 def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Study) -> None:
@@ -84,10 +89,10 @@ def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Stud
     study.add(run_dir, "gpt", said | dict.fromkeys([*said][:20]))
     findings = study.findings()
     (added,) = findings.main.added  # type: ignore[union-attr]
-    right = int(added.test.right("baseline").sum())
-    assert (added.neutral, len(added.test.tweets)) == (20, N - 20)
+    right = int(added.test.right("added").sum())
+    assert (added.predictor.neutral, added.metrics.n) == (20, N - 20)
     share = f"{right / N:.1%} if its 20 other answers count as wrong"
-    assert f"gpt (external, {N - 20} of {N} tweets; {share})" in _rows(findings)
+    assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
 
 
 def _lead(findings: Findings) -> str:
@@ -115,8 +120,8 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
     said = _said(run_dir, test) | ({} if validation is None else _said(run_dir, validation, "validation"))
     study.add(run_dir, "gpt", said, annotator=annotator)
     findings = study.findings()
-    assert _lead(findings).startswith("**Use gpt (external predictor).**") == is_told
-    assert (findings.recommended.external_winner is not None) == is_told  # type: ignore[union-attr]
+    assert _lead(findings).startswith("**Use gpt (added predictor).**") == is_told
+    assert (findings.recommended.added_winner is not None) == is_told  # type: ignore[union-attr]
 
 
 def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
@@ -150,8 +155,8 @@ def test_answers_to_all_tweets_count_for_all_folds_at_once(tmp_path: Path) -> No
     study.add(runs[1], "gpt", said)
     findings = study.findings()
     (gpt,) = findings.main.added  # type: ignore[union-attr]
-    assert (len(gpt.test.tweets), gpt.of, gpt.validation) == (3 * N, 3 * N, None)
-    assert findings.recommended.added[0].gap
+    assert (len(gpt.test.tweets), gpt.metrics.n, gpt.validation) == (3 * N, 3 * N, None)
+    assert findings.recommended.added[0].below_recommended
 
 
 def test_best_run_without_predictions_is_named_and_stops_nothing(study: Study) -> None:
@@ -221,8 +226,8 @@ def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_dif
         return [SimpleNamespace(result=result, measured=lambda part, _, of=of: of[part]) for of in metrics]
 
     learned, blind = runs(None, 0.8, 0.9), runs(1, 0.5, 0.5)
-    assert spread_between([learned, blind]) == spread_of([[0.8, 0.9]])
-    assert spread_between([blind]) == spread_of([[0.5, 0.5]])
+    assert seed_variance_of([learned, blind]) == pooled_variance([[0.8, 0.9]])
+    assert seed_variance_of([blind]) == pooled_variance([[0.5, 0.5]])
 
 
 def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> None:

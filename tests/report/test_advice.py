@@ -47,9 +47,9 @@ def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: P
 def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> None:
     advice = _findings(tmp_path, {(8, 1): 9.0, (16, 1): 1.5, (16, 2): 1.6, (16, 3): 1.7}).recommended
     assert advice.configuration.config.model.hidden_size == 16
-    (lucky,) = advice.rivals
-    assert lucky.gap.value < 0
-    assert not lucky.is_worse
+    (lucky,) = advice.rivals.values()
+    assert lucky.value < 0
+    assert not lucky.is_shown
     single = _findings(tmp_path / "nothing else", {(8, 1): 9.0, (16, 1): 1.5}).recommended
     assert single.configuration.config.model.hidden_size == 8
 
@@ -57,7 +57,8 @@ def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> Non
 def test_cheapest_is_the_fastest_of_those_that_are_not_shown_to_be_worse(tmp_path: Path) -> None:
     similar = {(width, seed): 2.0 + 0.01 * width for width in (8, 16) for seed in (1, 2, 3)}
     advice = _findings(tmp_path, similar | {(4, seed): 0.1 for seed in (1, 2, 3)}).recommended
-    assert {rival.configuration.config.model.hidden_size for rival in advice.rivals if rival.is_worse} == {4}
+    worse = [rival for rival, difference in advice.rivals.items() if difference.is_better]
+    assert {rival.config.model.hidden_size for rival in worse} == {4}
     assert advice.cheapest.config.model.hidden_size == 8
 
 
@@ -114,7 +115,7 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
         study.single({"data.train_rows": rows}, skill=skill)
     findings = study.findings()
     assert findings.recommended.configuration.config.data.train_rows is None
-    assert findings.recommended.rivals == []
+    assert findings.recommended.rivals == {}
     assert "Trained on fewer labelled tweets (not eligible): 1 configuration." in caveats(findings)
 
 
@@ -146,7 +147,7 @@ def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the
 def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) -> None:
     right = np.array([[value < share for share in np.linspace(0, 1, 9)] for value in values])
     nothing = Side([np.zeros((1, 9), bool)], has_seeds=False)
-    (difference,) = statistics.compare([(Side([right]), nothing, statistics.Spread(0.1, 2))])
+    (difference,) = statistics.compare([(Side([right]), nothing, statistics.SeedVariance(0.1, 2))])
     assert difference.low is None or (difference.low >= -1 and (difference.high or 0) <= 1)
 
 

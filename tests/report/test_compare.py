@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from report.build import compose
-from report.compare.elsewhere import OnTestSet
 from report.compare.findings import Findings
 from report.compare.matching import matched_runs, pool_folds, varying
+from report.compare.test_sets import OnTestSet
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
-from report.read import CompletedRun, load_study, read_scores
+from report.read import CompletedRun, load_study, read_part
 from report.render.blocks import Table, Text
 from report.sections.answer import answer
 from report.sections.models import check_list, external_test_sets, worse_than_the_lexicon
-from report.statistics import Difference, Side, compare, paired, spread_of
+from report.statistics import Difference, Side, compare, paired, pooled_variance
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.runs.records import THRESHOLD, Result
@@ -140,8 +140,8 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
     assert not findings.problems
     for run in dataset.runs:
         test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
-        scores = read_scores(run, "test")
-        said = scores.said["network"] >= 0.5
+        scores = read_part(run, "test")
+        said = scores.of("network").positive
         assert test.n == 3 * PARTS["test"] == dataset.answers.known(run.run_id).sum() == len(said)
         assert test.accuracy == pytest.approx(np.mean([fold.metrics["test"].accuracy for fold in folds]))
         assert (test.accuracy_low, test.accuracy_high) < (test.accuracy, 1.0)
@@ -188,7 +188,7 @@ def test_folds_of_other_training_tweets_are_compared_on_their_test_tweets(study:
         study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
     findings = study.findings()
     (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)
-    assert [point.gap.n for point in curve.points] == [2 * PARTS["test"]] * 2
+    assert [point.difference.n for point in curve.points] == [2 * PARTS["test"]] * 2
 
 
 TWO_SETS = {"manual": {"path": "more.csv"}, "airline": {"path": "sample"}}
@@ -207,8 +207,8 @@ def _study(folder: Path, skill: float = 1.0, tweets: int = 400, **options: Any) 
     return Study(Results(folder / "results"), parts, skills={"manual": skill}, **options)
 
 
-def _of(findings: Findings, tests: str, model: str) -> OnTestSet:
-    return next(one for one in findings.elsewhere if (one.tests, one.model) == (tests, model))
+def _of(findings: Findings, tests: str, kind: str) -> OnTestSet:
+    return next(one for one in findings.on_test_sets if (one.tests, one.kind) == (tests, kind))
 
 
 def _right(run_dirs: list[RunDir], tests: str) -> dict[str, Any]:
@@ -225,11 +225,11 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     study = _study(tmp_path)
     run_dirs = _write(study, widths=(16,))
     findings = study.findings()
-    assert [(one.tests, one.model) for one in findings.elsewhere] == [
+    assert [(one.tests, one.kind) for one in findings.on_test_sets] == [
         (tests, model) for tests in ("airline", "manual") for model in ("network", "baseline", "lexicon")
     ]
     assert not findings.problems
-    assert [one.model for one in findings.elsewhere if one.is_recommended] == ["network"] * 2
+    assert [one.kind for one in findings.on_test_sets if one.is_recommended] == ["network"] * 2
     for tests in ("airline", "manual"):
         right = _right(run_dirs, tests)
         for model in ("network", "baseline", "lexicon"):
@@ -237,9 +237,9 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
         nets, baseline, lexicon = (
             Side([right[name]], has_seeds=name == "network") for name in ("network", "baseline", "lexicon")
         )
-        spread = spread_of([right["network"].mean(axis=1)])
-        expected = compare([(nets, baseline, spread), (nets, lexicon, spread), (baseline, lexicon, None)])
-        found = [gap for one in findings.elsewhere if one.tests == tests for gap in one.less.values()]
+        seed_variance = pooled_variance([right["network"].mean(axis=1)])
+        expected = compare([(nets, baseline, seed_variance), (nets, lexicon, seed_variance), (baseline, lexicon, None)])
+        found = [gap for one in findings.on_test_sets if one.tests == tests for gap in one.differences.values()]
         assert [(gap.value, gap.q) for gap in found] == [pytest.approx((one.value, one.q)) for one in expected]
 
 
@@ -248,7 +248,7 @@ def test_first_screen_says_where_the_lexicon_is_shown_to_be_better(tmp_path: Pat
     study = _study(tmp_path, skill, tweets=120)
     _write(study)
     findings = study.findings()
-    gap = _of(findings, "manual", "network").less["lexicon"]
+    gap = _of(findings, "manual", "network").differences["lexicon"]
     assert (gap.value < 0) == (skill < 1)
     assert (gap.is_shown and gap.value < 0) == is_told
     lead, *others = (block for block in answer(findings).blocks if isinstance(block, Text))
@@ -265,7 +265,7 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
     findings = study.findings()
     assert findings.recommended.predicts == "baseline"
     assert _of(findings, "manual", "baseline").is_recommended
-    assert _of(findings, "manual", "network").less["lexicon"].is_shown
+    assert _of(findings, "manual", "network").differences["lexicon"].is_shown
     assert worse_than_the_lexicon(findings) == []
 
 
@@ -290,7 +290,7 @@ def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None
     right = _right(run_dirs, "manual")
     assert (len(net.labels), len(net.configuration.runs)) == (400, 1)
     assert net.accuracy.value == pytest.approx(right["network"].mean())
-    assert net.less["lexicon"].value == pytest.approx(right["network"].mean() - right["lexicon"].mean())
+    assert net.differences["lexicon"].value == pytest.approx(right["network"].mean() - right["lexicon"].mean())
 
 
 def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
@@ -310,6 +310,6 @@ def test_predictions_that_cannot_be_read_stop_nothing_and_many_nets_are_folded_a
     findings = study.findings()
     assert any(str(first.predictions_file) in problem for problem in findings.problems)
     tables = {block.name: block for block in compose(findings).blocks if isinstance(block, Table)}
-    shown, rest = tables["elsewhere"].rows, tables["elsewhere-rest"].rows
+    shown, rest = tables["test-sets"].rows, tables["test-sets-rest"].rows
     assert (len(shown), len(rest)) == (2 * (10 + 2), 2 * 2)
     assert [row["model"][0] for row in shown].count("\u2605") == 2

@@ -84,7 +84,7 @@ def test_oracle_is_right_about_every_tweet_of_every_report(
         for dataset in findings.datasets:
             for oracle in dataset.added:
                 assert oracle.accuracy.value == 1
-                assert answered >= len(oracle.test.tweets) > 0
+                assert answered >= oracle.metrics.n > 0
         assert sum(bool(dataset.added) for dataset in findings.datasets) >= 1
         assert all(labels[tweet] == label for tweet, label in _tested(findings.answers.tweets))
         table = findings.best.tweets

@@ -94,7 +94,7 @@ def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
     assert best is not None
     effects = [contrast.score for effect in grid_effects(grid, findings.answers) for contrast in effect.contrasts]
     contrasts = [(each.best_epoch, each.overfitting_gap) for each in attention_contrasts(grid)[0]]
-    rivals = [rival.gap for rival in best.rivals if len(rival.configuration.runs) > 1]
+    rivals = [difference for rival, difference in best.rivals.items() if len(rival.runs) > 1]
     return effects, contrasts, best.configuration.config, best.score, best.gain, rivals
 
 
@@ -141,9 +141,9 @@ def test_a_net_beats_the_baseline_from_the_number_on_from_which_it_is_better_at_
     for curve in curves.values():
         assert len(curve.points) == 3
         for point in curve.points:
-            assert (point.seeds, point.gap.n, point.baseline.n) == (2, PARTS["test"], PARTS["test"])
-            assert point.gap.value == pytest.approx(point.net.value - point.baseline.value)
-            assert (point.gap.q or 0) >= (point.gap.p or 1)
+            assert (point.seeds, point.difference.n, point.baseline.n) == (2, PARTS["test"], PARTS["test"])
+            assert point.difference.value == pytest.approx(point.net.value - point.baseline.value)
+            assert (point.difference.q or 0) >= (point.difference.p or 1)
     assert (curves[None].beats_baseline_from, curves["word2vec"].beats_baseline_from) == (None, 1)
     assert "is significantly worse than the linear baseline even with 400 labelled tweets" in curves[None].sentence
     assert "beats the linear baseline from 200 labelled tweets" in curves["word2vec"].sentence
@@ -181,7 +181,7 @@ def test_seeds_that_saw_another_state_of_the_file_are_left_out_unless_their_twee
     kept = [place for place, part in enumerate(predictions["part"].to_pylist()) if part != "test" or place % 2]
     pq.write_table(predictions.take(kept), run.run_dir.predictions_file)
     curve = _curves(labelled)[run.config.embedding.pretrained]
-    assert (curve.points[0].seeds, curve.points[0].gap.n) == (2, PARTS["test"])
+    assert (curve.points[0].seeds, curve.points[0].difference.n) == (2, PARTS["test"])
 
 
 def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> None:

@@ -8,7 +8,7 @@ import scipy
 
 from report import statistics
 from report.questions.search import importances
-from report.statistics import Side, compare, spread_of
+from report.statistics import Side, compare, pooled_variance
 
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
 FIFTEEN = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.324, 0.4262, 0.5719, 0.6528]
@@ -66,13 +66,13 @@ def _seeds(rng: np.random.Generator, seeds: int, share: float, n: int = 200) -> 
 def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
     first = np.array([[1, 1, 1, 0], [1, 0, 0, 0]], bool)  # two seeds, four tweets
     second = np.array([[1, 0, 1, 1]], bool)
-    spread = spread_of([[0.75, 0.25]])
+    seed_variance = pooled_variance([[0.75, 0.25]])
     # Seeds: the variance between them is 1/8, over 2. Tweets: differences of means 0, 1/2, -1/2, -1, whose variance is
     # 5/12, over 4, less the residual mean square 1/6 over 2 * 4, which is in the part of seeds already.
     parts = [(1 / 16, 1), (5 / 48 - 1 / 48, 3)]
     for turned in (False, True):
         sides = [Side([first]), Side([second], has_seeds=False)]
-        (found,) = compare([(*(reversed(sides) if turned else sides), spread)])  # type: ignore[list-item]
+        (found,) = compare([(*(reversed(sides) if turned else sides), seed_variance)])  # type: ignore[list-item]
         assert found.value == (0.25 if turned else -0.25)
         half = math.sqrt(sum(scipy.stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
         assert found.components == tuple(map(pytest.approx, parts))
@@ -83,22 +83,22 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
 
 def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others(rng: np.random.Generator) -> None:
     equal, baseline = np.repeat(_seeds(rng, 1, 0.8), 2, axis=0), Side([_seeds(rng, 1, 0.7)], has_seeds=False)
-    spread = spread_of([[0.8, 0.8], [0.7, 0.8], [0.75, 0.85]])
-    assert spread == statistics.Spread(pytest.approx(0.01 / 3), 3)
-    (found,) = compare([(Side([equal]), baseline, spread)])
+    seed_variance = pooled_variance([[0.8, 0.8], [0.7, 0.8], [0.75, 0.85]])
+    assert seed_variance == statistics.SeedVariance(pytest.approx(0.01 / 3), 3)
+    (found,) = compare([(Side([equal]), baseline, seed_variance)])
     assert found.components[0] == (pytest.approx(0.01 / 3 / 2), 3)
 
 
 def test_seeds_that_differ_more_than_the_others_keep_their_own_variance(rng: np.random.Generator) -> None:
     unlike = np.stack([rng.random(200) < 0.9, rng.random(200) < 0.6])
     own = float(unlike.mean(axis=1).var(ddof=1))
-    (found,) = compare([(Side([unlike]), Side([unlike]), statistics.Spread(own / 9, 6))])
+    (found,) = compare([(Side([unlike]), Side([unlike]), statistics.SeedVariance(own / 9, 6))])
     assert found.components[0] == (pytest.approx(own), 6)
 
 
 def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np.random.Generator) -> None:
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
-    (known,) = compare([(*sides, statistics.Spread(0.01, 3))])
+    (known,) = compare([(*sides, statistics.SeedVariance(0.01, 3))])
     assert known.components[0] == (pytest.approx(0.02), 3)
     assert not known.is_shown
     assert not known.of_these_models
@@ -124,8 +124,8 @@ def test_without_seeds_matched_configurations_take_their_place(rng: np.random.Ge
 
 def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
     first, second = (np.array(values)[:, None] for values in ([3.0, 4.0, 8.0], [5.0, 9.0, 9.0]))
-    spread = spread_of([first[:, 0].tolist(), second[:, 0].tolist()])
-    (found,) = compare([(Side([first]), Side([second]), spread)], limit=None)
+    seed_variance = pooled_variance([first[:, 0].tolist(), second[:, 0].tolist()])
+    (found,) = compare([(Side([first]), Side([second]), seed_variance)], limit=None)
     expected = scipy.stats.ttest_ind(first[:, 0], second[:, 0])  # variances 7 and 16/3
     low, high = expected.confidence_interval()
     assert found.value == pytest.approx(-8 / 3)
@@ -137,7 +137,7 @@ def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
 @pytest.mark.parametrize("values", [[[0.1]], [[0.1], [0.1]]], ids=["one value", "equal values"])
 def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[float]]) -> None:
     sides = Side([np.array(values)]), Side([np.zeros((1, 1))], has_seeds=False)
-    (found,) = compare([(*sides, spread_of([[one for (one,) in values]]))], limit=None)
+    (found,) = compare([(*sides, pooled_variance([[one for (one,) in values]]))], limit=None)
     assert (found.value, found.low, found.high, found.p) == (pytest.approx(0.1), None, None, None)
     assert not found.is_shown
 
@@ -153,7 +153,7 @@ def test_a_family_counts_claims_that_might_have_been_made(rng: np.random.Generat
 def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others(rng: np.random.Generator) -> None:
     one, several = _seeds(rng, 1, 0.8), _seeds(rng, 3, 0.8)
     assert statistics.score_of(Side([one]), None) == statistics.wilson(int(one.sum()), 200)
-    found = statistics.score_of(Side([several]), statistics.Spread(0.01, 6))
+    found = statistics.score_of(Side([several]), statistics.SeedVariance(0.01, 6))
     assert found.value == pytest.approx(several.mean())
     assert 1.0 >= (found.high or 2) > found.value + 0.1
 

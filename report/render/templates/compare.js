@@ -1,4 +1,4 @@
-// Compares two runs, or a run and an external predictor, by a paired test on their common test tweets.
+// Compares two runs, or a run and an added predictor, by a paired test on their common test tweets.
 
 async function inflated(text) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));

@@ -19,7 +19,7 @@ function shown(value, kind) {
 function start() {
   const runs = explorerData.runs;
   runs.forEach((run) => { run.id = run.run.replace(/ \[random weights\]$/, ""); run.grid ??= "single run"; });
-  const external = explorerData.external.map((id) => ({ id, run: id, model: id }));
+  const added = explorerData.added.map((id) => ({ id, run: id, model: id }));
   const table = document.getElementById("table-runs"), rows = [...table.tBodies[0].rows];
   const state = { q: "", columns: new Set(), opened: null, other: null };
   const commands = [...document.querySelectorAll("#table-commands tbody tr")].map((row) => row.querySelector("code")?.textContent);
@@ -83,7 +83,7 @@ function start() {
     curves(panel, other ? [run, other] : [run]);
     const compared = other ? [await comparison(explorerData, run, other)] : [];
     if (state.opened !== run || state.other !== other) return; // another was opened meanwhile
-    panel.append(chooser(run, other, [...runs, ...external], showRun), ...compared);
+    panel.append(chooser(run, other, [...runs, ...added], showRun), ...compared);
     panel.append(...commandLines(run, commands[run.command]));
     panel.querySelectorAll(".copy").forEach(enableCopy);
     panel.scrollIntoView({ block: "start" });
@@ -101,7 +101,7 @@ function start() {
     tools.querySelectorAll("fieldset input").forEach((box) => { box.checked = state.columns.has(box.value); });
     drawColumns();
     filter();
-    if (findRun(parts.get("run"))) showRun(findRun(parts.get("run")), findRun(parts.get("with"), [...runs, ...external]));
+    if (findRun(parts.get("run"))) showRun(findRun(parts.get("run")), findRun(parts.get("with"), [...runs, ...added]));
     else explorer.scrollIntoView();
   }
 

@@ -8,14 +8,15 @@ import numpy as np
 
 from report import statistics
 from report.compare.advice import Recommended
+from report.compare.answers import SEEDED
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
-from report.read import read_each, read_scores
-from report.statistics import Difference, Estimate, Flags, Side, Spread
+from report.read import read_each, read_part
+from report.statistics import Difference, Estimate, Flags, SeedVariance, Side
 from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
 
 Sides = dict[PredictorKind, Side]
-# What each model is compared with.
+# What each predictor is compared with.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "network": ("baseline", "lexicon"),
     "both": ("baseline", "lexicon"),
@@ -28,36 +29,36 @@ _BALANCED = (0.35, 0.65)
 
 @dataclass(frozen=True)
 class OnTestSet:
-    """One model on one external test set.
+    """One predictor on one external test set.
 
     Attributes:
         tests: the name of the test set.
         labels: whether each of its tweets is positive.
-        dataset: the data set that the model was trained on.
+        dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
-        sides: the correctness of the model and of those that it is compared with.
-        spread: the variance of its accuracy between seeds, or folds.
-        less: its accuracy minus that of others, corrected for all models that were trained on the data set.
+        sides: the correctness of this predictor and of those that it is compared with.
+        seed_variance: the variance of its accuracy between seeds, or folds.
+        differences: its accuracy minus that of others, corrected for all models that were trained on the data set.
     """
 
     tests: Part
     labels: Flags
     dataset: Dataset
     configuration: Configuration
-    model: PredictorKind
+    kind: PredictorKind
     is_recommended: bool
     sides: Sides = field(repr=False)
-    spread: Spread | None
-    less: dict[PredictorKind, Difference] = field(default_factory=dict)
+    seed_variance: SeedVariance | None
+    differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Estimate:
-        return statistics.score_of(self.sides[self.model], self.spread)
+        return statistics.score_of(self.sides[self.kind], self.seed_variance)
 
     @property
     def balanced(self) -> float | None:
         """Balanced accuracy: the mean recall of both classes; None if one is absent."""
-        (correct,) = self.sides[self.model].configurations
+        (correct,) = self.sides[self.kind].configurations
         if not 0 < self.labels.sum() < len(self.labels):
             return None
         recalls = [correct[:, of_class].mean() for of_class in (self.labels, ~self.labels)]
@@ -94,12 +95,16 @@ def on_test_sets(
 
 def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
     pairs = (
-        (each.sides[each.model], each.sides[other], each.spread)
+        (each.sides[each.kind], each.sides[other], each.seed_variance)
         for each in models
-        for other in _COMPARED_WITH[each.model]
+        for other in _COMPARED_WITH[each.kind]
     )
-    differences = iter(statistics.compare(pairs))
-    return [replace(each, less={other: next(differences) for other in _COMPARED_WITH[each.model]}) for each in models]
+    remaining = iter(statistics.compare(pairs))
+    compared = []
+    for each in models:
+        differences = {other: next(remaining) for other in _COMPARED_WITH[each.kind]}
+        compared.append(replace(each, differences=differences))
+    return compared
 
 
 class _ConfigurationSides(NamedTuple):
@@ -114,18 +119,18 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
     problems = []
     for configuration in dataset.configurations:
         runs = [fold for run in configuration.runs for fold in run.folds or (run,)]
-        by_run, unreadable = read_each(runs, lambda run: read_scores(run, tests))
+        by_run, unreadable = read_each(runs, lambda run: read_part(run, tests))
         problems += unreadable
         if configuration.is_random or not by_run:
             continue
         first, *others = by_run.values()
-        scores = [first, *(each for each in others if each.same_tweets(first))]
+        comparable = [first, *(each for each in others if each.has_tweets_of(first))]
         sides: Sides = {}
-        for model in _COMPARED_WITH:
-            correct = np.stack([each.right(model) for each in scores])
+        for kind in _COMPARED_WITH:
+            correct = np.stack([each.right(kind) for each in comparable])
             # A baseline that was fitted on several folds differs between them as networks do.
             varies = bool((correct != correct[0]).any())
-            sides[model] = Side([correct], has_seeds=model in ("network", "both") or varies)
+            sides[kind] = Side([correct], has_seeds=kind in SEEDED or varies)
         of_configurations.append(_ConfigurationSides(configuration, first.labels, sides))
     return of_configurations, problems
 
@@ -134,18 +139,18 @@ def _models(
     dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
 ) -> Iterator[OnTestSet]:
     """All networks, best first; then ensemble (if recommended), baseline and lexicon of the best configuration."""
-    models: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
+    predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
     for each in of_configurations:
         if best and each.configuration is best.configuration:
             if best.chosen == "both":
-                models.append(("both", each))
-            models += [("baseline", each), ("lexicon", each)]
-    for model, (configuration, labels, sides) in models:
-        is_recommended = best is not None and configuration is best.configuration and model == best.predicts
-        spread = _spread(of_configurations, model)
-        yield OnTestSet(tests, labels, dataset, configuration, model, is_recommended, sides, spread)
+                predictors.append(("both", each))
+            predictors += [("baseline", each), ("lexicon", each)]
+    for kind, (configuration, labels, sides) in predictors:
+        is_recommended = best is not None and configuration is best.configuration and kind == best.predicts
+        seed_variance = _seed_variance(of_configurations, kind)
+        yield OnTestSet(tests, labels, dataset, configuration, kind, is_recommended, sides, seed_variance)
 
 
-def _spread(of_configurations: Iterable[_ConfigurationSides], model: PredictorKind) -> Spread | None:
-    sides = [each.sides[model] for each in of_configurations]
-    return statistics.spread_of(side.configurations[0].mean(axis=1).tolist() for side in sides)
+def _seed_variance(of_configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> SeedVariance | None:
+    sides = [each.sides[kind] for each in of_configurations]
+    return statistics.pooled_variance(side.configurations[0].mean(axis=1).tolist() for side in sides)

@@ -1,0 +1,111 @@
+"""Predictors that were added with `sentiment add`, on the tweets of a data set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from report import statistics
+from report.compare.matching import Runs
+from report.read import CompletedRun, read_part
+from report.statistics import Difference, Estimate
+from sentiment.errors import RunDirError
+from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor
+from sentiment.runs.records import Added, Metrics, Part
+from sentiment.runs.run_dir import Results
+
+
+@dataclass(frozen=True)
+class AddedPredictor:
+    """An added predictor with its record, its predictions and its comparisons.
+
+    Attributes:
+        test: the test tweets with its predictions.
+        validation: the same of validation tweets; None without any, as in cross-validated runs.
+        above_baseline: its test accuracy minus that of the linear baseline; None where they cannot be compared.
+        below_recommended: the test accuracy of the recommended predictor minus its own.
+        is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
+    """
+
+    name: str
+    record: Added
+    test: PartPredictions
+    validation: PartPredictions | None
+    above_baseline: Difference | None = None
+    below_recommended: Difference | None = None
+    is_chosen: bool = False
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.test.of("added")
+
+    @property
+    def run_id(self) -> str:
+        return self.predictor.name
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it is to be used instead of the recommended predictor."""
+        return self.is_chosen and self.below_recommended is not None and self.below_recommended.is_worse
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Its metrics on the test tweets that it has a prediction for."""
+        return self.predictor.metrics(self.test.labels)
+
+    @property
+    def accuracy(self) -> Estimate:
+        return statistics.measured_accuracy(self.metrics)
+
+    @property
+    def accuracy_with_neutral(self) -> float:
+        """The accuracy if answers that are none of the classes count as wrong."""
+        return self.metrics.right / (self.metrics.n + self.predictor.neutral)
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa with the labels (Cohen 1960)."""
+        answered = self.predictor.answered
+        return statistics.kappa(self.predictor.positive[answered], self.test.labels[answered])
+
+    @property
+    def validation_f1(self) -> float | None:
+        if self.validation is None:
+            return None
+        return self.validation.of("added").metrics(self.validation.labels).f1
+
+
+def read_added(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[str]]:
+    """The added predictors of the runs' corpora by name, and problems; of one name the first corpus counts."""
+    by_name: dict[str, AddedPredictor] = {}
+    problems = []
+    for corpus, run in _corpora_of(runs):
+        records, unreadable = results.read_added(corpus)
+        problems += unreadable
+        try:
+            for name, record in records.items():
+                test = None if name in by_name else _predictions(name, record, run, "test")
+                if test is not None:
+                    validation = _predictions(name, record, run, "validation")
+                    by_name[name] = AddedPredictor(name, record, test, validation)
+        except RunDirError as error:
+            problems.append(str(error))
+    return [by_name[name] for name in sorted(by_name)], problems
+
+
+def _corpora_of(runs: Runs) -> Iterator[tuple[str, CompletedRun]]:
+    """Each corpus once, with a run on it."""
+    known = set()
+    for run in runs:
+        for corpus in run.corpora:
+            if corpus not in known:
+                known.add(corpus)
+                yield corpus, run
+
+
+def _predictions(name: str, record: Added, run: CompletedRun, part: Part) -> PartPredictions | None:
+    """The tweets of a part with the predictions of an added predictor; None if it has none for them."""
+    predictions = read_part(run, part)
+    if predictions is None:
+        return None
+    predictor = added_predictor(name, record, predictions.tweets)
+    return replace(predictions, predictors=[predictor]) if predictor else None
