@@ -58,6 +58,7 @@ class Section(BaseModel):
 Treatment = Literal["keep", "mask", "remove"]
 PARTS = ("train", "validation", "test")  # of a run's own tweets
 _SAME_TWEETS = {"sample": "vader"}  # `sample` is a subset of `vader`
+TWEETEVAL = "tweeteval"
 
 
 class ColumnConfig(Section):
@@ -67,6 +68,8 @@ class ColumnConfig(Section):
     label: str | int = "label"  # `labels` says what its values mean
     user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
     id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
+    # The part of a tweet: train, validation (dev, val) or test. None: by hash. Left out of files and ids if it is None.
+    part: Annotated[str | int | None, Field(exclude_if=lambda column: column is None)] = None
 
 
 class TextConfig(Section):
@@ -151,14 +154,15 @@ def is_folder(model: str) -> bool:
 class DataConfig(Section):
     """Source of the tweets, and how they are labelled, cleaned and split."""
 
-    # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, or the path of a table.
+    # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, `tweeteval`, or the path of a table.
     source: str = "vader"
     # External test sets, by name: `{airline: {path: airline.csv}}`. Their tweets and authors are excluded from
     # training; the validation and test splits do not change. Naming the run's own source has no effect. Of
     # `sentiment140` the 498 hand-labelled tweets are used; `source: sentiment140` adds them by itself, as `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
-    labels: Labels = DEFAULT_LABELS  # of a built-in source, only the names and their number have an effect
+    # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
+    labels: Labels = DEFAULT_LABELS
     validation_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     text: TextConfig = TextConfig()
@@ -178,6 +182,11 @@ class DataConfig(Section):
         return class_names(self.labels)
 
     @property
+    def has_own_parts(self) -> bool:
+        """Whether the source says which of its tweets are for training, validation and test."""
+        return self.columns.part is not None or self.source == TWEETEVAL
+
+    @property
     def external_tests(self) -> dict[str, LabelledTable]:
         """The test sets from other sources than `source`, sorted by name."""
         own = _SAME_TWEETS.get(self.source, self.source)
@@ -191,6 +200,8 @@ class DataConfig(Section):
     def _all_tables_have_the_same_classes(self) -> Self:
         """Give the labels of all tables the names and the order of the data's classes."""
         names = self.label_names
+        if self.source == TWEETEVAL and "labels" not in self.model_fields_set:
+            names = ("negative", "neutral", "positive")
         tests = {}
         for name, test in self.tests.items():
             tests[name] = test.model_copy(update={"labels": _labels_of(test.path, test.labels or self.labels, names)})
@@ -204,6 +215,8 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
+        if self.folds is not None and self.has_own_parts:
+            raise ValueError(f"data.folds is {self.folds}, but the tweets of {self.source} have parts of their own")
         if self.folds is None and self.fold is not None:
             raise ValueError(f"fold {self.fold} needs data.folds, the number of folds; data.folds=5 is usual")
         if self.folds is not None and (self.fold is None or self.fold > self.folds):
@@ -548,6 +561,8 @@ class RunConfig(Section):
             unused += ["vectors."]
         if self.data.folds is not None:
             unused += ["data.test_fraction"]
+        if self.data.has_own_parts:
+            unused += ["data.test_fraction", "data.validation_fraction"]
         if not is_path(self.data.source):
             unused += ["data.columns."]
         return tuple(unused)
@@ -557,12 +572,12 @@ def _with_defaults(
     values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
 ) -> dict[str, Any]:
     """`values`, with every field whose dotted name starts with a prefix of `unused` reset to its default."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict) and defaults[name]:
             changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")
         else:
-            changed[name] = defaults[name] if f"{prefix}{name}".startswith(unused) else value
+            changed[name] = defaults.get(name) if f"{prefix}{name}".startswith(unused) else value
     return changed
 
 

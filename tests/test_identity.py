@@ -20,7 +20,7 @@ IN_EVERY_RUN: dict[str, Any] = {
     field: value
     for fields, value in (
         ("seed data.train_rows training.batch_size training.epochs training.log_every", 7),
-        ("data.validation_fraction elmo.dropout model.dropout training.learning_rate training.l2", 0.4),
+        ("elmo.dropout model.dropout training.learning_rate training.l2", 0.4),
         ("data.text.lowercase", False),
         ("training.clip training.early_stopping.patience", None),
         ("data.text.urls data.text.mentions", "keep"),
@@ -46,6 +46,7 @@ WORD2VEC = {"embedding.pretrained": "word2vec"}
 NO_VECTORS_LEARNED = [{}, {"embedding.pretrained": "vectors.txt"}, WORD2VEC | {"elmo.combine": "alone"}]
 ALONE = {"elmo.combine": "alone"}
 TABLE = {"data.source": "tweets.csv"}
+OWN_PARTS = {"data.source": "tweeteval"}
 TWO_CLASSES = {"data.labels": {"negative": ["no"], "positive": ["yes"]}}
 FEED_FORWARD = {"model.kind": "feed_forward"}
 LINEAR = {"model.kind": "linear"}
@@ -54,16 +55,21 @@ HUB = {"elmo.model": "none", "encoder.model": "some/model"}
 TWEET = HUB | LINEAR | {"encoder.use": "tweet"}
 TUNED = TWEET | {"encoder.use": "finetune"}
 
+# Fields that stand in no file as long as they have their default.
+ABSENT_BY_DEFAULT = {"data.columns.part"}
+
 # Of each other field: another value, settings under which it has an effect, and settings under which it has none.
 IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "data.columns.text": ("tweet", TABLE, [{}, {"data.source": "sentiment140"}]),
     "data.columns.label": ("class", TABLE, [{}, {"data.source": "sample"}]),
     "data.columns.user": ("author", TABLE, [{}]),
     "data.columns.id": (0, TABLE, [{}]),
+    "data.columns.part": ("split", TABLE, [{}]),
     "data.labels.negative": (("bad",), TABLE | TWO_CLASSES, [TWO_CLASSES]),
     "data.labels.positive": (("good",), TABLE | TWO_CLASSES, [TWO_CLASSES]),
     "data.labels.ignored": (("so so",), TABLE, [{}]),
-    "data.test_fraction": (0.2, {}, [FIVE_FOLDS]),
+    "data.test_fraction": (0.2, {}, [FIVE_FOLDS, OWN_PARTS, TABLE | {"data.columns.part": "split"}]),
+    "data.validation_fraction": (0.2, {}, [OWN_PARTS]),
     "data.folds": (6, FIVE_FOLDS, []),
     "data.fold": (2, FIVE_FOLDS, []),
     "data.vocabulary.min_count": (7, {}, [ALONE, HUB]),
@@ -102,7 +108,7 @@ def test_every_field_of_the_schema_is_classified() -> None:
     config = RunConfig(elmo=ElmoConfig(), vectors=VectorsConfig())
     schema = dotted(config.model_dump() | {"encoder": EncoderConfig().model_dump()})
     questions = {name for name in schema if name.split(".")[0] not in OPERATIONAL_SECTIONS}
-    assert questions | {"data.tests"} == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
+    assert questions | {"data.tests", *ABSENT_BY_DEFAULT} == IN_EVERY_RUN.keys() | IN_SOME_RUNS.keys()
     assert not IN_EVERY_RUN.keys() & IN_SOME_RUNS.keys()
 
 

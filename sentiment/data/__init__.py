@@ -11,5 +11,5 @@ May import `config`, `runs` and what lies below them; torch in `batches` only.
 """
 
 # Any other value of `data.source` is the path of a table.
-SOURCES = ("sample", "sentiment140", "vader")
+SOURCES = ("sample", "sentiment140", "tweeteval", "vader")
 SOURCE_CHOICES = f"{', '.join(SOURCES)} or the path of a table"

@@ -20,6 +20,7 @@ from sentiment.data.labels import (
     is_ambiguous,
     known_classes,
     label_meanings,
+    written_labels,
 )
 from sentiment.data.sources import COLUMNS_140, is_sentiment140, labels_140
 from sentiment.data.tables import (
@@ -97,8 +98,7 @@ class TableGuess:
         lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
         lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
         if self.labels != DEFAULT_LABELS:
-            labels = {name: list(values) for name, values in self.labels.items() if values}
-            lines.append(f"    labels: {yaml_text(labels)}  # or {classes_option(labels)}")
+            lines.append(f"    labels: {yaml_text(written_labels(self.labels))}")
         return lines
 
     def _shown_rows(self) -> list[str]:
@@ -266,7 +266,7 @@ def _labels(
             f"{path}: column {label.name} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
             f"Say which are which, from the most negative class to the most positive one: {_proposed_option(label)}"
         )
-    reasons.append(f"the classes are, from negative to positive, {', '.join(map(repr, classes))}")
+    reasons.append(f"from negative to positive the classes are {classes_option(classes)}")
     return {**classes, IGNORED: ()}
 
 

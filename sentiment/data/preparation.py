@@ -67,9 +67,9 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
 
 # Reasons to drop a valid row, besides DUPLICATE.
 CONTRADICTION = "duplicates dropped that have another label"
-RESERVED = "dropped from training because their text or author is in an external test set"
 IGNORED_LABEL = "left out: ignored label"
-HELD_OUT = "rows of data.extra_train dropped because their text or author is in validation or test"
+HELD_OUT = "dropped from training because their text or author is in validation or a test set"
+OTHER_PART = "left out: for another part than that which the table is read for"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
 
@@ -102,8 +102,8 @@ class Preparation:
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(beside=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
-        # External test sets and, if extra training tables are read, validation and test: within one table the split
-        # itself separates authors and copies.
+        # External test sets and, if extra training tables are read or the parts are given, validation and test: a split
+        # by hash itself separates authors and copies within one table.
         self._held_out = HeldOutTweets(self._forms)
         self._withheld: set[int] = set()
         # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
@@ -155,6 +155,8 @@ class Preparation:
                 self._refused.add(row.reason if origin is None else f"{name}: {row.reason}", row.line)
             elif row.label is None:
                 self._left_out[IGNORED_LABEL] += 1
+            elif origin is not None and row.part not in (None, "test" if isinstance(origin, str) else "train"):
+                self._left_out[OTHER_PART] += 1
             else:
                 rows.append(row)
             if len(rows) == _CHUNK_ROWS:
@@ -201,7 +203,9 @@ class Preparation:
             tokens = self._tokenizer(row.text)
             form = self._forms.of(row.text, tokens)
             author = author_form(row.user)
-            if origin is None:
+            if origin is None and row.part is not None:
+                part = PARTS.index(row.part)
+            elif origin is None:
                 part = part_code(author, form, self._config)
             elif isinstance(origin, int):
                 part = TRAIN
@@ -217,7 +221,7 @@ class Preparation:
             self._left_out[reason] += 1
             return False
         self._counts[origin]["kept"] += 1
-        if isinstance(origin, str) or (tweet.part != TRAIN and self._source.extra_train):
+        if tweet.part != TRAIN and (origin is not None or self._source.extra_train or tweet.row.part):
             self._held_out.add(tweet.key, tweet.author, tweet.row.text, tweet.form)
         return True
 
@@ -235,7 +239,7 @@ class Preparation:
             return DUPLICATE if first_label == label else CONTRADICTION
         if tweet.part == TRAIN and self._is_held_out(tweet):
             self._withheld.add(key)
-            return HELD_OUT if is_extra else RESERVED
+            return HELD_OUT
         return None
 
     def _is_held_out(self, tweet: _Tweet) -> bool:

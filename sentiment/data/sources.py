@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
-from sentiment.config import ColumnConfig, DataConfig, LabelledTable
-from sentiment.console import Progress
+from sentiment.config import TWEETEVAL, ColumnConfig, DataConfig, LabelledTable
+from sentiment.console import Progress, silent
 from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.labels import DEFAULT_LABELS, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
@@ -27,6 +27,7 @@ from sentiment.data.tables import (
     ReadRows,
     Row,
     about_rows,
+    by_part,
     form_of,
     has_header,
     open_table,
@@ -34,7 +35,7 @@ from sentiment.data.tables import (
 )
 from sentiment.data.text_files import TableRecord, csv_records, read_lines, translated_errors
 from sentiment.errors import DataError, DownloadError
-from sentiment.files import named_path, sha256_of
+from sentiment.files import fingerprint, named_path, sha256_of
 from sentiment.runs.run_dir import Results
 
 # --- fetching -------------------------------------------------------------------------------------------------------
@@ -163,7 +164,21 @@ ARCHIVE = Remote(
 TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
-_ARCHIVES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE}
+
+# Barbieri et al. (2020): SemEval's task of 2017, with given parts. By file: its size in bytes and its SHA-256.
+TWEETEVAL_URL = (
+    "https://raw.githubusercontent.com/cardiffnlp/tweeteval/3eb5e91dd5070b5a5931df4e70cbab5978e3c50c/datasets/sentiment"
+)
+TWEETEVAL_FILES = {
+    "test_text.txt": (1_156_877, "09a93a55c63fd93f97485ef7302889d7edb4091cd49733aa37da094f0bfa0675"),
+    "test_labels.txt": (24_568, "6afb4afe9374d1f983bcf9a7c79b108d0f37fdf020a83f30488309bed215db9d"),
+    "val_text.txt": (219_137, "e5b021e6fc45064c260b09814b803d8f56cada519c4d952d72f43d48a350a964"),
+    "val_labels.txt": (4_000, "b4566926c72e2e4e2916c864def94e76c4cdde52446af2c7ba4fc2006e057e51"),
+    "train_text.txt": (4_970_029, "368f01052ea6fd8ffc408a2a2e6ac9669e31542581a0396ef16591ea26eb98a6"),
+    "train_labels.txt": (91_230, "122bfb1732fb6995b0e5c5f726c0ba457c469c3b6e60513007ce5037f23e65d4"),
+}
+_TWEETEVAL_LABELS = {"0": "negative", "1": "neutral", "2": "positive"}
+_FIRST_FILES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE, TWEETEVAL: f"{TWEETEVAL}/train_labels.txt"}
 COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 _AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
                  "user.id", "user.name", "user.screen_name")  # fmt: skip
@@ -225,18 +240,20 @@ def missing_tweets(source: str, results: Results) -> str | None:
         path = named_path(source)
         missing = "is a directory; name a file in it" if path.is_dir() else f"no such file; valid: {SOURCE_CHOICES}"
         return None if path.exists() and not path.is_dir() else missing
-    if source == "sample" or (results.downloads / _ARCHIVES[source]).exists():
+    if source == "sample" or (results.downloads / _FIRST_FILES[source]).exists():
         return None
     return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
 
 
 def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
-    """Download the archive of a source, unless it exists or the source has none."""
+    """Download the files of a source, unless they exist or the source has none."""
     if source == SENTIMENT140:
         download(ARCHIVE, results.downloads, progress)
     elif source == VADER:
         progress(f"fetching {VADER_ARCHIVE}", 0, None)
         fetch_vader(results)
+    elif source == TWEETEVAL:
+        fetch_tweeteval(results, progress)
 
 
 def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data") -> TweetFile:
@@ -261,7 +278,8 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         form = f"{form} {delimiter}"
 
     def read() -> ReadRows:
-        yield from read_rows(table_of(), columns, labels, str(path), field)
+        rows = partial(read_rows, table_of(), columns, labels, str(path), field)
+        yield from rows() if columns.part is None else by_part(rows)
         if _state_of(path) != state:
             raise DataError(f"{path}: changed while it was read; run the same command again once the file is complete")
 
@@ -299,6 +317,10 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     if table.path == VADER:  # small enough to be downloaded when a run first reads it
         read = lambda: read_vader(fetch_vader(results), labels)  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
+    if table.path == TWEETEVAL:
+        read = lambda: read_tweeteval(fetch_tweeteval(results, silent), labels)  # noqa: E731
+        rows = sum(size for name, (size, _) in TWEETEVAL_FILES.items() if "labels" in name) // 2
+        return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read, rows))
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
     path = named_path(table.path)
@@ -390,3 +412,21 @@ def read_vader(archive: Path, labels: LabelMapping) -> ReadRows:
         if abs(rating) < _NEUTRAL_BAND:
             word = "neutral"
         yield Row(number, None, meanings[word], text, line)
+
+
+def fetch_tweeteval(results: Results, progress: Progress) -> Path:
+    """Download the files of TweetEval (6 MB) unless they exist; returns their folder."""
+    folder = results.downloads / TWEETEVAL
+    for name, (size, sha256) in TWEETEVAL_FILES.items():
+        download(Remote(name, (f"{TWEETEVAL_URL}/{name}",), size, sha256), folder, progress)
+    return folder
+
+
+def read_tweeteval(folder: Path, labels: LabelMapping) -> ReadRows:
+    """TweetEval's tweets, those of the test part first."""
+    meanings = label_meanings(labels)
+    for part, name in (("test", "test"), ("validation", "val"), ("train", "train")):
+        pairs = zip(read_lines(folder / f"{name}_text.txt"), read_lines(folder / f"{name}_labels.txt"), strict=True)
+        for line, (text, label) in enumerate(pairs, start=1):
+            meaning = meanings[_TWEETEVAL_LABELS[label.strip()]]
+            yield Row(f"{name}-{line}", None, meaning, text.rstrip("\n"), line, part)

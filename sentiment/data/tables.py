@@ -11,8 +11,8 @@ from itertools import dropwhile, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sentiment.config import ColumnConfig
-from sentiment.config_file import dotted
+from sentiment.config import PARTS, ColumnConfig
+from sentiment.config_file import dotted, shortened
 from sentiment.data.labels import IGNORED, LabelMapping, is_ambiguous, label_meanings
 from sentiment.data.text_files import (
     LINE_LIMIT,
@@ -31,6 +31,7 @@ from sentiment.data.workbook import read_sheet
 from sentiment.errors import ConfigError, DataError
 from sentiment.files import open_named
 from sentiment.runs.corpus_records import CountedRows
+from sentiment.runs.records import Part
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     label: int | None  # the index of its class; None: ignored, or the table is read without labels
     text: str
     line: int  # as in TableRecord
+    part: Part | None = None  # one of PARTS; None: its source does not say
 
 
 ReadRows = Iterator[Row | Refusal]
@@ -219,6 +221,12 @@ def _open_parquet(path: Path) -> OpenedTable:
 # --- tweets ---------------------------------------------------------------------------------------------------------
 
 TEXT_NAMES = ("text", "tweet", "tweets", "tweet_text", "full_text", "content", "message", "sentence", "body", "review")
+_PARTS = {name: name for name in PARTS} | {
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
 _MAX_SHOWN_NAMES = 20
 _MAX_SHOWN_LABEL = 60
 
@@ -250,6 +258,7 @@ def read_rows(
     label_index = indices["label"]
     user_index = indices.get("user")
     id_index = indices.get("id")
+    part_index = indices.get("part")
     label_of = _label_reader(labels, name, field) if labels else None
     for record in table.read({*indices.values()}):
         if isinstance(record, Refusal):
@@ -268,7 +277,24 @@ def read_rows(
             identifier = as_text(fields[id_index]) if id_index is not None else ""
             user = as_text(fields[user_index]).strip() if user_index is not None else ""
             label = label_of(fields[label_index], line) if label_of else None
-            yield Row(identifier or str(line), user or None, label, text, line)
+            part = _part_of(as_text(fields[part_index]), f"{name}:{line}") if part_index is not None else None
+            yield Row(identifier or str(line), user or None, label, text, line, part)
+
+
+def _part_of(value: str, place: str) -> Part:
+    part = _PARTS.get(value.strip().lower())
+    if part is None:
+        raise DataError(f"{place}: {shortened(value)!r} is no part; valid are {', '.join(_PARTS)}")
+    return part
+
+
+def by_part(read: Callable[[], ReadRows]) -> ReadRows:
+    """Rows whose parts are given: those for training last, when all that is held out from training is known."""
+    for part in reversed(PARTS):
+        for row in read():
+            own = PARTS[-1] if isinstance(row, Refusal) else row.part
+            if own == part:
+                yield row
 
 
 def _column_index(column: str | int, setting: str, header: Sequence[str]) -> int:

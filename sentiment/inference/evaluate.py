@@ -13,7 +13,6 @@ from rich.table import Table
 from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
 from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.labels import labels_of_model
 from sentiment.data.preparation import TRAIN, VALIDATION
 from sentiment.data.sources import TweetFile, open_source
 from sentiment.data.tables import Row, RowCounter
@@ -222,7 +221,7 @@ def evaluate_on_file(
 
     Args:
         choice: the chosen model; None: the recommended one.
-        table: the file, its columns and labels; other tables that it names are ignored.
+        table: the file, its columns and its labels, as those of the run's classes.
         threshold: decision threshold of the models; None: 0.5.
 
     Returns:
@@ -233,9 +232,7 @@ def evaluate_on_file(
         SentimentError: the run has no such model, or the file cannot be used.
     """
     choice = choice or run.result.recommended
-    labels_of_table = labels_of_model(table.labels, run.config.data.label_names)
-    changes = {"labels": labels_of_table, "tests": {}, "extra_train": ()}
-    source = open_source(table.model_copy(update=changes), run.results).main
+    source = open_source(table, run.results).main
     leaked: _LeakageReasons = {"keys": {}, "authors": {}}
     warnings = []
     try:
@@ -342,6 +339,8 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
             left_out.add(row.reason, row.line)
         elif row.label is None:
             left_out.add("neutral or ignored label", row.line)
+        elif row.part not in (None, "test"):
+            left_out.add("not of the test part", row.line)
         else:
             yield row
 

@@ -24,7 +24,7 @@ from sentiment.data.preparation import (
     HELD_OUT,
     IGNORED_LABEL,
     NO_TOKEN,
-    RESERVED,
+    OTHER_PART,
     SURPLUS,
 )
 from sentiment.data.text import Tokenizer
@@ -104,8 +104,8 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     corpus = prepare(main, results, tests=tests)
     report, said = corpus.report, "\n".join(corpus.report.render_lines())
     assert (report.read, report.kept) == (310, 308 - trained)
-    assert report.left_out == {IGNORED_LABEL: 1, DUPLICATE: 1, RESERVED: trained}
-    assert f"{trained} {RESERVED}" in said
+    assert report.left_out == {IGNORED_LABEL: 1, DUPLICATE: 1, HELD_OUT: trained}
+    assert f"{trained} {HELD_OUT}" in said
     assert f"  manual: 5 tweets of 6 rows of {manual}, " in said
     assert f"  shared: 3 tweets of 4 rows of {shared}, " in said
     assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
@@ -294,6 +294,33 @@ def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who
         elif plain[text] != "train":
             assert copy not in trained
     assert {text for _, text in unrelated if plain[text] == "train"} <= trained
+
+
+def test_parts_that_a_table_gives_are_kept_and_no_copy_of_a_held_out_tweet_is_trained_on(
+    table: Path, results: Results, tmp_path: Path
+) -> None:
+    names = ["train", "Training", "val", "dev", "validation", "TEST", "train"]
+    rows = [(label, f"Number{n} {text}", names[n % 7]) for n, (label, text) in enumerate(tweets(350))]
+    held_out = [text for _, text, name in rows if name in ("dev", "TEST")]
+    copies = [("positive", f"{text} via @bob", "train") for text in held_out]
+    own = write_tweets(tmp_path / "own.csv", [*copies, *rows], ("label", "text", "split"))
+    columns = {"part": "split"}
+    corpus = prepare(own, results, columns=columns)
+    expected = {"train": "train", "training": "train", "test": "test"}
+    assert parts_of(corpus) == {text: expected.get(name.lower(), "validation") for _, text, name in rows}
+    assert corpus.report.left_out == {HELD_OUT: len(copies)}
+    used_elsewhere = {"path": str(own), "columns": columns}
+    tested = prepare(table, results, tests={"own": used_elsewhere})
+    assert _texts(tested, "own") == {text for _, text, name in rows if name == "TEST"}
+    assert tested.report.left_out[OTHER_PART] == len(rows) + len(copies) - 50
+    trained = prepare(table, results, extra_train=[used_elsewhere])
+    assert trained.report.extra_train[0].read == len(rows) + len(copies)
+    assert not _texts(trained, "train") & set(held_out)
+    own.write_text(own.read_text().replace("Training", "trial"))
+    with pytest.raises(DataError, match=r"own\.csv:\d+: 'trial' is no part; valid are train, validation, test, "):
+        prepare(own, results, columns=columns)
+    with pytest.raises(ConfigError, match="have parts of their own"):
+        prepare(own, results, columns=columns, folds=5, fold=1)
 
 
 def test_column_that_may_name_authors_is_mentioned_unless_used(table: Path, results: Results, tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.services import missing_for
-from sentiment.config import DataConfig, RunConfig
+from sentiment.config import PARTS, DataConfig, RunConfig
 from sentiment.console import silent
 from sentiment.data import SOURCES, sources
 from sentiment.data.corpus import prepare_corpus
@@ -34,6 +34,7 @@ from sentiment.data.tables import Row
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
+from sentiment.runs.corpus_records import DUPLICATE
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
 from tests.serving import serving
@@ -59,7 +60,7 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
     assert missing_tweets("sample", results) is None
-    valid = "no such file; valid: sample, sentiment140, vader or the path of a table"
+    valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
     assert missing_tweets("~/vadr", results) == valid
     for source, tests, message in (
         ("~/vadr", {}, rf"/vadr: {valid}"),
@@ -206,6 +207,72 @@ def test_a_damaged_archive_of_vader_is_named(sdist: Path, monkeypatch: pytest.Mo
                 patch.setattr(sources, "VADER_TWEETS_SHA256", "0" * 64)  # of other tweets
             with pytest.raises(DataError, match=r"v\.tar\.gz: .*(is damaged, delete it|is not the expected file)"):
                 list(sources.read_vader(sdist, DEFAULT_LABELS))
+
+
+BENCHMARK = {
+    "test": ("2\n0\n1\n", "So good\nso bad\nthe third of may\n"),
+    "val": ("1\n2\n0\n", "it is tuesday\nlove you all\nhate it all\n"),
+    "train": ("0\n1\n2\n2\n", "awful thing\nsome thing\nlovely thing\nSO  GOOD \n"),
+}
+
+
+class FolderServer(ThreadingHTTPServer):
+    """Serves a folder on loopback, and remembers what was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), FolderHandler)
+        self.folder = folder
+        self.asked: list[str] = []
+
+
+class FolderHandler(SimpleHTTPRequestHandler):
+    server: FolderServer
+
+    def translate_path(self, path: str) -> str:
+        self.server.asked.append(path.removeprefix("/"))
+        return str(self.server.folder / path.removeprefix("/"))
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def benchmark_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FolderServer]:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    files = {}
+    for name, contents in BENCHMARK.items():
+        for kind, content in zip(("labels", "text"), contents, strict=True):
+            (folder / f"{name}_{kind}.txt").write_text(content)
+            files[f"{name}_{kind}.txt"] = (len(content), hashlib.sha256(content.encode()).hexdigest())
+    monkeypatch.setattr(sources, "TWEETEVAL_FILES", files)
+    with serving(FolderServer(folder)) as server:
+        monkeypatch.setattr(sources, "TWEETEVAL_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        yield server
+
+
+def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_server: FolderServer, results: Results) -> None:
+    assert missing_tweets("tweeteval", results) is not None
+    fetch_tweets("tweeteval", results, silent)
+    assert missing_tweets("tweeteval", results) is None
+    corpus = prepare_corpus(DataConfig(source="tweeteval"), results)
+    assert sorted(benchmark_server.asked) == sorted(sources.TWEETEVAL_FILES)
+    assert (corpus.dataset, corpus.report.classes) == ("tweeteval", ["negative", "neutral", "positive"])
+    assert [corpus.labels[corpus.rows(part)].tolist() for part in PARTS] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+    assert corpus.report.left_out == {DUPLICATE: 1}
+    two = opened("tweeteval", results, labels=["bad", "good"]).main.read()
+    assert [row.label for row in two if isinstance(row, Row)][:3] == [1, 0, None]
+
+
+def test_a_benchmark_with_other_tweets_is_refused(benchmark_server: FolderServer, results: Results) -> None:
+    (benchmark_server.folder / "val_text.txt").write_text(BENCHMARK["val"][1].upper())
+    with pytest.raises(DownloadError, match=r"val_text\.txt could not be fetched:\n.*not the expected file"):
+        fetch_tweets("tweeteval", results, silent)
+    (benchmark_server.folder / "val_text.txt").write_text(BENCHMARK["val"][1])
+    fetch_tweets("tweeteval", results, silent)
+    (results.downloads / "tweeteval" / "train_labels.txt").write_text("0\n1\n2\n1\n")
+    with pytest.raises(DownloadError, match=r"train_labels\.txt: is not the expected file"):
+        read("tweeteval", results)
 
 
 def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ RUNS = {
     "attention": 60,
     "elmo": 72,
     "encoders": 45,
+    "tweeteval": 18,
     "labels": 42,
     "random_sweep": 60,
     "random_sweep_full": 60,
