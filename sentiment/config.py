@@ -5,7 +5,7 @@ Only pydantic is imported: reading a configuration loads neither torch nor any d
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
@@ -68,7 +68,7 @@ class ColumnConfig(Section):
     label: str | int = "label"  # `labels` says what its values mean
     user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
     id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
-    # The part of a tweet: train, validation (dev, val) or test. None: by hash. Left out of files and ids if it is None.
+    # The part of a tweet: train, validation (dev, val) or test; None: by hash. None stands in no file.
     part: Annotated[str | int | None, Field(exclude_if=lambda column: column is None)] = None
 
 
@@ -113,6 +113,7 @@ def _matching(pattern: str, valid: str) -> AfterValidator:
 _LETTERS_FIRST = _matching(
     "[A-Za-z][A-Za-z0-9_-]*", "valid; a name starts with a letter, followed by letters, digits, _ or -"
 )
+Language = Annotated[str, _matching("[a-z]{2,3}", "the code of a language, such as en or de")]
 PartName = Annotated[str, Field(max_length=40), _LETTERS_FIRST]
 TestName = Annotated[PartName, AfterValidator(_test_name)]
 
@@ -142,10 +143,6 @@ def is_source_name(source: str) -> bool:
     return not is_path(source)
 
 
-def _labels_of(path: str, labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    return polar_labels(names) if is_source_name(path) else with_names(labels, names)
-
-
 def is_folder(model: str) -> bool:
     """Whether an encoder is given as a folder path; a slash alone does not tell, since Hub names contain one."""
     return model.startswith((".", "/", "~"))
@@ -161,6 +158,8 @@ class DataConfig(Section):
     # `sentiment140` the 498 hand-labelled tweets are used; `source: sentiment140` adds them by itself, as `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
+    # Rated words, lexicon and check list are English, and left out for another language. `en` stands in no file.
+    language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
     labels: Labels = DEFAULT_LABELS
     validation_fraction: Fraction = 0.1
@@ -180,6 +179,11 @@ class DataConfig(Section):
     def label_names(self) -> tuple[str, ...]:
         """The names of the classes, from the most negative to the most positive."""
         return class_names(self.labels)
+
+    @property
+    def is_english(self) -> bool:
+        """Whether the English word ratings, lexicon and check list fit the tweets."""
+        return self.language == "en"
 
     @property
     def has_own_parts(self) -> bool:
@@ -202,15 +206,17 @@ class DataConfig(Section):
         names = self.label_names
         if self.source == TWEETEVAL and "labels" not in self.model_fields_set:
             names = ("negative", "neutral", "positive")
-        tests = {}
-        for name, test in self.tests.items():
-            tests[name] = test.model_copy(update={"labels": _labels_of(test.path, test.labels or self.labels, names)})
-        extra_train = []
-        for extra in self.extra_train:
-            labels = _labels_of(extra.path, extra.labels or self.labels, names)
-            extra_train.append(extra.model_copy(update={"labels": labels}))
-        own = _labels_of(self.source, self.labels, names)
-        self.__dict__.update(tests=tests, extra_train=tuple(extra_train), labels=own)
+
+        def labels_of(path: str, labels: LabelMapping) -> LabelMapping:
+            return polar_labels(names) if is_source_name(path) else with_names(labels, names)
+
+        def relabelled(table: LabelledTable) -> LabelledTable:
+            return table.model_copy(update={"labels": labels_of(table.path, table.labels or own)})
+
+        own = labels_of(self.source, self.labels)
+        tests = {name: relabelled(table) for name, table in self.tests.items()}
+        extra_train = tuple(map(relabelled, self.extra_train))
+        self.__dict__.update(labels=own, tests=tests, extra_train=extra_train)
         return self
 
     @model_validator(mode="after")
@@ -555,6 +561,8 @@ class RunConfig(Section):
             unused += ["encoder.dropout"]
         if self.elmo is not None and self.elmo.layers == "token":
             unused += ["elmo.state"]  # the context-free vectors come from before the LSTM
+        if not self.data.is_english:
+            unused += ["embedding.polarity"]
         if self.embedding.pretrained is not None:
             unused += ["embedding.initial_std"]
         if self.embedding.pretrained != WORD2VEC:

@@ -112,6 +112,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
         ({"data.folds": 5}, "data: data.fold is None; with data.folds=5 it must be 1 to 5"),
         ({"data.folds": 5, "data.fold": 6}, "data: data.fold is 6; with data.folds=5 it must be 1 to 5"),
         ({"data.fold": 1}, "data: fold 1 needs data.folds"),
+        ({"data.language": "German"}, "data.language: 'German' is not the code of a language"),
         ({"data.folds": 2, "data.fold": 1, "data.validation_fraction": 0.5}, "fraction + 1 / 2 folds must be below 1"),
         ({"data.folds": 1, "data.fold": 1}, "data.folds = 1 "),
         ({"data.train_rows": 0}, "data.train_rows = 0 "),

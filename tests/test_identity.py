@@ -22,6 +22,7 @@ IN_EVERY_RUN: dict[str, Any] = {
         ("seed data.train_rows training.batch_size training.epochs training.log_every", 7),
         ("elmo.dropout model.dropout training.learning_rate training.l2", 0.4),
         ("data.text.lowercase", False),
+        ("data.language", "de"),
         ("training.clip training.early_stopping.patience", None),
         ("data.text.urls data.text.mentions", "keep"),
         ("training.precision", "bf16"),
@@ -56,7 +57,7 @@ TWEET = HUB | LINEAR | {"encoder.use": "tweet"}
 TUNED = TWEET | {"encoder.use": "finetune"}
 
 # Fields that stand in no file as long as they have their default.
-ABSENT_BY_DEFAULT = {"data.columns.part"}
+ABSENT_BY_DEFAULT = {"data.columns.part", "data.language"}
 
 # Of each other field: another value, settings under which it has an effect, and settings under which it has none.
 IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
@@ -78,7 +79,7 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "embedding.size": (7, {}, [ALONE, HUB]),
     "embedding.initial_std": (0.7, {}, [ALONE, HUB, {"embedding.pretrained": "vectors.txt"}]),
     "embedding.pretrained": ("vectors.txt", {}, [ALONE, HUB]),
-    "embedding.polarity": (True, {}, [ALONE, HUB]),
+    "embedding.polarity": (True, {}, [ALONE, HUB, {"data.language": "de"}]),
     "vectors.unlabelled": ([{"path": "more.txt"}], WORD2VEC, NO_VECTORS_LEARNED),
     **{f"vectors.{name}": (7, WORD2VEC, NO_VECTORS_LEARNED) for name in ("epochs", "seed")},
     "vectors.vocabulary": ("training", WORD2VEC, NO_VECTORS_LEARNED),

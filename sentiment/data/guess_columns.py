@@ -1,7 +1,8 @@
 """Guesses from the first rows of a table which columns hold texts and labels, and what the labels mean."""
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -31,6 +32,7 @@ from sentiment.data.tables import (
     form_of,
     open_table,
 )
+from sentiment.data.text import stop_words
 from sentiment.data.text_files import TableRecord
 from sentiment.errors import UsageError
 from sentiment.files import named_path
@@ -43,6 +45,9 @@ _SHOWN_VALUES = 6
 _SHOWN_COLUMNS = 20
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
+_FREQUENT_WORDS = 20
+_SHOWN_WORDS = 5
+_WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # no names, hashtags and links
 _EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _TEXT = "data.columns.text"
@@ -158,6 +163,11 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     label = _find_column(path, columns, "label", config.columns.label, _LABEL in given, reasons)
     if text is None or label is None:
         return None
+    if config.is_english and (words := _words_of_another_language(text.values)):
+        reasons.append(
+            f"frequent words such as {', '.join(words)} are none of the usual English ones; if this is another "
+            "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
+        )
     guessed: dict[str, Any] = {}
     if text.key != config.columns.text:
         guessed[_TEXT] = text.key
@@ -221,6 +231,15 @@ def _find_column(
     reason = "by its name" if named else f"the only one that can hold {role}s"
     reasons.append(f"{role}s are taken from column {candidates[0].name} ({reason}); --{role}-column names another")
     return candidates[0]
+
+
+def _words_of_another_language(texts: Iterable[str]) -> list[str]:
+    """The first of a table's most frequent words if at least half of these are no English stop words, else none."""
+    counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
+    frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
+    unknown = [word for word in frequent if word not in stop_words("all")]
+    looks_different = len(frequent) == _FREQUENT_WORDS and 2 * len(unknown) >= len(frequent)
+    return unknown[:_SHOWN_WORDS] if looks_different else []
 
 
 def _shown_columns(columns: list[str], separator: str) -> str:

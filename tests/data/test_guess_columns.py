@@ -207,6 +207,24 @@ def test_file_in_the_format_of_sentiment140_is_shown_as_it_is_read(tmp_path: Pat
     assert f"    source: {path}" in lines
 
 
+GERMAN = (
+    "das ist nicht so gut wie ich dachte",
+    "ich habe die Bahn und den Bus heute wieder verpasst",
+    "wir sind mit dem Zug nach Hause",
+    "der Kuchen war sehr lecker und ich bin satt",
+    "es gibt noch ein Bier auf dem Tisch",
+    "sie hat mir ein Bild von der Feier gezeigt",
+)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_table_in_another_language_is_mentioned_until_that_is_said(tmp_path: Path, language: str) -> None:
+    english = _table(tmp_path / "a.csv", ["text", "label"], [(text, ["neg", "pos"][label]) for label, text in TWEETS])
+    german = _table(tmp_path / "b.csv", ["text", "label"], [(f"{GERMAN[n % 6]} {n}", n % 2) for n in range(60)])
+    said = [" ".join(_understood(path, language=language).messages()) for path in (english, german)]
+    assert ["data.language" in messages for messages in said] == [False, language == "en"]
+
+
 def test_many_columns_are_named_in_a_short_message(tmp_path: Path) -> None:
     path = _table(tmp_path / "a.csv", [f"column{n}" for n in range(10_000)], [["x"] * 10_000] * 3)
     assert len(_refused(path)) < 2_000
