@@ -302,7 +302,7 @@ def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
         RunDirError: the file is missing, damaged, or does not fit the run's result.
     """
     if not run.folds:
-        return read_predictions(run.run_dir, run.result, part)
+        return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
     return _pooled_test_part(run.folds) if part == "test" else None
 
 

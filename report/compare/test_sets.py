@@ -16,12 +16,11 @@ from sentiment.config import PARTS
 from sentiment.runs.records import Part, PredictorKind
 
 Sides = dict[PredictorKind, Side]
-# What each predictor is compared with.
+# What each predictor is compared with; others are compared with none.
 _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "network": ("baseline", "lexicon"),
     "both": ("baseline", "lexicon"),
     "baseline": ("lexicon",),
-    "lexicon": (),
 }
 # Labels are unbalanced if the share of positive tweets is outside of these bounds.
 _BALANCED = (0.35, 0.65)
@@ -97,12 +96,12 @@ def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
     pairs = (
         (each.sides[each.kind], each.sides[other], each.seed_variance)
         for each in models
-        for other in _COMPARED_WITH[each.kind]
+        for other in _COMPARED_WITH.get(each.kind, ())
     )
     remaining = iter(statistics.compare(pairs))
     compared = []
     for each in models:
-        differences = {other: next(remaining) for other in _COMPARED_WITH[each.kind]}
+        differences = {other: next(remaining) for other in _COMPARED_WITH.get(each.kind, ())}
         compared.append(replace(each, differences=differences))
     return compared
 
@@ -126,7 +125,7 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
         first, *others = by_run.values()
         comparable = [first, *(each for each in others if each.has_tweets_of(first))]
         sides: Sides = {}
-        for kind in _COMPARED_WITH:
+        for kind in configuration.runs[0].result.scores:
             correct = np.stack([each.right(kind) for each in comparable])
             # A baseline that was fitted on several folds differs between them as networks do.
             varies = bool((correct != correct[0]).any())
@@ -138,13 +137,12 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
 def _models(
     dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
 ) -> Iterator[OnTestSet]:
-    """All networks, best first; then ensemble (if recommended), baseline and lexicon of the best configuration."""
+    """All networks, best first; then the other predictors of the best configuration, the ensemble if it is chosen."""
     predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
     for each in of_configurations:
         if best and each.configuration is best.configuration:
-            if best.chosen == "both":
-                predictors.append(("both", each))
-            predictors += [("baseline", each), ("lexicon", each)]
+            left_out = ("network",) if best.chosen == "both" else ("network", "both")
+            predictors += [(kind, each) for kind in each.sides if kind not in left_out]
     for kind, (configuration, labels, sides) in predictors:
         is_recommended = best is not None and configuration is best.configuration and kind == best.predicts
         seed_variance = _seed_variance(of_configurations, kind)

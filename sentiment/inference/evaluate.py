@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
@@ -41,16 +41,16 @@ from sentiment.runs.records import (
 
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
-# The scores of other predictors may be no probabilities: they have no log loss, and keep the default threshold.
+# The scores of other predictors are no calibrated probabilities: they have no log loss, and keep the default threshold.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
 # Metrics by the name of a predictor, then by part or file.
 _Scores = dict[str, dict[Part, Metrics]]
 
 
 def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str) -> list[str]:
-    """A heading, and a sentence on the comparison of the chosen predictor with each other one."""
+    """A heading, and a sentence on the comparison of the chosen predictor with each other one that reads texts."""
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
-    others = [predictor for predictor in predictors if predictor.name != chosen]
+    others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
     pairs = [paired_counts(first, other, labels) for other in others]
     lines = [
         f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected for "
@@ -62,9 +62,11 @@ def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str
 
 
 def constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
-    """Warn about predictors that predict the same label for all tweets."""
+    """Warn about predictors that predict the same label for all tweets, but for the most frequent class."""
     lines = []
     for predictor in predictors:
+        if predictor.kind == "majority":
+            continue
         labels = np.unique(predictor.positive[predictor.answered])
         n = len(predictor.probabilities)
         if len(labels) == 1 and n > 1:
@@ -84,7 +86,7 @@ def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, PartPredictions], 
     added, problems = run.run_dir.results.read_added(run.record.data_fingerprint)
     by_part: dict[Part, PartPredictions] = {}
     for part in ("validation", "test"):
-        predictions = read_predictions(run.run_dir, run.result, part)
+        predictions = read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
         if predictions is None:
             raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
         for name, record in added.items():
@@ -240,20 +242,15 @@ def evaluate_on_file(
     except DataError as error:
         warnings.append(f"warning: cannot exclude training tweets: {error}")
     labels, predictions, left_out = _read_file(load_all_models(run), choice, source, leaked, progress)
+    n = len(labels)
+    predictions["majority"] = Predictions(np.full(n, run.result.class_shares[1]), np.ones(n, np.bool_))
     threshold = checked_threshold(threshold)
-    predictors = []
     lines = []
     if threshold != THRESHOLD:
-        others = [name for name in PREDICTORS.values() if name not in _WITH_PROBABILITIES]
-        lines.append(f"decision threshold {threshold:g}; of {', '.join(others)} {THRESHOLD:g}")
+        lines.append(f"decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
-    for kind, predicted in predictions.items():
-        own_threshold = threshold if kind in MODEL_CHOICES else THRESHOLD
-        predictor = Predictor(PREDICTORS[kind], kind, predicted.probabilities, own_threshold)
-        predictors.append(predictor)
-        guesses = int((~predicted.usable).sum())
-        if guesses:
-            lines.append(f"{predictor.name}: {guesses:,} tweets contain no known word; their predictions are guesses")
+    predictors = _predictors(predictions, threshold)
+    lines += _guesses(predictions)
     metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
     chosen = PREDICTORS[choice]
     file = PurePath(table.source).name
@@ -270,6 +267,25 @@ def evaluate_on_file(
         "left_out": {reason: rows.count for reason, rows in left_out.counted().items()},
         "knows_training": not warnings,
     }
+
+
+def _predictors(predictions: Mapping[PredictorKind, Predictions], threshold: float) -> list[Predictor]:
+    predictors = []
+    for kind, predicted in predictions.items():
+        own_threshold = threshold if kind in MODEL_CHOICES else THRESHOLD
+        predictors.append(Predictor(PREDICTORS[kind], kind, predicted.probabilities, own_threshold))
+    return predictors
+
+
+def _guesses(predictions: Mapping[PredictorKind, Predictions]) -> list[str]:
+    """A line for each predictor that knows no word of some tweets."""
+    lines = []
+    for kind, predicted in predictions.items():
+        guesses = int((~predicted.usable).sum())
+        if guesses:
+            name = PREDICTORS[kind]
+            lines.append(f"{name}: {guesses:,} tweets contain no known word; their predictions are guesses")
+    return lines
 
 
 # Reasons to exclude tweets (leakage), by "keys" or "authors", then by the key of the tweet or author.
@@ -352,22 +368,22 @@ def _scores_by_name(result: Result) -> _Scores:
 
 def score_table(scores: _Scores, chosen: str) -> Table:
     """The scores of predictors by part or file; those of the chosen predictor, which has all, are printed bold."""
-    table = Table("", box=None, pad_edge=False, header_style="bold")
-    for name in ("loss", "accuracy", "(95 %)", "precision", "recall", "F1"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(Column("tweets", vertical="bottom"), box=None, pad_edge=False, header_style="bold")
+    for name in ("loss", "accuracy (95 %)", "macro\nF1", "precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
     for part, of_chosen in scores[chosen].items():
         n = of_chosen.n
-        table.add_row(f"{escape(visible(part))}, {n:,} tweets", style="italic")
+        table.add_row(f"{escape(visible(part))}, {n:,}", style="italic")
         for name, by_part in scores.items():
             if part not in by_part:
                 continue
             metrics = by_part[part]
             loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
-            interval = f"{metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
-            others = (f"{score:.3f}" for score in (metrics.precision, metrics.recall, metrics.f1))
+            accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
+            others = (metrics.macro_f1, metrics.precision, metrics.recall, metrics.f1)
             style = "bold" if name == chosen else ""
             size = "" if metrics.n == n else f", n = {metrics.n:,}"
-            table.add_row(f"  {name}{size}", loss, f"{metrics.accuracy:.3f}", interval, *others, style=style)
+            table.add_row(f"  {name}{size}", loss, accuracy, *(f"{score:.3f}" for score in others), style=style)
     return table
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sentiment.errors import RunDirError
 from sentiment.metrics import measure
 from sentiment.paired import PairedCounts
-from sentiment.runs.records import CLASSES, PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
+from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir, check_file
 
 # What a run measures, or what was added to it.
@@ -103,13 +103,16 @@ class PartPredictions:
         return np.array_equal(self.tweets, other.tweets) and np.array_equal(self.labels, other.labels)
 
 
-def column_of(kind: PredictorKind, class_name: str = CLASSES[1]) -> str:
-    """The column of predictions.parquet with a predictor's probabilities of a class; the first class has none."""
-    return f"{kind}_{class_name}"
+def columns_of(kind: PredictorKind, classes: Sequence[str]) -> list[str]:
+    """The columns of predictions.parquet with a predictor's probabilities: of each of the classes but the first."""
+    return [f"{kind}_{name}" for name in classes[1:]]
 
 
-def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredictions | None:
+def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Sequence[str]) -> PartPredictions | None:
     """The predictions of a completed run for a part; None if the run has no such part.
+
+    Args:
+        classes: the names of the data's classes.
 
     Raises:
         RunDirError: the file is missing or damaged, or does not match the result.
@@ -120,7 +123,9 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
 
     path = run_dir.predictions_file
     check_file(path, result)
-    types = {"tweet": pa.int64(), "label": pa.int8()} | {column_of(kind): pa.float64() for kind in result.scores}
+    types = {"tweet": pa.int64(), "label": pa.int8()}
+    for kind in result.scores:
+        types |= dict.fromkeys(columns_of(kind, classes), pa.float64())
     try:
         table = pq.ParquetFile(path).read()
         table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
@@ -132,7 +137,10 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part) -> PartPredict
         if metrics is None:
             return None
         raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
-    predictors = [Predictor(PREDICTORS[kind], kind, columns[column_of(kind)]) for kind in result.scores]
+    predictors = []
+    for kind in result.scores:
+        (column,) = columns_of(kind, classes)
+        predictors.append(Predictor(PREDICTORS[kind], kind, columns[column]))
     _check(columns["tweet"], columns["label"], predictors, path)
     labels = columns["label"] == 1
     right = int(predictors[0].right(labels).sum())
@@ -147,7 +155,7 @@ def _check(tweets: TweetIds, labels: npt.NDArray[Any], predictors: Sequence[Pred
         probabilities = predictor.probabilities
         if not ((probabilities >= 0) & (probabilities <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
-    if not np.isin(labels, range(len(CLASSES))).all():
+    if not np.isin(labels, (0, 1)).all():
         raise RunDirError(f"{path}: is damaged: a label is neither 0 nor 1")
     if len(np.unique(tweets)) < len(tweets):
         raise RunDirError(f"{path}: is damaged: a tweet is in it twice")

@@ -57,19 +57,18 @@ Part = PartName
 Reason = Literal["completed", "signal", "deadline", "failed", "paused"]
 # The detail of an attempt that a second Ctrl+C ended, without a checkpoint of its last steps.
 AT_ONCE = "SIGINT, at once"
-# The classes, from the most negative to the most positive.
-CLASSES = ("negative", "positive")
 # A model that a run trains: its network, its linear baseline, or the ensemble with the mean of both probabilities.
 ModelChoice = Literal["network", "baseline", "both"]
 MODEL_CHOICES: tuple[ModelChoice, ...] = get_args(ModelChoice)
 # A predictor that every run measures: its models, and references that it does not train.
-PredictorKind = ModelChoice | Literal["lexicon"]
+PredictorKind = ModelChoice | Literal["lexicon", "majority"]
 # All of them with their names, in the order of tables.
 PREDICTORS: dict[PredictorKind, str] = {
     "network": "network",
     "baseline": "linear baseline",
     "both": "mean of both",
     "lexicon": "VADER's lexicon",
+    "majority": "most frequent class",
 }
 
 Count = Annotated[int, Field(ge=0)]
@@ -348,11 +347,13 @@ class Result(FileRecord):
         best_epoch: counted from 1.
         parameters: number of trainable weights.
         scores: metrics of each predictor by part; those of the network are of its best epoch.
+        class_shares: the share of each class among the training tweets; the most frequent one is always predicted by
+            the predictor `majority`, whose probabilities they are.
         recommended: the model with the highest accuracy on the validation part.
         temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
             calibrated probabilities.
         only_label: the label, if the network predicts the same one for every validation tweet: it has learned nothing.
-        check_list: scores of each predictor by capability; no model is selected by them.
+        check_list: scores of each predictor that reads texts, by capability; no model is selected by them.
         mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
         seconds_trained: over all attempts, without steps that were lost and repeated.
         files_sha256: of the other files that belong to the result, by name.
@@ -365,6 +366,7 @@ class Result(FileRecord):
     best_epoch: Annotated[int, Field(ge=1)]
     parameters: Count
     scores: Annotated[dict[PredictorKind, MetricsByPart], AfterValidator(_in_table_order)]
+    class_shares: Annotated[list[Share], Field(min_length=2)]
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Annotated[int, Field(ge=0, le=1)] | None = None

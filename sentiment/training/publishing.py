@@ -1,6 +1,7 @@
 """The results of a trained run: predictions, metrics, weights and `result.json`, which marks it as completed."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ from sentiment.models.baseline import BaselineModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import Probabilities, answer_checks, calibrate_all, calibrated, fit_temperatures
-from sentiment.runs.predictions import column_of
+from sentiment.runs.predictions import columns_of
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
@@ -36,10 +37,17 @@ from sentiment.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class _Predictions:
-    """Probabilities of positive by part and predictor, each (n,), those of models calibrated by the temperatures."""
+    """Predictions of all predictors.
+
+    Attributes:
+        probabilities: of positive, by part and predictor, each (n,); those of models are calibrated.
+        temperatures: of the models.
+        class_shares: the share of each class among the training tweets.
+    """
 
     probabilities: dict[Part, dict[PredictorKind, Probabilities]]
     temperatures: dict[ModelChoice, float]
+    class_shares: list[float]
 
 
 def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
@@ -53,8 +61,9 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
-    predictions = _predict(task, prepared)
-    _write_predictions(run_dir, task, predictions)
+    classes = run.config.data.label_names
+    predictions = _predict(task, prepared, len(classes))
+    _write_predictions(run_dir, task, predictions, classes)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     best_state = WeightsState(weights=best, epoch=trainer.early_stopping.best_epoch)
@@ -66,18 +75,22 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     delete_checkpoints(run_dir)
 
 
-def _predict(task: ClassifierTask, prepared: Prepared) -> _Predictions:
+def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
     linear = prepared.baselines.linear.astype(np.float64)
     lexicon = prepared.baselines.lexicon.astype(np.float64)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
+    training_labels = task.corpus.labels[task.rows["train"]]
+    counts = np.bincount(training_labels, minlength=n_classes)
+    class_shares = (counts / len(training_labels)).tolist()
     probabilities: dict[Part, dict[PredictorKind, Probabilities]] = {}
     for part, rows in task.measured.items():
         probabilities[part] = calibrate_all(network[part], linear[rows], temperatures)
         probabilities[part]["lexicon"] = lexicon[rows]
-    return _Predictions(probabilities, temperatures)
+        probabilities[part]["majority"] = np.full(len(rows), class_shares[1])
+    return _Predictions(probabilities, temperatures, class_shares)
 
 
 def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: _Predictions) -> Result:
@@ -100,6 +113,7 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
         best_epoch=stopping.best_epoch,
         parameters=parameters,
         scores=scores,
+        class_shares=predictions.class_shares,
         recommended=recommended,
         temperatures=predictions.temperatures,
         only_label=_only_label(predictions),
@@ -156,7 +170,9 @@ def _digests(run_dir: RunDir) -> dict[str, str]:
     return {file.name: sha256_of(file) for file in files}
 
 
-def _write_predictions(run_dir: RunDir, task: ClassifierTask, predictions: _Predictions) -> None:
+def _write_predictions(
+    run_dir: RunDir, task: ClassifierTask, predictions: _Predictions, classes: Sequence[str]
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -167,7 +183,8 @@ def _write_predictions(run_dir: RunDir, task: ClassifierTask, predictions: _Pred
     columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
     for kind in PREDICTORS:
         of_parts = [predictions.probabilities[part][kind] for part in parts]
-        columns[column_of(kind)] = np.concatenate(of_parts).astype(np.float32)
+        (column,) = columns_of(kind, classes)
+        columns[column] = np.concatenate(of_parts).astype(np.float32)
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
 
 

@@ -127,12 +127,38 @@ def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment
     for of_model in result.scores.values():
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
     shown = invoke("evaluate", path).output
-    assert all(f"{one}, {n} tweets" in shown for one, n in sizes.items())
+    assert all(f"\n{one}, {n} " in shown for one, n in sizes.items())
     options = ("--data", tables["ours"], "--results", run.results.root, "--out", tmp_path / "scores.json")
     assert invoke("evaluate", path, *options).exit_code == 0
     again = json.loads((tmp_path / "scores.json").read_text())["models"]
     assert again["linear baseline"]["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
     assert "split: theirs" in invoke("show", "--card", path).output
+
+
+def test_most_frequent_class_of_the_training_tweets_is_a_row_without_a_claim(
+    experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    tweets = [(int(number % 4 > 0), text) for number, (_, text) in enumerate(invented_tweets(400, seed=2))]
+    run = experiment(training__epochs=1, data__source=str(write_tweets(tmp_path / "tweets.csv", tweets)))
+    run.complete()
+    result = run.result
+    positive = result.class_shares[1]
+    assert result.class_shares == [pytest.approx(1 - positive), pytest.approx(0.75, abs=0.05)]
+    for part, metrics in result.scores["majority"].items():
+        share = metrics.precision  # all are predicted to be positive
+        assert (metrics.accuracy, metrics.recall, metrics.macro_f1) == (share, 1, pytest.approx(share / (1 + share)))
+        assert metrics.n == result.metrics[part].n
+    negative = write_tweets(tmp_path / "new.csv", [(0, text) for _, text in invented_tweets(30, seed=7)])
+    for data, name in (((), "test"), (("--data", negative, "--results", run.results.root), "new.csv")):
+        done = invoke("evaluate", run.run_dir.path, "--out", tmp_path / "scores.json", *data)
+        assert done.exit_code == 0, done.output
+        lines = done.output[done.output.index(f"{name}, ") :].splitlines()
+        (row,) = [line for line in lines if "most frequent class" in line]
+        of_model = json.loads((tmp_path / "scores.json").read_text())["models"]["most frequent class"]
+        accuracy = of_model["accuracy"] if data else of_model["test"]["accuracy"]
+        assert row.split()[:5] == ["most", "frequent", "class", "-", f"{accuracy:.3f}"]
+        assert len(row.split()) == 10  # nothing is cut off in 80 columns
+        assert accuracy == (0 if data else result.scores["majority"]["test"].accuracy)
 
 
 TRAINED_ON = "the model was trained on a tweet of the same words"
@@ -224,7 +250,6 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     assert strict["loss"] == usual["loss"]
     assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
     lexicon = PREDICTORS["lexicon"]
-    assert f"decision threshold 1; of {lexicon} 0.5" in output
     gap = strict["accuracy"] - strict["models"][lexicon]["accuracy"]
     ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {lexicon}", output)
     assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)

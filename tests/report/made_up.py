@@ -23,8 +23,9 @@ from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import measure
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
-from sentiment.runs.predictions import column_of
+from sentiment.runs.predictions import columns_of
 from sentiment.runs.records import (
+    MODEL_CHOICES,
     PREDICTORS,
     SCHEMA_VERSION,
     Added,
@@ -52,6 +53,7 @@ BASE: dict[str, Any] = {
 }
 _VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
 TEMPERATURES: dict[ModelChoice, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
+CLASS_SHARES = [0.4, 0.6]
 # What a test wants to see escaped.
 HOSTILE = [
     "<script>alert('tweet')</script> so sad",
@@ -141,7 +143,7 @@ class Study:
             by_part["train"] = _better(by_part["validation"], by)
         train, validation = (measured["network"][part] for part in ("train", "validation"))
         _write_epochs(run_dir, validation, train)
-        _write_predictions(run_dir, scores, keys)
+        _write_predictions(run_dir, config.data.label_names, scores, keys)
         data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
         self._write_corpus(data, config.data.train_rows or 400, scores, keys)
         if config.model.pooling == "attention":
@@ -157,6 +159,7 @@ class Study:
                 best_epoch=3,
                 parameters=1000 * config.model.hidden_size,
                 scores=measured,
+                class_shares=CLASS_SHARES,
                 recommended="network",
                 temperatures=TEMPERATURES,
                 check_list=_check_list(skill),
@@ -277,7 +280,8 @@ def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
     """Of a predictor, from those of the network and of the baseline."""
     if kind == "both":
         return calibrated((model + linear) / 2, TEMPERATURES["both"])
-    return {"network": model, "baseline": linear, "lexicon": linear**2}[kind]
+    majority = np.full(len(linear), np.float32(CLASS_SHARES[1]), np.float64)
+    return {"network": model, "baseline": linear, "lexicon": linear**2, "majority": majority}[kind]
 
 
 def _measured_parts(kind: PredictorKind, scores: dict[Part, tuple[Any, ...]]) -> dict[Part, Metrics]:
@@ -287,7 +291,7 @@ def _measured_parts(kind: PredictorKind, scores: dict[Part, tuple[Any, ...]]) ->
 
 
 def _check_list(skill: float) -> dict[PredictorKind, dict[str, CheckScore]]:
-    right = {kind: min(12, place + round(6 * skill)) for place, kind in enumerate(PREDICTORS)}
+    right = {kind: min(12, place + round(6 * skill)) for place, kind in enumerate([*MODEL_CHOICES, "lexicon"])}
     return {kind: {"but": CheckScore(n, 12), "not good": CheckScore(n // 2, 14)} for kind, n in right.items()}
 
 
@@ -344,15 +348,18 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]) -> None:
-    names = ("part", "tweet", "label", *map(column_of, PREDICTORS))
+def _write_predictions(
+    run_dir: RunDir, classes: Sequence[str], scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]
+) -> None:
+    of_kind = {kind: columns_of(kind, classes)[0] for kind in PREDICTORS}
+    names = ("part", "tweet", "label", *of_kind.values())
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["tweet"] += keys[part].tolist()
         columns["label"] += labels.tolist()
-        for kind in PREDICTORS:
-            columns[column_of(kind)] += _probabilities(kind, model, linear).tolist()
+        for kind, column in of_kind.items():
+            columns[column] += _probabilities(kind, model, linear).tolist()
     types = {"part": pa.string(), "tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()

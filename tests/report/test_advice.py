@@ -160,3 +160,18 @@ def test_recommended_configuration_is_among_the_first_however_many_single_seeds_
     assert row is table.best
     assert row["rank"] == 21
     assert row["test_accuracy"] == findings.recommended.configuration.mean("test", "accuracy")
+
+
+def test_most_frequent_class_has_a_row_of_its_own_and_no_claim(study: Study) -> None:
+    study.single({}, skill=3.0)
+    findings = study.findings()
+    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    (row,) = [row for row in table.rows if row["model"] == "most frequent class"]
+    assert (row["test_accuracy"], row["test_macro_f1"]) == (
+        0.5,
+        pytest.approx(1 / 3),
+    )  # half of the tweets are positive
+    assert "verdict" not in row
+    assert row is not table.best
+    assert all("majority" not in result.differences for result in findings.on_test_sets)
+    assert [result.differences for result in findings.on_test_sets if result.kind == "majority"] == [{}]

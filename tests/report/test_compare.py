@@ -226,7 +226,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     run_dirs = _write(study, widths=(16,))
     findings = study.findings()
     assert [(one.tests, one.kind) for one in findings.on_test_sets] == [
-        (tests, model) for tests in ("airline", "manual") for model in ("network", "baseline", "lexicon")
+        (tests, kind) for tests in ("airline", "manual") for kind in ("network", "baseline", "lexicon", "majority")
     ]
     assert not findings.problems
     assert [one.kind for one in findings.on_test_sets if one.is_recommended] == ["network"] * 2
@@ -311,5 +311,5 @@ def test_predictions_that_cannot_be_read_stop_nothing_and_many_nets_are_folded_a
     assert any(str(first.predictions_file) in problem for problem in findings.problems)
     tables = {block.name: block for block in compose(findings).blocks if isinstance(block, Table)}
     shown, rest = tables["test-sets"].rows, tables["test-sets-rest"].rows
-    assert (len(shown), len(rest)) == (2 * (10 + 2), 2 * 2)
+    assert (len(shown), len(rest)) == (2 * (10 + 3), 2 * 2)
     assert [row["model"][0] for row in shown].count("\u2605") == 2

@@ -110,5 +110,5 @@ def _add_oracle(run: Path, folder: Path, main: list[tuple[str, str]], by_sheet: 
     else:
         small_runs.write_tweets(answers, main, ("text", "label"))
     metadata = {"note": "", "annotator": False, "cost": None, "seconds": None}
-    add_predictions(open_run(run), "oracle", answers, NamedColumns(), {}, metadata)
+    add_predictions(open_run(run), "oracle", answers, NamedColumns(), None, metadata)
     return len(main)
