@@ -14,15 +14,7 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
-from sentiment.data.preparation import (
-    ARRAYS,
-    SURPLUS,
-    TRAIN,
-    Arrays,
-    Preparation,
-    check_labels,
-    part_counts,
-)
+from sentiment.data.preparation import ARRAYS, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, open_source
 from sentiment.data.text import TokenRows, unit_of
 from sentiment.errors import DataError, RunDirError
@@ -83,12 +75,11 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     path = results.corpus_dir(digest)
 
     def make(folder: Path) -> None:
-        if config.train_rows is None:
-            content = Preparation(config, source, progress).run(folder / TWEETS_FILE)
-        else:
-            whole = prepare_corpus(config.model_copy(update={"train_rows": None}), results, progress)
-            content = _subset(whole, config.train_rows, folder / TWEETS_FILE)
-        write_corpus(folder, digest, *content)
+        surplus: set[int] = set()
+        if config.train_rows is not None:
+            surplus = _surplus(prepare_corpus(without_train_rows(config), results, progress), config.train_rows)
+        preparation = Preparation(config, source, surplus, progress)
+        write_corpus(folder, digest, *preparation.run(folder / TWEETS_FILE))
 
     lock_file = results.corpus_lock(digest)
     try:
@@ -99,60 +90,15 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     return _open_from(path, source)
 
 
-def _subset(corpus: Corpus, train_rows: int, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
-    """The content of a corpus with fewer training tweets; their texts are written to `tweets_file`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    whole = {name: getattr(corpus, name) for name in ARRAYS}
-    arrays, types, rows = _train_subset(whole, corpus.types, train_rows)
-    tweets = pq.read_table(corpus.path / TWEETS_FILE).take(rows)
-    tweets = tweets.set_column(0, "row", pa.array(np.arange(len(rows))))
-    pq.write_table(tweets, tweets_file, compression="zstd")
-    report = corpus.report
-    # The rows of extra tables are the last ones, in the order of the tables.
-    extra_train = []
-    end = report.kept
-    for count in reversed(report.extra_train):
-        start = end - count.kept
-        kept = int(((start <= rows) & (rows < end)).sum())
-        extra_train.append(count.model_copy(update={"kept": kept}))
-        end = start
-    changes = {
-        "extra_train": tuple(reversed(extra_train)),
-        "kept": len(rows),
-        "left_out": report.left_out | {SURPLUS: report.kept - len(rows)},
-        "parts": part_counts(arrays, corpus.part_names, len(report.classes)),
-        "tokens": len(arrays["token_ids"]),
-        "types": len(types),
-    }
-    report = report.model_copy(update=changes)
-    check_labels(report)
-    return arrays, types, report
+def without_train_rows(config: DataConfig) -> DataConfig:
+    """The data without `train_rows`: word vectors need no labels, so they are learned from all training tweets."""
+    return config.model_copy(update={"train_rows": None})
 
 
-def _train_subset(
-    arrays: Arrays, types: Sequence[str], train_rows: int
-) -> tuple[Arrays, list[str], npt.NDArray[np.int64]]:
-    """The corpus with `train_rows` training tweets, which a hash of their texts chooses: subsets are nested.
-
-    Returns:
-        The arrays, the types in the order in which they first occur, and the indices of the rows that are kept.
-    """
-    units = np.array([unit_of(key) for key in arrays["keys"].tolist()])
-    trained = np.flatnonzero(arrays["parts"] == TRAIN)
-    surplus = trained[np.argsort(units[trained], kind="stable")[train_rows:]]
-    rows = np.setdiff1d(np.arange(len(arrays["labels"])), surplus)
-    kept = TokenRows(types, arrays["token_ids"], arrays["offsets"]).take(rows)
-    used, first_positions, new_ids = np.unique(kept.token_ids, return_index=True, return_inverse=True)
-    order = np.argsort(first_positions)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    subset: Arrays = {name: arrays[name][rows] for name in ("labels", "parts", "keys", "authors", "weights")}
-    subset["token_ids"] = rank[new_ids].astype(np.int32)
-    subset["offsets"] = kept.offsets
-    subset["withheld"] = np.asarray(arrays["withheld"])
-    return subset, [types[token_id] for token_id in used[order].tolist()], rows
+def _surplus(corpus: Corpus, train_rows: int) -> set[int]:
+    """The keys of all but `train_rows` training tweets, which a hash of their texts chooses: subsets are nested."""
+    keys = corpus.keys[corpus.rows("train")].tolist()
+    return set(sorted(keys, key=unit_of)[train_rows:])
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:

@@ -93,11 +93,16 @@ class _Tweet(NamedTuple):
 
 
 class Preparation:
-    """Prepares the rows of a source."""
+    """Prepares the rows of a source.
 
-    def __init__(self, config: DataConfig, source: OpenedSource, progress: Progress) -> None:
+    Args:
+        surplus: the keys of training tweets to leave out.
+    """
+
+    def __init__(self, config: DataConfig, source: OpenedSource, surplus: set[int], progress: Progress) -> None:
         self._config = config
         self._source = source
+        self._surplus = surplus
         self._progress = progress
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(beside=self._tokenizer)
@@ -240,7 +245,7 @@ class Preparation:
         if tweet.part == TRAIN and self._is_held_out(tweet):
             self._withheld.add(key)
             return HELD_OUT
-        return None
+        return SURPLUS if tweet.part == TRAIN and key in self._surplus else None
 
     def _is_held_out(self, tweet: _Tweet) -> bool:
         return self._held_out.has_author(tweet.author) or self._held_out.has_tweet(

@@ -16,14 +16,13 @@ import numpy.typing as npt
 from sentiment.config import (
     WORD2VEC,
     ColumnConfig,
-    DataConfig,
     RunConfig,
     TextConfig,
     VectorsConfig,
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
-from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus
+from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus, without_train_rows
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, form_of
@@ -200,11 +199,6 @@ def _summary(count: Counter[str]) -> str:
         "{used:,} of {read:,} tweets, without {held_out:,} of validation or test or of their authors, {repeated:,} "
         "repeated and {refused:,} empty ones"
     ).format_map(count)
-
-
-def without_train_rows(config: DataConfig) -> DataConfig:
-    """The data without `train_rows`: word vectors need no labels, so they are learned from all training tweets."""
-    return config.model_copy(update={"train_rows": None})
 
 
 def collect_training_text(
