@@ -130,7 +130,7 @@ def evaluate(
 
     Evaluates on the run's own test set, or on any labelled table (--data). --out writes all metrics as JSON.
     """
-    from sentiment.data.labels import labels_of_model
+    from sentiment.data.labels import with_names
     from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
     from sentiment.inference.stored import open_run
 
@@ -145,7 +145,7 @@ def evaluate(
         parameters = _parameters(str(data), overrides, text_column, label_column, classes)
         trained_on = trained.config.model_dump(include={"data": {"columns", "labels"}})
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
-        labels = labels_of_model(table.labels, trained.config.data.label_names)
+        labels = with_names(table.labels, trained.config.data.label_names)
         table = table.model_copy(update={"labels": labels})
         with ProgressBar() as bar:
             metrics = evaluate_on_file(trained, choice, table, bar.progress, threshold)
@@ -359,7 +359,7 @@ def data(
         for table in run.data.tests.values():
             fetch_tweets(table.path, folder, bar.progress)
         corpus = prepare_corpus(run.data, folder, bar.progress)
-    say("\n".join([*corpus.report.render_lines(), f"prepared in {corpus.path}"]))
+    say("\n".join([f"{run.data.source}:", *corpus.report.render_lines(), f"prepared in {corpus.path}"]))
 
 
 @prepare_app.command()

@@ -87,7 +87,7 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
         made_once(path, make, ProcessLock(lock_file, "prepares the same tweets", progress))
     except OSError as error:
         raise DataError(f"{path}: the corpus cannot be written: {error}") from error
-    return _open_from(path, source)
+    return replace(open_corpus(path), dataset=source.dataset)
 
 
 def without_train_rows(config: DataConfig) -> DataConfig:
@@ -105,7 +105,7 @@ def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
     """The corpus of a configuration if it has been prepared, otherwise None."""
     source = open_source(config, results)
     final = results.corpus_dir(_fingerprint(config, source))
-    return _open_from(final, source) if final.exists() else None
+    return replace(open_corpus(final), dataset=source.dataset) if final.exists() else None
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
@@ -156,19 +156,6 @@ def open_corpus(path: Path) -> Corpus:
     except (OSError, ValueError, KeyError, RunDirError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
     return Corpus(path=path, fingerprint=manifest.fingerprint, dataset="table", report=report, types=types, **arrays)
-
-
-def _open_from(path: Path, source: OpenedSource) -> Corpus:
-    """Open a corpus with the file names of this configuration; its manifest has the names used when it was prepared."""
-    corpus = open_corpus(path)
-    tests = {}
-    for name, count in corpus.report.tests.items():
-        tests[name] = count.model_copy(update={"file": source.tests[name].name})
-    extra_train = []
-    for count, file in zip(corpus.report.extra_train, source.extra_train, strict=True):
-        extra_train.append(count.model_copy(update={"file": file.name}))
-    names = {"source": source.main.name, "tests": tests, "extra_train": tuple(extra_train)}
-    return replace(corpus, dataset=source.dataset, report=corpus.report.model_copy(update=names))
 
 
 def write_corpus(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, is_path
-from sentiment.config_file import resolve, yaml_text
+from sentiment.config_file import resolve, shortened, yaml_text
 from sentiment.console import visible
 from sentiment.data.labels import (
     DEFAULT_LABELS,
@@ -29,6 +29,8 @@ from sentiment.data.tables import (
     TEXT_NAMES,
     OpenedTable,
     as_text,
+    column_places,
+    first_of,
     form_of,
     open_table,
 )
@@ -42,7 +44,6 @@ _MAX_NAME_LENGTH = 40
 _MAX_NAME_WORDS = 3
 _MAX_CATEGORIES = 10
 _SHOWN_VALUES = 6
-_SHOWN_COLUMNS = 20
 _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 _FREQUENT_WORDS = 20
@@ -97,14 +98,26 @@ class TableGuess:
 
     def preview(self) -> list[str]:
         """Preview of the parsed first rows, and the equivalent YAML lines."""
-        lines = [f"{self.path}: columns {_shown_columns([column.name for column in self.columns], ', ')}"]
-        lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
-        lines += [*self._shown_rows(), ""]
-        lines += ["lines of a run's file that say so:", "  data:", f"    source: {yaml_text(str(self.path))}"]
-        lines.append(f"    columns: {{text: {yaml_text(self.text.key)}, label: {yaml_text(self.label.key)}}}")
+        settings: dict[str, Any] = {
+            "source": str(self.path),
+            "columns": {"text": self.text.key, "label": self.label.key},
+        }
         if self.labels != DEFAULT_LABELS:
-            lines.append(f"    labels: {yaml_text(written_labels(self.labels))}")
-        return lines
+            settings["labels"] = written_labels(self.labels)
+        columns = [column.name for column in self.columns]
+        counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
+        return [
+            f"{self.path}: columns {first_of(columns)}",
+            f"text is column {self.text.name}, the label column {self.label.name}",
+            *self.reasons,
+            "",
+            *self._shown_rows(),
+            f"labels in the first {len(self.label.values):,} rows: {first_of(counts)}",
+            "",
+            "lines of a run's file that say so:",
+            "  data:",
+            *(f"    {name}: {yaml_text(value)}" for name, value in settings.items()),
+        ]
 
     def _shown_rows(self) -> list[str]:
         names = class_names(self.labels)
@@ -112,11 +125,10 @@ class TableGuess:
         rows = [("class", "label", "text")]
         for label, text in zip(self.label.values[:_SHOWN_ROWS], self.text.values, strict=False):
             index = meanings.get(label.strip().lower())
-            rows.append(("left out" if index is None else names[index], visible(label), _shortened(text)))
-        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        lines = [f"{name:<{widths[0]}}  {label:<{widths[1]}}  {text}" for name, label, text in rows]
-        counts = ", ".join(f"{value!r} {count:,}" for value, count in self.label.counts.most_common(_SHOWN_VALUES))
-        return [*lines, f"labels in the first {len(self.label.values):,} rows: {counts}"]
+            name = "left out" if index is None else names[index]
+            rows.append((name, visible(label), _shortened(text)))
+        name_width, label_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return [f"{name:<{name_width}}  {label:<{label_width}}  {text}" for name, label, text in rows]
 
 
 def resolve_with_guesses(
@@ -150,7 +162,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     if is_sentiment140(path):
         columns, _ = _sample_columns(path, COLUMNS_140)
         reason = "is in the format of Sentiment140, whose columns and labels are known"
-        return TableGuess(path, columns, columns[5], columns[0], labels_140(config.labels, path), {}, [reason])
+        return TableGuess(path, columns, columns[5], columns[0], labels_140(config.labels), {}, [reason])
     columns, table = _sample_columns(path, config.columns)
     if not columns or not columns[0].values:
         return None
@@ -214,21 +226,21 @@ def _find_column(
     path: Path, columns: list[TableColumn], role: str, configured: str | int, given: bool, reasons: list[str]
 ) -> TableColumn | None:
     """The column of the texts or of the labels; None if the configured column does not exist."""
-    if isinstance(configured, int):
-        return columns[configured] if 0 <= configured < len(columns) else None
-    matching = [column for column in columns if column.key == configured]
+    matching = [columns[index] for index in column_places(configured, [column.key for column in columns])]
     if matching or given:
         return matching[0] if len(matching) == 1 else None
     usual_names = TEXT_NAMES if role == "text" else LABEL_NAMES
-    named = [column for column in columns if str(column.key).strip().lower() in usual_names]
-    candidates = named or [column for column in columns if column.can_hold(role)]
+    candidates = [column for column in columns if str(column.key).strip().lower() in usual_names]
+    reason = "by its name"
+    if not candidates:
+        candidates = [column for column in columns if column.can_hold(role)]
+        reason = f"the only one that can hold {role}s"
     if len(candidates) != 1:
         shown = [f"{column.name} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
-            f"{path}: {'several columns' if candidates else 'no column'} can hold the {role}s; name it with "
-            f"--{role}-column. Columns: {_shown_columns(shown, '; ')}"
+            f"{path}: {len(candidates)} columns can hold the {role}s; name it with --{role}-column. Columns: "
+            f"{first_of(shown, '; ')}"
         )
-    reason = "by its name" if named else f"the only one that can hold {role}s"
     reasons.append(f"{role}s are taken from column {candidates[0].name} ({reason}); --{role}-column names another")
     return candidates[0]
 
@@ -242,14 +254,8 @@ def _words_of_another_language(texts: Iterable[str]) -> list[str]:
     return unknown[:_SHOWN_WORDS] if looks_different else []
 
 
-def _shown_columns(columns: list[str], separator: str) -> str:
-    shown = separator.join(columns[:_SHOWN_COLUMNS])
-    more = len(columns) - _SHOWN_COLUMNS
-    return f"{shown}{separator}and {more:,} more" if more > 0 else shown
-
-
 def _shortened(text: str) -> str:
-    return visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
+    return visible(shortened(text, _SHOWN_WIDTH))
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
@@ -295,12 +301,8 @@ def _label_examples(text: TableColumn, label: TableColumn) -> str:
     for value, tweet in zip(label.values, text.values, strict=True):
         if len(examples[value.strip()]) < _EXAMPLES:
             examples[value.strip()].append(_shortened(tweet))
-    lines = []
-    for value, count in label.counts.most_common(_SHOWN_VALUES):
-        lines.append(f"  {visible(value)!r} ({count:,}): {' | '.join(examples[value])}")
-    if len(label.counts) > _SHOWN_VALUES:
-        lines.append(f"  and {len(label.counts) - _SHOWN_VALUES:,} more labels")
-    return "\n".join(lines)
+    lines = [f"  {value!r} ({count:,}): {' | '.join(examples[value])}" for value, count in label.counts.most_common()]
+    return first_of(lines, "\n")
 
 
 def _proposed_option(label: TableColumn) -> str:

@@ -58,8 +58,8 @@ def _as_mapping(labels: object) -> object:
 def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     names = class_names(labels)
     if not _MIN_CLASSES <= len(names) <= _MAX_CLASSES:
-        shown = ", ".join(names) or "none"
-        raise ValueError(f"{_MIN_CLASSES} to {_MAX_CLASSES} classes are needed, not {len(names)} ({shown})")
+        shown = ", ".join(names)
+        raise ValueError(f"{_MIN_CLASSES} to {_MAX_CLASSES} classes are needed, not {len(names)}: {shown}")
     counts: Counter[str] = Counter()
     for values in labels.values():
         counts.update({value.strip().lower() for value in values})
@@ -92,22 +92,30 @@ _POSITIVE = ("1", "4", "positive", "pos")
 DEFAULT_LABELS = {"negative": _NEGATIVE, "positive": _POSITIVE, IGNORED: _NEUTRAL}
 
 
-def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Labels of a table as those of the classes `names`, in whose order they are; a class may be without labels.
+class OtherClassesError(UsageError, ValueError):
+    """The classes of a table are none of those that they should be."""
 
-    Classes of the same name are the same. Where names differ, but not their number, the order decides.
+
+def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Labels of a table as those of the classes `names`, in their order.
+
+    Classes of the same name are the same. Labels of any other class are ignored, unless the table has as many classes
+    as there are names: then the order decides.
 
     Raises:
-        ValueError: a class is none of `names`.
+        OtherClassesError: no class corresponds.
     """
     own = class_names(labels)
-    origins = dict(zip(names, own, strict=False))
-    if {*own} <= {*names}:
-        origins = {name: name for name in own}
-    elif len(own) != len(names):
-        raise ValueError(f"a table's classes ({', '.join(own)}) are none of the data's ({', '.join(names)})")
+    origins = {name: name for name in own if name in names}
+    if len(origins) < len(own) == len(names):
+        origins = dict(zip(names, own, strict=True))
+    if not origins:
+        raise OtherClassesError(
+            f"the table's classes ({', '.join(own)}) are none of {', '.join(names)}; labels or --classes names them"
+        )
     renamed = {name: labels[origins[name]] if name in origins else () for name in names}
-    return renamed | {IGNORED: labels.get(IGNORED, ())}
+    ignored = [value for name in {*labels} - {*origins.values()} for value in labels[name]]
+    return renamed | {IGNORED: tuple(sorted(ignored))}
 
 
 def polar_labels(
@@ -119,7 +127,7 @@ def polar_labels(
     """Labels of a file with negative, neutral and positive tweets; of two classes called `names`, none is neutral.
 
     Raises:
-        ValueError: these are none of `names`.
+        OtherClassesError: these are none of `names`.
     """
     labels = {"negative": negative, "positive": positive, IGNORED: neutral}
     if len(names) > _MIN_CLASSES:
@@ -182,23 +190,6 @@ def classes_option(labels: Mapping[str, Collection[str]]) -> str:
     if isinstance(written, str):
         return f"--classes {shlex.quote(written)}"
     return f"--set {shlex.quote(f'data.labels={json.dumps(written, ensure_ascii=False)}')}"
-
-
-def labels_of_model(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The labels of a table for a model with the classes `names`; labels of a class that it lacks are ignored.
-
-    Raises:
-        UsageError: the model has none of the classes.
-    """
-    own = class_names(labels)
-    common = [name for name in own if name in names]
-    if not common or len(own) == len(names):
-        try:
-            return with_names(labels, names)
-        except ValueError as error:
-            raise UsageError(f"{error}; --classes names them as the model does") from None
-    ignored = [value for name, values in labels.items() if name not in common for value in values]
-    return with_names({name: labels[name] for name in common}, names) | {IGNORED: tuple(ignored)}
 
 
 def label_meanings(labels: LabelMapping) -> dict[str, int | None]:

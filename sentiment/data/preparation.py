@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,6 @@ from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, 
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, PartCount, TableCount
-from sentiment.runs.records import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,20 +135,12 @@ class Preparation:
         with pq.ParquetWriter(tweets_file, tweets_schema(), compression="zstd") as writer:
             for origin, file in files:
                 self._read(file, origin, writer)
-        name = self._source.main.name
-        read = sum(counts["read"] for counts in self._counts.values())
-        if not read:
-            raise DataError(f"{name}: holds no rows")
-        malformed = self._refused.total()
-        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * read):
-            raise DataError(
-                f"{name}: {malformed:,} of {read:,} rows are malformed, more than {_MAX_REFUSED_SHARE:.0%}: "
-                f"{self._refused.most_common()}; fix or delete them"
-            )
         arrays = {name: np.concatenate(chunks) for name, chunks in self._chunks.items()}
         arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])
         arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
-        return arrays, list(self._index), self._report(arrays, read)
+        report = self._report(arrays)
+        self._check(report)
+        return arrays, list(self._index), report
 
     def _read(self, file: TweetFile, origin: _Origin, writer: "pq.ParquetWriter") -> None:
         name = origin if isinstance(origin, str) else file.name
@@ -178,29 +169,22 @@ class Preparation:
 
         kept = [tweet for tweet in self._tokenize_and_split(rows, origin) if self._is_kept(origin, tweet)]
         weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
-        columns: dict[str, Sequence[Any]] = {
-            "token_ids": list(map(self._index.__getitem__, chain.from_iterable(tweet.tokens for tweet in kept))),
+        labels = [tweet.row.label for tweet in kept]
+        values: dict[str, Sequence[Any]] = {
+            "token_ids": [self._index[token] for tweet in kept for token in tweet.tokens],
             "offsets": [len(tweet.tokens) for tweet in kept],
-            "labels": [tweet.row.label for tweet in kept],
+            "labels": labels,
             "parts": [tweet.part for tweet in kept],
             "keys": [tweet.key for tweet in kept],
             "authors": [tweet.author for tweet in kept],
             "weights": [weight] * len(kept),
         }
-        first_row = sum(map(len, self._chunks["labels"]))
-        for name, values in columns.items():
-            self._chunks[name].append(np.array(values, _ARRAY_TYPES[name]))
-        if not kept:
-            return
-        written = {
-            "row": range(first_row, first_row + len(kept)),
-            "id": [tweet.row.id for tweet in kept],
-            "part": pa.DictionaryArray.from_arrays(pa.array(columns["parts"], pa.int8()), self._part_names),
-            "label": columns["labels"],
-            "text": [tweet.row.text for tweet in kept],
-            "tokens": columns["offsets"],
-        }
-        writer.write_table(pa.table(written, tweets_schema()))
+        for name, dtype in _ARRAY_TYPES.items():
+            self._chunks[name].append(np.array(values[name], dtype))
+        ids = [tweet.row.id for tweet in kept]
+        parts = [self._part_names[tweet.part] for tweet in kept]
+        texts = [tweet.row.text for tweet in kept]
+        writer.write_table(pa.table([ids, parts, labels, texts], schema=tweets_schema()))
 
     def _tokenize_and_split(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
         tweets = []
@@ -252,68 +236,60 @@ class Preparation:
             tweet.key, tweet.row.text, tweet.form
         )
 
-    def _report(self, arrays: Arrays, read: int) -> CorpusReport:
-        unnamed_authors = {}
-        for field, file in self._source.files().items():
-            column = file.unused_author_column()
-            if column is not None:
-                unnamed_authors[field] = column
-        report = CorpusReport(
-            source=self._source.main.name,
-            classes=list(self._config.label_names),
-            tests={name: self._count(name, file) for name, file in self._source.tests.items()},
-            extra_train=tuple(self._count(index, file) for index, file in enumerate(self._source.extra_train)),
-            read=read,
+    def _report(self, arrays: Arrays) -> CorpusReport:
+        names = self._config.label_names
+        parts = {}
+        for code, part in enumerate(self._part_names):
+            labels = arrays["labels"][arrays["parts"] == code]
+            parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
+        columns = {section: file.unused_author_column() for section, file in self._source.files().items()}
+        return CorpusReport(
+            classes=list(names),
+            tests={name: self._count(name) for name in self._source.tests},
+            extra_train=tuple(map(self._count, range(len(self._source.extra_train)))),
+            read=sum(counts["read"] for counts in self._counts.values()),
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
             refused=self._refused.counted(),
-            parts=part_counts(arrays, self._part_names, len(self._config.label_names)),
+            parts=parts,
             tokens=len(arrays["token_ids"]),
             types=len(self._index),
-            unnamed_authors=unnamed_authors,
+            unnamed_authors={section: column for section, column in columns.items() if column is not None},
         )
+
+    def _count(self, origin: str | int) -> TableCount:
+        return TableCount(read=self._counts[origin]["read"], kept=self._counts[origin]["kept"])
+
+    def _check(self, report: CorpusReport) -> None:
+        """Raises DataError if too many rows are malformed, a test set is empty, or a part lacks a class."""
+        source = self._source.main.name
+        refused = self._refused.most_common()
+        if not report.read:
+            raise DataError(f"{source}: holds no rows")
+        malformed = self._refused.total()
+        if malformed > max(_ALWAYS_TOLERATED, _MAX_REFUSED_SHARE * report.read):
+            raise DataError(
+                f"{source}: {malformed:,} of {report.read:,} rows are malformed, more than "
+                f"{_MAX_REFUSED_SHARE:.0%}: {refused}; fix or delete them"
+            )
         for name, file in self._source.tests.items():
             if not report.parts[name].rows:
                 raise DataError(f"data.tests.{name}: {file.name} has no usable row")
-        check_labels(report)
-        return report
-
-    def _count(self, origin: str | int, file: TweetFile) -> TableCount:
-        counts = self._counts[origin]
-        return TableCount(file=file.name, read=counts["read"], kept=counts["kept"])
+        for part in PARTS:
+            counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
+            missing = [repr(name) for name, count in counts.items() if not count]
+            if missing:
+                raise DataError(
+                    f"{source}: the {part} part has no tweet of the class {', '.join(missing)}; {report.kept:,} "
+                    f"of {report.read:,} rows are used, refused were {refused or 'none'}: name all values of the label "
+                    "column (data.labels, --classes), join a rare class with its neighbour or leave it out "
+                    "(data.labels.ignored), or give more tweets (some hundreds are needed for any conclusion), larger "
+                    "fractions for validation and test, or a larger data.train_rows"
+                )
 
 
 def tweets_schema() -> "pa.Schema":
     """The columns of the file with the texts of a corpus."""
     import pyarrow as pa
 
-    part = pa.dictionary(pa.int8(), pa.string())
-    columns = {"row": pa.int64(), "id": pa.string(), "part": part, "label": pa.int8(), "text": pa.string()}
-    return pa.schema(columns | {"tokens": pa.int32()})
-
-
-def part_counts(arrays: Arrays, part_names: Sequence[Part], classes: int) -> dict[Part, PartCount]:
-    counts = {}
-    for code, part in enumerate(part_names):
-        labels = arrays["labels"][arrays["parts"] == code]
-        counts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=classes).tolist())
-    return counts
-
-
-def check_labels(report: CorpusReport) -> None:
-    """Raises DataError if a part of the run's own tweets lacks a class."""
-    for part in PARTS:
-        counts = dict(zip(report.classes, report.parts[part].classes, strict=True))
-        if all(counts.values()):
-            continue
-        missing = ", ".join(repr(name) for name, count in counts.items() if not count)
-        shown = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        reasons = sorted(report.refused.items(), key=lambda reason: -reason[1].count)
-        refused = "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in reasons)
-        raise DataError(
-            f"{report.source}: the {part} part has no tweet of the class {missing} ({shown}); {report.kept:,} of "
-            f"{report.read:,} rows are used{f'; refused were {refused}' if refused else ''}: name all values of the "
-            "label column (data.labels, --classes), join a rare class with its neighbour or leave it out "
-            "(data.labels.ignored), or give more tweets (some hundreds are needed for any conclusion), larger "
-            "fractions for validation and test, or a larger data.train_rows"
-        )
+    return pa.schema({"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string()})

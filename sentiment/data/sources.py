@@ -272,7 +272,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
     if is_sentiment140(path):
         form = SENTIMENT140
         columns = COLUMNS_140
-        labels = labels_140(labels or DEFAULT_LABELS, path)
+        labels = labels_140(labels or DEFAULT_LABELS)
     table_of = cache(partial(open_table, path, lambda _: has_header(columns)))
     if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
         form = f"{form} {delimiter}"
@@ -342,16 +342,13 @@ def is_sentiment140(path: Path) -> bool:
     return target in ("0", "2", "4") and date.count(":") == 2
 
 
-def labels_140(labels: LabelMapping, path: Path) -> LabelMapping:
+def labels_140(labels: LabelMapping) -> LabelMapping:
     """The labels of Sentiment140's format for the classes of `labels`."""
-    try:
-        return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
+    return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
 
 
 def _open_archive(name: str, path: Path, sha256: str, labels: LabelMapping) -> OpenedSource:
-    labels = labels_140(labels, path)
+    labels = labels_140(labels)
 
     def read(member: str) -> ReadRows:
         if not path.exists():

@@ -227,7 +227,7 @@ _PARTS = {name: name for name in PARTS} | {
     "val": "validation",
     "dev": "validation",
 }
-_MAX_SHOWN_NAMES = 20
+_MAX_SHOWN = 20
 _MAX_SHOWN_LABEL = 60
 
 
@@ -305,19 +305,18 @@ def _column_index(column: str | int, setting: str, header: Sequence[str]) -> int
     if isinstance(column, int):
         raise ConfigError(f"{setting}: no column {column}; there are {len(header)}, counted from 0")
     problem = f"several columns are called {column!r}; give its position" if indices else f"no column {column!r}"
-    raise ConfigError(f"{setting}: {problem}; the file has {shown_names(header)}")
+    raise ConfigError(f"{setting}: {problem}; the file has {first_of([*map(repr, header)])}")
 
 
-def column_places(column: str | int, header: Sequence[str]) -> list[int]:
+def column_places(column: str | int, header: Sequence[str | int]) -> list[int]:
     """The indices of the columns of a name, or the index itself if it is in range."""
     return [index for index, name in enumerate(header) if column in (index, name)]
 
 
-def shown_names(names: Sequence[str]) -> str:
-    """Names of columns for a message, of many the first ones."""
-    shown = ", ".join(map(repr, names[:_MAX_SHOWN_NAMES]))
-    more = len(names) - _MAX_SHOWN_NAMES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+def first_of(texts: Sequence[str], separator: str = ", ") -> str:
+    """Texts for a message, of many the first ones."""
+    more = len(texts) - _MAX_SHOWN
+    return separator.join([*texts[:_MAX_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any, int], int | None]:
@@ -326,25 +325,17 @@ def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any,
 
     def label_of(value: Any, line: int) -> int | None:
         word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
-        if word not in seen:
-            check(word, as_text(value), line)
-            seen.add(word)
+        if word in seen:
+            return meanings[word]
+        others = f"known are {', '.join(map(repr, meanings))}" if word not in meanings else f"beside {sorted(seen)}"
+        seen.add(word)
+        if word not in meanings or is_ambiguous(labels, seen):
+            raise DataError(
+                f"{name}:{line}: unknown label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} ({others}): name the "
+                "classes, from the most negative to the most positive, and the labels of each in "
+                f"{field}.labels, and those to leave out in {field}.labels.{IGNORED}"
+            )
         return meanings[word]
-
-    def check(word: str, value: str, line: int) -> None:
-        shown = value[:_MAX_SHOWN_LABEL] + "…" * (len(value) > _MAX_SHOWN_LABEL)
-        if word not in meanings:
-            known = ", ".join(map(repr, meanings))
-            raise DataError(
-                f"{name}:{line}: unknown label {shown!r}; known are {known}: give it to a class in {field}.labels, or "
-                f"to {field}.labels.{IGNORED}"
-            )
-        if is_ambiguous(labels, {*seen, word}):
-            others = ", ".join(map(repr, sorted(seen)))
-            raise DataError(
-                f"{name}:{line}: label {shown!r} beside {others}: name the classes, from the most negative to the most "
-                f"positive, and their labels in {field}.labels, or the labels to leave out in {field}.labels.{IGNORED}"
-            )
 
     return label_of
 

@@ -309,7 +309,7 @@ def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Pro
     write_vectors(folder / VECTORS, types, vectors)
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
-        f"  {len(corpus.rows('train')):,} training tweets of {corpus.report.source}, without labels",
+        f"  {len(corpus.rows('train')):,} training tweets, without labels",
         *(f"  {name}: {_summary(count)}" for name, count in counts.items()),
     ]
 

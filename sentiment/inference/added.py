@@ -17,7 +17,7 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, class_names, label_meanings, labels_of_model
+from sentiment.data.labels import DEFAULT_LABELS, class_names, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, open_table
@@ -182,7 +182,7 @@ def _meanings(data: DataConfig, classes: str | None) -> dict[str, int | None]:
     if classes is not None:
         parameters = {"data.source": "answers.csv", "data.labels": classes}
         labels = resolve({}, parameters, "--classes").data.labels
-        meanings |= label_meanings(labels_of_model(labels, names))
+        meanings |= label_meanings(with_names(labels, names))
     return meanings
 
 

@@ -28,7 +28,6 @@ class PartCount(Record):
 class TableCount(Record):
     """Numbers of read and kept rows of an additional table."""
 
-    file: str
     read: int
     kept: int  # in its test set, or in the training part
 
@@ -36,7 +35,6 @@ class TableCount(Record):
 class CorpusReport(Record):
     """Row counts: kept + left out + refused = read."""
 
-    source: str
     classes: list[str]  # their names, from the most negative to the most positive
     tests: dict[str, TableCount]
     extra_train: tuple[TableCount, ...]
@@ -50,13 +48,13 @@ class CorpusReport(Record):
     unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
 
     def render_lines(self) -> list[str]:
-        lines = [f"{self.source}: {self.read:,} rows read, {self.kept:,} kept"]
+        lines = [f"{self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
         lines += [f"  {rows.count:,} refused: {reason} ({rows})" for reason, rows in self.refused.items()]
-        for extra in self.extra_train:
-            lines.append(f"  {extra.file}: {extra.kept:,} of {extra.read:,} rows kept for training")
+        for index, extra in enumerate(self.extra_train):
+            lines.append(f"  data.extra_train.{index}: {extra.kept:,} of {extra.read:,} rows kept for training")
         for part, rows in self.parts.items():
-            table = f" of {self.tests[part].read:,} rows of {self.tests[part].file}" if part in self.tests else ""
+            table = f" of {self.tests[part].read:,} rows" if part in self.tests else ""
             shares = [f"{n / rows.rows:.1%} {name}" for name, n in zip(self.classes, rows.classes, strict=True)]
             lines.append(f"  {part}: {rows.rows:,} tweets{table}, {', '.join(shares)}")
         for section, column in self.unnamed_authors.items():

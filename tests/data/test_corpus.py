@@ -39,8 +39,7 @@ def test_a_corpus_holds_the_tokens_labels_and_parts_of_all_rows(table: Path, res
     corpus, tokenizer = prepare(table, results), Tokenizer(TextConfig())
     written = tweet_table(corpus)
     assert written["text"] == [text for _, text in tweets(400)]
-    assert (written["row"], written["id"][:2]) == (list(range(400)), ["2", "3"])
-    assert written["tokens"] == corpus.lengths().tolist()
+    assert written["id"][:2] == ["2", "3"]
     assert written["label"] == corpus.labels.tolist() == [1, 0] * 200
     assert written["part"] == [PARTS[code] for code in corpus.parts]
     assert [corpus.tokens(row) for row in range(400)] == [tokenizer(text) for text in written["text"]]
@@ -59,7 +58,7 @@ def test_same_content_and_options_share_corpora(table: Path, results: Results, m
     renamed = table.with_name("renamed.csv")
     renamed.write_bytes(table.read_bytes())
     same = prepare(renamed, results)
-    assert (same.path, same.report.source) == (first.path, str(renamed))
+    assert same.path == first.path
     with open(renamed, "a", encoding="utf-8") as file:
         file.write("positive,one more\n")
     for path, options in (
@@ -106,8 +105,8 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     assert (report.read, report.kept) == (310, 308 - trained)
     assert report.left_out == {IGNORED_LABEL: 1, DUPLICATE: 1, HELD_OUT: trained}
     assert f"{trained} {HELD_OUT}" in said
-    assert f"  manual: 5 tweets of 6 rows of {manual}, " in said
-    assert f"  shared: 3 tweets of 4 rows of {shared}, " in said
+    assert "  manual: 5 tweets of 6 rows, " in said
+    assert "  shared: 3 tweets of 4 rows, " in said
     assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
     assert (corpus.rows("manual").tolist(), corpus.rows("shared").tolist()) == ([0, 1, 2, 3, 4], [5, 6, 7])
 
@@ -132,7 +131,7 @@ def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, resul
         ([], r"t\.csv: holds no rows"),
         (tweets(3), "part has no tweet of the class"),
         ([("positive", text) for text in texts], "the train part has no tweet of the class 'negative'"),
-        ([("neutral", text) for text in texts], "t.csv:2: label 'neutral' beside"),
+        ([("neutral", text) for text in texts], "t.csv:2: unknown label 'neutral' .beside"),
         ([("", text) for text in texts[:5]], r"refused were 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ):
         with pytest.raises(DataError, match=message):
@@ -156,7 +155,7 @@ def test_tweets_of_any_number_of_classes_are_counted_by_class(tmp_path: Path, re
 
 def test_a_rare_class_that_a_part_lacks_is_named(tmp_path: Path, results: Results) -> None:
     path = write_tweets(tmp_path / "t.csv", [*tweets(300), ("mixed", "so and so"), ("mixed", "well, well")])
-    with pytest.raises(DataError, match=r"t\.csv: the \w+ part has no tweet of the class 'mixed' \("):
+    with pytest.raises(DataError, match=r"t\.csv: the \w+ part has no tweet of the class 'mixed'"):
         prepare(path, results, labels=["negative", "mixed", "positive"])
 
 
@@ -228,7 +227,7 @@ def test_further_tables_have_columns_and_labels_of_their_own(table: Path, result
 
 def test_a_further_training_table_may_be_a_built_in_source(table: Path, results: Results) -> None:
     (counted,) = prepare(table, results, extra_train=[{"path": "sample", "weight": 2}]).report.extra_train
-    assert (counted.file, counted.read) == ("sample", 1000)
+    assert counted.read == 1000
 
 
 def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: Results, tmp_path: Path) -> None:
@@ -345,7 +344,6 @@ def test_subset_of_the_training_tweets_is_numbered_like_a_corpus_of_its_own(
     written = tweet_table(corpus)
     tokenizer = Tokenizer(TextConfig())
     assert [corpus.tokens(row) for row in range(corpus.size)] == [tokenizer(text) for text in written["text"]]
-    assert written["row"] == [*range(corpus.size)]
     assert [PARTS[code] for code in corpus.parts] == written["part"]
     assert written["label"] == corpus.labels.tolist()
     assert len(corpus.rows("train")) == 100

@@ -87,10 +87,10 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "several columns can hold the texts; name it with --text-column" in message
+    assert "2 columns can hold the texts; name it with --text-column" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "several columns can hold the labels; name it with --label-column" in message
+    assert "2 columns can hold the labels; name it with --label-column" in message
 
 
 @pytest.mark.parametrize(

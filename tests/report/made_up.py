@@ -215,7 +215,6 @@ class Study:
             part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in {"train": trained, **self.parts}.items()
         }
         report = {
-            "source": "s",
             "classes": ["negative", "positive"],
             "tests": {},
             "extra_train": [],
