@@ -3,7 +3,7 @@ in a folder that is named by a hash of the files and the configuration.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -15,14 +15,14 @@ import numpy.typing as npt
 from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Preparation
-from sentiment.data.sources import OpenedSource, TweetFile, open_source
+from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import TokenRows, unit_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.files import FolderEntry, fingerprint, made_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
-from sentiment.runs.run_dir import KEYS_FILE, TWEETS_FILE, Results, read_record, sealed
+from sentiment.runs.run_dir import TWEETS_FILE, Results, read_record, sealed
 
 # Increase it whenever the same source and configuration would give other rows, tokens or files.
 FORMAT_VERSION = 9
@@ -56,10 +56,6 @@ class Corpus(TokenRows):
         """The numbers of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """The number of tokens of each row, at least 1."""
-        return np.diff(self.offsets)
-
 
 def prepare_corpus(config: DataConfig, results: Results, progress: Progress = silent) -> Corpus:
     """The corpus of a configuration: from the cache if it exists, otherwise prepared now.
@@ -81,13 +77,21 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
         preparation = Preparation(config, source, surplus, progress)
         write_corpus(folder, digest, *preparation.run(folder / TWEETS_FILE))
 
-    lock_file = results.corpus_lock(digest)
+    make_folder(path, make, results.corpus_lock(digest), "prepares the same tweets", progress)
+    return replace(open_corpus(path), dataset=source.dataset)
+
+
+def make_folder(folder: Path, make: Callable[[Path], object], lock_file: Path, doing: str, progress: Progress) -> None:
+    """Make a folder unless it exists: one process on this host does, and the others wait for it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        made_once(path, make, ProcessLock(lock_file, "prepares the same tweets", progress))
+        made_once(folder, make, ProcessLock(lock_file, doing, progress))
     except OSError as error:
-        raise DataError(f"{path}: the corpus cannot be written: {error}") from error
-    return replace(open_corpus(path), dataset=source.dataset)
+        raise DataError(f"{folder}: cannot be written: {error}") from error
 
 
 def without_train_rows(config: DataConfig) -> DataConfig:
@@ -134,28 +138,24 @@ def open_corpus(path: Path) -> Corpus:
     """Open a prepared corpus.
 
     Raises:
-        DataError: there is none, or a file is missing, has the wrong size or holds values out of range.
+        DataError: there is none, or a file is missing or has changed since it was written.
     """
     if not path.exists():
         raise DataError(f"{path}: holds no prepared corpus")
     try:
         manifest = read_record(path / MANIFEST, Manifest)
         if manifest is None:
-            raise ValueError(f"{MANIFEST} is missing")
+            raise DataError(f"{MANIFEST} is missing")
         for name in FILES:
-            if (size := (path / name).stat().st_size) != manifest.files[name]:
-                raise ValueError(f"{name} has {size:,} bytes instead of {manifest.files[name]:,}")
-        report = manifest.report
+            if cached_sha256(path / name) != manifest.sha256[name]:
+                raise DataError(f"{name} has changed since it was written")
         arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         types = (path / TYPES).read_bytes().decode().split("\n")[:-1]
-        bounds = {"labels": len(report.classes), "parts": len(PARTS) + len(report.tests), "token_ids": len(types)}
-        for name, bound in (bounds | {"offsets": len(arrays["token_ids"]) + 1}).items():
-            for value in (arrays[name].min(), arrays[name].max()):
-                if not 0 <= value < bound:
-                    raise ValueError(f"{name}.npy holds {value}, which is not from 0 to {bound - 1}")
-    except (OSError, ValueError, KeyError, RunDirError) as error:
+    except (DataError, RunDirError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
-    return Corpus(path=path, fingerprint=manifest.fingerprint, dataset="table", report=report, types=types, **arrays)
+    return Corpus(
+        path=path, fingerprint=manifest.fingerprint, dataset="table", report=manifest.report, types=types, **arrays
+    )
 
 
 def write_corpus(
@@ -165,11 +165,8 @@ def write_corpus(
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     (folder / TYPES).write_bytes("".join(f"{token}\n" for token in types).encode())
-    sizes = {}
     for name in FILES:
         with open(folder / name, "rb") as file:
             os.fsync(file.fileno())
-        sizes[name] = (folder / name).stat().st_size
-    digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
-    manifest = Manifest(fingerprint=digest, report=report, files=sizes, sha256=digests)
-    write_atomically(folder / MANIFEST, sealed(manifest))
+    digests = {name: sha256_of(folder / name) for name in FILES}
+    write_atomically(folder / MANIFEST, sealed(Manifest(fingerprint=digest, report=report, sha256=digests)))

@@ -21,17 +21,15 @@ from sentiment.data.labels import (
     is_ambiguous,
     known_classes,
     label_meanings,
-    written_labels,
 )
 from sentiment.data.sources import COLUMNS_140, is_sentiment140, labels_140
 from sentiment.data.tables import (
-    DELIMITERS,
+    DELIMITED,
     TEXT_NAMES,
     OpenedTable,
     as_text,
     column_places,
     first_of,
-    form_of,
     open_table,
 )
 from sentiment.data.text import stop_words
@@ -49,6 +47,7 @@ _SHOWN_WIDTH = 60
 _FREQUENT_WORDS = 20
 _SHOWN_WORDS = 5
 _WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # no names, hashtags and links
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
 _TEXT = "data.columns.text"
@@ -103,7 +102,7 @@ class TableGuess:
             "columns": {"text": self.text.key, "label": self.label.key},
         }
         if self.labels != DEFAULT_LABELS:
-            settings["labels"] = written_labels(self.labels)
+            settings["labels"] = dict(self.labels)
         columns = [column.name for column in self.columns]
         counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
         return [
@@ -157,7 +156,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
         UsageError: several columns fit, or the labels do not settle their meaning; lists candidates and options.
     """
     path = named_path(config.source)
-    if not is_path(config.source) or not path.is_file() or form_of(path) == "zip":
+    if not is_path(config.source) or not path.is_file():
         return None
     if is_sentiment140(path):
         columns, _ = _sample_columns(path, COLUMNS_140)
@@ -200,7 +199,7 @@ def _sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableCol
     records = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
     rows = [[as_text(value) for value in record.fields] for record in records if isinstance(record, TableRecord)]
     keys: list[Any] = table.names
-    if table.form in (*DELIMITERS, "xlsx"):
+    if table.form in (*DELIMITED, "xlsx"):
         complete = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
         first, *rows = complete or [[]]  # empty if all sampled rows were rejected
         configured_names = {configured.text, configured.label, configured.user, configured.id}
@@ -308,7 +307,7 @@ def _label_examples(text: TableColumn, label: TableColumn) -> str:
 def _proposed_option(label: TableColumn) -> str:
     """An option that names the classes, as far as it can be proposed."""
     values = [value for value, _ in label.counts.most_common(_SHOWN_VALUES)]
-    if len(values) == len(label.counts) and all(map(_is_number, values)):
+    if len(values) == len(label.counts) and all(map(_NUMBER.fullmatch, values)):
         scale = sorted(values, key=float)
         half = len(scale) // 2
         classes = {"negative": scale[:half], "neutral": scale[half:-half], "positive": scale[-half:]}
@@ -317,11 +316,3 @@ def _proposed_option(label: TableColumn) -> str:
     if known:
         return f"{classes_option(known)} leaves the rows of other labels out"
     return f"{classes_option({value: [value] for value in values})}, in this order if it is right"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

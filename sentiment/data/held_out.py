@@ -43,12 +43,9 @@ class HeldOutTweets:
     def has_key(self, key: int) -> bool:
         return key in self._keys
 
-    def has_author(self, author: int) -> bool:
-        return author in self._authors
-
-    def has_tweet(self, key: int, text: str, form: str) -> bool:
-        """Whether a tweet is held out, or is a copy of one that is."""
-        if key in self._keys:
+    def has_tweet(self, key: int, author: int, text: str, form: str) -> bool:
+        """Whether a tweet or its author is held out, or the tweet is a copy of one that is."""
+        if key in self._keys or author in self._authors:
             return True
         if not self._keys:
             return False

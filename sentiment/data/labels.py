@@ -171,8 +171,8 @@ def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
     return None
 
 
-def written_labels(labels: Mapping[str, Collection[str]]) -> str | dict[str, list[str]]:
-    """Labels in the shortest form that `Labels` accepts: as text, unless one of them has a space or a comma."""
+def classes_option(labels: Mapping[str, Collection[str]]) -> str:
+    """The option that names these classes and labels, quoted for a shell."""
     words = []
     for name, values in labels.items():
         if [*values] == [name]:
@@ -180,16 +180,9 @@ def written_labels(labels: Mapping[str, Collection[str]]) -> str | dict[str, lis
         elif values:
             words.append(f"{name}={','.join(values)}")
     if all(re.fullmatch(r"[\w.+-]+(=[\w.+,-]+)?", word) for word in words):
-        return " ".join(words)
-    return {name: list(values) for name, values in labels.items()}
-
-
-def classes_option(labels: Mapping[str, Collection[str]]) -> str:
-    """The option that names these classes and labels, quoted for a shell."""
-    written = written_labels(labels)
-    if isinstance(written, str):
-        return f"--classes {shlex.quote(written)}"
-    return f"--set {shlex.quote(f'data.labels={json.dumps(written, ensure_ascii=False)}')}"
+        return f"--classes {shlex.quote(' '.join(words))}"
+    mapping = {name: list(values) for name, values in labels.items()}
+    return f"--set {shlex.quote(f'data.labels={json.dumps(mapping, ensure_ascii=False)}')}"
 
 
 def label_meanings(labels: LabelMapping) -> dict[str, int | None]:

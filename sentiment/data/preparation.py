@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,26 +13,17 @@ from sentiment.console import Progress
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.sources import OpenedSource, TweetFile
 from sentiment.data.tables import Row, RowCounter, without_collections
-from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
+from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, PartCount, TableCount
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-# `offsets` are lengths until all rows are known.
-_ARRAY_TYPES = {
-    "token_ids": np.int32,
-    "offsets": np.int64,
-    "labels": np.int8,
-    "parts": np.int8,
-    "keys": np.int64,
-    "authors": np.int64,
-    "weights": np.float32,
-}
-ARRAYS = (*_ARRAY_TYPES, "withheld")
+# A row of the corpus, apart from its tokens.
+_ROW = np.dtype([("labels", "i1"), ("parts", "i1"), ("keys", "i8"), ("authors", "i8"), ("weights", "f4")])
+ARRAYS = (*(_ROW.names or ()), "token_ids", "offsets", "withheld")
 Arrays = dict[str, npt.NDArray[Any]]
 
 # The code of a row's part is an index into PARTS; additional test sets follow, sorted by name.
@@ -112,10 +102,8 @@ class Preparation:
         self._withheld: set[int] = set()
         # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
-        self._index = defaultdict[str, int](count().__next__)  # token id of each type
-        self._chunks: dict[str, list[npt.NDArray[Any]]] = {}
-        for name, dtype in _ARRAY_TYPES.items():
-            self._chunks[name] = [np.zeros(0, dtype)]
+        self._tokens = TokenCollector()
+        self._chunks: list[npt.NDArray[Any]] = []
         self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
@@ -127,20 +115,24 @@ class Preparation:
         Returns:
             The arrays of the corpus by name, the types in the order of their ids, and the row counts.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        schema = pa.schema({"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string()})
         # Read test sets first and extra training tables last, when all held-out tweets are known.
         files: list[tuple[_Origin, TweetFile]] = [*self._source.tests.items(), (None, self._source.main)]
         files += enumerate(self._source.extra_train)
-        with pq.ParquetWriter(tweets_file, tweets_schema(), compression="zstd") as writer:
+        with pq.ParquetWriter(tweets_file, schema, compression="zstd") as writer:
             for origin, file in files:
                 self._read(file, origin, writer)
-        arrays = {name: np.concatenate(chunks) for name, chunks in self._chunks.items()}
-        arrays["offsets"] = np.concatenate([[0], np.cumsum(arrays["offsets"])])
+        tokens = self._tokens.rows()
+        rows = np.concatenate(self._chunks)
+        arrays = {name: rows[name] for name in rows.dtype.names or ()}
+        arrays |= {"token_ids": tokens.token_ids, "offsets": tokens.offsets}
         arrays["withheld"] = np.array(sorted(self._withheld), np.int64)
-        report = self._report(arrays)
+        report = self._report(arrays, len(tokens.types))
         self._check(report)
-        return arrays, list(self._index), report
+        return arrays, list(tokens.types), report
 
     def _read(self, file: TweetFile, origin: _Origin, writer: "pq.ParquetWriter") -> None:
         name = origin if isinstance(origin, str) else file.name
@@ -169,22 +161,15 @@ class Preparation:
 
         kept = [tweet for tweet in self._tokenize_and_split(rows, origin) if self._is_kept(origin, tweet)]
         weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
-        labels = [tweet.row.label for tweet in kept]
-        values: dict[str, Sequence[Any]] = {
-            "token_ids": [self._index[token] for tweet in kept for token in tweet.tokens],
-            "offsets": [len(tweet.tokens) for tweet in kept],
-            "labels": labels,
-            "parts": [tweet.part for tweet in kept],
-            "keys": [tweet.key for tweet in kept],
-            "authors": [tweet.author for tweet in kept],
-            "weights": [weight] * len(kept),
-        }
-        for name, dtype in _ARRAY_TYPES.items():
-            self._chunks[name].append(np.array(values[name], dtype))
+        values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, weight) for tweet in kept]
+        self._chunks.append(np.array(values, _ROW))
+        for tweet in kept:
+            self._tokens.add(tweet.tokens)
         ids = [tweet.row.id for tweet in kept]
         parts = [self._part_names[tweet.part] for tweet in kept]
+        labels = [tweet.row.label for tweet in kept]
         texts = [tweet.row.text for tweet in kept]
-        writer.write_table(pa.table([ids, parts, labels, texts], schema=tweets_schema()))
+        writer.write_table(pa.table([ids, parts, labels, texts], schema=writer.schema))
 
     def _tokenize_and_split(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
         tweets = []
@@ -226,23 +211,19 @@ class Preparation:
             return NO_TOKEN
         if is_copy and not (is_extra and self._held_out.has_key(key)):
             return DUPLICATE if first_label == label else CONTRADICTION
-        if tweet.part == TRAIN and self._is_held_out(tweet):
+        if tweet.part == TRAIN and self._held_out.has_tweet(key, tweet.author, tweet.row.text, tweet.form):
             self._withheld.add(key)
             return HELD_OUT
         return SURPLUS if tweet.part == TRAIN and key in self._surplus else None
 
-    def _is_held_out(self, tweet: _Tweet) -> bool:
-        return self._held_out.has_author(tweet.author) or self._held_out.has_tweet(
-            tweet.key, tweet.row.text, tweet.form
-        )
-
-    def _report(self, arrays: Arrays) -> CorpusReport:
+    def _report(self, arrays: Arrays, types: int) -> CorpusReport:
         names = self._config.label_names
         parts = {}
         for code, part in enumerate(self._part_names):
             labels = arrays["labels"][arrays["parts"] == code]
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
-        columns = {section: file.unused_author_column() for section, file in self._source.files().items()}
+        files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
+        columns = {file.field: file.unused_author_column() for file in files}
         return CorpusReport(
             classes=list(names),
             tests={name: self._count(name) for name in self._source.tests},
@@ -253,8 +234,8 @@ class Preparation:
             refused=self._refused.counted(),
             parts=parts,
             tokens=len(arrays["token_ids"]),
-            types=len(self._index),
-            unnamed_authors={section: column for section, column in columns.items() if column is not None},
+            types=types,
+            unnamed_authors={field: column for field, column in columns.items() if column is not None},
         )
 
     def _count(self, origin: str | int) -> TableCount:
@@ -286,10 +267,3 @@ class Preparation:
                     "(data.labels.ignored), or give more tweets (some hundreds are needed for any conclusion), larger "
                     "fractions for validation and test, or a larger data.train_rows"
                 )
-
-
-def tweets_schema() -> "pa.Schema":
-    """The columns of the file with the texts of a corpus."""
-    import pyarrow as pa
-
-    return pa.schema({"id": pa.string(), "part": pa.string(), "label": pa.int8(), "text": pa.string()})

@@ -14,7 +14,8 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sentiment.console import Progress, silent
 from sentiment.data import SOURCE_CHOICES, SOURCES
 from sentiment.data.labels import DEFAULT_LABELS, LabelMapping, class_names, label_meanings, polar_labels
 from sentiment.data.tables import (
-    DELIMITERS,
+    DELIMITED,
     ReadRows,
     Row,
     about_rows,
@@ -193,6 +194,7 @@ class TweetFile:
     form: str  # format and delimiter: the same bytes may be read in different ways
     read: Callable[[], ReadRows]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
+    field: str = "data"  # the section of the configuration that describes it
     # A column that may name the authors, but is not used; None if there is none.
     unused_author_column: Callable[[], str | None] = lambda: None
 
@@ -203,14 +205,8 @@ class OpenedSource:
 
     dataset: str  # name of the data set
     main: TweetFile
-    tests: Mapping[str, TweetFile] = field(default_factory=dict)  # external test sets, by name
+    tests: Mapping[str, TweetFile] = dataclass_field(default_factory=dict)  # external test sets, by name
     extra_train: tuple[TweetFile, ...] = ()  # used only for training
-
-    def files(self) -> dict[str, TweetFile]:
-        """All files, by the configuration section that describes each."""
-        files = {"data": self.main}
-        files |= {f"data.tests.{name}": file for name, file in self.tests.items()}
-        return files | {f"data.extra_train.{index}": file for index, file in enumerate(self.extra_train)}
 
 
 def open_source(config: DataConfig, results: Results) -> OpenedSource:
@@ -274,8 +270,8 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         columns = COLUMNS_140
         labels = labels_140(labels or DEFAULT_LABELS)
     table_of = cache(partial(open_table, path, lambda _: has_header(columns)))
-    if form in DELIMITERS and (delimiter := table_of().delimiter) != DELIMITERS[form]:
-        form = f"{form} {delimiter}"
+    if form in DELIMITED:
+        form = f"{form} {table_of().delimiter}"
 
     def read() -> ReadRows:
         rows = partial(read_rows, table_of(), columns, labels, str(path), field)
@@ -289,7 +285,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
         return next((name for name in names if name not in (columns.text, columns.label)), None)
 
-    return TweetFile(str(path), sha256, form, read, about_rows(path), unused_author_column)
+    return TweetFile(str(path), sha256, form, read, about_rows(path), field, unused_author_column)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:
@@ -313,7 +309,7 @@ def cached_sha256(path: Path) -> str:
 def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     labels = table.labels or DEFAULT_LABELS
     if table.path == SENTIMENT140:
-        return _open_archive(SENTIMENT140, results.downloads / ARCHIVE.name, ARCHIVE.sha256, labels)
+        return _open_archive(results.downloads / ARCHIVE.name, labels)
     if table.path == VADER:  # small enough to be downloaded when a run first reads it
         read = lambda: read_vader(fetch_vader(results), labels)  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
@@ -323,10 +319,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
         return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read, rows))
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
-    path = named_path(table.path)
-    if path.is_file() and form_of(path) == "zip":
-        return _open_archive(str(path), path, cached_sha256(path), labels)
-    main = open_file(path, table.columns, labels, field)
+    main = open_file(named_path(table.path), table.columns, labels, field)
     is_complete = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
 
@@ -347,26 +340,20 @@ def labels_140(labels: LabelMapping) -> LabelMapping:
     return polar_labels(class_names(labels), ("0",), ("2",), ("4",))
 
 
-def _open_archive(name: str, path: Path, sha256: str, labels: LabelMapping) -> OpenedSource:
-    labels = labels_140(labels)
-
+def _open_archive(path: Path, labels: LabelMapping) -> OpenedSource:
     def read(member: str) -> ReadRows:
         if not path.exists():
             raise DataError(f"{path}: no such file; `sentiment data {SENTIMENT140}` fetches it")
-        if cached_sha256(path) != sha256:
+        if cached_sha256(path) != ARCHIVE.sha256:
             raise DataError(f"{path}: is not the expected file; delete it and run `sentiment data {SENTIMENT140}`")
-        count = 0
-        for row in read_rows(open_table(path, lambda _: False, member), COLUMNS_140, labels, f"{path}:{member}"):
-            count += 1
-            yield row
-        if count != MEMBER_ROWS[member]:
-            raise DataError(f"{path}:{member}: has {count:,} rows where {MEMBER_ROWS[member]:,} are expected")
+        table = open_table(path, lambda _: False, member)
+        return read_rows(table, COLUMNS_140, labels_140(labels), f"{path}:{member}")
 
-    main, manual = (
-        TweetFile(f"{name}:{member}", sha256, f"{SENTIMENT140}/{member}", partial(read, member), rows)
-        for member, rows in MEMBER_ROWS.items()
-    )
-    return OpenedSource(SENTIMENT140, main, {"manual": manual})
+    files = []
+    for member, rows in MEMBER_ROWS.items():
+        form = f"{SENTIMENT140}/{member}"
+        files.append(TweetFile(f"{SENTIMENT140}:{member}", ARCHIVE.sha256, form, partial(read, member), rows))
+    return OpenedSource(SENTIMENT140, files[0], {"manual": files[1]})
 
 
 def fetch_vader(results: Results) -> Path:

@@ -58,23 +58,20 @@ _FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".xlsx": "xlsx",
-    ".zip": "zip",
     ".txt": "txt",
 }
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+DELIMITED = ("csv", "tsv")
 ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
 
 
 def form_of(path: Path) -> str:
-    """File format by extension: csv, tsv, jsonl, parquet, xlsx, txt or zip."""
+    """File format by extension: csv, tsv, jsonl, parquet, xlsx or txt."""
     packed = is_packed(path)
     form = _FORMATS.get((path.with_suffix("") if packed else path).suffix.lower())
-    if form is None or (packed and form not in (*DELIMITERS, "jsonl", "txt")):
+    if form is None or (packed and form not in (*DELIMITED, "jsonl", "txt")):
         if path.is_dir():
             raise DataError(f"{path}: is a directory; name a file in it")
-        raise DataError(
-            f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}, or Sentiment140's .zip"
-        )
+        raise DataError(f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}")
     return form
 
 
@@ -92,7 +89,7 @@ def without_collections() -> Iterator[None]:
 
 def about_rows(path: Path) -> int | None:
     """Estimate the number of rows as the number of lines; None for formats whose lines cannot be counted quickly."""
-    if is_packed(path) or form_of(path) in ("parquet", "xlsx", "zip"):
+    if is_packed(path) or form_of(path) in ("parquet", "xlsx"):
         return None
     with translated_errors(path), open_named(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, LINE_LIMIT), b""))
@@ -254,11 +251,6 @@ def read_rows(
     for role, column in columns:
         if column is not None:
             indices[role] = _column_index(column, f"{name}: {field}.columns.{role}", table.names)
-    text_index = indices["text"]
-    label_index = indices["label"]
-    user_index = indices.get("user")
-    id_index = indices.get("id")
-    part_index = indices.get("part")
     label_of = _label_reader(labels, name, field) if labels else None
     for record in table.read({*indices.values()}):
         if isinstance(record, Refusal):
@@ -267,18 +259,20 @@ def read_rows(
         line, fields, _ = record
         if len(fields) != len(table.names):
             yield Refusal(line, "wrong number of fields")
-        elif reason := why_no_text(text := fields[text_index]):
+            continue
+        cells = {role: fields[index] for role, index in indices.items()}
+        text = cells["text"]
+        if reason := why_no_text(text):
             yield Refusal(line, reason)
         elif "\0" in text:
             yield Refusal(line, "NUL character")
-        elif label_of and not as_text(fields[label_index]).strip():
+        elif label_of and not as_text(cells["label"]).strip():
             yield Refusal(line, "empty label")
         else:
-            identifier = as_text(fields[id_index]) if id_index is not None else ""
-            user = as_text(fields[user_index]).strip() if user_index is not None else ""
-            label = label_of(fields[label_index], line) if label_of else None
-            part = _part_of(as_text(fields[part_index]), f"{name}:{line}") if part_index is not None else None
-            yield Row(identifier or str(line), user or None, label, text, line, part)
+            label = label_of(cells["label"], line) if label_of else None
+            part = _part_of(as_text(cells["part"]), f"{name}:{line}") if "part" in cells else None
+            identifier = as_text(cells.get("id")) or str(line)
+            yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part)
 
 
 def _part_of(value: str, place: str) -> Part:

@@ -7,11 +7,11 @@ import importlib.util
 import re
 import sys
 import unicodedata
-from collections import defaultdict
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, cast
@@ -217,13 +217,10 @@ class TokenRows:
 
     @classmethod
     def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
-        index = defaultdict[str, int](count().__next__)
-        token_ids: list[int] = []
-        ends = [0]
+        collector = TokenCollector()
         for tokens in tweets:
-            token_ids += map(index.__getitem__, tokens)
-            ends.append(len(token_ids))
-        return cls(list(index), np.array(token_ids, np.int32), np.array(ends, np.int64))
+            collector.add(tokens)
+        return collector.rows()
 
     @property
     def size(self) -> int:
@@ -240,6 +237,27 @@ class TokenRows:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         indices = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return TokenRows(self.types, np.asarray(self.token_ids)[indices], offsets)
+
+
+class TokenCollector:
+    """Collects the tokens of tweets, of which new types get the next ids.
+
+    Args:
+        types: those that have the first ids.
+    """
+
+    def __init__(self, types: Iterable[str] = ()) -> None:
+        self._index = {token: number for number, token in enumerate(types)}
+        self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
+        self._ends = array("q", [0])
+
+    def add(self, tokens: Sequence[str]) -> None:
+        index = self._index
+        self._token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
+        self._ends.append(len(self._token_ids))
+
+    def rows(self) -> TokenRows:
+        return TokenRows(list(self._index), np.array(self._token_ids, np.int32), np.array(self._ends, np.int64))
 
 
 UNKNOWN_AUTHOR = 0  # the key of an unknown author

@@ -77,8 +77,6 @@ def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
         file: BinaryIO = stack.enter_context(open_named(path))
         if member is not None:
             archive = stack.enter_context(zipfile.ZipFile(file))
-            if member not in archive.namelist():
-                raise DataError(f"{path}: holds no {member}")
             file = cast(BinaryIO, stack.enter_context(archive.open(member)))
         elif is_packed(path):
             file = cast(BinaryIO, stack.enter_context(gzip.open(file)))

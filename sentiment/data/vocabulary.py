@@ -2,7 +2,6 @@
 
 import codecs
 import re
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -22,15 +21,23 @@ from sentiment.config import (
     VocabularyConfig,
 )
 from sentiment.console import Progress, silent
-from sentiment.data.corpus import Corpus, corpus_fingerprint, prepare_corpus, without_train_rows
+from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, form_of
-from sentiment.data.text import UNKNOWN_AUTHOR, Tokenizer, TokenRows, TweetForms, author_form, author_key, key_of
+from sentiment.data.text import (
+    UNKNOWN_AUTHOR,
+    TokenCollector,
+    Tokenizer,
+    TokenRows,
+    TweetForms,
+    author_form,
+    author_key,
+    key_of,
+)
 from sentiment.data.text_files import opened_bytes
-from sentiment.errors import ConfigError, DataError
-from sentiment.files import WriteFile, fingerprint, made_once, named_path, write_atomically, write_json
-from sentiment.runs.locks import ProcessLock
+from sentiment.errors import DataError
+from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
 from sentiment.runs.run_dir import Results
 
 PADDING = 0  # the index after the end of a short tweet in a batch
@@ -114,8 +121,7 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         for types that the file lacks; and the number of types that the file has.
 
     Raises:
-        DataError: the file cannot be read or is truncated, or a line is not a token and finite numbers.
-        ConfigError: the vectors have another size.
+        DataError: the file cannot be read or is truncated, the vectors have another size, or a number is not finite.
     """
     vectors = np.random.default_rng(seed).normal(0, _SCALE, (len(vocabulary), size)).astype(np.float32)
     vectors[PADDING] = 0
@@ -126,23 +132,20 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
     is_first = True
     for line, content in _vector_lines(path):
         fields = content.rsplit(None, size)
-        width = len(content.split()) - 1 if is_first else size
-        if width != size:
-            raise ConfigError(
-                f"{path}:{line}: has {width} numbers after the token, but embedding.size is {size}; set it to {width}, "
-                "or name a text file whose lines are a token and its numbers"
-            )
-        is_first = False
         if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a space
             continue
-        if len(fields) <= size:
-            raise DataError(f"{path}:{line}: a token and {size} numbers are expected; the file may be truncated")
+        if len(fields) <= size or (is_first and len(content.split()) > size + 1):  # later on a token may hold spaces
+            raise DataError(
+                f"{path}:{line}: has {len(content.split()[1:])} numbers after the token, but embedding.size is {size}; "
+                "set it to this number, or name a complete text file whose lines are a token and its numbers"
+            )
+        is_first = False
         row = remaining.pop(fields[0], None)
         if row is None:
             continue
         try:
             with np.errstate(over="ignore"):
-                vectors[row] = [float(field.decode("utf-8", "replace")) for field in fields[1:]]
+                vectors[row] = [float(field) for field in fields[1:]]
         except ValueError as error:
             raise DataError(f"{path}:{line}: {error}, but a token and {size} numbers are expected") from None
         if not np.isfinite(vectors[row]).all():
@@ -193,12 +196,9 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
 _PROGRESS_INTERVAL = 10_000
 
 
-def _summary(count: Counter[str]) -> str:
+def _summary(counts: Counter[str]) -> str:
     """Summary of the used and skipped tweets of an unlabelled file."""
-    return (
-        "{used:,} of {read:,} tweets, without {held_out:,} of validation or test or of their authors, {repeated:,} "
-        "repeated and {refused:,} empty ones"
-    ).format_map(count)
+    return ", ".join(f"{number:,} {outcome}" for outcome, number in counts.most_common())
 
 
 def collect_training_text(
@@ -213,35 +213,35 @@ def collect_training_text(
     held_out = {*corpus.keys[~trained].tolist(), *corpus.withheld.tolist()}
     held_out_authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
     seen = set(corpus.keys[trained].tolist())
-    index = {token: number for number, token in enumerate(corpus.types)}
+    collector = TokenCollector(corpus.types)
     tokenizer = Tokenizer(config)
-    forms, lengths = TweetForms(beside=tokenizer), list[int]()
-    token_ids = array("i")  # a list of Python's integers would take ten times as much memory
+    forms = TweetForms(beside=tokenizer)
     counts: dict[str, Counter[str]] = {}
     for file in files:
         count = counts[file.name] = Counter()
         for number, row in enumerate(file.read(), start=1):
             if number % _PROGRESS_INTERVAL == 0:
                 progress(f"reading {Path(file.name).name}", number, file.total)
-            outcome = "refused"
+            outcome = "empty or malformed"
             if isinstance(row, Row):
                 tokens = tokenizer(row.text)
                 key = key_of(forms.of(row.text, tokens))
                 if key in held_out or author_key(author_form(row.user)) in held_out_authors:
-                    outcome = "held_out"
+                    outcome = "of validation or test, or of their authors"
                 elif key in seen:
                     outcome = "repeated"
                 elif tokens:
                     outcome = "used"
                     seen.add(key)
-                    lengths.append(len(tokens))
-                    token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
-            count.update(("read", outcome))
+                    collector.add(tokens)
+            count[outcome] += 1
         if not count["used"]:
             raise DataError(f"{file.name}: no text of it can be used: {_summary(count)}")
     own = corpus.take(np.flatnonzero(trained))
-    offsets = np.concatenate([own.offsets, own.offsets[-1] + np.cumsum(lengths, dtype=np.int64)])
-    return TokenRows(list(index), np.concatenate([own.token_ids, np.array(token_ids, np.int32)]), offsets), counts
+    more = collector.rows()
+    token_ids = np.concatenate([own.token_ids, more.token_ids])
+    offsets = np.concatenate([own.offsets, own.offsets[-1] + more.offsets[1:]])
+    return TokenRows(more.types, token_ids, offsets), counts
 
 
 # --- vectors that are learned from it -------------------------------------------------------------------------------
@@ -290,13 +290,11 @@ def prepare_vectors(config: RunConfig, results: Results, progress: Progress = si
     if config.embedding.pretrained != WORD2VEC or file is None:
         return []
     messages: list[str] = []
-    lock_file = file.parent.with_suffix(".lock")
-    try:
-        lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock = ProcessLock(lock_file, "learns the same vectors", progress)
-        made_once(file.parent, lambda folder: messages.extend(_learn_into(folder, config, results, progress)), lock)
-    except OSError as error:
-        raise DataError(f"{file}: the vectors cannot be written: {error}") from error
+
+    def learn(folder: Path) -> None:
+        messages.extend(_learn_into(folder, config, results, progress))
+
+    make_folder(file.parent, learn, file.parent.with_suffix(".lock"), "learns the same vectors", progress)
     return [*messages, f"  in {file}"] if messages else []
 
 

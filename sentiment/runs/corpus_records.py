@@ -70,11 +70,9 @@ class Manifest(FileRecord):
     """`manifest.json`: the fingerprint and row counts of a corpus.
 
     Attributes:
-        files: the sizes of the corpus's files in bytes.
-        sha256: the digests of the files that a report reads.
+        sha256: the digests of the corpus's files.
     """
 
     fingerprint: str
     report: CorpusReport
-    files: dict[str, int]
     sha256: dict[str, str]

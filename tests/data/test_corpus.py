@@ -119,7 +119,7 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     refused = {reason: (rows.count, rows.lines) for reason, rows in corpus.report.refused.items()}
     assert corpus.report.left_out == {NO_TOKEN: 31}
     assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
-    assert corpus.lengths().min() > 0
+    assert np.diff(corpus.offsets).min() > 0
     assert "  15 refused: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
     with pytest.raises(DataError, match=r"many\.csv: 20 of 351 rows are malformed, .*5%: 20 wrong number of fields"):
         prepare(write_tweets(tmp_path / "many.csv", [*rows, *[("positive",)] * 5]), results)
@@ -170,12 +170,12 @@ def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Result
             with pytest.raises(DataError, match=r"is damaged \(.*\); delete it, and the next run prepares it again"):
                 prepare(table, results)
         (path / name).write_bytes(content)
-    for name, value in (("token_ids", 10**6), ("token_ids", -1), ("labels", 2), ("parts", 3), ("offsets", 10**6)):
-        content = (path / f"{name}.npy").read_bytes()
-        np.load(path / f"{name}.npy", mmap_mode="r+")[3] = value
-        with pytest.raises(DataError, match=rf"is damaged \({name}\.npy holds {value}, .*; delete it, and the next"):
+        flipped = bytearray(content)
+        flipped[-20] ^= 1
+        (path / name).write_bytes(flipped)
+        with pytest.raises(DataError, match=rf"is damaged \(.*{name}.*\); delete it, and the next run"):
             open_corpus(path)
-        (path / f"{name}.npy").write_bytes(content)
+        (path / name).write_bytes(content)
     assert open_corpus(path).report.kept == 400
     shutil.rmtree(path)
     with pytest.raises(DataError, match="holds no prepared corpus"):

@@ -98,25 +98,25 @@ def test_vectors_are_read_from_either_format(tmp_path: Path, content: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "message"),
+    ("content", "message"),
     [
-        ("the 1 2\n", ConfigError, r"v\.txt:1: has 2 numbers after the token, but embedding\.size is 3; set it to 2"),
-        ("9 3\nthe 1 2 3\n", DataError, r"v\.txt: has 1 vectors where its first line says 9"),
-        ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", DataError, r"v\.txt:3: a token and 3 numbers are expected"),
-        ("the 1 2 3\nrain 1 x 3\n", DataError, r"v\.txt:2: could not convert string to float: 'x'"),
-        ("the 1 2 3\nrain 1 nan 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
-        ("the 1 2 3\nrain 1 -1e39 3\n", DataError, r"v\.txt:2: holds a number that is not finite"),
-        ("9 3\nthe \0\1\2", ConfigError, r"v\.txt:2: .* or name a text file"),
-        ("\0\1\2", ConfigError, r"v\.txt:1: .* or name a text file"),
-        ("the 1 2 3\n\n", DataError, r"v\.txt:2: a token and 3 numbers are expected"),
-        ("the\nrain\n", ConfigError, r"v\.txt:1: has 0 numbers"),
-        ("", DataError, "holds no vectors"),
-        ("\0" * (1 << 26), DataError, r"v\.txt:1: is too long for a token and its numbers"),
+        ("the 1 2\n", r"v\.txt:1: has 2 numbers after the token, but embedding\.size is 3; set it"),
+        ("9 3\nthe 1 2 3\n", r"v\.txt: has 1 vectors where its first line says 9"),
+        ("the 1 2 3\nrain 1 2 3\nsnow 1 2\n", r"v\.txt:3: has 2 numbers after the token"),
+        ("the 1 2 3\nrain 1 x 3\n", r"v\.txt:2: could not convert string to float: b'x'"),
+        ("the 1 2 3\nrain 1 nan 3\n", r"v\.txt:2: holds a number that is not finite"),
+        ("the 1 2 3\nrain 1 -1e39 3\n", r"v\.txt:2: holds a number that is not finite"),
+        ("9 3\nthe \0\1\2", r"v\.txt:2: .* or name a complete text file"),
+        ("\0\1\2", r"v\.txt:1: .* or name a complete text file"),
+        ("the 1 2 3\n\n", r"v\.txt:2: has 0 numbers"),
+        ("the\nrain\n", r"v\.txt:1: has 0 numbers"),
+        ("", "holds no vectors"),
+        ("\0" * (1 << 26), r"v\.txt:1: is too long for a token and its numbers"),
     ],
 )
-def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, error: type[Exception], message: str) -> None:
+def test_vectors_that_do_not_fit_are_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "v.txt").write_text(content)
-    with pytest.raises(error, match=message):
+    with pytest.raises(DataError, match=message):
         load_vectors(tmp_path / "v.txt", Vocabulary(["the", "rain", "snow"]), 3)
 
 
@@ -155,9 +155,10 @@ def test_unlabelled_text_is_learned_from_unless_held_out(own_words: Path, result
     config = _with_text(own_words, lines, table, column="b")
     corpus = prepare_corpus(config.data, results)
     held = len(corpus.parts) - len(corpus.rows("train"))
-    assert f"  {lines}: 2 of 602 tweets, without {2 * held} of validation" in "\n".join(
-        prepare_vectors(config, results)
-    )
+    said = "\n".join(prepare_vectors(config, results))
+    assert f"  {lines}: " in said
+    assert f" {2 * held} of validation or test" in said
+    assert " 2 used" in said
     types = set(read_types(_learned(config, results)))
     assert {"firstnew", "secondnew", "thirdnew"} <= types
     words = {token for row in range(len(corpus.parts)) if corpus.parts[row] for token in corpus.tokens(row)}
@@ -187,7 +188,7 @@ def test_unusable_unlabelled_file_is_refused_by_name(own_words: Path, results: R
     other.write_text("id,tweet\n1,some text\n")
     for config, message in (
         (_with_text(own_words, tmp_path / "gone.txt"), r"gone\.txt: no such file"),
-        (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: 0 of 1 tweets"),
+        (_with_text(own_words, seen), r"seen\.txt: no text of it can be used: 1 repeated"),
         (_with_text(own_words, other), r"other\.csv: vectors\.unlabelled\.columns\.text: no column 'text'"),
     ):
         with pytest.raises((ConfigError, DataError), match=message):

@@ -227,7 +227,6 @@ class Study:
         manifest = {
             "fingerprint": data,
             "report": report,
-            "files": {},
             "sha256": {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)},
         }
         write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(manifest)))
