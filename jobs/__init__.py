@@ -4,7 +4,7 @@
 - `services`: the kinds of jobs and the inputs that runs need. `plan`: turns runs into jobs.
 - `submissions`: the files of each submission. `grid_jobs`: joins them with Slurm's queue.
 - `policy`: derives a run's state, and the action that each command takes.
-- `session`: the commands. `slurm` and `here`: run jobs on Slurm, or on this machine. `tasks`: what a job does.
+- `session`: the commands. `slurm` and `local_runner`: run jobs on Slurm, or on this machine. `tasks`: what a job does.
 
 The package `report` is only ever run as a process and never imported.
 """

@@ -10,7 +10,7 @@ import typer
 from sentiment.command_line import (
     RESULTS,
     AtOnce,
-    ClusterFile,
+    ClusterPath,
     Local,
     NewCode,
     Overrides,
@@ -47,7 +47,7 @@ def submit(
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    cluster: ClusterFile = CLUSTER,
+    cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Submit the runs of a grid that are neither completed nor queued.
@@ -61,6 +61,7 @@ def submit(
     from jobs.dry_run import show_plan
     from jobs.grids.grid import expand_grid, load_grid
     from jobs.session import LaunchOptions, submit_grid
+    from jobs.slurm.resources import ClusterFile, read_cluster
     from sentiment.runs.run_dir import Results
 
     path = config_path(grid, "grids")
@@ -69,7 +70,8 @@ def submit(
     for line in expanded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
-        options = LaunchOptions(cluster, local, at_once, echo, new_code)
+        resources = ClusterFile() if local else read_cluster(cluster)
+        options = LaunchOptions(resources, local, at_once, echo, new_code)
         raise typer.Exit(submit_grid(Results(results), expanded, options))
     for line in show_plan(Results(results), expanded, cluster, verbose):
         echo(line)
@@ -147,7 +149,7 @@ def rerun(
     local: Local = False,
     at_once: AtOnce = None,
     new_code: NewCode = False,
-    cluster: ClusterFile = CLUSTER,
+    cluster: ClusterPath = CLUSTER,
     results: ResultsRoot = RESULTS,
 ) -> None:
     """Resubmit runs that ended without a result; they resume from their checkpoints.
@@ -157,6 +159,7 @@ def rerun(
     """
     from jobs.policy import CAUSES
     from jobs.session import LaunchOptions, rerun_grid
+    from jobs.slurm.resources import ClusterFile, read_cluster
     from jobs.status import find_targets
     from sentiment.runs.run_dir import Results
 
@@ -166,7 +169,8 @@ def rerun(
     selected = find_targets(targets or [], Results(results))
     if not selected:
         echo(NO_GRIDS.format(results))
-    options = LaunchOptions(cluster, local, at_once, echo, new_code)
+    resources = ClusterFile() if local else read_cluster(cluster)
+    options = LaunchOptions(resources, local, at_once, echo, new_code)
     exit_codes = []
     for plan, run_ids in selected:
         try:
@@ -240,7 +244,7 @@ def sync(
 
 
 @app.command()
-def doctor(cluster: ClusterFile = CLUSTER, results: ResultsRoot = RESULTS) -> None:
+def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> None:
     """Check whether grids can run here: Slurm's configuration, GPUs and cores, disk space.
 
     Exits with 1 if something, such as a partition that does not exist, prevents any grid from running.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from jobs import slurm
-from jobs.here import gpus_here
+from jobs.local_runner import gpus_here
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
-from jobs.plan import Launch, RunRequest, pause_at_rung_end, plan_slurm_jobs
+from jobs.plan import Launch, plan_slurm_jobs, request_runs
 from jobs.policy import submit
 from jobs.services import missing_for
 from jobs.slurm import directives
@@ -42,13 +42,14 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
     missing_rows = [row for row in state.planned if submit(row) == "submits" and not state.missed_ranking(row)]
-    to_submit = _requests([row for row in missing_rows if row.run_id not in completed_in_other_grids], configs, rungs)
+    missing_rows = [row for row in missing_rows if row.run_id not in completed_in_other_grids]
+    to_submit = request_runs(missing_rows, configs, rungs)
     yield f"grid {plan.name}: {plan.description}"
     line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({_count_states(rows)})"
     if completed_in_other_grids:
         line += f"; {len(completed_in_other_grids)} are completed in other grids and would be copied"
     yield line
-    yield from describe_held(results.command("rerun", plan.name), rows)
+    yield from describe_held(results, plan.name, rows)
     yield from describe_unknown(rows)
     yield from _varied(plan)
     if verbose:
@@ -63,17 +64,12 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     if rungs:
         yield _describe_rungs(rungs, grid.configs)
     yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
-    launch = Launch(to_submit, _requests(state.current_trials(), configs, rungs), rungs)
+    launch = Launch(to_submit, request_runs(state.current_trials(), configs, rungs), rungs, running_code().id)
     for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):
         yield _describe_job(job)
         if verbose:
             for directive in directives(new_submission(results, plan.name, job, None)):
                 yield f"  {directive}"
-
-
-def _requests(rows: Sequence[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None) -> list[RunRequest]:
-    requests = [RunRequest(row, configs[row.run_id], running_code().id) for row in rows]
-    return pause_at_rung_end(requests, rungs) if rungs else requests
 
 
 def _describe_job(job: Submission) -> str:

@@ -1,21 +1,19 @@
-"""Plans and submits jobs: the code snapshot of each run, where it pauses, its resources, and the job arrays."""
+"""Plans and submits jobs: the code snapshot, where runs pause, their resources, and the job arrays."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TypeVar
 
 from jobs import slurm
-from jobs.grid_jobs import GridJobs, Place, settle
-from jobs.services import JOB_KINDS, JobKind, services_needed, steps_saved
+from jobs.grid_jobs import GridJobs, settle
+from jobs.services import JOB_KINDS, services_needed, steps_saved
 from jobs.slurm.resources import INCREASED_STATES, ClusterFile, Resources, increased
 from jobs.status import RunStatus
 from jobs.submissions import Submission, SubmissionDir, new_submission, record_submission
 from sentiment.config import RunConfig
 from sentiment.errors import QueueFullError, RunDirError, SlurmError, UnansweredError
-from sentiment.runs.code_version import freeze_code
 from sentiment.runs.run_dir import Results
 from sentiment.runs.start_copy import find_damage
 from sentiment.runs.state import PRUNED, Rungs
@@ -28,74 +26,14 @@ class RunRequest:
     """A run that is to be executed.
 
     Attributes:
-        code: the id of the code snapshot that computes it; None runs the code of the working directory.
         rung: of a search, the rung in which it trains.
         epochs: the epoch after which it pauses; None trains it to its end.
     """
 
     row: RunStatus
     config: RunConfig
-    code: str | None
     rung: int | None = None
     epochs: int | None = None
-
-
-@dataclass(frozen=True)
-class CodeChoice:
-    """Chooses code snapshots. With `new_code` started runs restart from scratch with the current code."""
-
-    results: Results
-    new_code: bool = False
-
-    @cached_property
-    def current(self) -> str:
-        """The id of the snapshot of the current code, which is taken when this is first asked for."""
-        return freeze_code(self.results)
-
-    def choose(
-        self, rows: Sequence[RunStatus], configs: Mapping[str, RunConfig], tasks: Mapping[str, Place], resubmit: bool
-    ) -> list[RunRequest]:
-        """Assign a code snapshot to each run.
-
-        A run keeps the snapshot that it was submitted with if that is intact and the run has saved steps or is
-        resubmitted. Else it gets the current code.
-
-        Args:
-            configs: by run id.
-            tasks: by run id, the newest submission of the run.
-        """
-        if self.new_code:
-            return [RunRequest(row, _with_restart_allowed(configs[row.run_id]), self.current) for row in rows]
-        previous = {row.run_id: tasks[row.run_id][0].submission.code for row in rows if row.run_id in tasks}
-        intact = {code for code in {*previous.values()} if code and not find_damage(self.results.code / code)}
-        requests = []
-        for row in rows:
-            code = previous.get(row.run_id)
-            if code not in intact or not (resubmit or self._has_saved_steps(row)):
-                code = self.current
-            requests.append(RunRequest(row, configs[row.run_id], code))
-        return requests
-
-    def describe_earlier(self, requests: Sequence[RunRequest]) -> Iterator[str]:
-        """A line for each snapshot of earlier code that runs keep."""
-        counts = Counter(request.code for request in requests if request.code)
-        for code, count in counts.items():
-            if code != self.current:
-                yield (
-                    f"{count} of them keep their earlier code, {self.results.code / code}; --new-code restarts them "
-                    "with the current code"
-                )
-
-    def _has_saved_steps(self, row: RunStatus) -> bool:
-        try:
-            return steps_saved(self.results.run_dir(row.run_id, row.grid)) > 0
-        except RunDirError:
-            return False  # the task will report whether the run can be resumed
-
-
-def _with_restart_allowed(config: RunConfig) -> RunConfig:
-    runtime = config.runtime.model_copy(update={"other_code": "restart"})
-    return config.model_copy(update={"runtime": runtime})
 
 
 @dataclass(frozen=True)
@@ -106,131 +44,135 @@ class Launch:
         runs: those to train now.
         trials: of a search, all trials of the current rung if jobs for the later rungs are to be submitted; else empty.
         rungs: of a search with early termination; else None.
+        code: the id of the code snapshot that computes the runs.
     """
 
     runs: Sequence[RunRequest]
     trials: Sequence[RunRequest] = ()
     rungs: Rungs | None = None
+    code: str | None = None
 
 
-def pause_at_rung_end(requests: Sequence[RunRequest], rungs: Rungs) -> list[RunRequest]:
-    """Let each run pause at the end of its rung; pruned runs that were asked for train to their end."""
-    paused = []
-    for request in requests:
-        standing = rungs.standings.get(request.config.run_id)
-        if standing and request.row.state != PRUNED:
+def request_runs(
+    rows: Iterable[RunStatus], configs: Mapping[str, RunConfig], rungs: Rungs | None = None
+) -> list[RunRequest]:
+    """Request runs that pause at the end of their rungs; pruned runs that were asked for train to their end.
+
+    Args:
+        configs: by run id.
+    """
+    requests = []
+    for row in rows:
+        request = RunRequest(row, configs[row.run_id])
+        standing = rungs.standings.get(row.run_id) if rungs else None
+        if standing and row.state != PRUNED:
             request = replace(request, rung=standing.rung, epochs=standing.epochs)
-        paused.append(request)
-    return paused
+        requests.append(request)
+    return requests
+
+
+def earlier_code(results: Results, rows: Sequence[RunStatus], jobs: GridJobs, resubmit: bool) -> str | None:
+    """The id of the code snapshot that some runs keep; None if they get the current code.
+
+    They keep the snapshot of their last submission if it is intact and they are resubmitted, or if one of them has
+    saved steps.
+    """
+    folders = {jobs.places[row.run_id][0] for row in rows if row.run_id in jobs.places}
+    if not folders:
+        return None
+    code = max(folders, key=lambda folder: folder.number).submission.code
+    if code is None or find_damage(results.code / code):
+        return None
+    return code if resubmit or any(_has_saved_steps(results, row) for row in rows) else None
+
+
+def _has_saved_steps(results: Results, row: RunStatus) -> bool:
+    try:
+        return steps_saved(results.run_dir(row.run_id, row.grid)) > 0
+    except RunDirError:
+        return False  # the task will report whether the run can be resumed
 
 
 def plan_slurm_jobs(
     launch: Launch, grid: str, results: Results, cluster: ClusterFile, jobs: GridJobs
 ) -> list[Submission]:
-    """The jobs for some runs of a grid, in the order in which they are submitted."""
+    """The jobs for some runs of a grid, in the order in which they are submitted; the last one is the final job."""
     max_tasks = slurm.most_tasks()
     configured = cluster.resources(grid)
-    training = _training_arrays(launch.runs, configured, jobs, max_tasks)
-    training += _later_rung_arrays(launch, configured, max_tasks)
-    code = training[0].code if training else None
     needed = services_needed([request.config for request in launch.runs], results)
-    services = []
-    final = []
+    planned: list[Submission] = []
     for kind in JOB_KINDS.values():
-        if kind.final:
-            final.append(_other_job(kind, [], code, _other_resources(kind, grid, cluster, jobs), cluster))
-        elif kind.name in needed:
-            resources = _other_resources(kind, grid, cluster, jobs)
-            services.append(_other_job(kind, needed[kind.name], code, resources))
-    return [*services, *training, *final]
-
-
-def _other_resources(kind: JobKind, grid: str, cluster: ClusterFile, jobs: GridJobs) -> Resources:
-    resources = cluster.resources(grid, kind.name)
-    if kind.name not in jobs.failed_services:
-        return resources
-    failure, previous = jobs.failed_services[kind.name]
-    return increased(failure.state, resources, previous, jobs.limits(resources))
-
-
-def _other_job(
-    kind: JobKind, configs: list[RunConfig], code: str | None, resources: Resources, cluster: ClusterFile | None = None
-) -> Submission:
-    """A job that trains no runs."""
-    count = resources.parallelism or 1 if kind.shareable else 1
-    return Submission(
-        kind=kind.name,
-        tasks=[[] for _ in range(count)],
-        configs=configs,
-        resources=resources,
-        parallelism=count,
-        code=code,
-        cluster=cluster.as_given() if cluster else {},
-    )
+        if kind.trains_runs:
+            planned += _training_arrays(launch, configured, jobs, max_tasks)
+            planned += _later_rung_arrays(launch, configured, max_tasks)
+        elif kind.final or kind.name in needed:
+            resources = cluster.resources(grid, kind.name)
+            if kind.name in jobs.failed_services:
+                failure, previous = jobs.failed_services[kind.name]
+                resources = increased(failure.state, resources, previous, jobs.limits(resources))
+            count = resources.parallelism or 1 if kind.shareable else 1
+            job = Submission(
+                kind=kind.name,
+                tasks=[[] for _ in range(count)],
+                configs=needed.get(kind.name, []),
+                resources=resources,
+                parallelism=count,
+                code=launch.code,
+                cluster=cluster.as_given() if kind.final else {},
+            )
+            planned.append(job)
+    return planned
 
 
 def plan_local_jobs(launch: Launch, at_once: int) -> list[Submission]:
     """The jobs for this machine, which runs one at a time; each run prepares its own inputs."""
     resources = Resources(tasks=1, at_once=at_once)
-    jobs = _training_arrays(launch.runs, resources, None, 1) + _later_rung_arrays(launch, resources, 1)
+    jobs = _training_arrays(launch, resources, None, 1) + _later_rung_arrays(launch, resources, 1)
     return [job.model_copy(update={"here": True}) for job in jobs]
 
 
-def _training_arrays(
-    runs: Sequence[RunRequest], configured: Resources, jobs: GridJobs | None, max_tasks: int
-) -> list[Submission]:
-    """One job array for each combination of resources, code and rung; what a run lacked before is increased."""
-    groups: dict[tuple[str, str | None, int | None, int | None], list[RunRequest]] = defaultdict(list)
-    keys: dict[tuple[str, str], str] = {}
-    for run in runs:
+def _training_arrays(launch: Launch, configured: Resources, jobs: GridJobs | None, max_tasks: int) -> list[Submission]:
+    """One job array for the runs of each rung that have the same needs: what a run lacked before is increased."""
+    groups: dict[tuple[str, SubmissionDir | None, int | None, int | None], list[RunRequest]] = defaultdict(list)
+    for run in launch.runs:
         previous = jobs.last_started(run.row.run_id) if jobs and run.row.state in INCREASED_STATES else None
-        # Most runs share a state and a submission, and serialising resources takes longer than all the rest.
-        group = (run.row.state, previous.path.name if previous else "")
-        if group not in keys:
-            resources = configured
-            if jobs and previous:
-                limits = jobs.limits(configured)
-                resources = increased(run.row.state, configured, previous.submission.resources, limits)
-            keys[group] = resources.model_dump_json()
-        groups[keys[group], run.code, run.rung, run.epochs].append(run)
+        groups[run.row.state if previous else "", previous, run.rung, run.epochs].append(run)
     arrays = []
-    for (key, *_), requests in groups.items():
-        resources = Resources.model_validate_json(key)
+    for (state, previous, _, _), requests in groups.items():
+        resources = configured
+        if jobs and previous:
+            resources = increased(state, configured, previous.submission.resources, jobs.limits(configured))
         shares = split_among_tasks(requests, resources, max_tasks)
         tasks = [[request.config.run_id for request in share] for share in shares]
-        configs = [request.config for share in shares for request in share]
-        arrays.append(_training_array(requests[0], tasks, configs, resources))
+        arrays.append(_training_array(requests, tasks, resources, launch.code))
     return arrays
 
 
 def _later_rung_arrays(launch: Launch, resources: Resources, max_tasks: int) -> list[Submission]:
-    """One job array for each later rung, with the code that most trials use, since any trial may be promoted."""
+    """One job array for each later rung, with all trials of the current one, since any of them may be promoted."""
     if not launch.rungs or not launch.trials:
         return []
-    ((code, _),) = Counter(trial.code for trial in launch.trials).most_common(1)
-    configs = [trial.config for trial in launch.trials]
     arrays = []
     for rung in launch.rungs.later:
-        size = launch.rungs.size(rung)
-        tasks: list[list[str]] = [[] for _ in split_among_tasks(range(size), resources, max_tasks)]
-        trial = replace(launch.trials[0], code=code, rung=rung, epochs=launch.rungs.epochs(rung))
-        arrays.append(_training_array(trial, tasks, configs, resources))
+        shares = split_among_tasks(range(launch.rungs.size(rung)), resources, max_tasks)
+        trials = [replace(trial, rung=rung, epochs=launch.rungs.epochs(rung)) for trial in launch.trials]
+        arrays.append(_training_array(trials, [[] for _ in shares], resources, launch.code))
     return arrays
 
 
 def _training_array(
-    like: RunRequest, tasks: list[list[str]], configs: list[RunConfig], resources: Resources
+    runs: Sequence[RunRequest], tasks: list[list[str]], resources: Resources, code: str | None
 ) -> Submission:
-    """An array with the code, the rung and the last epoch of a run."""
+    """An array that trains runs of one rung."""
     return Submission(
         kind="train",
         tasks=tasks,
-        configs=configs,
+        configs=[run.config for run in runs],
         resources=resources,
         parallelism=min(resources.parallelism or len(tasks), len(tasks)),
-        code=like.code,
-        rung=like.rung,
-        epochs=like.epochs,
+        code=code,
+        rung=runs[0].rung,
+        epochs=runs[0].epochs,
     )
 
 
@@ -245,17 +187,13 @@ class SubmittedChain:
     """The outcome of submitting dependent jobs.
 
     Attributes:
-        refused: jobs that Slurm refused without harm to the others, each with its error.
+        refused: training arrays and a final job that Slurm refused without harm to the others, each with its error.
         not_cancelled: why jobs that these jobs replace could not be cancelled, if any could not.
     """
 
     accepted: list[SubmissionDir] = field(default_factory=list)
     refused: list[tuple[Submission, SlurmError]] = field(default_factory=list)
     not_cancelled: SlurmError | None = None
-
-    @property
-    def refused_run_ids(self) -> set[str]:
-        return {run_id for job, _ in self.refused for task in job.tasks for run_id in task}
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         try:
@@ -274,23 +212,20 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     Raises:
         SlurmError: nothing was submitted.
     """
-    active_names = before.active_names
+    names = before.active_names
+    active = [folder for folder in before.submissions if folder.submission.name in names and not folder.submission.here]
     new_rungs = {job.rung for job in jobs if job.by_ranking}
-    kept: list[SubmissionDir] = []
-    replaced: list[SubmissionDir] = []
-    for folder in before.submissions:
-        submission = folder.submission
-        if submission.name in active_names and not submission.here:
-            is_replaced = submission.by_ranking and submission.rung in new_rungs
-            (replaced if is_replaced else kept).append(folder)
+    replaced = [folder for folder in active if folder.submission.by_ranking and folder.submission.rung in new_rungs]
+    kept = [folder for folder in active if folder not in replaced]
     chain = SubmittedChain()
 
     def submit(job: Submission) -> None:
         dependency = _dependency(job, [*kept, *chain.accepted])
         chain.accepted.append(_record_and_submit(new_submission(results, grid, job, dependency)))
 
+    *others, final = jobs
     try:
-        _submit_all_but_final(jobs, submit, chain)
+        _submit_all_but_final(others, submit, chain)
     except SlurmError:
         slurm.cancel(folder.job_id for folder in chain.accepted)
         for folder in chain.accepted:
@@ -299,23 +234,19 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
     chain.cancel(_never_starting(before, chain))
     if any(folder.submission.by_ranking for folder in chain.accepted):
         chain.cancel(folder.job_id for folder in replaced)
-    for job in jobs:
-        if job.job_kind.final:
-            try:
-                submit(job)
-            except SlurmError as error:
-                chain.refused.append((job, error))
-            else:
-                chain.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
+    try:
+        submit(final)
+    except SlurmError as error:
+        chain.refused.append((final, error))
+    else:
+        chain.cancel(folder.job_id for folder in kept if folder.submission.job_kind.final)
     return chain
 
 
 def _submit_all_but_final(
-    jobs: Sequence[Submission], submit: Callable[[Submission], None], chain: SubmittedChain
+    jobs: Iterable[Submission], submit: Callable[[Submission], None], chain: SubmittedChain
 ) -> None:
     for job in jobs:
-        if job.job_kind.final:
-            continue
         try:
             submit(job)
         except (UnansweredError, QueueFullError):

@@ -3,32 +3,31 @@
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
 from jobs import policy, slurm
-from jobs.grid_jobs import GridJobs, Place, read_jobs, settle_jobs
+from jobs.grid_jobs import GridJobs, read_jobs, settle_jobs
 from jobs.grids.grid import ExpandedGrid, reuse_completed, trained_on_old_inputs
 from jobs.grids.rounds import plan_next_round
-from jobs.here import Here, gpus_here
-from jobs.plan import CodeChoice, Launch, pause_at_rung_end, plan_local_jobs, plan_slurm_jobs, submit_chain
-from jobs.slurm.resources import ClusterFile, Resources, exhausted, read_cluster
+from jobs.local_runner import LocalRunner, gpus_here
+from jobs.plan import Launch, earlier_code, plan_local_jobs, plan_slurm_jobs, request_runs, submit_chain
+from jobs.slurm.resources import ClusterFile, exhausted
 from jobs.status import GridState, RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.console import Say
-from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, NoSlurmError, SentimentError, SlurmError
+from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, NoSlurmError, SentimentError
 from sentiment.processes import LOCAL_JOB_PREFIX
-from sentiment.runs.code_version import start_command
+from sentiment.runs.code_version import freeze_code, running_code, start_command
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Tries
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import CANCELLED, OUT_OF_MEMORY, PAUSED, PLANNED, RUNNING, UNKNOWN
+from sentiment.runs.state import CANCELLED, OUT_OF_MEMORY, PAUSED, PLANNED, RUNNING
 
 _POLL_SECONDS = 0.2
 
@@ -38,24 +37,16 @@ class LaunchOptions:
     """Options of the command that determine where and how runs execute.
 
     Attributes:
-        cluster: the cluster file.
+        cluster: the resources of jobs in Slurm.
         local: run on this machine instead of Slurm.
         at_once: with `local`, the number of runs at a time; None means one for each GPU, at least one.
     """
 
-    cluster: Path | ClusterFile = field(default_factory=ClusterFile)
+    cluster: ClusterFile = field(default_factory=ClusterFile)
     local: bool = False
     at_once: int | None = None
     say: Say = print
     new_code: bool = False
-
-    @property
-    def cluster_config(self) -> ClusterFile:
-        if isinstance(self.cluster, ClusterFile):
-            return self.cluster
-        if self.local and not self.cluster.is_file():
-            return ClusterFile()
-        return read_cluster(self.cluster)
 
 
 @dataclass
@@ -63,8 +54,7 @@ class LockedGrid:
     """A grid and its jobs, under the grid's lock, so that no other command can change them.
 
     Attributes:
-        here: the local runner; None if jobs go to Slurm.
-        unknown_count: the number of runs that a command skipped because they are UNKNOWN.
+        runner: the local runner; None if jobs go to Slurm.
         exit_code: of the command.
     """
 
@@ -72,8 +62,7 @@ class LockedGrid:
     plan: GridPlan
     jobs: GridJobs
     options: LaunchOptions
-    here: Here | None = None
-    unknown_count: int = 0
+    runner: LocalRunner | None = None
     exit_code: int = 0
 
     @property
@@ -83,31 +72,27 @@ class LockedGrid:
     def read_state(self) -> GridState:
         return read_grid_state(self.results, self.plan, self.jobs)
 
-    @cached_property
-    def _code(self) -> CodeChoice:
-        return CodeChoice(self.results, self.options.new_code)
-
     def submit(self, grid: ExpandedGrid) -> None:
         """Submit runs that are not completed, pending or running; copy results that another grid already has."""
         with self._restore_plan_on_error():
             self.results.write_grid(grid.plan)
             reuse_completed(self.results, grid)
-            if outdated := trained_on_old_inputs(self.results, grid):
+            outdated = trained_on_old_inputs(self.results, grid)
+            if outdated:
                 self.say(
                     f"{len(outdated)} completed runs were trained on other tweets, vectors or ELMo weights than the "
                     f"current ones; to train them again, move {self.results.run_dir(outdated[0], self.plan.name).path} "
                     "and the like away"
                 )
             state = self.read_state()
-            self._say_all(describe_held(self.results.command("rerun", self.plan.name), state.rows))
+            self._report_held(state.rows)
             self._report_unknown(state.rows)
             missing = [row for row in state.planned if policy.submit(row) == "submits"]
             to_submit = [row for row in missing if not state.missed_ranking(row)]
             if len(to_submit) < len(missing):
-                missed = len(missing) - len(to_submit)
                 self.say(
-                    f"{missed} of {len(state.rows)} runs were unfinished when their rung was ranked; "
-                    f"`{self.results.command('rerun', self.plan.name)}` trains them to the end of that rung anyway"
+                    f"{len(missing) - len(to_submit)} of {len(state.rows)} runs were unfinished when their rung was "
+                    f"ranked; `{self.results.command('rerun', self.plan.name)}` trains them to the end of that rung"
                 )
             self._reset_retry_counters(missing)
             configs = {config.run_id: config for config in grid.configs}
@@ -130,18 +115,13 @@ class LockedGrid:
         state = self.read_state()
         selected = state.named(run_ids)
         self._report_unknown(selected)
-        actions = {row.run_id: policy.rerun(row, causes, bool(run_ids)) for row in selected}
-        refusal: SlurmError | None = None
-        if not causes or "held" in causes:
-            try:
-                self._release([row for row in selected if actions[row.run_id] == "releases"], bool(run_ids))
-            except SlurmError as error:  # such as a job that an administrator holds: the other runs are resubmitted
-                refusal = error
-        to_resubmit = [row for row in selected if actions[row.run_id] == "submits"]
+        to_resubmit = [row for row in selected if policy.rerun(row, causes, bool(run_ids)) == "submits"]
         self._reset_retry_counters(to_resubmit)
         self._resubmit(state, self._without_exhausted(to_resubmit))
-        if refusal:
-            raise refusal
+        if self.runner:  # held jobs of Slurm are not touched
+            self._report_held(selected)
+        elif not causes or "held" in causes:
+            self._release_held()
 
     def submit_follow_up(self) -> bool:
         """Submit what follows when all jobs of a grid have ended; whether there was anything.
@@ -171,32 +151,31 @@ class LockedGrid:
 
     def _without_exhausted(self, rows: Sequence[RunStatus]) -> list[RunStatus]:
         """Return the runs without those that lacked memory and cannot get more; each of these is reported."""
-        if self.here or self.options.new_code:
+        if self.runner or self.options.new_code:
             return list(rows)
-        configured = self.options.cluster_config.resources(self.plan.name)
+        configured = self.options.cluster.resources(self.plan.name)
         kept = []
         for row in rows:
-            reason = self._why_exhausted(row, configured)
-            if reason:
+            previous = self.jobs.last_started(row.run_id) if row.state == OUT_OF_MEMORY else None
+            reason = None
+            if previous:
+                reason = exhausted(configured, previous.submission.resources, self.jobs.limits(configured))
+            if reason is None:
+                kept.append(row)
+            else:
                 self.say(f"{row.run_id} is not submitted: {reason}; name another partition, or give --new-code")
                 self.exit_code = EXIT_FAILED
-            else:
-                kept.append(row)
         return kept
 
-    def _why_exhausted(self, row: RunStatus, configured: Resources) -> str | None:
-        previous = self.jobs.last_started(row.run_id) if row.state == OUT_OF_MEMORY else None
-        if previous is None:
-            return None
-        return exhausted(configured, previous.submission.resources, self.jobs.limits(configured))
+    def _report_held(self, rows: Sequence[RunStatus]) -> None:
+        for line in describe_held(self.results, self.plan.name, rows):
+            self.say(line)
 
     def _report_unknown(self, rows: Sequence[RunStatus]) -> None:
-        self._say_all(describe_unknown(rows))
-        self.unknown_count = sum(row.state == UNKNOWN for row in rows)
-
-    def _say_all(self, lines: Iterable[str]) -> None:
-        for line in lines:
+        """Say which runs are UNKNOWN: the command cannot do anything with them."""
+        for line in describe_unknown(rows):
             self.say(line)
+            self.exit_code = EXIT_FAILED
 
     def _reset_retry_counters(self, rows: Sequence[RunStatus]) -> None:
         for row in rows:
@@ -205,39 +184,32 @@ class LockedGrid:
                 run_dir.write_record(Tries(step=0, number=0, job=None))
 
     def load_configs(self, run_ids: Iterable[str]) -> dict[str, RunConfig]:
-        """The configurations of runs: from the last submission, else from the run's directory, else from the plan.
+        """The configurations of runs: from the last submission or, if a run was never submitted, from the plan.
 
         Raises:
-            ConfigError: a file now gives another run.
+            ConfigError: the plan's file of the base run now gives another run.
         """
-        by_submission: dict[SubmissionDir, list[str]] = defaultdict(list)
-        configs: dict[str, RunConfig] = {}
-        unstarted = []
+        submitted: dict[SubmissionDir, list[str]] = defaultdict(list)
+        unsubmitted = []
         for run_id in run_ids:
-            run_dir = self.results.run_dir(run_id, self.plan.name)
             if run_id in self.jobs.places:
-                by_submission[self.jobs.places[run_id][0]].append(run_id)
-            elif run_dir.config_file.exists():
-                configs[run_id] = self._checked(run_id, run_dir.read_config(), str(run_dir.config_file))
+                submitted[self.jobs.places[run_id][0]].append(run_id)
             else:
-                unstarted.append(run_id)
-        for folder, submitted_ids in by_submission.items():
+                unsubmitted.append(run_id)
+        configs: dict[str, RunConfig] = {}
+        base_values = read_yaml(Path(self.plan.base)) if unsubmitted else {}
+        parameters = {run.run_id: run.parameters for run in self.plan.runs}
+        for run_id in unsubmitted:
+            config = resolve(base_values, parameters[run_id], self.plan.base)
+            if config.run_id != run_id:
+                raise ConfigError(
+                    f"{self.plan.base}: now gives run {config.run_id}, not {run_id} of grid {self.plan.name}; restore "
+                    f"the file, or run `{self.results.command('submit', self.plan.name)}` to see what changed"
+                )
+            configs[run_id] = config
+        for folder, submitted_ids in submitted.items():
             configs.update(folder.read_configs(submitted_ids))
-        if unstarted:
-            base_values = read_yaml(Path(self.plan.base))
-            parameters = {run.run_id: run.parameters for run in self.plan.runs}
-            for run_id in unstarted:
-                config = resolve(base_values, parameters[run_id], self.plan.base)
-                configs[run_id] = self._checked(run_id, config, self.plan.base)
         return configs
-
-    def _checked(self, run_id: str, config: RunConfig, file: str) -> RunConfig:
-        if config.run_id == run_id:
-            return config
-        raise ConfigError(
-            f"{file}: now gives run {config.run_id}, not {run_id} of grid {self.plan.name}; restore the file, or run "
-            f"`{self.results.command('submit', self.plan.name)}` to see what changed"
-        )
 
     def _resubmit(self, state: GridState, rows: Sequence[RunStatus]) -> None:
         """Resubmit runs with their code, and the later rungs unless the rungs of all these runs are ranked already."""
@@ -255,20 +227,28 @@ class LockedGrid:
         resubmit: bool,
     ) -> None:
         """Have runs executed, and the later rungs of a search if `trials` has those of its current rung."""
-        tasks = self.jobs.places
-        requests = self._code.choose(rows, configs, tasks, resubmit)
-        self._say_all(self._code.describe_earlier(requests))
-        trial_requests = self._code.choose(trials, configs, tasks, resubmit)
-        if state.rungs:
-            requests = pause_at_rung_end(requests, state.rungs)
-            trial_requests = pause_at_rung_end(trial_requests, state.rungs)
-        launch = Launch(requests, trial_requests, state.rungs)
+        if self.options.new_code:
+            configs = {run_id: _with_restart_allowed(config) for run_id, config in configs.items()}
+        runs = request_runs(rows, configs, state.rungs)
+        requested_trials = request_runs(trials, configs, state.rungs)
+        code = self._choose_code((*rows, *trials), resubmit) if rows or trials else None
+        launch = Launch(runs, requested_trials, state.rungs, code)
         refused_ids = set[str]()
-        if self.here:
-            self._run_here(self.here, launch)
+        if self.runner:
+            self._run_locally(self.runner, launch)
         else:
             refused_ids = self._submit_to_slurm(launch)
         self._cancel_in_earlier_arrays(row.run_id for row in rows if row.run_id not in refused_ids)
+
+    def _choose_code(self, rows: Sequence[RunStatus], resubmit: bool) -> str:
+        """The id of the code snapshot for some runs; the current code is copied if they do not keep an earlier one."""
+        earlier = None if self.options.new_code else earlier_code(self.results, rows, self.jobs, resubmit)
+        if earlier and earlier != running_code().id:
+            self.say(
+                f"the runs keep their earlier code, {self.results.code / earlier}; --new-code restarts them with the "
+                "current code"
+            )
+        return earlier or freeze_code(self.results)
 
     def _cancel_in_earlier_arrays(self, run_ids: Iterable[str]) -> None:
         """Mark runs as cancelled in their last submission, whose tasks may still be running."""
@@ -279,33 +259,33 @@ class LockedGrid:
         for folder, marked_ids in marks.items():
             folder.mark_cancelled(marked_ids)
 
-    def _run_here(self, here: Here, launch: Launch) -> None:
+    def _run_locally(self, runner: LocalRunner, launch: Launch) -> None:
         active = [trial for trial in launch.trials if trial.row.active]
         if active:
             self.say(f"{len(active)} trials of this rung are pending or running; their jobs train the later rungs")
-            launch = Launch(launch.runs, (), launch.rungs)
+            launch = replace(launch, trials=())
         if not launch.runs and not launch.trials:
             self.say("nothing to run")
             return
         self.say(f"running {len(launch.runs)} of {len(self.plan.runs)} runs")
         at_once = self.options.at_once or max(len(gpus_here()), 1)
-        here.accept(plan_local_jobs(launch, at_once))
+        runner.accept(plan_local_jobs(launch, at_once))
 
     def _submit_to_slurm(self, launch: Launch) -> set[str]:
         """Submit the jobs of some runs, and return the ids of the runs that Slurm refused."""
         if not self.needs_later_rungs(launch):
-            launch = Launch(launch.runs, (), launch.rungs)
+            launch = replace(launch, trials=())
         if not launch.runs and not launch.trials and not self.jobs.lacks_final_job:
             self.say("nothing to submit")
             return set()
-        planned = plan_slurm_jobs(launch, self.plan.name, self.results, self.options.cluster_config, self.jobs)
+        planned = plan_slurm_jobs(launch, self.plan.name, self.results, self.options.cluster, self.jobs)
         chain = submit_chain(self.results, self.plan.name, planned, self.jobs)
-        refused_ids = chain.refused_run_ids
+        refused_ids = {run_id for job, _ in chain.refused for task in job.tasks for run_id in task}
         self.say(f"{len(launch.runs) - len(refused_ids)} of {len(self.plan.runs)} runs submitted")
         for folder in chain.accepted:
-            submission = folder.submission
-            rung = "" if submission.rung is None else f" of rung {submission.rung}"
-            self.say(f"  {submission.kind:6} job {folder.job_id}, {len(submission.tasks)} tasks{rung}   {folder.path}")
+            job = folder.submission
+            rung = "" if job.rung is None else f" of rung {job.rung}"
+            self.say(f"  {job.kind:6} job {folder.job_id}, {len(job.tasks)} tasks{rung}   {folder.path}")
         for job, error in chain.refused:
             self.exit_code = error.exit_code
             if job.job_kind.final:
@@ -333,20 +313,13 @@ class LockedGrid:
         all_pending = {*launch.rungs.later} <= {folder.submission.rung for folder in pending}
         return bool(launch.runs) or not all_pending
 
-    def _release(self, rows: Sequence[RunStatus], named: bool) -> None:
-        """Release all held jobs of the grid; if runs are named, those of their arrays and of non-training jobs."""
-        if self.here:  # held jobs of Slurm are not touched
-            self._say_all(describe_held(self.results.command("rerun", self.plan.name), rows))
-            return
-        folders = {self.jobs.places[row.run_id][0] for row in rows}
-        for folder in self.jobs.submissions:
-            if not named or not folder.submission.job_kind.trains_runs:
-                folders.add(folder)
-        names = {folder.submission.name for folder in folders}
+    def _release_held(self) -> None:
+        """Release all held jobs of the grid."""
+        names = {folder.submission.name for folder in self.jobs.submissions}
         held = [job.address for job in self.jobs.queue or () if job.held and job.name in names]
         slurm.release(held)
         if held:
-            self.say(f"{len(held)} held job{'s' if len(held) > 1 else ''} released: {' '.join(held)}")
+            self.say(f"held jobs released: {' '.join(held)}")
 
     def cancel(self, run_ids: set[str]) -> list[str]:
         """Cancel runs (no ids: all that the grid has in the queue), and return the ids of those that were active.
@@ -354,38 +327,35 @@ class LockedGrid:
         Each run is marked in its submissions: a task that trains it sees the mark, saves and stops. A task is also
         cancelled in Slurm when no other run is left to it.
         """
-        active_ids = {row.run_id for row in self.read_state().rows if policy.cancel(row)}
-        kept_ids = active_ids - run_ids if run_ids else set[str]()
-        to_cancel = active_ids - kept_ids
+        active_ids = [row.run_id for row in self.read_state().rows if policy.cancel(row)]
+        to_cancel = {run_id for run_id in active_ids if not run_ids or run_id in run_ids}
+        kept_ids = {*active_ids} - to_cancel
         marks: dict[SubmissionDir, set[str]] = defaultdict(set)
-        to_scancel = []
-        cancelled: dict[str, None] = {}
+        to_scancel: dict[str, None] = {}
         for (folder, task), job in self.jobs.active_tasks.items():
-            marked = [run_id for run_id in folder.run_ids if run_id in to_cancel]
-            cancelled |= dict.fromkeys(marked)
-            marks[folder].update(marked)
+            marks[folder].update(to_cancel.intersection(folder.run_ids))
+            # A running task may take any run of its array.
+            task_ids = folder.run_ids if job.state == RUNNING else folder.tasks[task]
             if not run_ids:
                 marks[folder].add(folder.submission.id)
-            if not run_ids or _only_cancelled_left((folder, task), job.state == RUNNING, marked, kept_ids):
-                to_scancel.append(job.address)
+                to_scancel[job.address] = None
+            elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
+                to_scancel[job.address] = None
         for folder, ids in marks.items():
             folder.mark_cancelled(ids)
-        slurm.cancel(address for address in dict.fromkeys(to_scancel) if not address.startswith(LOCAL_JOB_PREFIX))
-        return list(cancelled)
+        slurm.cancel(address for address in to_scancel if not address.startswith(LOCAL_JOB_PREFIX))
+        cancelled_ids = set[str]().union(*marks.values())
+        return [run_id for run_id in active_ids if run_id in cancelled_ids]
 
 
-def _only_cancelled_left(place: Place, runs: bool, marked: Collection[str], kept_ids: Collection[str]) -> bool:
-    """Whether nothing but cancelled runs is left to a task; one that runs may take any run of its array."""
-    folder, task = place
-    if runs:
-        return bool(marked) and not any(run_id in kept_ids for run_id in folder.run_ids)
-    own = folder.tasks[task]
-    return any(run_id in marked for run_id in own) and not any(run_id in kept_ids for run_id in own)
+def _with_restart_allowed(config: RunConfig) -> RunConfig:
+    runtime = config.runtime.model_copy(update={"other_code": "restart"})
+    return config.model_copy(update={"runtime": runtime})
 
 
 @contextmanager
 def lock_grid(
-    results: Results, plan: GridPlan, options: LaunchOptions, here: Here | None = None
+    results: Results, plan: GridPlan, options: LaunchOptions, runner: LocalRunner | None = None
 ) -> Iterator[LockedGrid]:
     """Lock a grid and read its jobs.
 
@@ -402,7 +372,7 @@ def lock_grid(
             raise NoSlurmError(
                 f"{error}; `{results.command('submit', plan.name, '--local')}` runs the grid on this machine"
             ) from None
-        yield LockedGrid(results, plan, jobs, options, here)
+        yield LockedGrid(results, plan, jobs, options, runner)
 
 
 def submit_grid(results: Results, grid: ExpandedGrid, options: LaunchOptions) -> int:
@@ -425,35 +395,35 @@ def _run_command(
     with lock_grid(results, plan, options) as grid:
         slurm.check_requirements()
         action(grid)
-    return grid.exit_code or (EXIT_FAILED if grid.unknown_count else 0)
+    return grid.exit_code
 
 
 def _run_local_grid(
     results: Results, plan: GridPlan, options: LaunchOptions, action: Callable[[LockedGrid], object]
 ) -> int:
-    with Here(results, plan.name, options.say) as here:
-        with lock_grid(results, plan, options, here) as grid:
+    with LocalRunner(results, plan.name, options.say) as runner:
+        with lock_grid(results, plan, options, runner) as grid:
             action(grid)
-        unknown_count = grid.unknown_count
-        here.work_off()
-        unfinished = bool(here.run_ids)
-        while unfinished and not here.stop.reason():
-            with lock_grid(results, grid.plan, options, here) as grid:
+        exit_code = grid.exit_code
+        runner.work_off()
+        unfinished = bool(runner.run_ids)
+        while unfinished and not runner.stop.reason():
+            with lock_grid(results, grid.plan, options, runner) as grid:
                 unfinished = grid.submit_follow_up()
-            here.work_off()
-        return _report_local_result(grid, here) or (EXIT_FAILED if unknown_count else 0)
+            runner.work_off()
+        return _report_local_result(grid, runner) or exit_code
 
 
-def _report_local_result(grid: LockedGrid, here: Here) -> int:
+def _report_local_result(grid: LockedGrid, runner: LocalRunner) -> int:
     """Build the report, say what to do about failures, and return the exit code."""
-    if here.stop.reason():
+    if runner.stop.reason():
         return EXIT_UNFINISHED
     (grid.jobs,) = read_jobs(grid.results, [grid.plan.name])
-    rows = [row for row in grid.read_state().rows if row.run_id in here.run_ids]
+    rows = [row for row in grid.read_state().rows if row.run_id in runner.run_ids]
     if any(row.state not in (CANCELLED, PLANNED) for row in rows):  # the command has trained something
         log = grid.results.slurm / grid.plan.name / "report.log"
         with open(log, "wb") as output:
-            built = build_report(grid.results, here.stop.reason, output)
+            built = build_report(grid.results, runner.stop.reason, output)
         grid.say(f"report: {grid.results.report / 'report.html'}" if built else f"report: FAILED; see {log}")
     if any(map(policy.needs_attention, rows)):
         grid.say(f"to retry what failed: `{grid.results.command('rerun', grid.plan.name, '--local')}`")

@@ -229,10 +229,11 @@ def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, sta
     )
 
 
-def describe_held(rerun: str, rows: Sequence[RunStatus]) -> Iterator[str]:
+def describe_held(results: Results, grid: str, rows: Sequence[RunStatus]) -> Iterator[str]:
     """One line that counts the runs whose Slurm jobs are held, with the command that releases them."""
     if number := sum(row.state == HELD for row in rows):
-        yield f"{number} of {len(rows)} runs are held in the queue; `{rerun}` releases them"
+        command = results.command("rerun", grid)
+        yield f"{number} of {len(rows)} runs are held in the queue; `{command}` releases them"
 
 
 def describe_unknown(rows: Iterable[RunStatus]) -> Iterator[str]:

@@ -75,7 +75,7 @@ AtOnce = Annotated[
 NewCode = Annotated[
     bool, typer.Option("--new-code", help="Restart runs of another code version with the current code.")
 ]
-ClusterFile = Annotated[Path, typer.Option("--cluster", help="YAML file with the resources of Slurm jobs.")]
+ClusterPath = Annotated[Path, typer.Option("--cluster", help="YAML file with the resources of Slurm jobs.")]
 
 
 class ErrorReportingGroup(TyperGroup):

@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 
 from jobs import policy, slurm
 from jobs.grid_jobs import GridJobs
-from jobs.here import gpus_here
+from jobs.local_runner import gpus_here
 from jobs.policy import Queued
 from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import (

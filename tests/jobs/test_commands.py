@@ -14,8 +14,6 @@ import pytest
 from jobs import grid_jobs
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.plan import CodeChoice
-from jobs.policy import rerun
 from jobs.session import LaunchOptions, cancel_grid, rerun_grid
 from jobs.status import find_targets, read_plan, read_status
 from jobs.submissions import SubmissionDir, read_submissions
@@ -34,7 +32,6 @@ from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
     PLAN,
-    a_row,
     a_session,
     attempt_of,
     queued,
@@ -54,7 +51,7 @@ FULL = (
 @pytest.fixture(autouse=True)
 def _code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of these tests never begin, so that they need no copy of the code."""
-    monkeypatch.setattr(CodeChoice, "current", "a copy of the code")
+    monkeypatch.setattr("jobs.session.freeze_code", lambda _results: "a copy of the code")
 
 
 def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
@@ -190,21 +187,16 @@ def test_grids_and_runs_are_found_by_their_names(results: Results) -> None:
         find_targets(["g", "run-9"], results)
 
 
-def test_configurations_are_those_last_submitted_else_begun_else_planned(base: Path, results: Results) -> None:
-    grid = load_grid(write_grid(base, {"seed": [1, 2, 3]}), results)
-    given, begun, planned = grid.configs
-    jobs = GridJobs([write_submission(results, [[given.model_copy(update={"description": "as submitted"})]])], [])
-    for config in (given, begun):
-        results.run_dir(config.run_id, "some").create(config.model_copy(update={"description": "as begun"}))
-    session = a_session(results, jobs, grid.plan)
-    rows = [a_row(run_id=run.run_id) for run in grid.plan.runs]
-    configs = session.load_configs([row.run_id for row in rows])
-    found = [configs[row.run_id] for row in rows]
-    assert [config.description for config in found[:2]] == ["as submitted", "as begun"]
-    assert found[2] == planned
+def test_configurations_are_those_last_submitted_else_planned(base: Path, results: Results) -> None:
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}), results)
+    given, planned = grid.configs
+    submitted_config = given.model_copy(update={"description": "as submitted"})
+    session = a_session(results, GridJobs([write_submission(results, [[submitted_config]])], []), grid.plan)
+    configs = session.load_configs([given.run_id, planned.run_id])
+    assert configs == {given.run_id: submitted_config, planned.run_id: planned}
     write_yaml(base, read_yaml(base) | {"embedding": {"size": 9}})
     with pytest.raises(ConfigError, match=f"not {planned.run_id} of grid some"):
-        session.load_configs([rows[2].run_id])
+        session.load_configs([planned.run_id])
 
 
 def test_report_is_missing_if_nobody_submitted_it_or_it_is_gone_before_its_training(results: Results) -> None:
@@ -234,18 +226,17 @@ def test_held_jobs_are_told_released_and_cancelled(results: Results, slurm: Fake
         queued(report, None, "JobHeldUser"),
     ]
     session = a_session(results, GridJobs([cache, first, second, report], jobs))
-    held = [row for row in session.read_state().rows if rerun(row) == "releases"]
     assert [(row.state, row.job, row.active) for row in session.read_state().rows] == [
         ("HELD", "7_0", False),
         ("PENDING", "7_1", True),
         ("HELD", "8_0", False),
     ]
     assert session.jobs.service_states() == {"cache": "HELD", "report": "PENDING"}
-    session._release(held, False)
+    session._release_held()
     assert slurm.orders == ["scontrol release 6_0 7_0"]
     slurm.fail("scontrol", "echo '7_0: Access/permission denied' >&2; exit 1")
     with pytest.raises(SlurmError, match="scontrol: 7_0: Access/permission denied"):
-        session._release(held, False)
+        session._release_held()
     assert session.cancel({"run-0", "run-1", "run-2"}) == ["run-0", "run-1", "run-2"]
     assert slurm.orders[-1] == "scancel 7_0 7_1 8_0"
 
@@ -315,7 +306,7 @@ def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slur
     write_json(results.slurm / "owner.json", {"user": "anna", "cluster": "big"})
     expected = "these are the jobs of anna on cluster big, not of root on test: "
     with pytest.raises(UsageError, match=expected):
-        rerun_grid(results, PLAN, ["lost"], set(), LaunchOptions(tmp_path / "cluster.yaml"))
+        rerun_grid(results, PLAN, ["lost"], set(), LaunchOptions())
     with pytest.raises(UsageError, match=expected):
         cancel_grid(results, PLAN, set(), print)
     assert not any(order.startswith(("sbatch", "scancel")) for order in slurm.orders)

@@ -13,7 +13,7 @@ import pytest
 from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
-from jobs.plan import CodeChoice, Launch, RunRequest, plan_slurm_jobs, split_among_tasks
+from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
 from jobs.services import OTHER_KINDS, KindName
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
@@ -22,7 +22,7 @@ from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.files import write_json
-from sentiment.runs.code_version import START, CodeVersion, freeze_code, running_code
+from sentiment.runs.code_version import START, CodeVersion, freeze_code
 from sentiment.runs.records import Failure, Result, timestamp
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.usefixtures("no_slurm")
 
 
 def _planned(results: Results, configs: list[RunConfig], **file: Any) -> list[Submission]:
-    runs = [RunRequest(a_row("PLANNED", run_id=config.run_id), config, "code") for config in configs]
+    runs = [RunRequest(a_row("PLANNED", run_id=config.run_id), config) for config in configs]
     return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), GridJobs((), ()))
 
 
@@ -166,7 +166,7 @@ def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Res
     config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
     values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
     cluster = ClusterFile.model_validate(values)
-    run = RunRequest(a_row("FAILED", run_id=config.run_id), config, None)
+    run = RunRequest(a_row("FAILED", run_id=config.run_id), config)
     planned = plan_slurm_jobs(Launch([run]), PLAN.name, results, cluster, jobs)
     return next(job.resources for job in planned if job.kind == kind)
 
@@ -187,7 +187,7 @@ def test_job_that_had_too_little_gets_more_of_it(
 def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
     states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [RunRequest(a_row(state, run_id=one.run_id), one, None) for state, one in zip(states, configs, strict=True)]
+    runs = [RunRequest(a_row(state, run_id=one.run_id), one) for state, one in zip(states, configs, strict=True)]
     ran = write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)
     for run in runs:
         ran.run_log(run.row.run_id).touch()
@@ -316,17 +316,9 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
         write_attempts(run_dir, attempt_of(None, last_step=7))
     if begun == "damaged":
         run_dir.record_file.write_text("{")
-    places = {CONFIG.run_id: (write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code), 0)}
+    jobs = GridJobs([write_job(results, "train", [[CONFIG.run_id]], [CONFIG], code=code)], [])
     row = a_row("FAILED", run_id=CONFIG.run_id)
-    choice = CodeChoice(results)
-    (run,) = choice.choose([row], {CONFIG.run_id: CONFIG}, places, again)
-    assert run.code == (OLD.id if kept else running_code().id)
-    assert [str(copy) in line for line in choice.describe_earlier([run])] == ([True] if kept else [])
-    assert (results.code / str(run.code) / TRAINER).is_file()
-    assert run.config.runtime.other_code != "restart"
-    (run,) = CodeChoice(results, new_code=True).choose([row], {CONFIG.run_id: CONFIG}, places, again)
-    assert (run.code, run.config.runtime.other_code) == (running_code().id, "restart")
-    assert run.config.run_id == CONFIG.run_id
+    assert earlier_code(results, [row], jobs, again) == (OLD.id if kept else None)
 
 
 def test_jobs_are_started_from_their_copy(results: Results) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from jobs.doctor import advise_on_whole_nodes
 from jobs.grid_jobs import GridJobs
-from jobs.plan import CodeChoice
 from jobs.slurm.commands import Job, Nodes, Partition, read_partitions
 from jobs.slurm.resources import Limits, Resources, increased, limits_of
 from jobs.status import read_status
@@ -24,7 +23,7 @@ OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Som
 @pytest.fixture(autouse=True)
 def _code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of these tests never start, so that they need no snapshot of the code."""
-    monkeypatch.setattr(CodeChoice, "current", "a snapshot")
+    monkeypatch.setattr("jobs.session.freeze_code", lambda _results: "a snapshot")
 
 
 def _partition(name: str, minutes: int | None, *memory_mb: int, whole: bool = False) -> Partition:
@@ -105,6 +104,8 @@ def test_run_that_lacked_all_memory_of_a_node_keeps_no_other_run_waiting(
     assert [line for line in output.splitlines() if line.startswith(f"{lacking} is not submitted: ")]
     assert _call(results, base, "rerun", "some", "--new-code")[0] == 0
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
+    (config,) = read_submissions(results)[-2].read_configs().values()
+    assert (config.run_id, config.runtime.other_code) == (lacking, "restart")
 
 
 def test_job_that_requests_more_than_its_partition_allows_needs_somebody(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import ExpandedGrid, load_grid
-from jobs.plan import Launch, RunRequest, pause_at_rung_end, plan_slurm_jobs
+from jobs.plan import Launch, RunRequest, plan_slurm_jobs, request_runs
 from jobs.policy import needs_attention
 from jobs.services import steps_saved
 from jobs.slurm.commands import Job
@@ -24,7 +24,6 @@ from jobs.submissions import Submission, SubmissionDir, new_submission, record_s
 from jobs.tasks.attempt import Outcome, attempt_run, mark_started, record_failure
 from jobs.tasks.task import perform
 from jobs.tasks.worker import ProcessPool, Worker
-from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Tries
@@ -71,13 +70,10 @@ def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
     return rungs
 
 
-def _wanted(config: RunConfig) -> RunRequest:
-    return RunRequest(RunStatus("PLANNED", grid="some", run_id=config.run_id), config, "code")
-
-
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
     rungs = _rungs(results, grid)
-    trials = pause_at_rung_end([_wanted(config) for config in grid.configs], rungs)
+    rows = [RunStatus("PLANNED", grid="some", run_id=config.run_id) for config in grid.configs]
+    trials = request_runs(rows, {config.run_id: config for config in grid.configs}, rungs)
     file = ClusterFile(defaults=Resources(**resources))
     return plan_slurm_jobs(Launch(trials, trials, rungs), grid.plan.name, results, file, GridJobs((), None))
 
@@ -303,7 +299,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: ExpandedGrid) -> None:
     folders = [_submitted(results, job, str(job.rung)) for job in _planned(results, grid) if job.by_ranking]
     queue = [queued(one, 0, "None") for one in folders]
-    wanted = [_wanted(grid.configs[0])]
+    wanted = [RunRequest(RunStatus("PLANNED", grid="some", run_id=grid.configs[0].run_id), grid.configs[0])]
 
     def needed(wanted: list[RunRequest], queue: list[Job]) -> bool:
         launch = Launch(wanted, (), _rungs(results, grid))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.grid_jobs import GridJobs
-from jobs.here import Here
+from jobs.local_runner import LocalRunner
 from jobs.services import unprepared
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
@@ -411,8 +411,9 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
         attempt(_DiedError())
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
+    write_submission(results, [[config]], job_id="here1", here=True)
     plan, options = a_plan([run_dir.path.name]), LaunchOptions(local=True)
-    with Here(results, GRID, print) as here, lock_grid(results, plan, options, here) as session:
+    with LocalRunner(results, GRID, print) as runner, lock_grid(results, plan, options, runner) as session:
         session.rerun([], {run_dir.path.name})
     assert run_dir.read(Tries) == Tries(step=0, number=0, job=None)
     assert not run_dir.own_failure()

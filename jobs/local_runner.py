@@ -23,7 +23,7 @@ from sentiment.training.stop import StopRequest, process_deadline
 _POLL_SECONDS = 0.1
 
 
-class Here:
+class LocalRunner:
     """Runs the jobs that it is given one after another; as a context manager it handles SIGINT and SIGTERM."""
 
     def __init__(self, results: Results, grid: str, say: Say) -> None:

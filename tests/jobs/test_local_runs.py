@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.here import gpus_here
+from jobs.local_runner import gpus_here
 from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
