@@ -22,6 +22,7 @@ from sentiment.command_line import (
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path, shipped_file
+from sentiment.runs.run_dir import Results
 
 if TYPE_CHECKING:
     from jobs.status import GridStatus
@@ -62,7 +63,6 @@ def submit(
     from jobs.grids.grid import expand_grid, load_grid
     from jobs.session import LaunchOptions, submit_grid
     from jobs.slurm.resources import ClusterFile, read_cluster
-    from sentiment.runs.run_dir import Results
 
     path = config_path(grid, "grids")
     load = expand_grid if dry_run else load_grid
@@ -99,7 +99,6 @@ def status(
     """
     from jobs.policy import may_go_on
     from jobs.status import read_status, show
-    from sentiment.runs.run_dir import Results
 
     if log:
         _show_log(names or [], watch, results)
@@ -127,7 +126,6 @@ def status_exit_code(statuses: "list[GridStatus]") -> int:
 
 def _show_log(names: list[str], follow: bool, results: Path) -> None:
     from jobs.status import find_output, show_log
-    from sentiment.runs.run_dir import Results
 
     if len(names) != 1:
         raise UsageError("--log takes one name: RUN_ID, GRID/RUN_ID, or GRID/KIND for another job such as GRID/data")
@@ -161,7 +159,6 @@ def rerun(
     from jobs.session import LaunchOptions, rerun_grid
     from jobs.slurm.resources import ClusterFile, read_cluster
     from jobs.status import find_targets
-    from sentiment.runs.run_dir import Results
 
     causes = only.split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
@@ -193,7 +190,6 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
     """
     from jobs.session import cancel_grid
     from jobs.status import cancel_single, find_targets, single_runs
-    from sentiment.runs.run_dir import Results
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
@@ -211,8 +207,6 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 @app.command()
 def sync(
     targets: Targets = None,
-    watch: Watch = False,
-    every: Annotated[float, typer.Option("--every", min=0, help="With --watch: seconds between two uploads.")] = 60.0,
     limit: Annotated[
         float, typer.Option("--timeout", min=1, help="Time limit for the upload of each run, in seconds.")
     ] = 300.0,
@@ -224,18 +218,12 @@ def sync(
     upload failed; it can be repeated at any time.
     """
     from jobs.sync import find_runs, upload_runs
-    from sentiment.runs.run_dir import Results
 
-    while True:
-        unfinished = watch and _any_unfinished(targets or [], results)
-        run_dirs = find_runs(targets or [], Results(results))
-        failed = False
-        for upload in upload_runs(run_dirs, limit):
-            echo(str(upload))
-            failed |= upload.failed
-        if not unfinished:
-            break
-        time.sleep(every)
+    run_dirs = find_runs(targets or [], Results(results))
+    failed = False
+    for upload in upload_runs(run_dirs, limit):
+        echo(str(upload))
+        failed |= upload.failed
     if not run_dirs:
         echo(
             "no run was trained with tracking.wandb: offline or online; name a grid or a run to upload it all the same"
@@ -250,22 +238,12 @@ def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> No
     Exits with 1 if something, such as a partition that does not exist, prevents any grid from running.
     """
     from jobs.doctor import examine, render
-    from sentiment.runs.run_dir import Results
 
     findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
     for line in render(findings):
         echo(line)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(EXIT_FAILED)
-
-
-def _any_unfinished(targets: list[str], results: Path) -> bool:
-    from jobs.policy import may_go_on
-    from jobs.status import is_meant, read_status
-    from sentiment.runs.run_dir import Results
-
-    rows = (row for grid in read_status(Results(results)) for row in grid.rows)
-    return any(may_go_on(row) and is_meant(row.grid, row.run_id, targets) for row in rows)
 
 
 if __name__ == "__main__":

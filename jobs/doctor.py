@@ -1,6 +1,5 @@
 """The checks of `sentiment doctor`: Slurm's settings, local GPUs and cores, disk space."""
 
-import math
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ from typing import Literal
 
 from jobs import slurm
 from jobs.local_runner import gpus_here
+from jobs.services import JOB_KINDS
 from jobs.slurm.resources import ClusterFile, Partition, Resources, limits_of, partitions_of, read_cluster
 from sentiment.errors import ConfigError, NoSlurmError, SlurmError
 from sentiment.runs.run_dir import Results
@@ -37,11 +37,7 @@ def examine(results: Results, cluster: Path, grids: Path) -> Iterator[Finding]:
         grids: the folder of grid files.
     """
     yield from examine_slurm(results, cluster, grids)
-    gpus = len(gpus_here())
-    cores = len(os.sched_getaffinity(0))
-    at_once = max(gpus, 1)
-    runs = "1 run" if at_once == 1 else f"{at_once} runs"
-    yield Finding("ok", "this machine", f"{gpus} GPUs, {cores} cores; `--local` trains {runs} at a time")
+    yield Finding("ok", "this machine", f"{len(gpus_here())} GPUs, {len(os.sched_getaffinity(0))} cores")
     yield examine_disk(results)
 
 
@@ -67,8 +63,9 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
         yield Finding("problem", "Slurm", str(error))
         return
     if settings:
-        for name, text in slurm.explain_settings(settings):
-            yield Finding("ok", name, text)
+        site = f"version {settings.get('SLURM_VERSION')}, cluster {settings.get('ClusterName')}"
+        yield Finding("ok", "Slurm", f"{site}, PreemptMode {settings.get('PreemptMode')}")
+        yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
     for partition in partitions:
         name = f"partition {partition.name}{'*' if partition.is_default else ''}"
         yield Finding("ok", name, partition.describe())
@@ -79,12 +76,10 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
             yield Finding("problem", topic, f"{resources.describe()}: {refusal}")
         else:
             yield Finding("ok", topic, resources.describe())
-        trains_runs = section == "defaults" or section.startswith("grids.")
-        advice = advise_on_whole_nodes(resources, partitions) if trains_runs else None
-        if advice:
-            yield Finding("note", topic, advice)
-    if settings:
-        yield Finding("note", "compute nodes", f"must mount {Path.cwd()} and {sys.executable} at the same paths")
+        copies = copies_on_node(resources, partitions)
+        if copies > 1 and section not in JOB_KINDS:
+            advice = f"multiply at_once, cpus, gpus and memory_gb by {copies} to use all of it"
+            yield Finding("note", topic, f"each task gets a whole node, which has room for {copies} of them; {advice}")
 
 
 def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
@@ -96,30 +91,18 @@ def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | Non
     return f"Slurm says {refusal}" if refusal else None
 
 
-def advise_on_whole_nodes(resources: Resources, partitions: Sequence[Partition]) -> str | None:
-    """Return settings that use more of a node, if each task gets a whole one and several such tasks would fit on it."""
+def copies_on_node(resources: Resources, partitions: Sequence[Partition]) -> int:
+    """Return how many such tasks fit on the smallest node, if each gets a whole one; else 1."""
     used = partitions_of(resources, partitions)
-    whole = bool(resources.sbatch.get("exclusive")) or any(partition.gives_whole_nodes for partition in used)
     nodes = [nodes for partition in used for nodes in partition.nodes]
-    if not whole or not nodes:
-        return None
-    smallest = min(nodes, key=lambda kind: (kind.cores, kind.memory_mb))
-    fits = [smallest.cores // resources.cpus]
+    if not nodes or not (resources.sbatch.get("exclusive") or any(partition.gives_whole_nodes for partition in used)):
+        return 1
+    copies = min(kind.cores for kind in nodes) // resources.cpus
     if resources.gpus:
-        fits.append(smallest.gpus // resources.gpus)
+        copies = min(copies, min(kind.gpus for kind in nodes) // resources.gpus)
     if resources.memory_gb:
-        fits.append(int(smallest.memory_mb / 1024 / resources.memory_gb))
-    copies = min(fits)
-    if copies < 2:
-        return None
-    changes = {"at_once": resources.at_once * copies, "cpus": resources.cpus * copies}
-    if resources.gpus:
-        changes["gpus"] = resources.gpus * copies
-    if resources.memory_gb:
-        changes["memory_gb"] = math.floor(resources.memory_gb * copies)
-    settings = ", ".join(f"{name}: {number}" for name, number in changes.items())
-    node = f"{smallest.cores} cores and {smallest.gpus} GPUs"
-    return f"each task gets a whole node of {node}, but uses a part of it; `{settings}` uses more"
+        copies = min(copies, int(min(kind.memory_mb for kind in nodes) / 1024 / resources.memory_gb))
+    return copies
 
 
 def examine_disk(results: Results) -> Finding:
@@ -142,7 +125,5 @@ def render(findings: Sequence[Finding]) -> Iterator[str]:
     marks = {"ok": "ok   ", "note": "note ", "problem": "ERROR"}
     width = min(max(len(finding.topic) for finding in findings), 40)
     for finding in findings:
-        first, *more = finding.text.splitlines()
-        yield f"{marks[finding.level]}  {finding.topic.ljust(width)}  {first}"
-        for line in more:
-            yield f"{' ' * (width + 9)}{line}"
+        line = f"{marks[finding.level]}  {finding.topic.ljust(width)}  {finding.text}"
+        yield line.replace("\n", "\n".ljust(width + 10))

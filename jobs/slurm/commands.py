@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.slurm.resources import Nodes, Partition
@@ -295,29 +295,6 @@ def _abbreviate(text: str) -> str:
 
 _DEFAULT_ARRAY_SIZE = 1001
 """Slurm's default of MaxArraySize."""
-
-_PREEMPTION_EFFECTS = {
-    "OFF": "no other job takes a task's place",
-    "REQUEUE": "a preempted task saves a checkpoint and is requeued",
-    "CANCEL": "a preempted task saves a checkpoint and is cancelled; `rerun` resumes it",
-    "SUSPEND": "a preempted task is suspended, keeps its memory and continues later",
-}
-
-
-def explain_settings(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield a setting of `scontrol show config` and what it means for grids, for each that matters to them."""
-    yield "Slurm", f"version {settings.get('SLURM_VERSION', '?')}, cluster {settings.get('ClusterName', '?')}"
-    mode = settings.get("PreemptMode", "OFF")
-    if settings.get("PreemptType", "") in ("", "(null)", "preempt/none"):
-        mode = "OFF"
-    effect = next((text for name, text in _PREEMPTION_EFFECTS.items() if name in mode), _PREEMPTION_EFFECTS["SUSPEND"])
-    if mode != "OFF":
-        first_signal = "SIGUSR2" if "send_user_signal" in settings.get("PreemptParameters", "") else "SIGTERM"
-        effect = f"{effect}; it receives {first_signal} first"
-    yield f"PreemptMode {mode}", effect
-    if "associations" in settings.get("AccountingStorageEnforce", ""):
-        advice = "set defaults.account, or use your default account"
-        yield "accounts", f"jobs need one (`sacctmgr show associations user=$USER` lists yours): {advice}"
 
 
 def read_partitions() -> list[Partition]:

@@ -5,26 +5,10 @@ from pathlib import Path
 import pytest
 
 from jobs.doctor import Finding, examine_disk, render
-from jobs.slurm.commands import explain_settings
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_yaml
 from tests.small_runs import limited_file_size
-
-SETTINGS = {"SLURM_VERSION": "24.11.5", "ClusterName": "c"}
-
-
-@pytest.mark.parametrize(
-    ("topic", "settings", "text"),
-    [
-        ("PreemptMode OFF", {"PreemptType": "(null)"}, "no other job takes"),
-        ("PreemptMode REQUEUE", {"PreemptType": "preempt/qos", "PreemptMode": "REQUEUE"}, "SIGTERM first"),
-        ("PreemptMode CANCEL", {"PreemptType": "preempt/qos", "PreemptMode": "CANCEL"}, "`rerun` resumes it"),
-        ("accounts", {"AccountingStorageEnforce": "associations,limits"}, "defaults.account"),
-    ],
-)
-def test_each_setting_is_told_with_what_it_means(topic: str, settings: dict[str, str], text: str) -> None:
-    assert text in dict(explain_settings(SETTINGS | settings))[topic]
 
 
 @pytest.mark.usefixtures("no_slurm")
@@ -47,5 +31,5 @@ def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:
 
 
 def test_further_lines_of_a_finding_stand_below_its_text() -> None:
-    lines = list(render([Finding("ok", "a", "one"), Finding("problem", "longer", "two\nthree")]))
+    lines = "\n".join(render([Finding("ok", "a", "one"), Finding("problem", "longer", "two\nthree")])).splitlines()
     assert lines == ["ok     a       one", "ERROR  longer  two", "               three"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.doctor import advise_on_whole_nodes
+from jobs.doctor import copies_on_node
 from jobs.grid_jobs import GridJobs
 from jobs.slurm.commands import Job, Nodes, Partition, read_partitions
 from jobs.slurm.resources import Limits, Resources, increased, limits_of
@@ -54,15 +54,13 @@ def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitio
     assert increased("TIMEOUT", configured, had).time_minutes == 400
 
 
-def test_whole_nodes_are_used_by_several_runs_at_once() -> None:
+def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory() -> None:
     whole = [_partition("main", None, 16384, whole=True)]
-    advice = advise_on_whole_nodes(Resources(cpus=2, gpus=1, memory_gb=4), whole)
-    assert advice is not None
-    assert "`at_once: 2, cpus: 4, gpus: 2, memory_gb: 8`" in advice
-    assert advise_on_whole_nodes(Resources(cpus=4, gpus=2), whole) is None
+    assert copies_on_node(Resources(cpus=2, gpus=1, memory_gb=4), whole) == 2
+    assert copies_on_node(Resources(cpus=4, gpus=2), whole) == 1
     shared = [_partition("main", None, 16384)]
-    assert advise_on_whole_nodes(Resources(cpus=2, gpus=0), shared) is None
-    assert advise_on_whole_nodes(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) is not None
+    assert copies_on_node(Resources(cpus=2, gpus=0), shared) == 1
+    assert copies_on_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
 
 
 def _call(results: Results, base: Path, command: str, *more: str) -> tuple[int, str]:

@@ -2,12 +2,9 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Halving
 from sentiment.runs.state import read_rungs
 from sentiment.tracking import mirror_to_wandb, wandb_run_of
@@ -73,35 +70,23 @@ def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: M
     assert "tracking.wandb is disabled" in output
 
 
-@pytest.fixture
-def training(waiting: TrackedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackedRun]:
-    """A run in the middle of its training, in a grid without Slurm, which logs no further rows."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    waiting.run_dir.results.write_grid(a_plan([waiting.config.run_id], name=GRID))
-    waiting.run_dir.result_file.rename(waiting.run_dir.path / "later")
-    with ProcessLock(waiting.run_dir.lock_file):
-        yield waiting
-
-
-def test_watch_goes_on_until_nothing_runs_and_ends_with_all_rows(training: TrackedRun, server: StubServer) -> None:
-    log = training.run_dir.metrics_file
+def test_sync_uploads_what_is_new_while_a_run_trains_and_when_it_has_ended(
+    waiting: TrackedRun, server: StubServer
+) -> None:
+    result = waiting.run_dir.result_file.rename(waiting.run_dir.path / "later")
+    log = waiting.run_dir.metrics_file
     lines = log.read_text().splitlines(keepends=True)
-    whole_log = log.rename(training.run_dir.path / "whole.jsonl")
+    whole_log = log.rename(waiting.run_dir.path / "whole.jsonl")
     log.write_text("".join(lines[:4]))
-    name = f"{GRID}/{training.config.run_id}"
-    with training.start_sync(GRID, "--watch", "--every", "0.1") as watching:
-        assert watching.stdout.readline() == f"{name}: 4 rows at W&B, 4 of them new\n"
-        assert watching.stdout.readline() == f"{name}: nothing new, 4 rows at W&B\n"
-        whole_log.replace(log)
-        while "nothing new, 4" in (said := watching.stdout.readline()):
-            pass
-        assert said == f"{name}: {len(lines)} rows at W&B, {len(lines) - 4} of them new\n"
-        (training.run_dir.path / "later").rename(training.run_dir.result_file)
-        *_, last = watching.stdout
-    assert watching.returncode == 0
-    assert last == f"{name}: {len(lines)} rows at W&B, 0 of them new\n"
+    name = f"{GRID}/{waiting.config.run_id}"
+    assert waiting.sync(GRID) == (0, f"{name}: 4 rows at W&B, 4 of them new\n")
+    assert waiting.sync(GRID) == (0, f"{name}: nothing new, 4 rows at W&B\n")
+    whole_log.replace(log)
+    assert waiting.sync(GRID) == (0, f"{name}: {len(lines)} rows at W&B, {len(lines) - 4} of them new\n")
+    result.rename(waiting.run_dir.result_file)
+    assert waiting.sync(GRID) == (0, f"{name}: {len(lines)} rows at W&B, 0 of them new\n")
     (stored,) = server.runs.values()
-    assert stored.rows == training.rows
+    assert stored.rows == waiting.rows
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
