@@ -7,9 +7,9 @@ import os
 import pwd
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Self
 
 from jobs.policy import Queued, Whereabouts
@@ -59,27 +59,19 @@ class GridJobs:
     """A snapshot of a grid's submissions and of the queue.
 
     Attributes:
-        queue: all jobs of the user; None if the queue could not be read.
-        unseen: why the queue could not be read, in one line.
-        here: jobs that run on this machine.
-        unlisted: names of submissions whose jobs have not ended, though the queue does not list them.
+        queue: all jobs of the user in Slurm, and the grid's jobs on this machine. A job in the state UNKNOWN has not
+            ended, though Slurm's list lacks it.
+        unseen: why Slurm's queue could not be read, in one line; empty if it was read.
     """
 
     submissions: Sequence[SubmissionDir]
-    queue: Sequence[Job] | None
+    queue: Sequence[Job] = ()
     unseen: str = ""
-    here: Sequence[Job] = ()
-    unlisted: Set[str] = frozenset()
 
     @cached_property
     def places(self) -> dict[str, Place]:
         """For each run id its newest submission and the task that the run was assigned to."""
-        places: dict[str, Place] = {}
-        for folder in self.submissions:
-            for task, run_ids in enumerate(folder.tasks):
-                for run_id in run_ids:
-                    places[run_id] = (folder, task)
-        return places
+        return {run_id: places[-1] for run_id, places in self._assignments.items()}
 
     @property
     def lacks_final_job(self) -> bool:
@@ -91,7 +83,7 @@ class GridJobs:
             return False
         if not final or final[-1].number < training[-1].number:
             return True
-        ended_too_early = self._any_active(training) and not self._any_active(final)
+        ended_too_early = any(map(self._is_active, training)) and not any(map(self._is_active, final))
         return ended_too_early or "report" in self.failed_services
 
     def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
@@ -121,8 +113,10 @@ class GridJobs:
         if place is None:
             return Queued(lives=self._lives, ranks=bool(self.waiting_slots))
         folder, task = place
-        where, state, reason = self._queue_state(place)
-        job = folder.job(task) if folder.receipt else None
+        where, reason = self._whereabouts(place)
+        job = self.job(place)
+        state = job.state if job else ""
+        address = folder.job(task) if folder.receipt else None
 
         def begun_by(job_id: str | None) -> bool:
             array = (job_id or "").partition("_")[0]
@@ -132,8 +126,8 @@ class GridJobs:
             where,
             state,
             reason,
-            job=job,
-            trains=state == RUNNING and attempt is not None and attempt.job == job and attempt.end is None,
+            job=address,
+            trains=state == RUNNING and attempt is not None and attempt.job == address and attempt.end is None,
             cancelled=run_id in self._cancelled[folder],
             ended=lambda progress: self._how_it_ended(place, progress),
             lives=self._lives,
@@ -141,24 +135,23 @@ class GridJobs:
             ranks=bool(self.waiting_slots),
         )
 
-    def _queue_state(self, place: Place) -> tuple[Whereabouts, str, str]:
+    def _whereabouts(self, place: Place) -> tuple[Whereabouts, str]:
+        """Where a task is, and why."""
         folder = place[0]
         job = self.job(place)
-        if folder.submission.here:
-            return ("runs", RUNNING, "") if job else ("gone", "", "")
-        if self.queue is None:
-            return "silent", "", self.unseen
-        if job is None and folder.submission.name in self.unlisted:
-            return "silent", "", _unlisted(folder)
+        if self.unseen and not folder.submission.here:
+            return "silent", self.unseen
         if job is None:
-            return ("gone" if folder.receipt else "intent"), "", ""
+            return ("gone" if folder.receipt else "intent"), ""
+        if job.state == UNKNOWN:
+            return "silent", _unlisted(folder)
         if not job.active:
-            return "gone", "", ""
+            return "gone", ""
         if job.held:
-            return "held", job.state, job.why
+            return "held", job.why
         if job.waits_for_others and (held := self._held_dependency(folder)):
-            return "held", job.state, f"waits for job {held.address}, which is held: {held.why}"
-        return "waits" if job.state == PENDING else "runs", job.state, job.why
+            return "held", f"waits for job {held.address}, which is held: {held.why}"
+        return ("waits" if job.state == PENDING else "runs"), job.why
 
     def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState | None:
         folder, task = place
@@ -183,19 +176,14 @@ class GridJobs:
         else:
             last_known = f"{name} ended without recording how"
         end = ended_state(job, folder.log_file(task), last_known)
-        if end.state == LOST and self._is_unfinished(folder):
+        if end.state == LOST and self._may_live(folder):
             return RunState(UNKNOWN, _unlisted(folder))
         return end
 
-    def _is_unfinished(self, folder: SubmissionDir) -> bool:
-        """Whether Slurm knows an unfinished job of a submission; asked for by its id, once for each submission."""
-        if folder not in self._unfinished:
-            self._unfinished[folder] = folder.receipt is not None and _may_live(folder)
-        return self._unfinished[folder]
-
     @cached_property
-    def _unfinished(self) -> dict[SubmissionDir, bool]:
-        return {}
+    def _may_live(self) -> Callable[[SubmissionDir], bool]:
+        """Ask Slurm for a job by its id, once for each submission."""
+        return cache(_may_live)
 
     def last_started(self, run_id: str) -> SubmissionDir | None:
         """Return the newest submission in which a run, or its assigned task, started."""
@@ -230,18 +218,12 @@ class GridJobs:
         """All queued or running tasks of the grid, of every submission, each with its job."""
         folders = {folder.submission.name: folder for folder in self.submissions}
         active: dict[Place, Job] = {}
-        for job in self._jobs.values():
+        for job in self.queue:
             folder = folders.get(job.name)
-            if folder is None or job.state in ENDED:
-                continue
-            tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
-            for task in tasks:
-                active[folder, task] = job
-        for folder in self.submissions:
-            if folder.submission.name in self.unlisted:
-                for task in range(len(folder.submission.tasks)):
-                    number = None if folder.submission.job_kind.final else task
-                    active[folder, task] = Job(folder.submission.name, folder.job_id, number, PENDING)
+            if folder is not None and job.state not in ENDED:
+                tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
+                for task in tasks:
+                    active[folder, task] = job
         return active
 
     @cached_property
@@ -255,7 +237,7 @@ class GridJobs:
     @cached_property
     def waiting_slots(self) -> list[SubmissionDir]:
         """The arrays of later rungs that are in the queue and whose runs no ranking has chosen yet."""
-        return [folder for folder in self.submissions if folder.waits_for_ranking and self._any_active([folder])]
+        return [folder for folder in self.submissions if folder.waits_for_ranking and self._is_active(folder)]
 
     @cached_property
     def _services(self) -> dict[KindName, SubmissionDir]:
@@ -269,9 +251,9 @@ class GridJobs:
             if kind in self.failed_services:
                 states[kind] = self.failed_services[kind][0].state
                 continue
-            jobs = [job for job in self.queue or () if job.name == folder.submission.name]
+            jobs = [job for job in self.queue if job.name == folder.submission.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
-            states[kind] = in_queue or (UNKNOWN if self.queue is None else "not in the queue any more")
+            states[kind] = in_queue or (UNKNOWN if self.unseen else "not in the queue any more")
         return states
 
     @cached_property
@@ -286,7 +268,7 @@ class GridJobs:
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
-        if self.queue is None or folder.cancelled or not folder.receipt or self._any_active([folder]):
+        if self.unseen or folder.cancelled or not folder.receipt or self._is_active(folder):
             return None
         for task in range(len(folder.submission.tasks)):
             failure = folder.read_failure(task)
@@ -294,29 +276,24 @@ class GridJobs:
                 no_progress = failure.error == NoProgressError.__name__  # in its time: it is to get more
                 state = TIMEOUT if no_progress else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
-            if self._has_failed(folder, task):
+            job = self.job((folder, task))
+            failed = job.state != COMPLETED if job else read_termination(folder.log_file(task)) is not None
+            if failed:
                 end = self._how_it_ended((folder, task), RunProgress())
                 return None if end is None or end.state == CANCELLED else end
         return None
 
-    def _has_failed(self, folder: SubmissionDir, task: int) -> bool:
-        job = self.job((folder, task))
-        if job:
-            return job.state != COMPLETED
-        return read_termination(folder.log_file(task)) is not None
-
     @cached_property
     def _jobs(self) -> dict[tuple[str, int | None], Job]:
-        return {(job.name, job.task): job for job in (*(self.queue or ()), *self.here)}
+        return {(job.name, job.task): job for job in self.queue}
 
     def _lives(self, job: str) -> bool:
-        if self.queue is None or job.startswith(LOCAL_JOB_PREFIX):
-            return True  # of a process that no queue lists, the run's lock tells
-        return job in self._addresses
+        # Of a process that no queue lists, the run's lock tells.
+        return bool(self.unseen) or job.startswith(LOCAL_JOB_PREFIX) or job in self._active_addresses
 
     @cached_property
-    def _addresses(self) -> set[str]:
-        return {job.address for job in self.queue or () if job.active}
+    def _active_addresses(self) -> set[str]:
+        return {job.address for job in self.queue if job.active}
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -326,14 +303,13 @@ class GridJobs:
     def _cancelled(self) -> dict[SubmissionDir, set[str]]:
         return {folder: folder.cancelled for folder in self.submissions}
 
-    def _any_active(self, folders: Iterable[SubmissionDir]) -> bool:
-        active_names = self.active_names
-        return any(folder.submission.name in active_names for folder in folders)
+    def _is_active(self, folder: SubmissionDir) -> bool:
+        return folder.submission.name in self.active_names
 
-    @property
+    @cached_property
     def active_names(self) -> Set[str]:
         """The names of all jobs that are pending, running or completing."""
-        return self.unlisted | {job.name for job in self._jobs.values() if job.active}
+        return {job.name for job in self.queue if job.active}
 
     def _dependency_failure(self, folder: SubmissionDir) -> str:
         for dependency in self._dependencies(folder):
@@ -344,7 +320,7 @@ class GridJobs:
 
     def _held_dependency(self, folder: SubmissionDir) -> Job | None:
         ids = {dependency.job_id for dependency in self._dependencies(folder)}
-        return next((job for job in self._jobs.values() if job.held and job.job_id in ids), None)
+        return next((job for job in self.queue if job.held and job.job_id in ids), None)
 
     def _dependencies(self, folder: SubmissionDir) -> list[SubmissionDir]:
         _, *ids = (folder.submission.after or "").split(":")
@@ -397,59 +373,59 @@ def read_jobs(results: Results, grids: Sequence[str]) -> list[GridJobs]:
     The queue is queried after the submissions are read: a job that is submitted in between is not taken for lost.
     """
     submissions = [read_submissions(results, grid) for grid in grids]
-    in_queue = any(not folder.submission.here for folders in submissions for folder in folders)
-    queue, unseen = _read_queue_or_reason(results) if in_queue else ((), "")
+    queue: Sequence[Job] = ()
+    unseen = ""
+    if any(not folder.submission.here for folders in submissions for folder in folders):
+        try:
+            unseen = _foreign_owner(results)
+            queue = () if unseen else read_queue()
+        except SentimentError as error:
+            unseen = " ".join(str(error).split())
     return [_joined(folders, queue, unseen) for folders in submissions]
 
 
-def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job] | None, unseen: str = "") -> GridJobs:
-    unlisted = _find_unlisted(submissions, queue) if queue is not None else frozenset[str]()
-    return GridJobs(submissions, queue, unseen, _local_jobs(submissions), unlisted)
+def _foreign_owner(results: Results) -> str:
+    """Whose jobs these are, if they are those of another user or cluster; else empty."""
+    owner = read_record(results.slurm / "owner.json", QueueOwner)
+    return owner.describe() if owner and owner != QueueOwner.here() else ""
 
 
-def _find_unlisted(submissions: Sequence[SubmissionDir], queue: Sequence[Job]) -> Set[str]:
-    """Ask Slurm by id for jobs that it accepted recently and that its list lacks; return those that have not ended."""
+def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job], unseen: str = "") -> GridJobs:
+    """Join submissions with the queue, with jobs on this machine, and with jobs that the queue does not list.
+
+    Slurm is asked by id for jobs that it accepted recently and that its list lacks.
+    """
     listed = {job.name for job in queue}
-    unlisted = set()
+    others: list[Job] = []
     for folder in submissions:
         name = folder.submission.name
-        if name in listed or folder.submission.here or not folder.receipt:
+        if name in listed or not folder.receipt:
+            continue
+        if folder.submission.here:
+            if live_owner(folder.lock_file):
+                others.append(Job(name, folder.job_id, None, RUNNING))
             continue
         age = time.time() - folder.receipt_file.stat().st_mtime
-        if age < _RECENT_SECONDS and _may_live(folder):
-            unlisted.add(name)
-    return unlisted
+        if not unseen and age < _RECENT_SECONDS and _may_live(folder):
+            tasks = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
+            others += [Job(name, folder.job_id, task, UNKNOWN) for task in tasks]
+    return GridJobs(submissions, [*queue, *others], unseen)
 
 
 def _may_live(folder: SubmissionDir) -> bool:
+    """Ask Slurm whether a submission's job is unfinished; True as long as nobody knows the contrary."""
+    if folder.receipt is None:
+        return False
     try:
         return is_unfinished(folder.job_id)
     except NoSlurmError:
         return False
     except SlurmError:
-        return True  # as long as nobody knows the contrary
+        return True
 
 
 def _unlisted(folder: SubmissionDir) -> str:
     return f"squeue: does not list job {folder.job_id}, which Slurm has accepted; repeat the command in a minute"
-
-
-def _read_queue_or_reason(results: Results) -> tuple[Sequence[Job] | None, str]:
-    try:
-        owner = read_record(results.slurm / "owner.json", QueueOwner)
-        if owner and owner != QueueOwner.here():
-            return None, owner.describe()
-        return read_queue(), ""
-    except SentimentError as error:
-        return None, " ".join(str(error).split())
-
-
-def _local_jobs(submissions: Iterable[SubmissionDir]) -> list[Job]:
-    return [
-        Job(folder.submission.name, folder.job_id, None, RUNNING)
-        for folder in submissions
-        if folder.submission.here and folder.receipt and live_owner(folder.lock_file)
-    ]
 
 
 def settle_jobs(results: Results, grid: str) -> GridJobs:

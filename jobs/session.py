@@ -308,7 +308,7 @@ class LockedGrid:
             return False
         pending = self.jobs.waiting_slots
         names = {folder.submission.name for folder in pending}
-        if any(job.state == RUNNING and job.name in names for job in self.jobs.queue or ()):
+        if any(job.state == RUNNING and job.name in names for job in self.jobs.queue):
             return False
         all_pending = {*launch.rungs.later} <= {folder.submission.rung for folder in pending}
         return bool(launch.runs) or not all_pending
@@ -316,7 +316,7 @@ class LockedGrid:
     def _release_held(self) -> None:
         """Release all held jobs of the grid."""
         names = {folder.submission.name for folder in self.jobs.submissions}
-        held = [job.address for job in self.jobs.queue or () if job.held and job.name in names]
+        held = [job.address for job in self.jobs.queue if job.held and job.name in names]
         slurm.release(held)
         if held:
             self.say(f"held jobs released: {' '.join(held)}")

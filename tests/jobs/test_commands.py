@@ -326,7 +326,7 @@ def test_submissions_come_oldest_first_whatever_clocks_say(results: Results, mon
     submitted(results, "train", "9", ["run-0"], grid="other")
     assert read_submissions(results, "g") == written
     assert len(read_submissions(results)) == 7
-    assert GridJobs(written, None).places == {"run-0": (written[-1], 0)}
+    assert GridJobs(written).places == {"run-0": (written[-1], 0)}
 
 
 PROGRAMS = ("squeue", "sbatch", "scontrol", "scancel")

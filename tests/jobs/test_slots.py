@@ -75,7 +75,7 @@ def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Sub
     rows = [RunStatus("PLANNED", grid="some", run_id=config.run_id) for config in grid.configs]
     trials = request_runs(rows, {config.run_id: config for config in grid.configs}, rungs)
     file = ClusterFile(defaults=Resources(**resources))
-    return plan_slurm_jobs(Launch(trials, trials, rungs), grid.plan.name, results, file, GridJobs((), None))
+    return plan_slurm_jobs(Launch(trials, trials, rungs), grid.plan.name, results, file, GridJobs(()))
 
 
 def _submitted(results: Results, job: Submission, job_id: str = "9") -> SubmissionDir:
