@@ -41,7 +41,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     completed_in_other_grids = completed_elsewhere(results, grid)
     rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
-    missing_rows = [row for row in state.planned if submit(row) == "submits" and not state.missed_ranking(row)]
+    missing_rows = [row for row in state.rows if submit(row) == "submits" and not state.missed_ranking(row)]
     missing_rows = [row for row in missing_rows if row.run_id not in completed_in_other_grids]
     to_submit = request_runs(missing_rows, configs, rungs)
     yield f"grid {plan.name}: {plan.description}"

@@ -87,7 +87,7 @@ class LockedGrid:
             state = self.read_state()
             self._report_held(state.rows)
             self._report_unknown(state.rows)
-            missing = [row for row in state.planned if policy.submit(row) == "submits"]
+            missing = [row for row in state.rows if policy.submit(row) == "submits"]
             to_submit = [row for row in missing if not state.missed_ranking(row)]
             if len(to_submit) < len(missing):
                 self.say(

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -44,12 +44,10 @@ from sentiment.runs.state import (
 )
 
 DEFAULT_WIDTH = 80
-_VERY_WIDE = 10_000
-_FOLDED_RUN_WIDTH = 24
-_SHORTEST_HEADING = 4
 # In grids with more rows than this, completed and pending runs are only counted.
 _MOST_ROWS = 60
 _POLL_SECONDS = 0.3
+_SHORTEST_RUN_COLUMN = 20
 _QUEUE_POLL_SECONDS = 5.0
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
@@ -95,20 +93,14 @@ class GridStatus:
 
 @dataclass(frozen=True)
 class GridState:
-    """The state of a grid's runs at one moment: all that a command's choice of runs depends on.
+    """The state of a grid's planned runs at one moment: all that a command's choice of runs depends on.
 
     Attributes:
-        planned_ids: of the plan's runs; there may be rows of runs that the plan no longer has.
         rungs: of a search with early termination; else None.
     """
 
     rows: list[RunStatus]
-    planned_ids: Collection[str]
     rungs: Rungs | None
-
-    @property
-    def planned(self) -> list[RunStatus]:
-        return [row for row in self.rows if row.run_id in self.planned_ids]
 
     def named(self, run_ids: Collection[str]) -> list[RunStatus]:
         """The rows of the given runs; of all, if none is given."""
@@ -122,8 +114,7 @@ class GridState:
         """The trials of the current rung; none for the last rung, which has no ranking."""
         if self.rungs is None or self.rungs.current == self.rungs.last:
             return []
-        trials = {*self.rungs.trials(self.rungs.current)}
-        return [row for row in self.planned if row.run_id in trials]
+        return self.named(self.rungs.trials(self.rungs.current))
 
 
 # A plan that supplies the metric of runs outside of grids; it is never written.
@@ -145,7 +136,8 @@ def planned_grids(results: Results) -> list[str]:
 
 def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]:
     """The state of the named grids (default: all), followed by that of the runs outside of grids (`single`)."""
-    grids = [name for name in names or _grids_with_runs(results) if name != SINGLE]
+    with_runs = {path.parents[1].name for path in results.runs.glob("*/*/config.json")}  # some may lack their plan
+    grids = [name for name in names or sorted({*planned_grids(results), *with_runs}) if name != SINGLE]
     try:
         statuses = _read_grids(results, grids)
     except RunDirError:
@@ -159,16 +151,9 @@ def read_status(results: Results, names: Sequence[str] = ()) -> list[GridStatus]
     return statuses
 
 
-def _grids_with_runs(results: Results) -> list[str]:
-    """The grids that have a plan or, where that is lost, runs."""
-    with_runs = (path.parents[1].name for path in results.runs.glob("*/*/config.json"))
-    return sorted({*planned_grids(results), *with_runs})
-
-
 def _read_grids(results: Results, grids: Sequence[str]) -> list[GridStatus]:
     plans = [read_plan(results, grid) for grid in grids]
-    jobs = read_jobs(results, grids)
-    return [read_grid_status(results, plan, one) for plan, one in zip(plans, jobs, strict=True)]
+    return [read_grid_status(results, plan, jobs) for plan, jobs in zip(plans, read_jobs(results, grids), strict=True)]
 
 
 def _read_damaged(results: Results, grid: str) -> GridStatus:
@@ -188,24 +173,20 @@ def single_runs(results: Results) -> list[RunDir]:
 
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridState:
     """The state of a grid's runs and the rungs of its search, each read once."""
-    run_ids = [run.run_id for run in plan.runs]
     rungs = read_rungs(results, plan)
     standings = rungs.standings if rungs else {}
+    varied = {name for name, values in plan.parameters.items() if len(values) > 1}
     rows = []
-    for run_id in dict.fromkeys([*run_ids, *jobs.places]):
-        rows.append(_read_row(results, plan, jobs, run_id, standings.get(run_id)))
-    return GridState(rows, {*run_ids}, rungs)
+    for run in plan.runs:
+        parameters = {name: value for name, value in run.parameters.items() if name in varied}
+        row = _read_row(results, plan, jobs, run.run_id, standings.get(run.run_id))
+        rows.append(replace(row, parameters=parameters))
+    return GridState(rows, rungs)
 
 
 def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridStatus:
     """The state of a grid's runs, on Slurm or on this machine."""
-    varied = {name for name, values in plan.parameters.items() if len(values) > 1}
-    parameters = {
-        run.run_id: {name: value for name, value in run.parameters.items() if name in varied} for run in plan.runs
-    }
-    rows = [
-        replace(row, parameters=parameters.get(row.run_id, {})) for row in read_grid_state(results, plan, jobs).rows
-    ]
+    rows = read_grid_state(results, plan, jobs).rows
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
 
 
@@ -262,14 +243,12 @@ def render(
         if grid.damage:
             console.print(f"grid {grid.name}: cannot be shown: {grid.damage}\n", soft_wrap=True)
             continue
-        for part in _parts(results, grid, every_row, now, console):
+        for part in _parts(results, grid, every_row, now):
             console.print(part)
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().split("\n"))
 
 
-def _parts(
-    results: Results, grid: GridStatus, every_row: bool, now: datetime, console: Console
-) -> Iterator[str | Table]:
+def _parts(results: Results, grid: GridStatus, every_row: bool, now: datetime) -> Iterator[str | Table]:
     counts = Counter(row.state for row in grid.rows).most_common()
     # Only --failed can leave no rows.
     states = ", ".join(f"{number:,} {state}" for state, number in counts) or "no run has failed or is held"
@@ -278,70 +257,45 @@ def _parts(
     if not every_row and len(grid.rows) > _MOST_ROWS:
         shown = [row for row in grid.rows if row.state not in _HIDDEN_STATES]
     if shown:
-        yield _table(grid, shown, now, console)
-    reasons = Counter((row.state, row.reason) for row in shown if row.reason)
-    for (state, reason), number in reasons.items():
-        run_id = next(row.run_id for row in shown if (row.state, row.reason) == (state, reason))
-        more = f" and {number - 1} more" if number > 1 else ""
-        yield f"{run_id}{more} {state}: {reason}"
-    if hidden := len(grid.rows) - len(shown):
-        yield f"{hidden:,} more runs are completed, pruned or pending (--all shows them)"
-    for command, number in Counter(map(resume_command, grid.rows if grid.name != SINGLE else ())).items():
-        if command:
+        yield _table(grid.metric, shown, now)
+    by_reason: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in shown:
+        if row.reason:
+            by_reason[row.state, row.reason].append(row.run_id)
+    for (state, reason), (run_id, *others) in by_reason.items():
+        yield f"{run_id}{f' and {len(others)} more' if others else ''} {state}: {reason}"
+    if len(shown) < len(grid.rows):
+        yield f"{len(grid.rows) - len(shown):,} more runs are completed, pruned or pending (--all shows them)"
+    commands = Counter(map(resume_command, grid.rows))
+    for command, number in commands.items():
+        if command and grid.name != SINGLE:
             yield f"`{results.command(command, grid.name)}` resumes {number:,} run{'' if number == 1 else 's'}"
     yield ""
 
 
-def _table(grid: GridStatus, rows: Sequence[RunStatus], now: datetime, console: Console) -> Table:
-    """The table of runs, with as many parameters as fit.
-
-    Before one is left out, headings of parameters are shortened, and run ids folded into several lines.
-    """
-    varied = list(dict.fromkeys(name for row in rows for name in row.parameters))
-    unlimited = console.options.update(width=_VERY_WIDE)
-    layouts = [(False, None), (True, None), (True, _FOLDED_RUN_WIDTH)]
-    while True:
-        for shorten, run_width in layouts:
-            table = _build_table(grid.metric, varied, [_cells(row, varied, now) for row in rows], shorten, run_width)
-            if console.measure(table, options=unlimited).maximum <= console.width:
-                return table
-        if not varied:
-            return table
-        varied.pop()
-        layouts = layouts[-1:]
-
-
-def _build_table(
-    metric: str, varied: Sequence[str], cells: Sequence[Sequence[str]], shorten: bool, run_width: int | None
-) -> Table:
+def _table(metric: str, rows: Sequence[RunStatus], now: datetime) -> Table:
+    """The table of runs; ids, and headings and values of settings, are folded where the line is too short for them."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="")
-    names = ("run", "state", "try", "epoch", metric, *varied, "ago")
-    for name, *column in zip(names, *cells, strict=True):
-        heading = re.split("[./]", name)[-1]
-        width = max(_SHORTEST_HEADING, *map(len, column))
-        if shorten and name in varied and len(heading) > width:
-            heading = f"{heading[: width - 1]}…"
-        is_run = name == "run"
-        table.add_column(heading, no_wrap=not is_run, overflow="fold", max_width=run_width if is_run else None)
-    for row_cells in cells:
-        table.add_row(*row_cells)
+    settings = list(dict.fromkeys(name for row in rows for name in row.parameters))
+    known = ("state", "try", "epoch", metric, "ago")
+    table.add_column("run", min_width=_SHORTEST_RUN_COLUMN, overflow="fold")
+    for name in (*known, *settings):
+        table.add_column(re.split("[./]", name)[-1], no_wrap=name in known, overflow="fold")
+    for row in rows:
+        score = None if row.score is None else f"{row.score:.3f}"
+        values = (row.attempts or None, row.epoch, score, _ago(row.seen, now), *map(row.parameters.get, settings))
+        table.add_row(row.run_id, row.state, *("-" if value is None else str(value) for value in values))
     return table
 
 
-def _cells(row: RunStatus, varied: Sequence[str], now: datetime) -> list[str]:
-    score = None if row.score is None else f"{row.score:.3f}"
-    known = (row.attempts or None, row.epoch, score, *(row.parameters.get(name) for name in varied))
-    return [row.run_id, row.state, *("-" if value is None else str(value) for value in known), _ago(row.seen, now)]
-
-
-def _ago(moment: str | None, now: datetime) -> str:
+def _ago(moment: str | None, now: datetime) -> str | None:
     if moment is None:
-        return "-"
-    seconds = max((now.astimezone(UTC) - datetime.fromisoformat(moment)).total_seconds(), 0)
+        return None
+    seconds = (now - datetime.fromisoformat(moment)).total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
