@@ -45,7 +45,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     missing_rows = [row for row in missing_rows if row.run_id not in completed_in_other_grids]
     to_submit = request_runs(missing_rows, configs, rungs)
     yield f"grid {plan.name}: {plan.description}"
-    line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({_count_states(rows)})"
+    states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())
+    line = f"{len(to_submit):,} of {len(rows):,} runs would be submitted ({states})"
     if completed_in_other_grids:
         line += f"; {len(completed_in_other_grids)} are completed in other grids and would be copied"
     yield line
@@ -78,41 +79,30 @@ def _describe_job(job: Submission) -> str:
     return f"{job.kind}{rung}: {tasks}, {job.resources.describe()}"
 
 
-def _count_states(rows: Sequence[RunStatus]) -> str:
-    counts = Counter(row.state for row in rows).most_common()
-    return ", ".join(f"{number:,} {state}" for state, number in counts)
-
-
 def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
-    parameters = {run.run_id: run.parameters for run in plan.runs}
-    for row in rows:
-        values = [f"{name}={_text(value)}" for name, value in parameters.get(row.run_id, {}).items()]
+    for run, row in zip(plan.runs, rows, strict=True):
+        values = [f"{name}={_text(value)}" for name, value in run.parameters.items()]
         yield f"  {row.run_id} {row.state} {' '.join(values)}"
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
-    """Yield a line for each parameter that varies or that only some runs have, and one for what all runs share."""
+    """Yield a line for each parameter that varies, and one for what all runs share."""
     values: dict[str, dict[str, None]] = defaultdict(dict)
-    runs_with: Counter[str] = Counter()
     for run in plan.runs:
         for name, value in run.parameters.items():
             values[name][_text(value)] = None
-            runs_with[name] += 1
     lines = []
     shared = [plan.base]
     for name, texts in values.items():
-        if len(texts) > 1 or runs_with[name] < len(plan.runs):
-            lines.append(f"  {name}: {_join_first(list(texts))}")
+        listed = ", ".join([*texts][:_MAX_LISTED])
+        if len(texts) == 1:
+            shared.append(f"{name}={listed}")
+        elif len(texts) <= _MAX_LISTED:
+            lines.append(f"  {name}: {listed}")
         else:
-            shared.append(f"{name}={next(iter(texts))}")
+            lines.append(f"  {name}: {listed} and {len(texts) - _MAX_LISTED:,} more")
     yield from _truncate(lines, "parameters")
     yield f"  all runs: {', '.join(shared)}"
-
-
-def _join_first(values: Sequence[str]) -> str:
-    text = ", ".join(values[:_MAX_LISTED])
-    more = len(values) - _MAX_LISTED
-    return f"{text} and {more:,} more" if more > 0 else text
 
 
 def _truncate(lines: Sequence[str], noun: str) -> Iterator[str]:
@@ -127,11 +117,10 @@ def _text(value: Any) -> str:
 
 def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:
     max_epochs = max(config.training.epochs for config in configs)
-    parts = []
-    for rung in range(rungs.last + 1):
-        ranked = " (ranked)" if rung < rungs.current else ""
-        parts.append(f"{rungs.size(rung):,} trials to epoch {rungs.epochs(rung) or max_epochs}{ranked}")
-    return f"rungs (at most): {', '.join(parts)}"
+    parts = [
+        f"{rungs.size(rung):,} trials to epoch {rungs.epochs(rung) or max_epochs}" for rung in range(rungs.last + 1)
+    ]
+    return f"rungs (at most): {', '.join(parts)}; {rungs.current} of them are ranked"
 
 
 def _hours(configs: Sequence[RunConfig], results: Results) -> str:

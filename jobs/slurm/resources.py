@@ -14,26 +14,12 @@ from sentiment.config_file import explain, read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.state import OUT_OF_MEMORY, TIMEOUT
 
-# Options of sbatch that the field `sbatch` refuses: those that have a field of their own, and those that the program
-# sets, because tasks are started and requeued in one way only.
-_OPTIONS_WITH_FIELD = {
-    "account": "account",
-    "cpus_per_gpu": "cpus",
-    "cpus_per_task": "cpus",
-    "gpus": "gpus",
-    "gpus_per_node": "gpus",
-    "gpus_per_socket": "gpus",
-    "gpus_per_task": "gpus",
-    "mem": "memory_gb",
-    "mem_per_cpu": "memory_gb",
-    "mem_per_gpu": "memory_gb",
-    "partition": "partition",
-    "time": "time_minutes",
-}
-_ONE_TASK = {
+# Options of sbatch that the field `sbatch` refuses: they have a field of their own, or are set by the program, because
+# tasks are started and requeued in one way only: a job is one task on one node.
+_REFUSED_OPTIONS = {
+    *("account", "cpus_per_gpu", "cpus_per_task", "gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"),
+    *("mem", "mem_per_cpu", "mem_per_gpu", "partition", "time"),
     *("nodes", "ntasks", "ntasks_per_core", "ntasks_per_gpu", "ntasks_per_node", "ntasks_per_socket", "tasks_per_node"),
-}
-_RESERVED_OPTIONS = {
     *("array", "chdir", "dependency", "error", "job_name", "kill_on_invalid_dep", "no_requeue", "open_mode", "output"),
     *("requeue", "signal", "wrap"),
 }
@@ -128,12 +114,8 @@ class Resources(Section):
         options = {name.lstrip("-"): value for name, value in options.items()}
         for name, value in options.items():
             identifier = name.replace("-", "_")
-            if identifier in _OPTIONS_WITH_FIELD:
-                raise ValueError(f"{name} has a field of its own: {_OPTIONS_WITH_FIELD[identifier]}")
-            if identifier in _ONE_TASK:
-                raise ValueError(f"{name} is set by the program: a job is one task on one node; `tasks` are an array's")
-            if identifier in _RESERVED_OPTIONS:
-                raise ValueError(f"{name} is set by the program and cannot be changed")
+            if identifier in _REFUSED_OPTIONS:
+                raise ValueError(f"{name} has a field of its own in the cluster file, or is set by the program")
             if not identifier.isidentifier() or "\n" in str(value):
                 raise ValueError(f"{name}: {value!r} is no option of sbatch")
         return options

@@ -145,30 +145,19 @@ _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.
 
 @dataclass
 class CancelledRuns:
-    """The ids that `sentiment cancel` has marked. The file is looked at once a second, and read if it has changed."""
+    """The ids that `sentiment cancel` has marked; their file is read once a second."""
 
     folder: SubmissionDir
     clock: Callable[[], float] = time.monotonic
     _ids: Set[str] = field(default_factory=set, init=False)
     _next_look: float = field(default=-math.inf, init=False)
-    _stamp: tuple[int, int] | None = field(default=None, init=False)
 
     def ids(self) -> Set[str]:
         now = self.clock()
         if now >= self._next_look:
             self._next_look = now + _CANCEL_POLL_SECONDS
-            stamp = self._look()
-            if stamp != self._stamp:
-                self._stamp = stamp
-                self._ids = self.folder.cancelled
+            self._ids = self.folder.cancelled
         return self._ids
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            status = self.folder.cancelled_file.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_mtime_ns, status.st_ino
 
 
 @dataclass

