@@ -7,9 +7,8 @@ beginning.
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -155,37 +154,35 @@ def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[Kind
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     """Return a line for each missing input, with the command that downloads it: compute nodes often have no network."""
-    from sentiment.encoders.pretrained import find_elmo, find_encoder
+    from sentiment.data.sources import missing_tweets
+    from sentiment.encoders.pretrained import find_model
 
     sources: set[tuple[str, str]] = set()
     files: set[tuple[str, str]] = set()
-    encoders = {}
-    elmo_models = set()
+    models = {}
     for config in configs:
         sources |= _sources_of(config)
-        files |= _files_of(config)
-        if config.encoder:
-            encoders[config.encoder.model, config.encoder.revision] = config.encoder
-        if config.elmo:
-            elmo_models.add(config.elmo.model)
+        if config.vectors:
+            files |= {("vectors.unlabelled", file.path) for file in config.vectors.unlabelled}
+        if config.embedding.pretrained not in (None, WORD2VEC):
+            files.add(("embedding.pretrained", str(config.embedding.pretrained)))
+        encoder = config.any_encoder
+        if encoder:
+            models["encoder.model" if config.encoder else "elmo.model", encoder.model] = config
     lines: list[str] = []
-    for option, source in sorted(sources):
-        lines += _missing_tweets(option, source, results)
-    for option, file in sorted(files):
+    for name, source in sorted(sources):
+        missing = missing_tweets(source, results)
+        if missing:
+            lines.append(f"{name} = {source!r}: {missing}")
+    for name, file in sorted(files):
         if not named_path(file).is_file():
-            lines.append(f"{option} = {file!r}: no such file")
-    for _, encoder in sorted(encoders.items()):
-        lines += _missing_model("encoder.model", partial(find_encoder, encoder, results.encoders))
-    for model in sorted(elmo_models):
-        lines += _missing_model("elmo.model", partial(find_elmo, model, results.elmo_models))
+            lines.append(f"{name} = {file!r}: no such file")
+    for (name, _), config in sorted(models.items(), key=lambda model: model[0]):
+        try:
+            find_model(config, results)
+        except EncoderError as error:
+            lines.append(f"{name}: {error}")
     return lines
-
-
-def _files_of(config: RunConfig) -> set[tuple[str, str]]:
-    named = {("vectors.unlabelled", file.path) for file in (config.vectors.unlabelled if config.vectors else ())}
-    if config.embedding.pretrained not in (None, WORD2VEC):
-        named.add(("embedding.pretrained", str(config.embedding.pretrained)))
-    return named
 
 
 def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
@@ -194,19 +191,7 @@ def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
     return {("data.source", config.data.source), *tests, *extra}
 
 
-def _missing_tweets(field: str, source: str, results: Results) -> Iterator[str]:
+def _lacks_tweets(config: RunConfig, results: Results) -> bool:
     from sentiment.data.sources import missing_tweets
 
-    if missing := missing_tweets(source, results):
-        yield f"{field} = {source!r}: {missing}"
-
-
-def _lacks_tweets(config: RunConfig, results: Results) -> bool:
-    return any(line for field, source in _sources_of(config) for line in _missing_tweets(field, source, results))
-
-
-def _missing_model(field: str, find: Callable[[], object]) -> Iterator[str]:
-    try:
-        find()
-    except EncoderError as error:
-        yield f"{field}: {error}"
+    return any(missing_tweets(source, results) for _, source in _sources_of(config))
