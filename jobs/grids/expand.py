@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jobs.grids.sweep_file import MOST_RUNS, Choices, Distribution, SweepFile, draw
+from jobs.grids.sweep_file import MOST_RUNS, Choices, SweepFile, draw
 from sentiment.config import OPERATIONAL_SECTIONS, EncoderConfig, RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.errors import ConfigError, DivergedError, UsageError
@@ -154,7 +154,7 @@ def expand(
     Raises:
         ConfigError: fewer than `trials` different runs were found.
     """
-    with_base: dict[str, Choices] = {_BASE: range(len(bases)), **space}
+    with_base: dict[str, Choices] = {_BASE: Choices(range(len(bases))), **space}
     runs: dict[str, ExpandedRun] = {}
     errors: dict[str, list[dict[str, Any]]] = {}
     tried = 0
@@ -213,14 +213,12 @@ def _sampled(space: Mapping[str, Choices], seed: int) -> Iterator[dict[str, Any]
 
 
 def _all(space: Mapping[str, Choices]) -> Iterator[dict[str, Any]]:
-    lists = {name: space[name] for name in sorted(space)}
-    values = [choices for choices in lists.values() if not isinstance(choices, Distribution)]
-    sizes = {name: len(choices) for name, choices in zip(lists, values, strict=True)}
-    if math.prod(sizes.values()) > MOST_RUNS:
-        largest = sorted(sizes, key=lambda name: -sizes[name])[:5]
-        named = " x ".join(f"{sizes[name]:,} of {name}" for name in largest if sizes[name] > 1)
+    lists = {name: space[name].values for name in sorted(space)}
+    if math.prod(map(len, lists.values())) > MOST_RUNS:
+        largest = sorted(lists, key=lambda name: -len(lists[name]))[:5]
+        named = " x ".join(f"{len(lists[name]):,} of {name}" for name in largest if len(lists[name]) > 1)
         raise ConfigError(f"the grid has more than {MOST_RUNS:,} combinations: {named}, and so on")
-    return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*values))
+    return (dict(zip(lists, combination, strict=True)) for combination in itertools.product(*lists.values()))
 
 
 def _describe(line: str, combinations: list[dict[str, Any]], tried: int) -> str:

@@ -3,21 +3,22 @@
 Completed runs of other grids are copied if their inputs (tweets, vectors, models) are unchanged.
 """
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 from jobs.grids.expand import ExpandedRun, expand, find_bases
-from jobs.grids.rounds import plan_next_round, space_to_dict
-from jobs.grids.sweep_file import Choices, Distribution, SweepFile, read_sweep
+from jobs.grids.rounds import plan_next_round
+from jobs.grids.sweep_file import Choices, SweepFile, read_sweep
 from jobs.services import missing_for
 from sentiment.config import RunConfig
 from sentiment.config_file import parse_override, read_yaml, resolve
 from sentiment.errors import ConfigError, SentimentError
+from sentiment.files import made_once
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 
@@ -64,7 +65,9 @@ def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> 
 
 def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[ExpandedGrid, list[str]]:
     sweep = read_sweep(path)
-    space: dict[str, Choices] = {**sweep.space(), **{name: [value] for name, value in map(parse_override, overrides)}}
+    space = sweep.space()
+    for name, value in map(parse_override, overrides):
+        space[name] = Choices([value])
     bases, left_out = find_bases(sweep, results)
     trials = sweep.controller.per_round or sweep.run_cap
     runs, errors = expand(bases, space, trials, sweep.controller.seed or 0)
@@ -85,16 +88,14 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
             rounds=controller.rounds,
             per_round=controller.per_round,
             seed=controller.seed or 0,
-            space=space_to_dict(space),
+            space={name: choices.as_parameter() for name, choices in space.items()},
         )
     used: dict[str, list[Any]] = {}  # includes the values that come from runs of another grid
     for parameters, _ in runs:
         for name, value in parameters.items():
             if value not in used.setdefault(name, []):
                 used[name].append(value)
-    listed = {
-        name: [str(choices)] if isinstance(choices, Distribution) else list(choices) for name, choices in space.items()
-    }
+    listed = {name: choices.describe() for name, choices in space.items()}
     return GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -211,14 +212,6 @@ def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) ->
 
 def reuse_completed(results: Results, grid: ExpandedGrid) -> None:
     """Copy the runs of `completed_elsewhere` into this grid, each atomically. The caller must hold the grid's lock."""
-    for leftover in results.grid_file(grid.plan.name).parent.glob(".*.tmp/"):  # of a copy that was killed
-        shutil.rmtree(leftover)
     for run_id, source in completed_elsewhere(results, grid).items():
         target = results.run_dir(run_id, grid.plan.name).path
-        made = target.with_name(f".{run_id}.{os.getpid()}.tmp")
-        try:
-            shutil.copytree(source.path, made)
-            made.rename(target)
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
+        made_once(target, partial(copytree, source.path, dirs_exist_ok=True), nullcontext())

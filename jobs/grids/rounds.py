@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.grids.expand import effective
-from jobs.grids.sweep_file import Choices, Distribution, Parameter
+from jobs.grids.sweep_file import Choices, Parameter
 from sentiment.config import RunConfig
 from sentiment.config_file import read_yaml, resolve
 from sentiment.runs.records import GridPlan, PlannedRun, Rounds
@@ -57,24 +57,14 @@ def plan_next_round(plan: GridPlan, results: Results) -> tuple[GridPlan, list[Ru
     return plan.model_copy(update={"runs": [*plan.runs, *(run for run, _ in new)]}), [config for _, config in new]
 
 
-def space_to_dict(space: Mapping[str, Choices]) -> dict[str, Any]:
-    return {
-        name: choices.as_parameter() if isinstance(choices, Distribution) else {"values": list(choices)}
-        for name, choices in space.items()
-    }
-
-
-def _space_from_dict(parameters: Mapping[str, Any]) -> dict[str, Choices]:
-    flat = (Parameter.model_validate(parameter).flatten(name) for name, parameter in sorted(parameters.items()))
-    return {name: choices for section in flat for name, choices in section.items()}
-
-
 def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> Iterator[dict[str, Any]]:
     """The parameters of one trial after another; the sampler avoids its pending suggestions (constant liar)."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = _space_from_dict(rounds.space)
+    space: dict[str, Choices] = {}
+    for name, parameter in sorted(rounds.space.items()):
+        space |= Parameter.model_validate(parameter).flatten(name)
     distributions = {name: _distribution(choices) for name, choices in space.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -88,28 +78,24 @@ def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> 
             study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
     for _ in range(_SUGGESTIONS_PER_TRIAL * rounds.per_round):
         trial = study.ask(distributions)
-        yield {name: _from_optuna(choices, trial.params[name]) for name, choices in space.items()}
+        suggested = {}
+        for name, choices in space.items():
+            value = trial.params[name]
+            suggested[name] = value if choices.values else choices.quantile(float(value))
+        yield suggested
 
 
 def _distribution(choices: Choices) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    if isinstance(choices, Distribution) and not choices.values:
-        return FloatDistribution(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
-    return CategoricalDistribution(_listed(choices))
-
-
-def _listed(choices: Choices) -> list[Any]:
-    return list(choices.values if isinstance(choices, Distribution) else choices)
+    if choices.values:
+        return CategoricalDistribution(list(choices.values))
+    return FloatDistribution(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
 
 
 def _to_optuna(choices: Choices, parameters: Mapping[str, Any], name: str) -> Any:
     """Optuna's value of a run's parameter; one without effect, which the run does not name, gets a default."""
-    if not isinstance(choices, Distribution) or choices.values:
-        return parameters.get(name, _listed(choices)[0])
+    if choices.values:
+        return parameters.get(name, choices.values[0])
     probability = choices.cdf(float(parameters[name])) if name in parameters else 0.5
     return min(max(probability, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
-
-
-def _from_optuna(choices: Choices, value: Any) -> Any:
-    return choices.quantile(float(value)) if isinstance(choices, Distribution) and not choices.values else value

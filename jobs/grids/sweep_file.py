@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any, Literal, Self
@@ -41,33 +41,45 @@ _NUMBERS = ("min", "max", "mu", "sigma")
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """A distribution of numbers (all of `KEYS[name]`), or of values with given probabilities."""
+class Choices:
+    """What a parameter may be: one of listed values, or a number of a distribution.
 
-    name: str
-    numbers: Mapping[str, float]
-    values: tuple[Scalar, ...] = ()
-    probabilities: tuple[float, ...] = ()
+    Attributes:
+        values: all equally likely, or with `probabilities`; none for a distribution of numbers.
+        distribution: the name of a distribution of numbers, which has the parameters `numbers` (`KEYS`).
+    """
 
-    def quantile(self, probability: float) -> Scalar:
+    values: Sequence[Any] = ()
+    probabilities: Sequence[float] = ()
+    distribution: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether these are values without probabilities, as method grid needs them."""
+        return bool(self.values) and not self.probabilities
+
+    def quantile(self, probability: float) -> Any:
         """The inverse of the distribution function; numbers are rounded to six significant digits."""
+        if self.is_list:
+            return self.values[int(probability * len(self.values))]
         if self.values:
-            return self._listed_value(probability)
-        if self.name == "normal":
+            return self._weighted_value(probability)
+        if self.distribution == "normal":
             return _rounded(self._normal.inv_cdf(probability))
         low = self.numbers["min"]
         high = self.numbers["max"]
-        if self.name == "int_uniform":
+        if self.distribution == "int_uniform":
             return int(low) + int(probability * (high - low + 1))
-        if self.name == "log_uniform_values":
+        if self.distribution == "log_uniform_values":
             value = low * (high / low) ** probability
         else:
             value = low + probability * (high - low)
         return min(max(_rounded(value), low), high)  # rounding must not lead out of the range
 
-    def _listed_value(self, probability: float) -> Scalar:
+    def _weighted_value(self, probability: float) -> Any:
         sums = itertools.accumulate(self.probabilities)
-        last: Scalar = None
+        last: Any = None
         for value, upper, own in zip(self.values, sums, self.probabilities, strict=True):
             if own:
                 last = value
@@ -77,13 +89,13 @@ class Distribution:
 
     def cdf(self, value: float) -> float:
         """The distribution function of a distribution of numbers: the inverse of `quantile`."""
-        if self.name == "normal":
+        if self.distribution == "normal":
             return self._normal.cdf(value)
         low = self.numbers["min"]
         high = self.numbers["max"]
-        if self.name == "int_uniform":
+        if self.distribution == "int_uniform":
             return (value - low + 0.5) / (high - low + 1)
-        if self.name == "log_uniform_values":
+        if self.distribution == "log_uniform_values":
             return math.log(value / low) / math.log(high / low)
         return (value - low) / (high - low)
 
@@ -92,28 +104,23 @@ class Distribution:
         return NormalDist(self.numbers["mu"], self.numbers["sigma"])
 
     def as_parameter(self) -> dict[str, Any]:
-        if self.values:
-            return {"values": list(self.values), "probabilities": list(self.probabilities)}
-        return {"distribution": self.name, **self.numbers}
+        if self.distribution:
+            return {"distribution": self.distribution, **self.numbers}
+        weights = {"probabilities": list(self.probabilities)} if self.probabilities else {}
+        return {"values": list(self.values)} | weights
 
-    def __str__(self) -> str:
-        if self.values:
-            pairs = zip(self.values, self.probabilities, strict=True)
-            return ", ".join(f"{value!r} with probability {probability:g}" for value, probability in pairs)
-        return " ".join([self.name, *(f"{name}={number}" for name, number in self.numbers.items())])
-
-
-Choices = Sequence[Any] | Distribution
-"""The values that a parameter may take."""
+    def describe(self) -> list[Any]:
+        """The listed values, or a text in their place."""
+        if self.is_list:
+            return list(self.values)
+        return [", ".join(f"{key}={value}" for key, value in self.as_parameter().items())]
 
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
     """The value of a parameter in the trial of this index, which depends only on the arguments."""
     digest = hashlib.sha256(f"{seed}\0{parameter}\0{index}".encode()).digest()
     probability = (int.from_bytes(digest[:6], "big") + 0.5) / 2**48  # 0 and 1 are excluded
-    if isinstance(choices, Distribution):
-        return choices.quantile(probability)
-    return choices[int(probability * len(choices))]
+    return choices.quantile(probability)
 
 
 def _rounded(value: float) -> float:
@@ -161,12 +168,12 @@ class Parameter(Section):
             inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
             return {key: values for section in inner for key, values in section.items()}
         if self.values is not None and self.probabilities is not None:
-            return {name: Distribution("categorical", {}, tuple(self.values), tuple(self.probabilities))}
+            return {name: Choices(self.values, self.probabilities)}
         if distribution := self._distribution_name:
             defaults = {key: default for key, default in KEYS[distribution].items() if default is not None}
-            return {name: Distribution(distribution, defaults | self._numbers)}
+            return {name: Choices(distribution=distribution, numbers=defaults | self._numbers)}
         values = [self.value] if self.values is None else self.values
-        return {name: list({json.dumps(value): value for value in values}.values())}
+        return {name: Choices(list({json.dumps(value): value for value in values}.values()))}
 
     @property
     def _numbers(self) -> dict[str, float]:
@@ -352,11 +359,8 @@ class SweepFile(Section):
     @model_validator(mode="after")
     def _check_grid_values(self) -> Self:
         for name, choices in self.space().items():
-            if self.method == "grid" and isinstance(choices, Distribution):
-                raise ValueError(
-                    f"{name}: method grid does not support distribution {choices.name}; use value, values without "
-                    "probabilities, or int_uniform"
-                )
+            if self.method == "grid" and not choices.is_list:
+                raise ValueError(f"{name}: method grid takes value, values without probabilities, or int_uniform")
         return self
 
     @property
@@ -367,8 +371,8 @@ class SweepFile(Section):
         sections = (parameter.flatten(name) for name, parameter in self.parameters.items())
         flat = {name: choices for section in sections for name, choices in section.items()}
         for name, choices in flat.items():
-            if self.method == "grid" and isinstance(choices, Distribution) and choices.name == "int_uniform":
-                flat[name] = range(int(choices.numbers["min"]), int(choices.numbers["max"]) + 1)
+            if self.method == "grid" and choices.distribution == "int_uniform":
+                flat[name] = Choices(range(int(choices.numbers["min"]), int(choices.numbers["max"]) + 1))
         return dict(sorted(flat.items()))
 
 

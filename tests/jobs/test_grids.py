@@ -1,5 +1,6 @@
 """From files to runs: order, draws, bases of other grids, runs that are taken over, rounds."""
 
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from jobs.grids.expand import Base, expand
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
+from jobs.grids.sweep_file import Choices
 from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
 from sentiment.config_file import read_yaml, resolve
@@ -64,7 +66,8 @@ def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Resu
 
 @pytest.mark.parametrize(("trials", "number"), [(None, 2 * (2 + 3)), (7, 7)])
 def test_expansion_has_each_run_once_in_whatever_order(trials: int | None, number: int) -> None:
-    space = {"seed": [2, 1], "model.pooling": ["last", "attention", "mean"], "model.attention.r": [9, 1, 5]}
+    values = {"seed": [2, 1], "model.pooling": ["last", "attention", "mean"], "model.attention.r": [9, 1, 5]}
+    space = {name: Choices(choices) for name, choices in values.items()}
     ids, turned = (
         [config.run_id for _, config in expand([Base("nowhere", {}, {}, {})], one, trials, 3)[0]]
         for one in (space, dict(reversed(space.items())))
@@ -331,14 +334,16 @@ def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
     run_id = grid.plan.runs[0].run_id
     _put(trained, results.run_dir(run_id, "other"))
     folder = results.grid_file("some").parent
-    (folder / f".{run_id}.4242.tmp").mkdir()
+    leftover = folder / f".{run_id}.4242.tmp"
+    leftover.mkdir()
+    os.utime(leftover, (0, 0))
 
-    def fail(source: Path, target: Path) -> None:
-        target.mkdir()
+    def fail(_source: Path, target: Path, **_options: object) -> None:
+        (target / "config.json").touch()
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copytree", fail)
+        patch.setattr("jobs.grids.grid.copytree", fail)
         with pytest.raises(OSError, match="No space left"):
             reuse_completed(results, grid)
     assert [path.name for path in folder.iterdir()] == ["grid.json"]
