@@ -101,7 +101,7 @@ class GridJobs:
     def job(self, place: Place) -> Job | None:
         """Return a task's job, or its array's if the queue does not list the task (cancelled before it started)."""
         folder, task = place
-        name = folder.submission.name
+        name = folder.name
         return self._jobs.get((name, task)) or self._jobs.get((name, None))
 
     def queued(self, run_id: str, place: Place | None, attempt: Attempt | None = None) -> Queued:
@@ -167,7 +167,7 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        name = f"task {folder.job(task)}" if folder.receipt else folder.submission.name
+        name = f"task {folder.job(task)}" if folder.receipt else folder.name
         attempt = progress.last_attempt
         if attempt is None:
             last_known = f"{name} did not start to train it"
@@ -216,7 +216,7 @@ class GridJobs:
     @cached_property
     def active_tasks(self) -> dict[Place, Job]:
         """All queued or running tasks of the grid, of every submission, each with its job."""
-        folders = {folder.submission.name: folder for folder in self.submissions}
+        folders = {folder.name: folder for folder in self.submissions}
         active: dict[Place, Job] = {}
         for job in self.queue:
             folder = folders.get(job.name)
@@ -251,7 +251,7 @@ class GridJobs:
             if kind in self.failed_services:
                 states[kind] = self.failed_services[kind][0].state
                 continue
-            jobs = [job for job in self.queue if job.name == folder.submission.name]
+            jobs = [job for job in self.queue if job.name == folder.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
             states[kind] = in_queue or (UNKNOWN if self.unseen else "not in the queue any more")
         return states
@@ -304,7 +304,7 @@ class GridJobs:
         return {folder: folder.cancelled for folder in self.submissions}
 
     def _is_active(self, folder: SubmissionDir) -> bool:
-        return folder.submission.name in self.active_names
+        return folder.name in self.active_names
 
     @cached_property
     def active_names(self) -> Set[str]:
@@ -398,7 +398,7 @@ def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job], unseen: 
     listed = {job.name for job in queue}
     others: list[Job] = []
     for folder in submissions:
-        name = folder.submission.name
+        name = folder.name
         if name in listed or not folder.receipt:
             continue
         if folder.submission.here:
@@ -446,7 +446,7 @@ def settle(folder: SubmissionDir) -> bool:
     Returns:
         Whether Slurm has the job.
     """
-    job_id = find_job(folder.submission.name)
+    job_id = find_job(folder.name)
     if job_id is None:
         folder.withdraw()
         return False

@@ -69,7 +69,7 @@ class LocalRunner:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_ARRAY_")}
         with open(log, "ab") as output:
             process = subprocess.Popen(  # noqa: S603
-                [*folder.submission.command, "--here", str(os.getpid())],
+                [*folder.command, "--here", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

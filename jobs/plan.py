@@ -213,7 +213,7 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
         SlurmError: nothing was submitted.
     """
     names = before.active_names
-    active = [folder for folder in before.submissions if folder.submission.name in names and not folder.submission.here]
+    active = [folder for folder in before.submissions if folder.name in names and not folder.submission.here]
     new_rungs = {job.rung for job in jobs if job.by_ranking}
     replaced = [folder for folder in active if folder.submission.by_ranking and folder.submission.rung in new_rungs]
     kept = [folder for folder in active if folder not in replaced]
@@ -281,10 +281,10 @@ def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:
     return f"{condition}:{':'.join(ids)}"
 
 
-def _record_and_submit(submission: Submission) -> SubmissionDir:
-    folder = record_submission(submission)
+def _record_and_submit(folder: SubmissionDir) -> SubmissionDir:
+    record_submission(folder)
     try:
-        folder.write_receipt(slurm.submit(submission))
+        folder.write_receipt(slurm.submit(folder))
     except SlurmError as error:  # perhaps Slurm has accepted the job, and only its answer was lost
         try:
             accepted = settle(folder)

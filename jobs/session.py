@@ -307,7 +307,7 @@ class LockedGrid:
         if launch.rungs is None:
             return False
         pending = self.jobs.waiting_slots
-        names = {folder.submission.name for folder in pending}
+        names = {folder.name for folder in pending}
         if any(job.state == RUNNING and job.name in names for job in self.jobs.queue):
             return False
         all_pending = {*launch.rungs.later} <= {folder.submission.rung for folder in pending}
@@ -315,7 +315,7 @@ class LockedGrid:
 
     def _release_held(self) -> None:
         """Release all held jobs of the grid."""
-        names = {folder.submission.name for folder in self.jobs.submissions}
+        names = {folder.name for folder in self.jobs.submissions}
         held = [job.address for job in self.jobs.queue if job.held and job.name in names]
         slurm.release(held)
         if held:
@@ -337,7 +337,7 @@ class LockedGrid:
             # A running task may take any run of its array.
             task_ids = folder.run_ids if job.state == RUNNING else folder.tasks[task]
             if not run_ids:
-                marks[folder].add(folder.submission.id)
+                marks[folder].add(folder.path.name)
                 to_scancel[job.address] = None
             elif kept_ids.isdisjoint(task_ids) and not to_cancel.isdisjoint(task_ids):
                 to_scancel[job.address] = None

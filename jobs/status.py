@@ -46,9 +46,8 @@ from sentiment.runs.state import (
 DEFAULT_WIDTH = 80
 # In grids with more rows than this, completed and pending runs are only counted.
 _MOST_ROWS = 60
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 2.0
 _SHORTEST_RUN_COLUMN = 20
-_QUEUE_POLL_SECONDS = 5.0
 _HIDDEN_STATES = (COMPLETED, PAUSED, PENDING, PLANNED, PRUNED)
 
 
@@ -300,32 +299,25 @@ def _ago(moment: str | None, now: datetime) -> str | None:
 
 def find_targets(targets: Sequence[str], results: Results) -> list[tuple[GridPlan, set[str]]]:
     """The plans of the named grids (default: all) and the ids of the named runs; no ids mean the whole grid."""
-    plans = [read_plan(results, name) for name in planned_grids(results)]
-    known = {name for plan in plans for name in (plan.name, *(run.run_id for run in plan.runs))}
-    if unknown := {*targets} - known:
-        raise unknown_names(unknown, results)
+    unknown = {*targets}
     selected: list[tuple[GridPlan, set[str]]] = []
-    for plan in plans:
-        runs = {run.run_id for run in plan.runs} & {*targets}
-        if not targets or plan.name in targets:
+    for grid in planned_grids(results):
+        plan = read_plan(results, grid)
+        run_ids = {run.run_id for run in plan.runs}.intersection(targets)
+        unknown -= {grid, *run_ids}
+        if not targets or grid in targets:
             selected.append((plan, set()))
-        elif runs:
-            selected.append((plan, runs))
+        elif run_ids:
+            selected.append((plan, run_ids))
+    if unknown:
+        raise unknown_names(unknown, results)
     return selected
 
 
 def unknown_names(targets: Collection[str], results: Results) -> UsageError:
     """The error for names that are neither grids nor runs."""
-    refused = sorted(name for name in targets if (results.slurm / name).is_dir() and not results.read_grid(name))
-    if refused:
-        return UsageError(
-            f"{', '.join(refused)}: no submission of this grid was accepted by Slurm yet; submit it again"
-        )
-    grids = [name for name in planned_grids(results) if name != SINGLE]
-    known = f"grids: {', '.join(grids)}" if grids else "there are no grids yet"
-    if any((results.runs / SINGLE / name).is_dir() for name in targets):
-        known += "; `train` resumes a run outside of grids"
-    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; {known}")
+    grids = ", ".join(planned_grids(results)) or "none yet"
+    return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; grids: {grids}")
 
 
 def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
@@ -405,20 +397,19 @@ def show_log(output: TaskOutput, follow: bool, say: Say) -> bool:
     """Print a log, or follow it until its run or job has ended; False if a followed run did not complete."""
     shown = None
     positions: dict[Path, int] = {}
-    last_poll = float("-inf")
     state = ""
-    active = False
+    active = follow
     while True:
-        if follow and time.monotonic() > last_poll + _QUEUE_POLL_SECONDS:
-            state, active = output.state()
-            last_poll = time.monotonic()
-        if file := output.newest:
+        if follow:
+            state, active = output.state()  # before the log is read, so that its last lines are not missed
+        file = output.newest
+        if file is None and not follow:
+            raise UsageError(f"{output.name}: has no log yet; it is {output.state()[0]}")
+        if file:
             if file != shown:
                 say(f"==> {file} <==")
             shown = file
             positions[file] = _print_from(file, positions.get(file, 0))
-        elif not follow:
-            raise UsageError(f"{output.name}: has no log yet; it is {output.state()[0]}")
         if not active:
             break
         time.sleep(_POLL_SECONDS)

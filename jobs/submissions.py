@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Count, Failure, FileRecord, Record, timestamp
+from sentiment.runs.records import Count, Failure, FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 from sentiment.runs.state import read_chosen
 
@@ -30,16 +30,13 @@ _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 class Submission(FileRecord):
     """`submission.json`: a job array or a single job, with everything that later commands need to know about it.
 
-    `new_submission` fills in id, grid, created, results and after.
-
     Attributes:
-        id: its number within the grid, its kind, and a random number.
         tasks: the run ids assigned to each task of the array. The lists are empty if the job trains no runs, or if a
             ranking will choose its runs.
         configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
         resources: of each task.
         parallelism: the largest number of tasks that run at the same time.
-        after: sbatch's `--dependency`, such as `afterok:12:13`.
+        after: sbatch's `--dependency`, such as `afterok:12:13`; `new_submission` fills it in.
         code: the id of the code snapshot that the tasks import; None imports this checkout.
         cluster: for a final job, the content of the cluster file.
         rung, epochs: for a search, the rung in which its runs train, and the epoch after which they pause; None trains
@@ -47,11 +44,7 @@ class Submission(FileRecord):
         here: whether a command on this machine runs the job, instead of Slurm.
     """
 
-    id: str = ""
-    grid: str = ""
     kind: KindName
-    created: str = ""
-    results: str = ""
     tasks: list[list[str]]
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
     resources: Resources
@@ -71,19 +64,6 @@ class Submission(FileRecord):
     def by_ranking(self) -> bool:
         """Whether it trains the trials that the ranking of the previous rung promotes."""
         return bool(self.rung) and not any(self.tasks)
-
-    @property
-    def name(self) -> str:
-        return f"{self.grid}-{self.id}"
-
-    @property
-    def folder(self) -> "SubmissionDir":
-        return SubmissionDir(Results(Path(self.results)).slurm / self.grid / self.id)
-
-    @property
-    def command(self) -> list[str]:
-        snapshot = Results(Path(self.results)).code / self.code if self.code else None
-        return [*start_command("jobs.tasks.task", snapshot, self.folder.start_file), str(self.folder.path)]
 
 
 class Receipt(Record):
@@ -127,6 +107,27 @@ class SubmissionDir:
     """Held by the command that runs the job on this machine."""
 
     @property
+    def grid(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def name(self) -> str:
+        """The job's name in Slurm."""
+        return f"{self.grid}-{self.path.name}"
+
+    @property
+    def results(self) -> Results:
+        return Results(self.path.parents[2])
+
+    @property
+    def command(self) -> list[str]:
+        """The command of each task."""
+        folder = self.path.resolve()
+        code = self.submission.code
+        snapshot = self.results.code / code if code else None
+        return [*start_command("jobs.tasks.task", snapshot, SubmissionDir(folder).start_file), str(folder)]
+
+    @property
     def number(self) -> int:
         match = _NAME.fullmatch(self.path.name)
         return int(match["number"]) if match else 0
@@ -145,13 +146,7 @@ class SubmissionDir:
         submission = read_record(self.submission_file, Submission)
         if submission is None:
             raise RunDirError(f"{self.submission_file}: no such file")
-        if submission.id != self.path.name:
-            raise RunDirError(f"{self.submission_file}: belongs to submission {submission.id}")
         return submission
-
-    @cached_property
-    def results(self) -> Results:
-        return Results(Path(self.submission.results))
 
     @cached_property
     def receipt(self) -> Receipt | None:
@@ -179,7 +174,7 @@ class SubmissionDir:
     @property
     def is_cancelled(self) -> bool:
         cancelled = self.cancelled
-        return self.submission.id in cancelled or (bool(self.run_ids) and cancelled.issuperset(self.run_ids))
+        return self.path.name in cancelled or (bool(self.run_ids) and cancelled.issuperset(self.run_ids))
 
     @property
     def tasks(self) -> list[list[str]]:
@@ -200,7 +195,7 @@ class SubmissionDir:
         submission = self.submission
         if not submission.by_ranking or submission.rung is None:
             return []
-        return read_chosen(self.results, submission.grid, submission.rung - 1)
+        return read_chosen(self.results, self.grid, submission.rung - 1)
 
     @property
     def waits_for_ranking(self) -> bool:
@@ -256,31 +251,25 @@ class SubmissionDir:
         write_atomically(self.cancelled_file, sealed(cancelled))
 
 
-def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> Submission:
-    """Return a job with its id, grid, time and dependency.
+def new_submission(results: Results, grid: str, job: Submission, after: str | None) -> SubmissionDir:
+    """Return the folder for a job with its dependency; nothing is written.
 
     A caller that writes it must hold the grid's lock, because submissions are numbered consecutively.
     """
     numbers = [SubmissionDir(path).number for path in (results.slurm / grid).glob("*/")]
     number = 1 + max(numbers, default=0)
-    identity = {
-        "id": f"{number:05}-{job.kind}-{secrets.token_hex(6)}",
-        "grid": grid,
-        "created": timestamp(),
-        "results": str(results.root.resolve()),
-        "after": after,
-    }
-    return job.model_copy(update=identity)
+    folder = SubmissionDir(results.slurm / grid / f"{number:05}-{job.kind}-{secrets.token_hex(6)}")
+    folder.__dict__["submission"] = job.model_copy(update={"after": after})
+    return folder
 
 
-def record_submission(submission: Submission) -> SubmissionDir:
+def record_submission(folder: SubmissionDir) -> SubmissionDir:
     """Record a submission before sbatch is called, so that its job can later be found in Slurm by its name."""
-    folder = submission.folder
     folder.logs.mkdir(parents=True)
     shutil.copyfile(START, folder.start_file)
-    text = "".join(f"{config.run_id} {config.model_dump_json()}\n" for config in submission.configs)
+    text = "".join(f"{config.run_id} {config.model_dump_json()}\n" for config in folder.submission.configs)
     write_atomically(folder.configs_file, lambda file: file.write(text.encode()))
-    write_atomically(folder.submission_file, sealed(submission))
+    write_atomically(folder.submission_file, sealed(folder.submission))
     return folder
 
 

@@ -58,7 +58,7 @@ MISTAKES = [
     # On grids and the report
     (("submit", "misspelt.yaml"), 2, "command and parameters; it has modle"),
     (("submit", "vaderr"), 2, "configs/grids/vaderr.yaml: no such file; configs/grids has: attention"),
-    (("status", "smoke", "--results", "r"), 2, "smoke: neither a grid nor a run in r/runs; there are no grids yet"),
+    (("status", "smoke", "--results", "r"), 2, "smoke: neither a grid nor a run in r/runs"),
     (("status", "--log", "some", "--results", "r"), 2, "some: is no run of a grid"),
     (("cancel", "--results", "r"), 2, "cancel needs"),
     (("report", "some", "--results", "r"), 2, "some"),

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,11 @@ class Base:
 def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
     """The base configurations (files, or chosen runs of a finished grid), and a line for each run that was excluded.
 
-    Runs that fail deterministically are excluded, and do not keep their grid unfinished. With `best` those that differ
-    from such a run in the seed alone are excluded too, because a mean over the other seeds would be biased.
+    Runs that fail deterministically are excluded, and do not keep their grid unfinished. With `best` so are runs that
+    differ from such a run in the seed alone, because a mean over the other seeds would be biased.
     """
-    wanted, file_values = sweep.controller.base, read_yaml(sweep.base_file)
+    wanted = sweep.controller.base
+    file_values = read_yaml(sweep.base_file)
     if wanted is None:
         others = [Base(file, read_yaml(Path(file)), file_values, {}) for file in sweep.controller.files]
         return [Base(str(sweep.base_file), file_values, file_values, {}), *others], []
@@ -60,24 +62,19 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
             "one first"
         )
     finished, failed = _classify_runs(what, plan, results)
-    of_grid = f"of grid {plan.name}"
     left_out = [
-        f"{run.run_id} {of_grid}, which fails deterministically: {failure.error}: {failure.reason}"
+        f"{run.run_id} of grid {plan.name}, which fails deterministically: {failure.error}: {failure.reason}"
         for run, failure in failed
     ]
     if wanted.runs == "overfitting":
         chosen = [run for run, result in finished if result.overfit.overfits]
     else:
-        failing_configs = {_apart_from_seed(run) for run, _ in failed}
-        seed_siblings = [run.run_id for run, _ in finished if _apart_from_seed(run) in failing_configs]
-        left_out += [f"{run_id} {of_grid}: the same configuration fails with another seed" for run_id in seed_siblings]
-        finished = [(run, result) for run, result in finished if run.run_id not in seed_siblings]
-        chosen = _best(finished, sweep)[: wanted.count]
+        failing = {_apart_from_seed(run) for run, _ in failed}
+        chosen = _best([(run, result) for run, result in finished if _apart_from_seed(run) not in failing], sweep)
+        chosen = chosen[: wanted.count]
     if len(chosen) < wanted.count:
-        kind = f"overfit: none of its {len(plan.runs)} does"
-        if wanted.runs == "best":
-            kind = f"do not overfit with any seed: wanted are {wanted.count} configurations, there are {len(chosen)}"
-        raise UsageError("\n".join([f"{what} that {kind}", *(f"left out: {line}" for line in left_out)]))
+        found = f"{what}: it has {len(chosen)} runs for `runs: {wanted.runs}`, and {wanted.count} are wanted"
+        raise UsageError("\n".join([found, *(f"left out: {line}" for line in left_out)]))
     bases = []
     for run in chosen:
         run_dir = results.run_dir(run.run_id, plan.name)
@@ -95,7 +92,9 @@ def _classify_runs(
         UsageError: some runs may still get a result.
     """
     finished: list[Finished] = []
-    failed, unfinished, rungs = [], [], read_rungs(results, plan)
+    failed = []
+    unfinished = []
+    rungs = read_rungs(results, plan)
     for run in plan.runs:
         run_dir = results.run_dir(run.run_id, plan.name)
         if result := run_dir.read(Result):
@@ -105,19 +104,18 @@ def _classify_runs(
         elif rungs is None or not rungs.is_decided(run.run_id):
             unfinished.append(run.run_id)
     if unfinished:
-        few = ", ".join(unfinished[:3]) + (", …" if len(unfinished) > 3 else "")
         raise UsageError(
-            f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet ({few}); "
-            f"see `{results.command('status', plan.name)}`"
+            f"{what}, which is not finished: {len(unfinished)} of {len(plan.runs)} runs have no result yet, such as "
+            f"{unfinished[0]}; see `{results.command('status', plan.name)}`"
         )
     return finished, failed
 
 
 def _best(finished: Sequence[Finished], sweep: SweepFile) -> list[PlannedRun]:
     """One run of each configuration that overfits with no seed, sorted by the mean score over seeds, the best first."""
-    seeds: dict[str, list[Finished]] = {}
+    seeds: dict[str, list[Finished]] = defaultdict(list)
     for run, result in finished:
-        seeds.setdefault(_apart_from_seed(run), []).append((run, result))
+        seeds[_apart_from_seed(run)].append((run, result))
     candidates = [runs for runs in seeds.values() if not any(result.overfit.overfits for _, result in runs)]
     candidates.sort(key=lambda runs: fmean(sweep.metric.score_from(result.metrics) for _, result in runs), reverse=True)
     return [runs[0][0] for runs in candidates]
@@ -156,7 +154,7 @@ def expand(
     """
     with_base: dict[str, Choices] = {_BASE: Choices(range(len(bases))), **space}
     runs: dict[str, ExpandedRun] = {}
-    errors: dict[str, list[dict[str, Any]]] = {}
+    errors: dict[str, list[dict[str, Any]]] = defaultdict(list)
     tried = 0
     failed = 0
     repeats = 0
@@ -177,7 +175,7 @@ def expand(
             failed += 1
             repeats = 0
             for line in str(error).splitlines():
-                errors.setdefault(line, []).append(combination)
+                errors[line].append(combination)
             continue
         if config.run_id not in runs:
             runs[config.run_id] = (parameters, config)

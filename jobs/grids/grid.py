@@ -161,14 +161,15 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan,
     ]
     if not changes:
         changes = [f"  no parameter; the cause is {now.base}, a default of this program, or the sampling of trials"]
-    folder = results.grid_file(planned.name).parent
-    return (
-        f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in "
-        f"{results.grid_file(planned.name)}, such as {removed[0].run_id}. What has changed:\n"
-        + "\n".join(changes)
-        + "\n"
-        f"A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
-        f"grid file with its own name; or move {folder} away to start over."
+    file = results.grid_file(planned.name)
+    return "\n".join(
+        [
+            f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, "
+            f"such as {removed[0].run_id}. What has changed:",
+            *changes,
+            "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
+            f"grid file with its own name; or move {file.parent} away to start over.",
+        ]
     )
 
 

@@ -24,7 +24,7 @@ from jobs.slurm.endings import DISK_FULL_EXIT_CODE, ROOM_ADVICE, ended_state, re
 from jobs.slurm.resources import Resources
 
 if TYPE_CHECKING:
-    from jobs.submissions import Submission
+    from jobs.submissions import SubmissionDir
 
 __all__ = [
     "DISK_FULL_EXIT_CODE",
@@ -55,18 +55,18 @@ def check_requirements() -> None:
     importlib.import_module("submitit")
 
 
-def submit(submission: "Submission") -> str:
+def submit(folder: "SubmissionDir") -> str:
     """Submit a recorded submission and return its job's id; after an error the job may have been accepted too."""
     from jobs.slurm import sbatch  # imports submitit, which only a command that submits needs
 
-    return sbatch.submit(submission)
+    return sbatch.submit(folder)
 
 
-def directives(submission: "Submission") -> list[str]:
+def directives(folder: "SubmissionDir") -> list[str]:
     """Return the lines of a submission's batch file without comments."""
     from jobs.slurm import sbatch
 
-    return sbatch.directives(submission)
+    return sbatch.directives(folder)
 
 
 def find_refusal(resources: Resources) -> str | None:

@@ -14,8 +14,8 @@ from typing import Any
 import submitit
 
 from jobs.slurm import commands as slurm
-from jobs.slurm.resources import Container, Resources
-from jobs.submissions import Submission
+from jobs.slurm.resources import Resources
+from jobs.submissions import SubmissionDir
 from sentiment.errors import QueueFullError, SlurmError
 
 # Signals are ignored until the task has set its own handlers, and again when it has restored the former ones: otherwise
@@ -61,12 +61,13 @@ def find_refusal(resources: Resources) -> str | None:
     return None
 
 
-def batch_file(submission: Submission) -> str:
+def batch_file(folder: SubmissionDir) -> str:
     """Return the text of the file that sbatch gets."""
-    executor = _Sbatch(submission.folder.logs)
+    submission = folder.submission
+    executor = _Sbatch(folder.logs.resolve())
     executor.update_parameters(
         **_options(submission.resources),
-        job_name=submission.name,
+        job_name=folder.name,
         dependency=submission.after,
         signal_delay_s=min(_WARNING_SECONDS, submission.resources.time_minutes * 15),
         array_parallelism=submission.parallelism,
@@ -74,12 +75,12 @@ def batch_file(submission: Submission) -> str:
     )
     if not submission.job_kind.final:
         executor.parameters["map_count"] = len(submission.tasks)
-    return executor.text(_command(submission))
+    return executor.text(_command(folder))
 
 
-def directives(submission: Submission) -> list[str]:
+def directives(folder: SubmissionDir) -> list[str]:
     """Return the lines of the batch file without comments."""
-    return [line for line in batch_file(submission).splitlines() if line and not line.startswith(("# ", "#!"))]
+    return [line for line in batch_file(folder).splitlines() if line and not line.startswith(("# ", "#!"))]
 
 
 def _options(resources: Resources) -> dict[str, Any]:
@@ -107,37 +108,33 @@ def _options(resources: Resources) -> dict[str, Any]:
     }
 
 
-def _command(submission: Submission) -> str:
-    command = submission.command
-    container = submission.resources.container
+def _command(folder: SubmissionDir) -> str:
+    command = folder.command
+    container = folder.submission.resources.container
     if container is None:
         return shlex.join(["sh", "-c", f'{_IGNORE_SIGNALS}; exec "$@"', "task", *command])
     script = f"{_IGNORE_SIGNALS}; {_RUN_IN_CONTAINER}"
     outside = shlex.join(["sh", "-c", script, "task", shlex.join(command)])
-    options = shlex.join(_container_options(container, submission))
-    inside = shlex.join([container.python, *command[1:]])
-    return f"{outside} {_CONTAINER_PROGRAM} exec {options} {inside}"
-
-
-def _container_options(container: Container, submission: Submission) -> list[str]:
     working_directory = str(Path.cwd())
-    options = ["--nv"] if submission.resources.has_gpu else []
-    for folder in dict.fromkeys((working_directory, str(_PROJECT_ROOT), submission.results)):
-        options += ["--bind", folder]
-    return [*options, "--pwd", working_directory, *container.options, container.image]
+    options = ["--nv"] if folder.submission.resources.has_gpu else []
+    for bound in dict.fromkeys((working_directory, str(_PROJECT_ROOT), str(folder.results.root.resolve()))):
+        options += ["--bind", bound]
+    options += ["--pwd", working_directory, *container.options, container.image]
+    inside = shlex.join([container.python, *command[1:]])
+    return f"{outside} {_CONTAINER_PROGRAM} exec {shlex.join(options)} {inside}"
 
 
-def submit(submission: Submission) -> str:
+def submit(folder: SubmissionDir) -> str:
     """Write the batch file, submit it and return the job's id; after an error Slurm may have accepted the job too."""
-    file = submission.folder.logs / "submission.sh"
-    file.write_text(batch_file(submission), encoding="utf-8")
+    file = folder.logs / "submission.sh"
+    file.write_text(batch_file(folder), encoding="utf-8")
     try:
         return slurm.run_sbatch(str(file))
     except SlurmError as error:
         if not _FULL.search(str(error)):
             raise
         message = " ".join(str(error).split())
-        tasks = len(submission.tasks)
+        tasks = len(folder.submission.tasks)
         if tasks > 1:
             message += f"; set `tasks: N` in the cluster file to use N tasks instead of {tasks}"
         raise QueueFullError(message) from None

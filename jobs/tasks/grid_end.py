@@ -34,7 +34,7 @@ def submit_follow_up(ending: SubmissionDir, say: Say) -> Outcome | None:
         Slurm does not answer, or another command holds the grid's lock.
     """
     results = ending.results
-    plan = read_plan(results, ending.submission.grid)
+    plan = read_plan(results, ending.grid)
     tries_files = (results.run_dir(run.run_id, plan.name).tries_file for run in plan.runs)
     if not plan.rounds and not any(file.exists() for file in tries_files):
         return None  # the common case: no run was interrupted, so Slurm need not be asked

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         if option == "--requeue":
             return requeue(folder, number, Outcome(int(value)))
         if option != "--here":
-            print(task_begins(f"task {number} of {folder.submission.name}", slurm_restarts(), slurm_node()))
+            print(task_begins(f"task {number} of {folder.name}", slurm_restarts(), slurm_node()))
         outcome = perform(folder, number, stop)
         if outcome in (Outcome.OUT_OF_TIME, Outcome.LOOK_AGAIN) and not option:
             return requeue(folder, number, outcome)

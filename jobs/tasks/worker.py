@@ -185,7 +185,7 @@ class Worker:
     @cached_property
     def _plan(self) -> GridPlan | None:
         """Read once, for the name of the metric: the plan of a large grid takes long to read."""
-        return self.folder.results.read_grid(self.folder.submission.grid)
+        return self.folder.results.read_grid(self.folder.grid)
 
     def run(self) -> Outcome:
         while self.folder.waits_for_ranking:
@@ -201,7 +201,7 @@ class Worker:
         if not all(map(self._has_ended, self.folder.run_ids)):
             return
         with contextlib.suppress(SlurmError):
-            jobs = [job for job in slurm.read_queue() if job.name == self.folder.submission.name]
+            jobs = [job for job in slurm.read_queue() if job.name == self.folder.name]
             slurm.cancel(job.address for job in jobs if job.held or job.state == PENDING)
 
     def _has_ended(self, run_id: str) -> bool:
@@ -221,7 +221,7 @@ class Worker:
         return self.folder.read_configs([run_id])[run_id]
 
     def _run_dir(self, run_id: str) -> RunDir:
-        return self.folder.results.run_dir(run_id, self.folder.submission.grid)
+        return self.folder.results.run_dir(run_id, self.folder.grid)
 
     def _is_free(self, run_id: str) -> bool:
         """Not if another task of this array has started the run: that task will resume it.
@@ -326,7 +326,7 @@ class Worker:
         Returns:
             None to call this again, else the outcome of the task.
         """
-        results, grid = self.folder.results, self.folder.submission.grid
+        results, grid = self.folder.results, self.folder.grid
         plan, places = results.read_grid(grid), GridJobs(read_submissions(results, grid), ()).places
         cancelled = {run_id for run_id, (folder, _) in places.items() if run_id in folder.cancelled}
         if plan is None or (rungs := read_rungs(results, plan)) is None:

@@ -81,7 +81,7 @@ class FakeSlurm:
 
     def tasks(self, results: Results) -> dict[str, int]:
         """How many tasks of the queue each run has that wait or run."""
-        folders = {folder.submission.name: folder for folder in read_submissions(results)}
+        folders = {folder.name: folder for folder in read_submissions(results)}
         found: dict[str, int] = {}
         for line in (self.folder / "jobs").read_text(encoding="utf-8", errors="replace").splitlines():
             _, *fields = line.split(_MARK)

@@ -94,7 +94,7 @@ def write_submission(results: Results, tasks: Sequence[Sequence[RunConfig]], **r
 
 
 def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "PENDING") -> Job:
-    return Job(folder.submission.name, folder.job_id, task, state, reason)
+    return Job(folder.name, folder.job_id, task, state, reason)
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:

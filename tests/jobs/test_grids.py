@@ -237,7 +237,7 @@ def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, res
     assert "starts from runs of grid 'first', which has no plan" in refusal(load_grid, path, results)
     _run_first(base, results, like, lambda run: None if run.parameters["seed"] == 2 else (0.8, True))
     message = refusal(load_grid, path, results)
-    assert "is not finished: 4 of 8 runs have no result yet (bilstm4-mean_max-s2-" in message
+    assert "is not finished: 4 of 8 runs have no result yet, such as bilstm4-mean_max-s2-" in message
     assert f"see `{results.command('status', 'first')}`" in message
 
 
@@ -251,7 +251,7 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
     assert isinstance(best, ExpandedGrid)
     assert [config.model.hidden_size for config in best.configs] == [6]
     diverged = f"{run_ids[1]} of grid first, which fails deterministically: DivergedError: the loss is nan"
-    assert best.left_out == [diverged, f"{run_ids[0]} of grid first: the same configuration fails with another seed"]
+    assert best.left_out == [diverged]
     third = write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3))
     assert f"left out: {diverged}" in refusal(load_grid, third, results)
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
@@ -267,22 +267,16 @@ def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: 
 )
 def test_run_that_may_complete_is_waited_for(base: Path, results: Results, like: Result, error: Exception) -> None:
     run_ids, told = _fail_one(base, results, like, error)
-    assert f"is not finished: 1 of 8 runs have no result yet ({run_ids[1]})" in str(told)
+    assert f"is not finished: 1 of 8 runs have no result yet, such as {run_ids[1]};" in str(told)
 
 
-@pytest.mark.parametrize(
-    ("overfits", "wanted", "message"),
-    [
-        (False, ("overfitting",), "runs of grid 'first' that overfit: none of its 8 does"),
-        (True, ("best",), "wanted are 1 configurations, there are 0"),
-    ],
-)
+@pytest.mark.parametrize(("overfits", "wanted"), [(False, "overfitting"), (True, "best")])
 def test_grid_without_such_runs_is_no_base(
-    base: Path, results: Results, like: Result, overfits: bool, wanted: tuple[str], message: str
+    base: Path, results: Results, like: Result, overfits: bool, wanted: str
 ) -> None:
     _run_first(base, results, like, lambda run: (0.8, overfits))
-    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", *wanted))
-    assert message in refusal(load_grid, path, results)
+    path = write_grid(base, {"model.dropout": 0.5}, name="second", **starts_from("first", wanted))
+    assert f"it has 0 runs for `runs: {wanted}`, and 1 are wanted" in refusal(load_grid, path, results)
 
 
 @pytest.fixture

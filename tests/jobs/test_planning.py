@@ -324,7 +324,7 @@ def test_whole_code_is_kept(results: Results, code: str | None, begun: str, agai
 def test_jobs_are_started_from_their_copy(results: Results) -> None:
     code = freeze_code(results)
     folder = write_job(results, "train", [[]], code=code)
-    words = shlex.split(directives(folder.submission)[-1])
+    words = shlex.split(directives(folder)[-1])
     start = ["-u", f"{folder.path}/start.py", str(results.code.resolve() / code), "jobs.tasks.task", str(folder.path)]
     assert words[words.index(sys.executable) + 1 :] == start
     assert folder.start_file.read_bytes() == START.read_bytes()

@@ -283,7 +283,7 @@ def test_no_death_counts(base: Path, tmp_path_factory: pytest.TempPathFactory, m
 def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)
-    waiting = Job(name=folder.submission.name, job_id="9", task=None, state="PENDING", reason="Dependency")
+    waiting = Job(name=folder.name, job_id="9", task=None, state="PENDING", reason="Dependency")
 
     def states(*queue: Job) -> list[str]:
         rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows

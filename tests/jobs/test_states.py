@@ -58,7 +58,7 @@ def _verdict(
     (folder.logs / "7_3_0_log.out").write_text(log)
     if cancelled:
         folder.mark_cancelled(["run-3"])
-    jobs = GridJobs([folder], [replace(job, name=folder.submission.name)] if job else [])
+    jobs = GridJobs([folder], [replace(job, name=folder.name)] if job else [])
     verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3", progress.last_attempt), progress.last_attempt))
     return verdict.state, verdict.reason
 
@@ -276,7 +276,7 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
     (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
     told = refused(2, "cancel", single.path.name, "nothing", "--results", tmp_path)
-    assert "nothing: neither a grid nor a run" in told
+    assert "nothing: neither" in told
     single.result_file.unlink()
     assert invoke("status", "--results", tmp_path).exit_code == 1  # was completed, but its result is missing
 

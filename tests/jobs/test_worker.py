@@ -66,7 +66,7 @@ def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_o
         run_dir.write_record(like)
     task.folder.mark_cancelled([run_dirs[0].path.name])
     assert perform(task.folder, 0, task.stop) is Outcome.COMPLETED
-    task.folder.mark_cancelled([task.folder.submission.id])
+    task.folder.mark_cancelled([task.folder.path.name])
     assert perform(task.folder, 0, task.stop) is Outcome.STOPPED
     assert tried == []
 
@@ -197,7 +197,7 @@ def test_idle_task_looks_once_a_second_for_cancelled_runs(results: Results, monk
 
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
     task = pool()
-    name = task.folder.submission.name
+    name = task.folder.name
     slurm.add(name, "7", 0, "RUNNING")
     slurm.add(name, "7", 1, "PENDING", LAUNCH_FAILED)
     slurm.add("another", "8", None, "PENDING")
@@ -219,7 +219,7 @@ def test_state_of_a_run_is_that_of_its_task(results: Results, shares: Shares, ru
     running, died, waits, *_ = run_dirs
     write_attempts(running, attempt_of("7_0"))
     write_attempts(died, attempt_of("7_1"))  # which is of the share of task 0
-    name, plan = folder.submission.name, a_plan(one.path.name for one in (running, died, waits))
+    name, plan = folder.name, a_plan(one.path.name for one in (running, died, waits))
     queue = [Job(name, "7", 0, "RUNNING"), Job(name, "7", 1, "FAILED", reason="NonZeroExitCode")]
     with ProcessLock(running.lock_file):
         rows = read_grid_status(results, plan, GridJobs([folder], queue)).rows[:3]
