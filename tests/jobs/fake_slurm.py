@@ -1,12 +1,17 @@
 """A Slurm of shell scripts, whose commands fail in any way that a test wants."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.submissions import read_submissions
 from sentiment.runs.run_dir import Results
+from tests.commands import invoke
+from tests.jobs.grid_files import write_grid, write_yaml
 
 # Fields of a job are separated by this in the file; squeue is told how to separate them.
 _MARK = "@"
@@ -103,4 +108,24 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
         (folder / name).write_text(content, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setattr("jobs.slurm.commands._RESTART_SECONDS", 0.0)
+    monkeypatch.setattr("jobs.session.freeze_code", lambda _results: "a snapshot")  # for tasks that never start
     return FakeSlurm(folder)
+
+
+def call(results: Results, base: Path, command: str, *arguments: str) -> tuple[int, str]:
+    """The exit code and the output of a command, whose hints must name the results folder."""
+    if command in ("submit", "rerun"):
+        resources = {"defaults": {"gpus": 0, "memory_gb": 12}}
+        arguments += ("--cluster", str(write_yaml(base.with_name("cluster.yaml"), resources)))
+    done = invoke(command, *arguments, "--results", results.root)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
+    assert all(command.endswith(f" --results {results.root}") for command in commands)
+    return done.exit_code, done.output
+
+
+def submit_grid(results: Results, base: Path, parameters: Mapping[str, Any], **changes: Any) -> Path:
+    """Write a grid file and submit it."""
+    grid = write_grid(base, parameters, **changes)
+    assert call(results, base, "submit", str(grid))[0] == 0
+    return grid

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.services import KindName
-from jobs.slurm.resources import Resources, read_cluster
+from jobs.slurm.resources import read_cluster
 from tests.jobs.grid_files import GRIDS, refusal, write_yaml
 
 SHIPPED = GRIDS.parent / "cluster.yaml"
@@ -54,27 +54,6 @@ def test_section_is_laid_over_what_its_kind_of_job_needs_by_itself(
 ) -> None:
     resources = read_cluster(write_yaml(tmp_path / "cluster.yaml", values)).resources("rnn", kind)
     assert {name: getattr(resources, name) for name in expected} == expected
-
-
-def test_resources_are_described_in_words() -> None:
-    asked = Resources(gpus=2, gpu_type="a100", cpus=1, memory_gb=16, partition="gpu", sbatch={"gres": "shard:2"})
-    assert asked.describe() == "2 a100 GPU, 1 core, 16 GB, 240 min, gres shard:2, partition gpu"
-    assert Resources(gpus=0, sbatch={"gres": "shard:2"}).has_gpu
-
-
-def test_all_slips_of_all_sections_are_told_at_once(tmp_path: Path) -> None:
-    values: dict[str, Any] = {
-        "defaults": {"partion": "gpu", "gpus": -1},
-        "report": {"memory_gb": "4G"},
-        "grids": {"elmo": {"memory_factor": 0.5}},
-        "grid": {},
-    }
-    lines = refusal(read_cluster, write_yaml(tmp_path / "cluster.yaml", values)).splitlines()
-    starts = ["defaults.gpus = -1", "defaults.partion: unknown key", "report.memory_gb = '4G'"]
-    starts += ["grids.elmo.memory_factor = 0.5", "grid: unknown key"]
-    assert len(lines) == len(starts)
-    assert all(any(line.startswith(start) for line in lines) for start in starts)
-    assert "did you mean 'grids'?" in lines[-1]
 
 
 @pytest.mark.parametrize(

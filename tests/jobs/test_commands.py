@@ -1,7 +1,6 @@
 """What commands do to grids beside a Slurm that works, is full, refuses or fails; intents, receipts and owners."""
 
 import json
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -20,14 +19,14 @@ from jobs.submissions import SubmissionDir, read_submissions
 from jobs.tasks.attempt import Outcome, record_failure
 from jobs.tasks.grid_end import submit_follow_up
 from sentiment.config_file import read_yaml
-from sentiment.errors import ConfigError, DataError, NoSlurmError, SlurmError, UsageError
+from sentiment.errors import ConfigError, DataError, SlurmError, UsageError
 from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import read_rungs
 from tests.commands import invoke, refused
-from tests.jobs.fake_slurm import FakeSlurm
+from tests.jobs.fake_slurm import FakeSlurm, call, submit_grid
 from tests.jobs.grid_files import finish, write_grid, write_yaml
 from tests.jobs.submitted import (
     LAUNCH_FAILED,
@@ -48,44 +47,27 @@ FULL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks of these tests never begin, so that they need no copy of the code."""
-    monkeypatch.setattr("jobs.session.freeze_code", lambda _results: "a copy of the code")
-
-
-def _call(command: str, grid: Path, results: Results, *more: str) -> tuple[int, str]:
-    cluster = ["--cluster", str(write_yaml(grid.with_name("cluster.yaml"), {"defaults": {"gpus": 0}}))]
-    if command in ("status", "cancel"):
-        cluster = []
-    done = invoke(command, *more, *cluster, "--results", results.root)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
-    assert all(command.endswith(f" --results {results.root}") for command in commands)
-    return done.exit_code, done.output
-
-
 def test_submission_that_is_refused_does_not_pin_the_plan(slurm: FakeSlurm, base: Path, results: Results) -> None:
     grid = write_grid(base, {"seed": [1, 2]})
     slurm.fail("sbatch", "echo 'sbatch: error: invalid partition' >&2; exit 1")
-    code, output = _call("submit", grid, results, str(grid))
+    code, output = call(results, base, "submit", str(grid))
     assert (code, output.splitlines()[-1]) == (1, "error: sbatch: invalid partition")
     assert (results.read_grid("some"), read_submissions(results)) == (None, [])
     refused(2, "rerun", "some", "--results", results.root)
     slurm.heal()
     write_grid(base, {"seed": [3]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
+    assert call(results, base, "submit", str(grid))[0] == 0
     before = read_plan(results, "some")
     slurm.fail("sbatch", "exit 1")
     write_grid(base, {"seed": [3, 4]})
-    assert _call("submit", grid, results, str(grid))[0] == 1
+    assert call(results, base, "submit", str(grid))[0] == 1
     assert read_plan(results, "some") == before
 
 
 def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm, base: Path, results: Results) -> None:
     grid = write_grid(base, {"seed": [1, 2, 3]})
     slurm.fail("sbatch", f'grep -q array=0-2 "$file" && {{ {FULL}; }}')
-    code, output = _call("submit", grid, results, str(grid))
+    code, output = call(results, base, "submit", str(grid))
     assert code == 3
     assert "AssocMaxSubmitJobLimit" in output
     assert output.endswith("; set `tasks: N` in the cluster file to use N tasks instead of 3\n")
@@ -97,27 +79,18 @@ def test_grid_without_room_is_refused_and_told_what_fits(slurm: FakeSlurm, base:
 def test_grid_that_is_locked_does_not_hold_up_the_others(slurm: FakeSlurm, base: Path, results: Results) -> None:
     for name in ("some", "third"):
         grid = write_grid(base, {"seed": [1 if name == "some" else 2]}, name=name)
-        assert _call("submit", grid, results, str(grid))[0] == 0
+        assert call(results, base, "submit", str(grid))[0] == 0
     (slurm.folder / "jobs").write_text("")
     with ProcessLock(results.slurm / "some" / "lock", "submits or cancels"):
-        code, output = _call("rerun", grid, results)
+        code, output = call(results, base, "rerun")
     assert code == 1
     assert "grid some: " in output
     assert "already submits or cancels" in output
     assert sum(slurm.tasks(results).values()) == 1
 
 
-def test_tweets_that_were_replaced_are_told(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
-    path = write_grid(base, {"seed": [1]})
-    grid = load_grid(path, results)
-    finish(results, grid, like, lambda _run: (0.8, False))
-    write_attempts(results.run_dir(grid.plan.runs[0].run_id, "some"), attempt_of("7_0"))
-    assert "1 completed runs were trained on other tweets" in _call("submit", path, results, str(path))[1]
-
-
 def test_new_job_is_not_lost(slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = write_grid(base, {"seed": [1]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
+    submit_grid(results, base, {"seed": [1]})
     jobs = (slurm.folder / "jobs").read_text()
     (slurm.folder / "jobs").write_text("")
 
@@ -131,8 +104,7 @@ def test_new_job_is_not_lost(slurm: FakeSlurm, base: Path, results: Results, mon
 
 def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     """The job that ends a grid, whose only run was killed."""
-    grid = write_grid(base, {"seed": [1]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
+    submit_grid(results, base, {"seed": [1]})
     *_, training, ending = read_submissions(results)
     jobs = slurm.folder / "jobs"
     jobs.write_text(jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@"))
@@ -161,8 +133,9 @@ def test_one_refusal_does_not_end_the_tries_and_a_hundred_do(
 
 def test_refused_round_is_submitted_later(slurm: FakeSlurm, base: Path, results: Results, like: Result) -> None:
     controller = {"type": "cloud", "rounds": 2, "per_round": 2, "seed": 1}
-    grid = write_grid(base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller)
-    assert _call("submit", grid, results, str(grid))[0] == 0
+    grid = submit_grid(
+        results, base, {"model.hidden_size": {"min": 4, "max": 64}}, method="bayes", controller=controller
+    )
     finish(results, load_grid(grid, results), like, lambda _run: (0.5, False))
     (slurm.folder / "jobs").write_text("")
     *_, ending = read_submissions(results)
@@ -258,31 +231,19 @@ def test_cancelling_one_of_the_runs_that_share_tasks_leaves_the_others(results: 
 def test_rerun_marks_the_runs_of_an_earlier_array_in_one_write(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = write_grid(base, {"seed": [1, 2, 3, 4]})
-    assert _call("submit", grid, results, str(grid))[0] == 0
-    assert _call("cancel", grid, results, "some")[0] == 0
+    submit_grid(results, base, {"seed": [1, 2, 3, 4]})
+    assert call(results, base, "cancel", "some")[0] == 0
     written: list[Path] = []
     monkeypatch.setattr(
         "jobs.submissions.write_atomically", lambda path, write: (written.append(path), write_atomically(path, write))
     )
-    assert _call("rerun", grid, results, "--only", "cancelled")[0] == 0
+    assert call(results, base, "rerun", "--only", "cancelled")[0] == 0
     assert [path.name for path in written].count("cancelled.json") == 1
-
-
-def test_grid_never_submitted_needs_no_slurm(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    said: list[str] = []
-    cancel_grid(results, PLAN, set(), said.append)
-    assert said == ["grid g: 0 runs cancelled"]
-    submitted(results, "train", "7", ["run-0"])
-    with pytest.raises(NoSlurmError):
-        cancel_grid(results, PLAN, set(), said.append)
 
 
 def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, base: Path, results: Results) -> None:
     halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 3}}
-    grid = write_grid(base, {"seed": [1, 2], "training.epochs": 3}, **halving)
-    assert _call("submit", grid, results, str(grid))[0] == 0
+    grid = submit_grid(results, base, {"seed": [1, 2], "training.epochs": 3}, **halving)
     plan = read_plan(results, "some")
     good, failed = (results.run_dir(run.run_id, "some") for run in plan.runs)
     write_attempts(good, attempt_of("7_0", reason="paused"))
@@ -292,10 +253,10 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
     assert rungs is not None
     assert [trial.value for trial in rungs.settle().rankings[0].trials] == [0.5, None]
     (slurm.folder / "jobs").write_text("")
-    _, output = _call("submit", grid, results, str(grid))
+    _, output = call(results, base, "submit", str(grid))
     assert output.splitlines()[0].startswith("1 of 2 runs")
     assert slurm.tasks(results) == {good.path.name: 1}
-    assert "1 of 2 runs submitted" in _call("rerun", grid, results)[1]
+    assert "1 of 2 runs submitted" in call(results, base, "rerun")[1]
 
 
 def test_jobs_of_somebody_else_are_unknown_and_left_alone(results: Results, slurm: FakeSlurm, tmp_path: Path) -> None:
@@ -365,7 +326,7 @@ class Scene:
 
     def call(self, command: str) -> tuple[int, list[str]]:
         more: list[str] = {"submit": [str(self.grid)], "cancel": ["some"]}.get(command, [])
-        code, output = _call(command, self.grid, self.results, *more)
+        code, output = call(self.results, self.grid, command, *more)
         return code, output.splitlines()
 
     @property

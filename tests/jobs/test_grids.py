@@ -1,6 +1,5 @@
 """From files to runs: order, draws, bases of other grids, runs that are taken over, rounds."""
 
-import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -320,26 +319,3 @@ def test_run_on_other_tweets_or_questions_is_not_taken(results: Results, tmp_pat
     other = config.model_copy(update={"seed": 2})
     source.run_dir.config_file.write_text(other.model_dump_json())
     assert completed_elsewhere(results, grid) == {}
-
-
-def test_copy_that_fails_leaves_nothing_and_one_that_was_killed_is_cleared_away(
-    results: Results, grid: ExpandedGrid, trained: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_id = grid.plan.runs[0].run_id
-    _put(trained, results.run_dir(run_id, "other"))
-    folder = results.grid_file("some").parent
-    leftover = folder / f".{run_id}.4242.tmp"
-    leftover.mkdir()
-    os.utime(leftover, (0, 0))
-
-    def fail(_source: Path, target: Path, **_options: object) -> None:
-        (target / "config.json").touch()
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("jobs.grids.grid.copytree", fail)
-        with pytest.raises(OSError, match="No space left"):
-            reuse_completed(results, grid)
-    assert [path.name for path in folder.iterdir()] == ["grid.json"]
-    reuse_completed(results, grid)
-    assert results.run_dir(run_id, "some").completed

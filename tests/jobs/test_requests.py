@@ -7,23 +7,17 @@ import pytest
 
 from jobs.doctor import copies_on_node
 from jobs.grid_jobs import GridJobs
-from jobs.slurm.commands import Job, Nodes, Partition, read_partitions
+from jobs.slurm.commands import Nodes, Partition, read_partitions
 from jobs.slurm.resources import Limits, Resources, increased, limits_of
 from jobs.status import read_status
 from jobs.submissions import SubmissionDir, read_submissions
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
-from tests.jobs.fake_slurm import FakeSlurm
-from tests.jobs.grid_files import write_grid, write_yaml
+from tests.jobs.fake_slurm import FakeSlurm, call, submit_grid
+from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import submitted
 
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
-
-
-@pytest.fixture(autouse=True)
-def _code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks of these tests never start, so that they need no snapshot of the code."""
-    monkeypatch.setattr("jobs.session.freeze_code", lambda _results: "a snapshot")
 
 
 def _partition(name: str, minutes: int | None, *memory_mb: int, whole: bool = False) -> Partition:
@@ -63,15 +57,9 @@ def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory()
     assert copies_on_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
 
 
-def _call(results: Results, base: Path, command: str, *more: str) -> tuple[int, str]:
-    cluster = write_yaml(base.with_name("cluster.yaml"), {"defaults": {"gpus": 0, "memory_gb": 12}})
-    done = invoke(command, *more, "--cluster", cluster, "--results", results.root)
-    return done.exit_code, done.output
-
-
 def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     """An array of two runs: the first one lacked memory, the second one failed; the report was cancelled."""
-    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    submit_grid(results, base, {"seed": [1, 2]})
     *_, training, report = read_submissions(results)
     for task, end in enumerate((OUT_OF_MEMORY, "srun: error: n1: task 0: Exited with exit code 1\n")):
         (training.logs / f"{training.job(task)}_0_log.out").write_text(end)
@@ -84,11 +72,11 @@ def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
 def test_refused_request_is_the_failure_of_its_own_run(slurm: FakeSlurm, base: Path, results: Results) -> None:
     lacking, failed = _two_runs(slurm, base, results).run_ids
     slurm.fail("sbatch", 'grep -q mem=16384M "$file" && { echo "error: Memory specification" >&2; exit 1; }')
-    code, output = _call(results, base, "rerun", "some")
+    code, output = call(results, base, "rerun", "some")
     assert (code, slurm.tasks(results)) == (1, {failed: 1})
     assert [line for line in output.splitlines() if lacking in line and "Memory specification" in line]
     slurm.heal()
-    code, output = _call(results, base, "rerun", "some")
+    code, output = call(results, base, "rerun", "some")
     assert (code, slurm.tasks(results)) == (0, {failed: 1, lacking: 1})
 
 
@@ -97,41 +85,32 @@ def test_run_that_lacked_all_memory_of_a_node_keeps_no_other_run_waiting(
 ) -> None:
     lacking, failed = _two_runs(slurm, base, results).run_ids
     slurm.fail("sinfo", "echo 'main*|up|4:00:00|NO|3|8|12000|(null)'; exit 0")
-    code, output = _call(results, base, "rerun", "some")
+    code, output = call(results, base, "rerun", "some")
     assert (code, slurm.tasks(results)) == (1, {failed: 1})
     assert [line for line in output.splitlines() if line.startswith(f"{lacking} is not submitted: ")]
-    assert _call(results, base, "rerun", "some", "--new-code")[0] == 0
+    assert call(results, base, "rerun", "some", "--new-code")[0] == 0
     assert slurm.tasks(results) == {failed: 1, lacking: 1}
     (config,) = read_submissions(results)[-2].read_configs().values()
     assert (config.run_id, config.runtime.other_code) == (lacking, "restart")
 
 
-def test_job_that_requests_more_than_its_partition_allows_needs_somebody(
+def test_job_that_requests_more_than_its_partition_allows_is_replaced(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
-    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1]})))[0] == 0
+    submit_grid(results, base, {"seed": [1]})
     jobs = slurm.folder / "jobs"
     jobs.write_text(jobs.read_text().replace("@PENDING@None@", "@PENDING@PartitionTimeLimit@"))
-    code, output = invoke("status", "some", "--results", results.root).exit_code, _reasons(results)
-    assert (code, output[0].partition(":")[0]) == (1, "PartitionTimeLimit")
-    training = read_submissions(results)[-2]
-    assert _call(results, base, "rerun", "some")[0] == 0
-    assert any(order.startswith("scancel") and f"{training.job_id}_0" in order.split() for order in slurm.orders)
+    assert invoke("status", "some", "--results", results.root).exit_code == 1
+    assert call(results, base, "rerun", "some")[0] == 0
     assert list(slurm.tasks(results).values()) == [1]
-    assert not Job("a", "1", 0, "PENDING", "QOSMaxWallDurationPerJobLimit").active
-    assert Job("a", "1", 0, "PENDING", "QOSMaxJobsPerUserLimit").active
-
-
-def _reasons(results: Results) -> list[str]:
-    return [row.reason for row in read_status(results)[0].rows]
 
 
 def test_job_that_squeue_lacks_is_asked_for_by_its_id(slurm: FakeSlurm, base: Path, results: Results) -> None:
-    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    submit_grid(results, base, {"seed": [1, 2]})
     once = slurm.tasks(results)
     slurm.fail("squeue", "alter='head -n 1'")
     for command in (["rerun"], ["submit", str(base.with_name("some.yaml"))]):
-        assert _call(results, base, *command)[0] == 1
+        assert call(results, base, *command)[0] == 1
         assert slurm.tasks(results) == once
     assert [row.state for row in read_status(results)[0].rows] == ["UNKNOWN"] * 2
     jobs = (slurm.folder / "jobs").read_text()
@@ -150,7 +129,7 @@ def test_job_without_a_receipt_that_squeue_lacks_is_asked_for_by_its_name(
     slurm.fail("squeue", "alter='head -n 1'")
     if not answered:
         slurm.fail("sbatch", "alter='cat; kill -9 $$'")
-    assert _call(results, base, "submit", grid)[0] == 0
+    assert call(results, base, "submit", grid)[0] == 0
     once = slurm.tasks(results)
     assert list(once.values()) == [1, 1]
     slurm.heal()
@@ -158,7 +137,7 @@ def test_job_without_a_receipt_that_squeue_lacks_is_asked_for_by_its_name(
     if answered:
         for folder in read_submissions(results):
             folder.receipt_file.unlink()
-    assert _call(results, base, "submit", grid)[0] == 1
+    assert call(results, base, "submit", grid)[0] == 1
     assert slurm.tasks(results) == once
 
 
@@ -168,14 +147,14 @@ def test_grid_is_not_recorded_where_no_batch_file_can_be_written(
     grid = str(write_grid(base, {"seed": [1, 2]}))
     monkeypatch.setitem(sys.modules, "submitit", None)
     monkeypatch.delitem(sys.modules, "jobs.slurm.sbatch", raising=False)
-    assert _call(results, base, "submit", grid)[0] == 1
+    assert call(results, base, "submit", grid)[0] == 1
     assert (results.read_grid("some"), read_submissions(results)) == (None, [])
 
 
 def test_part_of_an_array_that_squeue_lacks_is_not_lost(
     slurm: FakeSlurm, base: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _call(results, base, "submit", str(write_grid(base, {"seed": [1, 2]})))[0] == 0
+    submit_grid(results, base, {"seed": [1, 2]})
     slurm.fail("squeue", "alter='sed 3,\\$d'")
     assert {row.state for row in read_status(results)[0].rows} <= {"PENDING", "UNKNOWN"}
     monkeypatch.setattr("jobs.grid_jobs._RECENT_SECONDS", 0.0)
@@ -191,7 +170,7 @@ def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
     jobs = slurm.folder / "jobs"
     jobs.write_text(jobs.read_text().replace(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@"))
     slurm.fail("scancel", "echo 'scancel: error: Access denied' >&2; exit 1")
-    code, output = _call(results, base, "rerun", "some", training.run_ids[1])
+    code, output = call(results, base, "rerun", "some", training.run_ids[1])
     assert code == 0
     assert "Access denied" in output
     assert "refused" not in output

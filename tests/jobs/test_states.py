@@ -294,8 +294,3 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(
             assert f"process {os.getpid()} saves" in said
             kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
     assert "not running" in invoke("cancel", single.path.name, "--results", tmp_path).output
-
-
-@pytest.mark.usefixtures("no_slurm")
-def test_submitting_without_slurm_says_how_to_do_it_here(results: Results) -> None:
-    assert "sentiment submit smoke --local" in refused(4, "submit", "smoke", "--results", results.root)

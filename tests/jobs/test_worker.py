@@ -19,7 +19,7 @@ from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
 from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
-from jobs.tasks.task import StopWithParent, check_progress, perform
+from jobs.tasks.task import check_progress, perform
 from jobs.tasks.worker import CancelledRuns, ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
@@ -252,14 +252,6 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     assert unprepared([config], results) == []
 
 
-def test_child_stops_whose_parent_has_gone_before_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    stop = StopWithParent(None, os.getppid())
-    assert stop.reason() is None
-    for name in ("getpid", "getppid"):
-        monkeypatch.setattr(os, name, lambda: 1)
-    assert stop.reason() == Stop("signal", "SIGHUP")
-
-
 @pytest.mark.parametrize("count", [1, 2, 1000])
 def test_cores_are_dealt_out_as_far_as_there_are_enough(count: int) -> None:
     cores = os.sched_getaffinity(0)
@@ -342,15 +334,6 @@ def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir
     attempt(ending)
     assert run_dir.tries_file.exists() is not ended
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
-
-
-def test_run_that_diverges_says_why(results: Results, tweets_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = small_config(tweets_file, training__learning_rate=1e38)
-    run_dir = results.run_dir(config.run_id, GRID)
-    assert attempt_run(config, run_dir, StopRequest()) is Outcome.FAILED
-    assert run_dir.own_failure().startswith("DivergedError: ")
-    assert "training.learning_rate = 1e+38 is too high" in run_dir.own_failure()
-    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("ending", [_DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
