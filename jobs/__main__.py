@@ -22,15 +22,22 @@ from sentiment.command_line import (
 )
 from sentiment.errors import EXIT_FAILED, EXIT_UNFINISHED, ConfigError, LockedError, RunDirError, UsageError
 from sentiment.files import CONFIGS, config_path, shipped_file
-from sentiment.runs.run_dir import Results
 
 if TYPE_CHECKING:
     from jobs.status import GridStatus
+    from sentiment.runs.run_dir import Results
 
 _WATCH_SECONDS = 15.0
 
 CLUSTER = CONFIGS / "cluster.yaml"
 NO_GRIDS = "{}: no grid has been submitted with this results folder; submit one, or pass --results DIR"
+
+
+def _open(results: Path) -> "Results":
+    from sentiment.runs.run_dir import Results  # imports much that `--help` does without
+
+    return Results(results)
+
 
 app = command_line("Run grids on Slurm or on this machine, with checkpoints and retries of failed runs.")
 
@@ -66,14 +73,14 @@ def submit(
 
     path = config_path(grid, "grids")
     load = expand_grid if dry_run else load_grid
-    expanded = load(path, Results(results), overrides or [])
+    expanded = load(path, _open(results), overrides or [])
     for line in expanded.left_out:
         echo(f"left out: {line}")
     if not dry_run:
         resources = ClusterFile() if local else read_cluster(cluster)
         options = LaunchOptions(resources, local, at_once, echo, new_code)
-        raise typer.Exit(submit_grid(Results(results), expanded, options))
-    for line in show_plan(Results(results), expanded, cluster, verbose):
+        raise typer.Exit(submit_grid(_open(results), expanded, options))
+    for line in show_plan(_open(results), expanded, cluster, verbose):
         echo(line)
 
 
@@ -104,8 +111,8 @@ def status(
         _show_log(names or [], watch, results)
         return
     while True:
-        statuses = read_status(Results(results), names or [])
-        text = show(Results(results), statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
+        statuses = read_status(_open(results), names or [])
+        text = show(_open(results), statuses, only_failed=failed, every_row=all_runs or failed, as_json=as_json)
         echo(text or NO_GRIDS.format(results))
         if not watch or not any(may_go_on(row) for status in statuses for row in status.rows):
             raise typer.Exit(status_exit_code(statuses))
@@ -129,7 +136,7 @@ def _show_log(names: list[str], follow: bool, results: Path) -> None:
 
     if len(names) != 1:
         raise UsageError("--log takes one name: RUN_ID, GRID/RUN_ID, or GRID/KIND for another job such as GRID/data")
-    if not show_log(find_output(names[0], Results(results)), follow, partial(typer.echo, err=True)):
+    if not show_log(find_output(names[0], _open(results)), follow, partial(typer.echo, err=True)):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -163,7 +170,7 @@ def rerun(
     causes = only.split(",") if only else []
     if unknown := {*causes} - {*CAUSES}:
         raise UsageError(f"--only: unknown cause {','.join(sorted(unknown))}; valid: {', '.join(CAUSES)}")
-    selected = find_targets(targets or [], Results(results))
+    selected = find_targets(targets or [], _open(results))
     if not selected:
         echo(NO_GRIDS.format(results))
     resources = ClusterFile() if local else read_cluster(cluster)
@@ -171,7 +178,7 @@ def rerun(
     exit_codes = []
     for plan, run_ids in selected:
         try:
-            exit_codes.append(rerun_grid(Results(results), plan, causes, run_ids, options))
+            exit_codes.append(rerun_grid(_open(results), plan, causes, run_ids, options))
         except (LockedError, ConfigError, RunDirError) as error:  # of this grid alone; errors of Slurm end the command
             if len(selected) == 1:
                 raise
@@ -193,15 +200,15 @@ def cancel(targets: Targets = None, results: ResultsRoot = RESULTS) -> None:
 
     if not targets:
         raise UsageError("cancel needs the name of a grid or the id of a run, as `status` shows them")
-    standalone_runs = [run_dir for run_dir in single_runs(Results(results)) if run_dir.path.name in targets]
+    standalone_runs = [run_dir for run_dir in single_runs(_open(results)) if run_dir.path.name in targets]
     for run_dir in standalone_runs:
         cancel_single(run_dir, echo)
     standalone_ids = {run_dir.path.name for run_dir in standalone_runs}
     grid_targets = [name for name in targets if name not in standalone_ids]
     if not grid_targets:
         return
-    for plan, run_ids in find_targets(grid_targets, Results(results)):
-        cancel_grid(Results(results), plan, run_ids, echo)
+    for plan, run_ids in find_targets(grid_targets, _open(results)):
+        cancel_grid(_open(results), plan, run_ids, echo)
 
 
 @app.command()
@@ -219,7 +226,7 @@ def sync(
     """
     from jobs.sync import find_runs, upload_runs
 
-    run_dirs = find_runs(targets or [], Results(results))
+    run_dirs = find_runs(targets or [], _open(results))
     failed = False
     for upload in upload_runs(run_dirs, limit):
         echo(str(upload))
@@ -239,7 +246,7 @@ def doctor(cluster: ClusterPath = CLUSTER, results: ResultsRoot = RESULTS) -> No
     """
     from jobs.doctor import examine, render
 
-    findings = list(examine(Results(results), cluster, shipped_file(CONFIGS / "grids")))
+    findings = list(examine(_open(results), cluster, shipped_file(CONFIGS / "grids")))
     for line in render(findings):
         echo(line)
     if any(finding.level == "problem" for finding in findings):

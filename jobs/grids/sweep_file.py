@@ -151,16 +151,16 @@ class Parameter(Section):
     def _check_one_kind(self) -> Self:
         if self.distribution not in (None, *KEYS):
             raise ValueError(f"distribution {self.distribution!r} is unknown; valid: {', '.join(KEYS)}, or none")
-        listed, distribution = {*self.model_fields_set} & {"value", "values", "parameters"}, self._distribution_name
+        listed = self.model_fields_set & {"value", "values", "parameters"}
+        distribution = self._distribution_name
         if len(listed) + (distribution is not None) != 1 or (listed and self._numbers):
             raise ValueError("needs exactly one of value, values, a distribution (or min and max), and parameters")
         if distribution is not None:
             _check(distribution, self._numbers)
         if self.probabilities is not None:
-            if len(self.probabilities) != len(self.values or ()):
-                raise ValueError(f"{len(self.probabilities)} probabilities of {len(self.values or ())} values")
-            if not math.isclose(sum(self.probabilities), 1, abs_tol=1e-6):
-                raise ValueError(f"the probabilities add up to {sum(self.probabilities):g} instead of 1")
+            matching = len(self.probabilities) == len(self.values or ())
+            if not matching or not math.isclose(sum(self.probabilities), 1, abs_tol=1e-6):
+                raise ValueError("probabilities needs one number for each of values, which add up to 1")
         return self
 
     def flatten(self, name: str) -> dict[str, Choices]:
@@ -189,10 +189,9 @@ class Parameter(Section):
 
 def _check(name: str, numbers: Mapping[str, float]) -> None:
     """Raise ValueError if the numbers do not define this distribution."""
-    if unknown := [key for key in numbers if key not in KEYS[name]]:
-        raise ValueError(f"distribution {name} has no {', '.join(unknown)}; it takes {', '.join(KEYS[name])}")
-    if missing := [key for key, default in KEYS[name].items() if default is None and key not in numbers]:
-        raise ValueError(f"distribution {name} needs {' and '.join(missing)}")
+    required = {key for key, default in KEYS[name].items() if default is None}
+    if not required <= numbers.keys() <= KEYS[name].keys():
+        raise ValueError(f"distribution {name} takes {', '.join(KEYS[name])}, not {', '.join(numbers)}")
     if "min" in numbers and numbers["min"] >= numbers["max"]:
         raise ValueError(f"min {numbers['min']} is not below max {numbers['max']}")
     if name == "int_uniform" and not all(isinstance(number, int) for number in numbers.values()):
@@ -291,6 +290,14 @@ class Controller(Section):
     files: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
+# The fields that each method needs; it takes none of the others.
+_SAMPLING_FIELDS = {
+    "grid": (),
+    "random": ("run_cap", "controller.seed"),
+    "bayes": ("controller.seed", "controller.rounds", "controller.per_round"),
+}
+
+
 class SweepFile(Section):
     """One grid: a question (`description`), and the runs that answer it.
 
@@ -320,22 +327,16 @@ class SweepFile(Section):
             raise ValueError(
                 f"command must end in train, the base run's file and the arguments, as in {_EXAMPLE_COMMAND}"
             )
-        controller = self.controller
-        given = {
+        sampling = {
             "run_cap": self.run_cap,
-            "controller.seed": controller.seed,
-            "controller.rounds": controller.rounds,
-            "controller.per_round": controller.per_round,
+            "controller.seed": self.controller.seed,
+            "controller.rounds": self.controller.rounds,
+            "controller.per_round": self.controller.per_round,
         }
-        needed = {
-            "grid": [],
-            "random": ["run_cap", "controller.seed"],
-            "bayes": ["controller.rounds", "controller.per_round", "controller.seed"],
-        }[self.method]
-        if missing := [name for name in needed if given[name] is None]:
-            raise ValueError(f"method {self.method} needs {' and '.join(missing)}")
-        if not_allowed := [name for name, value in given.items() if value is not None and name not in needed]:
-            raise ValueError(f"{' and '.join(not_allowed)}: not with method {self.method}")
+        given = [name for name, value in sampling.items() if value is not None]
+        if given != list(_SAMPLING_FIELDS[self.method]):
+            needed = ", ".join(_SAMPLING_FIELDS[self.method]) or "none"
+            raise ValueError(f"method {self.method} takes {needed} of {', '.join(sampling)}, not {given}")
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -175,8 +174,6 @@ class Worker:
     _start_times: dict[str, float] = field(default_factory=dict, init=False)
     # The longest time that one of its runs took.
     _longest_seconds: float = field(default=0.0, init=False)
-    # How often it has started each unfinished trial of the previous rung.
-    _start_counts: Counter[str] = field(default_factory=Counter, init=False)
 
     @cached_property
     def _cancelled(self) -> CancelledRuns:
@@ -333,12 +330,10 @@ class Worker:
             raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
         unfinished = rungs.unfinished(cancelled)
         locked = [trial for trial in unfinished if live_owner(trial.lock_file) or trained_by_another_task(trial)]
-        tries = self.folder.submission.resources.attempts_without_progress
-        free = [trial for trial in unfinished if trial not in locked and self._start_counts[trial.path.name] <= tries]
+        free = [trial for trial in unfinished if trial not in locked]
         if free:
             trial = free[self.task % len(free)]  # spreads the tasks over the free trials
             epochs = rungs.epochs(rungs.current)
-            self._start_counts[trial.path.name] += 1
             print(f"rung {rungs.current}: {trial.path.name} is unfinished; training it to epoch {epochs}")
             mark_started(trial)
             outcome = self._train_runs(iter([self._config(trial.path.name)]), epochs)
