@@ -60,8 +60,8 @@ def submit(
 ) -> None:
     """Submit the runs of a grid that are neither completed nor queued.
 
-    Returns as soon as Slurm has accepted them. Runs use a snapshot of the current code; a partially trained run keeps
-    the snapshot that it was started with, unless --new-code is given.
+    Returns as soon as Slurm has accepted them. Runs use a snapshot of the current code; if one of them is partially
+    trained, they keep the grid's earlier snapshot, unless --new-code is given.
 
     With --local it waits for all runs and for the report. Exit codes: 0 if all runs are completed; 1 if any failed; 3
     if it was interrupted: repeat the command to resume.
