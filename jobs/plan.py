@@ -64,9 +64,9 @@ def request_runs(
     requests = []
     for row in rows:
         request = RunRequest(row, configs[row.run_id])
-        standing = rungs.standings.get(row.run_id) if rungs else None
-        if standing and row.state != PRUNED:
-            request = replace(request, rung=standing.rung, epochs=standing.epochs)
+        trial_rung = rungs.trial_rungs.get(row.run_id) if rungs else None
+        if trial_rung and row.state != PRUNED:
+            request = replace(request, rung=trial_rung.rung, epochs=trial_rung.epochs)
         requests.append(request)
     return requests
 

@@ -59,7 +59,7 @@ from sentiment.runs.state import (
     UNKNOWN,
     RunProgress,
     RunState,
-    Standing,
+    TrialRung,
 )
 from sentiment.runs.state import judge as judge_directory
 
@@ -129,18 +129,18 @@ class Verdict:
     begun: bool = False
 
 
-def judge(progress: RunProgress, queued: Queued, standing: Standing | None = None) -> Verdict:
+def judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None = None) -> Verdict:
     """The state of a run, by the table above.
 
     Args:
-        standing: the trial's rung and epoch limit; None outside a search.
+        trial_rung: the trial's rung and epoch limit; None outside a search.
     """
-    verdict, tries = _judge(progress, queued, standing), progress.tries
+    verdict, tries = _judge(progress, queued, trial_rung), progress.tries
     begun = tries is not None and queued.begun_by(tries.job)
     return replace(verdict, active=verdict.active or verdict.state in (PENDING, RUNNING), begun=begun)
 
 
-def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> Verdict:
+def _judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None) -> Verdict:
     if progress.completed:
         return Verdict(COMPLETED)
     failure, attempt = progress.failure, progress.last_attempt
@@ -153,7 +153,7 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
     trained = progress.locked and (progress.owner_job is None or queued.lives(progress.owner_job))
     if trained or (queued.trains and not failure):
         return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
-    paused = standing is not None and progress.has_paused(standing.epochs)
+    paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
     if queued.place in ("waits", "held", "runs") and not paused:
         return _in_queue(queued, failure if failed_here else None)
 
@@ -167,7 +167,7 @@ def _judge(progress: RunProgress, queued: Queued, standing: Standing | None) -> 
     if failure and queued.place == "gone" and not queued.begun_by(failure.job):
         failure = None  # it is older than the last submission, whose end is the state
     known = replace(progress, locked=False, failure=failure)
-    state = judge_directory(known, standing, queued.cancelled, ended)
+    state = judge_directory(known, trial_rung, queued.cancelled, ended)
     if state.state == FAILED and failure and not progress.damage:
         return _as_failed(failure)
     return Verdict(PENDING if state.state == PAUSED and queued.ranks else state.state, state.reason)

@@ -38,7 +38,7 @@ from sentiment.runs.state import (
     PRUNED,
     UNKNOWN,
     Rungs,
-    Standing,
+    TrialRung,
     read_progress,
     read_rungs,
 )
@@ -173,12 +173,12 @@ def single_runs(results: Results) -> list[RunDir]:
 def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridState:
     """The state of a grid's runs and the rungs of its search, each read once."""
     rungs = read_rungs(results, plan)
-    standings = rungs.standings if rungs else {}
+    trial_rungs = rungs.trial_rungs if rungs else {}
     varied = {name for name, values in plan.parameters.items() if len(values) > 1}
     rows = []
     for run in plan.runs:
         parameters = {name: value for name, value in run.parameters.items() if name in varied}
-        row = _read_row(results, plan, jobs, run.run_id, standings.get(run.run_id))
+        row = _read_row(results, plan, jobs, run.run_id, trial_rungs.get(run.run_id))
         rows.append(replace(row, parameters=parameters))
     return GridState(rows, rungs)
 
@@ -189,11 +189,11 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
     return GridStatus(plan.name, plan.metric, rows, jobs.service_states(), "report" in jobs.failed_services)
 
 
-def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, standing: Standing | None) -> RunStatus:
+def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, trial_rung: TrialRung | None) -> RunStatus:
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     attempt = progress.last_attempt
     place = None if progress.completed else jobs.place(run_id, attempt)
-    verdict = judge(progress, jobs.queued(run_id, place, attempt), standing)
+    verdict = judge(progress, jobs.queued(run_id, place, attempt), trial_rung)
     job = jobs.job(place) if place else None
     seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(

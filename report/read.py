@@ -39,7 +39,17 @@ from sentiment.runs.run_dir import (
     read_records,
     read_whole,
 )
-from sentiment.runs.state import LOST, RUNNING, Rungs, RunProgress, RunState, Standing, judge, read_progress, read_rungs
+from sentiment.runs.state import (
+    LOST,
+    RUNNING,
+    Rungs,
+    RunProgress,
+    RunState,
+    TrialRung,
+    judge,
+    read_progress,
+    read_rungs,
+)
 
 # The state of a run whose process is on another machine and cannot be checked from here.
 NOT_HEARD_OF = "NOT_HEARD_OF"
@@ -219,16 +229,16 @@ def _load_grid(results: Results, name: str) -> Grid:
     except (RunDirError, OSError) as error:
         damage = _named(error, folder)
     planned = {run.run_id: run for run in plan.runs} if plan else {}
-    standings = rungs.standings if rungs else {}
+    trial_rungs = rungs.trial_rungs if rungs else {}
     directories = sorted(path.name for path in folder.iterdir() if path.is_dir())
     runs = [
-        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), standings.get(run_id))
+        _load_run(results.run_dir(run_id, name), plan, planned.get(run_id), trial_rungs.get(run_id))
         for run_id in dict.fromkeys([*planned, *directories])
     ]
     return Grid(name, plan, runs, [run.completed for run in runs if run.completed], damage, rungs, notes)
 
 
-def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None, standing: Standing | None) -> Run:
+def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None, trial_rung: TrialRung | None) -> Run:
     progress = read_progress(run_dir, plan)
     record = completed = None
     if run_dir.path.is_dir():
@@ -243,7 +253,7 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
-    state = _with_progress(progress, judge(progress, standing))
+    state = _with_progress(progress, judge(progress, trial_rung))
     return Run(grid, run_dir, state, progress.damage, record, completed, planned)
 
 

@@ -10,7 +10,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, RunProgress, Standing, judge, read_progress, read_rungs
+from sentiment.runs.state import Rungs, RunProgress, TrialRung, judge, read_progress, read_rungs
 from tests.jobs.submitted import a_plan, attempt_of, write_epochs
 
 PAUSE = attempt_of(None, reason="paused")
@@ -72,8 +72,8 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     assert [trial.why for trial in ranking.trials[-2:]] == ["DivergedError: the loss is nan", "cancelled"]
     assert "; run-4 has no value (DivergedError: the loss is nan); run-5 has no value (cancelled)" in ranking.describe()
     assert rungs.trials(1) == ["run-1", "run-2"]
-    assert rungs.standings["run-2"] == Standing(1, 3, None, 2)
-    assert rungs.standings["run-3"] == Standing(0, 1, 3, 6)
+    assert rungs.trial_rungs["run-2"] == TrialRung(1, 3, None, 2)
+    assert rungs.trial_rungs["run-3"] == TrialRung(0, 1, 3, 6)
 
 
 def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(results: Results) -> None:
@@ -209,8 +209,8 @@ def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
 
 
 def test_standing_is_described() -> None:
-    assert Standing(0, 1, None, 6).describe() == "waits for the ranking after 1 epoch (rung 0)"
-    assert Standing(1, 3, 4, 6).describe() == "4 of 6 after 3 epochs (rung 1)"
+    assert TrialRung(0, 1, None, 6).describe() == "waits for the ranking after 1 epoch (rung 0)"
+    assert TrialRung(1, 3, 4, 6).describe() == "4 of 6 after 3 epochs (rung 1)"
 
 
 def test_run_that_a_process_trains_is_running_whatever_its_files_say() -> None:

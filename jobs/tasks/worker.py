@@ -39,7 +39,7 @@ from sentiment.processes import in_same_array, slurm_job
 from sentiment.runs.locks import live_owner
 from sentiment.runs.records import GridPlan
 from sentiment.runs.run_dir import RunDir
-from sentiment.runs.state import PENDING, RUNNING, RunProgress, Standing, read_progress, read_rungs
+from sentiment.runs.state import PENDING, RUNNING, RunProgress, TrialRung, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
 
 _POLL_SECONDS = 0.5
@@ -239,8 +239,8 @@ class Worker:
             cancelled=run_id in self._cancelled.ids(),
             lives=in_same_array,
         )
-        standing = Standing(submission.rung or 0, submission.epochs)
-        return policy.work(policy.judge(progress, queued, standing)) != ""
+        trial_rung = TrialRung(submission.rung or 0, submission.epochs)
+        return policy.work(policy.judge(progress, queued, trial_rung)) != ""
 
     def _train_runs(self, free: Iterator[RunConfig], epochs: int | None) -> Outcome:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""

@@ -221,7 +221,6 @@ class Attempt(Record):
     host: str
     pid: int
     job: str | None
-    restart_count: Count
     code: str
     git_commit: str | None = None
     git_dirty: bool | None = None

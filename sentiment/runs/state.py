@@ -148,7 +148,7 @@ class RungRanking(FileRecord):
 
 
 @dataclass(frozen=True)
-class Standing:
+class TrialRung:
     """The rung of a trial, and its rank in it.
 
     Attributes:
@@ -210,18 +210,18 @@ class Rungs:
         return self.rankings[rung - 1].chosen if rung else [run.run_id for run in self.plan.runs]
 
     @cached_property
-    def standings(self) -> dict[str, Standing]:
-        """The standing of each trial by its run id; those of the current rung have no rank yet."""
-        standings: dict[str, Standing] = {}
+    def trial_rungs(self) -> dict[str, TrialRung]:
+        """The latest rung of each trial by its run id; those of the current rung have no rank yet."""
+        trial_rungs: dict[str, TrialRung] = {}
         for ranking in self.rankings:
             for rank, trial in enumerate(ranking.trials, 1):
-                standings[trial.run_id] = Standing(ranking.rung, ranking.epochs, rank, len(ranking.trials))
+                trial_rungs[trial.run_id] = TrialRung(ranking.rung, ranking.epochs, rank, len(ranking.trials))
         current_trials = self.trials(self.current)
-        unranked = Standing(self.current, self.epochs(self.current), None, len(current_trials))
-        return standings | dict.fromkeys(current_trials, unranked)
+        unranked = TrialRung(self.current, self.epochs(self.current), None, len(current_trials))
+        return trial_rungs | dict.fromkeys(current_trials, unranked)
 
     def is_decided(self, run_id: str) -> bool:
-        return run_id in self.standings and self.standings[run_id].rank is not None
+        return run_id in self.trial_rungs and self.trial_rungs[run_id].rank is not None
 
     def unfinished(self, cancelled: Set[str] = frozenset()) -> list[RunDir]:
         """The unfinished trials of the current rung, in the plan's order; trials in `cancelled` count as ended."""
@@ -340,32 +340,32 @@ def _promoted_count(number: int, eta: float) -> int:
 
 def judge(
     progress: RunProgress,
-    standing: Standing | None = None,
+    trial_rung: TrialRung | None = None,
     cancelled: bool = False,
     ended: Callable[[], RunState | None] = lambda: None,
 ) -> RunState:
     """The state of a run that is neither queued nor running in Slurm, from its directory where that suffices.
 
     Args:
-        standing: its rung in its grid's search; None without a search.
+        trial_rung: its rung in its grid's search; None without a search.
         cancelled: whether `sentiment cancel` ended the run.
         ended: asks the queue how the run ended; called only if the directory does not tell.
     """
-    paused = standing is not None and progress.has_paused(standing.epochs)
+    paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
     if progress.completed:
         return RunState(COMPLETED)
     if progress.locked:
         return RunState(RUNNING)
     if progress.damage:
         return RunState(FAILED, progress.damage)
-    if standing and paused and standing.rank:
-        return RunState(PRUNED, standing.describe())
+    if trial_rung and paused and trial_rung.rank:
+        return RunState(PRUNED, trial_rung.describe())
     if cancelled:
         return RunState(CANCELLED, BY_COMMAND)
     if progress.failure:
         return RunState(FAILED, f"{progress.failure.error}: {progress.failure.reason}")
-    if standing and paused:
-        return RunState(PAUSED, standing.describe())
+    if trial_rung and paused:
+        return RunState(PAUSED, trial_rung.describe())
     return ended() or (_state_after(progress.last_attempt) if progress.last_attempt else RunState(PLANNED))
 
 
@@ -397,12 +397,12 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     return RunProgress(**found, seen=max(seen, default=None))
 
 
-def read_pruned(run_dir: RunDir) -> Standing | None:
+def read_pruned(run_dir: RunDir) -> TrialRung | None:
     """The rung and rank of a run that its grid's search has pruned; None for any other run."""
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
     rungs = read_rungs(run_dir.results, plan) if plan else None
-    standing = rungs.standings.get(run_dir.path.name) if rungs else None
-    return standing if standing and judge(read_progress(run_dir), standing).state == PRUNED else None
+    trial_rung = rungs.trial_rungs.get(run_dir.path.name) if rungs else None
+    return trial_rung if trial_rung and judge(read_progress(run_dir), trial_rung).state == PRUNED else None
 
 
 def _state_after(attempt: Attempt) -> RunState:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from sentiment.errors import MemoryExhaustedError, RunDirError, TakenOverError
-from sentiment.processes import Stopwatch, slurm_job, slurm_restarts
+from sentiment.processes import Stopwatch, slurm_job
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import AT_ONCE, Attempt, ComputeTime, Reason, RunRecord, timestamp
 from sentiment.tracking import mirror_to_wandb
@@ -128,7 +128,6 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         host=socket.gethostname(),
         pid=os.getpid(),
         job=slurm_job(),
-        restart_count=slurm_restarts(),
         code=code.training,
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,

@@ -100,7 +100,7 @@ def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
 
 
 def _epochs_spent(rungs: Rungs) -> int:
-    return sum(standing.epochs or EPOCHS for standing in rungs.standings.values())
+    return sum(trial_rung.epochs or EPOCHS for trial_rung in rungs.trial_rungs.values())
 
 
 def _best(results: Results, plan: GridPlan, run_ids: Sequence[str]) -> RunDir:

@@ -102,7 +102,6 @@ def attempt_of(job: str | None, **changes: object) -> Attempt:
         host="h",
         pid=1,
         job=job,
-        restart_count=0,
         code="c",
         device="cpu",
         threads=1,

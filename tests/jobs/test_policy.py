@@ -13,7 +13,7 @@ from jobs import policy
 from jobs.policy import CAUSES, Queued, Verdict
 from jobs.slurm.commands import ENDED
 from sentiment.runs.records import Tries
-from sentiment.runs.state import RunProgress, RunState, Standing
+from sentiment.runs.state import RunProgress, RunState, TrialRung
 from tests.jobs.submitted import a_failure, attempt_of
 
 OWN, SIBLING, EARLIER, OTHER = "7_3", "7_2", "4_0", "9_0"
@@ -27,7 +27,7 @@ ATTEMPTS = [
 LOCKS = [(False, None), (True, None), (True, OTHER), (True, EARLIER)]
 FAILURES = [None, a_failure(OWN), a_failure(SIBLING, "KilledError"), a_failure(EARLIER)]
 TRIES = [None, Tries(step=0, number=1, job=OWN)]
-STANDINGS = [None, Standing(0, 1, None, 6), Standing(0, 1, 4, 6), Standing(1, 3, None, 2)]
+STANDINGS = [None, TrialRung(0, 1, None, 6), TrialRung(0, 1, 4, 6), TrialRung(1, 3, None, 2)]
 WORDS = ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "NODE_FAIL", "LOST", "CANCELLED"]
 
 
@@ -37,11 +37,11 @@ class Case:
 
     progress: RunProgress
     queued: Queued
-    standing: Standing | None
+    trial_rung: TrialRung | None
 
     @property
     def paused(self) -> bool:
-        return self.standing is not None and self.progress.has_paused(self.standing.epochs)
+        return self.trial_rung is not None and self.progress.has_paused(self.trial_rung.epochs)
 
     @property
     def in_queue(self) -> bool:
@@ -95,7 +95,7 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.waits_with_others and one.queued.state == "RUNNING",
     lambda one: one.waits_with_others,
     lambda one: one.progress.damage is not None,
-    lambda one: one.paused and one.standing is not None and one.standing.rank is not None,
+    lambda one: one.paused and one.trial_rung is not None and one.trial_rung.rank is not None,
     lambda one: one.queued.cancelled,
     lambda one: one.failed_lately,
     lambda one: one.paused and one.queued.ranks,
@@ -144,11 +144,11 @@ def _progresses() -> Iterator[RunProgress]:
 @pytest.fixture(scope="module")
 def judged() -> list[tuple[Case, Verdict]]:
     cases = [
-        Case(progress, replace(queued, ranks=True) if ranks else queued, standing)
-        for progress, queued, standing in product(_progresses(), _queues(), STANDINGS)
-        for ranks in ((False, True) if standing else (False,))
+        Case(progress, replace(queued, ranks=True) if ranks else queued, trial_rung)
+        for progress, queued, trial_rung in product(_progresses(), _queues(), STANDINGS)
+        for ranks in ((False, True) if trial_rung else (False,))
     ]
-    return [(case, policy.judge(case.progress, case.queued, case.standing)) for case in cases]
+    return [(case, policy.judge(case.progress, case.queued, case.trial_rung)) for case in cases]
 
 
 def _table() -> list[list[str]]:

@@ -54,7 +54,7 @@ def _write_rnn(study: Study) -> None:
     _add(study, study.run_dir(completed[0], "rnn"))
     for config, changes in (
         (failed, {"reason": "failed", "detail": "DivergedError: the loss is not a number"}),
-        (stopped, {"reason": "signal", "detail": "SIGTERM", "last_step": 20, "restart_count": 1}),
+        (stopped, {"reason": "signal", "detail": "SIGTERM", "last_step": 20}),
         (died, {"reason": None, "end": None, "last_step": None, "compute_time": None}),
     ):
         run_dir = study.run_dir(config, "rnn")
@@ -102,7 +102,7 @@ def _write_attention(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"model.pooling": ["last", "attention"], "seed": [1, 2]}
     question = "Does <b>attention</b> learn faster | sooner?"
     for config in study.write_grid("attention", question, parameters, combinations(parameters)):
-        record = {"attempts": [attempt(last_step=20, reason="deadline"), attempt(first_step=15, restart_count=1)]}
+        record = {"attempts": [attempt(last_step=20, reason="deadline"), attempt(first_step=15)]}
         study.complete(config, "attention", skill=1.3 if config.model.pooling == "last" else 1.4, **record)
 
 

@@ -81,7 +81,7 @@ def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> N
     assert f"scontrol release {run.job}" in " ".join(stage.run("status", "--failed", expect=1).split())
     assert "1 of 1 runs are held in the queue" in stage.submit()
     before, output = run.job, stage.rerun()
-    assert f"1 held job released: {before}" in output
+    assert f"held jobs released: {before}" in output
     assert "nothing to submit" in output
     stage.wait_completed([run])
     first, second = run.attempts

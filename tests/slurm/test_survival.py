@@ -18,7 +18,6 @@ def test_run_goes_on_after_slurms_time_limit(stage: Stage) -> None:
     assert first.reason == "deadline" or first.detail == "SIGUSR2"
     assert second.first_step == first.last_step
     assert second.job == first.job  # requeued, not submitted again
-    assert second.restart_count > first.restart_count
     stage.run("cancel", stage.name)
 
 
