@@ -97,12 +97,12 @@ def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
 
 def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
-    changes = {"training.epochs": np.int64(1), "data.labels": {"negative": ["0"], "positive": ["1"]}}
-    first = train(small_run_file, table, changes, tmp_path / "results")
+    changes = {"training.epochs": np.int64(1)}
+    first = train(small_run_file, table, changes, tmp_path / "results", classes="negative=0 positive=1")
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
     assert first.config.training.epochs == 1
     before = (run_dir / "result.json").stat().st_mtime_ns
-    again = train(small_run_file, table, changes, tmp_path / "results")
+    again = train(small_run_file, table, changes, tmp_path / "results", classes={"negative": ["0"], "positive": ["1"]})
     assert (run_dir / "result.json").stat().st_mtime_ns == before
     assert again.predict_proba(TEXTS).tolist() == first.predict_proba(TEXTS).tolist()
     with pytest.raises(ConfigError, match="did you mean 'hidden_size'"):
@@ -154,6 +154,15 @@ def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(tiny: Sent
         said = tiny.predict(X)
         assert tiny.score(X, labels) > 0.7
         assert (tiny.classes_[tiny.predict_proba(X).argmax(1)] == said).all()
+
+
+def test_order_of_classes_can_be_given(tiny: SentimentClassifier) -> None:
+    labels = ["zest" if label else "yawn" for label in Y]
+    assert tiny.fit(X, labels).config.data.label_names == ("yawn", "zest")
+    assert tiny.set_params(classes=["zest", "yawn"]).fit(X, labels).config.data.label_names == ("zest", "yawn")
+    assert tiny.score(X, labels) > 0.7
+    with pytest.raises(ValueError, match=r"classes=.*must be the labels of y in their order: yawn, zest"):
+        tiny.set_params(classes=["zest", "yarn"]).fit(X, labels)
 
 
 def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:

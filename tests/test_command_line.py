@@ -138,6 +138,14 @@ def test_evaluate_reads_a_file_with_columns_and_labels_of_other_names(trained: R
     guessed = invoke("evaluate", trained.path, "--data", file, *places, "--classes", "negative=1 positive=2").output
     assert "texts are taken from column 'tweet' (by its name); --text-column names another" in guessed
     assert "others.csv, 2 " in guessed
+    file.write_text("class,tweet\nneg,what an awful day\nneutral,it is monday\npos,lovely cake\n")
+    three = invoke("evaluate", trained.path, "--data", file, *places).output
+    assert "others.csv, 2 " in three  # the run has no class for the neutral one
+    assert "1 left out: neutral or ignored label (line 3)" in three
+    message = refused(
+        2, "evaluate", trained.path, "--data", file, *places, "--classes", "bad=neg so-so=neutral good=pos"
+    )
+    assert "(bad, so-so, good) are none of negative, positive" in message
 
 
 def test_vectors_are_learned_once_though_the_run_begins_with_random_ones(small_run_file: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ MISTAKES = [
     (("export", "RUN", "model.pkl"), 2, "name it model.zip"),
     (("prepare", "vectors", "encoder"), 2, "embedding.pretrained = None"),
     (("prepare", "encode", "smoke"), 2, "the run reads no cached vectors"),
-    ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; download it first"),
+    ((*SMOKE, "--data", "http://a.org/b.csv"), 1, "no such file; valid: sample"),
     (("predict", "RUN", "nice", "--explain", "--format", "csv"), 2, "--explain works only with TWEET"),
     # On grids and the report
     (("submit", "misspelt.yaml"), 2, "command and parameters; it has modle"),

@@ -97,26 +97,17 @@ class TableGuess:
 
     def preview(self) -> list[str]:
         """Preview of the parsed first rows, and the equivalent YAML lines."""
-        settings: dict[str, Any] = {
-            "source": str(self.path),
-            "columns": {"text": self.text.key, "label": self.label.key},
-        }
+        columns = [column.name for column in self.columns]
+        lines = [f"{self.path}: columns {first_of(columns)}"]
+        lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
+        counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
+        lines += [*self._shown_rows(), f"labels in the first {len(self.label.values):,} rows: {first_of(counts)}", ""]
+        settings: dict[str, Any] = {"source": str(self.path)}
+        settings["columns"] = {"text": self.text.key, "label": self.label.key}
         if self.labels != DEFAULT_LABELS:
             settings["labels"] = dict(self.labels)
-        columns = [column.name for column in self.columns]
-        counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
-        return [
-            f"{self.path}: columns {first_of(columns)}",
-            f"text is column {self.text.name}, the label column {self.label.name}",
-            *self.reasons,
-            "",
-            *self._shown_rows(),
-            f"labels in the first {len(self.label.values):,} rows: {first_of(counts)}",
-            "",
-            "lines of a run's file that say so:",
-            "  data:",
-            *(f"    {name}: {yaml_text(value)}" for name, value in settings.items()),
-        ]
+        lines += ["lines of a run's file that say so:", "  data:"]
+        return lines + [f"    {name}: {yaml_text(value)}" for name, value in settings.items()]
 
     def _shown_rows(self) -> list[str]:
         names = class_names(self.labels)

@@ -40,9 +40,6 @@ class HeldOutTweets:
             self._cut_texts[first_words].add(original)
         self._texts[first_words].add(original)
 
-    def has_key(self, key: int) -> bool:
-        return key in self._keys
-
     def has_tweet(self, key: int, author: int, text: str, form: str) -> bool:
         """Whether a tweet or its author is held out, or the tweet is a copy of one that is."""
         if key in self._keys or author in self._authors:

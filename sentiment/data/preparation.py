@@ -200,7 +200,6 @@ class Preparation:
         return True
 
     def _reason_to_drop(self, origin: _Origin, tweet: _Tweet) -> str | None:
-        is_extra = isinstance(origin, int)
         key = tweet.key
         label = tweet.row.label or 0
         seen = self._seen[origin if isinstance(origin, str) else None]
@@ -209,11 +208,11 @@ class Preparation:
         first_label = seen.setdefault(key, label)
         if not tweet.tokens:
             return NO_TOKEN
-        if is_copy and not (is_extra and self._held_out.has_key(key)):
-            return DUPLICATE if first_label == label else CONTRADICTION
         if tweet.part == TRAIN and self._held_out.has_tweet(key, tweet.author, tweet.row.text, tweet.form):
             self._withheld.add(key)
             return HELD_OUT
+        if is_copy:
+            return DUPLICATE if first_label == label else CONTRADICTION
         return SURPLUS if tweet.part == TRAIN and key in self._surplus else None
 
     def _report(self, arrays: Arrays, types: int) -> CorpusReport:
@@ -224,18 +223,22 @@ class Preparation:
             parts[part] = PartCount(rows=len(labels), classes=np.bincount(labels, minlength=len(names)).tolist())
         files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
         columns = {file.field: file.unused_author_column() for file in files}
+        unnamed_authors = {field: column for field, column in columns.items() if column is not None}
+        tests = {name: self._count(name) for name in self._source.tests}
+        extra_train = tuple(map(self._count, range(len(self._source.extra_train))))
+        read = sum(counts["read"] for counts in self._counts.values())
         return CorpusReport(
             classes=list(names),
-            tests={name: self._count(name) for name in self._source.tests},
-            extra_train=tuple(map(self._count, range(len(self._source.extra_train)))),
-            read=sum(counts["read"] for counts in self._counts.values()),
+            tests=tests,
+            extra_train=extra_train,
+            read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
             refused=self._refused.counted(),
             parts=parts,
             tokens=len(arrays["token_ids"]),
             types=types,
-            unnamed_authors={field: column for field, column in columns.items() if column is not None},
+            unnamed_authors=unnamed_authors,
         )
 
     def _count(self, origin: str | int) -> TableCount:

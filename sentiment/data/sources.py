@@ -260,8 +260,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
-        hint = "download it first; " if str(path).startswith("http") else ""
-        raise DataError(f"{path}: no such file; {hint}valid: {SOURCE_CHOICES}")
+        raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
     state = _state_of(path)
     sha256 = cached_sha256(path)
     form = form_of(path)

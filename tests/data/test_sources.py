@@ -21,6 +21,7 @@ from sentiment.console import silent
 from sentiment.data import SOURCES, sources
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.labels import DEFAULT_LABELS, polar_labels
+from sentiment.data.preparation import HELD_OUT
 from sentiment.data.sources import (
     OpenedSource,
     Remote,
@@ -34,7 +35,6 @@ from sentiment.data.tables import Row
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import sha256_of
-from sentiment.runs.corpus_records import DUPLICATE
 from sentiment.runs.run_dir import Results
 from tests.data.made_up import sentiment140_lines
 from tests.serving import serving
@@ -238,7 +238,7 @@ def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_server: Folde
     assert sorted(benchmark_server.asked) == sorted(sources.TWEETEVAL_FILES)
     assert (corpus.dataset, corpus.report.classes) == ("tweeteval", ["negative", "neutral", "positive"])
     assert [corpus.labels[corpus.rows(part)].tolist() for part in PARTS] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
-    assert corpus.report.left_out == {DUPLICATE: 1}
+    assert corpus.report.left_out == {HELD_OUT: 1}
     two = opened("tweeteval", results, labels=["bad", "good"]).main.read()
     assert [row.label for row in two if isinstance(row, Row)][:3] == [1, 0, None]
 
