@@ -117,7 +117,7 @@ class GridState:
 
 
 # A plan that supplies the metric of runs outside of grids; it is never written.
-_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/f1", goal="maximize", runs=[], parameters={})
+_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[], parameters={})
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:

@@ -16,7 +16,8 @@ from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
 from sentiment.runs.predictions import PartPredictions, TweetIds, read_predictions
 from sentiment.runs.records import (
-    THRESHOLD,
+    SCORES,
+    Count,
     GridPlan,
     Metrics,
     Part,
@@ -276,7 +277,7 @@ def _named(error: Exception, place: Path) -> str:
 
 
 def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
-    """One dict per epoch: `epoch` and the metrics by part (`train`, `validation`).
+    """One dict per epoch: `epoch` and the scores by part (`train`, `validation`).
 
     Raises:
         RunDirError: the metric log cannot be read, is damaged, or holds no epoch.
@@ -286,21 +287,26 @@ def read_curve(run: CompletedRun) -> list[dict[str, Any]]:
     epochs, _ = run.run_dir.read_epochs()
     if not epochs:
         raise RunDirError(f"{path}: holds no epoch")
-    return [row.model_dump() for row in epochs]
+    curve: list[dict[str, Any]] = []
+    for row in epochs:
+        scores = {part: {name: getattr(of_part, name) for name in SCORES} for part, of_part in row.metrics.items()}
+        curve.append({"epoch": row.epoch, **scores})
+    return curve
 
 
 class AttentionSample(Record):
-    """A test tweet, and the weight of each of its tokens in each hop, of shape (hops, tokens)."""
+    """A test tweet, its predicted class, and the weight of each of its tokens in each hop, of shape (hops, tokens)."""
 
     tweet: int
-    label: int
-    score: Share
+    label: Count
+    predicted: Count
+    probability: Share
     tokens: list[str]
     weights: list[list[Share]]
 
     @property
     def is_right(self) -> bool:
-        return (self.score >= THRESHOLD) == (self.label == 1)
+        return bool(self.predicted == self.label)
 
 
 def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:

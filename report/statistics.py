@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from sentiment.metrics import Labels
 from sentiment.paired import ALPHA, accuracy_difference, correct
 from sentiment.runs.records import Metrics
 
@@ -100,11 +101,10 @@ def measured_accuracy(metrics: Metrics) -> Estimate:
     return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
 
 
-def kappa(first: Flags, second: Flags) -> float:
-    """Cohen's kappa of two binary ratings of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
-    both_positive = first.mean() * second.mean()
-    both_negative = (1 - first.mean()) * (1 - second.mean())
-    expected = both_positive + both_negative
+def kappa(first: Labels, second: Labels) -> float:
+    """Cohen's kappa of two classifications of the same tweets (Cohen 1960); 0 if the expected agreement is 1."""
+    classes = np.unique(np.concatenate([first, second]))
+    expected = sum((first == label).mean() * (second == label).mean() for label in classes)
     if expected == 1:
         return 0.0
     observed = (first == second).mean()

@@ -30,11 +30,12 @@ from sentiment.config import RunConfig
 from sentiment.config_file import dotted, read_yaml, resolve
 from sentiment.console import Console, silent
 from sentiment.data.guess_columns import resolve_with_guesses
-from sentiment.data.labels import IGNORED, known_classes
+from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_classes
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.stored import open_model
+from sentiment.metrics import predicted_classes
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.runs.records import MODEL_CHOICES, THRESHOLD, ModelChoice
 from sentiment.runs.run_dir import Results
@@ -128,21 +129,20 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any, threshold: float = THRESHOLD) -> Labels:  # noqa: N803
         """Predicted labels, shape (n,), also for texts without a known word (see `knows`).
 
-        A label is positive if the probability is at least the threshold.
+        Of two classes, the positive one is predicted if its probability is at least the threshold; of more, the most
+        probable one.
 
         Raises:
             TypeError: `X` is a single string or contains a non-string; the message gives its index.
             UsageError: the threshold is no probability.
         """
-        positive = self._classify(X, "predict").probabilities >= checked_threshold(threshold)
-        labels: Labels = self._classes[positive.astype(int)]
+        probabilities = self._classify(X, "predict").probabilities
+        labels: Labels = self._classes[predicted_classes(probabilities, checked_threshold(threshold))]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
-        """The probability of each label, shape (n, 2), in the order of `classes_`."""
-        positive = self._classify(X, "predict_proba").probabilities
-        columns = [positive if label == self._classes[1] else 1 - positive for label in self.classes_]
-        return np.column_stack(columns)
+        """The probability of each label, shape (n, classes), in the order of `classes_`."""
+        return self._classify(X, "predict_proba").probabilities[:, np.argsort(self._classes)]
 
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
         """Whether the model knows any word of each text, shape (n,); otherwise its predicted label is a guess."""
@@ -170,13 +170,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
-        tags.classifier_tags.multi_class = False
         return tags
 
     def _classify(self, texts: Any, method: str) -> Predictions:
         check_is_fitted(self)
         checked = _iter_texts(texts, method)
-        chunks = [Predictions(np.empty(0), np.empty(0, bool))]
+        chunks = [Predictions(np.empty((0, len(self._classes))), np.empty(0, bool))]
         while chunk := list(islice(checked, CHUNK)):
             chunks.append(self._trained.classify_texts(chunk))
         return Predictions.joined(chunks)
@@ -309,12 +308,10 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[Labels, list[str
     check_classification_targets(labels)
     classes = np.unique(labels)
     names = [str(value) for value in classes.tolist()]
-    if len(classes) != 2:
+    if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        message = "two classes are needed; y has only 1 class"
-        if len(classes) > 1:  # in scikit-learn's words
-            message = "Only binary classification is supported. The type of the target is multiclass. Leave others out"
-        raise ValueError(f"{message} ({shown})")
+        of_y = "1 class" if len(classes) == 1 else f"{len(classes):,} classes"  # in scikit-learn's words
+        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has only {of_y} ({shown})")
     if order is not None:
         ordered = np.array(list(order))
         if len(ordered) != len(classes) or (np.sort(ordered) != classes).any():

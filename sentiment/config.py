@@ -367,12 +367,12 @@ class ModelConfig(Section):
 class EarlyStoppingConfig(Section):
     """Early stopping, and the choice of the best epoch, whose weights are kept."""
 
-    metric: Literal["loss", "accuracy", "f1"] = "loss"  # on the validation split
+    metric: Literal["loss", "accuracy", "macro_recall", "macro_f1"] = "loss"  # on the validation split
     patience: PositiveInt | None = 3  # epochs without improvement before training stops; None: never stop early
 
 
 class TrainingConfig(Section):
-    """Optimisation of the weights; the loss is binary cross-entropy on logits."""
+    """Optimisation of the weights; the loss is cross-entropy on logits."""
 
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: PositiveFloat = 1e-3

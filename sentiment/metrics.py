@@ -7,43 +7,73 @@ import numpy.typing as npt
 
 from sentiment.runs.records import THRESHOLD, Metrics
 
-# One label for each tweet, 0 or 1 (or False and True), of shape (n,).
-Labels = npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+# The class of each tweet, by its index among the ordered classes, of shape (n,).
+Labels = npt.NDArray[np.integer[Any]]
+# Of shape (n, classes); each row has the sum 1.
+Probabilities = npt.NDArray[np.float64]
 
 
-def measure(labels: Labels, probabilities: npt.NDArray[np.float64], threshold: float = THRESHOLD) -> Metrics:
-    """Metrics of probabilities of the positive class, (n,), at a decision threshold.
+def with_first_class(others: npt.NDArray[np.floating[Any]]) -> Probabilities:
+    """All probabilities, (n, classes), from those of all classes but the first, (n, classes - 1)."""
+    columns = np.asarray(others, np.float64)
+    first = np.maximum(1 - columns.sum(axis=1, keepdims=True), 0)
+    return np.concatenate([first, columns], axis=1)
+
+
+def predicted_classes(probabilities: Probabilities, threshold: float = THRESHOLD) -> npt.NDArray[np.int64]:
+    """The index of the most probable class, (n,); of two classes, the second one if it has at least the threshold."""
+    if probabilities.shape[1] == 2:
+        return np.asarray(probabilities[:, 1] >= threshold, np.int64)
+    return np.asarray(probabilities.argmax(axis=1))
+
+
+def restricted(probabilities: Probabilities, labels: Labels) -> Probabilities:
+    """The probabilities for tweets that lack some of the classes: those of the classes that they have, normalised.
+
+    Unchanged where the tweets have all classes, or fewer than two.
+    """
+    present = np.unique(labels)
+    if not 2 <= len(present) < probabilities.shape[1]:
+        return probabilities
+    kept = np.zeros_like(probabilities)
+    kept[:, present] = np.maximum(probabilities[:, present], 1e-12)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+
+def measure(labels: Labels, probabilities: Probabilities, threshold: float = THRESHOLD) -> Metrics:
+    """Metrics of probabilities of classes, (n, classes), at a decision threshold (of two classes only).
 
     The interval of the accuracy is Wilson's (1927).
     """
     from scipy.stats import binomtest
     from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-    predicted = probabilities >= threshold
-    right = int((predicted == (labels == 1)).sum())
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="binary", zero_division=0)
+    classes = range(probabilities.shape[1])
+    predicted = predicted_classes(probabilities, threshold)
+    right = int((predicted == labels).sum())
+    precision, recall, _, sizes = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
     return Metrics(
         n=len(labels),
-        loss=float(log_loss(labels, probabilities, labels=[0, 1])),
+        loss=float(log_loss(labels, probabilities, labels=classes)),
         accuracy=right / len(labels),
         accuracy_low=float(interval.low),
         accuracy_high=float(interval.high),
-        precision=float(precision),
-        recall=float(recall),
-        f1=float(f1),
+        sizes=sizes.tolist(),
+        precision=precision.tolist(),
+        recall=recall.tolist(),
     )
 
 
-def neutral_remark(metrics: Metrics, neutral: int) -> str:
+def other_answers_remark(metrics: Metrics, other_answers: int) -> str:
     """What a score leaves out, and what it would be otherwise.
 
     Args:
         metrics: of the tweets that a predictor answered with a class.
-        neutral: the number of tweets that it answered with a label that is none of the classes.
+        other_answers: the number of tweets that it answered with none of the classes.
     """
-    share = metrics.right / (metrics.n + neutral)
+    share = metrics.right / (metrics.n + other_answers)
     return (
         f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if its "
-        f"{neutral:,} other answers count as wrong"
+        f"{other_answers:,} other answers count as wrong"
     )

@@ -1,4 +1,4 @@
-"""The difference in accuracy of two classifiers that label the same tweets: the only test and interval for pairs."""
+"""The difference of two classifiers that label the same tweets: the only tests and intervals for pairs."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ _NEAR = 1e-9
 
 
 @dataclass(frozen=True)
-class AccuracyDifference:
-    """The share of tweets that the first classifier has right less that of the second, as fractions of 1.
+class PairedDifference:
+    """The accuracy or the macro recall of the first classifier less that of the second, as fractions of 1.
 
     Attributes:
         low, high: the confidence interval; it excludes 0 exactly where `p` is below 1 - level.
-        p: the two-sided p-value of the hypothesis that both are equally accurate.
+        p: the two-sided p-value of the hypothesis that there is no difference.
     """
 
     difference: float
@@ -27,7 +27,7 @@ class AccuracyDifference:
     p: float
 
 
-def accuracy_difference(only_first: int, only_second: int, n: int, level: float = 0.95) -> AccuracyDifference:
+def accuracy_difference(only_first: int, only_second: int, n: int, level: float = 0.95) -> PairedDifference:
     """Compare two classifiers on the same `n` tweets.
 
     The p-value is the larger of the mid-p McNemar test's (Fagerland, Lydersen & Laake 2013) and the score test's. The
@@ -47,7 +47,7 @@ def accuracy_difference(only_first: int, only_second: int, n: int, level: float 
     if p >= 1 - level:
         low = min(low, 0.0)
         high = max(high, 0.0)
-    return AccuracyDifference((only_first - only_second) / n, low, high, p)
+    return PairedDifference((only_first - only_second) / n, low, high, p)
 
 
 class PairedCounts(NamedTuple):
@@ -58,10 +58,42 @@ class PairedCounts(NamedTuple):
     n: int
 
 
-def compare_pairs(pairs: Sequence[PairedCounts]) -> list[AccuracyDifference]:
+def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
+    """Compare two classifiers by macro recall, the mean over classes of the share of tweets that are right.
+
+    The classes' tweets are independent samples. The variance of each class's difference is that of Agresti and Min
+    (2005), after half a tweet is added to each of the four cells of the class's table.
+
+    Args:
+        classes: the counts of each class, with at least one tweet each.
+        level: the confidence level of the interval, between 0 and 1.
+    """
+    from scipy.special import ndtr, ndtri
+
+    centre = 0.0
+    variance = 0.0
+    for only_first, only_second, n in classes:
+        first = (only_first + 0.5) / (n + 2)
+        second = (only_second + 0.5) / (n + 2)
+        centre += (first - second) / len(classes)
+        variance += (first + second - (first - second) ** 2) / (n + 2) / len(classes) ** 2
+    error = math.sqrt(variance)
+    margin = -float(ndtri((1 - level) / 2)) * error
+    difference = sum((pair.only_first - pair.only_second) / pair.n for pair in classes) / len(classes)
+    p = 2 * float(ndtr(-abs(centre) / error))
+    return PairedDifference(difference, centre - margin, centre + margin, p)
+
+
+def compare_pairs(pairs: Sequence[PairedCounts]) -> list[PairedDifference]:
     """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct`."""
     adjusted, level = correct([accuracy_difference(*pair).p for pair in pairs])
     return [replace(accuracy_difference(*pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def compare_recalls(pairs: Sequence[Sequence[PairedCounts]]) -> list[PairedDifference]:
+    """Compare several pairs of classifiers by macro recall, as `compare_pairs`; each pair has counts by class."""
+    adjusted, level = correct([macro_recall_difference(classes).p for classes in pairs])
+    return [replace(macro_recall_difference(pair, level), p=p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
 def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float], float]:
@@ -86,7 +118,7 @@ def correct(p_values: Sequence[float], hypotheses: int = 0) -> tuple[list[float]
     return adjusted, 1 - max(n_significant, 1) * ALPHA / m
 
 
-def comparison_sentence(first: str, second: str, pair: PairedCounts, result: AccuracyDifference) -> str:
+def comparison_sentence(first: str, second: str, pair: PairedCounts, result: PairedDifference) -> str:
     """What the comparison of two classifiers, given by name, found: one sentence, without a full stop."""
     if pair.only_first == pair.only_second == 0:
         bound = f"up to {100 * result.high:.1f} points either way are not excluded"
@@ -102,6 +134,13 @@ def comparison_sentence(first: str, second: str, pair: PairedCounts, result: Acc
     only_first = f"{pair.only_first:,} {tweets} only {first} has right"
     only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
     return f"{first} {verdict} ({interval}; p {format_p(result.p)}): {only_first}, {only_second}"
+
+
+def recall_sentence(first: str, second: str, result: PairedDifference) -> str:
+    """The difference in macro recall of two classifiers, given by name: one sentence, without a full stop."""
+    interval = f"95 % interval {100 * result.low:+.1f} to {100 * result.high:+.1f}"
+    points = f"{100 * result.difference:+.1f} points"
+    return f"the macro recall of {first} less that of {second}: {points} ({interval}; p {format_p(result.p)})"
 
 
 def format_p(p: float) -> str:

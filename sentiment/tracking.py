@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from sentiment.files import fingerprint
 from sentiment.processes import in_slurm
 from sentiment.runs.code_version import start_command
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Result, RunRecord, WandbRun
+from sentiment.runs.records import EpochRow, Metrics, Part, Result, RunRecord, WandbRun
 from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import read_pruned
 
@@ -178,6 +178,7 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
         RunDirError: W&B has fewer rows than were sent.
     """
     run = _open(run_dir, identity, action)
+    classes = run_dir.read_config().data.label_names
     rows_before = run.starting_step
     rows_sent = rows_before
     training = action != "upload"
@@ -186,11 +187,14 @@ def copy(run_dir: RunDir, identity: WandbRun, action: str) -> str:
         completed = run_dir.completed  # checked before reading, because the result is written after the last row
         rows = run_dir.read_metrics()
         for number, row in enumerate(rows[rows_sent:], start=rows_sent):
-            run.log(dotted(row.model_dump(), "/"), step=number, commit=True)
+            values = row.model_dump()
+            if isinstance(row, EpochRow):
+                values |= _named(row.metrics, classes)
+            run.log(dotted(values, "/"), step=number, commit=True)
         rows_sent = max(rows_sent, len(rows))
         if not training:
             break
-    ended = _close(run, run_dir, completed)
+    ended = _close(run, run_dir, completed, classes)
     if action == "offline":
         return f"{rows_sent} rows in wandb's files"
     confirmed = _confirmed_rows(run, rows_sent)
@@ -231,7 +235,11 @@ def _open(run_dir: RunDir, identity: WandbRun, action: str) -> Any:
     return run
 
 
-def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
+def _named(metrics: Mapping[Part, Metrics], classes: Sequence[str]) -> dict[str, Any]:
+    return {part: scores.named(classes) for part, scores in metrics.items()}
+
+
+def _close(run: Any, run_dir: RunDir, completed: bool, classes: Sequence[str]) -> bool:
     """Flush everything, set the final W&B status, and return whether the run has ended.
 
     A run that may be resumed is marked as preempted, because W&B marks a run that was not finished as crashed after
@@ -241,8 +249,7 @@ def _close(run: Any, run_dir: RunDir, completed: bool) -> bool:
     record = run_dir.read(RunRecord)
     pruned = read_pruned(run_dir)
     if completed and result:
-        metrics = {part: of_part.model_dump() for part, of_part in result.metrics.items()}
-        run.summary.update(dotted(metrics, "/") | {"best_epoch": result.best_epoch})
+        run.summary.update(dotted(_named(result.metrics, classes), "/") | {"best_epoch": result.best_epoch})
     elif pruned:
         run.summary.update({"pruned": True, "rung": pruned.rung, "rank": pruned.rank, "of": pruned.trials})
     elif record is None or record.attempts[-1].reason != "failed":

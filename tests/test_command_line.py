@@ -82,7 +82,7 @@ def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_pa
     assert done.exit_code == 0, done.output
     scores = json.loads((tmp_path / "scores.json").read_text())
     result = stored(trained, Result)
-    network = {part: metrics.model_dump() for part, metrics in result.metrics.items()}
+    network = {part: metrics.named(trained.read_config().data.label_names) for part, metrics in result.metrics.items()}
     assert scores["models"]["network"] == network
     chosen = scores["models"][scores["chosen"]]
     assert {part: scores[part] for part in network} == chosen

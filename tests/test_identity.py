@@ -37,7 +37,7 @@ IN_EVERY_RUN: dict[str, Any] = {
         ("elmo.backend", "allennlp"),
         ("model.kind", "feed_forward"),
         ("training.optimizer", "sgd"),
-        ("training.early_stopping.metric", "f1"),
+        ("training.early_stopping.metric", "macro_f1"),
     )
     for field in fields.split()
 }

@@ -203,7 +203,13 @@ def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_
 def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "runs" / "mine"
     folder.mkdir(parents=True)
-    plan = {"name": "../../../x", "description": "?", "method": "grid", "metric": "validation/f1", "goal": "maximize"}
+    plan = {
+        "name": "../../../x",
+        "description": "?",
+        "method": "grid",
+        "metric": "validation/macro_f1",
+        "goal": "maximize",
+    }
     plan |= {"schema_version": 1, "base": "x.yaml", "parameters": {}, "runs": []}
     (folder / "grid.json").write_text(json.dumps(plan))
     for command in (["status"], ["rerun", "--local"], ["cancel", "mine"]):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import scipy
 
-from sentiment.paired import AccuracyDifference, PairedCounts, accuracy_difference, compare_pairs, comparison_sentence
+from sentiment.paired import (
+    PairedCounts,
+    PairedDifference,
+    accuracy_difference,
+    compare_pairs,
+    comparison_sentence,
+    macro_recall_difference,
+)
 
 LEVELS = (0.95, 0.99, 0.995, 0.999)
 # Tweets, the true difference, and the share of tweets that only the worse classifier has right.
@@ -94,7 +101,7 @@ def test_interval_of_known_tables(only_first: int, only_second: int, n: int, low
     result = accuracy_difference(only_first, only_second, n)
     assert (result.low, result.high) == pytest.approx((low, high), abs=6e-4)
     turned = accuracy_difference(only_second, only_first, n)
-    assert turned == AccuracyDifference(-result.difference, -result.high, -result.low, result.p)
+    assert turned == PairedDifference(-result.difference, -result.high, -result.low, result.p)
 
 
 def test_several_pairs_are_corrected_together() -> None:
@@ -129,3 +136,33 @@ def test_several_pairs_are_corrected_together() -> None:
 )
 def test_sentence_on_two_classifiers_says_how_many_tweets_differ(pair: PairedCounts, sentence: str) -> None:
     assert comparison_sentence("Anna", "Ben", pair, accuracy_difference(*pair)) == sentence
+
+
+# The classes' tweets, and for each class the shares of tweets that only the first and only the second has right.
+RECALL_WORLDS: list[tuple[tuple[int, ...], list[tuple[float, float]]]] = [
+    ((107, 160, 66), [(0.1, 0.1), (0.1, 0.1), (0.1, 0.1)]),
+    ((107, 160, 66), [(0.25, 0.05), (0.02, 0.08), (0.12, 0.1)]),
+    ((266, 34, 33), [(0.03, 0.03), (0.3, 0.1), (0.05, 0.25)]),
+    ((3200, 4800, 2000), [(0.03, 0.01), (0.02, 0.02), (0.1, 0.02)]),
+    ((160, 173), [(0.05, 0.02), (0.1, 0.04)]),
+    ((66, 67, 66, 67, 67), [(0.1, 0.05)] * 5),
+]
+
+
+@pytest.mark.parametrize(("sizes", "shares"), RECALL_WORLDS)
+def test_interval_of_macro_recall_covers_the_difference_and_its_test_is_seldom_wrong(
+    sizes: tuple[int, ...], shares: list[tuple[float, float]]
+) -> None:
+    generator = np.random.default_rng(0)
+    true = np.mean([first - second for first, second in shares])
+    draws = 4_000
+    of_classes = []
+    for n, (first, second) in zip(sizes, shares, strict=True):
+        of_classes.append(generator.multinomial(n, [first, second, 1 - first - second], draws))
+    covered = 0
+    for draw in range(draws):
+        counts = [PairedCounts(*cells[draw, :2].tolist(), n) for cells, n in zip(of_classes, sizes, strict=True)]
+        result = macro_recall_difference(counts)
+        covered += result.low <= true <= result.high
+        assert (result.low > 0 or result.high < 0) == (result.p < 0.05)
+    assert 0.935 < covered / draws < 0.985

@@ -57,21 +57,21 @@ class AddedPredictor:
         return statistics.measured_accuracy(self.metrics)
 
     @property
-    def accuracy_with_neutral(self) -> float:
+    def accuracy_with_others(self) -> float:
         """The accuracy if answers that are none of the classes count as wrong."""
-        return self.metrics.right / (self.metrics.n + self.predictor.neutral)
+        return float(self.metrics.right) / (self.metrics.n + self.predictor.other_answers)
 
     @property
     def kappa(self) -> float:
         """Cohen's kappa with the labels (Cohen 1960)."""
         answered = self.predictor.answered
-        return statistics.kappa(self.predictor.positive[answered], self.test.labels[answered])
+        return statistics.kappa(self.predictor.predicted[answered], self.test.labels[answered])
 
     @property
-    def validation_f1(self) -> float | None:
+    def validation_macro_f1(self) -> float | None:
         if self.validation is None:
             return None
-        return self.validation.of("added").metrics(self.validation.labels).f1
+        return self.validation.of("added").metrics(self.validation.labels).macro_f1
 
 
 def read_added(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[str]]:
@@ -107,5 +107,5 @@ def _predictions(name: str, record: Added, run: CompletedRun, part: Part) -> Par
     predictions = read_part(run, part)
     if predictions is None:
         return None
-    predictor = added_predictor(name, record, predictions.tweets)
+    predictor = added_predictor(name, record, predictions.tweets, len(run.result.class_shares))
     return replace(predictions, predictors=[predictor]) if predictor else None

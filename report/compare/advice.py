@@ -21,7 +21,7 @@ class Recommended:
     """The recommendation; every statement of the first screen is derived from it.
 
     Attributes:
-        configuration: the candidate with the best mean validation F1.
+        configuration: the candidate with the best mean validation macro F1.
         chosen: which of its network, its linear baseline and their ensemble is most accurate on validation tweets.
         predicts: the model to use: `chosen` if its gain over the linear baseline is significant on test tweets, else
             the baseline, which is cheaper.
@@ -59,7 +59,7 @@ class Recommended:
 
     @property
     def run(self) -> CompletedRun:
-        """The run with the best validation F1."""
+        """The run with the best validation macro F1."""
         return self.configuration.best_seed
 
 

@@ -12,6 +12,7 @@ from report import statistics
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Flags, Pair, SeedVariance, Side
+from sentiment.metrics import Labels
 from sentiment.runs.predictions import Kind, PartPredictions, TweetIds
 from sentiment.runs.records import MODEL_CHOICES
 
@@ -45,17 +46,17 @@ class TweetIndex:
     Attributes:
         ids: of labelled tweets, ascending.
         tweets: the keys of the tweets in their corpora.
-        labels: whether each tweet is positive.
+        labels: the index of each tweet's class.
     """
 
     ids: TweetIds
     tweets: TweetIds
-    labels: Flags
+    labels: Labels
 
     @classmethod
     def of(cls, parts: Sequence[PartPredictions]) -> "TweetIndex":
         tweets = np.concatenate([np.zeros(0, np.int64), *(part.tweets for part in parts)])
-        labels = np.concatenate([np.zeros(0, np.bool_), *(part.labels for part in parts)])
+        labels = np.concatenate([np.zeros(0, np.int64), *(part.labels for part in parts)])
         ids, first = np.unique(_labelled(tweets, labels), return_index=True)
         return cls(ids, tweets[first], labels[first])
 
@@ -73,7 +74,7 @@ class TweetIndex:
         return np.unpackbits(bits, count=len(self.ids)).astype(np.bool_)
 
 
-def _labelled(tweets: TweetIds, labels: Flags) -> TweetIds:
+def _labelled(tweets: TweetIds, labels: Labels) -> TweetIds:
     """Ids of labelled tweets. Products overflow, but different keys have different ones, since the factor is odd."""
     return tweets * _LABELS + labels
 
@@ -224,5 +225,5 @@ def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _Read | None:
     name = sha256(test.tweets.tobytes() + test.labels.tobytes()).hexdigest()
     parts.setdefault(name, replace(test, predictors=[]))
     correct: dict[Kind, Bits] = {model: np.packbits(test.right(model)) for model in MODEL_CHOICES}
-    predicted = np.unique(test.of("network").positive)
+    predicted = np.unique(test.of("network").predicted)
     return _Read(name, correct, int(predicted[0]) if len(predicted) == 1 else None)

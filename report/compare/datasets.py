@@ -74,8 +74,8 @@ class Configuration:
 
     @property
     def best_seed(self) -> CompletedRun:
-        """The run with the best validation F1."""
-        return max(self.runs, key=lambda run: run.measured("validation").f1)
+        """The run with the best validation macro F1."""
+        return max(self.runs, key=lambda run: run.measured("validation").macro_f1)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Dataset:
 
     Attributes:
         runs: each once, even if several grids have it.
-        configurations: best mean validation F1 first; those with random ELMo weights last.
+        configurations: best mean validation macro F1 first; those with random ELMo weights last.
         against_baseline: the test accuracy of each configuration minus the linear baseline's; None without predictions.
         problems: unreadable files, a line each.
     """
@@ -126,7 +126,7 @@ class Dataset:
 
     @cached_property
     def best(self) -> Configuration | None:
-        """The candidate with the best mean validation F1."""
+        """The candidate with the best mean validation macro F1."""
         return next(iter(self.candidates), None)
 
     def seed_variance_for(self, configuration: Configuration, model: ModelChoice = "network") -> SeedVariance | None:
@@ -170,7 +170,7 @@ def group_by_tweets(runs: Iterable[CompletedRun]) -> list[list[CompletedRun]]:
 
 
 def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
-    """Runs by their configuration, best mean validation F1 first and those with random ELMo weights last."""
+    """Runs by their configuration, best mean validation macro F1 first and those with random ELMo weights last."""
     siblings: dict[tuple[Any, ...], list[Runs]] = defaultdict(list)
     for group in seeds_together(runs):
         siblings[tuple(group[0].settings.get(name) for name in ARCHITECTURE)].append(group)
@@ -179,7 +179,7 @@ def configurations_of(runs: Sequence[CompletedRun]) -> list[Configuration]:
         names = [name for name in varying(group[0] for group in groups) if name not in ARCHITECTURE]
         configurations += [Configuration(group, _distinguishing(group[0], names)) for group in groups]
     configurations.sort(key=_name_and_settings)
-    return sorted(configurations, key=lambda each: (each.is_random, -each.mean("validation", "f1")))
+    return sorted(configurations, key=lambda each: (each.is_random, -each.mean("validation", "macro_f1")))
 
 
 def _name_and_settings(configuration: Configuration) -> tuple[str, list[str]]:

@@ -21,7 +21,6 @@ from report.compare.test_sets import OnTestSet, on_test_sets
 from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_part, read_texts
 from report.statistics import Flags
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import THRESHOLD
 from sentiment.runs.run_dir import Results
 
 
@@ -123,9 +122,9 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
     """One row per test tweet of the recommended run, the most confident predictions of its predictor first.
 
     Returns:
-        `text`, `label` (1 for positive), `probability` (of positive) and `right` (of the predictor), `share_right` (of
-        the networks of all runs that were tested on the tweet; NaN where none was), and `group` (the first matching
-        group of mistakes). None where the texts cannot be read here.
+        `text`, `label` and `predicted` (indices of classes), `probability` (of the predicted class), `right`,
+        `share_right` (of the networks of all runs that were tested on the tweet; NaN where none was), and `group` (the
+        first matching group of mistakes). None where the texts cannot be read here.
     """
     texts = read_texts(test.tweets, best.run.corpora, results)
     if texts is None:
@@ -141,17 +140,19 @@ def tweet_table(dataset: Dataset, best: Recommended, test: PartPredictions, resu
     is_disputed = (share >= _DISPUTED) & (share <= 1 - _DISPUTED)
     by_all = (share == 0) & (len(answers.by_run) >= _ENOUGH_RUNS)
     negated = [bool(_NEGATION.search(text)) for text in texts]
+    predictor = test.of(best.predicts)
     table = pd.DataFrame(
         {
             "text": texts,
-            "label": test.labels.astype(int),
-            "right": test.right(best.predicts),
-            "probability": test.of(best.predicts).probabilities,
+            "label": test.labels,
+            "predicted": predictor.predicted,
+            "right": predictor.right(test.labels),
+            "probability": predictor.probabilities.max(axis=1),
             "share_right": share,
             "group": np.select([by_all, is_disputed, negated], [ALL_WRONG, DISPUTED, NEGATED], OTHER),
         }
     )
-    return table.iloc[np.argsort(-np.abs(table["probability"] - THRESHOLD), kind="stable")]
+    return table.iloc[np.argsort(-table["probability"], kind="stable")]
 
 
 # The most correctness bits in the page: 300 kB, and 400 kB as text, so that a page of 1,000 runs stays below 5 MB.

@@ -153,7 +153,9 @@ def _pooled_result(folds: Runs, test: PartPredictions) -> Result:
 
 
 def _with_means(records: Sequence[R]) -> R:
-    """A copy of the first record whose floating-point fields are means over all records."""
-    names = [name for name, value in records[0] if isinstance(value, float)]
-    means = {name: float(np.mean([getattr(record, name) for record in records])) for name in names}
+    """A copy of the first record whose floating-point fields, and lists of such numbers, are means over all records."""
+    means: dict[str, Any] = {}
+    for name, value in records[0]:
+        if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float)):
+            means[name] = np.mean([getattr(record, name) for record in records], axis=0).tolist()
     return records[0].model_copy(update=means)

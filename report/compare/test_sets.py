@@ -11,8 +11,9 @@ from report.compare.advice import Recommended
 from report.compare.answers import SEEDED
 from report.compare.datasets import LEXICON_AUTHORS, Configuration, Dataset
 from report.read import read_each, read_part
-from report.statistics import Difference, Estimate, Flags, SeedVariance, Side
+from report.statistics import Difference, Estimate, SeedVariance, Side
 from sentiment.config import PARTS
+from sentiment.metrics import Labels
 from sentiment.runs.records import Part, PredictorKind
 
 Sides = dict[PredictorKind, Side]
@@ -22,8 +23,8 @@ _COMPARED_WITH: dict[PredictorKind, tuple[PredictorKind, ...]] = {
     "both": ("baseline", "lexicon"),
     "baseline": ("lexicon",),
 }
-# Labels are unbalanced if the share of positive tweets is outside of these bounds.
-_BALANCED = (0.35, 0.65)
+# Labels are unbalanced if the share of a class is below this part of an equal share.
+_BALANCED = 0.7
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class OnTestSet:
 
     Attributes:
         tests: the name of the test set.
-        labels: whether each of its tweets is positive.
+        labels: the index of each tweet's class.
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
         sides: the correctness of this predictor and of those that it is compared with.
@@ -41,7 +42,7 @@ class OnTestSet:
     """
 
     tests: Part
-    labels: Flags
+    labels: Labels
     dataset: Dataset
     configuration: Configuration
     kind: PredictorKind
@@ -55,18 +56,21 @@ class OnTestSet:
         return statistics.score_of(self.sides[self.kind], self.seed_variance)
 
     @property
-    def balanced(self) -> float | None:
-        """Balanced accuracy: the mean recall of both classes; None if one is absent."""
+    def macro_recall(self) -> float:
+        """The mean recall of the classes of which there are tweets."""
         (correct,) = self.sides[self.kind].configurations
-        if not 0 < self.labels.sum() < len(self.labels):
-            return None
-        recalls = [correct[:, of_class].mean() for of_class in (self.labels, ~self.labels)]
+        recalls = [correct[:, self.labels == label].mean() for label in np.unique(self.labels)]
         return float(np.mean(recalls))
 
     @property
+    def sizes(self) -> list[int]:
+        """The number of tweets of each class, in order."""
+        names = self.configuration.config.data.label_names
+        return [int((self.labels == label).sum()) for label in range(len(names))]
+
+    @property
     def is_unbalanced(self) -> bool:
-        low, high = _BALANCED
-        return not low <= self.labels.mean() <= high
+        return min(self.sizes) * len(self.sizes) < _BALANCED * len(self.labels)
 
     @property
     def from_lexicon_authors(self) -> bool:
@@ -108,7 +112,7 @@ def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
 
 class _ConfigurationSides(NamedTuple):
     configuration: Configuration
-    labels: Flags
+    labels: Labels
     sides: Sides
 
 

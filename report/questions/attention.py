@@ -16,7 +16,6 @@ from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.statistics import Difference, Pair, Side, Values
 from sentiment.runs.predictions import PartPredictions
-from sentiment.runs.records import THRESHOLD
 
 POOLING = "model.pooling"
 _EXAMPLES = 3
@@ -154,7 +153,7 @@ def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
     best = with_attention[0]
     run = best.best_seed
     by_run, problems = read_each([run], read_attention)
-    samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -abs(sample.score - THRESHOLD))
+    samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -sample.probability)
     if not samples:
         return [], problems
     correct = [sample for sample in samples if sample.is_right]
@@ -171,6 +170,6 @@ def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
 
 def _attended(sample: AttentionSample, names: Sequence[str]) -> Attended:
     verdict = "right" if sample.is_right else "wrong"
-    probability = f"{wording.percent(sample.score)} %"
-    title = f"{verdict}: label {names[sample.label]}, probability of {names[1]} {probability}"
+    predicted = f"predicted {names[sample.predicted]} ({wording.percent(sample.probability)} %)"
+    title = f"{verdict}: label {names[sample.label]}, {predicted}"
     return Attended(title, sample.tokens, list(np.mean(sample.weights, axis=0)))

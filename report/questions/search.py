@@ -76,12 +76,12 @@ def trials_for_importance(grid: Grid) -> Search:
     trials = []
     for position, run in enumerate(grid.completed):
         settings = {name: run.settings.get(name) for name in names}
-        trials.append(Trial(index.get(run.run_id, position), settings, _f1(run)))
-    return Search(trials, Score("validation/f1"))
+        trials.append(Trial(index.get(run.run_id, position), settings, _macro_f1(run)))
+    return Search(trials, Score("validation/macro_f1"))
 
 
-def _f1(run: CompletedRun) -> float:
-    return run.measured("validation").f1
+def _macro_f1(run: CompletedRun) -> float:
+    return run.measured("validation").macro_f1
 
 
 def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
@@ -113,14 +113,14 @@ def _card_content(grid: Grid, search: Search) -> list[Block]:
 
 
 def _best_sentence(grid: Grid) -> str:
-    best = max(grid.completed, key=_f1)
+    best = max(grid.completed, key=_macro_f1)
     settings = [wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)]
     n = len(grid.completed)
     luck = " (optimistic: it is the maximum of several)" if n > 1 else ""
     return (
         f"Best of {wording.plural(n, 'trial')} on validation tweets: "
-        f"{wording.listing(settings or [f'run {best.run_id}'])}, with F1 {wording.percent(_f1(best))} %{luck} and a "
-        f"test accuracy of {wording.share(statistics.measured_accuracy(best.measured('test')))}."
+        f"{wording.listing(settings or [f'run {best.run_id}'])}, with macro F1 {wording.percent(_macro_f1(best))} %"
+        f"{luck} and a test accuracy of {wording.share(statistics.measured_accuracy(best.measured('test')))}."
     )
 
 
@@ -190,17 +190,17 @@ def _importance_figure(grid: Grid, search: Search) -> Figure:
 
 def _best_table(grid: Grid) -> Table:
     names = varying(grid.completed)
-    best = sorted(grid.completed, key=lambda run: -_f1(run))[:_BEST]
+    best = sorted(grid.completed, key=lambda run: -_macro_f1(run))[:_BEST]
     rows = [_best_row(rank, run, names) for rank, run in enumerate(best, 1)]
     columns: list[Column] = [
         column("#", "rank", "count"),
-        column("Validation F1, %", "validation_f1", "percent"),
+        column("Validation macro F1, %", "validation_macro_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
     ]
     columns += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
     columns.append(column("Overfits", "overfits"))
     n = len(grid.completed)
-    caption = f"The {len(rows)} best of {n} trials of grid {grid.name}, by validation F1 (one seed each)."
+    caption = f"The {len(rows)} best of {n} trials of grid {grid.name}, by validation macro F1 (one seed each)."
     return Table(f"best-{grid.name}", caption, columns, rows, best=rows[0])
 
 
@@ -208,7 +208,7 @@ def _best_row(rank: int, run: CompletedRun, names: Iterable[str]) -> dict[str, A
     row: dict[str, Any] = {
         "rank": rank,
         "run": run.run_id,
-        "validation_f1": _f1(run),
+        "validation_macro_f1": _macro_f1(run),
         "test_accuracy": run.measured("test").accuracy,
         "overfits": "yes" if run.result.overfit.overfits else "no",
     }

@@ -316,7 +316,7 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: 
             SettingValue(
                 values=combination,
                 runs=of_value,
-                validation_f1=fmean(run.measured("validation", model).f1 for run in of_value),
+                validation_f1=fmean(run.measured("validation", model).macro_f1 for run in of_value),
                 accuracy=fmean(run.measured("test", model).accuracy for run in of_value),
                 seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of_value),
                 only_label=answers.only_label(of_value) if model == "network" else None,

@@ -335,7 +335,7 @@ def _label_expression(rows: list[dict[str, Any]]) -> Spec:
 
 
 # The metrics of learning curves: name in logs, title of the panel.
-METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "f1": "F1 (%)"}
+METRICS = {"loss": "loss (nats)", "accuracy": "accuracy (%)", "macro_f1": "macro F1 (%)"}
 PART_TITLES = {"train": "training", "validation": "validation"}
 _HEIGHT, _GAP, _OUTSIDE = 190, 24, 36
 

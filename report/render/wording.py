@@ -80,7 +80,7 @@ _VALUES: dict[str, dict[Any, str]] = {
 
 @dataclass(frozen=True)
 class Score:
-    """A metric by its name in logs, such as `validation/f1`.
+    """A metric by its name in logs, such as `validation/macro_f1`.
 
     Attributes:
         after: the epoch after which it is measured; None is the best epoch.
@@ -92,7 +92,7 @@ class Score:
     @property
     def name(self) -> str:
         after = "" if self.after is None else f" after epoch {self.after}"
-        return self.metric.replace("/", " ").replace(" f1", " F1") + after
+        return self.metric.replace("/", " ").replace("_", " ").replace(" f1", " F1") + after
 
     @property
     def more_is_better(self) -> bool:

@@ -23,7 +23,7 @@ _BINS = 10
 
 
 def learning(findings: Findings) -> ReportSection:
-    """Loss, accuracy and F1 curves of the best network; other runs open in the explorer."""
+    """Loss, accuracy and macro F1 curves of the best network; other runs open in the explorer."""
     title = "Learning curves"
     best, recommended = findings.best, findings.recommended
     if recommended is None or best.curve is None:
@@ -57,60 +57,72 @@ def errors(findings: Findings) -> ReportSection:
     return ReportSection(title, content)
 
 
-def reliability(labels: Flags, probabilities: Values) -> list[tuple[float, int, int]]:
-    """Per equal-size bin: mean predicted probability, number of positives, size."""
-    order = np.argsort(probabilities, kind="stable")
+def reliability(right: Flags, confidences: Values) -> list[tuple[float, int, int]]:
+    """Per equal-size bin: mean probability of the predicted class, number of tweets that are right, size."""
+    order = np.argsort(confidences, kind="stable")
     bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
-    return [(float(probabilities[rows].mean()), int(labels[rows].sum()), len(rows)) for rows in bins]
+    return [(float(confidences[rows].mean()), int(right[rows].sum()), len(rows)) for rows in bins]
+
+
+def _bins(test: PartPredictions, model: ModelChoice) -> list[tuple[float, int, int]]:
+    return reliability(test.right(model), test.of(model).probabilities.max(axis=1))
 
 
 def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
-    labels = run.config.data.label_names
-    # The name of a column, with the label and the predicted class, in the order of `counts`.
-    cells = [(f"{label}_predicted_{predicted}", label, predicted) for label in labels for predicted in labels]
-    rows: list[Row] = []
+    names = run.config.data.label_names
+    by_class: list[Row] = []
+    by_model: list[Row] = []
     for model in MODEL_CHOICES:
-        predictor = test.of(model)
-        counts = np.bincount(2 * test.labels + predictor.positive, minlength=4)
-        row: dict[str, Any] = {key: int(count) for (key, _, _), count in zip(cells, counts, strict=True)}
+        predicted = test.of(model).predicted
+        metrics = run.measured("test", model)
+        for label, name in enumerate(names):
+            counts = np.bincount(predicted[test.labels == label], minlength=len(names)).tolist()
+            row: dict[str, Any] = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
+            scores = {"precision": metrics.precision[label], "recall": metrics.recall[label]}
+            by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
         # Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015).
-        bins = reliability(test.labels, predictor.probabilities)
-        distance = sum(abs(mean * n - positive) for mean, positive, n in bins)
-        row |= {
-            "model": PREDICTORS[model],
-            "ece": distance / len(test.labels),
-            "loss": run.measured("test", model).loss,
-        }
-        rows.append(row)
+        distance = sum(abs(mean * n - right) for mean, right, n in _bins(test, model))
+        by_model.append({"model": PREDICTORS[model], "ece": distance / len(test.labels), "loss": metrics.loss})
     caption = (
         f"Confusion matrix, expected calibration error (ECE, {_BINS} bins) and log loss (nats), "
         f"n = {len(test.labels):,} test tweets."
     )
-    columns = [
+    class_columns = [
         column("Model", "model"),
-        *(column(wording.capital(f"{label} predicted {predicted}"), key, "count") for key, label, predicted in cells),
+        column("Class", "class"),
+        *(column(f"Predicted {name}", f"predicted_{name}", "count") for name in names),
+        column("Precision, %", "precision", "percent"),
+        column("Recall, %", "recall", "percent"),
+    ]
+    model_columns = [
+        column("Model", "model"),
         column("ECE (points)", "ece", "percent"),
         column("Log loss", "loss", ".3f"),
     ]
-    return Fold(caption, [Table("confusion", "", columns, rows)])
+    tables: list[Block] = [
+        Table("confusion", "", class_columns, by_class),
+        Table("calibration", "", model_columns, by_model),
+    ]
+    return Fold(caption, tables)
 
 
 def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: ModelChoice) -> Figure:
-    points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (0, 100)]
+    chance = 100 / len(run.config.data.label_names)
+    points = [Point("calibrated", value, value, "", "calibrated", style="dashed") for value in (chance, 100)]
     models: list[ModelChoice] = ["network", "baseline"]
     if recommended == "both":
         models.append("both")
     for model in models:
         name = PREDICTORS[model]
-        for mean, positive, n in reliability(test.labels, test.of(model).probabilities):
-            share = wilson(positive, n)
+        for mean, right, n in _bins(test, model):
+            share = wilson(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = (
-        f"Reliability diagram of the models of run {run.run_id}: observed share of positives "
-        f"per decile of the predicted probability, n = {len(test.labels):,} test tweets. Below the diagonal a model "
-        "overestimates the probability of positive."
+        f"Reliability diagram of the models of run {run.run_id}: share of tweets that are right, per decile of the "
+        f"probability of the predicted class, n = {len(test.labels):,} test tweets. Below the diagonal a model is "
+        "overconfident."
     )
-    axes = Axis("mean predicted probability (%)"), Axis("observed positives (%)")
+    axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
 
@@ -134,12 +146,14 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
                 "group": group,
                 "tweet": wording.shortened(unescape(str(tweet["text"])), _LONGEST_TWEET),
                 "label": labels[tweet["label"]],
+                "predicted": labels[tweet["predicted"]],
             }
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
     columns = [
         column("Tweet", "tweet"),
         column("Label", "label"),
-        column("P(positive), %", "probability", "percent"),
+        column("Predicted", "predicted"),
+        column("Probability, %", "probability", "percent"),
         column("Networks correct, %", "share_right", "percent"),
         column("Group", "group"),
     ]

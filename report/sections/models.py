@@ -16,12 +16,12 @@ from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table,
 from report.render.wording import joined
 from report.sections.names import LEXICON_REMARK, METHODS, STAR, configuration_name, predictor_name
 from report.statistics import Difference
-from sentiment.runs.records import PREDICTORS, Added, Part, PredictorKind
+from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Added, Part, PredictorKind
 
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
 _MAX_NETWORKS = 10
-_METRICS = ("accuracy", "precision", "recall", "f1", "macro_f1")
+_METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 # Source and preprocessing of the study that the shipped grids repeat.
@@ -72,7 +72,7 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
         bold = by_configuration[chosen]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     table_rows = [*visible, *references.values(), *added.values()]
-    more = f"All {wording.plural(len(rows), 'configuration')} with precision, recall, F1, parameters and attempts."
+    more = f"All {wording.plural(len(rows), 'configuration')} with macro precision and recall, parameters and attempts."
     blocks: list[Block] = [
         Table(name, _leaderboard_caption(dataset), _columns(table_rows), table_rows, best=bold),
         Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
@@ -86,7 +86,7 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
 def _leaderboard_caption(dataset: Dataset) -> str:
     n_test = max(run.measured("test").n for run in dataset.runs)
     caption = (
-        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation F1; for added predictors, 95 % "
+        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation macro F1; for added predictors, 95 % "
         f"confidence intervals. The {n_test:,} test tweets are used only for evaluation. Bold: recommended."
     )
     if dataset.folds:
@@ -99,7 +99,8 @@ def _leaderboard_caption(dataset: Dataset) -> str:
 
 def _added_row(predictor: AddedPredictor, best: Recommended | None) -> dict[str, Any]:
     compared_with = "best" if best and best.predicts == "network" else "recommended"
-    row = {"model": _added_name(predictor), "validation_f1": predictor.validation_f1, "kappa": predictor.kappa}
+    row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
+    row["validation_macro_f1"] = predictor.validation_macro_f1
     row |= with_bounds("test_accuracy", predictor.accuracy)
     row |= with_bounds("gain_over_baseline", predictor.above_baseline)
     row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
@@ -110,11 +111,11 @@ def _added_name(predictor: AddedPredictor) -> str:
     kind = "human annotator" if predictor.record.annotator else "added"
     n = predictor.metrics.n
     of = len(predictor.test.tweets)
-    neutral = predictor.predictor.neutral
+    others = predictor.predictor.other_answers
     if n != of:
         kind += f", {n:,} of {of:,} tweets"
-    if neutral:
-        kind += f"; {predictor.accuracy_with_neutral:.1%} if its {neutral:,} other answers count as wrong"
+    if others:
+        kind += f"; {predictor.accuracy_with_others:.1%} if its {others:,} other answers count as wrong"
     return f"{predictor.name} ({kind})"
 
 
@@ -148,7 +149,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
     return [
         column("Rank", "rank", "count"),
         column("Model", "model"),
-        column("Validation F1, %", "validation_f1", "percent"),
+        column("Validation macro F1, %", "validation_macro_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
         column("Test macro F1, %", "test_macro_f1", "percent"),
         *([column("Best network \u2212 this, points", "difference_to_best", "points")] if has_gap else []),
@@ -163,9 +164,12 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
 _FURTHER_COLUMNS = [
     column("Rank", "rank", "count"),
     column("Model", "model"),
-    *(column(f"Validation {title}, %", f"validation_{title.lower()}", "percent") for title in ("F1", "accuracy")),
+    column("Validation macro F1, %", "validation_macro_f1", "percent"),
+    column("Validation accuracy, %", "validation_accuracy", "percent"),
     column("Test accuracy, %", "test_accuracy", "percent"),
-    *(column(f"Test {title}, %", f"test_{title.lower()}", "percent") for title in ("precision", "recall", "F1")),
+    column("Test macro precision, %", "test_macro_precision", "percent"),
+    column("Test macro recall, %", "test_macro_recall", "percent"),
+    column("Test macro F1, %", "test_macro_f1", "percent"),
     column("Difference to baseline, points", "gain_over_baseline", "points"),
     column("Adjusted p (vs. baseline)", "gain_q", "p"),
     column("Trainable weights", "parameters", "count"),
@@ -314,15 +318,19 @@ def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings:
     columns = [
         column("Test set", "tests"),
         column("Tweets", "n", "count"),
-        column("Positive, %", "positive", "percent"),
+        column(f"{' / '.join(results[0].configuration.config.data.label_names)}, %", "classes"),
         *([column("Trained on", "data")] if len(findings.datasets) > 1 else []),
         column("Model", "model"),
         column("Accuracy, %", "accuracy", "percent"),
-        *([column("Balanced accuracy, %", "balanced", "percent")] if is_unbalanced else []),
+        *([column("Macro recall, %", "macro_recall", "percent")] if is_unbalanced else []),
         column("Difference to baseline, points", "less_baseline", "points"),
         column("Difference to lexicon, points", "less_lexicon", "points"),
     ]
     return Table(name, caption, columns, [_test_set_row(result) for result in results])
+
+
+def _class_shares(result: OnTestSet) -> str:
+    return " / ".join(f"{size / len(result.labels):.0%}".removesuffix("%") for size in result.sizes)
 
 
 def _test_set_row(result: OnTestSet) -> Row:
@@ -330,10 +338,10 @@ def _test_set_row(result: OnTestSet) -> Row:
     row: dict[str, Any] = {
         "tests": result.tests,
         "n": len(result.labels),
-        "positive": float(result.labels.mean()),
+        "classes": _class_shares(result),
         "data": result.dataset.name,
         "model": f"{STAR}{name}" if result.is_recommended else name,
-        "balanced": result.balanced,
+        "macro_recall": result.macro_recall,
     }
     row |= with_bounds("accuracy", result.accuracy)
     for other, difference in result.differences.items():

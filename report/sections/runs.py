@@ -17,6 +17,7 @@ from report.sections.names import (
     unfinished,
     unfinished_sentence,
 )
+from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
 # States of runs that need nobody, or of which this machine knows too little.
@@ -65,9 +66,10 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
     if not run.completed:
         return row
     config, result = run.completed.config, run.completed.result
-    row["test_macro_f1"] = result.metrics["test"].macro_f1
     for part in ("validation", "test"):
-        row |= {f"{part}_{name}": value for name, value in result.metrics[part].model_dump().items()}
+        metrics = result.metrics[part]
+        row |= {f"{part}_{name}": getattr(metrics, name) for name in ("accuracy", "accuracy_low", "accuracy_high")}
+        row |= {f"{part}_{name}": getattr(metrics, name) for name in ("loss", *MACRO_SCORES)}
     row |= {"parameters": result.parameters, "epochs": result.epochs, "best_epoch": result.best_epoch}
     row |= {"model": model_name(config), "data": dataset_names.get(run.run_id), "seed": config.seed}
     row["seconds"] = result.seconds_trained
@@ -86,7 +88,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[Column]:
         GRID_COLUMN,
         column("Run", "run"),
         Column("State", "state", _state, numeric=False),
-        column("Validation F1, %", "validation_f1", "percent"),
+        column("Validation macro F1, %", "validation_macro_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
         column("Difference to baseline, points", "gain_over_baseline", "points"),
         column("Overfits", "overfits"),
@@ -104,9 +106,8 @@ def _state(row: Row) -> str:
 _OPTIONAL = {
     "seed": ("Seed", "count"),
     "validation_accuracy": ("Validation accuracy, %", "percent"),
-    "test_precision": ("Test precision, %", "percent"),
-    "test_recall": ("Test recall, %", "percent"),
-    "test_f1": ("Test F1, %", "percent"),
+    "test_macro_precision": ("Test macro precision, %", "percent"),
+    "test_macro_recall": ("Test macro recall, %", "percent"),
     "test_macro_f1": ("Test macro F1, %", "percent"),
     "ensemble_accuracy": ("Ensemble with the baseline: test accuracy, %", "percent"),
     "overfit_gap": ("Train \u2212 validation accuracy, points", "percent"),

@@ -25,7 +25,7 @@ class Batch:
     rows: torch.Tensor  # (batch,) int64, indices of the tweets in their store
     token_ids: torch.Tensor  # (batch, time) int64, PADDING after the end of a tweet
     lengths: torch.Tensor  # (batch,) int64, at least 1
-    labels: torch.Tensor  # (batch,) float32, 0 or 1
+    labels: torch.Tensor  # (batch,) int64, indices of classes
     padded: bool  # whether the lengths differ; a Python bool, which avoids a device synchronisation
     weights: torch.Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
     polarity: torch.Tensor | None = None  # (batch, time) float32, of rated words; None where no model reads it
@@ -61,7 +61,7 @@ class TokenStore:
     Args:
         token_ids: (tokens,)
         offsets: (tweets + 1,) where each tweet starts and the last one ends.
-        labels: (tweets,) 0 or 1; None if they are not known (all are 0 then).
+        labels: (tweets,) indices of classes; None if they are not known (all are 0 then).
         vectors: of the same tweets, for models that read them.
         polarity: (tokens,) for models that read it.
     """
@@ -88,7 +88,7 @@ class TokenStore:
         self._polarity = None if polarity is None else torch.from_numpy(polarity).to(device)
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         values = np.zeros(len(self.lengths)) if labels is None else labels
-        self._labels = torch.from_numpy(values.astype(np.float32)).to(device)
+        self._labels = torch.from_numpy(values.astype(np.int64)).to(device)
         self._weights: torch.Tensor | None = None
 
     def __len__(self) -> int:

@@ -46,11 +46,15 @@ class Corpus(TokenRows):
     withheld: npt.NDArray[np.int64]  # (n,) keys of the tweets dropped because their text or author is held out
 
     # Increase the number when `sentiment.models.baseline` changes, so that old caches are ignored.
-    baselines_file = FolderEntry("baselines-5.npz")
+    baselines_file = FolderEntry("baselines-6.npz")
 
     @property
     def part_names(self) -> tuple[Part, ...]:
         return (*PARTS, *self.report.tests)
+
+    @property
+    def class_count(self) -> int:
+        return len(self.report.classes)
 
     def rows(self, part: Part) -> npt.NDArray[np.int64]:
         """The numbers of the rows in a part, in ascending order."""

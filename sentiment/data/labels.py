@@ -24,8 +24,8 @@ def _as_string_list(value: object) -> object:
 LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
 
 IGNORED = "ignored"  # not a class: rows with these labels are counted but not used
-_MIN_CLASSES = 2
-_MAX_CLASSES = 20
+MIN_CLASSES = 2
+MAX_CLASSES = 20
 
 
 def class_names(labels: Mapping[str, object]) -> tuple[str, ...]:
@@ -57,9 +57,9 @@ def _as_mapping(labels: object) -> object:
 
 def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     names = class_names(labels)
-    if not _MIN_CLASSES <= len(names) <= _MAX_CLASSES:
+    if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
         shown = ", ".join(names)
-        raise ValueError(f"{_MIN_CLASSES} to {_MAX_CLASSES} classes are needed, not {len(names)}: {shown}")
+        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed, not {len(names)}: {shown}")
     counts: Counter[str] = Counter()
     for values in labels.values():
         counts.update({value.strip().lower() for value in values})
@@ -130,7 +130,7 @@ def polar_labels(
         OtherClassesError: these are none of `names`.
     """
     labels = {"negative": negative, "positive": positive, IGNORED: neutral}
-    if len(names) > _MIN_CLASSES:
+    if len(names) > MIN_CLASSES:
         labels = {"negative": negative, "neutral": neutral, "positive": positive}
     return with_names(labels, names)
 

@@ -27,7 +27,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import measure, neutral_remark
+from sentiment.metrics import measure, other_answers_remark
 from sentiment.runs.records import Added
 from sentiment.runs.run_dir import TWEETS_FILE, sealed
 
@@ -39,8 +39,9 @@ _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
-# By corpus row: the probability of positive, 0 or 1 for a label; None for an answer that is none of the classes.
-Answers = dict[int, float | None]
+# The probabilities of the classes, 0 and 1 for a label; None for an answer that is none of the classes.
+Answer = list[float] | None
+Answers = dict[int, Answer]  # by corpus row
 
 
 class NamedColumns(NamedTuple):
@@ -150,7 +151,11 @@ def add_predictions(
     answers, answered, left_out = _read(file, named, tweets, meanings)
     judged = [row for row, answer in answers.items() if answer is not None]
     if not judged:
-        raise DataError(f"{file}: has no prediction for a tweet of {run.path}: {left_out.most_common()}")
+        names = ", ".join(run.config.data.label_names)
+        raise DataError(
+            f"{file}: has no prediction for a tweet of {run.path}: {left_out.most_common()}. Its classes are {names}; "
+            "--classes names labels of them"
+        )
     rows_left_out = left_out.counted()
     unanswered = rows_left_out[_NO_ANSWER].count if _NO_ANSWER in rows_left_out else 0
     record = {
@@ -201,7 +206,7 @@ def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
         right += metrics.right
         n += metrics.n
         if len(rows) > len(judged):
-            lines.append(f"  {PARTS[part]}: {neutral_remark(metrics, len(rows) - len(judged))}")
+            lines.append(f"  {PARTS[part]}: {other_answers_remark(metrics, len(rows) - len(judged))}")
     if n >= _SUSPICIOUS_ROWS and right == n:
         lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
     return lines
@@ -213,6 +218,9 @@ def _read(
     """The answers by corpus row, the number of rows with an answer, and the rows left out."""
     table = open_table(file, lambda _: True)
     columns = _Columns.of(file, table.names, named)
+    class_count = tweets.corpus.class_count
+    if columns.probabilities and not columns.labels and class_count > 2:
+        raise UsageError(f"{file}: has probabilities of one class, and the run has {class_count}; give labels instead")
     answers: Answers = {}
     answered = 0
     left_out = RowCounter()
@@ -225,7 +233,7 @@ def _read(
             left_out.add("wrong number of fields", record.line)
             continue
         try:
-            has_answer, answer = columns.answer(record.fields, meanings)
+            has_answer, answer = columns.answer(record.fields, meanings, class_count)
             if not has_answer:
                 left_out.add(_NO_ANSWER, record.line)
                 continue
@@ -240,7 +248,8 @@ def _read(
         else:
             answers[row] = answer
             if answer is None:
-                left_out.add("neither positive nor negative", record.line)
+                label = shortened(_first_cell(record.fields, columns.labels))
+                left_out.add(f"the answer {label!r} is none of the classes", record.line)
     return answers, answered, left_out
 
 
@@ -291,15 +300,15 @@ class _Columns:
     def id_and_text(self, fields: Sequence[Any]) -> tuple[str, str]:
         return _first_cell(fields, self.ids), _first_cell(fields, self.texts)
 
-    def answer(self, fields: Sequence[Any], meanings: dict[str, int | None]) -> tuple[bool, float | None]:
-        """Whether a row has an answer, and the answer, see `Answers`.
+    def answer(self, fields: Sequence[Any], meanings: dict[str, int | None], class_count: int) -> tuple[bool, Answer]:
+        """Whether a row has an answer, and the answer.
 
         Raises:
             ValueError: the answer is neither a label nor, in a column of probabilities, a probability.
         """
         label = _first_cell(fields, self.labels)
         if label:
-            return True, _parse_label(label, meanings)
+            return True, _parse_label(label, meanings, class_count)
         probability = _first_cell(fields, self.probabilities)
         if probability:
             return True, _parse_probability(probability)
@@ -316,26 +325,35 @@ def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
     return ""
 
 
-def _parse_label(text: str, meanings: dict[str, int | None]) -> float | None:
-    """Probability of positive for a label: 0 or 1; None for a label that is none of the classes."""
-    if text.lower() not in meanings:
+def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -> Answer:
+    """The answer that a label gives; a word that is unknown is none of the classes, a number may be a probability."""
+    if text.lower() not in meanings and _is_number(text):
         known = ", ".join(map(repr, meanings))
         raise ValueError(
             f"{shortened(text)!r} is no label ({known}; --classes names others); a column of "
             "probabilities is named with --probability-column"
         )
-    label = meanings[text.lower()]
-    return None if label is None else float(label)
+    index = meanings.get(text.lower())
+    if index is None:
+        return None
+    probabilities = [0.0] * class_count
+    probabilities[index] = 1.0
+    return probabilities
 
 
-def _parse_probability(text: str) -> float:
+def _is_number(text: str) -> bool:
     try:
-        probability = float(text)
+        float(text)
     except ValueError:
-        probability = float("nan")
+        return False
+    return True
+
+
+def _parse_probability(text: str) -> Answer:
+    probability = float(text) if _is_number(text) else float("nan")
     if 0 <= probability <= 1:  # false for NaN as well
-        return probability
+        return [1 - probability, probability]
     raise ValueError(
-        f"{shortened(text)!r} is no probability of positive, from 0 to 1; a column of labels is named with "
+        f"{shortened(text)!r} is no probability of the second class, from 0 to 1; a column of labels is named with "
         "--label-column"
     )

@@ -21,14 +21,20 @@ from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.metrics import neutral_remark
+from sentiment.metrics import Labels, other_answers_remark, restricted
 from sentiment.models.predictors import classify_by_all
-from sentiment.models.text_model import Flags, Predictions, TextModel, checked_threshold, total
-from sentiment.paired import compare_pairs, comparison_sentence
-from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor, paired_counts, read_predictions
+from sentiment.models.text_model import Predictions, TextModel, checked_threshold, total
+from sentiment.paired import compare_pairs, compare_recalls, comparison_sentence, recall_sentence
+from sentiment.runs.predictions import (
+    PartPredictions,
+    Predictor,
+    added_predictor,
+    paired_counts,
+    paired_counts_by_class,
+    read_predictions,
+)
 from sentiment.runs.records import (
     MODEL_CHOICES,
-    POSITIVE,
     PREDICTORS,
     THRESHOLD,
     CheckScore,
@@ -47,7 +53,7 @@ _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
 _Scores = dict[str, dict[Part, Metrics]]
 
 
-def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str) -> list[str]:
+def comparison_lines(labels: Labels, predictors: Sequence[Predictor], chosen: str) -> list[str]:
     """A heading, and a sentence on the comparison of the chosen predictor with each other one that reads texts."""
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
     others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
@@ -58,6 +64,10 @@ def comparison_lines(labels: Flags, predictors: Sequence[Predictor], chosen: str
     ]
     for other, pair, result in zip(others, pairs, compare_pairs(pairs), strict=True):
         lines.append(f"  {comparison_sentence(chosen, other.name, pair, result)}")
+    if first.probabilities.shape[1] > 2:
+        by_class = [paired_counts_by_class(first, other, labels) for other in others]
+        for other, result in zip(others, compare_recalls(by_class), strict=True):
+            lines.append(f"  {recall_sentence(chosen, other.name, result)}")
     return lines
 
 
@@ -67,7 +77,7 @@ def constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str
     for predictor in predictors:
         if predictor.kind == "majority":
             continue
-        labels = np.unique(predictor.positive[predictor.answered])
+        labels = np.unique(predictor.predicted[predictor.answered])
         n = len(predictor.probabilities)
         if len(labels) == 1 and n > 1:
             lines.append(f"warning: the {predictor.name} predicts {label_names[int(labels[0])]!r} for all {n:,} tweets")
@@ -90,7 +100,7 @@ def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, PartPredictions], 
         if predictions is None:
             raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
         for name, record in added.items():
-            predictor = added_predictor(name, record, predictions.tweets)
+            predictor = added_predictor(name, record, predictions.tweets, len(run.result.class_shares))
             if predictor is not None:
                 predictions.predictors.append(predictor)
         by_part[part] = predictions
@@ -176,7 +186,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
 
     Returns:
         The chosen model's metrics by part; `models`: those of all predictors by name and part; `chosen`: its name;
-        `check_list`: correct sentences by predictor and capability; `neutral_answers`: by part and added predictor the
+        `check_list`: correct sentences by predictor and capability; `other_answers`: by part and added predictor the
         number of answers that are none of the classes.
 
     Raises:
@@ -186,15 +196,16 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     scores = _scores_by_name(run.result)
     chosen = PREDICTORS[choice or run.result.recommended]
     remarks = []
-    neutral: dict[Part, dict[str, int]] = {}
+    other_answers: dict[Part, dict[str, int]] = {}
     for part, predictions in by_part.items():
         added = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
-        neutral[part] = {predictor.name: predictor.neutral for predictor in added}
+        other_answers[part] = {predictor.name: predictor.other_answers for predictor in added}
         for predictor in added:
             metrics = predictor.metrics(predictions.labels)
             scores.setdefault(predictor.name, {})[part] = metrics
-            if predictor.neutral:
-                remarks.append(f"{predictor.name}, {part}: {neutral_remark(metrics, predictor.neutral)}")
+            if predictor.other_answers:
+                remark = other_answers_remark(metrics, predictor.other_answers)
+                remarks.append(f"{predictor.name}, {part}: {remark}")
     OUT.print(score_table(scores, chosen))
     for problem in problems:
         say(f"left out: {problem}", ERR)
@@ -204,12 +215,13 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     say("\n".join(remarks))
     OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
-    models = {name: {part: of_part.model_dump() for part, of_part in parts.items()} for name, parts in scores.items()}
+    classes = run.config.data.label_names
+    models = {name: {part: of_part.named(classes) for part, of_part in parts.items()} for name, parts in scores.items()}
     return models[chosen] | {
         "chosen": chosen,
         "models": models,
         "check_list": {PREDICTORS[kind]: tally for kind, tally in run.result.check_list.items()},
-        "neutral_answers": neutral,
+        "other_answers": other_answers,
     }
 
 
@@ -243,13 +255,13 @@ def evaluate_on_file(
         warnings.append(f"warning: cannot exclude training tweets: {error}")
     labels, predictions, left_out = _read_file(load_all_models(run), choice, source, leaked, progress)
     n = len(labels)
-    predictions["majority"] = Predictions(np.full(n, run.result.class_shares[1]), np.ones(n, np.bool_))
+    predictions["majority"] = Predictions(np.tile(run.result.class_shares, (n, 1)), np.ones(n, np.bool_))
     threshold = checked_threshold(threshold)
     lines = []
     if threshold != THRESHOLD:
         lines.append(f"decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
     lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
-    predictors = _predictors(predictions, threshold)
+    predictors = _predictors(predictions, labels, threshold)
     lines += _guesses(predictions)
     metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
     chosen = PREDICTORS[choice]
@@ -259,7 +271,7 @@ def evaluate_on_file(
     remarks = comparison_lines(labels, predictors, chosen)
     remarks += constant_warnings(predictors, run.config.data.label_names)
     say("\n".join(remarks))
-    by_name = {name: scores.model_dump() for name, scores in metrics.items()}
+    by_name = {name: scores.named(run.config.data.label_names) for name, scores in metrics.items()}
     return by_name[chosen] | {
         "chosen": chosen,
         "models": by_name,
@@ -269,11 +281,11 @@ def evaluate_on_file(
     }
 
 
-def _predictors(predictions: Mapping[PredictorKind, Predictions], threshold: float) -> list[Predictor]:
+def _predictors(predictions: Mapping[PredictorKind, Predictions], labels: Labels, threshold: float) -> list[Predictor]:
     predictors = []
     for kind, predicted in predictions.items():
         own_threshold = threshold if kind in MODEL_CHOICES else THRESHOLD
-        predictors.append(Predictor(PREDICTORS[kind], kind, predicted.probabilities, own_threshold))
+        predictors.append(Predictor(PREDICTORS[kind], kind, restricted(predicted.probabilities, labels), own_threshold))
     return predictors
 
 
@@ -314,20 +326,20 @@ def _read_file(
     source: TweetFile,
     leaked: _LeakageReasons,
     progress: Progress,
-) -> tuple[Flags, dict[PredictorKind, Predictions], RowCounter]:
+) -> tuple[Labels, dict[PredictorKind, Predictions], RowCounter]:
     """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
 
     Duplicate tweets are all scored.
     """
     left_out = RowCounter()
     forms = TweetForms()
-    labels: list[bool] = []
+    labels: list[int] = []
     chunks: dict[PredictorKind, list[Predictions]] = {}
     labelled = _labelled(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
-        predictions = classify_by_all(models, [row.text for row in rows])
+        predictions = classify_by_all(models, [row.text for row, _ in rows])
         kept = []
-        for index, row in enumerate(rows):
+        for index, (row, label) in enumerate(rows):
             reason = leaked["keys"].get(key_of(forms.of(row.text)))
             if reason is None:
                 reason = leaked["authors"].get(author_key(author_form(row.user)))
@@ -335,7 +347,7 @@ def _read_file(
                 reason = NO_WORDS
             if reason is None:
                 kept.append(index)
-                labels.append(row.label == POSITIVE)
+                labels.append(label)
             else:
                 left_out.add(reason, row.line)
         for kind, predicted in predictions.items():
@@ -347,7 +359,8 @@ def _read_file(
     return np.array(labels), {kind: Predictions.joined(parts) for kind, parts in chunks.items()}, left_out
 
 
-def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[Row]:
+def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[tuple[Row, int]]:
+    """The rows with a label, and the index of its class."""
     for number, row in enumerate(source.read()):
         if number % _CHUNK == 0:
             progress(f"reading {source.name}", number, source.total)
@@ -358,7 +371,7 @@ def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> It
         elif row.part not in (None, "test"):
             left_out.add("not of the test part", row.line)
         else:
-            yield row
+            yield row, row.label
 
 
 def _scores_by_name(result: Result) -> _Scores:
@@ -369,7 +382,7 @@ def _scores_by_name(result: Result) -> _Scores:
 def score_table(scores: _Scores, chosen: str) -> Table:
     """The scores of predictors by part or file; those of the chosen predictor, which has all, are printed bold."""
     table = Table(Column("tweets", vertical="bottom"), box=None, pad_edge=False, header_style="bold")
-    for name in ("loss", "accuracy (95 %)", "macro\nF1", "precision", "recall", "F1"):
+    for name in ("loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"):
         table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
     for part, of_chosen in scores[chosen].items():
         n = of_chosen.n
@@ -380,7 +393,7 @@ def score_table(scores: _Scores, chosen: str) -> Table:
             metrics = by_part[part]
             loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
             accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
-            others = (metrics.macro_f1, metrics.precision, metrics.recall, metrics.f1)
+            others = (metrics.macro_recall, metrics.macro_f1)
             style = "bold" if name == chosen else ""
             size = "" if metrics.n == n else f", n = {metrics.n:,}"
             table.add_row(f"  {name}{size}", loss, accuracy, *(f"{score:.3f}" for score in others), style=style)

@@ -23,7 +23,6 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import typer
-from scipy.special import logit
 
 from sentiment.config import ColumnConfig
 from sentiment.config_file import dotted, shortened
@@ -48,7 +47,6 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
-from sentiment.runs.records import POSITIVE
 
 CHUNK = 16_384  # texts per call of a model: sorted by length, so many make full batches
 NO_WORDS = "no usable words"
@@ -103,7 +101,7 @@ def predict_file(
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: text column (name, or index if there is no header); None: the training text column, or the only column.
-        threshold: decision threshold for the positive label; None: 0.5.
+        threshold: decision threshold of the second of two classes; None: 0.5.
 
     Raises:
         DataError: the source cannot be read.
@@ -334,6 +332,8 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
     book.save(file)
 
 
+# Of classes below the middle of the ordered ones, in the middle, and above.
+_COLOURS = {-1: "red", 0: "yellow", 1: "green"}
 _SMALLEST = 1e-12
 # The cost of leave-one-out is quadratic in the number of tokens; no tweet has as many.
 _MOST_TOKENS = 1_000
@@ -346,8 +346,9 @@ class Explanation:
     Attributes:
         label: empty if the model knows no word of the text; `probability` is NaN then.
         kind: `attention`: the attention weight of each token, averaged over the hops (Lin et al. 2017), with sum 1;
-            attention shows where the network looks, not which label a token supports. `left out`: the drop in log-odds
-            of the positive label when the token is removed, so positive numbers support the positive label.
+            attention shows where the network looks, not which label a token supports. `left out`: the drop in the
+            log-odds of the last class against the first when the token is removed, so positive numbers support the last
+            class.
     """
 
     label: str
@@ -376,7 +377,8 @@ def explain(model: TextModel, text: str) -> Explanation:
         raise UsageError(f"a text of {len(tokens):,} tokens: at most {_MOST_TOKENS:,} can be left out one by one")
     leave_one_out = [tokens[:index] + tokens[index + 1 :] for index in range(len(tokens))]
     probabilities = model.classify(TokenRows.of_tweets([tokens, *leave_one_out])).probabilities
-    log_odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    log_odds = logarithms[:, -1] - logarithms[:, 0]
     weights = (log_odds[0] - log_odds[1:]).tolist()
     return Explanation(label, probability, tokens, weights, "left out")
 
@@ -409,7 +411,7 @@ def show_predictions(
         output_format: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have
             the columns label, probability and text.
         selection_reason: why this model predicts, for `text`.
-        threshold: decision threshold for the positive label; None: 0.5.
+        threshold: decision threshold of the second of two classes; None: 0.5.
         explained: without attention, `text` shows leave-one-out weights.
     """
     names = model.config.data.label_names
@@ -438,7 +440,9 @@ def _show_aligned(model: TextModel, text: str, answer: Answer | None, width: int
         return
     label, probability = answer
     line = f"{visible(label):<{width}}  {100 * probability:>9.1f} %  {visible(text)}"
-    colour = "green" if label == model.config.data.label_names[POSITIVE] else "red"
+    names = model.config.data.label_names
+    side = 2 * names.index(label) - (len(names) - 1)
+    colour = _COLOURS[int(np.sign(side))]
     OUT.print(printable(line), style=colour, markup=False, soft_wrap=True)
     tokens = model.tokenize(text)
     weights = model.attention(tokens)

@@ -177,7 +177,7 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
         return MeanModel(load_model(run, "network", device), load_model(run, "baseline"), temperature)
     if choice == "network":
         return _network(run, device, temperature)
-    linear = LinearModel.from_bytes(*run.content_and_path(BASELINE_FILE))
+    linear = LinearModel.from_bytes(*run.content_and_path(BASELINE_FILE), len(run.config.data.label_names))
     return BaselineModel(run.config, linear, temperature)
 
 
@@ -236,8 +236,8 @@ validation tweets.
 
 ## Scores
 
-| tweets | model | accuracy (95 %) | precision | recall | F1 |
-|---|---|---|---|---|---|
+| tweets | model | accuracy (95 %) | macro recall | macro F1 |
+|---|---|---|---|---|
 {scores}
 
 Intervals are 95 % confidence intervals (Wilson). The epoch, and which model predicts, were chosen on validation tweets.
@@ -343,7 +343,7 @@ def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, l
                 "dataset": {"type": visible(dataset), "name": visible(data), "split": part},
                 "metrics": [
                     {"type": name, "value": round(getattr(metrics, name), 4)}
-                    for name in ("accuracy", "precision", "recall", "f1")
+                    for name in ("accuracy", "macro_recall", "macro_f1")
                 ],
             }
         )
@@ -353,7 +353,7 @@ def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, l
         "library_name": "sentiment-grids",
         "pipeline_tag": "text-classification",
         "tags": ["sentiment-analysis", "tweets", config.model.kind],
-        "metrics": ["accuracy", "f1"],
+        "metrics": ["accuracy", "recall", "f1"],
         "model-index": [{"name": visible(result.run_id), "results": results}],
     }
 
@@ -365,7 +365,7 @@ def _score_rows(result: Result) -> Iterator[str]:
             metrics = of_parts[part]
             bold = "**" if kind == result.recommended else ""
             accuracy = f"{metrics.accuracy:.3f} ({metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f})"
-            others = f"{metrics.precision:.3f} | {metrics.recall:.3f} | {metrics.f1:.3f}"
+            others = f"{metrics.macro_recall:.3f} | {metrics.macro_f1:.3f}"
             yield f"| {part}, {metrics.n:,} | {bold}{PREDICTORS[kind]}{bold} | {accuracy} | {others} |"
 
 

@@ -23,6 +23,7 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
+from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import FEATURES, polarity, rate_rows
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
@@ -158,18 +159,30 @@ def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Logistic regression on the n-grams of a tweet and on the lexicon's values of its words."""
+    """Logistic regressions on the n-grams of a tweet and on the lexicon's values of its words.
+
+    Two classes have one regression, of the second class against the first; more have one for each class against all
+    others, whose probabilities are normalised.
+    """
 
     keys: Keys  # (n-grams,), sorted
     idf: Numbers  # (n-grams,), inverse document frequency
-    weights: Numbers  # (features,): those of n-grams, then those of `polarity`
-    intercept: float
+    weights: Numbers  # (regressions, features): those of n-grams, then those of `polarity`
+    intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
         """A text is usable if it has a known n-gram or a word of the lexicon, that is, a stored feature."""
         values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
-        logits = values @ self.weights.astype(np.float64) + self.intercept
-        return Predictions(expit(logits), np.diff(values.indptr) > 0)
+        return Predictions(self.probabilities(values), np.diff(values.indptr) > 0)
+
+    def probabilities(self, values: Any) -> Probabilities:
+        """The probabilities of the classes, (rows, classes), from features as by `features`."""
+        of_regressions = zip(self.weights.astype(np.float64), self.intercepts, strict=True)
+        columns = [expit(values @ weights + intercept) for weights, intercept in of_regressions]
+        stacked = np.stack(columns, axis=1)
+        if len(columns) == 1:
+            return with_first_class(stacked)
+        return np.asarray(stacked / stacked.sum(axis=1, keepdims=True))
 
     def to_bytes(self) -> bytes:
         from safetensors.numpy import save
@@ -178,13 +191,13 @@ class LinearModel:
             "keys": self.keys,
             "idf": self.idf,
             "weights": self.weights,
-            "intercept": np.array([self.intercept]),
+            "intercepts": self.intercepts,
         }
         return save(arrays)
 
     @classmethod
-    def from_bytes(cls, content: bytes, path: str) -> "LinearModel":
-        """Inverse of `to_bytes`; `path` is for messages.
+    def from_bytes(cls, content: bytes, path: str, classes: int) -> "LinearModel":
+        """Inverse of `to_bytes`; `path` is for messages, `classes` the number of classes.
 
         Raises:
             RunDirError: `content` is not such a model.
@@ -197,14 +210,15 @@ class LinearModel:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunDirError(f"{path}: holds no linear baseline: {visible(str(error))}") from None
         n = arrays["keys"].size if "keys" in arrays else 0
+        regressions = 1 if classes == 2 else classes
         expected = {
             "keys": f"uint64 ({n},)",
             "idf": f"float32 ({n},)",
-            "weights": f"float32 ({n + len(FEATURES)},)",
-            "intercept": "float64 (1,)",
+            "weights": f"float32 ({regressions}, {n + len(FEATURES)})",
+            "intercepts": f"float64 ({regressions},)",
         }
         check_arrays(path, arrays, expected)
-        return cls(arrays["keys"], arrays["idf"], arrays["weights"], float(arrays["intercept"][0]))
+        return cls(arrays["keys"], arrays["idf"], arrays["weights"], arrays["intercepts"])
 
 
 class BaselineModel(TextModel):
@@ -276,15 +290,17 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, d
 class _DesignMatrix:
     """The features of some rows, for fits with several penalties.
 
-    Naive Bayes weighting (Wang & Manning 2012) multiplies a feature by r, the log-ratio of its frequencies in positive
-    and negative tweets. Here both x and r x are features. A penalised model of both, w x + v r x with the penalty
-    w^2 + v^2, is equivalent to one feature sqrt(1 + r^2) x with one weight, so the columns need not be duplicated.
+    Naive Bayes weighting (Wang & Manning 2012) multiplies a feature by r, the log-ratio of its frequencies in the
+    tweets of a class and in all others. Here both x and r x are features. A penalised model of both, w x + v r x with
+    the penalty w^2 + v^2, is equivalent to one feature sqrt(1 + r^2) x with one weight, so the columns need not be
+    duplicated. All classes share the features: r^2 is the mean over the classes.
     """
 
     def __init__(self, corpus: Corpus, counter: NGramCounter, rows: Rows) -> None:
         self._corpus = corpus
         self._counter = counter
         self._labels = corpus.labels[rows]
+        self._regressed = range(1, 2) if corpus.class_count == 2 else range(corpus.class_count)
         self._weights = corpus.weights[rows]
         self.min_df = 2 if len(rows) >= _TINY else 1
         texts = corpus.take(rows)
@@ -303,11 +319,15 @@ class _DesignMatrix:
         """One fit per value of C, each started from the previous one."""
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(tol=1e-6, max_iter=_MAX_ITERATIONS, warm_start=True, random_state=0)
+        targets = [self._labels == label for label in self._regressed]
+        settings = {"tol": 1e-6, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
+        regressions = [LogisticRegression(**settings) for _ in targets]
         for c in c_values:
-            model.set_params(C=c).fit(self._values, self._labels, self._weights)
-            weights = model.coef_[0].astype(np.float32) * self._feature_scale
-            yield LinearModel(self._keys, self._idf, weights, float(model.intercept_[0]))
+            for regression, target in zip(regressions, targets, strict=True):
+                regression.set_params(C=c).fit(self._values, target, self._weights)
+            weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
+            intercepts = [float(regression.intercept_[0]) for regression in regressions]
+            yield LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
 
     def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
         """The mean log-likelihood of the labels of other rows, for each of `_C_VALUES`.
@@ -316,41 +336,44 @@ class _DesignMatrix:
         the first drop of the score, since fits with weaker penalties are slower.
         """
         texts = self._corpus.take(rows)
-        labels = self._corpus.labels[rows]
+        labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
         values = features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
         scores: list[float] = []
         for fit in self.fits(_C_VALUES):
-            positive = expit(values @ fit.weights + fit.intercept)
-            likelihood = np.maximum(np.where(labels == 1, positive, 1 - positive), 1e-12)
-            scores.append(float(np.average(np.log(likelihood), weights=weights)))
+            of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
+            scores.append(float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights)))
             if until_worse and scores[-1] < max(scores):
                 break
         return scores
 
     def _naive_bayes(self, counts: Any) -> Numbers:
-        """sqrt(1 + r^2) of each feature; r is the log-ratio of its frequencies in positive and negative tweets."""
+        """sqrt(1 + r^2) of each feature; r^2 is the mean over the regressions of the squared log-ratio."""
         lengths = np.diff(counts.indptr)
         size = counts.shape[1]
-        is_positive = np.repeat(self._labels == 1, lengths)
+        labels = np.repeat(self._labels, lengths)
         weights = np.repeat(self._weights, lengths)
-        positive = np.bincount(counts.indices[is_positive], weights[is_positive], size) + 1.0
-        negative = np.bincount(counts.indices[~is_positive], weights[~is_positive], size) + 1.0
-        ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
-        return np.asarray(np.sqrt(1 + ratio**2), np.float32)
+        squares = []
+        for label in self._regressed:
+            inside = labels == label
+            positive = np.bincount(counts.indices[inside], weights[inside], size) + 1.0
+            negative = np.bincount(counts.indices[~inside], weights[~inside], size) + 1.0
+            ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
+            squares.append(ratio**2)
+        return np.asarray(np.sqrt(1 + np.mean(squares, axis=0)), np.float32)
 
 
 def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progress) -> float:
     """The value of C that is best on folds of the training rows, each predicted by a fit on the others."""
     train = corpus.rows("train")
     labels = corpus.labels[train]
-    smaller_class = int(np.bincount(labels, minlength=2).min())
-    fold_count = min(_FOLDS, smaller_class)
+    smallest_class = int(np.bincount(labels, minlength=corpus.class_count).min())
+    fold_count = min(_FOLDS, smallest_class)
     if fold_count < 2:
         return _DEFAULT_C
     folds = np.empty(len(train), np.int64)
     shuffled = np.random.default_rng(0).permutation(len(train))
-    for label in (0, 1):  # each fold has the same share of both labels
+    for label in range(corpus.class_count):  # each fold has the same share of all classes
         of_label = shuffled[labels[shuffled] == label]
         folds[of_label] = np.arange(len(of_label)) % fold_count
     scores = np.zeros(len(_C_VALUES))
@@ -370,8 +393,8 @@ def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
 class Baselines:
     """The baselines' predictions for a corpus, with which its runs are compared."""
 
-    linear: Numbers  # (rows,), probabilities of the linear baseline, not calibrated
-    lexicon: Numbers  # (rows,), scores of VADER's lexicon; NaN for rows that are not measured
+    others: Numbers  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
+    compound: Numbers  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not measured
     model: LinearModel
     settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
 
@@ -393,21 +416,21 @@ def _cached(corpus: Corpus) -> Baselines | None:
     path = corpus.baselines_file
     try:  # a zip file has checksums
         with np.load(path) as arrays:
-            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path))
-            return Baselines(arrays["linear"], arrays["lexicon"], model, json.loads(str(arrays["settings"])))
+            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path), corpus.class_count)
+            return Baselines(arrays["others"], arrays["compound"], model, json.loads(str(arrays["settings"])))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RunDirError):
         return None
 
 
 def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
-    linear = model.classify(corpus).probabilities.astype(np.float32)
-    lexicon = rate_rows(corpus, measured, progress)
+    others = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
+    compound = rate_rows(corpus, measured, progress)
     arrays: dict[str, Any] = {
-        "linear": linear,
-        "lexicon": lexicon,
+        "others": others,
+        "compound": compound,
         "settings": np.array(json.dumps(settings)),
         "model": np.frombuffer(model.to_bytes(), np.uint8),
     }
     write_atomically(corpus.baselines_file, lambda file: np.savez(file, **arrays))
-    return Baselines(linear, lexicon, model, settings)
+    return Baselines(others, compound, model, settings)

@@ -1,4 +1,4 @@
-"""Classifiers from token vectors to one logit (embedding, recurrent layers, pooling), and the `TextModel` of one."""
+"""Classifiers from token vectors to logits (embedding, recurrent layers, pooling), and the `TextModel` of one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +18,9 @@ from sentiment.encoders.elmo import LAYERS, ScalarMix
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
+from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel, calibrated
+from sentiment.models.text_model import Flags, Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
 
@@ -269,7 +270,7 @@ turn_around: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] = _Reve
 class Output(NamedTuple):
     """A classifier's output for a batch."""
 
-    logits: torch.Tensor  # (batch,), above 0 for positive sentiment
+    logits: torch.Tensor  # (batch, classes); of two classes (batch, 1), the log-odds of the second one
     attention: torch.Tensor | None  # (batch, r, time) with attention pooling, the weights of each hop sum to 1
     penalty: torch.Tensor | None  # (), a term of the training loss
 
@@ -294,7 +295,11 @@ class Classifier(nn.Module):
     """Classifies tweets from the vectors of any token embedding, or from a single vector per tweet (`one_state`)."""
 
     def __init__(
-        self, embedding: LearnedEmbedding | FrozenEmbedding | FineTuned, config: ModelConfig, one_state: bool = False
+        self,
+        embedding: LearnedEmbedding | FrozenEmbedding | FineTuned,
+        config: ModelConfig,
+        classes: int,
+        one_state: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -304,7 +309,8 @@ class Classifier(nn.Module):
         self.pooling = SelfAttention(states, config) if attentive else FixedPooling(states, config, one_state)
         self.hidden = HiddenLayers(self.pooling.size, config) if config.kind == "feed_forward" else None
         self.dropout = Dropout(config.dropout)
-        self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, 1)
+        logits = 1 if classes == 2 else classes
+        self.output = nn.Linear(self.hidden.size if self.hidden else self.pooling.size, logits)
 
     def forward(self, batch: Batch) -> Output:
         states = self.embedding(batch)
@@ -313,7 +319,7 @@ class Classifier(nn.Module):
         vectors, attention, penalty = self.pooling(states, batch)
         if self.hidden is not None:
             vectors = self.hidden(vectors)
-        return Output(self.output(self.dropout(vectors)).squeeze(1), attention, penalty)
+        return Output(self.output(self.dropout(vectors)), attention, penalty)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -342,15 +348,16 @@ def build_classifier(
         vectors: initial token vectors, (vocabulary_size, embedding.size); None initialises them randomly.
         encoder: the encoder to fine-tune, or the size of a frozen encoder's vectors; None without an encoder.
     """
+    classes = len(config.data.label_names)
     if isinstance(encoder, FineTuned) and config.encoder is not None:
-        return Classifier(encoder, config.model.model_copy(update={"pooling": "mean"}))
+        return Classifier(encoder, config.model.model_copy(update={"pooling": "mean"}), classes)
     section = config.any_encoder
     if section is None or not isinstance(encoder, int):
-        return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model)
+        return Classifier(LearnedEmbedding(vocabulary_size, config.embedding, vectors), config.model, classes)
     learned = None
     if section.combine == "beside":
         learned = LearnedEmbedding(vocabulary_size, config.embedding, vectors)
-    return Classifier(FrozenEmbedding(section, encoder, learned), config.model, config.reads_tweet_vectors)
+    return Classifier(FrozenEmbedding(section, encoder, learned), config.model, classes, config.reads_tweet_vectors)
 
 
 def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
@@ -371,7 +378,7 @@ def predict(
     check: Callable[[], None] = lambda: None,
     max_tokens: int = EVALUATION_TOKENS,
 ) -> Probabilities:
-    """Probability of positive sentiment for each of `rows`, in their order, of shape (len(rows),).
+    """Probabilities of the classes for each of `rows`, in their order, of shape (len(rows), classes).
 
     Args:
         check: called between batches; may raise to abort the evaluation.
@@ -382,10 +389,18 @@ def predict(
         for batch in store.in_order_of_length(rows, max_tokens):
             check()
             logits.append(model(batch).logits)
-    probabilities = np.empty(len(rows))
-    by_length = torch.sigmoid(torch.cat(logits).double()).cpu().numpy()
+    by_length = _probabilities(torch.cat(logits).double()).cpu().numpy()
+    probabilities = np.empty(by_length.shape)
     probabilities[np.argsort(store.lengths[rows], kind="stable")] = by_length
     return probabilities
+
+
+def _probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """The probabilities of the classes, (tweets, classes), from logits as in `Output`."""
+    if logits.shape[1] > 1:
+        return torch.softmax(logits, dim=1)
+    second = torch.sigmoid(logits)
+    return torch.cat([1 - second, second], dim=1)
 
 
 def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
@@ -434,7 +449,7 @@ class NetworkModel(TextModel):
     def classify(self, rows: TokenRows) -> Predictions:
         """See `TextModel`. Known tokens are those of the vocabulary; with an encoder, all tokens."""
         if not rows.size:
-            return Predictions(np.empty(0), np.empty(0, bool))
+            return Predictions(np.empty((0, len(self.config.data.label_names))), np.empty(0, bool))
         max_tokens = _BATCH_TOKENS if self._device.type == "cpu" else EVALUATION_TOKENS
         probabilities = predict(self._model, self._store(rows), np.arange(rows.size), max_tokens=max_tokens)
         return Predictions(calibrated(probabilities, self._temperature), self._usable(rows))

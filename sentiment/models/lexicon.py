@@ -17,7 +17,8 @@ from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
-from sentiment.models.text_model import Flags, Predictions, Probabilities, TextModel
+from sentiment.metrics import Probabilities
+from sentiment.models.text_model import Flags, Predictions, TextModel
 from sentiment.runs.run_dir import TWEETS_FILE
 
 # Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
@@ -124,12 +125,31 @@ class LexiconModel(TextModel):
 
     def classify(self, rows: TokenRows) -> Predictions:
         texts = [" ".join(tokens) for tokens in rows]  # VADER splits texts at white space as well
-        return Predictions(lexicon_scores(texts), np.array(texts, object) != "")
+        probabilities = lexicon_probabilities(compound_scores(texts), len(self.config.data.label_names))
+        return Predictions(probabilities, np.array(texts, object) != "")
 
 
-def lexicon_scores(texts: Iterable[str]) -> Probabilities:
-    """VADER's compound score of each text, scaled from [-1, 1] to [0, 1], but not a probability; of shape (texts,)."""
-    return np.array([(1 + _analyzer().polarity_scores(text)["compound"]) / 2 for text in texts], np.float64)
+def compound_scores(texts: Iterable[str]) -> npt.NDArray[np.float64]:
+    """VADER's compound score of each text, from -1 (negative) to 1, of shape (texts,)."""
+    return np.array([_analyzer().polarity_scores(text)["compound"] for text in texts], np.float64)
+
+
+# The authors of the lexicon call a text neutral if its compound score is nearer to 0 than this.
+_NEUTRAL_BOUND = 0.05
+
+
+def lexicon_probabilities(compound: npt.NDArray[np.floating[Any]], classes: int) -> Probabilities:
+    """The class by each compound score, as probabilities of 0 and 1, of shape (texts, classes).
+
+    Of two classes the second one begins at 0; of three the middle one is less than 0.05 from 0, as its authors say;
+    more classes are bands of equal width.
+    """
+    if classes == 3:
+        lower_bounds = np.array([np.nextafter(-_NEUTRAL_BOUND, 0), _NEUTRAL_BOUND])
+    else:
+        lower_bounds = np.linspace(-1, 1, classes + 1)[1:-1]
+    chosen = np.digitize(compound, lower_bounds)
+    return np.asarray(np.eye(classes)[chosen])
 
 
 @cache
@@ -143,7 +163,7 @@ _CHUNK = 1000
 
 
 def rate_rows(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
-    """The lexicon's score of each tweet of a corpus, NaN for tweets not in `rows`; of shape (tweets of the corpus,)."""
+    """The compound score of each tweet of a corpus, NaN for tweets not in `rows`; of shape (tweets of the corpus,)."""
     import pyarrow.parquet as pq
 
     texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"]
@@ -151,5 +171,5 @@ def rate_rows(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = 
     for first in range(0, len(rows), _CHUNK):
         progress("rating tweets with VADER's lexicon", first, len(rows))
         chunk = rows[first : first + _CHUNK]
-        scores[chunk] = lexicon_scores(texts[row].as_py() for row in chunk)
+        scores[chunk] = compound_scores(texts[row].as_py() for row in chunk)
     return scores

@@ -1,10 +1,10 @@
 """Common interface of all models: they classify texts, are calibrated and answer the check list. Loads no torch.
 
-Calibration (Guo et al. 2017): the log-odds of a model's probabilities are divided by a temperature that is fitted on
-the validation tweets. The sign of the log-odds stays, so that no label changes at the threshold of 0.5. The model
-`both` is the mean of two calibrated probabilities, calibrated again with a temperature of its own. That temperature is
-below 1: where two calibrated models agree, they are right more often than the mean of their probabilities says. The
-accuracy of `both` on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
+Calibration (Guo et al. 2017): the logarithms of a model's probabilities are divided by a temperature that is fitted on
+the validation tweets, and normalised again. Their order stays, so that no predicted class changes. The model `both` is
+the mean of two calibrated probabilities, calibrated again with a temperature of its own. That temperature is below 1:
+where two calibrated models agree, they are right more often than the mean of their probabilities says. The accuracy of
+`both` on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
 
 The check list: short, unambiguous sentences, grouped by the capability that they test, as in CheckList (Ribeiro et al.
 2020). Its results are reported; they choose no model.
@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
+from scipy.special import softmax
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.data.text import TokenRows
 from sentiment.errors import RunDirError, UsageError
+from sentiment.metrics import Probabilities, predicted_classes
 from sentiment.runs.records import PREDICTORS, THRESHOLD, CheckScore, ModelChoice, PredictorKind
 
-Probabilities = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Answer = tuple[str, float]  # a label and its probability
 
@@ -35,7 +35,7 @@ Answer = tuple[str, float]  # a label and its probability
 class Predictions(NamedTuple):
     """Predictions of a model for n texts."""
 
-    probabilities: Probabilities  # (n,), of positive sentiment
+    probabilities: Probabilities  # (n, classes)
     usable: Flags  # (n,), False for a text without any token that the model knows
 
     @classmethod
@@ -43,21 +43,16 @@ class Predictions(NamedTuple):
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
     def answers(self, names: Sequence[str], threshold: float | None = None) -> Iterator[Answer | None]:
-        """Yield the label of each text and the label's probability; None for a text that is not usable.
+        """Yield the predicted class of each text and its probability; None for a text that is not usable.
 
         Args:
-            names: the negative and the positive label.
-            threshold: the label is positive if the probability is at least this; None: the default.
+            names: of the classes, in order.
+            threshold: of two classes, the second is predicted if its probability is at least this; None: the default.
         """
-        positive = self.probabilities >= checked_threshold(threshold)
-        rows = zip(positive.tolist(), self.probabilities.tolist(), self.usable.tolist(), strict=True)
-        for is_positive, probability, usable in rows:
-            if not usable:
-                yield None
-            elif is_positive:
-                yield names[1], probability
-            else:
-                yield names[0], 1 - probability
+        classes = predicted_classes(self.probabilities, checked_threshold(threshold))
+        chosen = np.take_along_axis(self.probabilities, classes[:, None], axis=1)[:, 0]
+        for index, probability, usable in zip(classes.tolist(), chosen.tolist(), self.usable.tolist(), strict=True):
+            yield (names[index], probability) if usable else None
 
 
 def checked_threshold(value: float | None) -> float:
@@ -150,28 +145,36 @@ _SMALLEST = 1e-12
 def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilities) -> float:
     """The temperature with the lowest log loss, between 0.05 and 20.
 
-    Targets are smoothed as in Platt (1999): (n + 1) / (n + 2) instead of 1 for a class of n tweets. Without that, the
-    loss has no minimum where all validation tweets are right.
+    Targets are smoothed as in Platt (1999): (n + 1) / (n + 2) instead of 1 for a class of n tweets, and the rest for
+    the other classes. Without that, the loss has no minimum where all validation tweets are right.
+
+    Args:
+        labels: the class of each tweet, (n,).
+        probabilities: (n, classes).
     """
     from scipy.optimize import minimize_scalar
 
-    log_odds = logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
-    positive = int((labels == 1).sum())
-    negative = len(labels) - positive
-    targets = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    logarithms = np.log(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
+    count = probabilities.shape[1]
+    sizes = np.bincount(labels, minlength=count)
+    by_label = np.repeat(1 / (sizes + 2)[:, None] / (count - 1), count, axis=1)
+    np.fill_diagonal(by_label, (sizes + 1) / (sizes + 2))
+    targets = by_label[labels]
     limit = float(np.log(20))
 
     def loss(log_temperature: float) -> float:
-        scaled = np.clip(expit(log_odds / np.exp(log_temperature)), _SMALLEST, 1 - _SMALLEST)
-        return float(-np.mean(targets * np.log(scaled) + (1 - targets) * np.log1p(-scaled)))
+        scaled = softmax(logarithms / np.exp(log_temperature), axis=1)
+        return float(-np.mean((targets * np.log(np.maximum(scaled, _SMALLEST))).sum(axis=1)))
 
     minimum = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
     return round(float(np.exp(minimum.x)), 4)
 
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """The probabilities with their log-odds divided by the temperature."""
-    return np.asarray(expit(logit(probabilities) / temperature))
+    """The probabilities, (n, classes), with their logarithms divided by the temperature, normalised."""
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is minus infinity, which softmax takes
+        logarithms = np.log(probabilities)
+    return np.asarray(softmax(logarithms / temperature, axis=1))
 
 
 def fit_temperatures(
@@ -210,12 +213,17 @@ def checks() -> tuple[Check, ...]:
 
 
 def answer_checks(model: TextModel) -> dict[str, CheckScore]:
-    """Correct and all sentences of the check list by capability; one without a known token counts as wrong."""
+    """Correct and all sentences of the check list by capability; one without a known token counts as wrong.
+
+    A sentence is right if its class is on the right side of the middle of the ordered classes: the middle one of three
+    (neutral) is wrong.
+    """
     predictions = model.classify_texts([check.text for check in checks()])
-    positive = predictions.probabilities >= THRESHOLD
+    middle = (predictions.probabilities.shape[1] - 1) / 2
+    sides = np.sign(predicted_classes(predictions.probabilities) - middle)
     right: Counter[str] = Counter()
-    for check, is_positive, usable in zip(checks(), positive.tolist(), predictions.usable.tolist(), strict=True):
-        right[check.capability] += usable and is_positive == check.positive
+    for check, side, usable in zip(checks(), sides.tolist(), predictions.usable.tolist(), strict=True):
+        right[check.capability] += usable and side == (1 if check.positive else -1)
     sizes = Counter(check.capability for check in checks())
     return {capability: CheckScore(right[capability], size) for capability, size in sizes.items()}
 

@@ -109,7 +109,7 @@ def _contents() -> dict[str, bytes]:
 def _git_state() -> tuple[str | None, bool | None]:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - fixed
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):
         return None, None
     commit, _, dirty = done.stdout.strip().partition("-")

@@ -5,15 +5,15 @@ one. Does not import torch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import RunDirError
-from sentiment.metrics import measure
+from sentiment.metrics import Labels, Probabilities, measure, predicted_classes, with_first_class
 from sentiment.paired import PairedCounts
 from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir, check_file
@@ -23,9 +23,9 @@ Kind = PredictorKind | Literal["added"]
 # By so many tweets the accuracy of stored predictions may differ from the recorded one: they are rounded, so one at the
 # threshold may count as the other class.
 _MAX_ROUNDING_DIFFERENCE = 1.5
+_MAX_ROUNDING = 1e-4  # of the sum of the probabilities of a tweet
 
 Flags = npt.NDArray[np.bool_]
-Probabilities = npt.NDArray[np.float64]
 TweetIds = npt.NDArray[np.int64]
 
 
@@ -35,38 +35,42 @@ class Predictor:
 
     Attributes:
         name: as it is shown, such as `linear baseline`.
-        probabilities: of positive, (n,); NaN where it has no prediction. The lexicon's scores are on the same scale.
-        threshold: decision threshold.
-        neutral: the number of tweets that it answered with none of the classes; their probabilities are NaN.
+        probabilities: of the classes, (n, classes), 0 and 1 where it predicts only a class; NaN where it predicts none.
+        threshold: decision threshold of the second of two classes.
+        other_answers: the number of tweets that it answered with none of the classes; their probabilities are NaN.
     """
 
     name: str
     kind: Kind
     probabilities: Probabilities
     threshold: float = THRESHOLD
-    neutral: int = 0
+    other_answers: int = 0
 
     @property
     def answered(self) -> Flags:
         """For which tweets it has a prediction, (n,)."""
-        return ~np.isnan(self.probabilities)
+        return ~np.isnan(self.probabilities[:, 0])
 
     @property
-    def positive(self) -> Flags:
-        """Which tweets it predicts to be positive, (n,); False where it has no prediction."""
-        return self.probabilities >= self.threshold
+    def predicted(self) -> Labels:
+        """The index of the class that it predicts for each tweet, (n,); without meaning where it has no prediction."""
+        return predicted_classes(self.probabilities, self.threshold)
 
-    def right(self, labels: Flags) -> Flags:
-        """Which tweets it has right, (n,), for the true labels, (n,)."""
-        return np.equal(self.positive, labels) & self.answered
+    def right(self, labels: Labels) -> Flags:
+        """Which tweets it has right, (n,), for the true classes, (n,)."""
+        return np.equal(self.predicted, labels) & self.answered
 
-    def metrics(self, labels: Flags) -> Metrics:
+    def take(self, rows: Flags) -> "Predictor":
+        """The same predictor on some of its tweets."""
+        return replace(self, probabilities=self.probabilities[rows])
+
+    def metrics(self, labels: Labels) -> Metrics:
         """Its metrics on the tweets for which it has a prediction."""
         answered = self.answered
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
 
-def paired_counts(first: Predictor, second: Predictor, labels: Flags) -> PairedCounts:
+def paired_counts(first: Predictor, second: Predictor, labels: Labels) -> PairedCounts:
     """The counts of two predictors on the tweets for which both have a prediction."""
     both = first.answered & second.answered
     first_right = first.right(labels)[both]
@@ -76,18 +80,27 @@ def paired_counts(first: Predictor, second: Predictor, labels: Flags) -> PairedC
     return PairedCounts(only_first, only_second, len(first_right))
 
 
+def paired_counts_by_class(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
+    """As `paired_counts`, for each class of which there are tweets."""
+    counts = []
+    for label in np.unique(labels):
+        inside = labels == label
+        counts.append(paired_counts(first.take(inside), second.take(inside), labels[inside]))
+    return [pair for pair in counts if pair.n]
+
+
 @dataclass(frozen=True)
 class PartPredictions:
     """The tweets of one part, and the predictors of a run on them.
 
     Attributes:
         tweets: their keys in the corpus, (n,): the same for a tweet in every corpus, and each once in a part.
-        labels: whether each tweet is positive, (n,).
+        labels: the index of each tweet's class, (n,).
         predictors: in table order.
     """
 
     tweets: TweetIds
-    labels: Flags
+    labels: Labels
     predictors: list[Predictor]
 
     def of(self, kind: Kind) -> Predictor:
@@ -104,7 +117,7 @@ class PartPredictions:
 
 
 def columns_of(kind: PredictorKind, classes: Sequence[str]) -> list[str]:
-    """The columns of predictions.parquet with a predictor's probabilities: of each of the classes but the first."""
+    """The columns of predictions.parquet with a predictor's probabilities of all classes but the first."""
     return [f"{kind}_{name}" for name in classes[1:]]
 
 
@@ -123,7 +136,7 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
 
     path = run_dir.predictions_file
     check_file(path, result)
-    types = {"tweet": pa.int64(), "label": pa.int8()}
+    types = {"tweet": pa.int64(), "label": pa.int64()}
     for kind in result.scores:
         types |= dict.fromkeys(columns_of(kind, classes), pa.float64())
     try:
@@ -139,10 +152,10 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
         raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
     predictors = []
     for kind in result.scores:
-        (column,) = columns_of(kind, classes)
-        predictors.append(Predictor(PREDICTORS[kind], kind, columns[column]))
-    _check(columns["tweet"], columns["label"], predictors, path)
-    labels = columns["label"] == 1
+        others = np.stack([columns[column] for column in columns_of(kind, classes)], axis=1)
+        predictors.append(Predictor(PREDICTORS[kind], kind, with_first_class(others)))
+    labels = columns["label"]
+    _check(columns["tweet"], labels, predictors, path)
     right = int(predictors[0].right(labels).sum())
     n = len(labels)
     if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
@@ -150,21 +163,27 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
     return PartPredictions(columns["tweet"], labels, predictors)
 
 
-def _check(tweets: TweetIds, labels: npt.NDArray[Any], predictors: Sequence[Predictor], path: Path) -> None:
+def _check(tweets: TweetIds, labels: Labels, predictors: Sequence[Predictor], path: Path) -> None:
     for predictor in predictors:
         probabilities = predictor.probabilities
         if not ((probabilities >= 0) & (probabilities <= 1)).all():  # false for NaN as well
             raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
-    if not np.isin(labels, (0, 1)).all():
-        raise RunDirError(f"{path}: is damaged: a label is neither 0 nor 1")
+        if (probabilities.sum(axis=1) > 1 + _MAX_ROUNDING).any():
+            raise RunDirError(f"{path}: is damaged: the probabilities of a tweet have a sum above 1")
+    if not np.isin(labels, range(probabilities.shape[1])).all():
+        raise RunDirError(f"{path}: is damaged: a label is the number of no class")
     if len(np.unique(tweets)) < len(tweets):
         raise RunDirError(f"{path}: is damaged: a tweet is in it twice")
 
 
-def added_predictor(name: str, added: Added, tweets: TweetIds) -> Predictor | None:
+def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> Predictor | None:
     """An added predictor on some tweets; None if it has no prediction for them."""
-    answers = [added.predictions.get(tweet, np.nan) for tweet in tweets.tolist()]
-    probabilities = np.array(answers, np.float64)  # None becomes NaN
+    found = [added.predictions[tweet] for tweet in tweets.tolist() if tweet in added.predictions]
+    probabilities = np.full((len(tweets), classes), np.nan)
+    for row, tweet in enumerate(tweets.tolist()):
+        prediction = added.predictions.get(tweet)
+        if prediction is not None:
+            probabilities[row] = prediction
     if np.isnan(probabilities).all():
         return None
-    return Predictor(f"{name} (added)", "added", probabilities, neutral=answers.count(None))
+    return Predictor(f"{name} (added)", "added", probabilities, other_answers=found.count(None))

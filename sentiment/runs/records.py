@@ -1,7 +1,8 @@
 """Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -50,7 +51,8 @@ NEGATIVE, POSITIVE = 0, 1
 THRESHOLD = 0.5
 
 # The scores that a grid's metric may name.
-SCORES = ("loss", "accuracy", "precision", "recall", "f1")
+MACRO_SCORES = ("macro_precision", "macro_recall", "macro_f1")
+SCORES = ("loss", "accuracy", *MACRO_SCORES)
 # One of PARTS, or the name of a further test set (`data.tests`).
 Part = PartName
 # Why an attempt ended; `paused`: at the end of a rung of a search.
@@ -105,12 +107,13 @@ class FileRecord(Record):
 
 
 class Metrics(Record):
-    """Scores of a classifier on one part of the data; precision, recall and F1 are those of the positive class.
+    """Scores of a classifier on one part of the data.
 
     Attributes:
         n: number of tweets.
-        loss: mean binary cross-entropy in nats.
+        loss: mean cross-entropy in nats.
         accuracy_high: upper bound of the 95 % interval of the accuracy (Wilson); `accuracy_low` is the lower one.
+        sizes: number of tweets of each class, in the order of the classes; `precision` and `recall` likewise.
     """
 
     n: Annotated[int, Field(ge=1)]
@@ -118,9 +121,15 @@ class Metrics(Record):
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
-    precision: Share
-    recall: Share
-    f1: Share
+    sizes: list[Count]
+    precision: list[Share]
+    recall: list[Share]
+
+    @model_validator(mode="after")
+    def _has_each_class(self) -> Self:
+        if not len(self.sizes) == len(self.precision) == len(self.recall) >= 2 or sum(self.sizes) != self.n:
+            raise ValueError("sizes, precision and recall are not those of the same classes, or are not of n tweets")
+        return self
 
     @property
     def right(self) -> int:
@@ -128,14 +137,36 @@ class Metrics(Record):
         return round(self.accuracy * self.n)
 
     @property
+    def f1(self) -> list[float]:
+        """The harmonic mean of precision and recall of each class; 0 where both are 0."""
+        pairs = zip(self.precision, self.recall, strict=True)
+        return [2 * precision * recall / (precision + recall or 1) for precision, recall in pairs]
+
+    @property
+    def macro_recall(self) -> float:
+        """The mean recall of the classes of which there are tweets: balanced accuracy."""
+        return self._mean(self.recall)
+
+    @property
+    def macro_precision(self) -> float:
+        """The mean precision of the classes of which there are tweets."""
+        return self._mean(self.precision)
+
+    @property
     def macro_f1(self) -> float:
-        """The mean F1 of both classes, which follows from accuracy and the F1 of the positive class."""
-        errors = 1 - self.accuracy
-        if errors == 0:
-            return 1.0
-        true_positives = self.f1 * errors / (2 * (1 - self.f1))
-        true_negatives = max(self.accuracy - true_positives, 0.0)
-        return (self.f1 + 2 * true_negatives / (2 * true_negatives + errors)) / 2
+        """The mean F1 of the classes of which there are tweets."""
+        return self._mean(self.f1)
+
+    def named(self, classes: Sequence[str]) -> dict[str, Any]:
+        """All scores by name, and those of each class by its name, for output."""
+        scores: dict[str, Any] = self.model_dump(exclude={"sizes", "precision", "recall"})
+        scores |= {name: getattr(self, name) for name in MACRO_SCORES}
+        for name in ("precision", "recall", "f1"):
+            scores[name] = dict(zip(classes, getattr(self, name), strict=True))
+        return scores
+
+    def _mean(self, scores: list[float]) -> float:
+        return fmean(score for score, size in zip(scores, self.sizes, strict=True) if size)
 
 
 def _with_own_parts(metrics: dict[Part, Metrics]) -> dict[Part, Metrics]:
@@ -351,7 +382,8 @@ class Result(FileRecord):
         recommended: the model with the highest accuracy on the validation part.
         temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
             calibrated probabilities.
-        only_label: the label, if the network predicts the same one for every validation tweet: it has learned nothing.
+        only_label: the index of the class, if the network predicts the same one for every validation tweet: it has
+            learned nothing.
         check_list: scores of each predictor that reads texts, by capability; no model is selected by them.
         mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
         seconds_trained: over all attempts, without steps that were lost and repeated.
@@ -368,7 +400,7 @@ class Result(FileRecord):
     class_shares: Annotated[list[Share], Field(min_length=2)]
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
-    only_label: Annotated[int, Field(ge=0, le=1)] | None = None
+    only_label: Count | None = None
     check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
@@ -404,8 +436,8 @@ class Added(FileRecord):
         annotator: whether the predictor is a person.
         tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
         unanswered: number of rows in the file without an answer.
-        predictions: the probability of positive by the tweet's key in the corpus; 0 or 1 where the file has labels;
-            None where the label is none of the classes.
+        predictions: the probabilities of the classes by the tweet's key in the corpus, 0 and 1 where the file has
+            labels; None where the answer is none of the classes.
     """
 
     file: str
@@ -416,7 +448,7 @@ class Added(FileRecord):
     unanswered: Count = 0
     cost: Annotated[float, Field(ge=0)] | None
     seconds: Annotated[float, Field(ge=0)] | None
-    predictions: dict[int, Share | None]
+    predictions: dict[int, list[Share] | None]
 
 
 class PlannedRun(Record):

@@ -15,7 +15,7 @@ from sentiment.encoders.cache import CachedVectors, Encoder
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.encoders.inputs import Inputs, present_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
-from sentiment.errors import ConfigError, MemoryExhaustedError
+from sentiment.errors import MemoryExhaustedError
 from sentiment.models.baseline import Baselines, load_or_fit_baselines
 from sentiment.models.classifier import Classifier, build_classifier, build_on_meta_device
 from sentiment.runs.records import EncoderRecord
@@ -58,16 +58,7 @@ class Prepared:
 
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
-    """The corpus of a run and its baselines, from their caches if they are there.
-
-    Raises:
-        ConfigError: the tweets have more than two classes.
-    """
-    names = config.data.label_names
-    if len(names) > 2:
-        raise ConfigError(
-            f"data.labels: models of {len(names)} classes ({', '.join(names)}) cannot be trained yet; name two"
-        )
+    """The corpus of a run and its baselines, from their caches if they are there."""
     corpus = prepare_corpus(config.data, results, progress)
     return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
 

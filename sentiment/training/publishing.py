@@ -3,23 +3,23 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import measure
+from sentiment.metrics import Probabilities, measure, predicted_classes, restricted, with_first_class
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
+from sentiment.models.lexicon import lexicon_probabilities
 from sentiment.models.predictors import all_models
-from sentiment.models.text_model import Probabilities, answer_checks, calibrate_all, calibrated, fit_temperatures
+from sentiment.models.text_model import answer_checks, calibrate_all, calibrated, fit_temperatures
 from sentiment.runs.predictions import columns_of
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
-    THRESHOLD,
     CheckScore,
     Metrics,
     ModelChoice,
@@ -40,7 +40,7 @@ class _Predictions:
     """Predictions of all predictors.
 
     Attributes:
-        probabilities: of positive, by part and predictor, each (n,); those of models are calibrated.
+        probabilities: by part and predictor, each (n, classes); those of models are calibrated.
         temperatures: of the models.
         class_shares: the share of each class among the training tweets.
     """
@@ -77,8 +77,8 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
 
 def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
-    linear = prepared.baselines.linear.astype(np.float64)
-    lexicon = prepared.baselines.lexicon.astype(np.float64)
+    linear = with_first_class(prepared.baselines.others)
+    lexicon = lexicon_probabilities(prepared.baselines.compound, task.corpus.class_count)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
@@ -87,9 +87,10 @@ def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predi
     class_shares = (counts / len(training_labels)).tolist()
     probabilities: dict[Part, dict[PredictorKind, Probabilities]] = {}
     for part, rows in task.measured.items():
-        probabilities[part] = calibrate_all(network[part], linear[rows], temperatures)
-        probabilities[part]["lexicon"] = lexicon[rows]
-        probabilities[part]["majority"] = np.full(len(rows), class_shares[1])
+        of_part = {**calibrate_all(network[part], linear[rows], temperatures), "lexicon": lexicon[rows]}
+        of_part["majority"] = np.tile(class_shares, (len(rows), 1))
+        labels = task.corpus.labels[rows]
+        probabilities[part] = {kind: restricted(predicted, labels) for kind, predicted in of_part.items()}
     return _Predictions(probabilities, temperatures, class_shares)
 
 
@@ -141,8 +142,8 @@ def recommend(metrics: dict[ModelChoice, Metrics]) -> ModelChoice:
 
 
 def _only_label(predictions: _Predictions) -> int | None:
-    """The label, 0 or 1, if the network predicts the same one for all validation tweets."""
-    labels = np.unique(predictions.probabilities["validation"]["network"] >= THRESHOLD)
+    """The index of the class, if the network predicts the same one for all validation tweets."""
+    labels = np.unique(predicted_classes(predictions.probabilities["validation"]["network"]))
     return int(labels[0]) if len(labels) == 1 else None
 
 
@@ -182,9 +183,9 @@ def _write_predictions(
     columns = {"part": pa.array(names).dictionary_encode()}
     columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
     for kind in PREDICTORS:
-        of_parts = [predictions.probabilities[part][kind] for part in parts]
-        (column,) = columns_of(kind, classes)
-        columns[column] = np.concatenate(of_parts).astype(np.float32)
+        probabilities = np.concatenate([predictions.probabilities[part][kind] for part in parts])
+        for index, column in enumerate(columns_of(kind, classes), start=1):
+            columns[column] = probabilities[:, index].astype(np.float32)
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
 
 
@@ -196,8 +197,10 @@ def _write_attention(run_dir: RunDir, task: ClassifierTask, temperature: float) 
         attention = attention_of(task.model, task.store.epoch(np.array([row]), 1, 0, 0)[0])
         if attention is None:
             return
-        score = float(calibrated(predict(task.model, task.store, np.array([row])), temperature)[0])
+        probabilities = calibrated(predict(task.model, task.store, np.array([row])), temperature)
+        (predicted,) = predicted_classes(probabilities).tolist()
         weights = [[round(weight, 4) for weight in hop] for hop in attention[0].tolist()]
-        tweet = {"tweet": int(task.corpus.keys[row]), "label": int(task.corpus.labels[row]), "score": score}
+        tweet: dict[str, Any] = {"tweet": int(task.corpus.keys[row]), "label": int(task.corpus.labels[row])}
+        tweet |= {"predicted": predicted, "probability": float(probabilities.max())}
         lines.append(json.dumps(tweet | {"tokens": task.corpus.tokens(row), "weights": weights}) + "\n")
     run_dir.write(run_dir.attention_file, lambda file: file.write("".join(lines).encode()))

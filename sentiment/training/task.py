@@ -93,8 +93,14 @@ class ClassifierTask:
     def loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The loss of a batch, (), which is logged, and a penalty, (), which is added only to optimise."""
         output = self.model(batch)
-        loss = F.binary_cross_entropy_with_logits(output.logits.float(), batch.labels, batch.weights)
-        return loss, output.penalty
+        logits = output.logits.float()
+        if logits.shape[1] == 1:
+            labels = batch.labels.float()
+            return F.binary_cross_entropy_with_logits(logits.squeeze(1), labels, batch.weights), output.penalty
+        losses = F.cross_entropy(logits, batch.labels, reduction="none")
+        if batch.weights is not None:
+            losses = losses * batch.weights
+        return losses.mean(), output.penalty
 
     def metrics_of(self, part: Part, check: Callable[[], None]) -> Metrics:
         """Measure the model on a part; `check` is called between batches, and may raise to abort.

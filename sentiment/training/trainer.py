@@ -228,7 +228,7 @@ class Trainer:
         self.log.write()
         self._run.console.say(
             f"epoch {self.epoch:>2}  train loss {train.loss:.4f} accuracy {train.accuracy:.3f}   validation loss "
-            f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} F1 {validation.f1:.3f}"
+            f"{validation.loss:.4f} accuracy {validation.accuracy:.3f} macro recall {validation.macro_recall:.3f}"
             f"{'   best so far' if best else ''}"
         )
 

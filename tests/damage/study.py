@@ -78,7 +78,12 @@ def build_study(folder: Path) -> Study:
 def _plan(name: str, run_ids: list[str], base: Path, shared: dict[str, Any], **changes: Any) -> GridPlan:
     fixed = {field.replace("__", "."): value for field, value in shared.items()}
     runs = [PlannedRun(index=n, run_id=run_id, parameters={"seed": n + 1} | fixed) for n, run_id in enumerate(run_ids)]
-    values: dict[str, Any] = {"name": name, "description": "Which seed?", "method": "grid", "metric": "validation/f1"}
+    values: dict[str, Any] = {
+        "name": name,
+        "description": "Which seed?",
+        "method": "grid",
+        "metric": "validation/macro_f1",
+    }
     values |= {"goal": "maximize", "base": str(base), "runs": runs}
     values |= {"parameters": {"seed": [1, 2, 3]} | {field: [value] for field, value in fixed.items()}}
     return GridPlan.model_validate(values | changes)

@@ -89,7 +89,7 @@ def test_record_with_an_odd_field_is_named(study: Study, good: dict[str, Answer]
     ("pattern", "content"),
     [
         ("stopped/metrics.jsonl", b'{"kind": "epoch"}\n'),
-        ("stopped/metrics.jsonl", b'{"kind": "epoch", "step": 1, "epoch": 1, "validation": {"f1": "high"}}\n'),
+        ("stopped/metrics.jsonl", b'{"kind": "epoch", "step": 1, "epoch": 1, "validation": {"loss": "high"}}\n'),
         ("stopped/metrics.jsonl", b'"x"\n'),
         ("completed/metrics.jsonl", b""),
         ("added/*/teacher.json", b'{"file": "t'),

@@ -101,7 +101,6 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict
 @pytest.mark.parametrize(
     ("column", "answer", "option"),
     [
-        ("label", "happy", "--classes"),
         ("label", "0.7", "--probability-column"),
         ("probability", "1.2", "--label-column"),
         ("probability", "-1", "--label-column"),
@@ -126,7 +125,7 @@ def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[s
     table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
     assert invoke("add", "x", table, "--run", run.path, "--probability-column", "label").exit_code == 0
     added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
-    assert list(added["x"].predictions.values()) == [0.7]
+    assert list(added["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
 
 
 def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:

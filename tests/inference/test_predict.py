@@ -82,7 +82,7 @@ def test_rows_come_back_in_order_with_label_and_probability(network: TextModel, 
     assert rows[0] == ["n", "text", "label", "probability"]
     assert [row[:2] for row in rows[1:]] == [list(line) for line in lines[1:]]
     for row in rows[1:]:
-        positive = network.classify_texts([row[1]]).probabilities[0]
+        _, positive = network.classify_texts([row[1]]).probabilities[0]
         assert row[2] == ("positive" if positive >= 0.5 else "negative")
         assert float(row[3]) == pytest.approx(max(positive, 1 - positive), abs=1e-5)
 
@@ -101,7 +101,7 @@ def test_chunks_computed_side_by_side_come_back_in_order(
     monkeypatch.setattr(network, "classify", lambda rows: (time.sleep(next(waits)), usual(rows))[1])
     rows = _rows(network, source)
     assert [row[0] for row in rows[1:]] == texts
-    assert [float(row[2]) for row in rows[1:]] == pytest.approx(np.maximum(expected, 1 - expected), abs=1e-5)
+    assert [float(row[2]) for row in rows[1:]] == pytest.approx(expected.max(axis=1), abs=1e-5)
 
 
 def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(network: TextModel, write: Write) -> None:
@@ -122,7 +122,9 @@ def test_what_has_no_prediction_keeps_its_place_and_is_counted_with_its_lines(ne
 
 def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(network: TextModel, write: Write) -> None:
     two = write("two.csv", "tweet,text\nawful,lovely\n")
-    awful, lovely = (pytest.approx(max(p, 1 - p), abs=1e-5) for p in network.classify_texts(["awful", "lovely"])[0])
+    awful, lovely = (
+        pytest.approx(max(of_text), abs=1e-5) for of_text in network.classify_texts(["awful", "lovely"])[0]
+    )
     assert float(_rows(network, two, "tweet")[1][3]) == awful
     assert float(_rows(network, two)[1][3]) == lovely
     assert float(_rows(network, write("only.csv", "Tweet\nawful\n"))[1][2]) == awful

@@ -38,7 +38,7 @@ def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
         name=GRID,
         description="?",
         method="grid",
-        metric="validation/f1",
+        metric="validation/macro_f1",
         goal="maximize",
         base="b.yaml",
         parameters={"seed": [run.index for run in runs]},
@@ -126,7 +126,14 @@ def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
 
 
 UNKNOWN_METRICS = Metrics(
-    n=1, loss=0.5, accuracy=0.5, accuracy_low=0, accuracy_high=1, precision=0.5, recall=0.5, f1=0.5
+    n=2,
+    loss=0.5,
+    accuracy=0.5,
+    accuracy_low=0,
+    accuracy_high=1,
+    sizes=[1, 1],
+    precision=[0.5, 0.5],
+    recall=[0.5, 0.5],
 )
 
 
@@ -138,7 +145,10 @@ def write_epochs(
     rows: list[MetricRow] = [StepRow(step=1, epoch=1, loss=0.7)]
     for epoch, score in enumerate(scores, 1):
         loss = losses[epoch - 1] if epoch <= len(losses) else 0.5
-        validation = UNKNOWN_METRICS.model_copy(update={"loss": loss, metric: score})
+        update: dict[str, Any] = {"loss": loss, metric: score}
+        if metric == "macro_f1":
+            update = {"loss": loss, "precision": [score, score], "recall": [score, score]}
+        validation = UNKNOWN_METRICS.model_copy(update=update)
         rows.append(EpochRow(step=9 * epoch, epoch=epoch, best=False, train=UNKNOWN_METRICS, validation=validation))
     run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
 

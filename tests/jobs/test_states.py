@@ -122,10 +122,11 @@ def test_slurms_own_words_are_understood(lines: str, state: str | None, reason: 
 @pytest.mark.parametrize(("scores", "best"), [([0.7, 0.8, 0.75], 0.8), ([0.9] + [0.5] * 900, 0.9)], ids=["few", "many"])
 def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: list[float], best: float) -> None:
     run_dir = RunDir(tmp_path / "run")
-    write_epochs(run_dir, scores, "f1")
+    write_epochs(run_dir, scores, "macro_f1")
     found = read_progress(run_dir, PLAN)
-    assert (found.epoch, found.step, found.score) == (len(scores), 9 * len(scores), best)
-    assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == min(scores)
+    assert (found.epoch, found.step) == (len(scores), 9 * len(scores))
+    assert found.score == pytest.approx(best)
+    assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == pytest.approx(min(scores))
 
 
 @pytest.mark.parametrize("state", ["CANCELLED", "TIMEOUT"])
@@ -168,9 +169,9 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         a_row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
         a_row("FAILED", run_id="run-c", reason="DivergedError: the loss is nan", parameters={"model.layers": 2}),
     ]
-    table = render(DEFAULT, [GridStatus("g", "validation/f1", rows, {"report": "PENDING"})], False, NOW)
+    table = render(DEFAULT, [GridStatus("g", "validation/macro_f1", rows, {"report": "PENDING"})], False, NOW)
     assert [line.split() for line in table.splitlines()[1:5]] == [
-        ["run", "state", "try", "epoch", "f1", "ago", "layers", "seed"],
+        ["run", "state", "try", "epoch", "macro_f1", "ago", "layers", "seed"],
         ["run-a", "COMPLETED", "1", "3", "0.812", "-", "1", "1"],
         ["run-b", "FAILED", "1", "-", "-", "3", "h", "-", "-"],
         ["run-c", "FAILED", "1", "-", "-", "-", "2", "-"],
@@ -196,7 +197,7 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
-    grids = [GridStatus("g", "validation/f1", rows)]
+    grids = [GridStatus("g", "validation/macro_f1", rows)]
     few, every = render(DEFAULT, grids, False, NOW).splitlines(), render(DEFAULT, grids, True, NOW).splitlines()
     assert (len(few), len(every)) == (5, 104)
     assert "100 more runs are completed, pruned or pending (--all shows them)" in few
@@ -272,7 +273,7 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
         done = invoke(*arguments, "--results", tmp_path)
         assert done.exit_code == 0, done.output
         assert "grid single: 1 COMPLETED" in done.output
-        assert f"{result.metrics['validation'].f1:.3f}" in done.output
+        assert f"{result.metrics['validation'].macro_f1:.3f}" in done.output
     (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
     told = refused(2, "cancel", single.path.name, "nothing", "--results", tmp_path)

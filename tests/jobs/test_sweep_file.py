@@ -199,7 +199,7 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"method": "random"}, "method random takes run_cap, controller.seed of"),
         (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),
         (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        (_halving(min_iter=1) | {"metric": {"name": "test/f1", "goal": "maximize"}}, "instead of test/f1"),
+        (_halving(min_iter=1) | {"metric": {"name": "test/macro_f1", "goal": "maximize"}}, "instead of test/macro_f1"),
         (_bayes(3, 4) | _halving(min_iter=1), "method bayes does not support early_terminate"),
         (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "method random takes run_cap, controller.seed of"),
         (_seed(min=1), "distribution uniform takes min, max, not min"),

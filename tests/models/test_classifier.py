@@ -57,7 +57,7 @@ def test_probabilities_come_in_the_order_of_the_rows() -> None:
     rows = np.array([4, 0, 6, 3, 2, 5])
     expected = [predict(classifier, tweets, rows[place : place + 1])[0] for place in range(len(rows))]
     np.testing.assert_allclose(predict(classifier, tweets, rows), expected, rtol=1e-5)
-    assert len({round(one, 3) for one in expected}) == len(rows)
+    assert len({round(second, 3) for _, second in expected}) == len(rows)
 
 
 def test_hidden_layers_are_linear_maps_with_relu_after_each() -> None:

@@ -10,7 +10,14 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from sentiment.data.corpus import Corpus
 from sentiment.data.text import TokenRows
-from sentiment.models.lexicon import lexicon_scores, polarity, rate_rows, token_polarity, value_of
+from sentiment.models.lexicon import (
+    compound_scores,
+    lexicon_probabilities,
+    polarity,
+    rate_rows,
+    token_polarity,
+    value_of,
+)
 from sentiment.runs.run_dir import TWEETS_FILE, Results
 from tests.data.made_up import prepare
 
@@ -71,11 +78,26 @@ def corpus(tweets_file: Path, tmp_path: Path) -> Corpus:
     return prepare(tweets_file, Results(tmp_path))
 
 
-def test_scores_are_compound_scores_with_their_zero_at_the_threshold() -> None:
+def test_scores_are_vaders_compound_scores() -> None:
     texts = ["I LOVE it!!! :)", "not happy", "a bus", ""]
     compound = [SentimentIntensityAnalyzer().polarity_scores(text)["compound"] for text in texts]
-    assert lexicon_scores(texts) * 2 - 1 == pytest.approx(compound)
-    assert [score >= 0.5 for score in lexicon_scores(texts)] == [True, False, True, True]
+    assert compound_scores(texts) == pytest.approx(compound)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (2, [0, 0, 0, 0, 1, 1, 1, 1, 1]),  # a score of 0 is positive
+        (3, [0, 0, 0, 1, 1, 1, 2, 2, 2]),
+        (5, [0, 1, 2, 2, 2, 2, 2, 3, 4]),
+    ],
+)
+def test_lexicon_cuts_its_scores_at_fixed_bounds(classes: int, expected: list[int]) -> None:
+    for dtype in (np.float64, np.float32):
+        compound = np.array([-1, -0.3, -0.05, -0.0499, 0, 0.0499, 0.05, 0.3, 1], dtype)
+        probabilities = lexicon_probabilities(compound, classes)
+        assert probabilities.argmax(axis=1).tolist() == expected
+        assert (probabilities.sum(axis=1) == 1).all()
 
 
 def test_only_rows_that_are_asked_for_are_rated(corpus: Corpus) -> None:
@@ -83,4 +105,4 @@ def test_only_rows_that_are_asked_for_are_rated(corpus: Corpus) -> None:
     scores = rate_rows(corpus, rows)
     assert np.flatnonzero(~np.isnan(scores)).tolist() == rows.tolist()
     texts = pq.read_table(corpus.path / TWEETS_FILE)["text"].take(rows).to_pylist()
-    np.testing.assert_array_equal(scores[rows], lexicon_scores(texts).astype(np.float32))
+    np.testing.assert_array_equal(scores[rows], compound_scores(texts).astype(np.float32))

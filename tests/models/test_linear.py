@@ -38,8 +38,8 @@ def test_baselines_come_from_their_cache_and_damaged_ones_are_made_again(tweets:
     (cache,) = corpus.path.glob("baselines-*.npz")
     flip_bit(cache)
     for one in (again, load_or_fit_baselines(corpus, corpus.rows("test"))):
-        np.testing.assert_array_equal(one.linear, before.linear)
-        np.testing.assert_array_equal(one.lexicon, before.lexicon)
+        np.testing.assert_array_equal(one.others, before.others)
+        np.testing.assert_array_equal(one.compound, before.compound)
         assert one.model.to_bytes() == before.model.to_bytes()
 
 
@@ -109,7 +109,33 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), texts)
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
-    np.testing.assert_allclose(model.classify(texts).probabilities, expected[:, 1], atol=1e-3)
+    np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
+
+
+def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpus: Corpus) -> None:
+    """The features are scaled by the mean over the classes of the squared log-ratio."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    train = corpus.rows("train")
+    lengths = np.diff(corpus.offsets)
+    labels = np.where(lengths > np.quantile(lengths, 0.7), 2, corpus.labels)
+    report = corpus.report.model_copy(update={"classes": ["negative", "neutral", "positive"]})
+    model, settings = fitting.fit_linear_model(replace(corpus, labels=labels, report=report), silent)
+    texts = corpus.take(train)
+    counts = NGramCounter(corpus.types).counts(texts, model.keys)
+    present = counts > 0
+    squares = []
+    for label in range(3):
+        inside = labels[train] == label
+        positive, negative = (1.0 + np.asarray(present[rows].sum(axis=0)).ravel() for rows in (inside, ~inside))
+        squares.append(np.log((positive / positive.sum()) / (negative / negative.sum())) ** 2)
+    values = fitting.features(model.keys, model.idf, counts, texts)
+    scale = np.append(np.sqrt(1 + np.mean(squares, axis=0)), np.ones(values.shape[1] - len(model.keys)))
+    scaled = values.multiply(scale).tocsr()
+    regressions = OneVsRestClassifier(LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000))
+    expected = regressions.fit(scaled, labels[train]).predict_proba(scaled)
+    np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("few", [20_000, 10], ids=["cross-validation", "validation"])
@@ -125,13 +151,14 @@ def test_penalty_is_the_best_on_unseen_tweets(corpus: Corpus, monkeypatch: pytes
 def test_a_tweet_is_predicted_alike_alone_and_from_a_file(corpus: Corpus) -> None:
     baselines = load_or_fit_baselines(corpus, corpus.rows("test"))
     content = baselines.model.to_bytes()
-    model = LinearModel.from_bytes(content, "a test")
+    model = LinearModel.from_bytes(content, "a test", 2)
     assert {model.to_bytes() for _ in range(20)} == {content}  # a run that was killed while it ends has equal checksums
     tweets = [corpus.tokens(row) for row in range(50)]
     alone = [model.classify(TokenRows.of_tweets([tweet])).probabilities[0] for tweet in tweets]
     np.testing.assert_array_equal(model.classify(TokenRows.of_tweets(tweets)).probabilities, alone)
-    np.testing.assert_array_equal(np.float32(alone), baselines.linear[:50])
-    assert model.classify(TokenRows.of_tweets([[], ["\u2603"]])).probabilities.tolist() == [expit(model.intercept)] * 2
+    np.testing.assert_array_equal(np.float32(alone)[:, 1:], baselines.others[:50])
+    unknown = model.classify(TokenRows.of_tweets([[], ["\u2603"]])).probabilities[:, 1]
+    assert unknown.tolist() == [expit(model.intercepts[0])] * 2
 
 
 def test_labels_outside_of_the_training_part_play_no_role_where_there_are_few(corpus: Corpus) -> None:

@@ -20,10 +20,9 @@ from sentiment.config import RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus
 from sentiment.files import fingerprint, sha256_of, write_atomically
-from sentiment.metrics import measure
+from sentiment.metrics import measure, with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
-from sentiment.runs.predictions import columns_of
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
@@ -87,7 +86,12 @@ class Study:
             PlannedRun(index=index, run_id=config.run_id, parameters=dict(one))
             for index, (config, one) in enumerate(zip(configs, runs, strict=True))
         ]
-        settings = {"method": "grid", "metric": "validation/f1", "goal": "maximize", "base": "configs/runs/rnn.yaml"}
+        settings = {
+            "method": "grid",
+            "metric": "validation/macro_f1",
+            "goal": "maximize",
+            "base": "configs/runs/rnn.yaml",
+        }
         settings |= {"name": name, "description": description, "parameters": parameters, "runs": planned}
         self.results.write_grid(GridPlan.model_validate(settings | plan))
         return configs
@@ -143,7 +147,7 @@ class Study:
             by_part["train"] = _better(by_part["validation"], by)
         train, validation = (measured["network"][part] for part in ("train", "validation"))
         _write_epochs(run_dir, validation, train)
-        _write_predictions(run_dir, config.data.label_names, scores, keys)
+        _write_predictions(run_dir, scores, keys)
         data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
         self._write_corpus(data, config.data.train_rows or 400, scores, keys)
         if config.model.pooling == "attention":
@@ -174,12 +178,13 @@ class Study:
         )
         return run_dir
 
-    def add(self, run_dir: RunDir, name: str, said: dict[int, float], **fields: Any) -> Path:
-        """Write what `sentiment add` would."""
+    def add(self, run_dir: RunDir, name: str, said: dict[int, float | None], **fields: Any) -> Path:
+        """Write what `sentiment add` would, for these probabilities of positive."""
+        predictions = {tweet: None if value is None else [1 - value, value] for tweet, value in said.items()}
         path = self.results.added_file(run_dir.read(RunRecord).data_fingerprint, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
-        values |= {"cost": None, "seconds": None, "predictions": said} | fields
+        values |= {"cost": None, "seconds": None, "predictions": predictions} | fields
         write_atomically(path, sealed(Added.model_validate(values)))
         return path
 
@@ -277,7 +282,7 @@ def new_record(config: RunConfig, **changes: Any) -> RunRecord:
 def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
     """Of a predictor, from those of the network and of the baseline."""
     if kind == "both":
-        return calibrated((model + linear) / 2, TEMPERATURES["both"])
+        return calibrated(with_first_class((model + linear)[:, None] / 2), TEMPERATURES["both"])[:, 1]
     majority = np.full(len(linear), np.float32(CLASS_SHARES[1]), np.float64)
     return {"network": model, "baseline": linear, "lexicon": linear**2, "majority": majority}[kind]
 
@@ -323,14 +328,14 @@ def _measured(labels: Any, probabilities: Any) -> Metrics:
 
 @cache
 def _measured_once(labels: bytes, probabilities: bytes) -> Metrics:
-    return measure(np.frombuffer(labels, np.int8), np.frombuffer(probabilities, np.float64))
+    return measure(np.frombuffer(labels, np.int8), with_first_class(np.frombuffer(probabilities, np.float64)[:, None]))
 
 
 def _better(metrics: Metrics, by: float) -> Metrics:
-    return metrics.model_copy(
-        update={name: min(1.0, getattr(metrics, name) + by) for name in ("accuracy", "precision", "recall", "f1")}
-        | {"loss": metrics.loss * 0.8}
-    )
+    update: dict[str, Any] = {"accuracy": min(1.0, metrics.accuracy + by), "loss": metrics.loss * 0.8}
+    for name in ("precision", "recall"):
+        update[name] = [min(1.0, score + by) for score in getattr(metrics, name)]
+    return metrics.model_copy(update=update)
 
 
 def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
@@ -346,18 +351,15 @@ def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_predictions(
-    run_dir: RunDir, classes: Sequence[str], scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]
-) -> None:
-    of_kind = {kind: columns_of(kind, classes)[0] for kind in PREDICTORS}
-    names = ("part", "tweet", "label", *of_kind.values())
+def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]) -> None:
+    names = ("part", "tweet", "label", *(f"{kind}_positive" for kind in PREDICTORS))
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for part, (labels, model, linear) in scores.items():
         columns["part"] += [part] * len(labels)
         columns["tweet"] += keys[part].tolist()
         columns["label"] += labels.tolist()
-        for kind, column in of_kind.items():
-            columns[column] += _probabilities(kind, model, linear).tolist()
+        for kind in PREDICTORS:
+            columns[f"{kind}_positive"] += _probabilities(kind, model, linear).tolist()
     types = {"part": pa.string(), "tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["part"] = arrays["part"].dictionary_encode()
@@ -366,9 +368,9 @@ def _write_predictions(
 
 def _write_attention(run_dir: RunDir) -> None:
     tweets = (
-        (1, 0.9, ["so", "happy", "<script>"], [0.1, 0.7, 0.2]),
-        (0, 0.8, ["not", "\u202e", "x" * 10_000], [0.5, 0.3, 0.2]),
+        (1, 1, 0.9, ["so", "happy", "<script>"], [0.1, 0.7, 0.2]),
+        (0, 1, 0.8, ["not", "\u202e", "x" * 10_000], [0.5, 0.3, 0.2]),
     )
-    names = ("tweet", "label", "score", "tokens", "weights")
+    names = ("tweet", "label", "predicted", "probability", "tokens", "weights")
     rows = [(100 + place, *one, [weights, weights[::-1]]) for place, (*one, weights) in enumerate(tweets)]
     run_dir.attention_file.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows))

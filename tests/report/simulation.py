@@ -116,7 +116,7 @@ def _predictions(name: str, **right: Any) -> PartPredictions:
 def _metrics(right: Any) -> Any:
     share = float(right.mean())
     bounds = {"accuracy_low": share, "accuracy_high": share}
-    return SimpleNamespace(accuracy=share, f1=share, loss=1 - share, n=len(right), **bounds)
+    return SimpleNamespace(accuracy=share, macro_f1=share, loss=1 - share, n=len(right), **bounds)
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
@@ -90,7 +91,7 @@ def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Stud
     findings = study.findings()
     (added,) = findings.main.added  # type: ignore[union-attr]
     right = int(added.test.right("added").sum())
-    assert (added.predictor.neutral, added.metrics.n) == (20, N - 20)
+    assert (added.predictor.other_answers, added.metrics.n) == (20, N - 20)
     share = f"{right / N:.1%} if its 20 other answers count as wrong"
     assert f"gpt (added, {N - 20} of {N} tweets; {share})" in _rows(findings)
 
@@ -179,9 +180,16 @@ def test_damaged_file_is_named_and_stops_nothing(study: Study) -> None:
 
 
 def test_agreement_by_chance_alone_is_none() -> None:
-    ones = np.ones(4, bool)
+    ones = np.ones(4, int)
     assert kappa(ones, ones) == 0
-    assert kappa(np.array([True, False]), np.array([True, False])) == 1
+    assert kappa(np.array([1, 0]), np.array([1, 0])) == 1
+
+
+def test_agreement_on_three_classes_is_that_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    first = generator.integers(3, size=200)
+    second = np.where(generator.random(200) < 0.6, first, generator.integers(3, size=200))
+    assert kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
 
 
 def _blind(study: Study, run_dir: RunDir) -> None:
@@ -195,7 +203,7 @@ def _blind(study: Study, run_dir: RunDir) -> None:
     labels = np.array(table["label"].to_pylist())
     for part in ("validation", "test", "manual"):
         share = float(labels[np.array(table["part"].to_pylist()) == part].mean())
-        changes = {"accuracy": share, "precision": share, "recall": 1.0, "f1": 0.99}
+        changes = {"accuracy": share, "precision": [0.0, share], "recall": [0.0, 1.0]}
         metrics[part] = metrics[part].model_copy(update=changes)
     run_dir.write_record(result.model_copy(update={"scores": result.scores | {"network": metrics}}))
 

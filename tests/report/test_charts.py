@@ -86,7 +86,7 @@ def _check_question(_: str, spec: Spec, _findings: Findings) -> None:
 
 def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
     rows, run = rows_with(spec, "epoch", "part", "value", "best", "panel"), findings.recommended.run
-    panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "F1 (%)": ("f1", 100)}
+    panels = {"loss (nats)": ("loss", 1), "accuracy (%)": ("accuracy", 100), "macro F1 (%)": ("macro_f1", 100)}
     expected = {
         (panel, part, row["epoch"]): times * row[key][metric]
         for panel, (metric, times) in panels.items()
@@ -246,7 +246,7 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
 @pytest.mark.slow
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_no_epoch_is_written_twice_and_none_between_two(last: int) -> None:
-    score = {"loss": 50.0, "accuracy": 0.5, "f1": 0.5}
+    score = {"loss": 50.0, "accuracy": 0.5, "macro_f1": 0.5}
     epochs = [{"epoch": epoch, "train": score, "validation": score} for epoch in range(1, last + 1)]
     points = [Point("a", epoch, 0.01 * epoch, "", "a") for epoch in range(1, last + 1)]
     panels = panel_figure("curves", "", "", epochs, 1).svg
@@ -294,7 +294,7 @@ def test_names_are_whole_on_phones() -> None:
 
 def test_no_line_of_a_trial_is_too_dark_for_dark_paper() -> None:
     trials = [Trial(index, {"model.dropout": index / 4}, index / 4) for index in range(5)]
-    svg = parallel_figure("trials", "Trials", "n = 5", trials, Score("validation/f1")).svg
+    svg = parallel_figure("trials", "Trials", "n = 5", trials, Score("validation/macro_f1")).svg
     colours = re.findall(r'aria-label="trial [^>]* stroke="rgb\((\d+), (\d+), (\d+)\)"', svg)
     assert len(colours) == 5
     weights = (0.2126, 0.7152, 0.0722)  # of the eye; viridis begins at 26

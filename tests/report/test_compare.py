@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from report.build import compose
 from report.compare.findings import Findings
@@ -141,19 +142,18 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
     for run in dataset.runs:
         test, folds = run.result.metrics["test"], [fold.result for fold in run.folds]
         scores = read_part(run, "test")
-        said = scores.of("network").positive
+        said = scores.of("network").predicted
         assert test.n == 3 * PARTS["test"] == dataset.answers.known(run.run_id).sum() == len(said)
         assert test.accuracy == pytest.approx(np.mean([fold.metrics["test"].accuracy for fold in folds]))
         assert (test.accuracy_low, test.accuracy_high) < (test.accuracy, 1.0)
-        assert test.precision == pytest.approx(scores.labels[said].mean())
-        assert test.recall == pytest.approx(said[scores.labels].mean())
-        assert test.f1 == pytest.approx(2 / (1 / test.precision + 1 / test.recall))
+        assert test.macro_recall == pytest.approx(balanced_accuracy_score(scores.labels, said))
+        assert test.macro_f1 == pytest.approx(f1_score(scores.labels, said, average="macro"))
         assert test.loss == pytest.approx(np.mean([fold.metrics["test"].loss for fold in folds]), abs=0.01)
         for kind, metrics in run.result.scores.items():
             mean = np.mean([fold.scores[kind]["test"].accuracy for fold in folds])
             assert metrics["test"].accuracy == pytest.approx(mean)
-        f1 = run.result.metrics["validation"].f1
-        assert f1 == pytest.approx(np.mean([fold.metrics["validation"].f1 for fold in folds]))
+        recall = run.result.metrics["validation"].macro_recall
+        assert recall == pytest.approx(np.mean([fold.metrics["validation"].macro_recall for fold in folds]))
         assert run.result.seconds_trained == sum(fold.seconds_trained for fold in folds)
     (effect,) = effects_of(findings.study.grids[0].completed, findings.answers)  # folds are no setting
     assert (effect.parameter, [len(value.runs) for value in effect.values]) == ("model.cell", [2, 2])
@@ -270,16 +270,16 @@ def test_what_is_told_is_about_what_predicts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("every", "is_shown"), [(2, False), (5, True)])
-def test_balanced_accuracy_is_shown_where_labels_are_unbalanced(tmp_path: Path, every: int, is_shown: bool) -> None:
+def test_macro_recall_is_shown_where_labels_are_unbalanced(tmp_path: Path, every: int, is_shown: bool) -> None:
     study = _study(tmp_path, every={"manual": every})
     run_dirs = _write(study, widths=(8,))
     findings = study.findings()
     (table,) = (block for block in external_test_sets(findings).blocks if isinstance(block, Table))
-    assert ("Balanced accuracy, %" in [column.title for column in table.columns]) == is_shown
+    assert ("Macro recall, %" in [column.title for column in table.columns]) == is_shown
     one = _of(findings, "manual", "network")
     right = _right(run_dirs, "manual")["network"]
-    of_each = [right[:, one.labels == kind].mean() for kind in (True, False)]
-    assert one.balanced == pytest.approx(np.mean(of_each))
+    of_each = [right[:, one.labels == label].mean() for label in (0, 1)]
+    assert one.macro_recall == pytest.approx(np.mean(of_each))
 
 
 def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None:

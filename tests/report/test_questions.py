@@ -244,11 +244,17 @@ LOSS = Score("validation/loss", after=2)
 
 def test_a_search_for_the_lowest_loss_draws_it_as_it_is_with_the_lowest_on_top() -> None:
     run: Any = SimpleNamespace(completed=None, planned=None, run_id="a")
-    for score, value, said in ((LOSS, 0.412, "epoch 2: 0.412"), (Score("validation/f1"), 41.2, "epoch 2: 41.2 %")):
+    for score, value, said in (
+        (LOSS, 0.412, "epoch 2: 0.412"),
+        (Score("validation/macro_f1"), 41.2, "epoch 2: 41.2 %"),
+    ):
         last = trial_points(run, [0.7, 0.412], score)[-1]
         assert last.value == pytest.approx(value)
         assert last.tooltip.endswith(said)
-    assert (LOSS.title, Score("validation/f1").title) == ("validation loss after epoch 2", "validation F1 (%)")
+    assert (LOSS.title, Score("validation/macro_f1").title) == (
+        "validation loss after epoch 2",
+        "validation macro F1 (%)",
+    )
     trials = [
         Trial(place, {"model.dropout": place / 10, "cell": "gru"}, loss) for place, loss in enumerate((0.5, 0.4, 0.6))
     ]

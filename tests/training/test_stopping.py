@@ -81,11 +81,18 @@ def test_in_another_thread_than_the_main_one_no_signal_is_handled() -> None:
 
 def _metrics(value: float) -> Metrics:
     return Metrics(
-        n=1, loss=1 - value, accuracy=value, accuracy_low=0, accuracy_high=1, precision=0, recall=0, f1=value / 2
+        n=2,
+        loss=1 - value,
+        accuracy=value,
+        accuracy_low=0,
+        accuracy_high=1,
+        sizes=[1, 1],
+        precision=[value, 0],
+        recall=[value, 0],
     )
 
 
-@pytest.mark.parametrize("metric", ["loss", "accuracy", "f1"])
+@pytest.mark.parametrize("metric", ["loss", "accuracy", "macro_recall", "macro_f1"])
 def test_best_epochs_weights_are_kept(metric: str) -> None:
     stopping = EarlyStopping(EarlyStoppingConfig(metric=metric, patience=2))  # type: ignore[arg-type]
     model = nn.Linear(1, 1)

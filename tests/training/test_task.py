@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.inference.stored import open_model
-from sentiment.metrics import measure
+from sentiment.metrics import measure, with_first_class
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
 from sentiment.training.task import ClassifierTask, judge_overfit
@@ -24,23 +25,43 @@ from tests.small_runs import SMALL_RUN
 def test_scores_of_a_small_example_are_those_worked_out_by_hand() -> None:
     labels = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     probabilities = np.array([0.9, 0.8, 0.5, 0.4, 0.6, 0.1, 0.2, 0.3, 0.4, 0.49])
-    metrics = measure(labels, probabilities)
+    metrics = measure(labels, with_first_class(probabilities[:, None]))
     # at least 0.5: four, of which three are positive; one positive is missed
-    assert metrics.n == 10
+    assert (metrics.n, metrics.sizes) == (10, [6, 4])
     assert metrics.accuracy == 0.8
-    assert metrics.precision == 0.75
-    assert metrics.recall == 0.75
-    assert metrics.f1 == pytest.approx(0.75)
+    assert metrics.precision == pytest.approx([5 / 6, 3 / 4])
+    assert metrics.recall == pytest.approx([5 / 6, 3 / 4])
+    assert metrics.f1 == pytest.approx([5 / 6, 3 / 4])
     right = [0.9, 0.8, 0.5, 0.4, 1 - 0.6, 1 - 0.1, 1 - 0.2, 1 - 0.3, 1 - 0.4, 1 - 0.49]
     assert metrics.loss == pytest.approx(-sum(map(math.log, right)) / 10)
-    wrong = measure(np.array([1, 0, 1]), np.array([0.0, 1.0, 0.0]))  # and sure of it
-    assert (wrong.accuracy, wrong.precision, wrong.recall, wrong.f1, wrong.accuracy_low) == (0, 0, 0, 0, 0)
+    wrong = measure(np.array([1, 0, 1]), np.eye(2)[[0, 1, 0]])  # and sure of it
+    assert (wrong.accuracy, wrong.macro_precision, wrong.macro_recall, wrong.macro_f1) == (0, 0, 0, 0)
+    assert wrong.accuracy_low == 0
     assert math.isfinite(wrong.loss)
-    assert measure(np.array([0, 0]), np.array([0.1, 0.2])).f1 == 0
+
+
+def test_scores_of_three_classes_are_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=500)
+    probabilities = generator.dirichlet([1, 1, 1], 500) + np.eye(3)[labels]
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    metrics = measure(labels, probabilities)
+    predicted = probabilities.argmax(axis=1)
+    assert metrics.accuracy == pytest.approx(accuracy_score(labels, predicted))
+    assert metrics.macro_recall == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert metrics.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert metrics.loss == pytest.approx(log_loss(labels, probabilities))
+
+
+def test_class_without_tweets_counts_in_no_mean() -> None:
+    probabilities = np.eye(3)[[0, 0, 1, 2]]
+    metrics = measure(np.array([0, 0, 2, 2]), probabilities)
+    assert metrics.sizes == [2, 0, 2]
+    assert metrics.macro_recall == 0.75
 
 
 def test_interval_is_wilsons() -> None:
-    metrics = measure(np.array([1] * 8 + [0] * 2), np.full(10, 0.9))
+    metrics = measure(np.array([1] * 8 + [0] * 2), np.tile([0.1, 0.9], (10, 1)))
     z, n, p = 1.959963984540054, 10, 0.8
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
@@ -75,7 +96,7 @@ def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(
     weights = np.where(np.arange(len(corpus.labels)) % 3, 1.0, 12.0)
     task = _task(corpus, weights)
     batch = task.batches(0)[0]
-    probabilities = torch.sigmoid(task.model(batch).logits.detach()).double().numpy()
+    probabilities = torch.sigmoid(task.model(batch).logits.detach()).squeeze(1).double().numpy()
     rows = batch.rows.numpy()
     of_label = np.where(corpus.labels[rows] == 1, probabilities, 1 - probabilities)
     expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
@@ -91,7 +112,7 @@ def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: M
     text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
     predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
     predictor = open_model(run.run_dir.path, "network")
-    said = [predictor.classify_texts([text]).probabilities[0] for text in predictions["tweet"].map(text_of)]
+    said = [predictor.classify_texts([text]).probabilities[0, 1] for text in predictions["tweet"].map(text_of)]
     np.testing.assert_allclose(said, predictions["network_positive"], atol=1e-5)
 
 
