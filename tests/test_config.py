@@ -103,7 +103,7 @@ def test_override_is_a_dotted_key_and_a_yaml_value_and_a_malformed_one_is_shown_
     [
         ({"model.kind": "feed_forward", "model.pooling": "last"}, "pooling 'last' needs model.kind 'rnn'"),
         ({"data.validation_fraction": 0.5, "data.test_fraction": 0.5}, "no row is left to train on"),
-        ({"data.labels": {"positive": ["1", "x"], "negative": [" X"]}}, "have several"),
+        ({"data.labels": {"negative": ["1", "x"], "positive": [" X"]}}, "have several"),
         ({"runtime.device": "gpu"}, "runtime.device: 'gpu' is not a device"),
         ({"training.epochs": 2.0}, "training.epochs = 2.0"),
         ({"model.bidirectional": 1}, "model.bidirectional = 1"),
@@ -133,7 +133,7 @@ def test_a_section_without_values_can_be_changed() -> None:
 
 
 def test_stored_configuration_reads_back_as_itself() -> None:
-    config = resolve({}, {"data.labels.ignored": ["so so"], "data.source": "x.csv", "data.columns.text": 3}, "file")
+    config = resolve({}, {"data.labels": ["b", "a"], "data.source": "x.csv", "data.columns.text": 3}, "file")
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 
@@ -143,7 +143,7 @@ def test_classes_keep_their_order_in_files_and_ids() -> None:
         ["a", "b", "c"],
         ["b", "a", "c"],
         ["c", "b", "a"],
-        ["positive", "negative"],
+        ["y", "x"],
         ["negative", "positive"],
     ):
         config = resolve({}, {"data.source": "x.csv", "data.labels": names}, "file")
@@ -167,7 +167,7 @@ def test_all_tables_get_the_names_and_the_order_of_the_classes() -> None:
     three = {"labels": ["negative", "neutral", "positive"]}
     with pytest.raises(ValidationError, match=r"the table's classes \(sad, happy\) are none of negative, "):
         RunConfig.model_validate({"data": values | {"tests": tests} | three})
-    tests["other"]["labels"] = ["positive", "negative"]
+    tests["other"]["labels"] = ["negative", "positive"]
     data = RunConfig.model_validate({"data": values | {"tests": tests} | three}).data
     labels = {"negative": ("negative",), "neutral": (), "positive": ("positive",), "ignored": ()}
     assert data.tests["other"].labels == labels

@@ -68,7 +68,7 @@ IN_SOME_RUNS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "data.columns.part": ("split", TABLE, [{}]),
     "data.labels.negative": (("bad",), TABLE | TWO_CLASSES, [TWO_CLASSES]),
     "data.labels.positive": (("good",), TABLE | TWO_CLASSES, [TWO_CLASSES]),
-    "data.labels.ignored": (("so so",), TABLE, [{}]),
+    "data.labels.ignored": (("so so",), TABLE | TWO_CLASSES, [TWO_CLASSES]),
     "data.test_fraction": (0.2, {}, [FIVE_FOLDS, OWN_PARTS, TABLE | {"data.columns.part": "split"}]),
     "data.validation_fraction": (0.2, {}, [OWN_PARTS]),
     "data.folds": (6, FIVE_FOLDS, []),

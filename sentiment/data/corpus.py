@@ -4,7 +4,7 @@ in a folder that is named by a hash of the files and the configuration.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
         write_corpus(folder, digest, *preparation.run(folder / TWEETS_FILE))
 
     make_folder(path, make, results.corpus_lock(digest), "prepares the same tweets", progress)
-    return replace(open_corpus(path), dataset=source.dataset)
+    return open_corpus(path, source.dataset)
 
 
 def make_folder(folder: Path, make: Callable[[Path], object], lock_file: Path, doing: str, progress: Progress) -> None:
@@ -113,7 +113,7 @@ def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
     """The corpus of a configuration if it has been prepared, otherwise None."""
     source = open_source(config, results)
     final = results.corpus_dir(_fingerprint(config, source))
-    return replace(open_corpus(final), dataset=source.dataset) if final.exists() else None
+    return open_corpus(final, source.dataset) if final.exists() else None
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:
@@ -138,8 +138,8 @@ def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     )
 
 
-def open_corpus(path: Path) -> Corpus:
-    """Open a prepared corpus.
+def open_corpus(path: Path, dataset: str = "table") -> Corpus:
+    """Open a prepared corpus of the data set called `dataset`.
 
     Raises:
         DataError: there is none, or a file is missing or has changed since it was written.
@@ -158,7 +158,7 @@ def open_corpus(path: Path) -> Corpus:
     except (DataError, RunDirError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it, and the next run prepares it again") from None
     return Corpus(
-        path=path, fingerprint=manifest.fingerprint, dataset="table", report=manifest.report, types=types, **arrays
+        path=path, fingerprint=manifest.fingerprint, dataset=dataset, report=manifest.report, types=types, **arrays
     )
 
 

@@ -62,10 +62,6 @@ class TableColumn:
     key: str | int
     values: list[str]
 
-    @property
-    def name(self) -> str:
-        return repr(self.key) if isinstance(self.key, str) else f"number {self.key}"
-
     @cached_property
     def counts(self) -> Counter[str]:
         return Counter(value.strip() for value in self.values if value.strip())
@@ -97,9 +93,9 @@ class TableGuess:
 
     def preview(self) -> list[str]:
         """Preview of the parsed first rows, and the equivalent YAML lines."""
-        columns = [column.name for column in self.columns]
+        columns = [repr(column.key) for column in self.columns]
         lines = [f"{self.path}: columns {first_of(columns)}"]
-        lines += [f"text is column {self.text.name}, the label column {self.label.name}", *self.reasons, ""]
+        lines += [f"text is column {self.text.key!r}, the label column {self.label.key!r}", *self.reasons, ""]
         counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
         lines += [*self._shown_rows(), f"labels in the first {len(self.label.values):,} rows: {first_of(counts)}", ""]
         settings: dict[str, Any] = {"source": str(self.path)}
@@ -226,12 +222,12 @@ def _find_column(
         candidates = [column for column in columns if column.can_hold(role)]
         reason = f"the only one that can hold {role}s"
     if len(candidates) != 1:
-        shown = [f"{column.name} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
+        shown = [f"{column.key!r} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
             f"{path}: {len(candidates)} columns can hold the {role}s; name it with --{role}-column. Columns: "
             f"{first_of(shown, '; ')}"
         )
-    reasons.append(f"{role}s are taken from column {candidates[0].name} ({reason}); --{role}-column names another")
+    reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); --{role}-column names another")
     return candidates[0]
 
 
@@ -240,8 +236,7 @@ def _words_of_another_language(texts: Iterable[str]) -> list[str]:
     counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
     frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
     unknown = [word for word in frequent if word not in stop_words("all")]
-    looks_different = len(frequent) == _FREQUENT_WORDS and 2 * len(unknown) >= len(frequent)
-    return unknown[:_SHOWN_WORDS] if looks_different else []
+    return unknown[:_SHOWN_WORDS] if len(frequent) == _FREQUENT_WORDS <= 2 * len(unknown) else []
 
 
 def _shortened(text: str) -> str:
@@ -278,7 +273,7 @@ def _labels(
     classes = known_classes(label.counts)
     if classes is None:
         raise UsageError(
-            f"{path}: column {label.name} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
+            f"{path}: column {label.key!r} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
             f"Say which are which, from the most negative class to the most positive one: {_proposed_option(label)}"
         )
     reasons.append(f"from negative to positive the classes are {classes_option(classes)}")

@@ -50,16 +50,16 @@ def _as_mapping(labels: object) -> object:
             return dict(pairs)
         except (TypeError, ValueError):
             raise ValueError("must name classes, as in {negative: [neg], positive: [pos]}") from None
-    if isinstance(labels, dict) and labels.keys() == {IGNORED}:
-        return DEFAULT_LABELS | labels
     return labels
 
 
 def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     names = class_names(labels)
     if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
-        shown = ", ".join(names)
-        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed, not {len(names)}: {shown}")
+        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed, not {', '.join(names) or 'none'}")
+    order = [word for words in (known_classes(names) or {}).values() for word in words]
+    if order and order != [name.lower() for name in names] and not order[0].isdecimal():
+        raise ValueError(f"classes go from the most negative to the most positive one: {', '.join(order)}")
     counts: Counter[str] = Counter()
     for values in labels.values():
         counts.update({value.strip().lower() for value in values})

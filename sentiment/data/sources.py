@@ -234,8 +234,9 @@ def missing_tweets(source: str, results: Results) -> str | None:
     """Message that says which file of a source is missing and how to fetch it; None if nothing is missing."""
     if source not in SOURCES:
         path = named_path(source)
-        missing = "is a directory; name a file in it" if path.is_dir() else f"no such file; valid: {SOURCE_CHOICES}"
-        return None if path.exists() and not path.is_dir() else missing
+        if path.is_dir():
+            return "is a directory; name a file in it"
+        return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
     if source == "sample" or (results.downloads / _FIRST_FILES[source]).exists():
         return None
     return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
@@ -314,8 +315,7 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if table.path == TWEETEVAL:
         read = lambda: read_tweeteval(fetch_tweeteval(results, silent), labels)  # noqa: E731
-        rows = sum(size for name, (size, _) in TWEETEVAL_FILES.items() if "labels" in name) // 2
-        return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read, rows))
+        return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read))
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
     main = open_file(named_path(table.path), table.columns, labels, field)

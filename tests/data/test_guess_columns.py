@@ -105,8 +105,8 @@ def test_labels_of_unknown_meaning_are_asked_for_unless_named(tmp_path: Path, va
     rows = [(text, values[n % len(values)]) for n, (_, text) in enumerate(TWEETS)]
     path = _table(tmp_path / "a.csv", ["text", "label"], rows)
     assert said in _refused(path)
-    labels = {"positive": values[0], "negative": values[1]}
-    assert _understood(path, "data.labels.positive", "data.labels.negative", labels=labels).guessed == {}
+    labels = {"negative": values[1], "positive": values[0]}
+    assert _understood(path, "data.labels.negative", "data.labels.positive", labels=labels).guessed == {}
     option, value = shlex.split(said)[:2]
     given = value if option == "--classes" else parse_override(value)[1]
     assert not _understood(path, "data.labels", labels=given).labels.keys() & {"maybe"}
@@ -192,7 +192,16 @@ def test_stars_are_joined_to_as_many_classes_as_are_named() -> None:
     stars = {"negative": ("1", "2"), "neutral": ("3",), "positive": ("4", "5"), "ignored": ()}
     assert _classes("negative=1,2 neutral=3 positive=4,5 ") == stars
     assert _classes("sad happy happy=yay") == {"sad": ("sad",), "happy": ("happy", "yay"), "ignored": ()}
-    for text in ("", "negative", "=1 =2", 7, [[1], [2]], "a=1 b=1", " ".join(f"c{n}" for n in range(21))):
+    for text in (
+        "",
+        "negative",
+        "=1 =2",
+        "happy neutral sad",
+        7,
+        [[1], [2]],
+        "a=1 b=1",
+        " ".join(f"c{n}" for n in range(21)),
+    ):
         with pytest.raises(ConfigError, match=r"data\.labels"):
             _classes(text)
 
@@ -266,8 +275,13 @@ def test_preview_shows_rows_as_they_are_understood(tmp_path: Path) -> None:
         ("a: b.csv", ["how is: it", "#said"], ["sad", "happy"], {}),
         ("b.tsv", ["mood", "it's"], ["nein", "ja"], {"negative": ["nein"], "positive": ["ja"]}),
         ("c.csv", ["1", "2"], ["sad", "happy"], {}),
-        ("d.csv", ["n", "text"], ["0", "1", "2"], {"positive": ["0"], "negative": ["1"], "ignored": ["2"]}),
-        ("e.csv", None, ["neg", "pos", "meh"], {"ignored": ["meh", "no: comment"]}),
+        ("d.csv", ["n", "text"], ["0", "1", "2"], {"negative": ["1"], "positive": ["0"], "ignored": ["2"]}),
+        (
+            "e.csv",
+            None,
+            ["neg", "pos", "meh"],
+            {"negative": ["neg"], "positive": ["pos"], "ignored": ["meh", "no: comment"]},
+        ),
         ("i.csv", ["label", "text"], ["neutral", "pos", "neg"], {}),
         ("f.jsonl", ["how", "said"], ["neg", "pos"], {}),
         ("g.jsonl", ["user.mood", "user.said", "id", "of.one"], ["sad", "happy"], {}),
