@@ -95,7 +95,7 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     beside candidates with several, are a second family: they change nothing about the candidates.
     """
     candidates = [each for each in dataset.candidates if each is not best]
-    others = [each for each in dataset.competing if each not in dataset.candidates]
+    others = [each for each in dataset.eligible if each not in dataset.candidates]
     differences: dict[Configuration, Difference | None] = {}
     for family, size in (
         (candidates, math.comb(len(dataset.candidates), 2)),
@@ -104,7 +104,7 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
         seed_variance = dataset.seed_variance_for(best)
         pairs = (dataset.answers.pair([best.runs], [each.runs], seed_variance) for each in family)
         differences |= dict(zip(family, compared(pairs, size), strict=True))
-    return {rival: difference for rival in dataset.competing if (difference := differences.get(rival))}
+    return {rival: difference for rival in dataset.eligible if (difference := differences.get(rival))}
 
 
 def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:

@@ -1,5 +1,6 @@
 """Groups of runs with the same test tweets, which alone can be compared: their configurations and added predictors."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -39,9 +40,16 @@ def seed_variance_of(configurations: Iterable[Runs], model: ModelChoice = "netwo
 
 # The settings that name an architecture.
 ARCHITECTURE = (
-    *(f"model.{name}" for name in ("kind", "cell", "bidirectional", "layers", "hidden_size")),
-    *(f"elmo.{name}" for name in ("model", "layers", "combine")),
-    *("encoder.model", "encoder.use"),
+    "model.kind",
+    "model.cell",
+    "model.bidirectional",
+    "model.layers",
+    "model.hidden_size",
+    "elmo.model",
+    "elmo.layers",
+    "elmo.combine",
+    "encoder.model",
+    "encoder.use",
 )
 
 
@@ -85,16 +93,14 @@ class Dataset:
     Attributes:
         runs: each once, even if several grids have it.
         configurations: best mean validation macro F1 first; those with random ELMo weights last.
-        against_baseline: the test accuracy of each configuration minus the linear baseline's; None without predictions.
         problems: unreadable files, a line each.
     """
 
     runs: Runs
     configurations: list[Configuration]
-    against_baseline: dict[Configuration, Difference | None]
     answers: Answers
-    problems: list[str]
     added: list[AddedPredictor]
+    problems: list[str]
 
     @property
     def folds(self) -> int | None:
@@ -117,14 +123,24 @@ class Dataset:
         return self.runs[0].config.data.source in LEXICON_AUTHORS
 
     @cached_property
-    def competing(self) -> list[Configuration]:
-        return eligible(self.configurations)
+    def eligible(self) -> list[Configuration]:
+        """The configurations without random ELMo weights, trained on the most labelled tweets, that predict several
+        classes, if any does."""
+        real = [each for each in self.configurations if not each.is_random]
+        usable = [each for each in real if each.only_label is None] or real
+        numbers = [each.config.data.train_rows or math.inf for each in usable]
+        most = max(numbers, default=0)
+        return [each for each, number in zip(usable, numbers, strict=True) if number == most]
 
     @cached_property
     def candidates(self) -> list[Configuration]:
-        return candidates_of(self.configurations)
+        """The configurations that one is recommended of: the eligible ones with several seeds, if there are any.
 
-    @cached_property
+        The score of a single seed may be luck, most of all that of the best of many in a search.
+        """
+        return [each for each in self.eligible if len(each.runs) > 1] or self.eligible
+
+    @property
     def best(self) -> Configuration | None:
         """The candidate with the best mean validation macro F1."""
         return next(iter(self.candidates), None)
@@ -134,24 +150,28 @@ class Dataset:
         beside = self.candidates if configuration in self.candidates else self.configurations
         return seed_variance_of((each.runs for each in beside), model)
 
+    @cached_property
+    def against_baseline(self) -> dict[Configuration, Difference | None]:
+        """The test accuracy of each configuration minus that of its linear baseline; None without predictions.
 
-def eligible(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """Those without random ELMo weights, trained on the most labelled tweets, that predict several classes, if any
-    does."""
-    real = [each for each in configurations if not each.is_random]
-    usable = [each for each in real if each.only_label is None] or real
-    numbers = [each.config.data.train_rows or float("inf") for each in usable]
-    most = max(numbers, default=0)
-    return [each for each, number in zip(usable, numbers, strict=True) if number == most]
+        The candidates are one family, with the variance between their seeds; all others are a second one, so that they
+        change nothing about the candidates.
+        """
+        others = [each for each in self.configurations if each not in self.candidates]
+        differences: dict[Configuration, Difference | None] = {}
+        for family in (self.candidates, others):
+            seed_variance = self.seed_variance_for(family[0]) if family else None
+            pairs = (self.answers.with_baseline(each.runs, seed_variance) for each in family)
+            differences |= dict(zip(family, compared(pairs), strict=True))
+        return differences
 
-
-def candidates_of(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """The configurations that one is recommended of: the eligible ones with several seeds, if there are any.
-
-    The score of a single seed may be luck, most of all that of the best of many in a search.
-    """
-    several_or_one = eligible(configurations)
-    return [each for each in several_or_one if len(each.runs) > 1] or several_or_one
+    def added_against_baseline(self) -> list[AddedPredictor]:
+        """The added predictors, each compared with the linear baseline of the best candidate; they are one family."""
+        answers = self.answers.including({each.run_id: each.test for each in self.added})
+        best = self.best or self.configurations[0]
+        baseline = answers.readable(best.runs)[:1]
+        differences = compared(answers.pair([[each]], [baseline], None, "added", "baseline") for each in self.added)
+        return [replace(each, above_baseline=above) for each, above in zip(self.added, differences, strict=True)]
 
 
 def datasets_of(runs: Iterable[CompletedRun], answers: Answers, results: Results) -> list[Dataset]:
@@ -197,34 +217,5 @@ def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Da
     of_runs = answers.only(runs)
     configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
     added, problems = read_added(of_runs.readable(runs), results)
-    above_baseline = _added_against_baseline(added, configurations, of_runs)
-    added = [replace(each, above_baseline=above) for each, above in zip(added, above_baseline, strict=True)]
-    return Dataset(runs, configurations, against_baseline(configurations, of_runs), of_runs, problems, added)
-
-
-def against_baseline(
-    configurations: Sequence[Configuration], answers: Answers
-) -> dict[Configuration, Difference | None]:
-    """The test accuracy of each configuration minus that of its linear baseline on the same tweets.
-
-    The candidates are one family, with the variance between their seeds; all others are a second one, so that they
-    change nothing about the candidates.
-    """
-    candidates = candidates_of(configurations)
-    others = [each for each in configurations if each not in candidates]
-    differences: dict[Configuration, Difference | None] = {}
-    for family, beside in ((candidates, candidates), (others, configurations)):
-        seed_variance = seed_variance_of(each.runs for each in beside)
-        pairs = (answers.with_baseline(each.runs, seed_variance) for each in family)
-        differences |= dict(zip(family, compared(pairs), strict=True))
-    return differences
-
-
-def _added_against_baseline(
-    added: Sequence[AddedPredictor], configurations: Sequence[Configuration], answers: Answers
-) -> list[Difference | None]:
-    """The test accuracy of each added predictor minus that of the best candidate's linear baseline; one family."""
-    including = answers.including({each.run_id: each.test for each in added})
-    best = (candidates_of(configurations) or configurations)[0]
-    baseline = answers.readable(best.runs)[:1]
-    return compared(including.pair([[each]], [baseline], None, "added", "baseline") for each in added)
+    dataset = Dataset(runs, configurations, of_runs, added, problems)
+    return replace(dataset, added=dataset.added_against_baseline())

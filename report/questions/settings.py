@@ -7,10 +7,10 @@ Each setting that a grid varies has a card and rows in the grid's table: cells a
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 from report.compare.answers import Answers, compared
 from report.compare.datasets import seed_variance_of
@@ -107,25 +107,30 @@ class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
     Attributes:
-        n_runs: with the best value, and with the other.
-        score: test accuracy with the best value minus that with the other, on the tweets that all these runs have;
+        firsts, seconds: the runs with the best value and with the other, matched by position.
+        difference: test accuracy with the best value minus that with the other, on the tweets that all these runs have;
             corrected for all pairs of values in the grid. None without predictions, or without common tweets.
     """
 
     best: SettingValue
     other: SettingValue
-    n_runs: tuple[int, int]
-    score: Difference | None
+    firsts: list[Runs]
+    seconds: list[Runs]
+    difference: Difference | None = None
+
+    @property
+    def n_runs(self) -> tuple[int, int]:
+        """The number of runs with the best value, and with the other."""
+        return sum(map(len, self.firsts)), sum(map(len, self.seconds))
 
     @property
     def verdict(self) -> ContrastVerdict:
-        if self.score is None:
+        if self.difference is None:
             return ContrastVerdict.NOT_COMPARED
-        if not self.score.is_shown:
-            return ContrastVerdict.NOT_SIGNIFICANT
-        if self.score.value < 0:
+        if self.difference.is_worse:
             return ContrastVerdict.WORSE
-        return ContrastVerdict.NOT_SIGNIFICANT if self.best.only_label else ContrastVerdict.BETTER
+        is_better = self.difference.is_better and not self.best.only_label
+        return ContrastVerdict.BETTER if is_better else ContrastVerdict.NOT_SIGNIFICANT
 
 
 @dataclass(frozen=True)
@@ -159,9 +164,9 @@ class Effect:
     def _name_with_difference(self, contrast: Contrast) -> str:
         """The other value of a contrast, with the difference if it is significant."""
         name = self.name_of(contrast.other)
-        if contrast.score is None or contrast.verdict == ContrastVerdict.NOT_SIGNIFICANT:
+        if contrast.difference is None or contrast.verdict == ContrastVerdict.NOT_SIGNIFICANT:
             return name
-        return f"{name} ({wording.points(contrast.score.value)} points)"
+        return f"{name} ({wording.points(contrast.difference.value)} points)"
 
     @property
     def context(self) -> str:
@@ -244,53 +249,50 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
     if model == "baseline":
         names = [name for name in names if name.startswith(_AFFECTS_BASELINE)]
     effects: list[Effect] = []
-    matches: list[_Match] = []
     seed_variances: dict[int | None, SeedVariance | None] = {}
     for train_rows, of_size in _by_train_rows(runs):
         seed_variances[train_rows] = seed_variance_of(seeds_together(of_size))
-        single = [Effect((name,), model, train_rows, _values(of_size, (name,), model, answers), []) for name in names]
-        of_effects = [(effect, _matches(effect)) for effect in single if len(effect.values) > 1]
-        confounded = [name for effect, matched in of_effects if not matched for name in effect.parameters]
+        single = [_effect([name], model, train_rows, of_size, answers) for name in names]
+        of_effects = [effect for effect in single if len(effect.values) > 1]
+        confounded = [effect.parameter for effect in of_effects if not effect.contrasts]
         if model == "network" and len(confounded) > 1:
-            values = _values(of_size, confounded, model, answers)
-            together = Effect(tuple(confounded), model, train_rows, values, [])
-            matched_together = _matches(together)
-            if matched_together:
-                of_effects = [(effect, matched) for effect, matched in of_effects if matched]
-                of_effects.append((together, matched_together))
-        for effect, matched in of_effects:
-            if len(effect.values) <= _MOST_VALUES:
-                effects.append(effect)
-                matches += matched
-    pairs = (answers.pair(each.firsts, each.seconds, seed_variances[each.effect.train_rows], model) for each in matches)
+            together = _effect(confounded, model, train_rows, of_size, answers)
+            if together.contrasts:
+                of_effects = [effect for effect in of_effects if effect.contrasts]
+                of_effects.append(together)
+        effects += [effect for effect in of_effects if len(effect.values) <= _MOST_VALUES]
+    pairs = (
+        answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model)
+        for effect in effects
+        for contrast in effect.contrasts
+    )
     family = sum(math.comb(len(effect.values), 2) for effect in effects)
-    for each, score in zip(matches, compared(pairs, family), strict=True):
-        n_runs = (sum(map(len, each.firsts)), sum(map(len, each.seconds)))
-        each.effect.contrasts.append(Contrast(each.best, each.other, n_runs, score))
-    return effects
+    differences = iter(compared(pairs, family))
+    compared_effects = []
+    for effect in effects:
+        contrasts = [replace(contrast, difference=next(differences)) for contrast in effect.contrasts]
+        compared_effects.append(replace(effect, contrasts=contrasts))
+    return compared_effects
 
 
-class _Match(NamedTuple):
-    """The runs of a contrast; `firsts` and `seconds` are matched by position."""
+def _effect(
+    parameters: Sequence[str], model: ModelChoice, train_rows: int | None, runs: Runs, answers: Answers
+) -> Effect:
+    """The effect of settings among some runs, whose contrasts of the best value with each other one are not tested yet.
 
-    effect: Effect
-    best: SettingValue
-    other: SettingValue
-    firsts: list[Runs]
-    seconds: list[Runs]
-
-
-def _matches(effect: Effect) -> list[_Match]:
-    """The best value on validation tweets with each other one that has matched runs."""
-    best = max(effect.values, key=lambda value: (value.only_label is None, value.validation_f1))
-    matches = []
-    for other in effect.values:
-        groups = [] if other is best else match(best.runs, other.runs, effect.parameters)
-        if groups:
-            firsts = [of_best for of_best, _ in groups]
-            seconds = [of_other for _, of_other in groups]
-            matches.append(_Match(effect, best, other, firsts, seconds))
-    return matches
+    Values without matched runs have no contrast.
+    """
+    values = _values(runs, parameters, model, answers)
+    contrasts = []
+    if values:
+        best = max(values, key=lambda value: (value.only_label is None, value.validation_f1))
+        for other in values:
+            groups = [] if other is best else match(best.runs, other.runs, parameters)
+            if groups:
+                firsts = [of_best for of_best, _ in groups]
+                seconds = [of_other for _, of_other in groups]
+                contrasts.append(Contrast(best, other, firsts, seconds))
+    return Effect(tuple(parameters), model, train_rows, values, contrasts)
 
 
 def _by_train_rows(runs: Runs) -> list[tuple[int | None, Runs]]:
@@ -340,7 +342,7 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name, effect.context]))
         content.append(Text(joined([emphasis(f"{context}:"), effect.sentence])))
-    scores = [contrast.score for _, effect in effects for contrast in effect.contrasts]
+    scores = [contrast.difference for _, effect in effects for contrast in effect.contrasts]
     significant = [score for score in scores if score and score.is_shown]
     content += map(Text, wording.of_these_models(significant))
     lines = _lines(effects)
@@ -358,10 +360,10 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
         context = ", ".join(filter(None, [grid.name if several else "", effect.context]))
         colour = charts.ORANGE if effect.model == "baseline" else charts.BLUE
         for contrast in effect.contrasts:
-            if contrast.score:
+            if contrast.difference:
                 best = effect.name_of(contrast.best)
                 name = f"{best} \u2212 {effect.name_of(contrast.other)}"
-                lines.append((f"{name} ({context})" if context else name, contrast.score, colour))
+                lines.append((f"{name} ({context})" if context else name, contrast.difference, colour))
     return lines
 
 
@@ -408,7 +410,11 @@ def _row(effect: Effect, value: SettingValue) -> dict[str, Any]:
     for contrast in effect.contrasts:
         if contrast.other is value:
             row["runs_compared"] = " and ".join(map(str, contrast.n_runs))
-            if contrast.score:
-                row |= with_bounds("difference_to_best", contrast.score)
-                row |= {"tweets": contrast.score.n, "p": contrast.score.p, "adjusted_p": contrast.score.q}
+            if contrast.difference:
+                row |= with_bounds("difference_to_best", contrast.difference)
+                row |= {
+                    "tweets": contrast.difference.n,
+                    "p": contrast.difference.p,
+                    "adjusted_p": contrast.difference.q,
+                }
     return row

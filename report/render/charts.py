@@ -43,20 +43,23 @@ def themed(text: str) -> str:
     return text
 
 
+_FONT = "DejaVu Sans, Verdana, sans-serif"
+_LABELS: Spec = {"aria": False, "labelFontSize": 12, "labelColor": INK, "titleFontSize": 12, "titleColor": MUTED}
+_AXIS: Spec = {
+    "titleFontWeight": "normal",
+    "gridColor": GRID,
+    "domainColor": MUTED,
+    "tickColor": MUTED,
+    "domain": False,
+}
+_AXIS |= {"ticks": False, "labelPadding": 6, "titlePadding": 8, "labelOverlap": True}
+_LEGEND: Spec = {"labelLimit": 420, "orient": "top", "title": None, "symbolStrokeWidth": 2.5, "columnPadding": 18}
 # Configuration of all charts.
 CONFIG: Spec = {
-    "font": "DejaVu Sans, Verdana, sans-serif",
+    "font": _FONT,
     "view": {"stroke": None},
-    "axis": {
-        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-        **{"labelColor": INK, "titleColor": MUTED},
-        **{"gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED, "domain": False, "ticks": False},
-        **{"aria": False, "labelPadding": 6, "titlePadding": 8, "labelOverlap": True},
-    },
-    "legend": {
-        **{"labelFontSize": 12, "titleFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 420},
-        **{"aria": False, "orient": "top", "title": None, "symbolStrokeWidth": 2.5, "columnPadding": 18},
-    },
+    "axis": _LABELS | _AXIS,
+    "legend": _LABELS | _LEGEND,
     "header": {"labelFontSize": 12, "labelColor": INK, "labelFontWeight": "bold", "title": None, "labelLimit": 420},
     "title": {"aria": False, "fontSize": 12, "color": INK, "anchor": "start", "fontWeight": "bold"},
     "text": {"fontSize": 12, "color": INK},
@@ -91,7 +94,7 @@ def draw(spec: Spec, title: str) -> str:
     """The figure as SVG with a title; text is not converted to paths."""
     import vl_convert
 
-    font = f' font-family="{CONFIG["font"]}"'
+    font = f' font-family="{_FONT}"'
     svg = _ROLES.sub("", vl_convert.vegalite_to_svg(spec, vl_version=_VERSION)).replace(font, "")
     head, drawing = svg.replace(" aria-label=", ' role="img" aria-label=').split(">", 1)
     return f"{head.replace('<svg ', f'<svg{font} ', 1)}><title>{escape(title)}</title>{drawing}"
@@ -356,52 +359,47 @@ def panel_figure(name: str, alt: str, caption: Any, epochs: Sequence[Mapping[str
 
 
 def _panels_spec(width: int, rows: list[dict[str, Any]]) -> Spec:
-    titles = list(dict.fromkeys(row["panel"] for row in rows))
-    columns, inner = _panel_layout(width, 3)
-    x, y = _axes()
-    order = list(PART_TITLES.values())
-    colours = {"domain": order, "range": [ORANGE, BLUE]}
+    colours = {"domain": list(PART_TITLES.values()), "range": [ORANGE, BLUE]}
     colour: Spec = {"field": "part", "type": "nominal", "scale": colours}
-    dash = {"field": "part", "type": "nominal", "scale": {"domain": order, "range": [[5, 3], [1, 0]]}}
     dots: Spec = {"type": "point", "filled": True, "size": 36, "opacity": 0.01}
     ring: Spec = {"type": "point", "size": 80, "filled": False, "strokeWidth": 2.5, "opacity": 1}
+    dash = {"strokeDash": _PART_DASH}
     layers: list[Spec] = [
-        {"mark": {"type": "line", "point": len(rows) <= 2 * len(titles)}, "encoding": {"strokeDash": dash}},
+        {"mark": {"type": "line", "point": len(rows) <= 2 * len(METRICS)}, "encoding": dash},
         {"mark": dots, "encoding": {"description": TOOLTIP}},
         {"mark": ring, "transform": [{"filter": "datum.best"}]},
     ]
-    panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y, "color": colour}, "layer": layers}
-    header = {"labelLimit": inner, "labelAnchor": "start"}
-    facet = {"field": "panel", "type": "nominal", "sort": titles, "header": header}
-    layout = {"columns": columns, "spacing": {"row": 30, "column": _GAP}, "resolve": {"scale": {"y": "independent"}}}
-    return base_spec(data={"values": rows}, facet=facet, spec=panel, **layout)
+    return _curves_spec(width, [*METRICS.values()], {"color": colour}, layer=layers) | {"data": {"values": rows}}
 
 
 def overlay_spec(width: int) -> Spec:
     """Learning curves for the run explorer, without data: rows need panel, epoch, value, part and run."""
-    columns, inner = _panel_layout(width, 2)
-    x, y = _axes()
-    parts = {"domain": list(PART_TITLES.values()), "range": [[5, 3], [1, 0]]}
-    dash = {"field": "part", "type": "nominal", "scale": parts}
     colour = {"field": "run", "type": "nominal", "sort": None, "legend": {"columns": 1}}
     tooltip = [{"field": name} for name in ("run", "part", "epoch", "value")]
-    encoding = {"x": x, "y": y, "color": colour, "strokeDash": dash, "tooltip": tooltip}
-    panel = {"width": inner, "height": 220, "mark": {"type": "line", "point": {"size": 24}}, "encoding": encoding}
-    order = [METRICS["loss"], METRICS["accuracy"]]
-    facet = {"field": "panel", "type": "nominal", "sort": order, "header": {"labelAnchor": "start"}}
-    return base_spec(facet=facet, columns=columns, spec=panel, resolve={"scale": {"y": "independent"}})
+    encoding = {"color": colour, "strokeDash": _PART_DASH, "tooltip": tooltip}
+    line = {"type": "line", "point": {"size": 24}}
+    return _curves_spec(width, [METRICS["loss"], METRICS["accuracy"]], encoding, mark=line)
 
 
-def _panel_layout(width: int, max_columns: int) -> tuple[int, int]:
-    columns = 1 if width <= NARROW else max_columns
-    return columns, (width - _GAP * (columns - 1)) // columns - _OUTSIDE
+_PART_DASH: Spec = {
+    "field": "part",
+    "type": "nominal",
+    "scale": {"domain": list(PART_TITLES.values()), "range": [[5, 3], [1, 0]]},
+}
 
 
-def _axes() -> tuple[Spec, Spec]:
-    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch"}
-    x |= {"axis": {"tickCount": 5, "grid": False, "format": "d", **_INTEGER_TICKS}, "scale": {"zero": False}}
+def _curves_spec(width: int, panels: list[str], encoding: Spec, **marks: Any) -> Spec:
+    """A panel for each metric by epoch, side by side, and one below the other on phones."""
+    columns = 1 if width <= NARROW else len(panels)
+    inner = (width - _GAP * (columns - 1)) // columns - _OUTSIDE
+    ticks = {"tickCount": 5, "grid": False, "format": "d", **_INTEGER_TICKS}
+    x: Spec = {"field": "epoch", "type": "quantitative", "title": "epoch", "axis": ticks, "scale": {"zero": False}}
     y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}, "axis": {"tickCount": 4}}
-    return x, y
+    panel = {"width": inner, "height": _HEIGHT, "encoding": {"x": x, "y": y} | encoding} | marks
+    header = {"labelLimit": inner, "labelAnchor": "start"}
+    facet = {"field": "panel", "type": "nominal", "sort": panels, "header": header}
+    layout = {"columns": columns, "spacing": {"row": 30, "column": _GAP}, "resolve": {"scale": {"y": "independent"}}}
+    return base_spec(facet=facet, spec=panel, **layout)
 
 
 _JITTER = 0.018

@@ -37,7 +37,11 @@ def render_page(report: Report) -> str:
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
     templates.filters |= {
-        **{"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute, "json": _json, "visible": visible},
+        "inline": _inline,
+        "drawing": _inline_svgs,
+        "sorted_by": _sort_attribute,
+        "json": _json,
+        "visible": visible,
         "anchor": lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
         "hash": lambda script: base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "note": lambda text: Markup(_COMMONMARK.render(printable(text))),  # noqa: S704 - it escapes
@@ -46,7 +50,7 @@ def render_page(report: Report) -> str:
     return templates.get_template("page.html.j2").render(
         report=report,
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package
-        scripts=[Markup(one) for one in scripts],  # noqa: S704 - files of packages
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - files of packages
     )
 
 
@@ -143,7 +147,7 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
             _write(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
         if isinstance(block, Table):
             rows = pd.DataFrame(block.rows, dtype=object)
-            rows.to_csv(folder / "tables" / f"{block.file}.csv", index=False, errors="replace")
+            rows.to_csv(folder / "tables" / f"{block.file}.csv", index=False)
     _write(folder / "report.md", render_markdown(report))
     _write(folder / "report.html", render_page(report))
     return folder / "report.html"
@@ -151,8 +155,7 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
 
 def _write(path: Path, text: str) -> None:
     """Write atomically, so that a reader sees the old report or the new one."""
-    content = text.encode("utf-8", "replace")  # bytes of a folder's name that are no UTF-8
-    write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def _cell(value: Any, is_best: bool = False) -> Markup:

@@ -265,4 +265,4 @@ def joined(parts: list[Any], separator: str = " ") -> Markup:
 def file_name(name: str) -> str:
     """A safe file name, with a part of the name's hash if characters were replaced; different names never collide."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:100]
-    return plain if plain == name else f"{plain}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"

@@ -146,7 +146,7 @@ def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
     if best.predicts == "both":
         title += " than its network"
         tiles.append(("Network without the baseline", wording.share(score_of(best.configuration, dataset))))
-    if competitors := len(dataset.competing) - 1:
+    if competitors := len(dataset.eligible) - 1:
         count = f"{len(best.equals):,} of {wording.plural(competitors, 'other configuration')}"
         if missing := competitors - len(best.rivals):
             count += f"; {missing:,} not compared"
@@ -324,8 +324,8 @@ def _about_the_lexicon(best: Recommended, dataset: Dataset) -> list[str]:
 
 
 def _about_seeds(dataset: Dataset) -> list[str]:
-    eligible = len(dataset.competing)
-    single = sum(len(configuration.runs) == 1 for configuration in dataset.competing)
+    eligible = len(dataset.eligible)
+    single = sum(len(configuration.runs) == 1 for configuration in dataset.eligible)
     if not single:
         return []
     if single == eligible:
@@ -342,9 +342,9 @@ def _about_ineligible(dataset: Dataset) -> list[str]:
     if constant:
         name = names.configuration_name(constant[0])
         others = f" and {wording.plural(len(constant) - 1, 'other')}" if len(constant) > 1 else ""
-        eligible = "" if constant[0] in dataset.competing else " (not eligible)"
+        eligible = "" if constant[0] in dataset.eligible else " (not eligible)"
         sentences.append(f"Predicts the same class for every tweet{eligible}: {name}{others}.")
-    ineligible = [configuration for configuration in dataset.configurations if configuration not in dataset.competing]
+    ineligible = [configuration for configuration in dataset.configurations if configuration not in dataset.eligible]
     fewer = sum(not configuration.is_random and configuration.only_label is None for configuration in ineligible)
     if fewer:
         sentences.append(f"Trained on fewer labelled tweets (not eligible): {wording.plural(fewer, 'configuration')}.")

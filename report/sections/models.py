@@ -144,21 +144,23 @@ def _added_details(predictor: AddedPredictor) -> list[Block]:
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    has_gap = any("difference_to_best" in row for row in rows)
-    has_gpu = any(row.get("gpu_seconds") for row in rows)
-    return [
+    columns = [
         column("Rank", "rank", "count"),
         column("Model", "model"),
         column("Validation macro F1, %", "validation_macro_f1", "percent"),
         column("Test accuracy, %", "test_accuracy", "percent"),
         column("Test macro F1, %", "test_macro_f1", "percent"),
-        *([column("Best network \u2212 this, points", "difference_to_best", "points")] if has_gap else []),
+    ]
+    if any("difference_to_best" in row for row in rows):
+        columns.append(column("Best network \u2212 this, points", "difference_to_best", "points"))
+    columns += [
         column("vs. baseline", "verdict"),
         column("Seeds", "seeds", "count"),
         column("Overfits", "overfits"),
-        *([column("GPU time per run", "gpu_seconds", "duration")] if has_gpu else []),
-        column("CPU time per run", "cpu_seconds", "duration"),
     ]
+    if any(row.get("gpu_seconds") for row in rows):
+        columns.append(column("GPU time per run", "gpu_seconds", "duration"))
+    return [*columns, column("CPU time per run", "cpu_seconds", "duration")]
 
 
 _FURTHER_COLUMNS = [

@@ -125,10 +125,12 @@ def _mixed_code(study: Study) -> list[str]:
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
     mixed = [name for name, hashes in codes.items() if len(hashes) > 1]
     if mixed:
-        runs, were = wording.plural(len(mixed), "run"), "was" if len(mixed) == 1 else "were"
-        names = wording.shortened(", ".join(mixed), 200)
-        return [f"{runs} {were} resumed with a different code version: {names}."]
+        return [f"{_resumed(mixed)} a different code version: {wording.shortened(', '.join(mixed), 200)}."]
     return ["No run mixed code versions."] if any(codes.values()) else []
+
+
+def _resumed(runs: Sequence[str]) -> str:
+    return f"{wording.plural(len(runs), 'run')} {'was' if len(runs) == 1 else 'were'} resumed with"
 
 
 def _codes(record: RunRecord) -> set[str]:
@@ -143,11 +145,9 @@ def _moved_runs(study: Study) -> list[str]:
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     if not moved:
         return []
-    runs, were = wording.plural(len(moved), "run"), "was" if len(moved) == 1 else "were"
-    names = wording.shortened(", ".join(moved), 400)
     return [
-        f"{runs} {were} resumed on different hardware and may not be reproducible bit for bit: {names}; "
-        f"hardware: {_listed_with_counts(Counter(moved.values()))}."
+        f"{_resumed([*moved])} different hardware and may not be reproducible bit for bit: "
+        f"{wording.shortened(', '.join(moved), 400)}; hardware: {_listed_with_counts(Counter(moved.values()))}."
     ]
 
 

@@ -131,17 +131,16 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
             values["settings"] = {name: run.completed.settings.get(name) for name in varying}
             values["predict"] = predict_command(run.completed)
         exported.append(values)
+    data: dict[str, Any] = {"runs": exported, "answers": findings.packed, "added": [], "labels": []}
+    data["optional"] = [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _OPTIONAL.items()]
+    data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
+    data["curves"] = {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed}
+    if findings.main:
+        data["added"] = [predictor.run_id for predictor in findings.main.added]
+        data["labels"] = findings.main.runs[0].config.data.label_names
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
-    return {
-        "runs": exported,
-        "optional": [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _OPTIONAL.items()],
-        "settings": [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying],
-        "curves": {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed},
-        "answers": findings.packed,
-        "added": [predictor.run_id for predictor in findings.main.added] if findings.main else [],
-        "overlay": json.loads(charts.themed(json.dumps(overlays))),
-        "labels": list(next(iter(completed.values())).config.data.label_names) if completed else [],
-    }
+    data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
+    return data
 
 
 def _varying_settings(settings: list[dict[str, Any]]) -> list[str]:

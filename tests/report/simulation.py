@@ -17,7 +17,7 @@ import numpy as np
 from report.compare import advice
 from report.compare.added import AddedPredictor
 from report.compare.answers import Answers, Correctness, TweetIndex
-from report.compare.datasets import Dataset, against_baseline, configurations_of
+from report.compare.datasets import Dataset, configurations_of
 from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
@@ -120,9 +120,7 @@ def _metrics(right: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    configurations = configurations_of(layout.runs)
-    against = against_baseline(configurations, answers)
-    return Dataset(layout.runs, configurations, against, answers, [], layout.added)
+    return Dataset(layout.runs, configurations_of(layout.runs), answers, layout.added, [])
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
@@ -148,7 +146,7 @@ def _effects(kind: str, model: ModelChoice = "network") -> "_Claims":
     def claims(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
         found = effects_of(layout.runs, answers, model)
         assert all(effect.contrasts for effect in found)
-        yield kind, _shown(one.score for effect in found for one in effect.contrasts)
+        yield kind, _shown(one.difference for effect in found for one in effect.contrasts)
 
     return claims
 

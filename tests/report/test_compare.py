@@ -67,7 +67,7 @@ def _gap(study: Study, model: str = "network") -> Difference | None:
     (effect,) = [one for one in grid_effects(findings.study.grids[0], findings.answers) if one.model == model]
     (contrast,) = effect.contrasts
     assert {*contrast.best.values, *contrast.other.values} == {"none", "all"}
-    return contrast.score
+    return contrast.difference
 
 
 def _rewrite(path: Path, column: str, values: pa.Array) -> None:

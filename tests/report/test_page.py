@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from report.build import RELOAD, build_report, watch_report
-from report.render.blocks import Block, Fold, Report, ReportSection, Table, Text, column
+from report.render.blocks import Block, Report, ReportSection, Table, Text, column
 from report.render.charts import Axis, Figure, line_figure, share_point
-from report.render.page import render_markdown, render_page, write_report
+from report.render.page import render_markdown, render_page
 from report.render.wording import code, escape
 from report.statistics import Estimate
 from sentiment.console import visible
@@ -79,18 +79,11 @@ def test_page_shows_text_and_nothing_else(values: list[str]) -> None:
     assert set(page.tags) <= _TAGS
 
 
-@pytest.mark.parametrize("name", ["C:\\grids \\1 \\g<x>", "two\nlines", "<b>", "\udce9", "\u202e"])
+@pytest.mark.parametrize("name", ["C:\\grids \\1 \\g<x>", "two\nlines", "<b>", "\u202e"])
 def test_a_figure_is_shown_whatever_it_is_about(name: str) -> None:
     page = _Page(render_page(_report(_about(name))))
     assert [one for one in page.attributes["class"] if one in ("screen", "phone")] == ["screen", "phone"]
     assert page.attributes["aria-label"].count(visible(name)) == 2
-
-
-def test_a_report_is_written_whatever_the_folder_of_a_grid_is_called(tmp_path: Path) -> None:
-    name = b"grille-\xe9".decode(errors="surrogateescape")
-    table = Table(name, name, [column("A", "a")], [{"a": name}])
-    write_report(Report(name, [name], [ReportSection(name, [table, _about(name), Fold(name, [Text(name)])])]), tmp_path)
-    assert (tmp_path / "tables" / f"{table.file}.csv").read_text() == "a\ngrille-?\n"
 
 
 def test_files_of_different_names_are_different_files() -> None:

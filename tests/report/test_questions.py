@@ -45,16 +45,16 @@ def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_
     (effect,) = _effects(turned, _CELLS, [0.5, 0.5, 2.0, 2.0])
     (contrast,) = effect.contrasts
     assert contrast.best.values == ("gru",)
-    assert contrast.score.value < 0
+    assert contrast.difference.value < 0
     assert effect.sentence.startswith("Best on validation tweets: GRU; it is significantly worse than LSTM (\u2212")
 
 
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
     (contrast,) = effect.contrasts
-    assert (contrast.score.n, contrast.n_runs, len(contrast.score.components)) == (120, (2, 2), 2)
+    assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (2, 2), 2)
     accuracies = {value.values[0]: value.accuracy for value in effect.values}
-    assert contrast.score.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
+    assert contrast.difference.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
     assert effect.sentence == "Best on validation tweets: GRU; it is not significantly different from LSTM."
 
 
@@ -81,9 +81,9 @@ def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Stud
     assert [(one.parameter, one.train_rows) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
     (gain,) = few.contrasts
     assert (gain.best.values, gain.n_runs) == (("small",), (2, 2))
-    assert gain.score.is_shown
+    assert gain.difference.is_shown
     assert "at most 100 labelled tweets" in few.context
-    assert all(one.score and not one.score.is_shown for one in every.contrasts)
+    assert all(one.difference and not one.difference.is_shown for one in every.contrasts)
 
 
 def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
@@ -92,7 +92,7 @@ def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
     grid = next(grid for grid in findings.study.grids if grid.name == "cells")
     best = findings.recommended
     assert best is not None
-    effects = [contrast.score for effect in grid_effects(grid, findings.answers) for contrast in effect.contrasts]
+    effects = [contrast.difference for effect in grid_effects(grid, findings.answers) for contrast in effect.contrasts]
     contrasts = [(each.best_epoch, each.overfitting_gap) for each in attention_contrasts(grid)[0]]
     rivals = [difference for rival, difference in best.rivals.items() if len(rival.runs) > 1]
     return effects, contrasts, best.configuration.config, best.score, best.gain, rivals
@@ -199,7 +199,7 @@ def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> N
     (contrast,) = effect.contrasts
     assert set(effect.parameters) == {"model.cell", "model.layers", "elmo.model", "model.dropout"}
     assert contrast.n_runs == (2, 2)
-    assert contrast.score.is_shown
+    assert contrast.difference.is_shown
     assert "ELMo small" in effect.name_of(contrast.best)
     assert effect.name_of(contrast.best) in study.text()
 
