@@ -52,6 +52,10 @@ class OnTestSet:
     differences: dict[PredictorKind, Difference] = field(default_factory=dict)
 
     @property
+    def compared_with(self) -> list[PredictorKind]:
+        return [kind for kind in _COMPARED_WITH.get(self.kind, ()) if kind in self.sides]
+
+    @property
     def accuracy(self) -> Estimate:
         return statistics.score_of(self.sides[self.kind], self.seed_variance)
 
@@ -100,14 +104,10 @@ def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
     pairs = (
         (each.sides[each.kind], each.sides[other], each.seed_variance)
         for each in models
-        for other in _COMPARED_WITH.get(each.kind, ())
+        for other in each.compared_with
     )
     remaining = iter(statistics.compare(pairs))
-    compared = []
-    for each in models:
-        differences = {other: next(remaining) for other in _COMPARED_WITH.get(each.kind, ())}
-        compared.append(replace(each, differences=differences))
-    return compared
+    return [replace(each, differences={other: next(remaining) for other in each.compared_with}) for each in models]
 
 
 class _ConfigurationSides(NamedTuple):

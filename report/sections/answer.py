@@ -253,8 +253,10 @@ def _figure_lines(
         lines.append((wording.shortened(label, _LONGEST_NAME), score_of(configuration, dataset), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, _baseline_accuracy(best), charts.ORANGE))
-    lexicon = measured_accuracy(best.run.measured("test", "lexicon"))
-    return [*lines, (names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED)]
+    if "lexicon" in best.run.result.scores:
+        lexicon = measured_accuracy(best.run.measured("test", "lexicon"))
+        lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED))
+    return lines
 
 
 def _starred(name: str, is_recommended: bool) -> str:
@@ -313,7 +315,8 @@ def _about_added(best: Recommended) -> list[str]:
 
 def _about_the_lexicon(best: Recommended, dataset: Dataset) -> list[str]:
     """Why a lexicon that has a higher test accuracy than the recommended model is not recommended."""
-    lexicon = best.run.measured("test", "lexicon").accuracy
+    scores = best.run.result.scores
+    lexicon = scores["lexicon"]["test"].accuracy if "lexicon" in scores else 0.0
     if lexicon <= best.score.value:
         return []
     sentence = (

@@ -251,12 +251,14 @@ def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
 
 
 def check_list(findings: Findings) -> ReportSection:
-    """Mean check-list scores of the recommended configuration; empty if nothing is recommended."""
+    """Mean check-list scores of the recommended configuration; empty without one, and if tweets are not English."""
     title = "Check list"
     if findings.recommended is None:
         return ReportSection(title, [])
     runs = findings.recommended.configuration.runs
     scores = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
+    if not scores[0]:
+        return ReportSection(title, [])
     rows: list[Row] = []
     for capability, score in scores[0]["network"].items():
         row: dict[str, Any] = {"capability": capability, "sentences": score.of}
@@ -316,18 +318,19 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
 
 
 def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
-    is_unbalanced = any(result.is_unbalanced for result in results)
     columns = [
         column("Test set", "tests"),
         column("Tweets", "n", "count"),
         column(f"{' / '.join(results[0].configuration.config.data.label_names)}, %", "classes"),
-        *([column("Trained on", "data")] if len(findings.datasets) > 1 else []),
-        column("Model", "model"),
-        column("Accuracy, %", "accuracy", "percent"),
-        *([column("Macro recall, %", "macro_recall", "percent")] if is_unbalanced else []),
-        column("Difference to baseline, points", "less_baseline", "points"),
-        column("Difference to lexicon, points", "less_lexicon", "points"),
     ]
+    if len(findings.datasets) > 1:
+        columns.append(column("Trained on", "data"))
+    columns += [column("Model", "model"), column("Accuracy, %", "accuracy", "percent")]
+    if any(result.is_unbalanced for result in results):
+        columns.append(column("Macro recall, %", "macro_recall", "percent"))
+    for kind in ("baseline", "lexicon"):
+        if any(kind in result.sides for result in results):
+            columns.append(column(f"Difference to {kind}, points", f"less_{kind}", "points"))
     return Table(name, caption, columns, [_test_set_row(result) for result in results])
 
 

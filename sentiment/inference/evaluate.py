@@ -148,7 +148,8 @@ def show_result(run: TrainedRun) -> None:
     test = result.scores[result.recommended]["test"]
     lines.append(f"best         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test)
-    lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")
+    if result.check_list:
+        lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")
     lines.append("")
     path = quote(run.path)
     lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
@@ -213,7 +214,8 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     remarks += comparison_lines(test.labels, test.predictors, chosen)
     remarks += constant_warnings(test.predictors, run.config.data.label_names)
     say("\n".join(remarks))
-    OUT.print(check_table(run.result.check_list, chosen))
+    if run.result.check_list:
+        OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
     classes = run.config.data.label_names
     models = {name: {part: of_part.named(classes) for part, of_part in parts.items()} for name, parts in scores.items()}

@@ -9,8 +9,10 @@ from sentiment.runs.records import PredictorKind
 
 def all_models(network: TextModel, baseline: TextModel, temperature: float) -> list[TextModel]:
     """The predictors of a run, in the order of tables; `temperature` is that of the mean of both."""
-    both = MeanModel(network, baseline, temperature)
-    return [network, baseline, both, LexiconModel(network.config)]
+    models = [network, baseline, MeanModel(network, baseline, temperature)]
+    if network.config.data.is_english:
+        models.append(LexiconModel(network.config))
+    return models
 
 
 def classify_by_all(models: Sequence[TextModel], texts: Sequence[str]) -> dict[PredictorKind, Predictions]:

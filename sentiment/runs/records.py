@@ -370,13 +370,18 @@ def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
     return {kind: scores[kind] for kind in PREDICTORS if kind in scores}
 
 
+def _in_table_order_if_any(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
+    return _in_table_order(scores) if scores else {}
+
+
 class Result(FileRecord):
     """`result.json`, written last: the run is completed if and only if it exists.
 
     Attributes:
         best_epoch: counted from 1.
         parameters: number of trainable weights.
-        scores: metrics of each predictor by part; those of the network are of its best epoch.
+        scores: metrics of each predictor by part; those of the network are of its best epoch. Without the lexicon for
+            tweets that are not English.
         class_shares: the share of each class among the training tweets; the most frequent one is always predicted by
             the predictor `majority`, whose probabilities they are.
         recommended: the model with the highest accuracy on the validation part.
@@ -384,7 +389,8 @@ class Result(FileRecord):
             calibrated probabilities.
         only_label: the index of the class, if the network predicts the same one for every validation tweet: it has
             learned nothing.
-        check_list: scores of each predictor that reads texts, by capability; no model is selected by them.
+        check_list: scores of each predictor that reads texts, by capability; empty for tweets that are not English. No
+            model is selected by them.
         mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
         seconds_trained: over all attempts, without steps that were lost and repeated.
         files_sha256: of the other files that belong to the result, by name.
@@ -401,7 +407,7 @@ class Result(FileRecord):
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Count | None = None
-    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
+    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order_if_any)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from sentiment.config import DataConfig
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
 from sentiment.metrics import Probabilities, measure, predicted_classes, restricted, with_first_class
@@ -19,7 +20,6 @@ from sentiment.models.text_model import answer_checks, calibrate_all, calibrated
 from sentiment.runs.predictions import columns_of
 from sentiment.runs.records import (
     MODEL_CHOICES,
-    PREDICTORS,
     CheckScore,
     Metrics,
     ModelChoice,
@@ -61,9 +61,8 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
-    classes = run.config.data.label_names
-    predictions = _predict(task, prepared, len(classes))
-    _write_predictions(run_dir, task, predictions, classes)
+    predictions = _predict(run.config.data, task, prepared)
+    _write_predictions(run_dir, task, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     best_state = WeightsState(weights=best, epoch=trainer.early_stopping.best_epoch)
@@ -75,7 +74,7 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     delete_checkpoints(run_dir)
 
 
-def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predictions:
+def _predict(data: DataConfig, task: ClassifierTask, prepared: Prepared) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
     linear = with_first_class(prepared.baselines.others)
     lexicon = lexicon_probabilities(prepared.baselines.compound, task.corpus.class_count)
@@ -83,11 +82,13 @@ def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predi
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
     training_labels = task.corpus.labels[task.rows["train"]]
-    counts = np.bincount(training_labels, minlength=n_classes)
+    counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
     probabilities: dict[Part, dict[PredictorKind, Probabilities]] = {}
     for part, rows in task.measured.items():
-        of_part = {**calibrate_all(network[part], linear[rows], temperatures), "lexicon": lexicon[rows]}
+        of_part = calibrate_all(network[part], linear[rows], temperatures)
+        if data.is_english:
+            of_part["lexicon"] = lexicon[rows]
         of_part["majority"] = np.tile(class_shares, (len(rows), 1))
         labels = task.corpus.labels[rows]
         probabilities[part] = {kind: restricted(predicted, labels) for kind, predicted in of_part.items()}
@@ -96,7 +97,7 @@ def _predict(task: ClassifierTask, prepared: Prepared, n_classes: int) -> _Predi
 
 def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: _Predictions) -> Result:
     stopping = trainer.early_stopping
-    scores = {kind: _measure(trainer.task, predictions, kind) for kind in PREDICTORS}
+    scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
     recommended = recommend({model: scores[model]["validation"] for model in MODEL_CHOICES})
@@ -150,8 +151,10 @@ def _only_label(predictions: _Predictions) -> int | None:
 def _check_list(
     run: RunContext, prepared: Prepared, trainer: Trainer, temperatures: dict[ModelChoice, float]
 ) -> dict[PredictorKind, dict[str, CheckScore]]:
-    """The check list's scores of each predictor that reads texts."""
+    """The check list's scores of each predictor that reads texts; none if the tweets are not English."""
     config = run.config
+    if not config.data.is_english:
+        return {}
     task = trainer.task
     embedding = trainer.model.embedding
     encoder = embedding if isinstance(embedding, FineTuned) else prepared.encoder
@@ -182,7 +185,7 @@ def _write_predictions(
     rows = np.concatenate([task.rows[part] for part in parts])
     columns = {"part": pa.array(names).dictionary_encode()}
     columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
-    for kind in PREDICTORS:
+    for kind in predictions.probabilities["train"]:
         probabilities = np.concatenate([predictions.probabilities[part][kind] for part in parts])
         for index, column in enumerate(columns_of(kind, classes), start=1):
             columns[column] = probabilities[:, index].astype(np.float32)

@@ -163,6 +163,24 @@ def test_most_frequent_class_of_the_training_tweets_is_a_row_without_a_claim(
         assert accuracy == (0 if data else result.scores["majority"]["test"].accuracy)
 
 
+def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: MakeExperiment, tmp_path: Path) -> None:
+    run = experiment(training__epochs=1, data__language="de")
+    run.complete()
+    result = run.result
+    assert [*result.scores] == ["network", "baseline", "both", "majority"]
+    assert result.check_list == {}
+    table = write_tweets(tmp_path / "new.csv", invented_tweets(30, seed=7))
+    for data in ((), ("--data", table, "--results", run.results.root)):
+        done = invoke("evaluate", run.run_dir.path, "--out", tmp_path / "scores.json", *data)
+        assert done.exit_code == 0, done.output
+        assert "lexicon" not in done.output
+        assert "check list" not in done.output
+        models = json.loads((tmp_path / "scores.json").read_text())["models"]
+        assert [*models] == sorted(PREDICTORS[kind] for kind in result.scores)
+    assert invoke("export", run.run_dir.path, tmp_path / "model.zip").exit_code == 0
+    assert "lexicon" not in invoke("show", "--card", run.run_dir.path).output
+
+
 TRAINED_ON = "the model was trained on a tweet of the same words"
 WITH_USERS = ("label", "text", "user")
 CHOSEN_BY = "the model was chosen by a validation tweet of the same words"

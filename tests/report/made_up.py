@@ -141,7 +141,8 @@ class Study:
             keys[part] = keys_of_part[:kept]
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
-        measured = {kind: _measured_parts(kind, scores) for kind in PREDICTORS}
+        kinds = [kind for kind in PREDICTORS if kind != "lexicon" or config.data.is_english]
+        measured = {kind: _measured_parts(kind, scores) for kind in kinds}
         for kind, by_part in measured.items():
             by = {"network": 0.02 + 0.06 * skill, "lexicon": 0.0}.get(kind, 0.02)
             by_part["train"] = _better(by_part["validation"], by)
@@ -166,7 +167,7 @@ class Study:
                 class_shares=CLASS_SHARES,
                 recommended="network",
                 temperatures=TEMPERATURES,
-                check_list=_check_list(skill),
+                check_list=_check_list(skill) if config.data.is_english else {},
                 baseline_settings={"C": 1.0},
                 overfit=judge_overfit(train.accuracy, validation.accuracy),
                 encoder=_elmo(config),

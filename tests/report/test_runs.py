@@ -121,6 +121,18 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
     assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
 
 
+def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list(study: Study) -> None:
+    for seed in (1, 2):
+        study.single({"data.language": "de", "seed": seed}, skill=3.0)
+    findings = study.findings()
+    assert not findings.problems
+    tables = {block.name: block for block in compose(findings).blocks if isinstance(block, Table)}
+    assert "check-list" not in tables
+    assert not [row for row in tables["leaderboard"].rows if "lexicon" in row["model"]]
+    assert not [each.title for each in tables["test-sets"].columns if "lexicon" in each.title]
+    assert not [sentence for sentence in caveats(findings) if "lexicon" in sentence]
+
+
 def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) -> None:
     tables = {block.name: block.rows for block in compose(invented.findings()).blocks if isinstance(block, Table)}
     rows = tables["leaderboard-all"]
