@@ -24,6 +24,7 @@ from report.questions.settings import effects_of
 from report.read import CompletedRun, Grid
 from report.statistics import Difference
 from sentiment.config_file import resolve
+from sentiment.metrics import with_first_class
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
@@ -108,9 +109,12 @@ def _right(luck: Any, n: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
 def _predictions(name: str, **right: Any) -> PartPredictions:
     """Of positive tweets, by the kind of the predictor."""
     kinds: Any = right
-    predictors = [Predictor(f"{name} ({kind})", kind, flags.astype(float)) for kind, flags in kinds.items()]
+    predictors = []
+    for kind, flags in kinds.items():
+        probabilities = with_first_class(flags[:, None].astype(float))
+        predictors.append(Predictor(f"{name} ({kind})", kind, probabilities))
     n = len(predictors[0].probabilities)
-    return PartPredictions(np.arange(n), np.ones(n, bool), predictors)
+    return PartPredictions(np.arange(n), np.ones(n, np.int64), predictors)
 
 
 def _metrics(right: Any) -> Any:

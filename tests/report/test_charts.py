@@ -55,7 +55,11 @@ def _test_predictions(run: CompletedRun) -> Any:
 
 
 def _epochs(run: CompletedRun) -> list[dict[str, Any]]:
-    return [row.model_dump() for row in run.run_dir.read_epochs()[0]]
+    epochs = []
+    for row in run.run_dir.read_epochs()[0]:
+        parts = {part: metrics.named(["negative", "positive"]) for part, metrics in row.metrics.items()}
+        epochs.append({"epoch": row.epoch, **parts})
+    return epochs
 
 
 def _check_answer(_: str, spec: Spec, findings: Findings) -> None:
@@ -99,22 +103,23 @@ def _check_curves(_: str, spec: Spec, findings: Findings) -> None:
 
 def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
     test, rows = _test_predictions(findings.recommended.run), rows_with(spec, "group", "x", "value", "low", "high")
-    labels = test["label"].to_numpy()
     for name, column in (("network", "network_positive"), ("linear baseline", "baseline_positive")):
-        scores = test[column].to_numpy(float)
-        groups = np.array_split(np.argsort(scores, kind="stable"), 10)
+        positive = test[column].to_numpy(float)
+        right = (positive >= 0.5) == (test["label"].to_numpy() == 1)
+        confidences = np.maximum(positive, 1 - positive)
+        groups = np.array_split(np.argsort(confidences, kind="stable"), 10)
         bounds = [
-            scipy.stats.binomtest(int(labels[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups
+            scipy.stats.binomtest(int(right[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups
         ]
         for key, expected in (
-            ("x", [scores[one].mean() for one in groups]),
-            ("value", [labels[one].mean() for one in groups]),
+            ("x", [confidences[one].mean() for one in groups]),
+            ("value", [right[one].mean() for one in groups]),
             ("low", [one.low for one in bounds]),
             ("high", [one.high for one in bounds]),
         ):
             _near([row[key] for row in rows if row["group"] == name], [100 * float(one) for one in expected])
     for key in ("x", "value"):
-        _near([row[key] for row in rows if row["group"] == "calibrated"], [0, 100])
+        _near([row[key] for row in rows if row["group"] == "calibrated"], [50, 100])
 
 
 def _check_attention(_: str, spec: Spec, findings: Findings) -> None:
@@ -135,7 +140,7 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
     lines: dict[int, list[Any]] = defaultdict(list)
     for row in sorted(rows_with(spec, "trial", "axis", "height", "score"), key=lambda row: row["axis"]):
         lines[row["trial"]].append(row)
-    scores = sorted(100 * run.result.metrics["validation"].f1 for run in trials)
+    scores = sorted(100 * run.result.metrics["validation"].macro_f1 for run in trials)
     _near(sorted(line[-1]["score"] for line in lines.values()), scores)
     for line in lines.values():
         _near([line[-1]["height"]], [(line[-1]["score"] - scores[0]) / (scores[-1] - scores[0])])
