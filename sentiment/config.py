@@ -154,8 +154,7 @@ class DataConfig(Section):
     # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, `tweeteval`, or the path of a table.
     source: str = "vader"
     # External test sets, by name: `{airline: {path: airline.csv}}`. Their tweets and authors are excluded from
-    # training; the validation and test splits do not change. Naming the run's own source has no effect. Of
-    # `sentiment140` the 498 hand-labelled tweets are used; `source: sentiment140` adds them by itself, as `manual`.
+    # training. Of `sentiment140` the 498 hand-labelled tweets are used; as a source it adds them as `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
     # Rated words, lexicon and check list are English, and left out for another language. `en` stands in no file.
@@ -170,8 +169,7 @@ class DataConfig(Section):
     extra_train: Annotated[tuple[ExtraTable, ...], Field(strict=False)] = ()
     # Size of the training subset, chosen by hash: subsets are nested, and validation and test do not change.
     train_rows: PositiveInt | None = None
-    # Number of cross-validation folds, formed by hash; replaces `test_fraction`. With all folds run, each tweet is
-    # tested once. For small data; the report pools the folds' predictions.
+    # Cross-validation folds, formed by hash, in place of `test_fraction`; the report pools their test predictions.
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     fold: PositiveInt | None = None  # the fold that is tested on, counted from 1
 
@@ -380,6 +378,8 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay
+    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. `none` stands in no file.
+    class_weights: Annotated[Literal["none", "balanced"], Field(exclude_if=lambda weights: weights == "none")] = "none"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -4,7 +4,7 @@ in a folder that is named by a hash of the files and the configuration.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sentiment.data.preparation import ARRAYS, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
 from sentiment.data.text import TokenRows, unit_of
 from sentiment.errors import DataError, RunDirError
-from sentiment.files import FolderEntry, fingerprint, made_once, sha256_of, write_atomically
+from sentiment.files import fingerprint, made_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
@@ -45,8 +45,22 @@ class Corpus(TokenRows):
     weights: npt.NDArray[np.float32]  # (rows,) sample weights: `extra_train.weight`, otherwise 1
     withheld: npt.NDArray[np.int64]  # (n,) keys of the tweets dropped because their text or author is held out
 
-    # Increase the number when `sentiment.models.baseline` changes, so that old caches are ignored.
-    baselines_file = FolderEntry("baselines-6.npz")
+    is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
+    is_rated: bool = True  # whether the ratings of English words apply
+
+    @property
+    def baselines_file(self) -> Path:
+        # Increase the number when `sentiment.models.baseline` changes, so that old caches are ignored.
+        variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_rated)
+        return self.path / f"baselines-6{variant}.npz"
+
+    def balanced(self) -> "Corpus":
+        """The corpus with weights that give all classes of the training part the same total weight."""
+        train = self.rows("train")
+        totals = np.bincount(self.labels[train], self.weights[train], self.class_count)
+        factors = totals.sum() / (self.class_count * np.maximum(totals, 1))
+        weights = (self.weights * factors[self.labels]).astype(np.float32)
+        return replace(self, weights=weights, is_balanced=True)
 
     @property
     def part_names(self) -> tuple[Part, ...]:

@@ -127,7 +127,7 @@ def _caveats(run: TrainedRun) -> str:
     if n < 100:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = PREDICTORS[result.recommended]
-    lines.append(f"used by predict: {name}, the most accurate model of this run on validation tweets")
+    lines.append(f"used by predict: {name}, the best model of this run on validation tweets")
     return "\n".join(lines)
 
 
@@ -214,6 +214,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     remarks += comparison_lines(test.labels, test.predictors, chosen)
     remarks += constant_warnings(test.predictors, run.config.data.label_names)
     say("\n".join(remarks))
+    OUT.print(class_table(scores[chosen]["test"], run.config.data.label_names, chosen))
     if run.result.check_list:
         OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
@@ -273,6 +274,7 @@ def evaluate_on_file(
     remarks = comparison_lines(labels, predictors, chosen)
     remarks += constant_warnings(predictors, run.config.data.label_names)
     say("\n".join(remarks))
+    OUT.print(class_table(metrics[chosen], run.config.data.label_names, chosen))
     by_name = {name: scores.named(run.config.data.label_names) for name, scores in metrics.items()}
     return by_name[chosen] | {
         "chosen": chosen,
@@ -399,6 +401,17 @@ def score_table(scores: _Scores, chosen: str) -> Table:
             style = "bold" if name == chosen else ""
             size = "" if metrics.n == n else f", n = {metrics.n:,}"
             table.add_row(f"  {name}{size}", loss, accuracy, *(f"{score:.3f}" for score in others), style=style)
+    return table
+
+
+def class_table(metrics: Metrics, names: Sequence[str], chosen: str) -> Table:
+    """The scores of the chosen predictor by class."""
+    table = Table(chosen, box=None, pad_edge=False, header_style="bold")
+    for title in ("tweets", "precision", "recall", "F1"):
+        table.add_column(title, justify="right")
+    rows = zip(names, metrics.sizes, metrics.precision, metrics.recall, metrics.f1, strict=True)
+    for name, size, *scores in rows:
+        table.add_row(f"  {escape(visible(name))}", f"{size:,}", *(f"{score:.3f}" for score in scores))
     return table
 
 

@@ -177,7 +177,9 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
         return MeanModel(load_model(run, "network", device), load_model(run, "baseline"), temperature)
     if choice == "network":
         return _network(run, device, temperature)
-    linear = LinearModel.from_bytes(*run.content_and_path(BASELINE_FILE), len(run.config.data.label_names))
+    data = run.config.data
+    content, path = run.content_and_path(BASELINE_FILE)
+    linear = LinearModel.from_bytes(content, path, len(data.label_names), data.is_english)
     return BaselineModel(run.config, linear, temperature)
 
 
@@ -217,7 +219,7 @@ _DATA = {
 
 _CARD = """# {name}
 
-{description}It classifies tweets as {positive} or {negative}.
+{description}It classifies tweets as {classes}.
 
 ## Use
 
@@ -231,8 +233,8 @@ model.predict(["what a lovely day"])
 or `sentiment predict model.zip "what a lovely day"`. The program is not on PyPI: ask for its wheel
 (`pip wheel --no-deps .` in a clone makes it) and install that: {install}.
 
-It contains a network and a linear baseline. By default the {recommended} predicts, which was the most accurate on
-validation tweets.
+It contains a network and a linear baseline. By default the {recommended} predicts, which was the best on validation
+tweets.
 
 ## Scores
 
@@ -250,8 +252,8 @@ The file that this card belongs to contains no tweets, but its vocabulary contai
 
 {encoder}## Limits
 
-- Two classes: neutral tweets are classified as one or the other.
-- Tokeniser and data are made for English tweets; nothing was measured on other languages or on longer texts.
+- A tweet that is none of these classes is classified as one of them.
+- Nothing was measured on other languages than that of its tweets, or on longer texts.
 - It reproduces the labels of its tweets, with their errors and biases. Do not use it for decisions about individuals.
 
 ## How it was made
@@ -284,7 +286,7 @@ def model_card(run: TrainedRun) -> str:
     description = config.description.strip().rstrip(".")
     if description:
         description = f"{as_markdown(description[:1].upper() + description[1:])}. "
-    negative, positive = map(as_code, config.data.label_names)
+    *names, last = map(as_code, config.data.label_names)
     git_commit = record.attempts[-1].git_commit
     commit = f", commit {git_commit[:12]}" if git_commit else ""
     devices = sorted({attempt.device for attempt in record.attempts})
@@ -292,8 +294,7 @@ def model_card(run: TrainedRun) -> str:
     card = _CARD.format(
         name=as_markdown(result.run_id),
         description=description,
-        positive=positive,
-        negative=negative,
+        classes=f"{', '.join(names)} or {last}",
         install=as_code(f"pip install ./sentiment_grids-{__version__}-py3-none-any.whl"),
         recommended=PREDICTORS[result.recommended],
         scores="\n".join(_score_rows(result)),
@@ -342,13 +343,13 @@ def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, l
                 "task": {"type": "text-classification", "name": "sentiment of tweets"},
                 "dataset": {"type": visible(dataset), "name": visible(data), "split": part},
                 "metrics": [
-                    {"type": name, "value": round(getattr(metrics, name), 4)}
-                    for name in ("accuracy", "macro_recall", "macro_f1")
+                    {"type": kind, "name": name.replace("_", " "), "value": round(getattr(metrics, name), 4)}
+                    for kind, name in (("accuracy", "accuracy"), ("recall", "macro_recall"), ("f1", "macro_f1"))
                 ],
             }
         )
     return {
-        "language": "en",
+        "language": config.data.language,
         "license": "mit" if licence == "MIT" else "other",
         "library_name": "sentiment-grids",
         "pipeline_tag": "text-classification",

@@ -152,9 +152,12 @@ def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
     return counts
 
 
-def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows) -> Any:
-    """The TF-IDF of `counts`, which is overwritten, then `polarity`: sparse float32, (rows, features)."""
-    return sparse.hstack([tfidf(counts, idf, keys), sparse.csr_matrix(polarity(rows))], format="csr")
+def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows, is_rated: bool) -> Any:
+    """The TF-IDF of `counts`, which is overwritten, then `polarity` if rated: sparse float32, (rows, features)."""
+    values = tfidf(counts, idf, keys)
+    if not is_rated:
+        return values
+    return sparse.hstack([values, sparse.csr_matrix(polarity(rows))], format="csr")
 
 
 @dataclass(frozen=True)
@@ -167,12 +170,14 @@ class LinearModel:
 
     keys: Keys  # (n-grams,), sorted
     idf: Numbers  # (n-grams,), inverse document frequency
-    weights: Numbers  # (regressions, features): those of n-grams, then those of `polarity`
+    weights: Numbers  # (regressions, features): those of n-grams, then those of `polarity` if words are rated
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
         """A text is usable if it has a known n-gram or a word of the lexicon, that is, a stored feature."""
-        values = features(self.keys, self.idf, NGramCounter(rows.types).counts(rows, self.keys), rows)
+        counts = NGramCounter(rows.types).counts(rows, self.keys)
+        is_rated = self.weights.shape[1] > len(self.keys)
+        values = features(self.keys, self.idf, counts, rows, is_rated)
         return Predictions(self.probabilities(values), np.diff(values.indptr) > 0)
 
     def probabilities(self, values: Any) -> Probabilities:
@@ -196,8 +201,12 @@ class LinearModel:
         return save(arrays)
 
     @classmethod
-    def from_bytes(cls, content: bytes, path: str, classes: int) -> "LinearModel":
-        """Inverse of `to_bytes`; `path` is for messages, `classes` the number of classes.
+    def from_bytes(cls, content: bytes, path: str, classes: int, is_rated: bool = True) -> "LinearModel":
+        """Inverse of `to_bytes`; `path` is for messages.
+
+        Args:
+            classes: the number of classes.
+            is_rated: whether there are weights of `polarity`.
 
         Raises:
             RunDirError: `content` is not such a model.
@@ -214,7 +223,7 @@ class LinearModel:
         expected = {
             "keys": f"uint64 ({n},)",
             "idf": f"float32 ({n},)",
-            "weights": f"float32 ({regressions}, {n + len(FEATURES)})",
+            "weights": f"float32 ({regressions}, {n + is_rated * len(FEATURES)})",
             "intercepts": f"float64 ({regressions},)",
         }
         check_arrays(path, arrays, expected)
@@ -311,8 +320,10 @@ class _DesignMatrix:
         counts = counts[:, kept]
         self._keys = keys[kept]
         self._idf = (np.log((1 + len(rows)) / (1 + frequencies[kept])) + 1).astype(np.float32)
-        self._feature_scale = np.append(self._naive_bayes(counts), np.ones(len(FEATURES), np.float32))
-        self._values = features(self._keys, self._idf, counts, texts)
+        self._feature_scale = self._naive_bayes(counts)
+        if corpus.is_rated:
+            self._feature_scale = np.append(self._feature_scale, np.ones(len(FEATURES), np.float32))
+        self._values = features(self._keys, self._idf, counts, texts, corpus.is_rated)
         self._values.data *= self._feature_scale[self._values.indices]
 
     def fits(self, c_values: Sequence[float]) -> Iterator[LinearModel]:
@@ -338,7 +349,8 @@ class _DesignMatrix:
         texts = self._corpus.take(rows)
         labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
-        values = features(self._keys, self._idf, self._counter.counts(texts, self._keys), texts)
+        counts = self._counter.counts(texts, self._keys)
+        values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
         scores: list[float] = []
         for fit in self.fits(_C_VALUES):
             of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
@@ -394,7 +406,7 @@ class Baselines:
     """The baselines' predictions for a corpus, with which its runs are compared."""
 
     others: Numbers  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
-    compound: Numbers  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not measured
+    compound: Numbers  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not rated
     model: LinearModel
     settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
 
@@ -416,7 +428,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
     path = corpus.baselines_file
     try:  # a zip file has checksums
         with np.load(path) as arrays:
-            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path), corpus.class_count)
+            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path), corpus.class_count, corpus.is_rated)
             return Baselines(arrays["others"], arrays["compound"], model, json.loads(str(arrays["settings"])))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RunDirError):
         return None
@@ -425,7 +437,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
 def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
     others = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
-    compound = rate_rows(corpus, measured, progress)
+    compound = rate_rows(corpus, measured if corpus.is_rated else measured[:0], progress)
     arrays: dict[str, Any] = {
         "others": others,
         "compound": compound,

@@ -1,7 +1,7 @@
 """What a run needs before it is trained: its tweets, baselines, vocabulary, vectors, and the hashes of all of them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -59,7 +59,9 @@ class Prepared:
 
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines, from their caches if they are there."""
-    corpus = prepare_corpus(config.data, results, progress)
+    corpus = replace(prepare_corpus(config.data, results, progress), is_rated=config.data.is_english)
+    if config.training.class_weights == "balanced":
+        corpus = corpus.balanced()
     return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
 
 

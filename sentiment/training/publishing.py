@@ -77,7 +77,6 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
 def _predict(data: DataConfig, task: ClassifierTask, prepared: Prepared) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
     linear = with_first_class(prepared.baselines.others)
-    lexicon = lexicon_probabilities(prepared.baselines.compound, task.corpus.class_count)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
@@ -88,7 +87,7 @@ def _predict(data: DataConfig, task: ClassifierTask, prepared: Prepared) -> _Pre
     for part, rows in task.measured.items():
         of_part = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
-            of_part["lexicon"] = lexicon[rows]
+            of_part["lexicon"] = lexicon_probabilities(prepared.baselines.compound[rows], task.corpus.class_count)
         of_part["majority"] = np.tile(class_shares, (len(rows), 1))
         labels = task.corpus.labels[rows]
         probabilities[part] = {kind: restricted(predicted, labels) for kind, predicted in of_part.items()}
@@ -100,7 +99,8 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
     scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    recommended = recommend({model: scores[model]["validation"] for model in MODEL_CHOICES})
+    metric = run.config.training.early_stopping.metric
+    recommended = recommend({model: scores[model]["validation"] for model in MODEL_CHOICES}, metric)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
@@ -137,9 +137,14 @@ def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKin
     }
 
 
-def recommend(metrics: dict[ModelChoice, Metrics]) -> ModelChoice:
-    """The model with the highest validation accuracy; ties are broken by the lower loss, then by the order."""
-    return max(metrics, key=lambda model: (metrics[model].accuracy, -metrics[model].loss))
+def recommend(metrics: dict[ModelChoice, Metrics], metric: str = "accuracy") -> ModelChoice:
+    """The best model on the validation part; ties are broken by the lower loss, then by the order.
+
+    Args:
+        metric: that of early stopping; the best one has the highest accuracy where that is the loss.
+    """
+    score = "accuracy" if metric == "loss" else metric
+    return max(metrics, key=lambda model: (getattr(metrics[model], score), -metrics[model].loss))
 
 
 def _only_label(predictions: _Predictions) -> int | None:

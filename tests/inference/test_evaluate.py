@@ -58,7 +58,7 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
     for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
         assert isinstance(open_model(run.run_dir.path), kind)
-    assert "by the mean of both (the most accurate on validation" in invoke("predict", run.run_dir.path, "x").output
+    assert "by the mean of both (the best on validation" in invoke("predict", run.run_dir.path, "x").output
 
 
 def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:

@@ -253,7 +253,7 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     assert (values["library_name"], values["pipeline_tag"]) == ("sentiment-grids", "text-classification")
     (split,) = [one for one in values["model-index"][0]["results"] if one["dataset"]["split"] == "test"]
     best = result.scores[result.recommended]["test"]
-    assert split["metrics"][0] == {"type": "accuracy", "value": round(best.accuracy, 4)}
+    assert split["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": round(best.accuracy, 4)}
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text
     assert all(one in text for one in ("## Use", "## Scores", "## Data", "## Limits", "## How it was made"))

@@ -106,7 +106,7 @@ def test_fit_is_that_of_scikit_learn_on_each_feature_beside_itself_times_its_log
     positive, negative = (1.0 + np.asarray(present[labels == label].sum(axis=0)).ravel() for label in (1, 0))
     ratio = np.log(positive / positive.sum()) - np.log(negative / negative.sum())
     # What a lexicon says stands there once.
-    values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), texts)
+    values = fitting.features(model.keys, model.idf, counter.counts(texts, model.keys), texts, True)
     both = sparse.hstack([values, values[:, : len(ratio)].multiply(ratio)]).tocsr()
     expected = LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000).fit(both, labels).predict_proba(both)
     np.testing.assert_allclose(model.classify(texts).probabilities, expected, atol=1e-3)
@@ -130,7 +130,7 @@ def test_fit_of_three_classes_is_one_regression_of_each_against_the_others(corpu
         inside = labels[train] == label
         positive, negative = (1.0 + np.asarray(present[rows].sum(axis=0)).ravel() for rows in (inside, ~inside))
         squares.append(np.log((positive / positive.sum()) / (negative / negative.sum())) ** 2)
-    values = fitting.features(model.keys, model.idf, counts, texts)
+    values = fitting.features(model.keys, model.idf, counts, texts, True)
     scale = np.append(np.sqrt(1 + np.mean(squares, axis=0)), np.ones(values.shape[1] - len(model.keys)))
     scaled = values.multiply(scale).tocsr()
     regressions = OneVsRestClassifier(LogisticRegression(C=settings["C"], tol=1e-8, max_iter=10_000))

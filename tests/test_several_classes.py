@@ -1,0 +1,166 @@
+"""Runs of three classes from the table to the report, and what is left out of runs on other languages."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from report.build import build_report
+from sentiment import load
+from sentiment.data.corpus import Corpus, prepare_corpus
+from sentiment.inference.stored import open_run
+from sentiment.models.text_model import total
+from sentiment.runs.predictions import read_predictions
+from sentiment.runs.records import MODEL_CHOICES, Result
+from sentiment.runs.run_dir import Results, RunDir
+from tests.commands import invoke
+from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
+
+NAMES = ("negative", "neutral", "positive")
+TweetTable = list[tuple[str, str]]
+
+
+def three_classes(count: int, seed: int = 0) -> TweetTable:
+    """Each third tweet is a neutral one."""
+    opinions = [(NAMES[2 * label], text) for label, text in invented_tweets(2 * count // 3, seed)]
+    plain = [("neutral", f"the {hour} o'clock train leaves from platform {hour % 7}") for hour in range(count // 3)]
+    return [row for rows in zip(opinions[::2], plain, opinions[1::2], strict=True) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tables of tweets: `tweets.csv` with all classes, `clear.csv` without neutral tweets."""
+    folder = tmp_path_factory.mktemp("classes")
+    write_tweets(folder / "tweets.csv", three_classes(600))
+    clear = [(NAMES[2 * label], text) for label, text in invented_tweets(60, seed=5)]
+    write_tweets(folder / "clear.csv", clear)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> RunDir:
+    """A completed run on three classes with a further test set, in the results folder `folder`."""
+    labels = {name: [name] for name in NAMES}
+    tests = {"clear": {"path": str(folder / "clear.csv"), "labels": labels}}
+    config = small_config(folder / "tweets.csv", data__labels=labels, data__tests=tests)
+    results = Results(folder)
+    finished = Experiment(config, results, results.run_dir(config.run_id))
+    finished.complete()
+    return finished.run_dir
+
+
+def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run: RunDir) -> None:
+    result = stored(run, Result)
+    for kind in MODEL_CHOICES:
+        metrics = result.scores[kind]["test"]
+        assert len(metrics.recall) == 3
+        assert sum(metrics.sizes) == metrics.n
+    assert result.scores["baseline"]["test"].macro_recall > 0.7
+    assert result.scores["majority"]["test"].macro_recall == pytest.approx(1 / 3)
+    assert total(result.check_list["baseline"]).of > 100
+
+
+def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir) -> None:
+    result = stored(run, Result)
+    test = read_predictions(run, result, "test", NAMES)
+    assert test is not None
+    table = pq.read_table(run.predictions_file)
+    assert {"network_neutral", "network_positive", "baseline_neutral"} < {*table.column_names}
+    corpus = prepare_corpus(run.read_config().data, run.results)
+    texts = pq.read_table(corpus.path / "tweets.parquet")["text"].to_pylist()
+    text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
+    for kind in MODEL_CHOICES:
+        predictor = test.of(kind)
+        probabilities = load(run.path, kind).predict_proba([text_of[tweet] for tweet in test.tweets.tolist()])
+        np.testing.assert_allclose(probabilities, predictor.probabilities, atol=1e-5)
+        assert predictor.metrics(test.labels).accuracy == pytest.approx(result.scores[kind]["test"].accuracy)
+
+
+def test_test_set_without_a_class_is_answered_with_the_classes_that_it_has(run: RunDir) -> None:
+    clear = read_predictions(run, stored(run, Result), "clear", NAMES)
+    assert clear is not None
+    assert clear.of("network").probabilities[:, 1].max() == 0
+    assert {*clear.of("baseline").predicted.tolist()} <= {0, 2}
+
+
+def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
+    done = invoke("evaluate", run.path, "--data", folder / "clear.csv", "--results", folder)
+    assert done.exit_code == 0, done.output
+    done = invoke("evaluate", run.path, "--out", folder / "scores.json")
+    assert done.exit_code == 0, done.output
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["models"]["network"]["test"]["recall"].keys() == {*NAMES}
+    assert "macro recall of" in done.output
+    done = invoke("predict", run.path, "the 3 o'clock train leaves from platform 3", "--with", "baseline", "--explain")
+    assert done.output.splitlines()[-2].startswith("neutral ")
+    assert invoke("export", run.path, folder / "model.zip").exit_code == 0
+    model = load(folder / "model.zip", "baseline")
+    assert model.classes_.tolist() == [*NAMES]
+    answers = write_tweets(folder / "answers.csv", three_classes(600), ("answer", "text"))
+    done = invoke("add", "all right", answers, "--run", run.path)
+    assert done.exit_code == 0, done.output
+    mixed = [("mixed" if index % 4 == 0 else label, text) for index, (label, text) in enumerate(three_classes(600))]
+    done = invoke("add", "mixed", write_tweets(folder / "mixed.csv", mixed, ("answer", "text")), "--run", run.path)
+    assert "'mixed' is none of the classes" in done.output
+    assert "100.0% right of the" in done.output
+
+
+def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
+    build_report(run.results, [], folder / "report")
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| network | neutral |" in text
+    assert "negative / neutral / positive, %" in text
+    assert "most frequent class" in text
+
+
+@pytest.fixture
+def corpus(run: RunDir) -> Corpus:
+    return prepare_corpus(run.read_config().data, run.results)
+
+
+def test_balanced_weights_give_all_classes_the_same_total_in_training(corpus: Corpus) -> None:
+    train = corpus.rows("train")
+    labels = np.where(np.arange(len(corpus.labels)) % 5, corpus.labels, 2).astype(np.int8)
+    weights = np.linspace(1, 3, len(labels)).astype(np.float32)
+    balanced = replace(corpus, labels=labels, weights=weights).balanced()
+    totals = np.bincount(labels[train], balanced.weights[train])
+    assert totals == pytest.approx(totals[0], rel=1e-5)
+    assert totals.sum() == pytest.approx(weights[train].sum(), rel=1e-5)
+    assert balanced.baselines_file != corpus.baselines_file
+
+
+def test_balanced_run_finds_more_of_a_rare_class(folder: Path, tmp_path: Path) -> None:
+    rare = [row for index, row in enumerate(three_classes(900, seed=2)) if row[0] != "negative" or index % 10 == 0]
+    table = write_tweets(tmp_path / "rare.csv", rare)
+    results = Results(tmp_path)
+    recalls = []
+    for class_weights in ("none", "balanced"):
+        labels = {name: [name] for name in NAMES}
+        config = small_config(table, data__labels=labels, training__class_weights=class_weights, training__epochs=1)
+        finished = Experiment(config, results, results.run_dir(config.run_id))
+        finished.complete()
+        recalls.append(finished.result.scores["baseline"]["train"].recall[0])
+    assert recalls[0] < recalls[1]
+
+
+def test_run_on_another_language_has_no_lexicon_no_rated_words_and_no_check_list(
+    experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    german = experiment(data__language="de", training__epochs=1)
+    german.complete()
+    result = german.result
+    assert "lexicon" not in result.scores
+    assert result.check_list == {}
+    assert german.complete().check_list == {}
+    run_dir = german.run_dir
+    assert open_run(run_dir.path).config.data.language == "de"
+    done = invoke("evaluate", run_dir.path)
+    assert done.exit_code == 0, done.output
+    assert "lexicon" not in done.output
+    assert "check list" not in done.output
+    assert invoke("export", run_dir.path, tmp_path / "model.zip").exit_code == 0
+    assert load(tmp_path / "model.zip", "baseline").predict(["gut"]).shape == (1,)
