@@ -164,7 +164,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     if config.is_english and (words := _words_of_another_language(text.values)):
         reasons.append(
             f"frequent words such as {', '.join(words)} are none of the usual English ones; if this is another "
-            "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
+            "language, --set data.language=CODE says so (de, es, ...)"
         )
     guessed: dict[str, Any] = {}
     if text.key != config.columns.text:
