@@ -6,7 +6,6 @@ from statistics import fmean
 
 import numpy as np
 
-from report import statistics
 from report.compare.added import AddedPredictor
 from report.compare.answers import compared
 from report.compare.cost import cost_per_run
@@ -21,6 +20,7 @@ class Recommended:
     """The recommendation; every statement of the first screen is derived from it.
 
     Attributes:
+        dataset: that of the runs.
         configuration: the candidate with the best mean validation macro F1.
         chosen: which of its network, its linear baseline and their ensemble is most accurate on validation tweets.
         predicts: the model to use: `chosen` if its gain over the linear baseline is significant on test tweets, else
@@ -34,6 +34,7 @@ class Recommended:
         added: the added predictors, compared with the model to use.
     """
 
+    dataset: Dataset
     configuration: Configuration
     chosen: ModelChoice
     predicts: ModelChoice
@@ -73,10 +74,11 @@ def recommend(dataset: Dataset) -> Recommended | None:
     predicts = chosen if gain is None or gain.is_better else "baseline"
     rivals = _rivals(dataset, best)
     return Recommended(
+        dataset=dataset,
         configuration=best,
         chosen=chosen,
         predicts=predicts,
-        score=score_of(best, dataset, predicts),
+        score=dataset.accuracy(best, predicts),
         gain=gain,
         rivals=rivals,
         cheapest=min([best, *_not_worse(rivals)], key=cost_per_run),
@@ -149,13 +151,3 @@ def _gain(dataset: Dataset, best: Configuration, chosen: ModelChoice) -> Differe
         return dataset.against_baseline[best]
     pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, chosen), chosen)
     return compared([pair], len(dataset.candidates))[0]
-
-
-def score_of(configuration: Configuration, dataset: Dataset, model: ModelChoice = "network") -> Estimate:
-    """Test accuracy with its confidence interval; without predictions the mean only."""
-    pair = dataset.answers.with_baseline(configuration.runs, dataset.seed_variance_for(configuration, model), model)
-    if pair is None:
-        accuracies = [run.measured("test", model).accuracy for run in configuration.runs]
-        return Estimate(fmean(accuracies), None, None, len(accuracies))
-    side, _, seed_variance = pair
-    return statistics.score_of(side, seed_variance)

@@ -14,7 +14,7 @@ from report.compare.added import AddedPredictor, read_added
 from report.compare.answers import Answers, compared
 from report.compare.matching import Runs, seeds_together, unused, varying
 from report.read import CompletedRun
-from report.statistics import Difference, SeedVariance
+from report.statistics import Difference, Estimate, SeedVariance
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelChoice, Part
 from sentiment.runs.run_dir import Results
@@ -149,6 +149,15 @@ class Dataset:
         """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
         beside = self.candidates if configuration in self.candidates else self.configurations
         return seed_variance_of((each.runs for each in beside), model)
+
+    def accuracy(self, configuration: Configuration, model: ModelChoice = "network") -> Estimate:
+        """The test accuracy of a model with its confidence interval; without predictions the mean only."""
+        seed_variance = self.seed_variance_for(configuration, model)
+        pair = self.answers.with_baseline(configuration.runs, seed_variance, model)
+        if pair is None:
+            accuracies = [run.measured("test", model).accuracy for run in configuration.runs]
+            return Estimate(fmean(accuracies), None, None, len(accuracies))
+        return statistics.score_of(pair[0], seed_variance)
 
     @cached_property
     def against_baseline(self) -> dict[Configuration, Difference | None]:

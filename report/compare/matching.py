@@ -1,7 +1,7 @@
 """Grouping and matching of runs: all folds of a configuration, its seeds, and runs that differ in one setting."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -55,6 +55,12 @@ def varying(runs: Iterable[CompletedRun]) -> list[str]:
         if len(values) > 1:
             varied.append(name)
     return varied
+
+
+def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the settings that differ, the seed apart; a setting that is missing is None."""
+    names = dict.fromkeys(name for of_run in settings for name in of_run if name != "seed")
+    return [name for name in names if len({str(of_run.get(name)) for of_run in settings}) > 1]
 
 
 def matched_runs(runs: Sequence[CompletedRun], parameter: str, first: Any, second: Any) -> list[tuple[Runs, Runs]]:

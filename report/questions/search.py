@@ -9,7 +9,7 @@ import numpy as np
 from report import statistics
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
-from report.compare.matching import is_search, varying
+from report.compare.matching import differing, is_search, varying
 from report.read import CompletedRun, Grid, Run
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
@@ -87,8 +87,7 @@ def _macro_f1(run: CompletedRun) -> float:
 def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
     """Those that have a score."""
     planned = {run.run_id: run for run in rungs.plan.runs}
-    names = dict.fromkeys(name for run in rungs.plan.runs for name in run.parameters if name != "seed")
-    varied = [name for name in names if len({str(run.parameters.get(name)) for run in rungs.plan.runs}) > 1]
+    varied = differing([run.parameters for run in rungs.plan.runs])
     trials = []
     for ranked in rungs.rankings[0].trials:
         if ranked.value is not None:

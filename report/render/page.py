@@ -36,10 +36,8 @@ def render_page(report: Report) -> str:
     scripts = [_vega_bundle()] if any(isinstance(block, Explorer) for block in report.blocks) else []
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
+    templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
     templates.filters |= {
-        "inline": _inline,
-        "drawing": _inline_svgs,
-        "sorted_by": _sort_attribute,
         "json": _json,
         "visible": visible,
         "anchor": lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),

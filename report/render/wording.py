@@ -65,6 +65,8 @@ _VALUES: dict[str, dict[Any, str]] = {
         "all": "all stop words removed",
     },
     "data.train_rows": {None: "all labelled tweets"},
+}
+_VALUES |= {
     "elmo.model": {None: "no ELMo"},
     "encoder.model": {None: "no encoder"},
     "encoder.use": {"tokens": "token vectors", "tweet": "sentence vectors", "finetune": "fine-tuned"},

@@ -6,7 +6,7 @@ from statistics import fmean
 from markupsafe import Markup
 
 from report.compare.added import AddedPredictor
-from report.compare.advice import Recommended, score_of
+from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
@@ -28,16 +28,16 @@ Tile = tuple[str, object]
 
 def answer(findings: Findings) -> ReportSection:
     """The recommendation with its uncertainty and training time, then the caveats."""
-    dataset, best = findings.main, findings.recommended
-    if dataset is None or best is None:
-        content: list[Block] = [Text(strong(_no_recommendation(dataset)))]
+    best = findings.recommended
+    if best is None:
+        content: list[Block] = [Text(strong(_no_recommendation(findings.main)))]
     else:
         content = [
             Text(_headline(best), "lead"),
             *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
-            _command(best, dataset),
-            Tiles(_tiles(best, dataset)),
-            _figure(best, dataset),
+            _command(best),
+            Tiles(_tiles(best)),
+            _figure(best),
         ]
     if limitations := caveats(findings):
         content.append(Bullets(limitations))
@@ -50,10 +50,10 @@ def _no_recommendation(dataset: Dataset | None) -> str:
     return "All completed runs used random vectors instead of ELMo weights, so there is no recommendation."
 
 
-def _command(best: Recommended, dataset: Dataset) -> Command:
+def _command(best: Recommended) -> Command:
     purpose = "To use the best model trained here instead" if best.added_winner else "To use it"
-    if dataset.folds:
-        purpose += f" (the model of fold 1 of {dataset.folds})"
+    if best.dataset.folds:
+        purpose += f" (the model of fold 1 of {best.dataset.folds})"
     return Command(purpose, names.predict_command(best.run, best.predicts))
 
 
@@ -128,15 +128,15 @@ def _baseline_accuracy(best: Recommended) -> Estimate:
     return measured_accuracy(best.run.measured("test", "baseline"))
 
 
-def _tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
+def _tiles(best: Recommended) -> list[Tile]:
     if best.added_winner:
         return _added_tiles(best, best.added_winner)
     if best.predicts == "baseline":
-        return _baseline_tiles(best, dataset)
-    return _network_tiles(best, dataset)
+        return _baseline_tiles(best)
+    return _network_tiles(best)
 
 
-def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
+def _network_tiles(best: Recommended) -> list[Tile]:
     seeds = len(best.configuration.runs)
     basis = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     tiles: list[Tile] = [("Test accuracy", f"{wording.share(best.score)}, {basis}")]
@@ -145,8 +145,8 @@ def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
     title = "Configurations not significantly worse"
     if best.predicts == "both":
         title += " than its network"
-        tiles.append(("Network without the baseline", wording.share(score_of(best.configuration, dataset))))
-    if competitors := len(dataset.eligible) - 1:
+        tiles.append(("Network without the baseline", wording.share(best.dataset.accuracy(best.configuration))))
+    if competitors := len(best.dataset.eligible) - 1:
         count = f"{len(best.equals):,} of {wording.plural(competitors, 'other configuration')}"
         if missing := competitors - len(best.rivals):
             count += f"; {missing:,} not compared"
@@ -162,9 +162,9 @@ def _network_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
     return [*tiles, ("Compute time of the recommended model", _compute_time(best.configuration))]
 
 
-def _baseline_tiles(best: Recommended, dataset: Dataset) -> list[Tile]:
+def _baseline_tiles(best: Recommended) -> list[Tile]:
     alternative = _alternative(best)
-    accuracy = score_of(best.configuration, dataset, alternative)
+    accuracy = best.dataset.accuracy(best.configuration, alternative)
     tiles: list[Tile] = [
         ("Recommended", "TF-IDF and logistic regression"),
         ("Test accuracy of the linear baseline", f"{wording.share(best.score)}, n = {best.score.n:,} tweets"),
@@ -216,13 +216,13 @@ def _compute_time(configuration: Configuration) -> str:
     return text
 
 
-def _figure(best: Recommended, dataset: Dataset) -> Figure:
+def _figure(best: Recommended) -> Figure:
     drawn = [best.configuration, *best.equals[: _MAX_ROWS - 1]]
     if best.cheapest not in drawn:
         drawn.append(best.cheapest)
     baseline = _baseline_accuracy(best)
     winner = best.added_winner
-    lines = _figure_lines(best, dataset, drawn, None if winner else best.predicts)
+    lines = _figure_lines(best, drawn, None if winner else best.predicts)
     people = [predictor.accuracy.value for predictor in best.added if predictor.record.annotator]
     ceiling = fmean(people) if people else None
     models = [predictor for predictor in best.added if not predictor.record.annotator]
@@ -230,27 +230,29 @@ def _figure(best: Recommended, dataset: Dataset) -> Figure:
         name = _starred(predictor.predictor.name, predictor is winner)
         lines.append((name, predictor.accuracy, charts.PURPLE))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
-    caption = joined([_figure_caption(dataset, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS])
+    caption = joined(
+        [_figure_caption(best.dataset, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS]
+    )
     alt = "Test accuracy of the recommended model, the models not significantly worse, and the baseline"
     axis = ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
     return interval_figure("answer", alt, caption, lines, axis)
 
 
-def _figure_lines(
-    best: Recommended, dataset: Dataset, drawn: list[Configuration], starred: ModelChoice | None
-) -> list[Line]:
+def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelChoice | None) -> list[Line]:
     """Rows for the networks, the linear baseline, their ensemble if it is the best on validation, and the lexicon."""
     lines: list[Line] = []
     if best.chosen == "both":
         name = "Ensemble: best network + linear baseline"
-        lines.append((_starred(name, starred == "both"), score_of(best.configuration, dataset, "both"), charts.GREEN))
+        lines.append(
+            (_starred(name, starred == "both"), best.dataset.accuracy(best.configuration, "both"), charts.GREEN)
+        )
     for configuration in drawn:
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
         if configuration is best.cheapest and best.equals and not is_best:
             label = f"cheapest to train: {label}"
         colour = charts.BLUE if is_best else charts.SKY
-        lines.append((wording.shortened(label, _LONGEST_NAME), score_of(configuration, dataset), colour))
+        lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.accuracy(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, _baseline_accuracy(best), charts.ORANGE))
     if "lexicon" in best.run.result.scores:
@@ -283,7 +285,7 @@ def caveats(findings: Findings) -> list[str]:
     if main is None:
         return sentences
     if best:
-        sentences += _about_added(best) + _about_the_lexicon(best, main)
+        sentences += _about_added(best) + _about_the_lexicon(best)
     sentences += _about_seeds(main) + _about_ineligible(main)
     if (sets := len(findings.datasets)) > 1:
         sentences.append(
@@ -313,7 +315,7 @@ def _about_added(best: Recommended) -> list[str]:
     ]
 
 
-def _about_the_lexicon(best: Recommended, dataset: Dataset) -> list[str]:
+def _about_the_lexicon(best: Recommended) -> list[str]:
     """Why a lexicon that has a higher test accuracy than the recommended model is not recommended."""
     scores = best.run.result.scores
     lexicon = scores["lexicon"]["test"].accuracy if "lexicon" in scores else 0.0
@@ -323,7 +325,7 @@ def _about_the_lexicon(best: Recommended, dataset: Dataset) -> list[str]:
         f"The VADER lexicon has a higher test accuracy ({wording.percent(lexicon)} %) than the recommended model, "
         "but it is a reference and not a candidate: nothing was fitted to these tweets."
     )
-    return [f"{sentence} {names.LEXICON_REMARK}" if dataset.from_lexicon_authors else sentence]
+    return [names.with_lexicon_remark(sentence, best.dataset.from_lexicon_authors)]
 
 
 def _about_seeds(dataset: Dataset) -> list[str]:

@@ -14,7 +14,14 @@ from report.compare.test_sets import OnTestSet
 from report.render import wording
 from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.wording import joined
-from report.sections.names import LEXICON_REMARK, METHODS, STAR, configuration_name, predictor_name
+from report.sections.names import (
+    LEXICON_REMARK,
+    METHODS,
+    STAR,
+    configuration_name,
+    predictor_name,
+    with_lexicon_remark,
+)
 from report.statistics import Difference
 from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Added, Part, PredictorKind
 
@@ -94,7 +101,7 @@ def _leaderboard_caption(dataset: Dataset) -> str:
             f" Cross-validation: the predictions of a configuration\u2019s {dataset.folds} folds are pooled; because "
             "training sets overlap, intervals and tests are approximate."
         )
-    return f"{caption} {LEXICON_REMARK}" if dataset.from_lexicon_authors else caption
+    return with_lexicon_remark(caption, dataset.from_lexicon_authors)
 
 
 def _added_row(predictor: AddedPredictor, best: Recommended | None) -> dict[str, Any]:
@@ -313,7 +320,7 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
                 f"{wording.percent(result.accuracy.value)} %, {wording.percent(-difference.value)} points below the "
                 f"untrained VADER lexicon{wording.remark(difference)}."
             )
-            sentences.append(f"{sentence} {LEXICON_REMARK}" if result.from_lexicon_authors else sentence)
+            sentences.append(with_lexicon_remark(sentence, result.from_lexicon_authors))
     return sentences
 
 

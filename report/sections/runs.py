@@ -5,6 +5,7 @@ from typing import Any
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
+from report.compare.matching import differing
 from report.read import NOT_HEARD_OF, Run, Study
 from report.render import charts, wording
 from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column
@@ -120,7 +121,7 @@ _OPTIONAL = {
 
 def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
-    varying = _varying_settings([run.settings for run in completed.values()])
+    varying = differing([run.settings for run in completed.values()])
     command_rows = {run.run_dir: number for number, run in enumerate(findings.study.runs)}
     exported = []
     for run, row in zip(visible, rows, strict=True):
@@ -141,9 +142,3 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
     overlays = {"wide": charts.overlay_spec(charts.WIDE), "narrow": charts.overlay_spec(charts.NARROW)}
     data["overlay"] = json.loads(charts.themed(json.dumps(overlays)))
     return data
-
-
-def _varying_settings(settings: list[dict[str, Any]]) -> list[str]:
-    """Names of the settings in which runs differ, without the seed."""
-    names = dict.fromkeys(name for of_run in settings for name in of_run if name != "seed")
-    return [name for name in names if len({str(of_run.get(name)) for of_run in settings}) > 1]
