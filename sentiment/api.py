@@ -90,11 +90,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: a list, an array, a Series, a generator, or a table with one column.
-            y: labels with exactly two classes (strings, numbers or booleans); same length as X.
+            y: labels of 2 to 20 classes (strings, numbers or booleans); same length as X.
 
         Raises:
             TypeError: an element of `X` is not a str.
-            ValueError: `y` does not have exactly two classes, has missing values, or differs from `X` in length.
+            ValueError: `y` has one class or more than 20, has missing values, or differs from `X` in length.
             SentimentError: the run cannot be trained; the message says what to mend.
             KeyboardInterrupt: Ctrl+C or the run's time limit.
         """

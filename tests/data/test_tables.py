@@ -321,7 +321,6 @@ def test_files_that_cannot_be_used_are_named(content: bytes | str, name: str, me
     ("name", "content", "text", "message"),
     [
         ("t.csv", "label,tweet\n1,a\n", "twet", r"columns\.text: no column 'twet'; the file has 'label', 'tweet'"),
-        ("t.jsonl", '{"label": 1, "tweet": "a"}', "twet", r"no column 'twet'; .* 'tweet'"),
         ("t.csv", "1,a\n", 2, r"no column 2; there are 2, counted from 0"),
         ("t.csv", "1,a\n", -1, r"no column -1"),
     ],
