@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config import ColumnConfig, DataConfig, RunConfig, is_path
-from sentiment.config_file import resolve, shortened, yaml_text
+from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.labels import (
     DEFAULT_LABELS,
@@ -164,7 +164,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     if config.is_english and (words := _words_of_another_language(text.values)):
         reasons.append(
             f"frequent words such as {', '.join(words)} are none of the usual English ones; if this is another "
-            "language, --set data.language=CODE says so (de, es, ...)"
+            "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
         )
     guessed: dict[str, Any] = {}
     if text.key != config.columns.text:
@@ -240,7 +240,7 @@ def _words_of_another_language(texts: Iterable[str]) -> list[str]:
 
 
 def _shortened(text: str) -> str:
-    return visible(shortened(text, _SHOWN_WIDTH))
+    return visible(text if len(text) <= _SHOWN_WIDTH else f"{text[:_SHOWN_WIDTH]}…")
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
