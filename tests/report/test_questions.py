@@ -14,7 +14,7 @@ from report.compare.findings import analyse
 from report.questions.attention import attention_contrasts
 from report.questions.labels import LabelCurve, label_curves
 from report.questions.search import Search, importances, rank_correlation, search, trial_points
-from report.questions.settings import Effect, SettingValue, effects_of, grid_effects
+from report.questions.settings import Effect, effects_of, grid_effects
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
@@ -66,12 +66,6 @@ def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
     assert effect.sentence.startswith(
         "Best on validation tweets: ELMo model small; it is significantly better than no ELMo (+"
     )
-
-
-def test_a_value_that_is_none_has_its_marks_too() -> None:
-    run: Any = SimpleNamespace(is_random=False)
-    name = SettingValue((None,), [run], 0.5, 0.5, 1.0, "positive").name(["elmo.model"])
-    assert name == "no ELMo [always predicts positive]"
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
