@@ -117,7 +117,7 @@ def own_epoch(
         for batch in store.epoch(np.arange(len(store)), BATCH, 1, number):
             with updater.precision():
                 logits = model(batch).logits
-                loss = F.binary_cross_entropy_with_logits(logits.float(), batch.labels)
+                loss = F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), batch.labels.float())
             updater.update(loss)
         number += 1
 
