@@ -270,10 +270,10 @@ def _with_progress(progress: RunProgress, state: RunState) -> RunState:
     return state
 
 
-def _named(error: Exception, place: Path) -> str:
-    """The first line of an error's message, with the place in front unless the line has it."""
+def _named(error: Exception, path: Path) -> str:
+    """The first line of an error's message, with the path in front unless the line has it."""
     line = str(error).splitlines()[0]
-    return line if str(place) in line else f"{place}: {line}"
+    return line if str(path) in line else f"{path}: {line}"
 
 
 def read_curve(run: CompletedRun) -> list[dict[str, Any]]:

@@ -310,6 +310,6 @@ def trial_points(run: Run, scores: list[float], score: Score) -> list[Point]:
     state = "trained to the end" if run.completed else "pruned or still running"
     points = []
     for epoch, value in enumerate(scores, 1):
-        tooltip = f"{settings}; epoch {epoch}: {score.said(value)}"
+        tooltip = f"{settings}; epoch {epoch}: {score.with_unit(value)}"
         points.append(Point(run.run_id, epoch, score.drawn(value), tooltip, state, style="thin"))
     return points

@@ -168,8 +168,11 @@ class Point:
 
 def share_point(group: str, x: float, share: Estimate, tooltip: str) -> Point:
     """A share in percent with its interval, on the line of its group."""
-    low, high = (None if bound is None else 100 * bound for bound in (share.low, share.high))
-    return Point(group, x, 100 * share.value, tooltip, group, low, high)
+    return Point(group, x, 100 * share.value, tooltip, group, _percent(share.low), _percent(share.high))
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 @dataclass(frozen=True)
@@ -265,10 +268,10 @@ def interval_figure(name: str, alt: str, caption: Any, lines: Sequence[Line], ax
 
 def _interval_row(position: int, line: Line, axis: ValueAxis) -> dict[str, Any]:
     name, estimate, colour = line
-    low, high = (None if bound is None else 100 * bound for bound in (estimate.low, estimate.high))
     show = wording.points if axis.marks_zero else wording.percent
     text = show(estimate.value) + wording.bounds(estimate.low, estimate.high, show)
-    row = {"position": position, "name": name, "value": 100 * estimate.value, "low": low, "high": high}
+    row = {"position": position, "name": name, "value": 100 * estimate.value}
+    row |= {"low": _percent(estimate.low), "high": _percent(estimate.high)}
     return row | {"colour": colour, "value_text": text, "tooltip": f"{name}: {text}"}
 
 
@@ -435,7 +438,7 @@ def parallel_figure(name: str, alt: str, caption: str, trials: Sequence[Trial], 
         ]
         heights.append((trial.score - low) / span if span else 0.5)
         settings = ", ".join(wording.setting(name, value) for name, value in trial.settings.items())
-        tooltip = f"trial {trial.index}: {settings}; {score.name} {score.said(trial.score)}"
+        tooltip = f"trial {trial.index}: {settings}; {score.name} {score.with_unit(trial.score)}"
         rows += [
             {
                 "trial": trial.index,

@@ -111,7 +111,7 @@ class Score:
         """`81.2` per cent, or a loss of `0.512`."""
         return percent(value) if self.more_is_better else f"{value:.3f}"
 
-    def said(self, value: float) -> str:
+    def with_unit(self, value: float) -> str:
         return f"{self.shown(value)} %" if self.more_is_better else self.shown(value)
 
 

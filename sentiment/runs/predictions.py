@@ -178,12 +178,15 @@ def _check(tweets: TweetIds, labels: Labels, predictors: Sequence[Predictor], pa
 
 def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> Predictor | None:
     """An added predictor on some tweets; None if it has no prediction for them."""
-    found = [added.predictions[tweet] for tweet in tweets.tolist() if tweet in added.predictions]
     probabilities = np.full((len(tweets), classes), np.nan)
+    other_answers = 0
     for row, tweet in enumerate(tweets.tolist()):
-        prediction = added.predictions.get(tweet)
-        if prediction is not None:
-            probabilities[row] = prediction
+        if tweet in added.predictions:
+            prediction = added.predictions[tweet]
+            if prediction is None:
+                other_answers += 1
+            else:
+                probabilities[row] = prediction
     if np.isnan(probabilities).all():
         return None
-    return Predictor(f"{name} (added)", "added", probabilities, other_answers=found.count(None))
+    return Predictor(f"{name} (added)", "added", probabilities, other_answers=other_answers)

@@ -476,7 +476,7 @@ class GridPlan(FileRecord):
     """`grid.json`: a grid's question, its parameters and its runs; written before the first run starts.
 
     Attributes:
-        metric: the metric that ranks the runs, as W&B names it, such as `validation/f1`.
+        metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
         parameters: the possible values of each parameter, by dotted name; constants have one.
         halving: None means that all runs are trained to their end.
