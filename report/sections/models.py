@@ -107,7 +107,7 @@ def _leaderboard_caption(dataset: Dataset) -> str:
 def _added_row(predictor: AddedPredictor, best: Recommended | None) -> dict[str, Any]:
     compared_with = "best" if best and best.predicts == "network" else "recommended"
     row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
-    row["validation_macro_f1"] = predictor.validation_macro_f1
+    row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
     row |= with_bounds("test_accuracy", predictor.accuracy)
     row |= with_bounds("gain_over_baseline", predictor.above_baseline)
     row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)

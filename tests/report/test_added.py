@@ -78,6 +78,7 @@ def test_what_is_added_has_the_one_comparison_on_the_tweets_that_both_have(study
     assert claim.below_recommended.q > alone.p  # corrected with the rivals
     row = _rows(findings)[f"gpt (added, {n} of {len(added.test.tweets)} tweets)"]
     assert row["gain_over_baseline"] == pytest.approx(mine.mean() - baseline.mean())
+    assert row["test_macro_f1"] == added.predictor.metrics(added.test.labels).macro_f1
     assert (
         row["difference_to_best" if best.predicts == "network" else "difference_to_recommended"]
         == claim.below_recommended.value
