@@ -224,18 +224,19 @@ def sync(
     By default of all runs trained with W&B tracking. Exits with 0 when everything has been uploaded, and with 1 if an
     upload failed; it can be repeated at any time.
     """
-    from jobs.sync import find_runs, upload_runs
+    from jobs.sync import find_runs, upload
 
     run_dirs = find_runs(targets or [], _open(results))
-    failed = False
-    for upload in upload_runs(run_dirs, limit):
-        echo(str(upload))
-        failed |= upload.failed
+    any_failed = False
+    for run_dir in run_dirs:
+        message, failed = upload(run_dir, limit)
+        echo(f"{run_dir.grid}/{run_dir.path.name}: {'FAILED: ' if failed else ''}{message}")
+        any_failed |= failed
     if not run_dirs:
         echo(
             "no run was trained with tracking.wandb: offline or online; name a grid or a run to upload it all the same"
         )
-    raise typer.Exit(EXIT_FAILED if failed else 0)
+    raise typer.Exit(EXIT_FAILED if any_failed else 0)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """Previews a submission on at most one page: its runs, jobs, resources and estimated hours."""
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -57,7 +56,6 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
         yield from _runs(plan, rows)
     if not to_submit:
         return
-    yield f"to train the first run alone: {shlex.join(plan.command(plan.runs[0]))}"
     missing = missing_for(grid.configs, results)
     if missing:
         yield "missing inputs (`submit` would end with an error):"

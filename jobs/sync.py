@@ -10,8 +10,7 @@ Each upload is a process of its own with a time limit, since wandb retries for e
 
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from jobs.status import is_meant, unknown_names
 from sentiment.errors import RunDirError
@@ -19,19 +18,6 @@ from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import read_pruned
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Result of uploading one run."""
-
-    run_dir: RunDir
-    message: str
-    failed: bool = False
-
-    def __str__(self) -> str:
-        name = f"{self.run_dir.path.parent.name}/{self.run_dir.path.name}"
-        return f"{name}: {'FAILED: ' if self.failed else ''}{self.message}"
 
 
 def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
@@ -51,28 +37,26 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     return [run_dir for run_dir in run_dirs if is_meant(run_dir.grid, run_dir.path.name, targets)]
 
 
-def upload_runs(run_dirs: Iterable[RunDir], limit_seconds: float) -> Iterable[Upload]:
-    """Upload the new metrics of each run, and yield the result."""
-    for run_dir in run_dirs:
-        try:
-            yield _upload(run_dir, limit_seconds)
-        except (RunDirError, OSError) as error:
-            yield Upload(run_dir, str(error), failed=True)
+def upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:
+    """Upload the new metrics of a run; return a message, and whether it failed."""
+    try:
+        return _upload(run_dir, limit_seconds)
+    except (RunDirError, OSError) as error:
+        return str(error), True
 
 
-def _upload(run_dir: RunDir, limit_seconds: float) -> Upload:
+def _upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:
     if run_dir.read_config().tracking.wandb == "disabled":
-        return Upload(run_dir, "not uploaded, since its tracking.wandb is disabled")
+        return "not uploaded, since its tracking.wandb is disabled", False
     completed = run_dir.completed  # before the metrics are read: they are complete if this is true
     rows = run_dir.read_metrics()
     if not rows:
-        return Upload(run_dir, "no metrics logged yet")
+        return "no metrics logged yet", False
     wandb_run = run_dir.read(WandbRun)
     ended = completed or read_pruned(run_dir) is not None
     if wandb_run and wandb_run.confirmed_rows >= len(rows) and wandb_run.ended == ended:
-        return Upload(run_dir, f"nothing new, {wandb_run.confirmed_rows} rows at W&B")
-    message, failed = _run(["upload", str(run_dir.path)], limit_seconds)
-    return Upload(run_dir, message, failed)
+        return f"nothing new, {wandb_run.confirmed_rows} rows at W&B", False
+    return _run(["upload", str(run_dir.path)], limit_seconds)
 
 
 def _run(action: list[str], limit_seconds: float) -> tuple[str, bool]:

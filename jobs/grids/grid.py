@@ -152,24 +152,20 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: 
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
-    old = {"the base run": planned.base, **planned.parameters}
-    new = {"the base run": now.base, **now.parameters}
     changes = [
-        f"  {name}: was {old.get(name, 'that of the base run')}, is {new.get(name, 'that of the base run')}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
+        f"  {name}: was {planned.parameters.get(name)}, is {now.parameters.get(name)} (None: that of the base run)"
+        for name in sorted({*planned.parameters, *now.parameters})
+        if planned.parameters.get(name) != now.parameters.get(name)
     ]
-    if not changes:
-        changes = [f"  no parameter; the cause is {now.base}, a default of this program, or the sampling of trials"]
+    cause = (
+        "\n".join(changes) or f"  no parameter, but {now.base}, a default of this program, or the sampling of trials"
+    )
     file = results.grid_file(planned.name)
-    return "\n".join(
-        [
-            f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, "
-            f"such as {removed[0].run_id}. What has changed:",
-            *changes,
-            "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
-            f"grid file with its own name; or move {file.parent} away to start over.",
-        ]
+    return (
+        f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such as "
+        f"{removed[0].run_id}. What has changed:\n{cause}\n"
+        "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
+        f"grid file with its own name; or move {file.parent} away to start over."
     )
 
 

@@ -294,14 +294,12 @@ class Worker:
     def _summary_line(self, run_id: str, outcome: Outcome, seconds: float) -> str:
         plan = self._plan
         progress = read_progress(self._run_dir(run_id), plan)
-        state = outcome.name.replace("_", " ")
         if outcome is Outcome.FAILED and progress.failure:
-            return f"{run_id} {state}: {progress.failure.error}: {progress.failure.reason}"
-        if outcome is not Outcome.COMPLETED:
-            return f"{run_id} {state}"
+            return f"{run_id} FAILED: {progress.failure.error}: {progress.failure.reason}"
+        state = outcome.name.replace("_", " ")
         if progress.has_paused(self.stop.epochs):
             state = f"PAUSED after epoch {progress.epoch}"
-        elif not progress.completed:
+        elif outcome is Outcome.COMPLETED and not progress.completed:
             return f"{run_id} is skipped: another process trains it"
         score = f", {plan.metric} {progress.score:.3f}" if plan and progress.score is not None else ""
         return f"{run_id} {state} in {seconds:.0f} s{score}"

@@ -152,11 +152,11 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     results.write_grid(planned.plan)
     message = refusal(load_grid, write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
     assert "no longer contains 8 of the 8 runs that are planned in" in message
-    assert "  seed: was [2, 1], is [1]" in message
-    assert "  training.epochs: was that of the base run, is [2]" in message
+    assert "  seed: was [2, 1], is [1] " in message
+    assert "  training.epochs: was None, is [2] " in message
     assert "model.cell" not in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
-    assert f"no parameter; the cause is {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
+    assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
 
 
 Judge = Callable[[PlannedRun], tuple[float, bool] | None]

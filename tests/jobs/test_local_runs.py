@@ -30,7 +30,7 @@ LONG = {"training.epochs": 400, "training.early_stopping.patience": 400}
 
 
 @dataclass
-class Here:
+class LocalGrid:
     """A grid and its results, as the command line sees them."""
 
     grid: Path
@@ -63,12 +63,12 @@ class Here:
         return bool(self.run_dirs()) and any(self.run_dirs()[number].checkpoints.glob("*.ckpt"))
 
 
-def grid_here(folder: Path, tweets: Path, parameters: dict[str, Any], **changes: Any) -> Here:
+def grid_here(folder: Path, tweets: Path, parameters: dict[str, Any], **changes: Any) -> LocalGrid:
     """A grid on this machine, without any Slurm, in a folder of its own."""
     grid = write_grid(write_base(folder / "configs", tweets), parameters, **changes)
     foreign = ("SLURM_", "CUDA_VISIBLE")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return Here(grid, Results(folder / "results"), environ | {"PATH": str(folder), "OMP_NUM_THREADS": "1"})
+    return LocalGrid(grid, Results(folder / "results"), environ | {"PATH": str(folder), "OMP_NUM_THREADS": "1"})
 
 
 def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweets_file: Path) -> None:
