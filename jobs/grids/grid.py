@@ -162,8 +162,8 @@ def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan,
     )
     file = results.grid_file(planned.name)
     return (
-        f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such as "
-        f"{removed[0].run_id}. What has changed:\n{cause}\n"
+        f"{path}: no longer contains {len(removed)} of the {len(planned.runs)} runs that are planned in {file}, such "
+        f"as {removed[0].run_id}. What has changed:\n{cause}\n"
         "A planned grid keeps its runs (more values may be added). Undo the change; or save the new question as a "
         f"grid file with its own name; or move {file.parent} away to start over."
     )
