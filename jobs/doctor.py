@@ -85,7 +85,7 @@ def examine_slurm(results: Results, cluster: Path, grids: Path) -> Iterator[Find
 def _refusal(resources: Resources, partitions: Sequence[Partition]) -> str | None:
     """Return why a job with these resources would be refused or never start."""
     limit = limits_of(resources, partitions).minutes
-    if limit is not None and resources.time_minutes > limit:
+    if resources.time_minutes > limit:
         return f"its partition allows at most {limit} min, so that its jobs would wait for ever"
     refusal = slurm.find_refusal(resources)
     return f"Slurm says {refusal}" if refusal else None

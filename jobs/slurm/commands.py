@@ -6,6 +6,7 @@ All functions raise a SlurmError if Slurm refuses, a NoSlurmError if there is no
 UnansweredError if slurmctld does not respond or it is not known whether it received the request.
 """
 
+import math
 import os
 import re
 import secrets
@@ -314,10 +315,10 @@ def read_partitions() -> list[Partition]:
     return list(partitions.values())
 
 
-def _minutes(limit: str) -> int | None:
+def _minutes(limit: str) -> float:
     """Parse Slurm's `[days-]hours:minutes:seconds`, `minutes:seconds` or `infinite`."""
     if not limit[:1].isdecimal():
-        return None
+        return math.inf
     days, dash, clock = limit.rpartition("-")
     numbers = [int(number) for number in clock.split(":")]
     if dash:  # after days the first number counts hours, however many follow

@@ -1,5 +1,6 @@
 """Schema of `configs/cluster.yaml`, the resources that each kind of job gets from it, and how requests grow."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -206,29 +207,29 @@ class Partition:
 
     Attributes:
         is_default: whether jobs that name no partition run there.
-        minutes: the time limit of its jobs; None if there is none.
+        minutes: the time limit of its jobs; infinite if there is none.
         gives_whole_nodes: whether each job gets all of its node, whatever it requests.
     """
 
     name: str
     is_default: bool
     availability: str
-    minutes: int | None
+    minutes: float
     gives_whole_nodes: bool
     nodes: list[Nodes] = field(default_factory=list)
 
     def describe(self) -> str:
-        limit = "no time limit" if self.minutes is None else f"at most {self.minutes} min"
+        limit = "no time limit" if math.isinf(self.minutes) else f"at most {self.minutes} min"
         whole = ", each job gets a whole node" if self.gives_whole_nodes else ""
         return f"{self.availability}, {'; '.join(nodes.describe() for nodes in self.nodes)}; {limit}{whole}"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest request that a job's partitions accept; None where no limit is known."""
+    """The largest request that a job's partitions accept; infinite where no limit is known."""
 
-    memory_gb: float | None = None
-    minutes: int | None = None
+    memory_gb: float = math.inf
+    minutes: float = math.inf
 
 
 def limits_of(resources: Resources, partitions: Sequence[Partition]) -> Limits:
@@ -237,8 +238,7 @@ def limits_of(resources: Resources, partitions: Sequence[Partition]) -> Limits:
     if not used:
         return Limits()
     memory = max(nodes.memory_mb for partition in used for nodes in partition.nodes)
-    minutes = [partition.minutes for partition in used if partition.minutes is not None]
-    return Limits(memory / 1024, max(minutes) if len(minutes) == len(used) else None)
+    return Limits(memory / 1024, max(partition.minutes for partition in used))
 
 
 def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list[Partition]:
@@ -251,7 +251,7 @@ def partitions_of(resources: Resources, partitions: Sequence[Partition]) -> list
 
 def exhausted(configured: Resources, had: Resources, limits: Limits) -> str | None:
     """Return why a job that lacked memory cannot get more than it had; None if it can."""
-    if had.memory_gb is None or configured.memory_gb is None or limits.memory_gb is None:
+    if had.memory_gb is None or configured.memory_gb is None:
         return None
     if had.memory_gb < limits.memory_gb:
         return None
@@ -269,13 +269,11 @@ def increased(state: str, configured: Resources, had: Resources, limits: Limits 
         limits: no increase goes beyond them.
     """
     if state == TIMEOUT:
-        minutes = round(had.time_minutes * configured.time_factor)
-        if limits.minutes is not None:
-            minutes = min(minutes, limits.minutes)
-        return configured.model_copy(update={"time_minutes": max(configured.time_minutes, minutes)})
+        minutes = had.time_minutes * configured.time_factor
+        minutes = min(minutes, limits.minutes)
+        return configured.model_copy(update={"time_minutes": max(configured.time_minutes, round(minutes))})
     if state == OUT_OF_MEMORY and had.memory_gb is not None:
         memory = had.memory_gb * configured.memory_factor
-        if limits.memory_gb is not None:
-            memory = min(memory, limits.memory_gb)
+        memory = min(memory, limits.memory_gb)
         return configured.model_copy(update={"memory_gb": max(configured.memory_gb or 0, memory)})
     return configured

@@ -1,5 +1,6 @@
 """What jobs request grows with what they lacked, up to what the site has; what Slurm refuses harms no other run."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.jobs.submitted import submitted
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
 
-def _partition(name: str, minutes: int | None, *memory_mb: int, whole: bool = False) -> Partition:
+def _partition(name: str, minutes: float, *memory_mb: int, whole: bool = False) -> Partition:
     nodes = [Nodes(1, 8, memory, "gpu:2") for memory in memory_mb]
     return Partition(name, name == "main", "up", minutes, whole, nodes)
 
@@ -29,7 +30,7 @@ def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
     (main,) = read_partitions()
     assert (main.name, main.is_default, main.minutes, main.gives_whole_nodes) == ("main", True, 240, False)
     assert [(nodes.cores, nodes.memory_mb, nodes.gpus) for nodes in main.nodes] == [(8, 16384, 2)]
-    limits = {"infinite": None, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": None}
+    limits = {"infinite": math.inf, "30:00": 30, "1:30:00": 90, "2-01:00:00": 2940, "2-01": 2940, "n/a": math.inf}
     for limit, minutes in limits.items():
         slurm.fail("sinfo", f"echo 'a|up|{limit}|EXCLUSIVE|1|8|1000|(null)'; exit 0")
         (partition,) = read_partitions()
@@ -37,11 +38,15 @@ def test_partitions_are_read_with_their_limits(slurm: FakeSlurm) -> None:
 
 
 def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitions() -> None:
-    partitions = [_partition("main", 240, 8192, 16384), _partition("long", 600, 4096), _partition("any", None, 4096)]
+    partitions = [
+        _partition("main", 240, 8192, 16384),
+        _partition("long", 600, 4096),
+        _partition("any", math.inf, 4096),
+    ]
     assert limits_of(Resources(), partitions) == Limits(16, 240)
     assert limits_of(Resources(partition="long,main"), partitions) == Limits(16, 600)
-    assert limits_of(Resources(partition="any"), partitions) == Limits(4, None)
-    assert limits_of(Resources(partition="other"), partitions) == Limits(None, None)
+    assert limits_of(Resources(partition="any"), partitions) == Limits(4)
+    assert limits_of(Resources(partition="other"), partitions) == Limits()
     configured, had = Resources(memory_gb=4), Resources(memory_gb=12, time_minutes=200)
     assert increased("OUT_OF_MEMORY", configured, had, Limits(16, 240)).memory_gb == 16
     assert increased("TIMEOUT", configured, had, Limits(16, 240)).time_minutes == 240
@@ -49,10 +54,10 @@ def test_request_grows_up_to_the_largest_node_and_the_time_limit_of_its_partitio
 
 
 def test_whole_node_has_room_for_as_many_tasks_as_fit_by_cores_gpus_and_memory() -> None:
-    whole = [_partition("main", None, 16384, whole=True)]
+    whole = [_partition("main", math.inf, 16384, whole=True)]
     assert copies_on_node(Resources(cpus=2, gpus=1, memory_gb=4), whole) == 2
     assert copies_on_node(Resources(cpus=4, gpus=2), whole) == 1
-    shared = [_partition("main", None, 16384)]
+    shared = [_partition("main", math.inf, 16384)]
     assert copies_on_node(Resources(cpus=2, gpus=0), shared) == 1
     assert copies_on_node(Resources(cpus=2, gpus=0, sbatch={"exclusive": True}), shared) == 4
 
