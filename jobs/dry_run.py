@@ -138,12 +138,7 @@ def _hours(configs: Sequence[RunConfig], results: Results) -> str:
     )
 
 
-def _cost_key(config: RunConfig) -> object:
+def _cost_key(config: RunConfig) -> tuple[str, int, str]:
     """Return what the cost of a run depends on most."""
-    model = config.model
-    return (
-        *(model.kind, model.cell, model.hidden_size, model.layers, model.bidirectional, model.pooling),
-        config.training.batch_size,
-        config.data.source,
-        config.any_encoder.model if config.any_encoder else None,
-    )
+    name, _, _seed = config.title.rpartition("-s")
+    return name, config.training.batch_size, config.data.source

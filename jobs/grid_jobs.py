@@ -31,7 +31,7 @@ from sentiment.errors import NoProgressError, NoSlurmError, SentimentError, Slur
 from sentiment.files import write_atomically
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.locks import live_owner
-from sentiment.runs.records import Attempt, Record
+from sentiment.runs.records import Attempt, Failure, Record
 from sentiment.runs.run_dir import Results, read_record, sealed
 from sentiment.runs.state import (
     CANCELLED,
@@ -271,7 +271,7 @@ class GridJobs:
         if self.unseen or folder.cancelled or not folder.receipt or self._is_active(folder):
             return None
         for task in range(len(folder.submission.tasks)):
-            failure = folder.read_failure(task)
+            failure = read_record(folder.failure_file(task), Failure)
             if failure:
                 no_progress = failure.error == NoProgressError.__name__  # in its time: it is to get more
                 state = TIMEOUT if no_progress else FAILED

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -83,14 +84,11 @@ def earlier_code(results: Results, rows: Sequence[RunStatus], jobs: GridJobs, re
     code = max(folders, key=lambda folder: folder.number).submission.code
     if code is None or find_damage(results.code / code):
         return None
-    return code if resubmit or any(_has_saved_steps(results, row) for row in rows) else None
-
-
-def _has_saved_steps(results: Results, row: RunStatus) -> bool:
-    try:
-        return steps_saved(results.run_dir(row.run_id, row.grid)) > 0
-    except RunDirError:
-        return False  # the task will report whether the run can be resumed
+    for row in rows:
+        with suppress(RunDirError):  # the task will report whether the run can be resumed
+            if resubmit or steps_saved(results.run_dir(row.run_id, row.grid)):
+                return code
+    return None
 
 
 def plan_slurm_jobs(
@@ -231,7 +229,13 @@ def submit_chain(results: Results, grid: str, jobs: Sequence[Submission], before
         for folder in chain.accepted:
             folder.withdraw()
         raise
-    chain.cancel(_never_starting(before, chain))
+    accepted_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
+    never_starting = [
+        job.address
+        for (folder, task), job in before.active_tasks.items()
+        if job.never_starts and accepted_ids.issuperset(folder.tasks[task])
+    ]
+    chain.cancel(never_starting)
     if any(folder.submission.by_ranking for folder in chain.accepted):
         chain.cancel(folder.job_id for folder in replaced)
     try:
@@ -257,16 +261,6 @@ def _submit_all_but_final(
             chain.refused.append((job, error))
     if chain.refused and not any(folder.submission.job_kind.trains_runs for folder in chain.accepted):
         raise chain.refused[0][1]
-
-
-def _never_starting(before: GridJobs, chain: SubmittedChain) -> list[str]:
-    """Return the ids of tasks that can never start and whose runs, or whose work, the accepted jobs take over."""
-    run_ids = {run_id for folder in chain.accepted for run_id in folder.run_ids}
-    return [
-        job.address
-        for (folder, task), job in before.active_tasks.items()
-        if job.never_starts and run_ids.issuperset(folder.tasks[task])
-    ]
 
 
 def _dependency(job: Submission, before: Sequence[SubmissionDir]) -> str | None:

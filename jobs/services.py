@@ -82,19 +82,18 @@ def unprepared(configs: Iterable[RunConfig], results: Results) -> list[RunConfig
 
 def _without_vectors(configs: Sequence[RunConfig], results: Results) -> list[RunConfig]:
     """Return one run for each set of word2vec vectors that is not trained yet."""
-    configs = [config for config in configs if config.embedding.pretrained == WORD2VEC]
-    if not configs:
-        return []
     from sentiment.data.vocabulary import pretrained_file, vectors_fingerprint
 
-    if any(_lacks_tweets(config, results) for config in configs):
-        return configs[:1]
-    missing = (config for config in configs if (file := pretrained_file(config, results)) and not file.exists())
-    return list({vectors_fingerprint(config, results): config for config in missing}.values())
-
-
-def _with_cached_vectors(configs: Sequence[RunConfig], _results: Results) -> list[RunConfig]:
-    return [config for config in configs if config.any_encoder and config.any_encoder.cached]
+    missing: dict[str | None, RunConfig] = {}
+    for config in configs:
+        if config.embedding.pretrained != WORD2VEC:
+            continue
+        if _lacks_tweets(config, results):
+            return [config]
+        file = pretrained_file(config, results)
+        if file and not file.exists():
+            missing[vectors_fingerprint(config, results)] = config
+    return list(missing.values())
 
 
 def _bytes_in(folder: Path) -> int:
@@ -127,7 +126,7 @@ _CACHE = JobKind(
     name="cache",
     after=("data",),
     shareable=True,
-    needed_for=_with_cached_vectors,
+    needed_for=lambda configs, _results: [run for run in configs if run.any_encoder and run.any_encoder.cached],
     function=("sentiment.training.encoding", "run_encoding"),
     progress=lambda results: _bytes_in(results.encoder_caches),
 )

@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Count, Failure, FileRecord, Record
+from sentiment.runs.records import Count, FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 from sentiment.runs.state import read_chosen
 
@@ -232,9 +232,6 @@ class SubmissionDir:
                 run_id, _, config = line.partition(" ")
                 configs[run_id] = config
         return configs
-
-    def read_failure(self, task: int) -> Failure | None:
-        return read_record(self.failure_file(task), Failure)
 
     def write_receipt(self, job_id: str) -> None:
         receipt = Receipt(job_id=job_id)

@@ -41,20 +41,17 @@ def plan_next_round(plan: GridPlan, results: Results) -> tuple[GridPlan, list[Ru
     if all(score is None for score in scores):
         return None
     base_values = read_yaml(Path(plan.base))
-    known_ids = {run.run_id for run in plan.runs}
-    new: list[tuple[PlannedRun, RunConfig]] = []
+    runs = [*plan.runs]
+    configs: list[RunConfig] = []
     for parameters in _suggestions(plan, rounds, scores):
         config = resolve(base_values, parameters, plan.base)
-        if config.run_id not in known_ids:
-            known_ids.add(config.run_id)
-            index = len(plan.runs) + len(new)
-            run = PlannedRun(index=index, run_id=config.run_id, parameters=effective(parameters, config))
-            new.append((run, config))
-        if len(new) == rounds.per_round:
+        if all(config.run_id != run.run_id for run in runs):
+            run = PlannedRun(index=len(runs), run_id=config.run_id, parameters=effective(parameters, config))
+            runs.append(run)
+            configs.append(config)
+        if len(configs) == rounds.per_round:
             break
-    if not new:
-        return None
-    return plan.model_copy(update={"runs": [*plan.runs, *(run for run, _ in new)]}), [config for _, config in new]
+    return (plan.model_copy(update={"runs": runs}), configs) if configs else None
 
 
 def _suggestions(plan: GridPlan, rounds: Rounds, scores: list[float | None]) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, Result, Tries
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import Results, RunDir, read_record
 from sentiment.training.stop import RunContext, Stop, StopRequest, stoppable
 from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import (
@@ -243,12 +243,12 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     config = small_config(table)
     folder = write_job(results, "data", [[]], [config])
     assert perform(folder, 0, StopRequest()) is Outcome.FAILED
-    failure = folder.read_failure(0)
+    failure = read_record(folder.failure_file(0), Failure)
     assert failure is not None
     assert "'perhaps'" in failure.reason
     shutil.copy(tweets_file, table)
     assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
-    assert folder.read_failure(0) is None
+    assert read_record(folder.failure_file(0), Failure) is None
     assert unprepared([config], results) == []
 
 
