@@ -240,16 +240,17 @@ class GridJobs:
         return [folder for folder in self.submissions if folder.waits_for_ranking and self._is_active(folder)]
 
     @cached_property
-    def _services(self) -> dict[KindName, SubmissionDir]:
+    def services(self) -> dict[KindName, SubmissionDir]:
+        """The newest job of each kind that trains no runs."""
         folders = (folder for folder in self.submissions if not folder.submission.job_kind.trains_runs)
         return {folder.submission.kind: folder for folder in folders}
 
     def service_states(self) -> dict[str, str]:
-        """Return the state of the newest job of each kind that trains no runs, by the kind's name."""
+        """Return the state of each of the `services`."""
         states: dict[str, str] = {}
-        for kind, folder in self._services.items():
+        for kind, folder in self.services.items():
             if kind in self.failed_services:
-                states[kind] = self.failed_services[kind][0].state
+                states[kind] = self.failed_services[kind].state
                 continue
             jobs = [job for job in self.queue if job.name == folder.name]
             in_queue = ", ".join(sorted({HELD if job.held else job.state for job in jobs}))
@@ -257,14 +258,10 @@ class GridJobs:
         return states
 
     @cached_property
-    def failed_services(self) -> dict[KindName, tuple[RunState, Resources]]:
-        """How the newest job of each kind that trains no runs failed, if it did, and the resources that it had."""
-        failures: dict[KindName, tuple[RunState, Resources]] = {}
-        for kind, folder in self._services.items():
-            failure = self._failure_of(folder)
-            if failure:
-                failures[kind] = (failure, folder.submission.resources)
-        return failures
+    def failed_services(self) -> dict[KindName, RunState]:
+        """How each of the `services` failed that did."""
+        ends = {kind: self._failure_of(folder) for kind, folder in self.services.items()}
+        return {kind: end for kind, end in ends.items() if end}
 
     def _failure_of(self, folder: SubmissionDir) -> RunState | None:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""

@@ -106,8 +106,9 @@ def plan_slurm_jobs(
         elif kind.final or kind.name in needed:
             resources = cluster.resources(grid, kind.name)
             if kind.name in jobs.failed_services:
-                failure, previous = jobs.failed_services[kind.name]
-                resources = increased(failure.state, resources, previous, jobs.limits(resources))
+                previous = jobs.services[kind.name].submission.resources
+                state = jobs.failed_services[kind.name].state
+                resources = increased(state, resources, previous, jobs.limits(resources))
             count = resources.parallelism or 1 if kind.shareable else 1
             job = Submission(
                 kind=kind.name,
