@@ -243,7 +243,8 @@ def render(
             console.print(f"grid {grid.name}: cannot be shown: {grid.damage}\n", soft_wrap=True)
             continue
         for part in _parts(results, grid, every_row, now):
-            console.print(part)
+            is_hint = isinstance(part, str) and part.startswith("`")
+            console.print(part, soft_wrap=is_hint)  # a command that is broken into lines cannot be copied
     return "\n".join(line.rstrip() for line in text.getvalue().rstrip().split("\n"))
 
 

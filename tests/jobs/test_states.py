@@ -187,9 +187,12 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
     varied = {"model.dropout": 0.05, "training.learning_rate": 0.0005, "seed": 17}
     long = "elmo_small-bilstm512-attention-d0.05-s17-2686fd7f"
     rows = [a_row(run_id=long, parameters=varied), a_row("OUT_OF_MEMORY", run_id="bilstm64-0a1b2c3d", reason=REASON)]
+    results = Results(Path("results of a long name", "which do not fit on the line", "of a command"))
     for columns in (60, 80):
-        text = render(DEFAULT, [GridStatus("g", "validation/accuracy", rows)], False, NOW, columns)
-        assert max(map(len, text.splitlines())) <= columns
+        text = render(results, [GridStatus("g", "validation/accuracy", rows)], False, NOW, columns)
+        *lines, hint = text.splitlines()
+        assert max(map(len, lines)) <= columns
+        assert results.command("rerun", "g") in hint  # whole, so that it can be copied
         assert "".join(REASON.split()) in "".join(text.split())
         known = ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "COMPLETED", "0.05", "17", "epoch", "accuracy")
         assert all(part in text for part in known)
