@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
@@ -17,7 +16,6 @@ from jobs.slurm.resources import read_cluster
 from jobs.status import RunStatus, describe_held, describe_unknown, read_grid_state
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
-from sentiment.config_file import yaml_text
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
 from sentiment.runs.records import GridPlan, Result
@@ -79,26 +77,21 @@ def _describe_job(job: Submission) -> str:
 
 def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
     for run, row in zip(plan.runs, rows, strict=True):
-        values = [f"{name}={_text(value)}" for name, value in run.parameters.items()]
-        yield f"  {row.run_id} {row.state} {' '.join(values)}"
+        yield f"  {row.run_id} {row.state} {' '.join(run.overrides()[1::2])}"
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
     """Yield a line for each parameter that varies, and one for what all runs share."""
-    values: dict[str, dict[str, None]] = defaultdict(dict)
-    for run in plan.runs:
-        for name, value in run.parameters.items():
-            values[name][_text(value)] = None
     lines = []
     shared = [plan.base]
-    for name, texts in values.items():
-        listed = ", ".join([*texts][:_MAX_LISTED])
-        if len(texts) == 1:
+    for name, values in plan.parameter_values.items():
+        listed = ", ".join(values[:_MAX_LISTED])
+        if len(values) == 1:
             shared.append(f"{name}={listed}")
-        elif len(texts) <= _MAX_LISTED:
+        elif len(values) <= _MAX_LISTED:
             lines.append(f"  {name}: {listed}")
         else:
-            lines.append(f"  {name}: {listed} and {len(texts) - _MAX_LISTED:,} more")
+            lines.append(f"  {name}: {listed} and {len(values) - _MAX_LISTED:,} more")
     yield from _truncate(lines, "parameters")
     yield f"  all runs: {', '.join(shared)}"
 
@@ -107,10 +100,6 @@ def _truncate(lines: Sequence[str], noun: str) -> Iterator[str]:
     yield from lines[:_MAX_LISTED]
     if len(lines) > _MAX_LISTED:
         yield f"  and {len(lines) - _MAX_LISTED:,} more {noun}"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else yaml_text(value)
 
 
 def _describe_rungs(rungs: Rungs, configs: Sequence[RunConfig]) -> str:

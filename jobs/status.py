@@ -117,7 +117,7 @@ class GridState:
 
 
 # A plan that supplies the metric of runs outside of grids; it is never written.
-_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[], parameters={})
+_NO_PLAN = GridPlan.model_construct(name=SINGLE, metric="validation/macro_f1", goal="maximize", runs=[])
 
 
 def read_plan(results: Results, grid: str) -> GridPlan:
@@ -174,7 +174,7 @@ def read_grid_state(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSta
     """The state of a grid's runs and the rungs of its search, each read once."""
     rungs = read_rungs(results, plan)
     trial_rungs = rungs.trial_rungs if rungs else {}
-    varied = {name for name, values in plan.parameters.items() if len(values) > 1}
+    varied = {name for name, values in plan.parameter_values.items() if len(values) > 1}
     rows = []
     for run in plan.runs:
         parameters = {name: value for name, value in run.parameters.items() if name in varied}

@@ -210,7 +210,7 @@ def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path) -> None:
         "metric": "validation/macro_f1",
         "goal": "maximize",
     }
-    plan |= {"schema_version": 1, "base": "x.yaml", "parameters": {}, "runs": []}
+    plan |= {"schema_version": 1, "base": "x.yaml", "runs": []}
     (folder / "grid.json").write_text(json.dumps(plan))
     for command in (["status"], ["rerun", "--local"], ["cancel", "mine"]):
         done = invoke(*command, "--results", tmp_path / "results")

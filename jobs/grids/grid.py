@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from shutil import copytree
-from typing import Any
 
 from jobs.grids.expand import ExpandedRun, expand, find_bases
 from jobs.grids.rounds import plan_next_round
@@ -90,12 +89,6 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
             seed=controller.seed or 0,
             space={name: choices.as_parameter() for name, choices in space.items()},
         )
-    used: dict[str, list[Any]] = {}  # includes the values that come from runs of another grid
-    for parameters, _ in runs:
-        for name, value in parameters.items():
-            if value not in used.setdefault(name, []):
-                used[name].append(value)
-    listed = {name: choices.describe() for name, choices in space.items()}
     return GridPlan(
         name=sweep.name,
         description=sweep.description,
@@ -103,7 +96,6 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        parameters=used | listed,
         runs=[
             PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
             for index, (parameters, config) in enumerate(runs)
@@ -152,10 +144,12 @@ def _append_to_plan(planned: GridPlan, grid: ExpandedGrid, path: Path, results: 
 
 
 def _explain_change(planned: GridPlan, removed: list[PlannedRun], now: GridPlan, path: Path, results: Results) -> str:
+    old = planned.parameter_values
+    new = now.parameter_values
     changes = [
-        f"  {name}: was {planned.parameters.get(name)}, is {now.parameters.get(name)} (None: that of the base run)"
-        for name in sorted({*planned.parameters, *now.parameters})
-        if planned.parameters.get(name) != now.parameters.get(name)
+        f"  {name}: was {old.get(name)}, is {new.get(name)} (None: that of the base run)"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
     ]
     cause = (
         "\n".join(changes) or f"  no parameter, but {now.base}, a default of this program, or the sampling of trials"

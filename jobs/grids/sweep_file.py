@@ -109,12 +109,6 @@ class Choices:
         weights = {"probabilities": list(self.probabilities)} if self.probabilities else {}
         return {"values": list(self.values)} | weights
 
-    def describe(self) -> list[Any]:
-        """The listed values, or a text in their place."""
-        if self.is_list:
-            return list(self.values)
-        return [", ".join(f"{key}={value}" for key, value in self.as_parameter().items())]
-
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
     """The value of a parameter in the trial of this index, which depends only on the arguments."""

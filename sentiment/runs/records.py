@@ -1,5 +1,6 @@
 """Pydantic models of the JSON files of runs and grids: attempts, metrics, results and plans."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import fmean
@@ -473,12 +474,11 @@ class PlannedRun(Record):
 
 
 class GridPlan(FileRecord):
-    """`grid.json`: a grid's question, its parameters and its runs; written before the first run starts.
+    """`grid.json`: a grid's question and its runs; written before the first run starts.
 
     Attributes:
         metric: the metric that ranks the runs, as W&B names it, such as `validation/macro_f1`.
         base: the configuration file that the parameters of the runs override.
-        parameters: the possible values of each parameter, by dotted name; constants have one.
         halving: None means that all runs are trained to their end.
         rounds: only with method `bayes`.
     """
@@ -489,7 +489,6 @@ class GridPlan(FileRecord):
     metric: Annotated[str, Field(pattern=f"^({'|'.join(PARTS)})/({'|'.join(SCORES)})$")]
     goal: Literal["maximize", "minimize"]
     base: str
-    parameters: dict[str, list[Any]]
     runs: list[PlannedRun]
     halving: Halving | None = None
     rounds: Rounds | None = None
@@ -508,6 +507,16 @@ class GridPlan(FileRecord):
         """The score by which runs are ranked; None if its part was not measured."""
         part, _, name = self.metric.partition("/")
         return float(getattr(metrics[part], name)) if part in metrics else None
+
+    @property
+    def parameter_values(self) -> dict[str, list[str]]:
+        """The different values of each parameter in the runs, as text, by dotted name."""
+        values: dict[str, dict[str, None]] = {}
+        for run in self.runs:
+            for name, value in run.parameters.items():
+                text = value if isinstance(value, str) else json.dumps(value)
+                values.setdefault(name, {})[text] = None
+        return {name: list(texts) for name, texts in values.items()}
 
     def command(self, run: PlannedRun) -> list[str]:
         """The command that trains one run on its own, with the same configuration and run id."""

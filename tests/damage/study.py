@@ -85,7 +85,6 @@ def _plan(name: str, run_ids: list[str], base: Path, shared: dict[str, Any], **c
         "metric": "validation/macro_f1",
     }
     values |= {"goal": "maximize", "base": str(base), "runs": runs}
-    values |= {"parameters": {"seed": [1, 2, 3]} | {field: [value] for field, value in fixed.items()}}
     return GridPlan.model_validate(values | changes)
 
 

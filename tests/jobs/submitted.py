@@ -41,7 +41,6 @@ def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
         metric="validation/macro_f1",
         goal="maximize",
         base="b.yaml",
-        parameters={"seed": [run.index for run in runs]},
         runs=runs,
     )
     return plan.model_copy(update=changes)

@@ -120,7 +120,7 @@ def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tw
     assert "model.attention.r" not in without.parameters
     grid = load_grid(path, results, ["model.attention.r=5", "training.epochs=1"])
     assert (len(grid.configs), {config.training.epochs for config in grid.configs}) == (1 + 2, {1})
-    assert grid.plan.parameters["training.epochs"] == [1]
+    assert grid.plan.parameter_values["training.epochs"] == ["1"]
 
 
 def test_runs_of_another_grid_are_repeated_by_parameters(base: Path, results: Results, like: Result) -> None:
@@ -131,7 +131,7 @@ def test_runs_of_another_grid_are_repeated_by_parameters(base: Path, results: Re
     other_file = write_yaml(base.parent / "other" / "base.yaml", other)
     varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
     grid = load_grid(write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2)), results)
-    assert (grid.plan.base, grid.plan.parameters["embedding.size"]) == (str(other_file), [8])
+    assert (grid.plan.base, grid.plan.parameter_values["embedding.size"]) == (str(other_file), ["8"])
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         _, *words = shlex.split(shlex.join(grid.plan.command(run)))
         assert load_config(Path(words[1]), words[3::2]).run_id == run.run_id == config.run_id  # each after a --set
@@ -152,8 +152,8 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     results.write_grid(planned.plan)
     message = refusal(load_grid, write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
     assert "no longer contains 8 of the 8 runs that are planned in" in message
-    assert "  seed: was [2, 1], is [1] " in message
-    assert "  training.epochs: was None, is [2] " in message
+    assert "  seed: was ['2', '1'], is ['1'] " in message
+    assert "  training.epochs: was None, is ['2'] " in message
     assert "model.cell" not in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
     assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
@@ -199,8 +199,8 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
     found = {(config.model.hidden_size, config.seed, config.embedding.size) for config in grid.configs}
     assert (len(grid.configs), found) == (4, {(5, 2, 8)})
     assert [run.parameters["model.dropout"] for run in grid.plan.runs] == [one.model.dropout for one in grid.configs]
-    assert grid.plan.parameters["model.hidden_size"] == [5]
-    assert grid.plan.parameters["training.clip"] == [1.0, 0.1]
+    assert grid.plan.parameter_values["model.hidden_size"] == ["5"]
+    assert grid.plan.parameter_values["training.clip"] == ["1.0", "0.1"]
 
 
 def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Results) -> None:

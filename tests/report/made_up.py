@@ -77,9 +77,7 @@ class Study:
     every: dict[Part, int] = field(default_factory=dict)
     """Of how many tweets of a part one is positive, where it isn't one of two."""
 
-    def write_grid(
-        self, name: str, description: str, parameters: dict[str, list[Any]], runs: Sequence[dict[str, Any]], **plan: Any
-    ) -> list[RunConfig]:
+    def write_grid(self, name: str, description: str, runs: Sequence[dict[str, Any]], **plan: Any) -> list[RunConfig]:
         """Plan a grid of `runs` (their parameters); nothing is run yet."""
         configs = [resolve(BASE, one, name) for one in runs]
         planned = [
@@ -92,7 +90,7 @@ class Study:
             "goal": "maximize",
             "base": "configs/runs/rnn.yaml",
         }
-        settings |= {"name": name, "description": description, "parameters": parameters, "runs": planned}
+        settings |= {"name": name, "description": description, "runs": planned}
         self.results.write_grid(GridPlan.model_validate(settings | plan))
         return configs
 

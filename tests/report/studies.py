@@ -47,7 +47,7 @@ def combinations(parameters: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]
 def _write_rnn(study: Study) -> None:
     """Two cells and widths; of its runs one failed, one was preempted, one died, one has never begun."""
     parameters: dict[str, list[Any]] = {"model.cell": ["lstm", "gru"], "model.hidden_size": [16, 64], "seed": [1, 2, 3]}
-    configs = study.write_grid("rnn", "Which cell and width suit tweets?", parameters, combinations(parameters))
+    configs = study.write_grid("rnn", "Which cell and width suit tweets?", combinations(parameters))
     *completed, failed, stopped, died, _missing = configs
     for config in completed:
         study.complete(config, "rnn", skill=1.0 + 0.01 * config.model.hidden_size)
@@ -80,7 +80,7 @@ def _write_cleaning(study: Study) -> None:
     question = "What do stop words and negations contribute?"
     skills = {"none": 1.2, "keep_negations": 1.1, "all": 0.7}
     emptied = {"none": 0, "keep_negations": 2, "all": 5}
-    for config in study.write_grid("stop_words", question, parameters, combinations(parameters)):
+    for config in study.write_grid("stop_words", question, combinations(parameters)):
         stop_words = config.data.text.stop_words
         linear = 0.75 * skills[stop_words]
         study.complete(config, "stop_words", skill=skills[stop_words], emptied=emptied[stop_words], linear=linear)
@@ -94,14 +94,14 @@ def _write_search(study: Study, trials: int) -> None:
         "model.hidden_size": [8, 24],
     }
     runs = [one for number, one in enumerate(combinations(parameters)) if number % (48 // trials) == 0][:trials]
-    for config in study.write_grid("sweep", "Which settings are best?", parameters, runs, method="random"):
+    for config in study.write_grid("sweep", "Which settings are best?", runs, method="random"):
         study.complete(config, "sweep", skill=0.5 + 60 * config.training.learning_rate)
 
 
 def _write_attention(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"model.pooling": ["last", "attention"], "seed": [1, 2]}
     question = "Does <b>attention</b> learn faster | sooner?"
-    for config in study.write_grid("attention", question, parameters, combinations(parameters)):
+    for config in study.write_grid("attention", question, combinations(parameters)):
         record = {"attempts": [attempt(last_step=20, reason="deadline"), attempt(first_step=15)]}
         study.complete(config, "attention", skill=1.3 if config.model.pooling == "last" else 1.4, **record)
 
@@ -109,7 +109,7 @@ def _write_attention(study: Study) -> None:
 def _write_elmo(study: Study) -> None:
     parameters: dict[str, list[Any]] = {"elmo.model": ["small", "original-5.5b", "tiny"], "seed": [1, 2]}
     gpu = attempt(device="NVIDIA H100 80GB HBM3", compute_time={"cpu_seconds": 70, "gpu_seconds": 60})
-    for config in study.write_grid("elmo", "Is the larger ELMo worth it?", parameters, combinations(parameters)):
+    for config in study.write_grid("elmo", "Is the larger ELMo worth it?", combinations(parameters)):
         skill = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}[config.elmo.model]
         study.complete(config, "elmo", skill=skill, attempts=[gpu])
 
@@ -123,7 +123,7 @@ def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float
     ]
     parameters: dict[str, list[Any]] = {"data.train_rows": LABELS, "embedding.pretrained": [None, "word2vec"]}
     parameters |= {"seed": [1, 2]}
-    for config in study.write_grid("labels", "What is a label worth?", parameters, runs):
+    for config in study.write_grid("labels", "What is a label worth?", runs):
         study.complete(config, "labels", skill=skills[config.embedding.pretrained, config.data.train_rows])
 
 
@@ -133,10 +133,10 @@ def write_halved(study: Study) -> None:
     parameters = {"training.learning_rate": RATES, "model.dropout": DROPOUTS}
     runs = combinations(parameters)
     metric = {"method": "random", "metric": "validation/accuracy"}
-    for config in study.write_grid("full", "Which are best, all to the end?", parameters, runs, **metric):
+    for config in study.write_grid("full", "Which are best, all to the end?", runs, **metric):
         study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
     halving = {"epochs": [1, 2], "eta": 3.0, "strict": True}
-    configs = study.write_grid("halving", "Which are best?", parameters, runs, **metric, halving=halving)
+    configs = study.write_grid("halving", "Which are best?", runs, **metric, halving=halving)
     for config in configs:
         _pause(study, config, 1)
     for epochs in (2, None):

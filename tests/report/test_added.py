@@ -211,8 +211,7 @@ def _blind(study: Study, run_dir: RunDir) -> None:
 
 def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_better(study: Study) -> None:
     runs = [{"model.hidden_size": width, "seed": seed} for width in (8, 16) for seed in (1, 2)]
-    parameters = {"model.hidden_size": [8, 16], "seed": [1, 2]}
-    configs = study.write_grid("widths", "How wide?", parameters, runs)
+    configs = study.write_grid("widths", "How wide?", runs)
     run_dirs = [study.complete(config, "widths", skill=0.0, linear=0.05) for config in configs]
     for run_dir in run_dirs[2:]:
         _blind(study, run_dir)
@@ -241,7 +240,7 @@ def test_nets_that_call_every_tweet_alike_say_nothing_of_how_seeds_of_others_dif
 
 def test_card_says_once_that_it_holds_for_these_models_alone(study: Study) -> None:
     runs = [{"model.hidden_size": width} for width in (8, 16, 32, 64)]
-    configs = study.write_grid("widths", "How wide?", {"model.hidden_size": [8, 16, 32, 64]}, runs)
+    configs = study.write_grid("widths", "How wide?", runs)
     for config in configs:
         study.complete(config, "widths", skill=3.0 if config.model.hidden_size == 64 else 0.2)
     page = study.text()

@@ -34,7 +34,7 @@ FOLDS, SEEDS = [1, 2, 3], [1, 2]
 
 
 def _completed(study: Study, runs: list[dict[str, Any]]) -> list[CompletedRun]:
-    for config in study.write_grid("grid", "Which?", {}, runs):
+    for config in study.write_grid("grid", "Which?", runs):
         study.complete(config, "grid")
     return load_study(study.results, []).grids[0].completed
 
@@ -55,7 +55,7 @@ def test_run_that_lacks_a_setting_is_compared_with_all_of_its_values_together(st
 def _write_words(study: Study, seeds: list[int]) -> list[RunConfig]:
     """A net with stop words, and one without, for which seven test tweets become empty."""
     runs = combinations({"data.text.stop_words": ["none", "all"], "seed": seeds})
-    configs = study.write_grid("words", "What do they add?", {"data.text.stop_words": ["none", "all"]}, runs)
+    configs = study.write_grid("words", "What do they add?", runs)
     for config in configs:
         is_removed = config.data.text.stop_words == "all"
         study.complete(config, "words", skill=0.4 if is_removed else 2.0, emptied=_EMPTIED if is_removed else 0)
@@ -129,7 +129,7 @@ def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
 @pytest.fixture
 def folded(study: Study) -> Study:
     runs = combinations({"model.cell": ["lstm", "gru"], "seed": SEEDS, "data.folds": [3], "data.fold": FOLDS})
-    for config in study.write_grid("small", "Which cell?", {}, runs):
+    for config in study.write_grid("small", "Which cell?", runs):
         study.complete(config, "small", skill=1.0 + 0.1 * (config.data.fold or 0) + 0.3 * (config.model.cell == "gru"))
     return study
 
@@ -184,7 +184,7 @@ def test_runs_stay_single_where_a_fold_is_missing_or_cannot_be_read(folded: Stud
 
 def test_folds_of_other_training_tweets_are_compared_on_their_test_tweets(study: Study) -> None:
     runs = combinations({"data.train_rows": [10, 20], "seed": SEEDS, "data.folds": [2], "data.fold": [1, 2]})
-    for config in study.write_grid("labels", "What is a label worth?", {"data.train_rows": [10, 20]}, runs):
+    for config in study.write_grid("labels", "What is a label worth?", runs):
         study.complete(config, "labels", skill=float(config.data.train_rows or 0) / 10)
     findings = study.findings()
     (curve,) = label_curves(findings.study.grids[0], findings.answers, study.results)

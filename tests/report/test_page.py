@@ -141,7 +141,7 @@ def test_report_is_as_expected_with_titles_of_figures_and_hostile_tweets_as_text
 
 
 def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(study: Study, tmp_path: Path) -> None:
-    study.write_grid("rnn", "Which?", {}, [{"seed": 1}])
+    study.write_grid("rnn", "Which?", [{"seed": 1}])
     notes = (
         "# Why\n\nWe *guess* <b>so</b> </section>\u202e\n\n- ![x](http://evil.example/x.png) [a](javascript:alert(1))\n"
     )
@@ -159,7 +159,7 @@ def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(stud
 def test_watched_page_reloads_until_all_is_done(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("report.build.QUESTIONS", ())
     monkeypatch.setattr("report.build.SECTIONS", ())
-    (config,) = study.write_grid("rnn", "Which?", {}, [{"seed": 1}])
+    (config,) = study.write_grid("rnn", "Which?", [{"seed": 1}])
     pages = []
 
     def wait(seconds: float) -> None:

@@ -27,7 +27,7 @@ _CELLS = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2]})
 
 
 def _effects(study: Study, runs: list[dict[str, Any]], skills: list[float]) -> list[Effect]:
-    for config, skill in zip(study.write_grid("grid", "Which?", {}, runs), skills, strict=True):
+    for config, skill in zip(study.write_grid("grid", "Which?", runs), skills, strict=True):
         study.complete(config, "grid", skill=skill)
     findings = study.findings()
     return effects_of(findings.study.grids[0].completed, findings.answers)
@@ -96,14 +96,12 @@ def test_what_is_added_to_a_report_changes_no_claim_of_a_grid(study: Study) -> N
     runs = combinations(
         {"model.pooling": ["attention", "last"], "data.text.stop_words": ["none", "all"], "seed": [1, 2]}
     )
-    for number, config in enumerate(study.write_grid("cells", "Which?", {}, runs)):
+    for number, config in enumerate(study.write_grid("cells", "Which?", runs)):
         run_dir = study.complete(config, "cells", skill=1.0 + 0.2 * number)
     alone = _claims(study, [])
     assert alone[0]
     assert alone[1]
-    for config in study.write_grid(
-        "a search", "Which?", {}, [{"model.hidden_size": n} for n in (9, 10)], method="random"
-    ):
+    for config in study.write_grid("a search", "Which?", [{"model.hidden_size": n} for n in (9, 10)], method="random"):
         study.complete(config, "a search", skill=0.1)
     write_labels(study, {(None, rows): 1.0 for rows in LABELS[:2]})
     study.add(run_dir, "llm", {key: float(key % 2) for key in range(sum(PARTS.values()))})
@@ -227,7 +225,7 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
 
 def test_the_only_completed_trial_of_a_search_is_no_best_of_several(study: Study) -> None:
     runs: list[dict[str, Any]] = [{"model.hidden_size": size} for size in (16, 32)]
-    first, _ = study.write_grid("some", "Which?", {}, runs, method="random")
+    first, _ = study.write_grid("some", "Which?", runs, method="random")
     study.complete(first, "some")
     question = search(study.findings())
     assert ("completed: too few" in str(question.cards[0]), question.numbers) == (True, [])

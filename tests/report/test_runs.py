@@ -45,7 +45,7 @@ def test_every_state_is_told(invented: Study) -> None:
 
 
 def test_study_without_any_result_says_so(study: Study) -> None:
-    study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    study.write_grid("rnn", "Which?", [{"seed": 1}, {"seed": 2}])
     text = study.text()
     assert text.count("2 of 2 runs are not completed") == 2
     assert "sentiment rerun" not in text
@@ -83,7 +83,7 @@ def test_damaged_run_is_named_and_the_others_are_reported(
 
 
 def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported(study: Study) -> None:
-    (config,) = study.write_grid("rnn", "Which?", {}, [{}])
+    (config,) = study.write_grid("rnn", "Which?", [{}])
     run_dir = study.complete(config, "rnn")
     study.results.grid_file("rnn").write_text("{")
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
@@ -110,7 +110,7 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
     kinds: tuple[dict[str, Any], ...] = ({"model.pooling": "attention"}, {"data.text.stop_words": "all"})
     for number, parameters in enumerate(kinds):
         study.single(parameters, skill=1.0 + 0.2 * number)
-    (config,) = study.write_grid("one", "How good is it?", {"seed": [7]}, [{"seed": 7}])
+    (config,) = study.write_grid("one", "How good is it?", [{"seed": 7}])
     study.complete(config, "one")
     tables = {block.name: block.rows for block in compose(study.findings()).blocks if isinstance(block, Table)}
     assert len(tables["leaderboard-all"]) == 3
@@ -220,7 +220,7 @@ def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None
     base_file = tmp_path / "configs of mine" / "base.yaml"
     base_file.parent.mkdir()
     base_file.write_text(json.dumps(BASE))
-    configs = study.write_grid("rnn", "Which?", {}, _PARAMETERS, base=str(base_file))
+    configs = study.write_grid("rnn", "Which?", _PARAMETERS, base=str(base_file))
     build_report(study.results, [], tmp_path / "out")
     rows = read_table(tmp_path / "out", "commands")
     assert [_resolved(row["command"]) for row in rows] == [config.run_id for config in configs]
@@ -241,7 +241,7 @@ def test_printed_commands_work_from_where_the_report_was_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     study = Study(Results(Path("deep/other results")))
-    config, stopped = study.write_grid("rnn", "Which?", {"seed": [1, 2]}, [{"seed": 1}, {"seed": 2}])
+    config, stopped = study.write_grid("rnn", "Which?", [{"seed": 1}, {"seed": 2}])
     study.complete(config, "rnn")
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
