@@ -180,9 +180,7 @@ def rerun(
         try:
             exit_codes.append(rerun_grid(_open(results), plan, causes, run_ids, options))
         except (LockedError, ConfigError, RunDirError) as error:  # of this grid alone; errors of Slurm end the command
-            if len(selected) == 1:
-                raise
-            echo(f"grid {plan.name}: {error}")
+            echo(f"grid {plan.name}: {error}", err=True)
             exit_codes.append(error.exit_code)
         if local and exit_codes[-1] == EXIT_UNFINISHED:  # by Ctrl+C
             break

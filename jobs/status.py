@@ -377,14 +377,10 @@ class TaskOutput:
 def find_output(name: str, results: Results) -> TaskOutput:
     """Resolve RUN, GRID/RUN or GRID/KIND to a log; of several the one that was written last."""
     grid, _, last_part = name.rpartition("/")
-    kinds = [str(kind.name) for kind in OTHER_KINDS]
+    kinds = [kind.name for kind in OTHER_KINDS]
     outputs = []
-    for planned_grid in planned_grids(results):
-        if grid not in ("", planned_grid):
-            continue
-        plan = read_plan(results, planned_grid)
-        is_job = bool(grid) and last_part in kinds
-        if is_job or any(run.run_id == last_part for run in plan.runs):
+    for plan, _ in find_targets([grid] if grid else [], results):
+        if (grid and last_part in kinds) or any(run.run_id == last_part for run in plan.runs):
             outputs.append(TaskOutput(results, plan, last_part))
     if not outputs:
         raise UsageError(

@@ -322,7 +322,8 @@ class Worker:
             None to call this again, else the outcome of the task.
         """
         results, grid = self.folder.results, self.folder.grid
-        plan, places = results.read_grid(grid), GridJobs(read_submissions(results, grid), ()).places
+        plan = results.read_grid(grid)
+        places = GridJobs(read_submissions(results, grid)).places
         cancelled = {run_id for run_id, (folder, _) in places.items() if run_id in folder.cancelled}
         if plan is None or (rungs := read_rungs(results, plan)) is None:
             raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
