@@ -103,12 +103,19 @@ def attempt_run(config: RunConfig, run_dir: RunDir, stop: StopRequest, tries: in
         return Outcome.COMPLETED
     stop.end = process_deadline(config.runtime.time_limit_seconds, time.time())
     begin = cache(partial(_begin, run_dir, tries))
+
+    def begin_with_lock(attempt_dir: RunDir) -> None:
+        begin()
+        counted = attempt_dir.read(Tries)
+        if counted and counted.job != slurm_job():  # two tasks began at once, and this one has the run
+            attempt_dir.write_record(counted.model_copy(update={"job": slurm_job()}))
+
     try:
         if not live_owner(run_dir.lock_file):  # count the attempt before importing torch, which may run out of memory
             begin()
         from sentiment.training.experiment import run_experiment
 
-        reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, PLAIN, begin))
+        reason = run_experiment(RunContext(config, run_dir.results, run_dir, stop, PLAIN, begin_with_lock))
     except (TakenOverError, LockedError) as error:
         print(f"{error}; that process owns the run, which is skipped here")
         return Outcome.COMPLETED

@@ -40,7 +40,7 @@ def run_experiment(run: RunContext) -> None:
         if run.run_dir.completed:
             _leave_completed(run)
             return
-        run.on_begin()
+        run.on_begin(run.run_dir)
         prepared = prepare(run, files)
         with attempt_at(run, prepared) as trainer:
             trainer.train()

@@ -127,7 +127,8 @@ class RunContext:
 
     Attributes:
         results: the folder with the prepared tweets and encoders' vectors, which all runs share.
-        on_begin: called when the run is locked, before anything is computed; an exception aborts the run.
+        on_begin: called with the directory of the attempt when the run is locked, before anything is computed; an
+            exception aborts the run.
     """
 
     config: RunConfig
@@ -135,7 +136,7 @@ class RunContext:
     run_dir: RunDir
     stop: StopRequest = field(default_factory=StopRequest)
     console: Console = field(default=Console(say=lambda _line: None, progress=silent))
-    on_begin: Callable[[], None] = lambda: None
+    on_begin: Callable[[RunDir], None] = lambda _run_dir: None
 
     @property
     def progress(self) -> Progress:

@@ -193,7 +193,7 @@ class _World:
     def train(self, run: RunContext) -> Stop:
         """In place of `run_experiment`."""
         config, run_dir, stop = run.config, run.run_dir, run.stop
-        run.on_begin()
+        run.on_begin(run_dir)
         index = next(run.index for run in self.grid.plan.runs if run.run_id == config.run_id)
         rungs, before = _rungs(self.results, self.grid), steps_saved(run_dir)
         rung = rungs.last if stop.epochs is None else rungs.halving.epochs.index(stop.epochs)

@@ -300,7 +300,7 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
     def attempt(ending: Ending) -> Outcome | None:
         @stoppable
         def train(run: RunContext) -> None:
-            run.on_begin()
+            run.on_begin(run.run_dir)
             if ending is not None:
                 raise ending
 
@@ -382,6 +382,24 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
     if failed_in:
         run_dir.write_record(a_failure(failed_in, "KilledError"))
     assert attempt(None) is outcome
+
+
+def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
+    results: Results, config: RunConfig, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    begun = []
+
+    @stoppable
+    def train(run: RunContext) -> None:
+        run_dir.write_record(Tries(step=0, number=1, job="7_1"))  # by a task that has not got the lock yet
+        run.on_begin(run.run_dir)
+        begun.append(run_dir.read(Tries))
+
+    monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
+    assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
+    assert begun == [Tries(step=0, number=1, job="7_0")]
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:

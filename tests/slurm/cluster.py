@@ -28,6 +28,7 @@ PARTITIONS = {
     "low": (("shared1",), "PriorityTier=1 PreemptMode=REQUEUE"),
     "high": (("shared1",), "PriorityTier=10 PreemptMode=OFF"),
     "whole": (("whole1", "whole2"), "PriorityTier=1 OverSubscribe=EXCLUSIVE"),
+    "apart": (("apart1", "apart2"), "PriorityTier=1"),
     "roomy": (("roomy1",), "PriorityTier=1"),
     "small": (("small1",), "PriorityTier=1 MaxTime=10"),
 }

@@ -104,7 +104,7 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
 @scenario
 def test_slots_leave_a_killed_trial_to_one_of_them_where_no_node_sees_the_locks_of_another(stage: Stage) -> None:
     stage.local_locks = True
-    stage.write_cluster(partition="whole")
+    stage.write_cluster(partition="apart", cpus=8)  # all cores of a node, so that tasks that run are on two nodes
     stage.more = {"early_terminate": {"type": "hyperband", "min_iter": 100, "eta": 2}}
     stage.write_grid(training__batch_size=[1, 256, 512], training__epochs=[1000])
     stage.submit()
