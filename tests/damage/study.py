@@ -110,7 +110,7 @@ def _write_added(results: Results, run_dir: RunDir) -> None:
 
     corpus = stored(run_dir, RunRecord).data_fingerprint
     table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
-    said = {row["tweet"]: float(row["label"]) for row in table}
+    said = {row["tweet"]: [1.0 - row["label"], float(row["label"])] for row in table}
     origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
     added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, predictions=said)
     file = results.added_file(corpus, "teacher")
