@@ -80,7 +80,14 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
 
 
 def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[ExpandedRun]) -> GridPlan:
-    controller, epochs = sweep.controller, [config.training.epochs for _, config in runs]
+    controller = sweep.controller
+    planned = [
+        PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
+        for index, (parameters, config) in enumerate(runs)
+    ]
+    halving = None
+    if sweep.early_terminate and runs:
+        halving = sweep.early_terminate.halving(max(config.training.epochs for _, config in runs))
     rounds = None
     if controller.rounds and controller.per_round:
         rounds = Rounds(
@@ -96,11 +103,8 @@ def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[Expande
         metric=sweep.metric.name,
         goal=sweep.metric.goal,
         base=str(sweep.base_file),
-        runs=[
-            PlannedRun(index=index, run_id=config.run_id, parameters=parameters)
-            for index, (parameters, config) in enumerate(runs)
-        ],
-        halving=sweep.early_terminate.halving(max(epochs)) if sweep.early_terminate and epochs else None,
+        runs=planned,
+        halving=halving,
         rounds=rounds,
     )
 
