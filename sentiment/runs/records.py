@@ -365,14 +365,14 @@ class Overfit(Record):
 T = TypeVar("T")
 
 
-def _of_all_models(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
+def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
     if missing := [kind for kind in MODEL_CHOICES if not scores.get(kind)]:
         raise ValueError(f"lacks {', '.join(missing)}")
-    return scores
-
-
-def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
     return {kind: scores[kind] for kind in PREDICTORS if kind in scores}
+
+
+def _in_table_order_if_any(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
+    return _in_table_order(scores) if scores else {}
 
 
 class Result(FileRecord):
@@ -403,14 +403,12 @@ class Result(FileRecord):
     steps: Count
     best_epoch: Annotated[int, Field(ge=1)]
     parameters: Count
-    scores: Annotated[
-        dict[PredictorKind, MetricsByPart], AfterValidator(_of_all_models), AfterValidator(_in_table_order)
-    ]
+    scores: Annotated[dict[PredictorKind, MetricsByPart], AfterValidator(_in_table_order)]
     class_shares: Annotated[list[Share], Field(min_length=2)]
     recommended: ModelChoice
     temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
     only_label: Count | None = None
-    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
+    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order_if_any)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None

@@ -73,7 +73,9 @@ def _answer(*arguments: object) -> Answer:
     except HangError:
         return Answer(-1, "", "hang")
     crash = done.exception if not isinstance(done.exception, SystemExit | None) else None
-    return Answer(done.exit_code, _TIMES.sub("_", done.output), repr(crash)[:300] if crash else "")
+    # A longer time makes its column wider.
+    output = re.sub(" +", " ", _TIMES.sub("_", done.output))
+    return Answer(done.exit_code, output, repr(crash)[:300] if crash else "")
 
 
 def ask(study: Study, runs: list[str]) -> dict[str, Answer]:
