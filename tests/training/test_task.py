@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -83,8 +84,8 @@ def corpus(tweets_file: Path, shared_results: Results) -> Corpus:
     return prepare_corpus(resolve({}, {"data.source": str(tweets_file)}, "a test").data, shared_results)
 
 
-def _task(corpus: Corpus, weights: np.ndarray) -> ClassifierTask:
-    config = resolve(SMALL_RUN, {}, "a test")
+def _task(corpus: Corpus, weights: np.ndarray, **parameters: Any) -> ClassifierTask:
+    config = resolve(SMALL_RUN, parameters, "a test")
     corpus = replace(corpus, weights=weights.astype(np.float32))
     vocabulary = Vocabulary.build(corpus, config.data.vocabulary)
     torch.manual_seed(0)
@@ -101,6 +102,19 @@ def test_loss_weighs_tweets_so_that_the_mean_weight_of_the_training_part_is_one(
     of_label = np.where(corpus.labels[rows] == 1, probabilities, 1 - probabilities)
     expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
     assert len({*weights[rows]}) == 2
+    assert task.loss(batch)[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_of_several_classes_is_the_weighted_cross_entropy(corpus: Corpus) -> None:
+    weights = np.where(np.arange(len(corpus.labels)) % 3, 1.0, 12.0)
+    labels = (np.arange(len(corpus.labels)) % 4 % 3).astype(np.int8)
+    classes = {"data.labels": ["bad", "fair", "good"]}
+    task = _task(replace(corpus, labels=labels), weights, **classes)
+    batch = task.batches(0)[0]
+    rows = batch.rows.numpy()
+    probabilities = torch.softmax(task.model(batch).logits.detach().double(), dim=1).numpy()
+    of_label = probabilities[np.arange(len(rows)), labels[rows]]
+    expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
     assert task.loss(batch)[0].item() == pytest.approx(expected, rel=1e-5)
 
 
