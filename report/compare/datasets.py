@@ -114,8 +114,10 @@ class Dataset:
         return f"{source} in {self.folds} folds" if self.folds else source
 
     @property
-    def is_sentiment140(self) -> bool:
-        return all(run.record.dataset == "sentiment140" for run in self.runs)
+    def source(self) -> str | None:
+        """The built-in source of all runs, such as `tweeteval`; `table` for tables; None if they have several."""
+        sources = {run.record.dataset for run in self.runs}
+        return sources.pop() if len(sources) == 1 else None
 
     @property
     def from_lexicon_authors(self) -> bool:

@@ -18,9 +18,15 @@ from report.compare.test_sets import OnTestSet
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_part
-from report.render.blocks import Table, Text
+from report.render.blocks import Fold, Table, Text
 from report.sections.answer import answer
-from report.sections.models import check_list, external_test_sets, worse_than_the_lexicon
+from report.sections.models import (
+    PUBLISHED_ON_TWEETEVAL,
+    check_list,
+    external_test_sets,
+    published_figures,
+    worse_than_the_lexicon,
+)
 from report.statistics import Difference, Side, compare, paired, pooled_variance
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -122,7 +128,7 @@ def test_runs_on_other_tweets_are_not_compared(study: Study) -> None:
 def test_all_of_sentiment140_is_known_by_the_record(study: Study) -> None:
     study.single({"data.source": "training.1600000.csv"}, dataset="sentiment140")
     study.single({"data.source": "my-sentiment140-sample.csv"}, dataset="table")
-    known = {dataset.name: dataset.is_sentiment140 for dataset in study.findings().datasets}
+    known = {dataset.name: dataset.source == "sentiment140" for dataset in study.findings().datasets}
     assert known == {"training.1600000.csv": True, "my-sentiment140-sample.csv": False}
 
 
@@ -313,3 +319,15 @@ def test_predictions_that_cannot_be_read_stop_nothing_and_many_nets_are_folded_a
     shown, rest = tables["test-sets"].rows, tables["test-sets-rest"].rows
     assert (len(shown), len(rest)) == (2 * (10 + 3), 2 * 2)
     assert [row["model"][0] for row in shown].count("\u2605") == 2
+
+
+def test_published_scores_on_tweeteval_stand_beside_runs_on_it_alone(tmp_path: Path) -> None:
+    study = _study(tmp_path)
+    config = resolve({"data": {"source": "mine.csv"}}, {}, "a test")
+    study.complete(config, dataset="tweeteval")
+    table = published_figures(study.findings())
+    assert isinstance(table, Table)
+    assert len(table.rows) == len(PUBLISHED_ON_TWEETEVAL)
+    assert {column.key for column in table.columns} == {"model", "macro_recall"}
+    study.complete(config.model_copy(update={"seed": 2}), dataset="table")
+    assert isinstance(published_figures(study.findings()), Fold)
