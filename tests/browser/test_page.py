@@ -30,7 +30,7 @@ def test_page_asks_for_nothing_and_complains_of_nothing(page: Page, report_addre
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.context.set_offline(True)
     page.goto(report_address)
-    page.locator("#table-leaderboard").get_by_role("button", name="Validation F1, %").click()
+    page.locator("#table-leaderboard").get_by_role("button", name="Validation macro F1, %").click()
     page.locator("#table-runs .open").first.click()
     expect(page.locator(".panel svg.marks").first).to_be_visible()
     page.mouse.wheel(0, 20_000)
@@ -68,11 +68,11 @@ def test_mouse_and_keyboard_sort_by_value_one_column_at_a_time(report: Page) -> 
     assert _column(leaderboard, "Model") == sorted(_column(leaderboard, "Model"), key=str.casefold)
     report.keyboard.press("Tab")
     report.keyboard.press("Space")
-    assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Validation F1, %"]
+    assert leaderboard.locator("[aria-sort]").all_inner_texts() == ["Validation macro F1, %"]
     table = report.locator("#table-runs")
     for _ in range(2):  # what is missing stays last in both orders
-        table.get_by_role("button", name="Validation F1, %").click()
-        values = _values(table, "Validation F1, %")
+        table.get_by_role("button", name="Validation macro F1, %").click()
+        values = _values(table, "Validation macro F1, %")
         assert [place for place, value in enumerate(values) if value == float("inf")] == list(range(72, 76))
 
 
@@ -89,7 +89,7 @@ def test_pointing_at_a_trial_singles_it_out_and_names_it(report: Page) -> None:
     opacity = "line => Number(getComputedStyle(line).opacity)"
     assert chosen.evaluate(opacity) > 0.5
     assert other.evaluate(opacity) < 0.1
-    expect(report.locator("#tip")).to_contain_text("validation F1")
+    expect(report.locator("#tip")).to_contain_text("validation macro F1")
     report.mouse.move(0, 0)
     assert other.evaluate(opacity) > 0.5
 

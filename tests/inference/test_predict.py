@@ -184,7 +184,9 @@ def test_output_appears_when_it_is_complete(network: TextModel, write: Write, mo
 def test_memory_does_not_grow_with_the_file(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is left out: it sees a chunk at a time, and would only make this slow."""
     known = np.ones(1024, bool)
-    monkeypatch.setattr(network, "classify", lambda rows: Predictions(0.75 * known[: rows.size], known[: rows.size]))
+    monkeypatch.setattr(
+        network, "classify", lambda rows: Predictions(np.tile([0.25, 0.75], (rows.size, 1)), known[: rows.size])
+    )
     monkeypatch.setattr("sentiment.inference.predict.CHUNK", 1024)
 
     def peak(count: int) -> int:

@@ -124,7 +124,7 @@ def test_online_run_arrives_whole_with_what_describes_it(
     record, result = online.record, online.result
     assert stored.attributes["commit"] == record.attempts[-1].git_commit
     assert stored.summary["validation/accuracy"] == pytest.approx(result.metrics["validation"].accuracy)
-    assert stored.summary["test/f1"] == pytest.approx(result.metrics["test"].f1)
+    assert stored.summary["test/macro_f1"] == pytest.approx(result.metrics["test"].macro_f1)
     assert [path for path in home.rglob("*") if "wandb" in path.name] == []
 
 

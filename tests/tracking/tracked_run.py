@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.config_file import dotted
+from sentiment.runs.records import EpochRow
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import mirror_to_wandb
 from tests.limits import limit, wait_for
@@ -30,9 +31,14 @@ class TrackedRun(Experiment):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [
-            dotted(row.model_dump(), "/") | {"_step": number} for number, row in enumerate(self.run_dir.read_metrics())
-        ]
+        names = self.config.data.label_names
+        rows = []
+        for number, row in enumerate(self.run_dir.read_metrics()):
+            values = row.model_dump()
+            if isinstance(row, EpochRow):
+                values |= {part: metrics.named(names) for part, metrics in row.metrics.items()}
+            rows.append(dotted(values, "/") | {"_step": number})
+        return rows
 
     @property
     def offline_files(self) -> list[Path]:
