@@ -276,7 +276,7 @@ def _labels(
             f"{path}: column {label.key!r} has labels whose meaning is not known:\n{_label_examples(text, label)}\n"
             f"Say which are which, from the most negative class to the most positive one: {_proposed_option(label)}"
         )
-    reasons.append(f"from negative to positive the classes are {classes_option(classes)}")
+    reasons.append(f"classes from negative to positive: {', '.join(classes)} ({classes_option(classes)})")
     return {**classes, IGNORED: ()}
 
 

@@ -63,7 +63,7 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
     first, second, third = found.messages()
     assert first == "a.csv: texts are taken from column 'Tweet' (by its name); --text-column names another"
     assert "labels are taken from column 'how' (the only one that can hold labels)" in second
-    assert third == "a.csv: from negative to positive the classes are --classes 'sad happy'"
+    assert third == "a.csv: classes from negative to positive: sad, happy (--classes 'sad happy')"
 
 
 def test_table_as_it_should_be_needs_no_guess_and_a_wrong_name_is_left_to_the_reader(tmp_path: Path) -> None:
