@@ -7,8 +7,9 @@ tweet, which is faster than scikit-learn's vectorizers.
 
 import hashlib
 import json
+import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -291,7 +292,7 @@ def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, d
             c = _by_cross_validation(corpus, counter, progress)
         else:
             method = "validation"
-            c = _best(design.scores(corpus.rows("validation"), until_worse=True))
+            c = _best(design.scores(corpus.rows("validation")))
         (model,) = design.fits((c,))
     return model, {"C": c, "C_chosen_by": method, "min_df": design.min_df, "features": len(model.keys)}
 
@@ -340,24 +341,19 @@ class _DesignMatrix:
             intercepts = [float(regression.intercept_[0]) for regression in regressions]
             yield LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
 
-    def scores(self, rows: Rows, until_worse: bool = False) -> list[float]:
+    def scores(self, rows: Rows) -> Iterator[float]:
         """The mean log-likelihood of the labels of other rows, for each of `_C_VALUES`.
 
-        The log-likelihood separates penalties whose predictions differ for only a few tweets. `until_worse` stops at
-        the first drop of the score, since fits with weaker penalties are slower.
+        The log-likelihood separates penalties whose predictions differ for only a few tweets.
         """
         texts = self._corpus.take(rows)
         labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
         counts = self._counter.counts(texts, self._keys)
         values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
-        scores: list[float] = []
         for fit in self.fits(_C_VALUES):
             of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
-            scores.append(float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights)))
-            if until_worse and scores[-1] < max(scores):
-                break
-        return scores
+            yield float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
 
     def _naive_bayes(self, counts: Any) -> Numbers:
         """sqrt(1 + r^2) of each feature; r^2 is the mean over the regressions of the squared log-ratio."""
@@ -388,17 +384,34 @@ def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progre
     for label in range(corpus.class_count):  # each fold has the same share of all classes
         of_label = shuffled[labels[shuffled] == label]
         folds[of_label] = np.arange(len(of_label)) % fold_count
-    scores = np.zeros(len(_C_VALUES))
+    of_folds = []
+    sizes = []
     for fold in range(fold_count):
-        progress(f"{_ACTIVITY}: choosing its penalty", fold, fold_count)
-        design = _DesignMatrix(corpus, counter, train[folds != fold])
         held_out = train[folds == fold]
-        scores += np.array(design.scores(held_out)) * corpus.weights[held_out].sum()
-    return _best(scores)
+        design = _DesignMatrix(corpus, counter, train[folds != fold])
+        of_folds.append(design.scores(held_out))
+        sizes.append(corpus.weights[held_out].sum())
+
+    def mean_scores() -> Iterator[float]:
+        for tried, scores in enumerate(zip(*of_folds, strict=True)):
+            progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
+            yield np.average(scores, weights=sizes)
+
+    return _best(mean_scores())
 
 
-def _best(scores: Sequence[float] | npt.NDArray[np.float64]) -> float:
-    return _C_VALUES[int(np.argmax(scores))]  # the first of equally good values, which has the strongest penalty
+def _best(scores: Iterable[float]) -> float:
+    """The value of C with the highest score, the first of equal ones, which has the strongest penalty.
+
+    Stops at the first drop of the score, since fits with weaker penalties are slower.
+    """
+    best_c, best_score = _DEFAULT_C, -math.inf
+    for c, score in zip(_C_VALUES, scores, strict=False):
+        if score < best_score:
+            break
+        if score > best_score:
+            best_c, best_score = c, score
+    return best_c
 
 
 @dataclass(frozen=True)

