@@ -27,6 +27,7 @@ def report(
     report.md, report.html, figures and tables go to --out, or to RESULTS/report.
     """
     from report.build import TITLE, build_report, watch_report
+    from report.render.wording import plural
     from sentiment.runs.run_dir import Results
 
     folder = out or Results(results).report
@@ -43,7 +44,11 @@ def report(
         echo(f"skipped: {len(more):,} more (listed in the report)", err=True)
     runs = findings.study.runs
     completed = sum(run.completed is not None for run in runs)
-    echo(f"{completed:,} of {len(runs):,} runs are completed\n{page}\n{page.with_suffix('.md')}")
+    if runs:
+        echo(f"{completed:,} of {len(runs):,} runs are completed")
+    for gold in findings.study.golds:
+        echo(f"{gold.record.source}: {plural(len(gold.added), 'added predictor')} compared")
+    echo(f"{page}\n{page.with_suffix('.md')}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from report.render.page import write_report
 from report.render.wording import emphasis, joined
 from report.sections.answer import answer
 from report.sections.errors import errors, learning
+from report.sections.gold import gold_tables
 from report.sections.models import check_list, external_test_sets, leaderboard
 from report.sections.names import METHODS
 from report.sections.provenance import methods, provenance
@@ -33,6 +34,7 @@ QUESTIONS: Sequence[Callable[[Findings], Question]] = (settings, overfitting, la
 SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
     leaderboard,
     external_test_sets,
+    gold_tables,
     runs,
     learning,
     errors,
@@ -124,7 +126,10 @@ def _about(findings: Findings) -> list[str]:
     runs = findings.study.runs
     about = [findings.main.name] if findings.main else []
     completed = sum(run.completed is not None for run in runs)
-    about.append(f"{completed:,} of {wording.plural(len(runs), 'run')} completed")
+    if runs:
+        about.append(f"{completed:,} of {wording.plural(len(runs), 'run')} completed")
+    for gold in findings.study.golds:
+        about.append(f"{wording.plural(len(gold.added), 'added predictor')} on {gold.record.source}")
     dates = [attempt.end or attempt.start for run in runs if run.record for attempt in run.record.attempts]
     if dates:
         about.append(max(dates)[:10])

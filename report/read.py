@@ -14,7 +14,7 @@ from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
-from sentiment.runs.predictions import PartPredictions, TweetIds, read_predictions
+from sentiment.runs.predictions import GoldTable, PartPredictions, TweetIds, read_gold, read_predictions
 from sentiment.runs.records import (
     SCORES,
     Count,
@@ -150,17 +150,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Study:
-    """All grids and single runs of a results folder.
+    """All grids, single runs and gold tables of a results folder.
 
     Attributes:
         single: the runs outside of grids.
         problems: unreadable files, a line each.
+        golds: the gold tables with added predictors; none if only some grids are reported.
     """
 
     results: Results
     grids: list[Grid]
     single: Grid
     problems: list[str]
+    golds: list[GoldTable]
 
     @property
     def runs(self) -> list[Run]:
@@ -185,21 +187,42 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     for name in names:
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
+    golds: list[GoldTable] = []
+    problems: list[str] = []
+    if not names:
+        golds, problems = _load_golds(results)
     folders = []
     names = names or available
     for number, name in enumerate(names):
         progress("reading grids", number, len(names))
         folders.append(_load_grid(results, name))
-    problems = []
     for grid in folders:
         damages = [grid.damage, *(run.damage for run in grid.runs)]
         problems += [damage for damage in damages if damage]
-    if not any(grid.runs for grid in folders):
+    if not golds and not any(grid.runs for grid in folders):
         lines = "".join(f"\n{problem}" for problem in problems)
-        raise RunDirError(f"{results.runs}: holds no run to report yet; `make run` trains one{lines}")
+        raise RunDirError(
+            f"{results.runs}: holds no run to report yet; `make run` trains one; without any, predictors are compared "
+            f"that `sentiment add NAME FILE --of GOLD` adds{lines}"
+        )
     single = next((grid for grid in folders if grid.name == SINGLE), Grid(SINGLE, None, [], []))
     grids = [grid for grid in folders if grid.name != SINGLE and grid.runs]
-    return Study(results, grids, single, problems)
+    return Study(results, grids, single, problems, golds)
+
+
+def _load_golds(results: Results) -> tuple[list[GoldTable], list[str]]:
+    golds = []
+    problems = []
+    for record_file in sorted(results.gold.glob("*/gold.json")):
+        try:
+            gold = read_gold(record_file.parent)
+        except RunDirError as error:
+            problems.append(str(error))
+            continue
+        problems += gold.problems
+        if gold.added_predictors:
+            golds.append(gold)
+    return golds, problems
 
 
 def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -37,6 +38,7 @@ from sentiment.files import as_json, config_path, import_program, read_named, sh
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
+    from sentiment.inference.added import Tweets
     from sentiment.runs.run_dir import Results
     from sentiment.training.stop import Stop, StopRequest
 
@@ -112,7 +114,9 @@ def _no_such_option(word: str) -> UsageError:
 
 @app.command()
 def evaluate(
-    run: RunDirectory,
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="The directory of a run, or of a gold table of `sentiment add`.")
+    ],
     data: Annotated[
         Path | None,
         typer.Option("--data", help="A labelled table; tweets that the run was trained or validated on are excluded."),
@@ -126,14 +130,22 @@ def evaluate(
     threshold: Threshold = None,
     results: ModelResults = None,
 ) -> None:
-    """Print the scores of a trained model beside its baselines.
+    """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
 
     Evaluates on the run's own test set, or on any labelled table (--data). --out writes all metrics as JSON.
     """
     from sentiment.data.labels import with_names
-    from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_own
+    from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_gold, evaluate_on_own
     from sentiment.inference.stored import open_run
+    from sentiment.runs.run_dir import GoldDir
 
+    if GoldDir(run).record_file.exists():
+        if data or choice or threshold is not None:
+            raise UsageError(f"{run}: is a gold table; --data, --with and --threshold require a run, which has models")
+        metrics = evaluate_on_gold(run)
+        if out:
+            write_named(out, as_json(metrics))
+        return
     trained = open_run(run, _results(results) if results else None)
     if data is None:
         if threshold is not None:
@@ -161,18 +173,20 @@ def _finite(value: float | None) -> float | None:
 
 @app.command()
 def add(
-    run: Annotated[
-        Path,
-        typer.Option("--run", metavar="RUN_DIR", help="A run whose validation and test tweets were labelled."),
+    of: Annotated[
+        str,
+        typer.Option(
+            "--of",
+            metavar="GOLD|RUN_DIR",
+            help=f"What was labelled: a table of tweets with their true labels ({SOURCE_CHOICES}), or a run's tweets.",
+        ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The name of the predictor.")] = None,
     file: Annotated[
         Path | None,
         typer.Argument(metavar="FILE", help="A table with tweet ids or texts, and predicted labels or probabilities."),
     ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write an annotation sheet with the run's tweets.")
-    ] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Write an annotation sheet with the tweets.")] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     probability_column: Annotated[
@@ -198,28 +212,53 @@ def add(
         float | None,
         typer.Option("--seconds", min=0, callback=_finite, help="Total time of all predictions, in seconds."),
     ] = None,
+    overrides: Overrides = None,
+    results: ModelResults = None,
 ) -> None:
-    """Compare any other predictor with the models of runs.
+    """Compare any predictors with each other, or with the models of runs.
 
     A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
     A column holds labels or probabilities of the positive label, by its name or by --label-column and
-    --probability-column. Tweets are matched by the ids of --sheet, else by text.
+    --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such as
+    data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
     """
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
-    from sentiment.inference.stored import open_run
 
-    trained = open_run(run)
+    tweets = _labelled_tweets(of, overrides, classes, results)
     if sheet and not name:
-        number = write_tweets(trained, sheet)
+        number = write_tweets(tweets, sheet)
         say(f"{sheet}: {number:,} tweets, test set first; label as many as you like from the top, then run:")
-        say(f"sentiment add NAME {sheet} --run {run}")
+        say(f"sentiment add NAME {sheet} --of {of}")
         return
     if sheet or not name or not file:
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
     named = (_parse_column(column) for column in (text_column, label_column, probability_column))
-    say("\n".join(add_predictions(trained, name, file, NamedColumns(*named), classes, metadata)))
+    say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
+    say(f"compare it  sentiment evaluate {quote(str(tweets.directory))}")
+
+
+def _labelled_tweets(source: str, overrides: list[str] | None, classes: str | None, results: Path | None) -> "Tweets":
+    """The tweets of a run's directory, or of a gold table, whose directory is written."""
+    from sentiment.files import named_path
+    from sentiment.inference.added import Tweets, with_own_names
+    from sentiment.inference.gold import column_parameters, open_gold
+    from sentiment.inference.stored import open_run
+
+    path = named_path(source)
+    if path.is_dir():
+        return Tweets.of_run(open_run(path, _results(results) if results else None))
+    parameters = _parameters(source, overrides)
+    if classes:
+        parameters["data.labels"] = with_own_names(classes)
+    if path.is_file():
+        parameters = column_parameters(path) | parameters
+    data = _with_guesses({}, (), parameters, "--of").data
+    with ProgressBar() as bar:
+        tweets, lines = open_gold(data, _results(results or RESULTS), bar.progress)
+    say("\n".join(lines))
+    return tweets
 
 
 @app.command()

@@ -65,15 +65,18 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
     )
 
 
-def other_answers_remark(metrics: Metrics, other_answers: int) -> str:
+def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0) -> str:
     """What a score leaves out, and what it would be otherwise.
 
     Args:
         metrics: of the tweets that a predictor answered with a class.
         other_answers: the number of tweets that it answered with none of the classes.
+        missing: the number of tweets that it did not answer.
     """
-    share = metrics.right / (metrics.n + other_answers)
+    share = metrics.right / (metrics.n + other_answers + missing)
+    numbers = {"other answers": other_answers, "missing answers": missing}
+    left_out = " and ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
     return (
         f"{metrics.accuracy:.1%} right of the {metrics.n:,} tweets that it answers with a class; {share:.1%} if its "
-        f"{other_answers:,} other answers count as wrong"
+        f"{left_out} count as wrong"
     )

@@ -101,10 +101,10 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     model = load(folder / "model.zip", "baseline")
     assert model.classes_.tolist() == [*NAMES]
     answers = write_tweets(folder / "answers.csv", three_classes(600), ("answer", "text"))
-    done = invoke("add", "all right", answers, "--run", run.path)
+    done = invoke("add", "all right", answers, "--of", run.path)
     assert done.exit_code == 0, done.output
     mixed = [("mixed" if index % 4 == 0 else label, text) for index, (label, text) in enumerate(three_classes(600))]
-    done = invoke("add", "mixed", write_tweets(folder / "mixed.csv", mixed, ("answer", "text")), "--run", run.path)
+    done = invoke("add", "mixed", write_tweets(folder / "mixed.csv", mixed, ("answer", "text")), "--of", run.path)
     assert "'mixed' is none of the classes" in done.output
     assert "100.0% right of the" in done.output
 

@@ -11,7 +11,7 @@ from report.statistics import Difference, Estimate
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics, Part
-from sentiment.runs.run_dir import Results
+from sentiment.runs.run_dir import Results, read_added
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class AddedPredictor:
         return self.validation.of("added").metrics(self.validation.labels).macro_f1
 
 
-def read_added(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[str]]:
+def added_for(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[str]]:
     """The added predictors of the runs' corpora by name, and problems; of one name the first corpus counts."""
     by_name: dict[str, AddedPredictor] = {}
     problems = []
     for corpus, run in _corpora_of(runs):
-        records, unreadable = results.read_added(corpus)
+        records, unreadable = read_added(results.added_dir(corpus))
         problems += unreadable
         try:
             for name, record in records.items():

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from report import statistics
-from report.compare.added import AddedPredictor, read_added
+from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import Answers, compared
 from report.compare.matching import Runs, seeds_together, unused, varying
 from report.read import CompletedRun
@@ -227,6 +227,6 @@ def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
 def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Dataset:
     of_runs = answers.only(runs)
     configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
-    added, problems = read_added(of_runs.readable(runs), results)
+    added, problems = added_for(of_runs.readable(runs), results)
     dataset = Dataset(runs, configurations, of_runs, added, problems)
     return replace(dataset, added=dataset.added_against_baseline())

@@ -29,6 +29,8 @@ Tile = tuple[str, object]
 def answer(findings: Findings) -> ReportSection:
     """The recommendation with its uncertainty and training time, then the caveats."""
     best = findings.recommended
+    if not findings.study.runs:  # only gold tables
+        return ReportSection(_TITLE, [])
     if best is None:
         content: list[Block] = [Text(strong(_no_recommendation(findings.main)))]
     else:

@@ -53,12 +53,29 @@ _METHODS = {
     "Probabilities are temperature-scaled on the validation set; predicted labels do not change.",
 }
 
+_METHODS_OF_GOLD = {
+    "Predictors on gold tables": "Each two of the added predictors and the lexicon are compared on the tweets that "
+    "both answer. Accuracy: the larger p-value of the mid-p McNemar test and the score test, and the score interval of "
+    "Tango (1998). Macro recall: the variance of each class\u2019s difference is that of Agresti and Min (2005). "
+    "p-values of all pairs are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005). "
+    "All tweets of a gold table are test tweets: none chooses a predictor.",
+}
+
 
 def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> ReportSection:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
     title = "Methods"
-    if findings.main is None:
+    of_gold = _METHODS_OF_GOLD if findings.study.golds else {}
+    used = [*_used_methods(findings), *of_gold.items(), *dict.fromkeys(of_questions)]
+    if not used:
         return ReportSection(title, [])
+    return ReportSection(title, [Fold("How numbers, intervals and tests are computed", [Tiles(used)])])
+
+
+def _used_methods(findings: Findings) -> list[tuple[str, str]]:
+    """The methods used for runs."""
+    if findings.main is None:
+        return []
     configurations = [configuration for dataset in findings.datasets for configuration in dataset.configurations]
     is_unused = {
         "One seed each": all(len(configuration.runs) > 1 for configuration in configurations),
@@ -66,9 +83,7 @@ def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> Repo
         "Comparing two runs interactively": findings.packed is None or len(findings.packed["ids"]) < 2,
         "Calibration": findings.best.test is None,
     }
-    used = [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
-    entries = Tiles([*used, *dict.fromkeys(of_questions)])
-    return ReportSection(title, [Fold("How numbers, intervals and tests are computed", [entries])])
+    return [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
 
 
 _HASH = 12
@@ -78,10 +93,12 @@ _MAX_PROBLEMS = 200
 def provenance(findings: Findings) -> ReportSection:
     """Code, versions, hardware, compute time, data and commands."""
     study, problems = findings.study, findings.problems
-    content: list[Block] = [Bullets(_environment(study))]
-    if findings.recommended:
-        content += _export_commands(findings.recommended)
-    content += [_usage_table(study), *_data_table(findings), _command_table(study)]
+    content: list[Block] = []
+    if study.runs:
+        content.append(Bullets(_environment(study)))
+        if findings.recommended:
+            content += _export_commands(findings.recommended)
+        content += [_usage_table(study), *_data_table(findings), _command_table(study)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
     return ReportSection("Provenance", content)

@@ -30,6 +30,8 @@ _MAX_UNFINISHED = 500
 def runs(findings: Findings) -> ReportSection:
     """All runs; unfinished ones with the reason."""
     study_runs = findings.study.runs
+    if not study_runs:
+        return ReportSection("The runs", [])
     dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
     is_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}

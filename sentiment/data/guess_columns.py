@@ -146,10 +146,10 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
     if not is_path(config.source) or not path.is_file():
         return None
     if is_sentiment140(path):
-        columns, _ = _sample_columns(path, COLUMNS_140)
+        columns, _ = sample_columns(path, COLUMNS_140)
         reason = "is in the format of Sentiment140, whose columns and labels are known"
         return TableGuess(path, columns, columns[5], columns[0], labels_140(config.labels), {}, [reason])
-    columns, table = _sample_columns(path, config.columns)
+    columns, table = sample_columns(path, config.columns)
     if not columns or not columns[0].values:
         return None
     reasons = []
@@ -180,7 +180,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
-def _sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
+def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
     """The columns of a table with their values in the first rows."""
     table = open_table(path, lambda _: False)
     records = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
@@ -224,10 +224,11 @@ def _find_column(
     if len(candidates) != 1:
         shown = [f"{column.key!r} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
-            f"{path}: {len(candidates)} columns can hold the {role}s; name it with --{role}-column. Columns: "
-            f"{first_of(shown, '; ')}"
+            f"{path}: {len(candidates)} columns can hold the {role}s; name it with --set data.columns.{role}=NAME. "
+            f"Columns: {first_of(shown, '; ')}"
         )
-    reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); --{role}-column names another")
+    option = f"--set data.columns.{role}=NAME"
+    reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
     return candidates[0]
 
 

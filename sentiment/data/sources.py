@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cache, lru_cache, partial
@@ -27,6 +27,7 @@ from sentiment.data.tables import (
     DELIMITED,
     ReadRows,
     Row,
+    RowCounter,
     about_rows,
     by_part,
     form_of,
@@ -34,7 +35,7 @@ from sentiment.data.tables import (
     open_table,
     read_rows,
 )
-from sentiment.data.text_files import TableRecord, csv_records, read_lines, translated_errors
+from sentiment.data.text_files import Refusal, TableRecord, csv_records, read_lines, translated_errors
 from sentiment.errors import DataError, DownloadError
 from sentiment.files import fingerprint, named_path, sha256_of
 from sentiment.runs.run_dir import Results
@@ -228,6 +229,24 @@ def open_source(config: DataConfig, results: Results) -> OpenedSource:
     for index, extra_table in enumerate(config.extra_train):
         extra_train.append(_open(extra_table, results, f"data.extra_train.{index}").main)
     return replace(source, tests=dict(sorted(tests.items())), extra_train=tuple(extra_train))
+
+
+_ROWS_BETWEEN_MESSAGES = 4096
+
+
+def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = silent) -> Iterator[tuple[Row, int]]:
+    """The rows to test on, each with the index of its class; the others are counted."""
+    for number, row in enumerate(file.read()):
+        if number % _ROWS_BETWEEN_MESSAGES == 0:
+            progress(f"reading {file.name}", number, file.total)
+        if isinstance(row, Refusal):
+            left_out.add(row.reason, row.line)
+        elif row.label is None:
+            left_out.add("neutral or ignored label", row.line)
+        elif row.part not in (None, "test"):
+            left_out.add("not of the test part", row.line)
+        else:
+            yield row, row.label
 
 
 def missing_tweets(source: str, results: Results) -> str | None:

@@ -1,9 +1,9 @@
-"""Added predictors: export a run's tweets as an annotation sheet, and import predicted labels or probabilities.
+"""Added predictors: export labelled tweets as an annotation sheet, and import predicted labels or probabilities.
 
-They are compared with the run's models. Does not import torch.
+They are compared with each other, and with the models of runs on the same tweets. Does not import torch.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
-from sentiment.data.corpus import Corpus, open_corpus
+from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, class_names, label_meanings, with_names
-from sentiment.data.preparation import TEST, TRAIN, VALIDATION
+from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, with_names
+from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, open_table
 from sentiment.data.text import TweetForms, key_of, sheet_id
-from sentiment.data.text_files import Refusal
+from sentiment.data.text_files import Refusal, TableRecord
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predict import write_sheet
@@ -33,15 +33,16 @@ from sentiment.runs.run_dir import TWEETS_FILE, sealed
 
 # Recognised column names. By its name, a column holds labels or probabilities. If there is a column such as
 # `prediction`, a column `label` is taken as the gold label.
-_IDS = ("id", "tweet_id", "tweetid", "id_str", "status_id")
-_PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer")
+ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
+# The last one is of samples that lm-evaluation-harness logs; their tweets are in `doc`.
+_PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
 # The probabilities of the classes, 0 and 1 for a label; None for an answer that is none of the classes.
 Answer = list[float] | None
-Answers = dict[int, Answer]  # by corpus row
+Answers = dict[int, Answer]  # by the index of the tweet
 
 
 class NamedColumns(NamedTuple):
@@ -54,87 +55,122 @@ class NamedColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class Tweets:
-    """The tweets for which added predictions are stored: validation and test; with folds, all tweets.
+    """The labelled tweets that a predictor can be added for: those of a run, or those of a gold table.
 
     Attributes:
-        rows: (n,) corpus row indices, ascending; the other fields are parallel to it.
-        ids: ids used in the sheet: the tweets' keys. Source ids are often row numbers, which would also match rows of
-            an unrelated table.
+        noun: what they are, for messages.
+        directory: of the run, or of the gold table.
+        data: the configuration that names their classes.
+        folder: of the predictors that were added for them.
+        part_names: of a run, PARTS.
+        parts: (n,) indices into `part_names`; the other fields are parallel to it.
+        keys: by which predictions are stored.
+        labels: indices of classes.
+        ids: those of the sheet. Of a run they are the tweets' keys: source ids are often row numbers, which would also
+            match rows of an unrelated table.
+        text_keys: equal for equal texts.
     """
 
-    run: TrainedRun
-    corpus: Corpus
-    rows: npt.NDArray[np.int64]
+    noun: str
+    directory: Path
+    data: DataConfig
+    folder: Path
+    part_names: Sequence[str]
+    parts: npt.NDArray[np.int8]
+    keys: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int8]
     ids: list[str]
     texts: list[str]
+    text_keys: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, run: TrainedRun) -> "Tweets":
-        """Load the tweets of a run.
+    def of_run(cls, run: TrainedRun) -> "Tweets":
+        """The validation and test tweets of a run; with folds, all tweets.
 
         Raises:
             DataError: its corpus is missing.
         """
         import pyarrow.parquet as pq
 
-        corpus = open_corpus(run.results.corpus_dir(run.record.data_fingerprint))
+        results = run.results
+        fingerprint = run.record.data_fingerprint
+        corpus = open_corpus(results.corpus_dir(fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
+        keys = corpus.keys[rows]
         texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"].take(rows).to_pylist()
-        return cls(run, corpus, rows, [sheet_id(key) for key in corpus.keys[rows].tolist()], texts)
+        return cls(
+            noun="test or validation tweet of the run",
+            directory=run.run_dir.path,
+            data=run.config.data,
+            folder=results.added_dir(fingerprint),
+            part_names=PARTS,
+            parts=corpus.parts[rows],
+            keys=keys,
+            labels=corpus.labels[rows],
+            ids=[sheet_id(key) for key in keys.tolist()],
+            texts=texts,
+            text_keys=keys,
+        )
+
+    @property
+    def class_count(self) -> int:
+        return len(self.data.label_names)
 
     @cached_property
     def _index_by_id(self) -> dict[str, int]:
         return {tweet_id: index for index, tweet_id in enumerate(self.ids)}
 
     @cached_property
-    def _index_by_key(self) -> dict[int, int]:
-        return {key: index for index, key in enumerate(self.corpus.keys[self.rows].tolist())}
+    def _indices_by_text(self) -> dict[int, list[int]]:
+        indices: dict[int, list[int]] = defaultdict(list)
+        for index, key in enumerate(self.text_keys.tolist()):
+            indices[key].append(index)
+        return indices
 
-    def find(self, tweet_id: str, text: str, forms: TweetForms) -> int | None:
-        """The corpus row of a tweet, by its id, else by its text; None if it is no tweet of the run.
+    def find(self, tweet_id: str, text: str, forms: TweetForms) -> list[int]:
+        """The index of the tweet with an id, else the indices of the tweets with a text; none if there is no such.
 
         Raises:
             ValueError: the text of this id has been changed.
         """
         index = self._index_by_id.get(tweet_id)
-        if index is None and text:
-            index = self._index_by_key.get(key_of(forms.of(text)))
-        elif index is not None and text and text.split() != self.texts[index].split():
-            raise ValueError(f"tweet {tweet_id} has another text than in the sheet: {shortened(text)!r}")
-        return None if index is None else int(self.rows[index])
+        if index is None:
+            return self._indices_by_text.get(key_of(forms.of(text)), []) if text else []
+        if text and text.split() != self.texts[index].split():
+            raise ValueError(f"the text of tweet {tweet_id} has changed: {shortened(text)!r}")
+        return [index]
 
-    def coverage(self, rows: Iterable[int]) -> str:
+    def coverage(self, indices: Iterable[int]) -> str:
         """`331 of 333 test tweets, 0 of 333 validation tweets`."""
-        answered = Counter(self.corpus.parts[list(rows)].tolist())
-        total = Counter(self.corpus.parts[self.rows].tolist())
+        answered = Counter(self.parts[list(indices)].tolist())
+        total = Counter(self.parts.tolist())
         parts = sorted(total, reverse=True)
-        return ", ".join(f"{answered[part]:,} of {total[part]:,} {PARTS[part]} tweets" for part in parts)
+        return ", ".join(f"{answered[part]:,} of {total[part]:,} {self.part_names[part]} tweets" for part in parts)
 
 
-def write_tweets(run: TrainedRun, path: Path) -> int:
+def write_tweets(tweets: Tweets, path: Path) -> int:
     """Write the annotation sheet (ids, texts, empty answer columns); returns the number of tweets.
 
     Test tweets come first, then validation tweets, each in random (hash) order, so that the first hundred are a random
     sample.
 
     Raises:
-        SentimentError: the corpus is missing, or the extension is of no format that can be written.
+        SentimentError: the extension is of no format that can be written.
     """
-    tweets = Tweets.of(run)
-    parts = tweets.corpus.parts[tweets.rows].tolist()
-    order = sorted(range(len(parts)), key=lambda index: (-parts[index], tweets.ids[index]))
+    keys = tweets.keys.tolist()
+    order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], sheet_id(keys[index])))
     write_sheet(path, ("id", "text"), ([tweets.ids[index], tweets.texts[index]] for index in order))
     return len(order)
 
 
 def add_predictions(
-    run: TrainedRun, name: str, file: Path, named: NamedColumns, classes: str | None, metadata: dict[str, Any]
+    tweets: Tweets, name: str, file: Path, named: NamedColumns, classes: str | None, metadata: dict[str, Any]
 ) -> list[str]:
-    """Import a table of predictions, to be compared with the models of all runs on the same corpus.
+    """Import a table of predictions, to be compared with all other predictors for the same tweets.
 
     Args:
-        classes: further labels of the run's classes, as `--classes` takes them.
+        classes: further labels of the tweets' classes, as `--classes` takes them.
         metadata: `note`, `annotator`, `cost` and `seconds` of the record.
 
     Returns:
@@ -145,15 +181,14 @@ def add_predictions(
     """
     if "/" in name or name.startswith("."):
         raise UsageError(f"{name}: must be a valid file name: no '/' and no leading '.'")
-    tweets = Tweets.of(run)
-    target = run.results.added_file(tweets.corpus.fingerprint, name)
-    meanings = _meanings(tweets.run.config.data, classes)
+    target = tweets.folder / f"{name}.json"
+    meanings = _meanings(tweets.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)
-    judged = [row for row, answer in answers.items() if answer is not None]
+    judged = [index for index, answer in answers.items() if answer is not None]
     if not judged:
-        names = ", ".join(run.config.data.label_names)
+        names = ", ".join(tweets.data.label_names)
         raise DataError(
-            f"{file}: has no prediction for a tweet of {run.path}: {left_out.most_common()}. Its classes are {names}; "
+            f"{file}: has no prediction for a {tweets.noun}: {left_out.most_common()}. The classes are {names}; "
             "--classes names labels of them"
         )
     rows_left_out = left_out.counted()
@@ -163,7 +198,7 @@ def add_predictions(
         "file_sha256": cached_sha256(file),
         "tweets": answered,
         "unanswered": unanswered,
-        "predictions": {int(tweets.corpus.keys[row]): answer for row, answer in answers.items()},
+        "predictions": {int(tweets.keys[index]): answer for index, answer in answers.items()},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
@@ -185,10 +220,22 @@ def _meanings(data: DataConfig, classes: str | None) -> dict[str, int | None]:
         meanings |= label_meanings(DEFAULT_LABELS)
     meanings |= label_meanings(data.labels)
     if classes is not None:
-        parameters = {"data.source": "answers.csv", "data.labels": classes}
-        labels = resolve({}, parameters, "--classes").data.labels
-        meanings |= label_meanings(with_names(labels, names))
+        meanings |= label_meanings(with_names(_parsed(classes), names))
     return meanings
+
+
+def with_own_names(classes: str) -> dict[str, list[str]]:
+    """The labels of the classes in `--classes`, with each class's name among its labels.
+
+    Raises:
+        ConfigError: `classes` is malformed.
+    """
+    return {name: sorted({*values, name} - {IGNORED}) for name, values in _parsed(classes).items()}
+
+
+def _parsed(classes: str) -> LabelMapping:
+    parameters = {"data.source": "answers.csv", "data.labels": classes}
+    return resolve({}, parameters, "--classes").data.labels
 
 
 def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
@@ -196,17 +243,18 @@ def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
     lines = []
     right = 0
     n = 0
-    for part in (TEST, VALIDATION, TRAIN):
-        rows = [row for row in answers if tweets.corpus.parts[row] == part]
-        judged = [row for row in rows if answers[row] is not None]
+    for part in reversed(range(len(tweets.part_names))):
+        indices = [index for index in answers if tweets.parts[index] == part]
+        judged = [index for index in indices if answers[index] is not None]
         if not judged:
             continue
-        probabilities = np.array([answers[row] for row in judged], np.float64)
-        metrics = measure(tweets.corpus.labels[judged], probabilities)
+        probabilities = np.array([answers[index] for index in judged], np.float64)
+        metrics = measure(tweets.labels[judged], probabilities)
         right += metrics.right
         n += metrics.n
-        if len(rows) > len(judged):
-            lines.append(f"  {PARTS[part]}: {other_answers_remark(metrics, len(rows) - len(judged))}")
+        if len(indices) > len(judged):
+            remark = other_answers_remark(metrics, len(indices) - len(judged))
+            lines.append(f"  {tweets.part_names[part]}: {remark}")
     if n >= _SUSPICIOUS_ROWS and right == n:
         lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
     return lines
@@ -215,12 +263,12 @@ def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
 def _read(
     file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
 ) -> tuple[Answers, int, RowCounter]:
-    """The answers by corpus row, the number of rows with an answer, and the rows left out."""
+    """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
     table = open_table(file, lambda _: True)
     columns = _Columns.of(file, table.names, named)
-    class_count = tweets.corpus.class_count
+    class_count = tweets.class_count
     if columns.probabilities and not columns.labels and class_count > 2:
-        raise UsageError(f"{file}: has probabilities of one class, and the run has {class_count}; give labels instead")
+        raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
     answers: Answers = {}
     answered = 0
     left_out = RowCounter()
@@ -233,20 +281,21 @@ def _read(
             left_out.add("wrong number of fields", record.line)
             continue
         try:
-            has_answer, answer = columns.answer(record.fields, meanings, class_count)
+            fields = _with_logged_answer(record, columns.labels)
+            has_answer, answer = columns.answer(fields, meanings, class_count)
             if not has_answer:
                 left_out.add(_NO_ANSWER, record.line)
                 continue
-            row = tweets.find(*columns.id_and_text(record.fields), forms)
+            indices = tweets.find(*columns.id_and_text(record.fields), forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
         answered += 1
-        if row is None:
-            left_out.add("no test or validation tweet of the run", record.line)
-        elif row in answers:
+        if not indices:
+            left_out.add(f"no {tweets.noun}", record.line)
+        elif indices[0] in answers:
             left_out.add("duplicate tweet", record.line)
         else:
-            answers[row] = answer
+            answers |= dict.fromkeys(indices, answer)
             if answer is None:
                 label = shortened(_first_cell(record.fields, columns.labels))
                 left_out.add(f"the answer {label!r} is none of the classes", record.line)
@@ -269,7 +318,7 @@ class _Columns:
         Raises:
             UsageError: a named column is missing, or no column looks like tweets or like answers.
         """
-        lower = [name.strip().lower() for name in names]
+        lower = [name.strip().lower().removeprefix("doc.") for name in names]
         shown = ", ".join(map(repr, names))
 
         def indices(column: Column, *defaults: str) -> list[int]:
@@ -280,8 +329,10 @@ class _Columns:
                 raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
             return matching[:1]
 
-        ids = indices(None, *_IDS)
         texts = indices(named.text, *TEXT_NAMES)
+        ids = indices(None, *ID_NAMES)
+        if not ids and not texts:
+            ids = indices(None, "doc_id")  # a row number, by which no tweet is found that has a text
         if not ids and not texts:
             raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
         label_names: Sequence[str] = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES
@@ -313,6 +364,30 @@ class _Columns:
         if probability:
             return True, _parse_probability(probability)
         return False, None
+
+
+def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any]:
+    """The fields of a row; of a sample that lm-evaluation-harness logs, with its answer as text.
+
+    That is what was generated, or the choice with the highest log-likelihood.
+
+    Raises:
+        ValueError: the answer is another list.
+    """
+    if not columns or not isinstance(record.fields[columns[0]], list):
+        return record.fields
+    fields = [*record.fields]
+    logged = answer = fields[columns[0]]
+    try:
+        if len(answer) > 1:
+            best = max(range(len(answer)), key=lambda index: float(answer[index][0]))
+            answer = (record.whole or {})["arguments"][f"gen_args_{best}"]["arg_1"]
+        while isinstance(answer, list):
+            answer = answer[0]
+    except (TypeError, ValueError, LookupError):
+        raise ValueError(f"{shortened(str(logged))} is no answer that lm-evaluation-harness logs") from None
+    fields[columns[0]] = answer
+    return fields
 
 
 def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:

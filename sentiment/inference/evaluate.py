@@ -1,8 +1,11 @@
-"""Scores of a run on its own test sets, and of its models on other labelled files. Imports torch."""
+"""Scores of a run on its own test sets, of its models on other labelled files, and of added predictors on a gold table.
 
-from collections.abc import Iterator, Mapping, Sequence
+Loads models, and so torch, where they are needed.
+"""
+
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from shlex import quote
 from typing import Any
 
@@ -14,23 +17,23 @@ from sentiment.config import DataConfig
 from sentiment.console import ERR, OUT, Progress, say, visible
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.preparation import TRAIN, VALIDATION
-from sentiment.data.sources import TweetFile, open_source
-from sentiment.data.tables import Row, RowCounter
+from sentiment.data.sources import TweetFile, labelled_rows, open_source
+from sentiment.data.tables import RowCounter
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
-from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, RunDirError
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.metrics import Labels, other_answers_remark, restricted
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold, total
-from sentiment.paired import compare_pairs, compare_recalls, comparison_sentence, recall_sentence
+from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import (
+    Comparison,
     PartPredictions,
     Predictor,
     added_predictor,
-    paired_counts,
-    paired_counts_by_class,
+    compare_predictors,
+    read_gold,
     read_predictions,
 )
 from sentiment.runs.records import (
@@ -44,6 +47,7 @@ from sentiment.runs.records import (
     PredictorKind,
     Result,
 )
+from sentiment.runs.run_dir import read_added
 
 _CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
@@ -57,17 +61,20 @@ def comparison_lines(labels: Labels, predictors: Sequence[Predictor], chosen: st
     """A heading, and a sentence on the comparison of the chosen predictor with each other one that reads texts."""
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
     others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
-    pairs = [paired_counts(first, other, labels) for other in others]
-    lines = [
+    comparisons = compare_predictors([(first, other) for other in others], labels)
+    heading = (
         f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected for "
-        f"{len(others)} comparisons):"
-    ]
-    for other, pair, result in zip(others, pairs, compare_pairs(pairs), strict=True):
-        lines.append(f"  {comparison_sentence(chosen, other.name, pair, result)}")
-    if first.probabilities.shape[1] > 2:
-        by_class = [paired_counts_by_class(first, other, labels) for other in others]
-        for other, result in zip(others, compare_recalls(by_class), strict=True):
-            lines.append(f"  {recall_sentence(chosen, other.name, result)}")
+        f"{len(comparisons)} comparisons):"
+    )
+    return [heading, *_sentences(comparisons)]
+
+
+def _sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """A sentence on the accuracies of each pair, and with more than two classes another one on their macro recall."""
+    lines = [f"  {each.sentence}" for each in comparisons]
+    for each in comparisons:
+        if each.first.probabilities.shape[1] > 2:
+            lines.append(f"  {recall_sentence(each.first.name, each.second.name, each.macro_recall)}")
     return lines
 
 
@@ -93,7 +100,7 @@ def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, PartPredictions], 
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    added, problems = run.run_dir.results.read_added(run.record.data_fingerprint)
+    added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
     by_part: dict[Part, PartPredictions] = {}
     for part in ("validation", "test"):
         predictions = read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
@@ -228,6 +235,47 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     }
 
 
+def evaluate_on_gold(path: Path) -> dict[str, Any]:
+    """Show the scores of the predictors that were added for a gold table, and how each two of them differ.
+
+    Returns:
+        `models`: the metrics of all predictors; `chosen`: the most accurate added one; `other_answers`: by added
+        predictor the number of answers that are none of the classes; `missing`: likewise of tweets without an answer.
+
+    Raises:
+        RunDirError: a file of the gold table is missing or damaged.
+    """
+    gold = read_gold(path)
+    labels = gold.predictions.labels
+    classes = gold.record.classes
+    predictors = gold.predictions.predictors
+    metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
+    chosen = predictors[0].name
+    OUT.print(score_table({name: {gold.record.source: scores} for name, scores in metrics.items()}, chosen))
+    for problem in gold.problems:
+        say(f"left out: {problem}", ERR)
+    lines = [f"{count:,} rows of {gold.record.source} left out: {why}" for why, count in gold.record.left_out.items()]
+    for predictor in predictors:
+        if not predictor.answered.all():
+            remark = other_answers_remark(metrics[predictor.name], predictor.other_answers, predictor.missing)
+            lines.append(f"{predictor.name}: {remark}")
+    comparisons = gold.compare()
+    lines.append(
+        "each two on the tweets that both answer (intervals and p-values are corrected for "
+        f"{len(comparisons)} comparisons):"
+    )
+    lines += [*_sentences(comparisons), *constant_warnings(predictors, classes)]
+    say("\n".join(lines))
+    OUT.print(class_table(metrics[chosen], classes, chosen))
+    added = gold.added_predictors
+    return {
+        "chosen": chosen,
+        "models": {name: scores.named(classes) for name, scores in metrics.items()},
+        "other_answers": {predictor.name: predictor.other_answers for predictor in added},
+        "missing": {predictor.name: predictor.missing for predictor in added},
+    }
+
+
 def evaluate_on_file(
     run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float | None
 ) -> dict[str, Any]:
@@ -339,7 +387,7 @@ def _read_file(
     forms = TweetForms()
     labels: list[int] = []
     chunks: dict[PredictorKind, list[Predictions]] = {}
-    labelled = _labelled(source, left_out, progress)
+    labelled = labelled_rows(source, left_out, progress)
     while rows := list(islice(labelled, _CHUNK)):
         predictions = classify_by_all(models, [row.text for row, _ in rows])
         kept = []
@@ -363,33 +411,18 @@ def _read_file(
     return np.array(labels), {kind: Predictions.joined(parts) for kind, parts in chunks.items()}, left_out
 
 
-def _labelled(source: TweetFile, left_out: RowCounter, progress: Progress) -> Iterator[tuple[Row, int]]:
-    """The rows with a label, and the index of its class."""
-    for number, row in enumerate(source.read()):
-        if number % _CHUNK == 0:
-            progress(f"reading {source.name}", number, source.total)
-        if isinstance(row, Refusal):
-            left_out.add(row.reason, row.line)
-        elif row.label is None:
-            left_out.add("neutral or ignored label", row.line)
-        elif row.part not in (None, "test"):
-            left_out.add("not of the test part", row.line)
-        else:
-            yield row, row.label
-
-
 def _scores_by_name(result: Result) -> _Scores:
     """The metrics of a run's predictors, its further test sets sorted by name."""
     return {PREDICTORS[kind]: {part: metrics[part] for part in result.parts} for kind, metrics in result.scores.items()}
 
 
 def score_table(scores: _Scores, chosen: str) -> Table:
-    """The scores of predictors by part or file; those of the chosen predictor, which has all, are printed bold."""
+    """The scores of predictors by part or file; the row of the chosen one, which has all parts, is bold."""
     table = Table(Column("tweets", vertical="bottom"), box=None, pad_edge=False, header_style="bold")
     for name in ("loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"):
         table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
-    for part, of_chosen in scores[chosen].items():
-        n = of_chosen.n
+    for part in scores[chosen]:
+        n = max(by_part[part].n for by_part in scores.values() if part in by_part)
         table.add_row(f"{escape(visible(part))}, {n:,}", style="italic")
         for name, by_part in scores.items():
             if part not in by_part:

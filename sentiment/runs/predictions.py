@@ -1,11 +1,12 @@
-"""Predictors and their predictions for the tweets of a completed run: the only reader of `predictions.parquet`.
+"""Predictors and their predictions for the tweets of a completed run or a gold table, and how two of them compare.
 
 A predictor gives probabilities for tweets: a run's network, its baseline, the mean of both, the lexicon, or an added
-one. Does not import torch.
+one. This is the only reader of `predictions.parquet`. Does not import torch.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +15,9 @@ import numpy.typing as npt
 
 from sentiment.errors import RunDirError
 from sentiment.metrics import Labels, Probabilities, measure, predicted_classes, with_first_class
-from sentiment.paired import PairedCounts
-from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Metrics, Part, PredictorKind, Result
-from sentiment.runs.run_dir import RunDir, check_file
+from sentiment.paired import PairedCounts, PairedDifference, compare_pairs, compare_recalls, comparison_sentence
+from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Gold, Metrics, Part, PredictorKind, Result
+from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
 
 # What a run measures, or what was added to it.
 Kind = PredictorKind | Literal["added"]
@@ -50,6 +51,11 @@ class Predictor:
     def answered(self) -> Flags:
         """For which tweets it has a prediction, (n,)."""
         return ~np.isnan(self.probabilities[:, 0])
+
+    @property
+    def missing(self) -> int:
+        """The number of tweets without any answer of it."""
+        return len(self.probabilities) - int(self.answered.sum()) - self.other_answers
 
     @property
     def predicted(self) -> Labels:
@@ -87,6 +93,31 @@ def paired_counts_by_class(first: Predictor, second: Predictor, labels: Labels) 
         inside = labels == label
         counts.append(paired_counts(first.take(inside), second.take(inside), labels[inside]))
     return [pair for pair in counts if pair.n]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The first predictor less the second one, on the tweets for which both have a prediction."""
+
+    first: Predictor
+    second: Predictor
+    counts: PairedCounts
+    accuracy: PairedDifference
+    macro_recall: PairedDifference
+
+    @property
+    def sentence(self) -> str:
+        return comparison_sentence(self.first.name, self.second.name, self.counts, self.accuracy)
+
+
+def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Labels) -> list[Comparison]:
+    """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
+    common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
+    counts = [paired_counts(*pair, labels) for pair in common]
+    accuracies = compare_pairs(counts)
+    recalls = compare_recalls([paired_counts_by_class(*pair, labels) for pair in common])
+    rows = zip(common, counts, accuracies, recalls, strict=True)
+    return [Comparison(*pair, of_pair, accuracy, recall) for pair, of_pair, accuracy, recall in rows]
 
 
 @dataclass(frozen=True)
@@ -130,14 +161,31 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
     Raises:
         RunDirError: the file is missing or damaged, or does not match the result.
     """
+    path = run_dir.predictions_file
+    check_file(path, result)
+    predictions = _read_part(path, part, [*result.scores], classes)
+    metrics = result.metrics.get(part)
+    if predictions is None:
+        if metrics is None:
+            return None
+        raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
+    right = int(predictions.predictors[0].right(predictions.labels).sum())
+    n = len(predictions.labels)
+    if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
+        raise RunDirError(f"{path}: does not match result.json: it has another accuracy or number of tweets")
+    return predictions
+
+
+def _read_part(
+    path: Path, part: Part, kinds: Sequence[PredictorKind], classes: Sequence[str]
+) -> PartPredictions | None:
+    """The rows of a part in predictions.parquet; None if there are none."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    path = run_dir.predictions_file
-    check_file(path, result)
     types = {"tweet": pa.int64(), "label": pa.int64()}
-    for kind in result.scores:
+    for kind in kinds:
         types |= dict.fromkeys(columns_of(kind, classes), pa.float64())
     try:
         table = pq.ParquetFile(path).read()
@@ -145,22 +193,14 @@ def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Seque
         columns = {name: table[name].cast(type_).to_numpy() for name, type_ in types.items()}
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
-    metrics = result.metrics.get(part)
     if not table.num_rows:
-        if metrics is None:
-            return None
-        raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
+        return None
     predictors = []
-    for kind in result.scores:
+    for kind in kinds:
         others = np.stack([columns[column] for column in columns_of(kind, classes)], axis=1)
         predictors.append(Predictor(PREDICTORS[kind], kind, with_first_class(others)))
-    labels = columns["label"]
-    _check(columns["tweet"], labels, predictors, path)
-    right = int(predictors[0].right(labels).sum())
-    n = len(labels)
-    if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
-        raise RunDirError(f"{path}: does not match result.json: it has another accuracy or number of tweets")
-    return PartPredictions(columns["tweet"], labels, predictors)
+    _check(columns["tweet"], columns["label"], predictors, path)
+    return PartPredictions(columns["tweet"], columns["label"], predictors)
 
 
 def _check(tweets: TweetIds, labels: Labels, predictors: Sequence[Predictor], path: Path) -> None:
@@ -190,3 +230,65 @@ def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> 
     if np.isnan(probabilities).all():
         return None
     return Predictor(f"{name} (added)", "added", probabilities, other_answers=other_answers)
+
+
+# What all tweets of a gold table belong to: none is held out from anything.
+GOLD: Part = "gold"
+
+
+@dataclass(frozen=True)
+class GoldTable:
+    """A gold table with all its predictors.
+
+    Attributes:
+        predictions: of the added predictors, the most accurate one first, then of the references.
+        added: their records by name.
+        texts: of the tweets, (n,); ids where the table has no texts.
+        problems: a line for each added predictor that cannot be read.
+    """
+
+    directory: GoldDir
+    record: Gold
+    predictions: PartPredictions
+    added: dict[str, Added]
+    texts: list[str]
+    problems: list[str]
+
+    @property
+    def added_predictors(self) -> list[Predictor]:
+        return [predictor for predictor in self.predictions.predictors if predictor.kind == "added"]
+
+    def compare(self) -> list[Comparison]:
+        """Compare the added predictors with each other and with the lexicon; all pairs are one family."""
+        readers = [predictor for predictor in self.predictions.predictors if predictor.kind != "majority"]
+        return compare_predictors([*combinations(readers, 2)], self.predictions.labels)
+
+
+def read_gold(path: Path) -> GoldTable:
+    """The gold table in a directory.
+
+    Raises:
+        RunDirError: a file of the table is missing, damaged or of another table.
+    """
+    import pyarrow.parquet as pq
+
+    directory = GoldDir(path)
+    record = read_record(directory.record_file, Gold)
+    if record is None:
+        raise RunDirError(f"{directory.record_file}: is missing; `sentiment add` writes it")
+    file = directory.predictions_file
+    check_sha256(file, record.predictions_sha256, "add a predictor again, and it is written anew")
+    predictions = _read_part(file, GOLD, record.kinds, record.classes)
+    if predictions is None:
+        raise RunDirError(f"{file}: is damaged: it holds no tweets")
+    labels = predictions.labels
+    added, problems = read_added(directory.added)
+    predictors = []
+    for name, of_file in added.items():
+        predictor = added_predictor(name, of_file, predictions.tweets, len(record.classes))
+        if predictor is not None:
+            predictors.append(replace(predictor, name=name))
+    predictors.sort(key=lambda predictor: -predictor.metrics(labels).accuracy)
+    texts = pq.read_table(file, columns=["text"])["text"].to_pylist()
+    with_added = replace(predictions, predictors=[*predictors, *predictions.predictors])
+    return GoldTable(directory, record, with_added, added, texts, problems)

@@ -435,16 +435,35 @@ class Result(FileRecord):
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
 
 
+class Gold(FileRecord):
+    """`gold/NAME/gold.json`: a table of labelled tweets, on which added predictors are compared without a run.
+
+    Attributes:
+        source: the name of the table's file, or of a built-in source.
+        fingerprint: SHA-256 of the classes, the tweets and their labels, whatever the order of the rows.
+        classes: their names, from the most negative to the most positive.
+        kinds: the predictors in `predictions.parquet`, in table order; the lexicon only for English texts.
+        left_out: number of rows that are not used, by the reason.
+    """
+
+    source: str
+    fingerprint: str
+    classes: list[str]
+    kinds: list[PredictorKind]
+    left_out: dict[str, Count]
+    predictions_sha256: str
+
+
 class Added(FileRecord):
-    """`added/CORPUS/NAME.json`: predictions of an added predictor for the validation and test tweets of a corpus.
+    """`NAME.json`: predictions of an added predictor, for the validation and test tweets of a corpus or a gold table.
 
     Attributes:
         note: where the predictions come from, such as a language model's prompt.
         annotator: whether the predictor is a person.
         tweets: number of predictions in the file; `cost` and `seconds` are those of all of them together.
         unanswered: number of rows in the file without an answer.
-        predictions: the probabilities of the classes by the tweet's key in the corpus, 0 and 1 where the file has
-            labels; None where the answer is none of the classes.
+        predictions: the probabilities of the classes by the tweet's key, 0 and 1 where the file has labels; None where
+            the answer is none of the classes.
     """
 
     file: str

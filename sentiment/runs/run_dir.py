@@ -141,6 +141,7 @@ class Results:
         tables: texts and labels that were passed to `SentimentClassifier.fit`.
         encoder_caches: one folder of vectors for each pair of corpus and encoder.
         added: one folder for each corpus, with the added predictions for its tweets.
+        gold: one folder for each gold table.
         slurm: the submissions to Slurm, and the output of its jobs.
         code: one folder for each copy of the program's code that jobs run.
     """
@@ -156,6 +157,7 @@ class Results:
     encoder_caches = FolderEntry("data", "encoder-vectors")
     runs = FolderEntry("runs")
     added = FolderEntry("added")
+    gold = FolderEntry("gold")
     slurm = FolderEntry("slurm")
     code = FolderEntry("code")
     report = FolderEntry("report")
@@ -180,22 +182,12 @@ class Results:
     def corpus_lock(self, fingerprint: str) -> Path:
         return self.root / "data" / "locks" / fingerprint[:16]
 
-    def added_file(self, fingerprint: str, name: str) -> Path:
-        return self.added / fingerprint[:16] / f"{name}.json"
+    def added_dir(self, fingerprint: str) -> Path:
+        """The folder of the added predictions for a corpus."""
+        return self.added / fingerprint[:16]
 
-    def read_added(self, fingerprint: str) -> tuple[dict[str, Added], list[str]]:
-        """The added predictions for a corpus by the predictor's name, and a line for each file that cannot be read."""
-        predictors: dict[str, Added] = {}
-        problems = []
-        for file in sorted(self.added_file(fingerprint, "").parent.glob("*.json")):
-            try:
-                added = read_record(file, Added)
-            except RunDirError as error:
-                problems.append(str(error))
-                continue
-            if added is not None:
-                predictors[file.stem] = added
-        return predictors, problems
+    def gold_dir(self, source: str, fingerprint: str) -> "GoldDir":
+        return GoldDir(self.gold / f"{source.partition('.')[0]}-{fingerprint[:8]}")
 
     def run_dir(self, run_id: str, grid: str = SINGLE) -> "RunDir":
         return RunDir(self.runs / grid / run_id)
@@ -216,6 +208,37 @@ class Results:
     def write_grid(self, plan: GridPlan) -> None:
         self.grid_file(plan.name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.grid_file(plan.name), sealed(plan))
+
+
+@dataclass(frozen=True)
+class GoldDir:
+    """The directory of a gold table, which takes the place of a run where only added predictors are compared.
+
+    Attributes:
+        predictions_file: as that of a run; also the columns id and text.
+        added: the added predictions.
+    """
+
+    path: Path
+
+    record_file = FolderEntry("gold.json")
+    predictions_file = FolderEntry("predictions.parquet")
+    added = FolderEntry("added")
+
+
+def read_added(folder: Path) -> tuple[dict[str, Added], list[str]]:
+    """The added predictions in a folder by the predictor's name, and a line for each file that cannot be read."""
+    predictors: dict[str, Added] = {}
+    problems = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            added = read_record(file, Added)
+        except RunDirError as error:
+            problems.append(str(error))
+            continue
+        if added is not None:
+            predictors[file.stem] = added
+    return predictors, problems
 
 
 @dataclass(frozen=True)

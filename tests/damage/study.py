@@ -113,7 +113,7 @@ def _write_added(results: Results, run_dir: RunDir) -> None:
     said = {row["tweet"]: [1.0 - row["label"], float(row["label"])] for row in table}
     origin: dict[str, Any] = {"file": "t.csv", "file_sha256": "0" * 64, "note": "", "annotator": False}
     added = Added(**origin, tweets=len(said), cost=1.5, seconds=None, predictions=said)
-    file = results.added_file(corpus, "teacher")
+    file = results.added_dir(corpus) / "teacher.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, sealed(added))
 

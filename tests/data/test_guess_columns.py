@@ -61,7 +61,7 @@ def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: st
         "data.labels": {"sad": ["sad"], "happy": ["happy"], "ignored": []},
     }
     first, second, third = found.messages()
-    assert first == "a.csv: texts are taken from column 'Tweet' (by its name); --text-column names another"
+    assert first.startswith("a.csv: texts are taken from column 'Tweet' (by its name); --set data.columns.text=NAME ")
     assert "labels are taken from column 'how' (the only one that can hold labels)" in second
     assert third == "a.csv: classes from negative to positive: sad, happy (--classes 'sad happy')"
 
@@ -87,10 +87,10 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "2 columns can hold the texts; name it with --text-column" in message
+    assert "2 columns can hold the texts; name it with --set data.columns.text=NAME" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "2 columns can hold the labels; name it with --label-column" in message
+    assert "2 columns can hold the labels; name it with --set data.columns.label=NAME" in message
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from sentiment.files import ROOT, files_in, sha256_of
 from sentiment.runs.records import RunRecord
-from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir, read_added
 from tests.commands import invoke, refused
 from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
 
@@ -46,7 +46,7 @@ def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
 
 def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
-    assert invoke("add", "--run", run.path, "--sheet", sheet).exit_code == 0
+    assert invoke("add", "--of", run.path, "--sheet", sheet).exit_code == 0
     with open(sheet, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     test, validation = (len(_of(tweets, part)) for part in ("test", "validation"))
@@ -56,13 +56,13 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     said = [(row["id"], ("Negative", "positive")[labels[row["text"]] ^ (n % 4 == 0)]) for n, row in enumerate(rows)]
     (tmp_path / "prompt.txt").write_text("Positive or negative?\n")
     table, options = write_tweets(tmp_path / "back.csv", said, ("id", "label")), ("--note", tmp_path / "prompt.txt")
-    done = invoke("add", "gpt", table, "--run", run.path, *options, "--cost", "0.5", "--seconds", "90")
+    done = invoke("add", "gpt", table, "--of", run.path, *options, "--cost", "0.5", "--seconds", "90")
     assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
     found, shown = _scores(run, tmp_path)
     assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 2  # in both parts
     assert re.search(r" (is right on|and) .*gpt \(added\)", shown)
-    record = run.results.read_added(stored(run, RunRecord).data_fingerprint)[0]["gpt"]
+    record = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))[0]["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
@@ -73,7 +73,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
     rows += [(half[1]["text"], 0.5), (trained[0]["text"], 1), ("never seen", 0), ("neutral", "")]
-    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--run", run.path)
+    done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
     end = len(rows) + 1
@@ -91,10 +91,10 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict
     rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
     positive = np.mean([label for _, label, _ in rows])
     table = write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction"))
-    invoke("add", "all one", table, "--run", run.path)
+    invoke("add", "all one", table, "--of", run.path)
     assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
     table = write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label"))
-    done = invoke("add", "own", table, "--run", run.path)
+    done = invoke("add", "own", table, "--of", run.path)
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
 
 
@@ -114,24 +114,24 @@ def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
 ) -> None:
     rows = [(1, tweets[0]["text"]), (answer, tweets[1]["text"])]
     table = write_tweets(tmp_path / "t.csv", rows, (column, "text"))
-    message = refused(1, "add", "x", table, "--run", run.path)
+    message = refused(1, "add", "x", table, "--of", run.path)
     assert f"{table}:3: '{answer}' is no {column}" in message
     assert option in message
 
 
 def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("Happy", tweets[0]["text"])])
-    assert invoke("add", "x", table, "--run", run.path, "--classes", "negative positive=happy").exit_code == 0
+    assert invoke("add", "x", table, "--of", run.path, "--classes", "negative positive=happy").exit_code == 0
     table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
-    assert invoke("add", "x", table, "--run", run.path, "--probability-column", "label").exit_code == 0
-    added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
+    assert invoke("add", "x", table, "--of", run.path, "--probability-column", "label").exit_code == 0
+    added, _ = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))
     assert list(added["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
 
 
 def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     rows = [(row["text"], row["label"]) for row in _of(tweets, "test")]
     table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
-    done = invoke("add", "oracle", table, "--run", run.path, "--classes", "negative=1 positive=2")
+    done = invoke("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2")
     assert done.exit_code == 0, done.output
     assert _scores(run, tmp_path)[0]["oracle (added)"]["test"]["accuracy"] == 1
 
@@ -145,12 +145,12 @@ def test_neutral_answers_are_counted_beside_the_score(
     labels[10] = ""
     labels[11] = ("positive", "negative")[test[11]["label"]]
     table = write_tweets(tmp_path / "t.csv", zip((row["text"] for row in test), labels, strict=True), ("text", "label"))
-    done = invoke("add", "three classes", table, "--run", run.path)
+    done = invoke("add", "three classes", table, "--of", run.path)
     judged = len(test) - 11
     share = f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong"
     assert f"test: {(judged - 1) / judged:.1%} right of the {judged} tweets" in done.output
     assert share in done.output
-    added, _ = run.results.read_added(stored(run, RunRecord).data_fingerprint)
+    added, _ = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))
     record = added["three classes"]
     assert (record.tweets, record.unanswered) == (judged + 10, 1)
     assert [*record.predictions.values()].count(None) == 10
@@ -165,7 +165,7 @@ def test_torn_file_of_a_predictor_is_named_and_the_others_are_shown(
 ) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["text"], row["label"]) for row in tweets], ("text", "label"))
     for name in ("torn", "whole"):
-        assert invoke("add", name, table, "--run", run.path).exit_code == 0
+        assert invoke("add", name, table, "--of", run.path).exit_code == 0
     (file,) = run.results.added.glob("*/torn.json")
     file.write_bytes(file.read_bytes()[:-30])
     found, shown = _scores(run, tmp_path)
@@ -177,17 +177,17 @@ def test_torn_file_of_a_predictor_is_named_and_the_others_are_shown(
 
 def test_numbers_of_other_rows_name_no_tweets(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
-    assert "has no prediction for a tweet of " in refused(1, "add", "x", table, "--run", run.path)
+    assert "has no prediction for a test or validation tweet of the run" in refused(
+        1, "add", "x", table, "--of", run.path
+    )
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
-    invoke("add", "--run", run.path, "--sheet", tmp_path / "sheet.jsonl")
+    invoke("add", "--of", run.path, "--sheet", tmp_path / "sheet.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "sheet.jsonl").read_text(encoding="utf-8").splitlines()]
     moved = [(row["id"], other["text"], "positive") for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)]
-    message = refused(
-        1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--run", run.path
-    )
-    assert f"t.csv:2: tweet {rows[0]['id']} has another text than in the sheet: '{rows[1]['text']}'" in message
+    message = refused(1, "add", "x", write_tweets(tmp_path / "t.csv", moved, ("id", "text", "label")), "--of", run.path)
+    assert f"t.csv:2: the text of tweet {rows[0]['id']} has changed: '{rows[1]['text']}'" in message
 
 
 def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (("x", table, "--cost", "inf"), "inf is no finite number"),
         (("x", table), "no column name looks like a label or a probability; name it with --label-column"),
     ):
-        assert why in refused(2, "add", *words, "--run", run.path)
+        assert why in refused(2, "add", *words, "--of", run.path)
 
 
 def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +216,6 @@ def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypa
         assert (done := invoke(*words)).exit_code == 0, done.output
         if "llm" in words:
             assert done.output.startswith("llm: 3 of 105 test tweets, 0 of 96 validation tweets")
-    (record,) = run.results.read_added(run.record.data_fingerprint)[0].values()
+    (record,) = read_added(run.results.added_dir(run.record.data_fingerprint))[0].values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
     assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["test"]["accuracy"] == pytest.approx(2 / 3)

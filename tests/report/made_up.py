@@ -180,7 +180,7 @@ class Study:
     def add(self, run_dir: RunDir, name: str, said: dict[int, float | None], **fields: Any) -> Path:
         """Write what `sentiment add` would, for these probabilities of positive."""
         predictions = {tweet: None if value is None else [1 - value, value] for tweet, value in said.items()}
-        path = self.results.added_file(run_dir.read(RunRecord).data_fingerprint, name)
+        path = self.results.added_dir(run_dir.read(RunRecord).data_fingerprint) / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {"file": "x.csv", "file_sha256": "a" * 64, "note": "", "annotator": False, "tweets": len(said)}
         values |= {"cost": None, "seconds": None, "predictions": predictions} | fields

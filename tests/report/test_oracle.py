@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sentiment.config_file import resolve
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.text import TweetForms, key_of
-from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
+from sentiment.inference.added import NamedColumns, Tweets, add_predictions, write_tweets
 from sentiment.inference.stored import open_run
 from sentiment.runs.run_dir import Results
 from tests import small_runs
@@ -103,12 +103,12 @@ def _add_oracle(run: Path, folder: Path, main: list[tuple[str, str]], by_sheet: 
     if by_sheet:
         # Of a cross-validated run with a further training table the sheet has that table's tweets too.
         labels = {_key(text): label for text, label in main}
-        write_tweets(open_run(run), folder / "sheet.csv")
+        write_tweets(Tweets.of_run(open_run(run)), folder / "sheet.csv")
         with open(folder / "sheet.csv", encoding="utf-8", newline="") as file:
             filled = [(row["id"], labels.get(_key(row["text"]), "4")) for row in csv.DictReader(file)]
         small_runs.write_tweets(answers, filled, ("id", "label"))
     else:
         small_runs.write_tweets(answers, main, ("text", "label"))
     metadata = {"note": "", "annotator": False, "cost": None, "seconds": None}
-    add_predictions(open_run(run), "oracle", answers, NamedColumns(), None, metadata)
+    add_predictions(Tweets.of_run(open_run(run)), "oracle", answers, NamedColumns(), None, metadata)
     return len(main)

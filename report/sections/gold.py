@@ -1,0 +1,163 @@
+"""Added predictors on gold tables, compared with each other where no run was tested on the tweets."""
+
+from collections.abc import Sequence
+from html import unescape
+from typing import Any
+
+import numpy as np
+
+from report.compare.findings import Findings
+from report.render import charts, wording
+from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, with_bounds
+from report.render.charts import Figure, ValueAxis, interval_figure
+from report.render.wording import joined, strong
+from report.sections.models import cost_per_thousand
+from report.sections.names import METHODS
+from report.statistics import kappa, measured_accuracy
+from sentiment.runs.predictions import Comparison, GoldTable
+
+# Maximum number of tweets in a table of disagreements, and of the predictors whose answers it shows.
+_MAX_TWEETS = 50
+_MAX_ANSWERS = 8
+_LONGEST_TWEET = 280
+
+
+def gold_tables(findings: Findings) -> ReportSection:
+    """For each gold table: scores, all comparisons, the tweets that predictors disagree on, and their origin."""
+    golds = findings.study.golds
+    content: list[Block] = []
+    for gold in golds:
+        if len(golds) > 1:
+            content.append(Text(f"On {gold.record.source}", "heading"))
+        content += _blocks_of(gold)
+    return ReportSection("Predictors on gold tables", content)
+
+
+def _blocks_of(gold: GoldTable) -> list[Block]:
+    comparisons = gold.compare()
+    blocks: list[Block] = [Text(_lead(gold, comparisons), "lead"), _figure(gold), _score_table(gold)]
+    if comparisons:
+        sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
+        blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [sentences])]
+    if disagreements := _disagreements(gold):
+        blocks.append(Fold("Tweets on which predictors disagree most", [disagreements]))
+    origins: list[Block] = []
+    for name, record in gold.added.items():
+        origins.append(Text(f"{name}: {record.file} (SHA-256 {record.file_sha256[:12]})"))
+        if record.note:
+            origins.append(Text(record.note, "note"))
+    return [*blocks, Fold("Where the predictions come from", origins)]
+
+
+def _lead(gold: GoldTable, comparisons: Sequence[Comparison]) -> Any:
+    """The most accurate predictor, and how it compares with the next one."""
+    best = gold.predictions.predictors[0]
+    metrics = best.metrics(gold.predictions.labels)
+    accuracy = wording.percent(metrics.accuracy)
+    parts: list[Any] = [strong(f"{best.name} is right on {accuracy} % of {wording.plural(metrics.n, 'tweet')}.")]
+    parts += [f"{comparison.sentence}." for comparison in comparisons[:1] if comparison.first is best]
+    return joined(parts)
+
+
+def _figure(gold: GoldTable) -> Figure:
+    labels = gold.predictions.labels
+    *predictors, majority = gold.predictions.predictors
+    lines = []
+    for predictor in predictors:
+        colour = charts.PURPLE if predictor.kind == "added" else charts.MUTED
+        lines.append((predictor.name, measured_accuracy(predictor.metrics(labels)), colour))
+    caption = (
+        f"Accuracy with 95 % confidence intervals, n = {len(labels):,} tweets of {gold.record.source}. Dashed line: "
+        f"{majority.name}."
+    )
+    axis = ValueAxis("accuracy (%)", reference=majority.metrics(labels).accuracy)
+    return interval_figure(f"gold-{gold.directory.path.name}", "Accuracy of all predictors", caption, lines, axis)
+
+
+def _score_table(gold: GoldTable) -> Table:
+    labels = gold.predictions.labels
+    rows: list[Row] = []
+    for predictor in gold.predictions.predictors:
+        metrics = predictor.metrics(labels)
+        answered = predictor.answered
+        row: dict[str, Any] = {"predictor": predictor.name, "n": metrics.n, "missing": predictor.missing}
+        row |= {"other_answers": predictor.other_answers, "accuracy_of_all": metrics.right / len(labels)}
+        row |= with_bounds("accuracy", measured_accuracy(metrics))
+        row |= {"macro_recall": metrics.macro_recall, "macro_f1": metrics.macro_f1}
+        row["kappa"] = kappa(predictor.predicted[answered], labels[answered])
+        if predictor.kind == "added":
+            row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
+        rows.append(row)
+    columns = [
+        column("Predictor", "predictor"),
+        column("Tweets", "n", "count"),
+        column("Accuracy, %", "accuracy", "percent"),
+        column("Answers of no class", "other_answers", "count"),
+        column("Missing", "missing", "count"),
+        column("Accuracy if these count as wrong, %", "accuracy_of_all", "percent"),
+        column("Macro recall, %", "macro_recall", "percent"),
+        column("Macro F1, %", "macro_f1", "percent"),
+        column("Cohen\u2019s kappa with the labels", "kappa", ".2f"),
+        column("Per 1,000 tweets", "cost"),
+    ]
+    if all(row["n"] == len(labels) for row in rows):
+        del columns[3:6]
+    if not any(row.get("cost") for row in rows):
+        del columns[-1]
+    sizes = np.bincount(labels, minlength=len(gold.record.classes)).tolist()
+    counts = [f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)]
+    left_out = [f"; {count:,} rows left out ({reason})" for reason, count in gold.record.left_out.items()]
+    caption = (
+        f"{len(labels):,} tweets of {gold.record.source}: {wording.listing(counts)}{''.join(left_out)}; fingerprint "
+        f"{gold.record.fingerprint[:12]}."
+    )
+    return Table(f"scores-{gold.directory.path.name}", caption, columns, rows)
+
+
+def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Table:
+    rows: list[Row] = []
+    for each in comparisons:
+        both = each.first.answered & each.second.answered
+        row: dict[str, Any] = {"first": each.first.name, "second": each.second.name, **each.counts._asdict()}
+        for key, result in (("accuracy", each.accuracy), ("recall", each.macro_recall)):
+            row |= {key: result.difference, f"{key}_low": result.low, f"{key}_high": result.high, f"{key}_q": result.p}
+        rows.append(row | {"kappa": kappa(each.first.predicted[both], each.second.predicted[both])})
+    columns = [
+        column("Predictor", "first"),
+        column("Compared with", "second"),
+        column("Tweets of both", "n", "count"),
+        column("Difference in accuracy, points", "accuracy", "points"),
+        column("Adjusted p", "accuracy_q", "p"),
+        column("Only the first right", "only_first", "count"),
+        column("Only the second right", "only_second", "count"),
+        column("Difference in macro recall, points", "recall", "points"),
+        column("Adjusted p", "recall_q", "p"),
+        column("Agreement (Cohen\u2019s kappa)", "kappa", ".2f"),
+    ]
+    caption = (
+        f"Each two predictors on the tweets that both answer, corrected for {wording.plural(len(rows), 'comparison')}."
+    )
+    return Table(f"comparisons-{gold.directory.path.name}", joined([caption, METHODS]), columns, rows)
+
+
+def _disagreements(gold: GoldTable) -> Table | None:
+    """The tweets on which the most predictors differ from others; None without any."""
+    labels = gold.predictions.labels
+    shown = gold.added_predictors[:_MAX_ANSWERS]
+    names = [*gold.record.classes, wording.DASH]
+    answers = np.stack([np.where(predictor.answered, predictor.predicted, -1) for predictor in shown])
+    share = (answers == labels).mean(axis=0)
+    order = np.argsort(np.abs(share - 0.5), kind="stable")
+    differing = [index for index in order.tolist() if len({*answers[:, index].tolist()} - {-1}) > 1]
+    if not differing:
+        return None
+    rows: list[Row] = []
+    for index in differing[:_MAX_TWEETS]:
+        text = wording.shortened(unescape(gold.texts[index]), _LONGEST_TWEET)
+        row = {"tweet": text, "label": names[labels[index]]}
+        row |= {f"{each.name}_answer": names[answer] for each, answer in zip(shown, answers[:, index], strict=True)}
+        rows.append(row)
+    columns = [column("Tweet", "tweet"), column("Label", "label")]
+    columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]
+    caption = f"{len(rows):,} of {wording.plural(len(differing), 'tweet')} with different answers."
+    return Table(f"disagreements-{gold.directory.path.name}", caption, columns, rows)

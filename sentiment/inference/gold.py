@@ -1,0 +1,124 @@
+"""Gold tables: labelled tweets on which added predictors are compared, where no run was tested on them.
+
+Does not import torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.config import ColumnConfig, DataConfig
+from sentiment.console import Progress, silent
+from sentiment.data.guess_columns import sample_columns
+from sentiment.data.sources import labelled_rows, open_source
+from sentiment.data.tables import TEXT_NAMES, Row, RowCounter
+from sentiment.data.text import TweetForms, key_of, sheet_id
+from sentiment.errors import DataError
+from sentiment.files import fingerprint, sha256_of, write_atomically
+from sentiment.inference.added import ID_NAMES, Tweets
+from sentiment.metrics import Probabilities
+from sentiment.models.lexicon import compound_scores, lexicon_probabilities
+from sentiment.runs.predictions import GOLD, columns_of
+from sentiment.runs.records import Gold, PredictorKind
+from sentiment.runs.run_dir import GoldDir, Results, sealed
+
+
+def column_parameters(path: Path) -> dict[str, Any]:
+    """The columns of a gold table by the configuration's field, as far as ids decide them.
+
+    The ids stand for the texts where no column can hold texts.
+    """
+    columns, _ = sample_columns(path, ColumnConfig())
+    ids = [column.key for column in columns if str(column.key).strip().lower() in ID_NAMES]
+    if not ids:
+        return {}
+    parameters = {"data.columns.id": ids[0]}
+    if not any(str(column.key).strip().lower() in TEXT_NAMES or column.can_hold("text") for column in columns):
+        parameters["data.columns.text"] = ids[0]
+    return parameters
+
+
+def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
+    """Read a gold table, and write its directory with the references that need no training.
+
+    A tweet is what has an id of its own, or a text of its own where the table has no ids; of a built-in source the
+    published test set is read.
+
+    Returns:
+        The tweets, ordered by key, and lines that say what was read.
+
+    Raises:
+        SentimentError: the table cannot be used.
+    """
+    opened = open_source(data, results)
+    file = next(iter(opened.tests.values()), opened.main)
+    left_out = RowCounter()
+    has_ids = data.columns.id is not None
+    rows: dict[int, Row] = {}
+    forms = TweetForms()
+    for row, _ in labelled_rows(file, left_out, progress):
+        key = key_of(row.id if has_ids else forms.of(row.text))
+        if key in rows:
+            left_out.add("duplicate tweet", row.line)
+        rows.setdefault(key, row)
+    if not rows:
+        raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.most_common()}")
+    rows = dict(sorted(rows.items()))
+    keys = np.array([*rows], np.int64)
+    labels = np.array([row.label for row in rows.values()], np.int8)
+    source = PurePath(data.source).name
+    digest = fingerprint([data.label_names, keys.tolist(), labels.tolist()])
+    directory = results.gold_dir(source, digest)
+    tweets = Tweets(
+        noun=f"tweet of {source}",
+        directory=directory.path,
+        data=data,
+        folder=directory.added,
+        part_names=(GOLD,),
+        parts=np.zeros(len(keys), np.int8),
+        keys=keys,
+        labels=labels,
+        ids=[row.id if has_ids else sheet_id(key) for key, row in rows.items()],
+        texts=[row.text for row in rows.values()],
+        text_keys=np.array([key_of(forms.of(row.text)) for row in rows.values()], np.int64),
+    )
+    counted = left_out.counted()
+    _write(tweets, directory, source, digest, {reason: rows.count for reason, rows in counted.items()})
+    lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
+    lines += [f"  {rows.count:,} rows left out: {reason} ({rows})" for reason, rows in counted.items()]
+    return tweets, lines
+
+
+def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: Mapping[str, int]) -> None:
+    classes = tweets.data.label_names
+    references = _references(tweets)
+    columns = {"part": [GOLD] * len(tweets.ids), "tweet": tweets.keys, "label": tweets.labels}
+    columns |= {"id": tweets.ids, "text": tweets.texts}
+    for kind, probabilities in references.items():
+        columns |= dict(zip(columns_of(kind, classes), probabilities.T[1:], strict=True))
+    directory.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(directory.predictions_file, lambda file: pq.write_table(pa.table(columns), file))
+    record = Gold(
+        source=source,
+        fingerprint=digest,
+        classes=list(classes),
+        kinds=list(references),
+        left_out=dict(left_out),
+        predictions_sha256=sha256_of(directory.predictions_file),
+    )
+    write_atomically(directory.record_file, sealed(record))
+
+
+def _references(tweets: Tweets) -> dict[PredictorKind, Probabilities]:
+    """The probabilities of predictors that need no training, (n, classes) each."""
+    references: dict[PredictorKind, Probabilities] = {}
+    columns = tweets.data.columns
+    if tweets.data.is_english and columns.text != columns.id:
+        references["lexicon"] = lexicon_probabilities(compound_scores(tweets.texts), tweets.class_count)
+    shares = np.bincount(tweets.labels, minlength=tweets.class_count) / len(tweets.labels)
+    references["majority"] = np.tile(shares, (len(tweets.labels), 1))
+    return references
