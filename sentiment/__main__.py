@@ -299,7 +299,7 @@ def predict(
     from sentiment.inference.stored import open_model
 
     opened = open_model(model, choice, _results(results) if results else None)
-    selection_reason = f"--with {choice}" if choice else "the best on validation tweets"
+    selection_reason = f"--with {choice}" if choice else "recommended by validation tweets"
     if threshold is not None:
         selection_reason += f"; decision threshold {threshold:g}"
     if file and out:

@@ -134,7 +134,7 @@ def _caveats(run: TrainedRun) -> str:
     if n < 100:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = PREDICTORS[result.recommended]
-    lines.append(f"used by predict: {name}, the best model of this run on validation tweets")
+    lines.append(f"used by predict: {name}, the simplest not shown to be worse than the best on validation tweets")
     return "\n".join(lines)
 
 
@@ -153,7 +153,7 @@ def show_result(run: TrainedRun) -> None:
     lines.append(result.overfit.verdict)
     lines.append("")
     test = result.scores[result.recommended]["test"]
-    lines.append(f"best         {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
+    lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test)
     if result.check_list:
         lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")

@@ -233,8 +233,8 @@ model.predict(["what a lovely day"])
 or `sentiment predict model.zip "what a lovely day"`. The program is not on PyPI: ask for its wheel
 (`pip wheel --no-deps .` in a clone makes it) and install that: {install}.
 
-It contains a network and a linear baseline. By default the {recommended} predicts, which was the best on validation
-tweets.
+It contains a network and a linear baseline. By default the {recommended} predicts: the simplest of its models that a
+paired test on validation tweets does not show to be worse than the best one.
 
 ## Scores
 

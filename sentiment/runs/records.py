@@ -47,7 +47,6 @@ class Rounds(Section):
 
 SCHEMA_VERSION: Literal[1] = 1
 
-NEGATIVE, POSITIVE = 0, 1
 # A tweet is classified as positive if its probability is at least this.
 THRESHOLD = 0.5
 
@@ -385,7 +384,7 @@ class Result(FileRecord):
             tweets that are not English.
         class_shares: the share of each class among the training tweets; the most frequent one is always predicted by
             the predictor `majority`, whose probabilities they are.
-        recommended: the best model on the validation part, see `sentiment.training.publishing.recommend`.
+        recommended: the model that predicts, see `sentiment.runs.recommendation`.
         temperatures: the divisor of each model's log-odds, fitted on the validation part; all metrics are of these
             calibrated probabilities.
         only_label: the index of the class, if the network predicts the same one for every validation tweet: it has

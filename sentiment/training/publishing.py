@@ -17,9 +17,10 @@ from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention
 from sentiment.models.lexicon import lexicon_probabilities
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import answer_checks, calibrate_all, calibrated, fit_temperatures
-from sentiment.runs.predictions import columns_of
+from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
+from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
-    MODEL_CHOICES,
+    PREDICTORS,
     CheckScore,
     Metrics,
     ModelChoice,
@@ -99,8 +100,7 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
     scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    metric = run.config.training.early_stopping.metric
-    recommended = recommend({model: scores[model]["validation"] for model in MODEL_CHOICES}, metric)
+    validation = _validation(trainer.task, predictions)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
@@ -116,7 +116,7 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
         parameters=parameters,
         scores=scores,
         class_shares=predictions.class_shares,
-        recommended=recommended,
+        recommended=recommend(validation, run.config.training.early_stopping.metric),
         temperatures=predictions.temperatures,
         only_label=_only_label(predictions),
         check_list=_check_list(run, prepared, trainer, predictions.temperatures),
@@ -137,14 +137,12 @@ def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKin
     }
 
 
-def recommend(metrics: dict[ModelChoice, Metrics], metric: str = "accuracy") -> ModelChoice:
-    """The best model on the validation part; ties are broken by the lower loss, then by the order.
-
-    Args:
-        metric: that of early stopping; the best one has the highest accuracy where that is the loss.
-    """
-    score = "accuracy" if metric == "loss" else metric
-    return max(metrics, key=lambda model: (getattr(metrics[model], score), -metrics[model].loss))
+def _validation(task: ClassifierTask, predictions: _Predictions) -> PartPredictions:
+    part: Part = "validation"
+    rows = task.rows[part]
+    of_part = predictions.probabilities[part]
+    predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in of_part.items()]
+    return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
 
 
 def _only_label(predictions: _Predictions) -> int | None:

@@ -166,8 +166,10 @@ def classes(options: argparse.Namespace, _source: str) -> Runs:
         for name, (file, changes) in trained.items()
         for tested, data in sources.items()
     }
-    two = {"data.source": tweets, "training.epochs": 1} | tests_of(options, "manual", "airline")
-    runs["two classes: feed-forward for an epoch"] = [config_of("feed_forward", two)]
+    labels = {"negative": ["negative", "0"], "positive": ["positive", "4"], "ignored": ["neutral"]}
+    two = {"data.source": tweets, "data.labels": labels} | tests_of(options, "manual", "airline")
+    an_epoch = two | balanced | {"training.epochs": 1}
+    runs["two classes: feed-forward for an epoch"] = [config_of("feed_forward", an_epoch)]
     return runs
 
 

@@ -21,9 +21,10 @@ from sentiment.inference.stored import open_model
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
-from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, Metrics, PredictorKind, Result
+from sentiment.runs.predictions import PartPredictions, Predictor
+from sentiment.runs.recommendation import recommend
+from sentiment.runs.records import PREDICTORS, ModelChoice, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.training.publishing import recommend
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
@@ -58,19 +59,29 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
     for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
         assert isinstance(open_model(run.run_dir.path), kind)
-    assert "by the mean of both (the best on validation" in invoke("predict", run.run_dir.path, "x").output
+    assert "by the mean of both (recommended by validation" in invoke("predict", run.run_dir.path, "x").output
 
 
-def test_what_is_most_accurate_on_validation_tweets_is_recommended() -> None:
-    def chosen(*pairs: tuple[float, float]) -> str:
-        share: dict[str, Any] = {"precision": [0.5, 0.5], "recall": [0.5, 0.5], "sizes": [5, 5]}
-        share |= {"n": 10, "accuracy_low": 0.1, "accuracy_high": 0.9}
-        found = (Metrics(accuracy=accuracy, loss=loss, **share) for accuracy, loss in pairs)
-        return recommend(dict(zip(MODEL_CHOICES, found, strict=True)))
-
-    assert chosen((0.7, 0.5), (0.8, 0.9), (0.6, 0.1)) == "baseline"
-    assert chosen((0.8, 0.5), (0.8, 0.6), (0.8, 0.4)) == "both"
-    assert chosen((0.8, 0.4), (0.8, 0.4), (0.8, 0.4)) == "network"
+@pytest.mark.parametrize(
+    ("wrong", "metric", "expected"),
+    [
+        ({"network": 40, "baseline": 44, "both": 41}, "accuracy", "baseline"),  # no difference is shown
+        ({"network": 20, "baseline": 60, "both": 21}, "loss", "network"),
+        ({"network": 60, "baseline": 60, "both": 20}, "accuracy", "both"),
+        ({"network": 40, "baseline": 10, "both": 10}, "accuracy", "baseline"),
+        ({"network": 0, "baseline": 30, "both": 30}, "macro_recall", "network"),
+    ],
+)
+def test_simplest_model_not_shown_to_be_worse_is_recommended(
+    wrong: dict[ModelChoice, int], metric: str, expected: str
+) -> None:
+    labels = np.arange(400) % 2
+    predictors = []
+    for kind, n_wrong in wrong.items():
+        of_label = np.where(np.arange(400) < n_wrong, 0.2, 0.8)
+        positive = np.where(labels == 1, of_label, 1 - of_label)
+        predictors.append(Predictor(kind, kind, np.stack([1 - positive, positive], axis=1)))
+    assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
