@@ -55,7 +55,7 @@ def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, m
     second = invoke("train", small_run_file, "--results", results)
     assert second.exit_code == 0, second.output
     assert "is completed already" in second.output
-    assert first.output.split("\nbest  ")[1] == second.output.split("\nbest  ")[1]
+    assert first.output.split("\nrecommended  ")[1] == second.output.split("\nrecommended  ")[1]
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 
