@@ -30,11 +30,13 @@ from sentiment.command_line import (
     Threshold,
     command_line,
     echo,
+    parse_column,
 )
 from sentiment.console import ERR, OUT, Console, ProgressBar, say
 from sentiment.data import SOURCE_CHOICES
 from sentiment.errors import EXIT_UNFINISHED, SentimentError, TakenOverError, UsageError
 from sentiment.files import as_json, config_path, import_program, read_named, sha256_of, write_named
+from sentiment.inference.share import app as share_app
 
 if TYPE_CHECKING:
     from sentiment.config import RunConfig
@@ -234,7 +236,7 @@ def add(
         raise UsageError("add takes either NAME and a table of predictions, or --sheet with the table to write")
     text = read_named(note, _MAX_NOTE_BYTES).decode("utf-8", "replace").strip() if note else ""
     metadata = {"note": text, "annotator": annotator, "cost": cost, "seconds": seconds}
-    named = (_parse_column(column) for column in (text_column, label_column, probability_column))
+    named = (parse_column(column) for column in (text_column, label_column, probability_column))
     say("\n".join(add_predictions(tweets, name, file, NamedColumns(*named), classes, metadata)))
     say(f"compare it  sentiment evaluate {quote(str(tweets.directory))}")
 
@@ -304,7 +306,7 @@ def predict(
         selection_reason += f"; decision threshold {threshold:g}"
     if file and out:
         with ProgressBar() as bar:
-            row_count, warnings = predict_file(opened, file, out, _parse_column(text_column), bar.progress, threshold)
+            row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress, threshold)
         lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({selection_reason})", *warnings]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
@@ -512,17 +514,12 @@ def _parameters(
 
     parameters = dict(parse_override(override) for override in overrides or [])
     table_options: dict[str, Any] = {
-        "data.columns.text": _parse_column(text_column),
-        "data.columns.label": _parse_column(label_column),
+        "data.columns.text": parse_column(text_column),
+        "data.columns.label": parse_column(label_column),
         "data.source": data,
         "data.labels": classes,
     }
     return parameters | {name: value for name, value in table_options.items() if value is not None}
-
-
-def _parse_column(text: str | None) -> str | int | None:
-    """The column that an option names; a number is its position, counted from 0."""
-    return int(text) if text and text.isdecimal() else text
 
 
 def _load_run(config: Path | None, parameters: dict[str, Any], preview: bool = False) -> "RunConfig":
@@ -569,6 +566,7 @@ def _run_interruptible(
 
 
 app.add_typer(prepare_app, name="prepare")
+app.registered_commands += share_app.registered_commands
 for program in ("jobs", "report"):
     app.registered_commands += import_program(program).app.registered_commands
 

@@ -4,6 +4,7 @@
     model.predict(["what a lovely day"])           # array(['positive'])
     model.predict_proba(["what a lovely day"])     # array([[0.005, 0.995]])
     model.explain("what a lovely day")             # a weight for each token
+    model.share(texts, labels_of_a_sample)         # the share of each class, with its interval
 
 `load` reads a trained model from a run's directory or an exported file, and `train` trains from a table as the command
 does. All return a SentimentClassifier, a scikit-learn estimator that works in pipelines, `cross_val_score`,
@@ -34,6 +35,7 @@ from sentiment.data.labels import IGNORED, MAX_CLASSES, MIN_CLASSES, known_class
 from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
+from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
 from sentiment.inference.stored import open_model
 from sentiment.metrics import predicted_classes
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
@@ -154,6 +156,51 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(text, str):
             raise TypeError(f"explain takes one text, not {_described(text)}")
         return explain(self._trained, text)
+
+    def share(self, X: Any, labels: Any, groups: Any = None) -> pd.DataFrame:  # noqa: N803
+        """The share of each class in all texts, and within groups of them, from the labels of a random sample.
+
+            tweets = pd.read_csv("tweets.csv")
+            tweets.sample(200, random_state=1)  # to be labelled; `tweets["label"]` is missing for the others
+            model.share(tweets["text"], tweets["label"], groups=tweets["day"]).loc["all"]
+
+        The predictions for all texts are recalibrated on the labels, and the mean error on the labelled texts is added
+        (prediction-powered inference: Angelopoulos et al. 2023, Science 382; arXiv:2311.01453). Counted predictions
+        are biased (Egami et al. 2023, arXiv:2306.04746).
+
+        Args:
+            X: n texts, as in `predict`.
+            labels: (n,), one of `classes_`, or missing (None, NaN) without a label; by position, whatever the index.
+                The labelled texts must be a random sample of all texts.
+            groups: (n,), the group of each text, such as its day; texts with a missing group are in none.
+
+        Returns:
+            A row for each group and class; the index has the levels `group`, at first "all", and `class`, in the order
+            from negative to positive. Shares are fractions of 1; columns ending in `_low` and `_high` are the bounds of
+            the 95 % interval.
+            tweets, labels: the size of the group, and how many of it are labelled; `labels_of_class`: of this class.
+            counted: the share of predicted labels; its interval takes each of them for a label.
+            labels_alone: by the labels without predictions.
+            share: by labels and predictions together. NaN with fewer than 5 labels of the class or of all others, where
+                only the bounds hold; in a group with fewer than 30 labels all of these are NaN.
+            worth: so many labels alone give as narrow an interval as `share` has.
+
+        Raises:
+            ValueError: a label is none of the classes, or the lengths differ.
+            UsageError: there are fewer than 30 labels.
+        """
+        probabilities = self._classify(X, "share").probabilities
+        values = np.asarray(labels, object)
+        n = len(probabilities)
+        if values.shape != (n,) or (groups is not None and len(groups) != n):
+            raise ValueError(f"share takes a label, or a missing value, and a group for each of the {n:,} texts")
+        indices = pd.Index(self._classes, dtype=object).get_indexer(values)
+        unknown = np.flatnonzero((indices == UNLABELLED) & ~pd.isna(values))
+        if len(unknown):
+            raise ValueError(
+                f"labels[{unknown[0]}] is {values[unknown[0]]!r}, which is none of {self._classes.tolist()}"
+            )
+        return estimate_shares(probabilities, indices, self._classes.tolist(), groups)
 
     @property
     def name(self) -> str:

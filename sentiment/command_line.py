@@ -165,3 +165,8 @@ def _show_version(wanted: bool) -> None:
 def echo(text: str, err: bool = False) -> None:
     """Print lines of plain text; control characters, for example in folder names, are escaped."""
     typer.echo(printable(text), err=err)
+
+
+def parse_column(text: str | None) -> str | int | None:
+    """The column that an option names; a number is its position, counted from 0."""
+    return int(text) if text and text.isdecimal() else text

@@ -182,7 +182,7 @@ def add_predictions(
     if "/" in name or name.startswith("."):
         raise UsageError(f"{name}: must be a valid file name: no '/' and no leading '.'")
     target = tweets.folder / f"{name}.json"
-    meanings = _meanings(tweets.data, classes)
+    meanings = label_meanings_of(tweets.data, classes)
     answers, answered, left_out = _read(file, named, tweets, meanings)
     judged = [index for index, answer in answers.items() if answer is not None]
     if not judged:
@@ -208,7 +208,7 @@ def add_predictions(
     return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
-def _meanings(data: DataConfig, classes: str | None) -> dict[str, int | None]:
+def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str, int | None]:
     """The classes of labels: their own names, of two classes also the usual words, then what the run and the user say.
 
     Raises:

@@ -54,16 +54,20 @@ NO_WORDS = "no usable words"
 _MOST_THREADS = 4
 
 
-class _Row(NamedTuple):
+class TextRow(NamedTuple):
+    """A row of a table with the text of a tweet."""
+
     record: TableRecord
     text: str
     refused: str | None  # the reason why there can be no prediction
 
 
-def _classify_in_parallel(model: TextModel, chunks: Iterator[list[_Row]]) -> Iterator[tuple[list[_Row], Predictions]]:
+def classify_in_parallel(
+    model: TextModel, chunks: Iterator[list[TextRow]]
+) -> Iterator[tuple[list[TextRow], Predictions]]:
     """Each chunk with the predictions for its texts, in order; while some are computed, the next ones are read."""
     threads = 1 if model.uses_all_cores else min(_MOST_THREADS, available_cores())
-    waiting: deque[tuple[list[_Row], Future[Predictions]]] = deque()
+    waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else _use_one_core)
     try:
         for chunk in chunks:
@@ -109,17 +113,13 @@ def predict_file(
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
-    columns = model.config.data.columns
     form = _form_of_target(target)
-    if column is None and is_sentiment140(source):
-        column = COLUMNS_140.text
-    table = open_table(source, lambda first: _names_columns(first, column, columns))
-    text_column = _find_text_column(table, column, columns.text, source)
+    table, text_column = open_texts(source, column, model.config.data.columns)
     header = table.names
     duplicates = [name for name, number in Counter(header).items() if number > 1]
     if duplicates and form not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
-    rows = (_row(record, table, text_column) for record in table.read(range(len(header))))
+    rows = text_rows(table, text_column)
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
     total = about_rows(source)
@@ -128,7 +128,7 @@ def predict_file(
     def write(file: BinaryIO) -> None:
         nonlocal done
         with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
-            for chunk, predictions in _classify_in_parallel(model, chunks):
+            for chunk, predictions in classify_in_parallel(model, chunks):
                 answers = predictions.answers(model.config.data.label_names, threshold)
                 for row in chunk:
                     answer = None if row.refused else next(answers)
@@ -155,17 +155,41 @@ def write_sheet(target: Path, header: Sequence[str], rows: Iterable[Sequence[str
     write_named(target, write)
 
 
-def _row(record: TableRecord | Refusal, table: OpenedTable, text_column: int) -> _Row:
+def open_texts(source: Path, column: str | int | None, trained: ColumnConfig) -> tuple[OpenedTable, int]:
+    """A table of tweets to classify, and the index of its text column.
+
+    Args:
+        column: as in `predict_file`.
+        trained: the columns of the training table.
+
+    Raises:
+        DataError, UsageError: as `predict_file`.
+    """
+    if column is None and is_sentiment140(source):
+        column = COLUMNS_140.text
+    table = open_table(source, lambda first: _names_columns(first, column, trained))
+    if column is None:
+        column = 0 if len(table.names) == 1 else trained.text
+    return table, find_column(source, table.names, column, "--text-column names the one with the tweets")
+
+
+def text_rows(table: OpenedTable, text_column: int) -> Iterator[TextRow]:
+    """All rows of a table, also those without a readable text."""
+    for record in table.read(range(len(table.names))):
+        yield _row(record, table, text_column)
+
+
+def _row(record: TableRecord | Refusal, table: OpenedTable, text_column: int) -> TextRow:
     if isinstance(record, Refusal):
-        return _Row(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
+        return TextRow(TableRecord(record.line, [None] * len(table.names)), "", record.reason)
     fields = record.fields
     if len(fields) == len(table.names):
         text = fields[text_column]
-        return _Row(record, text, why_no_text(text))
+        return TextRow(record, text, why_no_text(text))
     last = len(table.names) - 1  # surplus fields are joined into the last column
     separator = " " if table.form == "tsv" else table.delimiter  # a tab inside a field could not be written as TSV
     fields = [*fields[:last], separator.join(fields[last:]), *[None] * (last - len(fields))]
-    return _Row(record._replace(fields=fields), "", "wrong number of fields")
+    return TextRow(record._replace(fields=fields), "", "wrong number of fields")
 
 
 def _names_columns(first: Sequence[str], column: str | int | None, trained: ColumnConfig) -> bool:
@@ -177,19 +201,19 @@ def _names_columns(first: Sequence[str], column: str | int | None, trained: Colu
     return has_header(trained)
 
 
-def _find_text_column(table: OpenedTable, column: str | int | None, trained: str | int, source: Path) -> int:
-    header = table.names
-    if column is None:
-        if len(header) == 1:
-            return 0
-        column = trained
-    indices = column_places(column, header)
+def find_column(source: Path, names: Sequence[str], column: str | int, hint: str) -> int:
+    """The index of the one column of a table with this name or index; the hint tells how to name it.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    indices = column_places(column, names)
     if len(indices) == 1:
         return indices[0]
-    names = ", ".join(map(repr, header))
+    shown = ", ".join(map(repr, names))
     if indices:
-        raise UsageError(f"{source}: several columns are called {column!r}; rename all but one: {names}")
-    raise UsageError(f"{source}: has no column {column!r}; --text-column names the one with the tweets: {names}")
+        raise UsageError(f"{source}: several columns are called {column!r}; rename all but one: {shown}")
+    raise UsageError(f"{source}: has no column {column!r}; {hint}: {shown}")
 
 
 ANSWER_COLUMNS = ("label", "probability")  # appended to those of the input; see `_answer_columns`

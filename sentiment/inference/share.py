@@ -1,0 +1,87 @@
+"""The command `share`: a random sample of a file to label, and the share of each class from its labels.
+
+The command line is read before anything heavy is imported.
+"""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sentiment.command_line import LabelColumn, ModelOption, ModelPath, ModelResults, TextColumn, parse_column
+from sentiment.console import ProgressBar, say
+from sentiment.errors import UsageError
+
+app = typer.Typer()
+
+
+@app.command()
+def share(
+    model: ModelPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of tweets: CSV, TSV, JSONL, Parquet or XLSX.")],
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv file.")
+    ] = None,
+    labels: Annotated[
+        int, typer.Option("--labels", min=30, help="The size of the sample; 200: at most 7 points either way.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Another number draws another sample.")] = 1,
+    labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
+    ] = None,
+    per: Annotated[
+        Literal["day", "week", "month"] | None, typer.Option("--per", help="--by is a column of dates (UTC).")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    choice: ModelOption = None,
+    assume_random: Annotated[
+        bool, typer.Option("--assume-random", help="The labelled tweets are a random sample, drawn in another way.")
+    ] = False,
+    results: ModelResults = None,
+) -> None:
+    """Estimate how many tweets of a file belong to each class.
+
+    Counted predictions are biased. So write a random sample (--sheet), label its rows from the top, as far as you like,
+    and give it back (--labelled): the labels correct the predictions, and each share has an interval. A group of --by
+    needs 30 labels.
+    """
+    if (sheet and labelled) or (by and not labelled) or (per and not by):
+        raise UsageError("share takes either --sheet or --labelled; --by requires --labelled, and --per requires --by")
+    from sentiment.inference import share_files
+    from sentiment.inference.added import label_meanings_of
+    from sentiment.inference.share_statistics import estimate_shares
+    from sentiment.inference.stored import open_model
+    from sentiment.runs.run_dir import Results
+
+    opened = open_model(model, choice, Results(results) if results else None)
+    classes = opened.config.data.label_names
+    population = share_files.read_population(opened, file, parse_column(text_column), parse_column(by), per)
+    options = {"--text-column": text_column, "--with": choice}
+    words = [word for name, value in options.items() if value for word in (name, value)]
+    command = shlex.join(["sentiment", "share", str(model), str(file), *words])
+    if population.left_out.total():
+        say(f"left out: {population.left_out.most_common()}")
+    if sheet:
+        number = share_files.write_sample(population, sheet, labels, seed)
+        say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
+        say(f"write {', '.join(classes)} into its column label, from the top, as far as you like; then run:")
+        say(f"{command} --labelled {shlex.quote(str(sheet))}")
+        return
+    if labelled:
+        meanings = label_meanings_of(opened.config.data)
+        known = share_files.read_labels(population, labelled, label_column or "label", meanings, assume_random)
+    with ProgressBar() as bar:
+        probabilities = share_files.predict_population(opened, population, bar.progress)
+    if not labelled:
+        share_files.show_counted(classes, probabilities, opened.name)
+        say("For shares without that bias, write a random sample to label:")
+        say(f"{command} --sheet sample.csv --labels {labels}")
+        return
+    estimates = estimate_shares(probabilities, known, classes, population.groups)
+    share_files.show_shares(estimates)
+    about = {"file": str(file), "model": str(model), "predictor": opened.name, "sheet": str(labelled)}
+    say(f"written: {', '.join(map(str, share_files.write_shares(estimates, out, about)))}")

@@ -1,0 +1,274 @@
+"""The share of each class in a file of tweets: a random sample to label, its labels, and the estimates. Loads no torch.
+
+Each row of a sheet names its sample: a seed, and the fingerprint of the texts that it was drawn from. The two give the
+random order of all tweets again. So labels can be checked to be those of a random sample, even if the sheet was sorted,
+cut or renamed.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from sentiment.config_file import shortened
+from sentiment.console import OUT, Progress, say, visible
+from sentiment.data.tables import RowCounter, as_text, first_of, open_table, without_collections
+from sentiment.data.text_files import Refusal
+from sentiment.errors import DataError, UsageError
+from sentiment.files import as_json, fingerprint, write_named
+from sentiment.inference.predict import CHUNK, TextRow, classify_in_parallel, find_column, open_texts, text_rows
+from sentiment.inference.share_statistics import MIN_LABELS, UNLABELLED
+from sentiment.metrics import Labels, Probabilities, predicted_classes
+from sentiment.models.text_model import TextModel
+
+Column = str | int | None
+
+
+class Population(NamedTuple):
+    """The tweets whose shares are estimated: all rows of a file with a readable text."""
+
+    source: Path
+    rows: list[TextRow]
+    groups: list[str] | None  # parallel to `rows`
+    left_out: RowCounter
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint([row.text for row in self.rows])[:16]
+
+
+@without_collections()
+def read_population(model: TextModel, source: Path, text_column: Column, by: Column, per: str | None) -> Population:
+    """Read all tweets of a file.
+
+    Args:
+        text_column: as in `predict_file`.
+        by: the column whose values are the groups; None: there are no groups.
+        per: `day`, `week` or `month`, if that column has dates.
+
+    Raises:
+        DataError: the file cannot be read, has no tweets, or a value is no date.
+        UsageError: a column is missing or ambiguous.
+    """
+    table, text_index = open_texts(source, text_column, model.config.data.columns)
+    rows = []
+    left_out = RowCounter()
+    for row in text_rows(table, text_index):
+        if row.refused:
+            left_out.add(row.refused, row.record.line)
+        else:
+            rows.append(row)
+    if not rows:
+        raise DataError(f"{source}: has no tweets: {left_out.most_common()}")
+    if by is None:
+        return Population(source, rows, None, left_out)
+    index = find_column(source, table.names, by, "--by names the one with the groups")
+    groups = [as_text(row.record.fields[index]).strip() for row in rows]
+    if per:
+        groups = _periods(groups, per, f"{source}: column {by!r}")
+    return Population(source, rows, groups, left_out)
+
+
+def _periods(values: Sequence[str], per: str, column: str) -> list[str]:
+    """The first day of the period (UTC) of each date, such as 2015-02-24; empty for an empty value."""
+    try:
+        times = pd.to_datetime(pd.Series(values), format="mixed", utc=True).dt.tz_localize(None)
+    except ValueError as error:
+        raise DataError(f"{column} has a value that is no date: {error}") from None
+    starts = times.dt.to_period(per[0].upper()).dt.start_time
+    return [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
+
+
+def predict_population(model: TextModel, population: Population, progress: Progress) -> Probabilities:
+    """The probabilities of the classes of all tweets, (n, classes)."""
+    rows = population.rows
+    chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    probabilities = []
+    for _, predictions in classify_in_parallel(model, chunks):
+        probabilities.append(predictions.probabilities)
+        progress(f"reading {population.source.name}", min(CHUNK * len(probabilities), len(rows)), len(rows))
+    return np.concatenate(probabilities)
+
+
+# --- the sheet ------------------------------------------------------------------------------------------------------
+
+
+def _random_order(sample: str, n: int) -> list[int]:
+    """The indices of `n` tweets in the random order of a sample, by hash: no generator's next version changes it."""
+    return sorted(range(n), key=lambda index: hashlib.sha256(f"{sample} {index}".encode()).digest())
+
+
+def write_sample(population: Population, target: Path, size: int, seed: int) -> int:
+    """Write the first tweets in a random order, to be labelled; the same seed and a larger size add tweets at the end.
+
+    Returns:
+        How many tweets were written.
+
+    Raises:
+        UsageError: the sheet exists, and may hold labels, or is no .csv file.
+    """
+    if target.suffix.lower() != ".csv":
+        raise UsageError(f"{target}: a sheet is a .csv file, which spreadsheets open; name it {target.stem}.csv")
+    if target.exists():
+        raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
+    sample = f"seed {seed} of {population.fingerprint}"
+    order = _random_order(sample, len(population.rows))[:size]
+    texts = [population.rows[index].text for index in order]
+    sheet = pd.DataFrame({"row": np.array(order) + 1, "sample": sample, "text": texts, "label": ""})
+    # The mark at the beginning tells Excel that the file is in UTF-8.
+    write_named(target, lambda file: sheet.to_csv(file, index=False, encoding="utf-8-sig"))
+    return len(order)
+
+
+def read_labels(
+    population: Population, sheet: Path, label_column: str, meanings: Mapping[str, int | None], assume_random: bool
+) -> Labels:
+    """The index of the class of each tweet of the population, (n,), UNLABELLED for those without a label.
+
+    Args:
+        sheet: what `write_sample` wrote, with labels; or a table with the number of each tweet in its column `row`.
+        meanings: the index of the class that each lower-cased label means.
+        assume_random: do not check that the labelled tweets are a random sample.
+
+    Raises:
+        DataError: a label is none of the classes, a row is not in the population, or the sample is not random.
+        UsageError: a column is missing.
+    """
+    table = open_table(sheet, lambda _first: True)
+    find_column(sheet, table.names, label_column, "--label-column names the one with the labels")
+    find_column(sheet, table.names, "row", "`--sheet` writes it: the number of the tweet among those of the file")
+    n = len(population.rows)
+    labels = np.full(n, UNLABELLED)
+    samples = set()
+    for record in table.read(range(len(table.names))):
+        location = f"{sheet}:{record.line}"
+        if isinstance(record, Refusal):
+            raise DataError(f"{location}: {record.reason}")
+        cells = {name: as_text(field).strip() for name, field in zip(table.names, record.fields, strict=False)}
+        label = cells.get(label_column, "")
+        if not label:
+            continue
+        if meanings.get(label.lower()) is None:
+            valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
+            raise DataError(f"{location}: {shortened(label)!r} is no class of the model; valid are {valid}")
+        row = cells["row"]
+        if not row.isdecimal() or not 1 <= int(row) <= n:
+            raise DataError(f"{location}: row {row!r} is no number from 1 to {n:,}")
+        labels[int(row) - 1] = meanings[label.lower()]
+        samples.add(cells.get("sample", ""))
+    if samples and not assume_random:
+        _check_random(population, sheet, samples, {*np.flatnonzero(labels != UNLABELLED).tolist()})
+    return labels
+
+
+def _check_random(population: Population, sheet: Path, samples: Collection[str], labelled: Collection[int]) -> None:
+    """Refuse labels that are not those of the first tweets in the random order of one sample of this population.
+
+    Whoever leaves out what is hard to label, or labels at will, draws no random sample.
+    """
+    sample = max(samples)
+    if len(samples) > 1 or not sample.endswith(f" of {population.fingerprint}"):
+        raise DataError(
+            f"{sheet}: was not drawn by --sheet from the tweets of {population.source}; if it was drawn from them at "
+            "random in another way, add --assume-random"
+        )
+    for number, index in enumerate(_random_order(sample, len(population.rows))[: len(labelled)], start=1):
+        if index not in labelled:
+            raise DataError(
+                f"{sheet}: tweet {number} of the random order (row {index + 1}) has no label, but later ones have, so "
+                "that they are no random sample; label it as well, or delete the labels after it"
+            )
+
+
+# --- what is printed and written ------------------------------------------------------------------------------------
+
+
+def show_counted(class_names: Sequence[str], probabilities: Probabilities, model_name: str) -> None:
+    """Print the share of tweets that a model predicts to be of each class."""
+    n = len(probabilities)
+    say(f"{n:,} tweets, counted by the predictions of the {model_name}; biased by its errors, nobody knows how much:")
+    counts = np.bincount(predicted_classes(probabilities), minlength=len(class_names))
+    for name, count in zip(class_names, counts.tolist(), strict=True):
+        say(f"  {100 * count / n:5.1f} %  {visible(name)}")
+
+
+def show_shares(shares: pd.DataFrame) -> None:
+    """Print the estimates of `estimate_shares` in percent; groups with too few labels are only named."""
+    table = Table("share in %, 95 %", box=None, pad_edge=False, header_style="bold")
+    for title in ("labels", "counted", "labels alone", "together", "worth"):
+        table.add_column(title, justify="right", no_wrap=True)
+    too_small = []
+    for group, of_group in shares.reset_index().groupby("group", sort=False):
+        rows = of_group.to_dict("records")
+        name = visible(str(group)) or "(empty)"
+        if rows[0]["labels"] < MIN_LABELS:
+            too_small.append(f"{name} ({rows[0]['labels']})")
+            continue
+        table.add_row(f"{escape(name)}, {rows[0]['tweets']:,}", style="italic")
+        for row in rows:
+            intervals = [_interval_text(row, column) for column in ("counted", "labels_alone", "share")]
+            class_name = escape(visible(str(row["class"])))
+            table.add_row(f"  {class_name}", f"{row['labels_of_class']:,}", *intervals, f"{row['worth']:,.0f}")
+    OUT.print(table)
+    say("counted: biased; its interval takes each prediction for a label")
+    say("together: labels and predictions; worth: so many labels alone would give as narrow an interval")
+    if too_small:
+        say(f"fewer than {MIN_LABELS} labels, so without a share: {first_of(too_small)}")
+
+
+def _interval_text(row: Any, column: str) -> str:
+    """`20.2 16.3-24.8`, or only a bound, in percent."""
+    low = 100 * row[f"{column}_low"]
+    high = 100 * row[f"{column}_high"]
+    if not np.isnan(row[column]):
+        return f"{100 * row[column]:.1f} {low:.1f}-{high:.1f}"
+    return f"at most {high:.1f}" if low == 0 else f"at least {low:.1f}"
+
+
+def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -> list[Path]:
+    """Write the estimates as shares.csv, shares.json and shares.svg; returns their paths.
+
+    Args:
+        about: what the JSON file says besides: file, model and sheet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"shares.{ending}" for ending in ("csv", "json", "svg")]
+    rows = json.loads(shares.reset_index().to_json(orient="records"))
+    table = shares.to_csv().encode("utf-8", "replace")
+    write_named(paths[0], lambda file: file.write(table))
+    write_named(paths[1], as_json({**about, "level": 0.95, "shares": rows}))
+    figure = _chart(rows).encode("utf-8", "replace")
+    write_named(paths[2], lambda file: file.write(figure))
+    return paths
+
+
+def _chart(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The estimates with their intervals as SVG: a panel for each class, a line for each group."""
+    import vl_convert
+
+    columns = ("share", "share_low", "share_high", "counted")
+    values = []
+    for row in rows:
+        percent = {name: row[name] if row[name] is None else 100 * row[name] for name in columns}
+        values.append({"group": visible(str(row["group"])), "class": visible(str(row["class"])), **percent})
+    y = {"field": "group", "type": "nominal", "sort": None, "title": None}
+    x = {"type": "quantitative", "title": "%"}
+    layers = [
+        {"mark": {"type": "tick", "color": "#d55e00"}, "encoding": {"x": x | {"field": "counted"}}},
+        {"mark": "rule", "encoding": {"x": x | {"field": "share_low"}, "x2": {"field": "share_high"}}},
+        {"mark": {"type": "point", "filled": True}, "encoding": {"x": x | {"field": "share"}}},
+    ]
+    spec = {
+        "title": "Share by labels and predictions (point, 95 % interval) and counted predictions (tick)",
+        "data": {"values": values},
+        "facet": {"field": "class", "sort": None, "title": None},
+        "columns": 4,
+        "spec": {"width": 220, "encoding": {"y": y}, "layer": layers},
+    }
+    return vl_convert.vegalite_to_svg(spec)

@@ -1,0 +1,200 @@
+"""How many tweets of a set belong to each class: a model's predictions for all, mended by labels of a random sample.
+
+Counting predictions is biased, and its interval is far too narrow (Egami et al. 2023, arXiv:2306.04746). Labels of a
+random sample alone are unbiased. Prediction-powered inference (Angelopoulos et al. 2023, Science 382; PPI++,
+arXiv:2311.01453) adds to the mean prediction of all tweets the mean error on the labelled ones: unbiased as well, and
+the more precise, the better the predictions. Its intervals are too narrow for rare classes and overconfident models.
+Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) for as many labels as
+the estimate is worth.
+
+All sums run over the first axis of an array, and the classes are on the last one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit, logit, ndtri
+
+from sentiment.errors import UsageError
+from sentiment.metrics import Labels, Probabilities, predicted_classes
+
+Array = npt.NDArray[np.float64]
+
+UNLABELLED = -1
+WHOLE = "all"  # the name of the group of all tweets
+MIN_LABELS = 30
+# With fewer labels of a class, or of the other classes together, only a bound of its share is given.
+_MIN_LABELS_OF_CLASS = 5
+_QUANTILE = float(ndtri(0.975))
+_SMALLEST = 1e-9
+_MAX_LOG_ODDS = 6.0
+
+# The ridge penalties draw the recalibration towards the share alone, and towards a model that is too sure of itself.
+_SLOPE = 0.5
+_SLOPE_PENALTY = 0.25
+_INTERCEPT_PENALTY = 0.05
+_MAX_STEPS = 25
+_MAX_STEP_LENGTH = 3.0
+_CONVERGED = 1e-8
+
+
+class Shares(NamedTuple):
+    """Estimated shares of classes with their 95 % intervals; all arrays have the shape (classes,)."""
+
+    share: Array
+    low: Array
+    high: Array
+    worth: Array  # how many labels alone give an interval of this width
+
+
+def log_odds(probabilities: Probabilities) -> Array:
+    """The log-odds of each class against all others, as `recalibrate` takes them; same shape."""
+    inner = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+    return np.clip(logit(inner), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+
+
+class Recalibration(NamedTuple):
+    """A logistic regression of the labels on the log-odds of a model, for each class against all others."""
+
+    intercept: Array  # (classes,)
+    slope: Array  # (classes,)
+
+    def probabilities(self, log_odds: Array) -> Array:
+        """The recalibrated probability of each class, of the shape of `log_odds`."""
+        recalibrated: Array = expit(self.intercept + self.slope * log_odds)
+        return recalibrated
+
+
+def recalibrate(outcomes: Array, log_odds: Array) -> Recalibration:
+    """Fit the recalibration by Newton's method, with a ridge penalty.
+
+    Args:
+        outcomes: (n, classes), 1 for the class of a labelled tweet and 0 for the others.
+        log_odds: (n, classes), of the labelled tweets.
+    """
+    start = logit((outcomes.sum(axis=0) + 0.5) / (len(outcomes) + 1))
+    fit = Recalibration(start, np.full_like(start, _SLOPE))
+    for _ in range(_MAX_STEPS):
+        predicted = fit.probabilities(log_odds)
+        errors = outcomes - predicted
+        weights = predicted * (1 - predicted)
+        weighted = weights * log_odds
+        by_intercept = errors.sum(axis=0) - _INTERCEPT_PENALTY * (fit.intercept - start)
+        by_slope = (errors * log_odds).sum(axis=0) - _SLOPE_PENALTY * (fit.slope - _SLOPE)
+        # The Hessian [[a, b], [b, c]].
+        a = weights.sum(axis=0) + _INTERCEPT_PENALTY
+        b = weighted.sum(axis=0)
+        c = (weighted * log_odds).sum(axis=0) + _SLOPE_PENALTY
+        determinant = a * c - b**2
+        intercept_step = (c * by_intercept - b * by_slope) / determinant
+        slope_step = (a * by_slope - b * by_intercept) / determinant
+        length = np.hypot(intercept_step, slope_step)
+        scale = np.minimum(1, _MAX_STEP_LENGTH / np.maximum(length, _SMALLEST))
+        fit = Recalibration(fit.intercept + scale * intercept_step, fit.slope + scale * slope_step)
+        if length.max() < _CONVERGED:
+            break
+    return fit
+
+
+def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tweets: int) -> Shares:
+    """Shares by the mean prediction of all tweets plus the mean error on the labelled ones, divided by their sum.
+
+    With 0 for all predictions, these are the shares by labels alone.
+
+    Args:
+        outcomes: as in `recalibrate`.
+        predicted: (n, classes), recalibrated probabilities of the labelled tweets.
+        mean_predicted: (classes,), their mean over all tweets.
+        tweets: the number of all tweets, labelled or not, from which the sample was drawn.
+    """
+    n = len(outcomes)
+    errors = outcomes - predicted
+    shares = np.clip(mean_predicted + errors.mean(axis=0), 0, 1)
+    shares = shares / shares.sum(axis=-1, keepdims=True)
+    error_variance = errors.var(axis=0) * (n - 1) / (n - 2)
+    variance = np.maximum(outcomes.var(axis=0), _SMALLEST)
+    explained = np.clip(1 - error_variance / variance, 0, 0.99)
+    of_class = outcomes.sum(axis=0)
+    rarer = np.minimum(of_class, n - of_class)
+    explained = explained * rarer / (rarer + 2)  # from few labels of a class it is overestimated
+    # The variance is smaller by this factor where the sample is a part of the population that cannot be neglected.
+    factor = (tweets - n) / (tweets - 1)
+    return _with_interval(shares, n / (1 - explained), factor)
+
+
+def _with_interval(shares: Array, worth: Array, factor: float) -> Shares:
+    """Wilson's interval for as many labels as `worth`, the variance multiplied by `factor`."""
+    unit = factor / worth
+    shrinkage = _QUANTILE**2 * unit
+    middle = (shares + shrinkage / 2) / (1 + shrinkage)
+    variance = shares * (1 - shares) * unit + shrinkage * unit / 4
+    margin = _QUANTILE * np.sqrt(variance) / (1 + shrinkage)
+    return Shares(shares, np.maximum(middle - margin, 0), np.minimum(middle + margin, 1), worth)
+
+
+def estimate_shares(
+    probabilities: Probabilities, labels: Labels, class_names: Sequence[Any], groups: Sequence[Any] | None = None
+) -> pd.DataFrame:
+    """The share of each class among all tweets and within groups of them.
+
+    The recalibration is fitted once, on all labels; the mean error is that of the group's own labelled tweets.
+
+    Args:
+        probabilities: (n, classes), a model's for all tweets.
+        labels: (n,), the index of the class of each tweet, UNLABELLED for those without a label. Which tweets have a
+            label must be random.
+        groups: (n,), the group of each tweet; tweets with a missing value are of no group.
+
+    Returns:
+        A row for each group and class, as `sentiment.SentimentClassifier.share` describes it.
+
+    Raises:
+        UsageError: there are fewer than MIN_LABELS labels.
+    """
+    n = len(labels)
+    labelled = labels != UNLABELLED
+    if labelled.sum() < MIN_LABELS:
+        raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed, better 200")
+    identity = np.eye(len(class_names))
+    outcomes = identity[labels]  # of no meaning without a label
+    counted = identity[predicted_classes(probabilities)]
+    odds = log_odds(probabilities)
+    predicted = recalibrate(outcomes[labelled], odds[labelled]).probabilities(odds)
+    rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]
+    if groups is not None:
+        rows_by_group += pd.Series(np.arange(n)).groupby(np.asarray(groups)).indices.items()
+    tables = []
+    for _, rows in rows_by_group:
+        with_label = rows[labelled[rows]]
+        of_labelled = outcomes[with_label]
+        columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
+        columns["labels_of_class"] = of_labelled.sum(axis=0).astype(int)
+        worth = np.full(len(class_names), len(rows))  # as if each prediction were a label
+        columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), worth, 1.0))
+        if len(with_label) >= MIN_LABELS:
+            nothing = np.zeros(len(class_names))
+            alone = labelled_shares(of_labelled, nothing, nothing, len(rows))
+            together = labelled_shares(of_labelled, predicted[with_label], predicted[rows].mean(axis=0), len(rows))
+            columns |= _columns("labels_alone", _bounded(alone, of_labelled))
+            columns |= _columns("share", _bounded(together, of_labelled))
+            columns["worth"] = together.worth
+        tables.append(pd.DataFrame(columns, index=pd.Index(class_names)))
+    return pd.concat(tables, keys=[group for group, _ in rows_by_group], names=["group", "class"])
+
+
+def _bounded(shares: Shares, outcomes: Array) -> Shares:
+    """Only the bound of a share that is near 0 or 1: it is NaN, and its other bound is 0 or 1."""
+    of_class = outcomes.sum(axis=0)
+    is_rare = of_class < _MIN_LABELS_OF_CLASS
+    are_others_rare = len(outcomes) - of_class < _MIN_LABELS_OF_CLASS
+    share = np.where(is_rare | are_others_rare, np.nan, shares.share)
+    low = np.where(is_rare, 0.0, shares.low)
+    high = np.where(are_others_rare, 1.0, shares.high)
+    return Shares(share, low, high, shares.worth)
+
+
+def _columns(name: str, shares: Shares) -> dict[str, Array]:
+    return {name: shares.share, f"{name}_low": shares.low, f"{name}_high": shares.high}

@@ -1,0 +1,212 @@
+"""Shares of classes: intervals by simulation, the sheet from the sample to its labels, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment import load
+from sentiment.errors import UsageError
+from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
+from sentiment.runs.run_dir import RunDir
+from tests.benchmarks.bench_share import World, measured
+from tests.commands import invoke
+from tests.small_runs import invented_tweets
+
+CLASSES = ("negative", "positive")
+SIZE = 600
+DAYS = 4
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World("good", 0.1, 2, 200),
+        World("good", 0.5, 3, 1_000),
+        World("useless", 0.3, 3, 50),
+        World("biased", 0.5, 2, 200),
+        World("overconfident", 0.02, 2, 200),
+        World("overconfident", 0.1, 3, 50),
+    ],
+    ids=str,
+)
+def test_intervals_of_shares_hold_the_truth_and_are_no_wider_than_those_of_labels_alone(world: World) -> None:
+    quality = measured(world, 1_000)
+    assert quality.coverage.min() > 0.925
+    assert quality.coverage.max() < 0.98
+    assert quality.width.max() < 1.02
+    if world.model == "good":
+        assert quality.width.max() < 0.9
+
+
+def test_intervals_within_groups_hold_the_truth_though_the_model_errs_differently_in_each() -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat(["a", "b", "c"], 400)
+    true_shares = {"a": 0.2, "b": 0.5, "c": 0.8}
+    truth = np.concatenate([rng.random(400) < share for share in true_shares.values()]).astype(int)
+    bias = np.repeat([-1.0, 0.0, 2.0], 400)
+    positive = 1 / (1 + np.exp(-3 * (truth - 0.5) - bias - rng.normal(size=len(truth))))
+    probabilities = np.stack([1 - positive, positive], axis=1)
+    share_of = pd.Series(truth).groupby(groups).mean()
+    covered = []
+    for _ in range(200):
+        labels = np.full(len(truth), UNLABELLED)
+        sample = rng.choice(len(truth), 150, replace=False)
+        labels[sample] = truth[sample]
+        shares = estimate_shares(probabilities, labels, CLASSES, groups).xs("positive", level="class").drop("all")
+        covered += [*((shares["share_low"] <= share_of) & (share_of <= shares["share_high"]))]
+    assert 0.93 < np.mean(covered) < 0.99
+
+
+def test_share_is_exact_where_all_are_labelled_and_a_bound_where_a_class_is_rare() -> None:
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet((1, 1, 1), size=100)
+    labels = np.repeat([0, 1, 2], [60, 37, 3])
+    shares = estimate_shares(probabilities, labels, list("xyz")).loc["all"]
+    assert shares.loc["x", ["share", "share_low", "share_high"]].tolist() == pytest.approx([0.6] * 3)
+    assert (np.isnan(shares["share"]["z"]), shares["share_low"]["z"]) == (True, 0)
+    labels[::2] = UNLABELLED
+    shares = estimate_shares(probabilities, labels, list("xyz")).loc["all"]
+    assert 0 == shares["share_low"]["z"] < 0.03 < shares["share_high"]["z"] < 0.2
+    assert shares["share_low"]["x"] < shares["share"]["x"] < shares["share_high"]["x"]
+
+
+def test_shares_do_not_depend_on_the_order_of_two_classes() -> None:
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet((1, 2), size=300)
+    labels = np.where(rng.random(300) < 0.4, rng.integers(0, 2, 300), UNLABELLED)
+    shares = estimate_shares(probabilities, labels, ["x", "y"])["share"].to_numpy()
+    swapped = estimate_shares(probabilities[:, ::-1], np.where(labels < 0, labels, 1 - labels), ["y", "x"])["share"]
+    assert shares.sum() == pytest.approx(1)
+    assert shares == pytest.approx(swapped.to_numpy()[::-1])
+
+
+@pytest.fixture(scope="module")
+def tweets() -> pd.DataFrame:
+    """A third of the tweets is positive; there is a date, and a last day with few tweets."""
+    rows = invented_tweets(2 * SIZE, seed=3)
+    kept = [row for number, row in enumerate(rows) if row[0] == 0 or number % 4 == 1][:SIZE]
+    day = np.minimum(np.arange(SIZE) * DAYS // (SIZE - 20), DAYS)
+    times = [f"2026-03-0{1 + number} 0{number}:30:00+00:00" for number in day.tolist()]
+    table = pd.DataFrame({"text": [text for _, text in kept], "created_at": times})
+    table["truth"] = [CLASSES[label] for label, _ in kept]
+    return table
+
+
+Share = Callable[..., Any]
+
+
+@pytest.fixture
+def share(trained: RunDir, tweets: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Share:
+    """Runs the command on the file of tweets, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    tweets.drop(columns="truth").to_csv("tweets.csv", index=False)
+    return lambda *words: invoke("share", trained.path, "tweets.csv", *words)
+
+
+def _labelled(tweets: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The sheet with labels in its first rows, as a person would save it."""
+    rows = pd.read_csv("sample.csv")
+    truth = tweets["truth"].to_numpy()[rows["row"] - 1]
+    assert rows["text"].tolist() == tweets["text"].to_numpy()[rows["row"] - 1].tolist()
+    rows["label"] = np.where(np.arange(len(rows)) < count, truth, "")
+    rows.to_csv("labelled.csv", index=False)
+    return rows
+
+
+def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataFrame) -> None:
+    done = share("--sheet", "sample.csv", "--labels", 300)
+    assert done.exit_code == 0, done.output
+    _labelled(tweets, 280)
+    done = share("--labelled", "labelled.csv", "--by", "created_at", "--per", "day", "--out", "out")
+    assert done.exit_code == 0, done.output
+    shares = pd.read_csv("out/shares.csv", index_col=["group", "class"])
+    days = [f"2026-03-0{number}" for number in range(1, DAYS + 2)]
+    assert shares.index.unique("group").tolist() == ["all", *days]
+    assert shares.loc["all", "labels"].tolist() == [280, 280]
+    assert shares["share"].isna().tolist() == [False] * 10 + [True] * 2
+    assert f"{days[-1]} (" in done.output
+    truth = (tweets["truth"] == "positive").mean()
+    whole = shares.loc[("all", "positive")]
+    assert whole["share_low"] < truth < whole["share_high"]
+    assert whole["share_high"] - whole["share_low"] < whole["labels_alone_high"] - whole["labels_alone_low"]
+    stored = json.loads(Path("out/shares.json").read_text())
+    assert [row["share"] for row in stored["shares"][:2]] == pytest.approx(shares["share"].iloc[:2].tolist())
+    assert "2026-03-01" in Path("out/shares.svg").read_text()
+
+
+def test_larger_sheet_begins_with_the_smaller_one_and_another_seed_draws_another(share: Share) -> None:
+    for name, *words in (("a.csv", 50), ("b.csv", 90), ("c.csv", 50, "--seed", 2)):
+        assert share("--sheet", name, "--labels", *words).exit_code == 0
+    small, large, other = (pd.read_csv(f"{letter}.csv")["row"].tolist() for letter in "abc")
+    assert large[:50] == small != other
+    assert small != sorted(small)
+
+
+def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share, trained: RunDir) -> None:
+    done = share()
+    assert done.exit_code == 0
+    assert "biased" in done.output
+    (command,) = (line for line in done.output.splitlines() if line.startswith("sentiment share "))
+    assert invoke(*command.replace("'", "").split()[1:]).exit_code == 0
+    assert Path("sample.csv").exists()
+
+
+def test_sample_drawn_elsewhere_is_taken_where_it_is_assumed_random_and_gives_what_the_library_gives(
+    share: Share, tweets: pd.DataFrame, trained: RunDir
+) -> None:
+    sample = tweets.sample(100, random_state=1)
+    pd.DataFrame({"row": sample.index + 1, "mood": sample["truth"]}).to_csv("own.csv", index=False)
+    words = ("--labelled", "own.csv", "--label-column", "mood")
+    assert share(*words).exit_code == 1
+    assert share(*words, "--assume-random").exit_code == 0
+    shares = pd.read_csv("shares/shares.csv", index_col=["group", "class"])
+    labels = tweets["truth"].where(tweets.index.isin(sample.index))
+    by_library = load(trained.path).share(tweets["text"], labels)
+    assert shares.to_numpy() == pytest.approx(by_library.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda rows: rows.assign(label=""), "0 labelled tweets"),
+        (lambda rows: rows.assign(label=rows["label"].where(rows.index < 29, "")), "29 labelled tweets: at least 30"),
+        (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "")), "tweet 8 of the random order"),
+        (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "meh")), "labelled.csv:9: 'meh' is no"),
+        (lambda rows: rows.assign(sample="seed 1 of 0123456789abcdef"), "was not drawn by --sheet"),
+        (lambda rows: rows.assign(row=rows["row"] + SIZE), "is no number from 1 to 600"),
+        (lambda rows: rows.drop(columns="label"), "has no column 'label'"),
+        (lambda rows: rows.drop(columns="row"), "has no column 'row'"),
+    ],
+)
+def test_sheet_that_gives_no_random_sample_is_refused(
+    share: Share, tweets: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
+) -> None:
+    share("--sheet", "sample.csv", "--labels", 60)
+    rows = _labelled(tweets, 60)
+    rows.sample(frac=1, random_state=1).to_csv("labelled.csv", index=False)
+    assert share("--labelled", "labelled.csv").exit_code == 0  # though a spreadsheet has sorted it
+    change(rows).to_csv("labelled.csv", index=False)
+    done = share("--labelled", "labelled.csv")
+    assert done.exit_code in (1, 2)
+    assert reason in done.output
+
+
+def test_sheet_with_labels_is_never_overwritten(share: Share) -> None:
+    assert share("--sheet", "sample.csv").exit_code == 0
+    assert share("--sheet", "sample.csv").exit_code == 2
+
+
+def test_share_of_the_library_names_a_label_that_is_no_class(trained: RunDir, tweets: pd.DataFrame) -> None:
+    model = load(trained.path)
+    labels = tweets["truth"].where(tweets.index < 40).replace({"positive": "fine"})
+    with pytest.raises(ValueError, match="'fine', which is none of"):
+        model.share(tweets["text"], labels)
+    with pytest.raises(ValueError, match="for each of the 600 texts"):
+        model.share(tweets["text"], labels[:-1])
+    with pytest.raises(UsageError, match="at least 30"):
+        model.share(tweets["text"], tweets["truth"].where(tweets.index < 29))
