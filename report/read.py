@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from report.statistics import METRIC_NAMES, Metric
 from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
@@ -64,6 +65,7 @@ class CompletedRun:
     Attributes:
         parameters: its parameters in the grid, by dotted name; empty for single runs.
         folds: for the merged run of a cross-validation: the runs of its folds. It has no directory of its own.
+        metric: what it is compared by: macro recall if its grid or its early stopping names that, else accuracy.
     """
 
     run_dir: RunDir
@@ -72,6 +74,7 @@ class CompletedRun:
     record: RunRecord
     result: Result
     folds: tuple["CompletedRun", ...] = ()
+    metric: Metric = "accuracy"
 
     @property
     def run_id(self) -> str:
@@ -147,6 +150,14 @@ class Grid:
     rungs: Rungs | None = None
     notes: str = ""
 
+    @property
+    def metric(self) -> Metric:
+        return metric_of(self.completed)
+
+    @property
+    def metric_name(self) -> str:
+        return METRIC_NAMES[self.metric]
+
 
 @dataclass(frozen=True)
 class Study:
@@ -171,6 +182,11 @@ class Study:
     @property
     def completed(self) -> list[CompletedRun]:
         return [run for grid in (*self.grids, self.single) for run in grid.completed]
+
+
+def metric_of(runs: Iterable[CompletedRun]) -> Metric:
+    """What runs are compared by: macro recall if any of them is."""
+    return "macro_recall" if any(run.metric == "macro_recall" for run in runs) else "accuracy"
 
 
 def load_study(results: Results, names: list[str], progress: Progress = silent) -> Study:
@@ -270,7 +286,7 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
             config, record, result = read_whole(run_dir)
             if result and record:
                 parameters = planned.parameters if planned else {}
-                completed = CompletedRun(run_dir, parameters, config, record, result)
+                completed = CompletedRun(run_dir, parameters, config, record, result, metric=_metric(plan, config))
         except (RunDirError, OSError) as error:
             progress = replace(progress, damage=_named(error, run_dir.path))
     # A result without the other files cannot be reported, so such a run counts as damaged, not as completed.
@@ -279,6 +295,12 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
     grid = None if folder == SINGLE else folder
     state = _with_progress(progress, judge(progress, trial_rung))
     return Run(grid, run_dir, state, progress.damage, record, completed, planned)
+
+
+def _metric(plan: GridPlan | None, config: RunConfig) -> Metric:
+    of_plan = plan.metric if plan else ""
+    metrics = (of_plan, config.training.early_stopping.metric)
+    return "macro_recall" if any(metric.endswith("macro_recall") for metric in metrics) else "accuracy"
 
 
 def _with_progress(progress: RunProgress, state: RunState) -> RunState:

@@ -3,17 +3,20 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from sentiment.metrics import Labels
-from sentiment.paired import ALPHA, accuracy_difference, correct
+from sentiment.paired import ALPHA, PairedCounts, correct, paired_difference
 from sentiment.runs.records import Metrics
 
 # The confidence level of intervals.
 LEVEL = 0.95
+# What predictors are compared by: the share of tweets that are right, or its mean over the classes.
+Metric = Literal["accuracy", "macro_recall"]
+METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
 
 # One truth value for each tweet, of shape (n,).
 Flags = npt.NDArray[np.bool_]
@@ -44,7 +47,7 @@ class Difference(Estimate):
         components: the components of its variance.
         limit: the largest possible absolute value: 1 for shares, None for values without a bound.
         of_these_models: whether it compares only these trained models: nothing is known of other seeds.
-        discordant: for two classifiers without seeds: how many tweets only the first, and only the second, has right.
+        counts: for two classifiers without seeds: the tweets that only one has right; of each class for macro recall.
     """
 
     p: float | None = None
@@ -52,7 +55,7 @@ class Difference(Estimate):
     components: tuple[Component, ...] = ()
     limit: float | None = None
     of_these_models: bool = False
-    discordant: tuple[int, int] | None = None
+    counts: tuple[PairedCounts, ...] = ()
 
     @property
     def is_shown(self) -> bool:
@@ -78,8 +81,8 @@ class Difference(Estimate):
 
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
-        if self.discordant is not None:
-            result = accuracy_difference(*self.discordant, self.n, level)
+        if self.counts:
+            result = paired_difference(self.counts, level)
             return replace(self, low=result.low, high=result.high)
         if not self.components:
             return self
@@ -96,9 +99,21 @@ def wilson(right: int, n: int) -> Estimate:
     return Estimate(right / n, float(bounds.low), float(bounds.high), n)
 
 
-def measured_accuracy(metrics: Metrics) -> Estimate:
-    """The accuracy that a run recorded, with its Wilson interval."""
-    return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
+def measured(metrics: Metrics, metric: Metric = "accuracy") -> Estimate:
+    """The accuracy or macro recall that was recorded, with its interval over tweets, see `_mean_of_shares`."""
+    if metric == "accuracy":
+        return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
+    recalls = zip(metrics.recall, metrics.sizes, strict=True)
+    return _mean_of_shares([wilson(round(recall * size), size) for recall, size in recalls if size])
+
+
+def _mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
+    """The mean of shares of independent samples: the distances to their bounds add as squares (Zou & Donner 2008)."""
+    k = len(shares)
+    value = sum(share.value for share in shares) / k
+    below = math.hypot(*(share.value - (share.low or 0.0) for share in shares)) / k
+    above = math.hypot(*((share.high or 0.0) - share.value for share in shares)) / k
+    return Estimate(value, value - below, value + above, sum(share.n for share in shares))
 
 
 def kappa(first: Labels, second: Labels) -> float:
@@ -111,16 +126,19 @@ def kappa(first: Labels, second: Labels) -> float:
     return float((observed - expected) / (1 - expected))
 
 
-def paired(first: Flags, second: Flags) -> Difference:
-    """The difference in accuracy of two classifiers without seeds, see `sentiment.paired`.
+def paired(first: Flags, second: Flags, classes: Labels | None = None) -> Difference:
+    """The difference of two classifiers without seeds, see `sentiment.paired`.
 
-    `first` and `second` say which tweets each classifier has right.
+    `first` and `second` say which tweets each classifier has right; `classes` is as in `Side`.
     """
-    only_first = int((first & ~second).sum())
-    only_second = int((second & ~first).sum())
-    result = accuracy_difference(only_first, only_second, len(first), LEVEL)
-    discordant = (only_first, only_second)
-    return Difference(result.difference, result.low, result.high, len(first), result.p, discordant=discordant)
+    only_first = by_class(first & ~second, classes)
+    only_second = by_class(second & ~first, classes)
+    counts = tuple(
+        PairedCounts(int(firsts.sum()), int(seconds.sum()), firsts.size)
+        for firsts, seconds in zip(only_first, only_second, strict=True)
+    )
+    result = paired_difference(counts, LEVEL)
+    return Difference(result.difference, result.low, result.high, len(first), result.p, counts=counts)
 
 
 def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
@@ -156,6 +174,13 @@ def pooled_variance(configurations: Iterable[Sequence[float]]) -> SeedVariance |
     return SeedVariance(squares / freedom, freedom)
 
 
+def by_class(scores: npt.NDArray[Any], classes: Labels | None) -> list[npt.NDArray[Any]]:
+    """The scores, of shape (..., tweets), of the tweets of each class; all of them without `classes`."""
+    if classes is None:
+        return [scores]
+    return [scores[..., classes == label] for label in np.unique(classes)]
+
+
 @dataclass(frozen=True)
 class Side:
     """One side of a comparison. Its score is the mean over its configurations of the means over their seeds.
@@ -164,15 +189,23 @@ class Side:
         configurations: one array of shape (seeds, tweets) per configuration: whether each seed has each tweet right,
             or another score.
         has_seeds: whether the result depends on a random seed: not that of a linear baseline.
+        classes: the class of each tweet, of shape (tweets,), if the score of a seed is its macro recall, the mean over
+            classes of the means over their tweets; None if it is the mean over all tweets.
     """
 
     configurations: Sequence[Values | Flags]
     has_seeds: bool = True
+    classes: Labels | None = None
 
     @property
     def tweet_scores(self) -> Values:
         """Its score on each tweet, of shape (tweets,)."""
         means = [scores.mean(axis=0) for scores in self.configurations]
+        return np.asarray(np.mean(means, axis=0), np.float64)
+
+    def seed_scores(self, configuration: Values | Flags) -> Values:
+        """The score of each seed of one of its configurations, of shape (seeds,)."""
+        means = [scores.mean(axis=1) for scores in by_class(configuration, self.classes)]
         return np.asarray(np.mean(means, axis=0), np.float64)
 
 
@@ -200,50 +233,39 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
 
 
 def score_of(side: Side, seed_variance: SeedVariance | None) -> Estimate:
-    """The accuracy of a side with one configuration, with its confidence interval over seeds and tweets."""
+    """The score of a side with one configuration, with its confidence interval over seeds and tweets."""
     correct = side.configurations[0]
     seeds, n = correct.shape
     if not side.has_seeds or (seed_variance is None and seeds == 1):
-        return wilson(int(correct[0].sum()), n)
-    zero = Side([np.zeros((1, n), np.bool_)], has_seeds=False)
+        return _mean_of_shares([wilson(int(right.sum()), right.size) for right in by_class(correct[0], side.classes)])
+    zero = Side([np.zeros((1, n), np.bool_)], has_seeds=False, classes=side.classes)
     result = difference(side, zero, seed_variance)
     if result.low is None or result.high is None:
         return Estimate(result.value, None, None, n)
     return Estimate(result.value, max(result.low, 0.0), min(result.high, 1.0), n)
 
 
-class _BetweenSeeds(NamedTuple):
-    """The variance of a side or difference between seeds.
-
-    Attributes:
-        interaction: how much of it is the interaction of seed and tweet, which the variance over tweets contains too.
-    """
-
-    variance: float
-    interaction: float
-    freedom: int
-
-
 def difference(first: Side, second: Side, seed_variance: SeedVariance | None, limit: float | None = 1.0) -> Difference:
     """One uncorrected comparison, see `compare`."""
     sides = [side for side in (first, second) if side.has_seeds]
-    if seed_variance is not None and sides:
-        between_seeds = _from_seeds(sides, seed_variance)
-    elif sides and len(first.configurations) == len(second.configurations) > 1:
-        between_seeds = _from_matched_configurations(first, second)
-    else:
+    if sides and seed_variance is None and len(first.configurations) == len(second.configurations) > 1:
+        matched = zip(first.configurations, second.configurations, strict=True)
+        gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
+        sides = [Side([gaps], classes=first.classes)]
+        seed_variance = pooled_variance([sides[0].seed_scores(gaps).tolist()])
+    if not sides or seed_variance is None:
         return _of_two_models(first, second, limit)
-    by_tweet = first.tweet_scores - second.tweet_scores
-    n = len(by_tweet)
-    value = float(by_tweet.mean())
-    tweet_variance = 0.0
-    if n > 1:
-        tweet_variance = max(float(by_tweet.var(ddof=1)) / n - between_seeds.interaction, 0.0)
-    if between_seeds.variance + tweet_variance <= _FLOATING_POINT_TOLERANCE**2:
+    by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
+    n = sum(len(gaps) for gaps in by_tweet)
+    value = float(np.mean([gaps.mean() for gaps in by_tweet]))
+    components = _seed_components(sides, seed_variance)
+    tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
+    tweet_variance = max(tweet_variance - sum(map(_interaction, sides)), 0.0)
+    components.append((tweet_variance, n - len(by_tweet)))
+    if sum(variance for variance, _ in components) <= _FLOATING_POINT_TOLERANCE**2:
         return Difference(value, None, None, n, limit=limit)
-    components = ((between_seeds.variance, between_seeds.freedom), (tweet_variance, n - 1))
     p = _p_value(value, components)
-    return Difference(value, None, None, n, p, components=components, limit=limit).with_level(LEVEL)
+    return Difference(value, None, None, n, p, components=tuple(components), limit=limit).with_level(LEVEL)
 
 
 def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference:
@@ -252,34 +274,42 @@ def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference
     first_scores = first.configurations[0][0]
     second_scores = second.configurations[0][0]
     if first_scores.dtype == second_scores.dtype == np.bool_:
-        return replace(paired(first_scores, second_scores), of_these_models=of_these_models)
+        return replace(paired(first_scores, second_scores, first.classes), of_these_models=of_these_models)
     gaps = first_scores - second_scores
     n = len(gaps)
     value = float(gaps.mean())
     result = Difference(value, None, None, n, limit=limit, of_these_models=of_these_models)
     if n < 2 or np.ptp(gaps) <= _FLOATING_POINT_TOLERANCE:
         return result
-    components = ((float(gaps.var(ddof=1)) / n, n - 1.0),)
+    components = ((_variance_of_mean(gaps), n - 1.0),)
     return replace(result, p=_p_value(value, components), components=components).with_level(LEVEL)
 
 
-def _from_seeds(sides: Sequence[Side], seed_variance: SeedVariance) -> _BetweenSeeds:
-    variance = interaction = 0.0
+def _variance_of_mean(values: Values) -> float:
+    """The variance of the mean of independent values; 0 of a single value, whose variance is unknown."""
+    n = len(values)
+    return float(values.var(ddof=1)) / n if n > 1 else 0.0
+
+
+def _seed_components(sides: Sequence[Side], seed_variance: SeedVariance) -> list[Component]:
+    """The variance between the seeds of all configurations, in the score of the difference."""
+    variance = 0.0
     for side in sides:
         for scores in side.configurations:
-            seeds, tweets = scores.shape
-            weight = 1 / (seeds * len(side.configurations) ** 2)
-            own = float(scores.mean(axis=1).var(ddof=1)) if seeds > 1 else 0.0
-            variance += max(own, seed_variance.variance) * weight
-            interaction += _interaction_mean_square(scores) * weight / tweets
-    return _BetweenSeeds(variance, interaction, seed_variance.freedom)
+            seeds = len(scores)
+            own = float(side.seed_scores(scores).var(ddof=1)) if seeds > 1 else 0.0
+            variance += max(own, seed_variance.variance) / (seeds * len(side.configurations) ** 2)
+    return [(variance, seed_variance.freedom)]
 
 
-def _from_matched_configurations(first: Side, second: Side) -> _BetweenSeeds:
-    matched = zip(first.configurations, second.configurations, strict=True)
-    gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
-    variance = float(gaps.mean(axis=1).var(ddof=1)) / len(gaps)
-    return _BetweenSeeds(variance, _interaction_mean_square(gaps) / gaps.size, len(gaps) - 1)
+def _interaction(side: Side) -> float:
+    """How much of the variance between seeds is their interaction with tweets, which that over tweets contains too."""
+    variance = 0.0
+    for scores in side.configurations:
+        of_classes = by_class(scores, side.classes)
+        squares = sum(_interaction_mean_square(of_class) / of_class.size for of_class in of_classes)
+        variance += squares / len(of_classes) ** 2
+    return variance / len(side.configurations) ** 2
 
 
 def _interaction_mean_square(scores: Values | Flags) -> float:

@@ -84,6 +84,11 @@ def macro_recall_difference(classes: Sequence[PairedCounts], level: float = 0.95
     return PairedDifference(difference, centre - margin, centre + margin, p)
 
 
+def paired_difference(classes: Sequence[PairedCounts], level: float = 0.95) -> PairedDifference:
+    """The difference in macro recall from the counts of several classes, or in accuracy from those of all tweets."""
+    return accuracy_difference(*classes[0], level) if len(classes) == 1 else macro_recall_difference(classes, level)
+
+
 def compare_pairs(pairs: Sequence[PairedCounts]) -> list[PairedDifference]:
     """Compare several pairs of classifiers, with adjusted p-values and intervals, see `correct`."""
     adjusted, level = correct([accuracy_difference(*pair).p for pair in pairs])

@@ -46,7 +46,8 @@ def run(folder: Path) -> RunDir:
     """A completed run on three classes with a further test set, in the results folder `folder`."""
     labels = {name: [name] for name in NAMES}
     tests = {"clear": {"path": str(folder / "clear.csv"), "labels": labels}}
-    config = small_config(folder / "tweets.csv", data__labels=labels, data__tests=tests)
+    stopping = {"training__early_stopping__metric": "macro_recall"}
+    config = small_config(folder / "tweets.csv", data__labels=labels, data__tests=tests, **stopping)
     results = Results(folder)
     finished = Experiment(config, results, results.run_dir(config.run_id))
     finished.complete()
@@ -115,6 +116,8 @@ def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
     assert "| network | neutral |" in text
     assert "negative / neutral / positive, %" in text
     assert "most frequent class" in text
+    assert "Compared by macro recall, the mean over the 3 classes" in text
+    assert "| Test set | Tweets | negative / neutral / positive, % | Model | Macro recall, % |" in text
 
 
 @pytest.fixture

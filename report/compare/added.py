@@ -7,7 +7,7 @@ from functools import cached_property
 from report import statistics
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_part
-from report.statistics import Difference, Estimate
+from report.statistics import Difference, Estimate, Metric
 from sentiment.errors import RunDirError
 from sentiment.runs.predictions import PartPredictions, Predictor, added_predictor
 from sentiment.runs.records import Added, Metrics, Part
@@ -21,8 +21,8 @@ class AddedPredictor:
     Attributes:
         test: the test tweets with its predictions.
         validation: the same of validation tweets; None without any, as in cross-validated runs.
-        above_baseline: its test accuracy minus that of the linear baseline; None where they cannot be compared.
-        below_recommended: the test accuracy of the recommended predictor minus its own.
+        above_baseline: its test score minus that of the linear baseline; None where they cannot be compared.
+        below_recommended: the test score of the recommended predictor minus its own.
         is_chosen: whether it is no person, and more accurate than the recommended predictor on validation tweets.
     """
 
@@ -54,7 +54,10 @@ class AddedPredictor:
 
     @property
     def accuracy(self) -> Estimate:
-        return statistics.measured_accuracy(self.metrics)
+        return self.score("accuracy")
+
+    def score(self, metric: Metric) -> Estimate:
+        return statistics.measured(self.metrics, metric)
 
     @property
     def accuracy_with_others(self) -> float:

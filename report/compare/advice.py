@@ -11,7 +11,7 @@ from report.compare.answers import compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.read import CompletedRun, read_each, read_part
-from report.statistics import Difference, Estimate
+from report.statistics import Difference, Estimate, Metric, by_class
 from sentiment.runs.records import MODEL_CHOICES, ModelChoice
 
 
@@ -22,14 +22,14 @@ class Recommended:
     Attributes:
         dataset: that of the runs.
         configuration: the candidate with the best mean validation macro F1.
-        chosen: which of its network, its linear baseline and their ensemble is most accurate on validation tweets.
+        chosen: which of its network, its linear baseline and their ensemble is best on validation tweets.
         predicts: the model to use: `chosen` if its gain over the linear baseline is significant on test tweets, else
             the baseline, which is cheaper.
-        score: the test accuracy of that model.
-        gain: the test accuracy of `chosen` (of the network, if that is the baseline) minus the linear baseline's; None
+        score: the accuracy or macro recall of that model on test tweets; differences are of the same metric.
+        gain: the test score of `chosen` (of the network, if that is the baseline) minus the linear baseline's; None
             without predictions.
         rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
-            accuracy of the recommended network minus that of theirs.
+            score of the recommended network minus that of theirs.
         cheapest: the fastest of those that are not significantly worse, including the recommended one.
         added: the added predictors, compared with the model to use.
     """
@@ -45,6 +45,10 @@ class Recommended:
     added: list[AddedPredictor]
 
     @property
+    def metric_name(self) -> str:
+        return self.dataset.metric_name
+
+    @property
     def equals(self) -> list[Configuration]:
         """The rivals that are not significantly worse."""
         return _not_worse(self.rivals)
@@ -53,10 +57,10 @@ class Recommended:
     def added_winner(self) -> AddedPredictor | None:
         """The added predictor to use instead of a trained model; None if none is better.
 
-        It is ahead on the validation set and significantly better on the test set; of several, the most accurate there.
+        It is ahead on the validation set and significantly better on the test set; of several, the best there.
         """
         better = [predictor for predictor in self.added if predictor.is_better]
-        return max(better, key=lambda predictor: predictor.accuracy.value, default=None)
+        return max(better, key=lambda predictor: predictor.score(self.dataset.metric).value, default=None)
 
     @property
     def run(self) -> CompletedRun:
@@ -69,7 +73,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
     best = dataset.best
     if best is None:
         return None
-    chosen = _best_model_on_validation(best)
+    chosen = _best_model_on_validation(best, dataset.metric)
     gain = _gain(dataset, best, chosen)
     predicts = chosen if gain is None or gain.is_better else "baseline"
     rivals = _rivals(dataset, best)
@@ -78,7 +82,7 @@ def recommend(dataset: Dataset) -> Recommended | None:
         configuration=best,
         chosen=chosen,
         predicts=predicts,
-        score=dataset.accuracy(best, predicts),
+        score=dataset.score(best, predicts),
         gain=gain,
         rivals=rivals,
         cheapest=min([best, *_not_worse(rivals)], key=cost_per_run),
@@ -116,13 +120,13 @@ def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice
     pairs = (answers.pair([best.runs], [[each]], seed_variance, predicts, "added") for each in dataset.added)
     differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
     return [
-        replace(each, below_recommended=below, is_chosen=_beats_on_validation(each, best, predicts))
+        replace(each, below_recommended=below, is_chosen=_beats_on_validation(each, best, predicts, dataset.metric))
         for each, below in zip(dataset.added, differences, strict=True)
     ]
 
 
-def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice) -> bool:
-    """Whether an added predictor that is no person is more accurate on the validation tweets that both have."""
+def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice, metric: Metric) -> bool:
+    """Whether an added predictor that is no person has a higher score on the validation tweets that both have."""
     theirs = added.validation
     if theirs is None or added.record.annotator:
         return False
@@ -130,17 +134,18 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     for ours in by_run.values():
         answered = np.flatnonzero(theirs.of("added").answered)
         _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
-        n_right = ours.right(predicts)[first].sum()
-        return bool(theirs.right("added")[answered][second].sum() > n_right)
+        gaps = theirs.right("added")[answered][second].astype(int) - ours.right(predicts)[first]
+        classes = ours.labels[first] if metric == "macro_recall" else None
+        return len(gaps) > 0 and sum(of_class.mean() for of_class in by_class(gaps, classes)) > 0
     return False
 
 
-def _best_model_on_validation(configuration: Configuration) -> ModelChoice:
-    """The model with the best mean validation accuracy over all seeds; ties are broken by the lower loss."""
+def _best_model_on_validation(configuration: Configuration, metric: Metric) -> ModelChoice:
+    """The model with the best mean validation score over all seeds; ties are broken by the lower loss."""
 
     def score(model: ModelChoice) -> tuple[float, float]:
         metrics = [run.measured("validation", model) for run in configuration.runs]
-        return fmean(of_run.accuracy for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
+        return fmean(getattr(of_run, metric) for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
 
     return max(MODEL_CHOICES, key=score)
 

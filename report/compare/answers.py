@@ -11,7 +11,7 @@ import numpy.typing as npt
 from report import statistics
 from report.compare.matching import Runs
 from report.read import CompletedRun, read_each, read_part
-from report.statistics import Difference, Flags, Pair, SeedVariance, Side
+from report.statistics import Difference, Flags, Metric, Pair, SeedVariance, Side
 from sentiment.metrics import Labels
 from sentiment.runs.predictions import Kind, PartPredictions, TweetIds
 from sentiment.runs.records import MODEL_CHOICES
@@ -96,10 +96,19 @@ class Correctness:
 
 @dataclass(frozen=True)
 class Answers:
-    """The correctness of all predictors whose predictions can be read, by run id."""
+    """The correctness of all predictors whose predictions can be read, by run id.
+
+    Attributes:
+        metric: what they are compared by.
+    """
 
     tweets: TweetIndex
     by_run: dict[str, Correctness]
+    metric: Metric = "accuracy"
+
+    def by(self, metric: Metric) -> "Answers":
+        """The same answers, compared by another metric."""
+        return replace(self, metric=metric)
 
     def readable(self, runs: Sequence[P]) -> list[P]:
         return [run for run in runs if run.run_id in self.by_run]
@@ -159,13 +168,14 @@ class Answers:
         run_ids = {run.run_id for run in readable if (self.by_run[run.run_id].known & of_first).any()}
         common = np.bitwise_and.reduce([self.by_run[run_id].known for run_id in run_ids])
         positions = np.flatnonzero(self.tweets.flags(common))
+        classes = self.tweets.labels[positions] if self.metric == "macro_recall" else None
         sides = []
         for configurations, of_side in ((first, kind), (second, against or kind)):
             ids = [[run.run_id for run in runs if run.run_id in run_ids] for runs in configurations]
             if not all(ids) or len(positions) < 2:
                 return None
             correct = [np.stack([self.right(run_id, of_side)[positions] for run_id in seeds]) for seeds in ids]
-            sides.append(Side(correct, has_seeds=of_side in SEEDED))
+            sides.append(Side(correct, of_side in SEEDED, classes))
         return sides[0], sides[1], seed_variance
 
     def with_baseline(self, runs: Runs, seed_variance: SeedVariance | None, kind: Kind = "network") -> Pair | None:

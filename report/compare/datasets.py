@@ -13,8 +13,8 @@ from report import statistics
 from report.compare.added import AddedPredictor, added_for
 from report.compare.answers import Answers, compared
 from report.compare.matching import Runs, seeds_together, unused, varying
-from report.read import CompletedRun
-from report.statistics import Difference, Estimate, SeedVariance
+from report.read import CompletedRun, metric_of
+from report.statistics import METRIC_NAMES, Difference, Estimate, Metric, SeedVariance
 from sentiment.config import RunConfig
 from sentiment.runs.records import ModelChoice, Part
 from sentiment.runs.run_dir import Results
@@ -26,15 +26,17 @@ _NOT_OF_TESTING = ("text", "vocabulary", "extra_train", "train_rows", "tests")
 LEXICON_AUTHORS = ("vader", "sample")
 
 
-def seed_variance_of(configurations: Iterable[Runs], model: ModelChoice = "network") -> SeedVariance | None:
-    """The pooled variance of test accuracy between seeds of a configuration; None if none has several seeds.
+def seed_variance_of(
+    configurations: Iterable[Runs], model: ModelChoice = "network", metric: Metric = "accuracy"
+) -> SeedVariance | None:
+    """The pooled variance of a test metric between seeds of a configuration; None if none has several seeds.
 
     Networks that predict one class for every tweet do not vary between seeds, and are excluded unless all are such.
     """
     every = list(configurations)
     learned = [runs for runs in every if model == "baseline" or any(run.result.only_label is None for run in runs)]
     return statistics.pooled_variance(
-        [run.measured("test", model).accuracy for run in runs] for runs in learned or every
+        [getattr(run.measured("test", model), metric) for run in runs] for runs in learned or every
     )
 
 
@@ -120,6 +122,15 @@ class Dataset:
         return sources.pop() if len(sources) == 1 else None
 
     @property
+    def metric(self) -> Metric:
+        """What its predictors are compared by."""
+        return self.answers.metric
+
+    @property
+    def metric_name(self) -> str:
+        return METRIC_NAMES[self.metric]
+
+    @property
     def from_lexicon_authors(self) -> bool:
         """Whether the authors of VADER's lexicon collected the tweets."""
         return self.runs[0].config.data.source in LEXICON_AUTHORS
@@ -150,20 +161,20 @@ class Dataset:
     def seed_variance_for(self, configuration: Configuration, model: ModelChoice = "network") -> SeedVariance | None:
         """The pooled variance between seeds for a configuration: that of the candidates, if it is one of them."""
         beside = self.candidates if configuration in self.candidates else self.configurations
-        return seed_variance_of((each.runs for each in beside), model)
+        return seed_variance_of((each.runs for each in beside), model, self.metric)
 
-    def accuracy(self, configuration: Configuration, model: ModelChoice = "network") -> Estimate:
-        """The test accuracy of a model with its confidence interval; without predictions the mean only."""
+    def score(self, configuration: Configuration, model: ModelChoice = "network") -> Estimate:
+        """The test score of a model with its confidence interval; without predictions the mean only."""
         seed_variance = self.seed_variance_for(configuration, model)
         pair = self.answers.with_baseline(configuration.runs, seed_variance, model)
         if pair is None:
-            accuracies = [run.measured("test", model).accuracy for run in configuration.runs]
-            return Estimate(fmean(accuracies), None, None, len(accuracies))
+            scores = [getattr(run.measured("test", model), self.metric) for run in configuration.runs]
+            return Estimate(fmean(scores), None, None, len(scores))
         return statistics.score_of(pair[0], seed_variance)
 
     @cached_property
     def against_baseline(self) -> dict[Configuration, Difference | None]:
-        """The test accuracy of each configuration minus that of its linear baseline; None without predictions.
+        """The test score of each configuration minus that of its linear baseline; None without predictions.
 
         The candidates are one family, with the variance between their seeds; all others are a second one, so that they
         change nothing about the candidates.
@@ -225,7 +236,7 @@ def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Dataset:
-    of_runs = answers.only(runs)
+    of_runs = answers.only(runs).by(metric_of(runs))
     configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
     added, problems = added_for(of_runs.readable(runs), results)
     dataset = Dataset(runs, configurations, of_runs, added, problems)

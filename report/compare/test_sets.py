@@ -37,8 +37,8 @@ class OnTestSet:
         dataset: the data set that it was trained on.
         configuration: the network's, or the one whose baseline it is.
         sides: the correctness of this predictor and of those that it is compared with.
-        seed_variance: the variance of its accuracy between seeds, or folds.
-        differences: its accuracy minus that of others, corrected for all models that were trained on the data set.
+        seed_variance: the variance of its score between seeds, or folds.
+        differences: its score minus that of others, corrected for all models that were trained on the data set.
     """
 
     tests: Part
@@ -56,7 +56,8 @@ class OnTestSet:
         return [kind for kind in _COMPARED_WITH.get(self.kind, ()) if kind in self.sides]
 
     @property
-    def accuracy(self) -> Estimate:
+    def score(self) -> Estimate:
+        """Its accuracy or macro recall, as the data set's models are compared."""
         return statistics.score_of(self.sides[self.kind], self.seed_variance)
 
     @property
@@ -128,12 +129,13 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
             continue
         first, *others = by_run.values()
         comparable = [first, *(each for each in others if each.has_tweets_of(first))]
+        classes = first.labels if dataset.metric == "macro_recall" else None
         sides: Sides = {}
         for kind in configuration.runs[0].result.scores:
             correct = np.stack([each.right(kind) for each in comparable])
             # A baseline that was fitted on several folds differs between them as networks do.
             varies = bool((correct != correct[0]).any())
-            sides[kind] = Side([correct], has_seeds=kind in SEEDED or varies)
+            sides[kind] = Side([correct], kind in SEEDED or varies, classes)
         of_configurations.append(_ConfigurationSides(configuration, first.labels, sides))
     return of_configurations, problems
 
@@ -155,4 +157,4 @@ def _models(
 
 def _seed_variance(of_configurations: Iterable[_ConfigurationSides], kind: PredictorKind) -> SeedVariance | None:
     sides = [each.sides[kind] for each in of_configurations]
-    return statistics.pooled_variance(side.configurations[0].mean(axis=1).tolist() for side in sides)
+    return statistics.pooled_variance(side.seed_scores(side.configurations[0]).tolist() for side in sides)

@@ -25,7 +25,7 @@ class LabelPoint:
 
     Attributes:
         labels: the number of training tweets; None if it is all of them, and their corpus is not on this machine.
-        difference: test accuracy of the network minus that of the baseline, corrected for all points of the grid.
+        difference: test score of the network minus that of the baseline, corrected for all points of the grid.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
 
@@ -100,11 +100,12 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     if TRAIN_ROWS not in varying(grid.completed):
         return []
     runs = max(group_by_tweets(comparable(grid.completed)), key=len)
+    answers = answers.by(grid.metric)
     configurations = sorted(configurations_of(runs), key=lambda each: each.config.data.train_rows or 2**62)
     runs_by_size = defaultdict(list)
     for configuration in configurations:
         runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
-    seed_variances = {size: seed_variance_of(of_size) for size, of_size in runs_by_size.items()}
+    seed_variances = {size: seed_variance_of(of_size, metric=grid.metric) for size, of_size in runs_by_size.items()}
     pairs = [answers.with_baseline(each.runs, seed_variances[each.config.data.train_rows]) for each in configurations]
     curves: dict[str, LabelCurve] = {}
     for configuration, pair, difference in zip(configurations, pairs, compared(pairs), strict=True):
@@ -145,10 +146,10 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     n = curves[0].points[0].difference.n
     caption = f"Bars: 95 % intervals over seeds and tweets; n = {n:,} test tweets."
     sizes = sorted({point.x for point in points})
-    axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis("test accuracy (%)")
-    title = "Test accuracy by number of labelled training tweets"
+    axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
+    title = f"Test {grid.metric_name} by number of labelled training tweets"
     return line_figure(f"labels-{grid.name}", title, caption, points, axes)
 
 
-def _plotted(name: str, size: int, accuracy: Estimate) -> Point:
-    return share_point(name, size, accuracy, f"{name}, {size:,} labelled tweets: {wording.share(accuracy)}")
+def _plotted(name: str, size: int, score: Estimate) -> Point:
+    return share_point(name, size, score, f"{name}, {size:,} labelled tweets: {wording.share(score)}")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from report import statistics
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
@@ -15,7 +14,7 @@ from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
 from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
 from report.render.wording import Score
-from report.statistics import Estimate, is_logarithmic
+from report.statistics import Estimate, Metric, is_logarithmic, measured
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.state import RungRanking, Rungs
@@ -114,12 +113,13 @@ def _card_content(grid: Grid, search: Search) -> list[Block]:
 def _best_sentence(grid: Grid) -> str:
     best = max(grid.completed, key=_macro_f1)
     settings = [wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)]
+    score = measured(best.measured("test"), grid.metric)
     n = len(grid.completed)
     luck = " (optimistic: it is the maximum of several)" if n > 1 else ""
     return (
         f"Best of {wording.plural(n, 'trial')} on validation tweets: "
         f"{wording.listing(settings or [f'run {best.run_id}'])}, with macro F1 {wording.percent(_macro_f1(best))} %"
-        f"{luck} and a test accuracy of {wording.share(statistics.measured_accuracy(best.measured('test')))}."
+        f"{luck} and a test {grid.metric_name} of {wording.share(score)}."
     )
 
 
@@ -190,11 +190,11 @@ def _importance_figure(grid: Grid, search: Search) -> Figure:
 def _best_table(grid: Grid) -> Table:
     names = varying(grid.completed)
     best = sorted(grid.completed, key=lambda run: -_macro_f1(run))[:_BEST]
-    rows = [_best_row(rank, run, names) for rank, run in enumerate(best, 1)]
+    rows = [_best_row(rank, run, names, grid.metric) for rank, run in enumerate(best, 1)]
     columns: list[Column] = [
         column("#", "rank", "count"),
         column("Validation macro F1, %", "validation_macro_f1", "percent"),
-        column("Test accuracy, %", "test_accuracy", "percent"),
+        column(f"Test {grid.metric_name}, %", f"test_{grid.metric}", "percent"),
     ]
     columns += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
     columns.append(column("Overfits", "overfits"))
@@ -203,12 +203,12 @@ def _best_table(grid: Grid) -> Table:
     return Table(f"best-{grid.name}", caption, columns, rows, best=rows[0])
 
 
-def _best_row(rank: int, run: CompletedRun, names: Iterable[str]) -> dict[str, Any]:
+def _best_row(rank: int, run: CompletedRun, names: Iterable[str], metric: Metric) -> dict[str, Any]:
     row: dict[str, Any] = {
         "rank": rank,
         "run": run.run_id,
         "validation_macro_f1": _macro_f1(run),
-        "test_accuracy": run.measured("test").accuracy,
+        f"test_{metric}": getattr(run.measured("test"), metric),
         "overfits": "yes" if run.result.overfit.overfits else "no",
     }
     for name in names:

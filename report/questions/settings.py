@@ -23,7 +23,7 @@ from report.render.blocks import Block, Card, Column, Question, Table, Text, col
 from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
-from report.statistics import Difference, SeedVariance
+from report.statistics import Difference, Metric, SeedVariance
 from sentiment.runs.records import ModelChoice
 
 # What settings are called that never vary alone in a grid, as those of several base files.
@@ -68,7 +68,7 @@ class SettingValue:
 
     Attributes:
         values: of each setting, if several are compared together; else the one value.
-        accuracy: the mean on test tweets.
+        score: the mean accuracy or macro recall on test tweets.
         seconds: the mean wall time of an epoch.
         only_label: the class that all its networks predict for every test tweet; None if they predict several.
     """
@@ -76,7 +76,7 @@ class SettingValue:
     values: tuple[Any, ...]
     runs: Runs
     validation_f1: float
-    accuracy: float
+    score: float
     seconds: float
     only_label: str | None
 
@@ -108,7 +108,7 @@ class Contrast:
 
     Attributes:
         firsts, seconds: the runs with the best value and with the other, matched by position.
-        difference: test accuracy with the best value minus that with the other, on the tweets that all these runs have;
+        difference: test score with the best value minus that with the other, on the tweets that all these runs have;
             corrected for all pairs of values in the grid. None without predictions, or without common tweets.
     """
 
@@ -234,6 +234,7 @@ def settings(findings: Findings) -> Question:
 
 def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:
     """The effects of all settings on networks, then those on the linear baseline."""
+    answers = answers.by(grid.metric)
     return effects_of(grid.completed, answers) + effects_of(grid.completed, answers, "baseline")
 
 
@@ -251,7 +252,7 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
     effects: list[Effect] = []
     seed_variances: dict[int | None, SeedVariance | None] = {}
     for train_rows, of_size in _by_train_rows(runs):
-        seed_variances[train_rows] = seed_variance_of(seeds_together(of_size))
+        seed_variances[train_rows] = seed_variance_of(seeds_together(of_size), metric=answers.metric)
         single = [_effect([name], model, train_rows, of_size, answers) for name in names]
         of_effects = [effect for effect in single if len(effect.values) > 1]
         confounded = [effect.parameter for effect in of_effects if not effect.contrasts]
@@ -319,7 +320,7 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: 
                 values=combination,
                 runs=of_value,
                 validation_f1=fmean(run.measured("validation", model).macro_f1 for run in of_value),
-                accuracy=fmean(run.measured("test", model).accuracy for run in of_value),
+                score=fmean(getattr(run.measured("test", model), answers.metric) for run in of_value),
                 seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of_value),
                 only_label=answers.only_label(of_value) if model == "network" else None,
             )
@@ -347,7 +348,8 @@ def _card(parameter: str, by_grid: Sequence[tuple[Grid, list[Effect]]]) -> Card:
     content += map(Text, wording.of_these_models(significant))
     lines = _lines(effects)
     if lines:
-        content.append(_figure(parameter, lines))
+        metrics = sorted({grid.metric_name for grid, effect in effects if effect.contrasts})
+        content.append(_figure(parameter, lines, " or ".join(metrics)))
     title = f"Which {wording.parameter_name(parameter)}?"
     return Card(CARD_TITLES.get(parameter, title), content)
 
@@ -367,12 +369,12 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
     return lines
 
 
-def _figure(parameter: str, lines: list[Line]) -> Figure:
-    title = "difference in test accuracy (points); positive: the first value is better"
+def _figure(parameter: str, lines: list[Line], metric: str) -> Figure:
+    title = f"difference in test {metric} (points); positive: the first value is better"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
     numbers = sorted({estimate.n for _, estimate, _ in lines})
     tweets = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-    alt = f"Test accuracy differences by {wording.parameter_name(parameter)}"
+    alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
     caption = f"Bars: 95 % intervals, corrected for all comparisons of the grid; n = {tweets} test tweets."
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
@@ -388,23 +390,23 @@ def _table(grid: Grid, effects: list[Effect]) -> Table:
     columns += [
         column("Value", "value"),
         column("Runs", "runs", "count"),
-        column("Test accuracy, %", "accuracy", "percent"),
+        column(f"Test {grid.metric_name}, %", grid.metric, "percent"),
         column("Best \u2212 this, points", "difference_to_best", "points"),
         column("Runs compared (best, this)", "runs_compared"),
         column("Adjusted p", "adjusted_p", "p"),
         column("Wall time per epoch", "seconds", "duration"),
     ]
-    rows = [_row(effect, value) for effect in effects for value in effect.values]
+    rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     return Table(f"effects-{grid.name}", caption, columns, rows)
 
 
-def _row(effect: Effect, value: SettingValue) -> dict[str, Any]:
+def _row(effect: Effect, value: SettingValue, metric: Metric) -> dict[str, Any]:
     row: dict[str, Any] = {
         "parameter": wording.parameter_name(effect.parameter),
         "model": effect.context or "networks",
         "value": effect.name_of(value),
         "runs": len(value.runs),
-        "accuracy": value.accuracy,
+        metric: value.score,
         "seconds": value.seconds,
     }
     for contrast in effect.contrasts:

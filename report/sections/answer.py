@@ -16,7 +16,7 @@ from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
 from report.sections.models import cost_per_thousand, worse_than_the_lexicon
-from report.statistics import Difference, Estimate, measured_accuracy
+from report.statistics import Difference, Estimate, measured
 from sentiment.runs.records import ModelChoice
 
 _TITLE = "Recommendation"
@@ -36,6 +36,7 @@ def answer(findings: Findings) -> ReportSection:
     else:
         content = [
             Text(_headline(best), "lead"),
+            *_about_macro_recall(best),
             *(Text(strong(sentence)) for sentence in worse_than_the_lexicon(findings)),
             _command(best),
             Tiles(_tiles(best)),
@@ -52,6 +53,17 @@ def _no_recommendation(dataset: Dataset | None) -> str:
     return "All completed runs used random vectors instead of ELMo weights, so there is no recommendation."
 
 
+def _about_macro_recall(best: Recommended) -> list[Block]:
+    if best.dataset.metric == "accuracy":
+        return []
+    classes = best.configuration.config.data.label_names
+    sentence = (
+        f"Compared by macro recall, the mean over the {len(classes)} classes ({wording.listing([*classes])}) of the "
+        "share of their tweets that are right."
+    )
+    return [Text(sentence)]
+
+
 def _command(best: Recommended) -> Command:
     purpose = "To use the best model trained here instead" if best.added_winner else "To use it"
     if best.dataset.folds:
@@ -61,25 +73,26 @@ def _command(best: Recommended) -> Command:
 
 def _headline(best: Recommended) -> Markup:
     winner = best.added_winner
+    score = f"Test {best.metric_name}"
     if winner and winner.below_recommended:
         model = f"the best model trained here, {_short_name(best, best.predicts)}"
         gain = winner.below_recommended.reversed
         sentence = (
-            f"Test accuracy {wording.percent(winner.accuracy.value)}\u00a0%, {_above(gain.value, model)} "
+            f"{score} {wording.percent(winner.score(best.dataset.metric).value)}\u00a0%, {_above(gain.value, model)} "
             f"{_evidence(gain)}. It is ahead on the validation set as well."
         )
         return joined([strong(f"Use {winner.name} (added predictor)."), sentence])
-    accuracy = f"Test accuracy {wording.percent(best.score.value)}\u00a0%"
+    score += f" {wording.percent(best.score.value)}\u00a0%"
     if best.predicts == "baseline":
-        return joined([strong("Use the linear baseline."), f"{accuracy}. {_alternative_sentence(best)}"])
+        return joined([strong("Use the linear baseline."), f"{score}. {_alternative_sentence(best)}"])
     settings = wording.capital(", ".join(names.settings_beside_architecture(best.configuration)))
     sentences = [f"{settings}."] if settings else []
     if best.gain is None:
-        sentences.append(f"{accuracy}.")
+        sentences.append(f"{score}.")
     else:
         comparison = _above(best.gain.value, "the linear baseline")
-        baseline = f"{wording.percent(_baseline_accuracy(best).value)}\u00a0%"
-        sentences.append(f"{accuracy}, {comparison} {_evidence(best.gain, baseline)}.")
+        baseline = f"{wording.percent(_baseline_score(best).value)}\u00a0%"
+        sentences.append(f"{score}, {comparison} {_evidence(best.gain, baseline)}.")
     return joined([strong(f"Use {_short_name(best, best.predicts)}."), *sentences])
 
 
@@ -126,8 +139,8 @@ def _short_name(best: Recommended, model: ModelChoice) -> str:
     return f"{name}, ensembled with the linear baseline" if model == "both" else name
 
 
-def _baseline_accuracy(best: Recommended) -> Estimate:
-    return measured_accuracy(best.run.measured("test", "baseline"))
+def _baseline_score(best: Recommended) -> Estimate:
+    return measured(best.run.measured("test", "baseline"), best.dataset.metric)
 
 
 def _tiles(best: Recommended) -> list[Tile]:
@@ -141,13 +154,13 @@ def _tiles(best: Recommended) -> list[Tile]:
 def _network_tiles(best: Recommended) -> list[Tile]:
     seeds = len(best.configuration.runs)
     basis = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    tiles: list[Tile] = [("Test accuracy", f"{wording.share(best.score)}, {basis}")]
+    tiles: list[Tile] = [(f"Test {best.metric_name}", f"{wording.share(best.score)}, {basis}")]
     if best.gain:
         tiles.append(("Gain over the linear baseline", _difference_with_verdict(best.gain)))
     title = "Configurations not significantly worse"
     if best.predicts == "both":
         title += " than its network"
-        tiles.append(("Network without the baseline", wording.share(best.dataset.accuracy(best.configuration))))
+        tiles.append(("Network without the baseline", wording.share(best.dataset.score(best.configuration))))
     if competitors := len(best.dataset.eligible) - 1:
         count = f"{len(best.equals):,} of {wording.plural(competitors, 'other configuration')}"
         if missing := competitors - len(best.rivals):
@@ -157,22 +170,25 @@ def _network_tiles(best: Recommended) -> list[Tile]:
         if best.cheapest is best.configuration:
             cheapest = "the recommended one"
         else:
-            accuracy = wording.percent(best.cheapest.mean("test", "accuracy"))
+            score = wording.percent(best.cheapest.mean("test", best.dataset.metric))
             time = wording.compute_time(*cost_per_run(best.cheapest))
-            cheapest = f"{names.configuration_name(best.cheapest)}: {time} per run, {accuracy} %"
+            cheapest = f"{names.configuration_name(best.cheapest)}: {time} per run, {score} %"
         tiles.append(("Cheapest to train of these", cheapest))
     return [*tiles, ("Compute time of the recommended model", _compute_time(best.configuration))]
 
 
 def _baseline_tiles(best: Recommended) -> list[Tile]:
     alternative = _alternative(best)
-    accuracy = best.dataset.accuracy(best.configuration, alternative)
+    score = best.dataset.score(best.configuration, alternative)
     tiles: list[Tile] = [
         ("Recommended", "TF-IDF and logistic regression"),
-        ("Test accuracy of the linear baseline", f"{wording.share(best.score)}, n = {best.score.n:,} tweets"),
+        (
+            f"Test {best.metric_name} of the linear baseline",
+            f"{wording.share(best.score)}, n = {best.score.n:,} tweets",
+        ),
         (
             "Best alternative on the validation set",
-            f"{names.predictor_name(best.configuration, alternative)}: {wording.percent(accuracy.value)} %",
+            f"{names.predictor_name(best.configuration, alternative)}: {wording.percent(score.value)} %",
         ),
     ]
     if best.gain:
@@ -184,11 +200,11 @@ def _baseline_tiles(best: Recommended) -> list[Tile]:
 
 
 def _added_tiles(best: Recommended, winner: AddedPredictor) -> list[Tile]:
-    accuracy = winner.accuracy
-    tests = f"{accuracy.n:,} of {len(winner.test.tweets):,} test tweets"
+    score = winner.score(best.dataset.metric)
+    tests = f"{score.n:,} of {len(winner.test.tweets):,} test tweets"
     tiles: list[Tile] = [
         ("Recommended", f"{winner.name}: predictions from {winner.record.file}"),
-        ("Test accuracy", f"{wording.share(accuracy)}, {tests}"),
+        (f"Test {best.metric_name}", f"{wording.share(score)}, {tests}"),
     ]
     if winner.below_recommended:
         gain = winner.below_recommended.reversed
@@ -222,21 +238,19 @@ def _figure(best: Recommended) -> Figure:
     drawn = [best.configuration, *best.equals[: _MAX_ROWS - 1]]
     if best.cheapest not in drawn:
         drawn.append(best.cheapest)
-    baseline = _baseline_accuracy(best)
+    baseline = _baseline_score(best)
     winner = best.added_winner
     lines = _figure_lines(best, drawn, None if winner else best.predicts)
-    people = [predictor.accuracy.value for predictor in best.added if predictor.record.annotator]
+    people = [predictor.score(best.dataset.metric).value for predictor in best.added if predictor.record.annotator]
     ceiling = fmean(people) if people else None
     models = [predictor for predictor in best.added if not predictor.record.annotator]
     for predictor in models[:_MAX_ROWS]:
         name = _starred(predictor.predictor.name, predictor is winner)
-        lines.append((name, predictor.accuracy, charts.PURPLE))
+        lines.append((name, predictor.score(best.dataset.metric), charts.PURPLE))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
-    caption = joined(
-        [_figure_caption(best.dataset, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS]
-    )
-    alt = "Test accuracy of the recommended model, the models not significantly worse, and the baseline"
-    axis = ValueAxis("accuracy (%)", reference=baseline.value, ceiling=ceiling)
+    caption = joined([_figure_caption(best, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS])
+    alt = f"Test {best.metric_name} of the recommended model, the models not significantly worse, and the baseline"
+    axis = ValueAxis(f"{best.metric_name} (%)", reference=baseline.value, ceiling=ceiling)
     return interval_figure("answer", alt, caption, lines, axis)
 
 
@@ -245,20 +259,18 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelC
     lines: list[Line] = []
     if best.chosen == "both":
         name = "Ensemble: best network + linear baseline"
-        lines.append(
-            (_starred(name, starred == "both"), best.dataset.accuracy(best.configuration, "both"), charts.GREEN)
-        )
+        lines.append((_starred(name, starred == "both"), best.dataset.score(best.configuration, "both"), charts.GREEN))
     for configuration in drawn:
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
         if configuration is best.cheapest and best.equals and not is_best:
             label = f"cheapest to train: {label}"
         colour = charts.BLUE if is_best else charts.SKY
-        lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.accuracy(configuration), colour))
+        lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.score(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
-    lines.append((baseline, _baseline_accuracy(best), charts.ORANGE))
+    lines.append((baseline, _baseline_score(best), charts.ORANGE))
     if "lexicon" in best.run.result.scores:
-        lexicon = measured_accuracy(best.run.measured("test", "lexicon"))
+        lexicon = measured(best.run.measured("test", "lexicon"), best.dataset.metric)
         lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED))
     return lines
 
@@ -267,16 +279,18 @@ def _starred(name: str, is_recommended: bool) -> str:
     return f"{names.STAR}{name}" if is_recommended else name
 
 
-def _figure_caption(dataset: Dataset, baseline: Estimate, not_drawn: int, ceiling: float | None) -> str:
+def _figure_caption(best: Recommended, baseline: Estimate, not_drawn: int, ceiling: float | None) -> str:
     more = f" ({not_drawn:,} more are not drawn)" if not_drawn else ""
     caption = (
-        f"Test accuracy with 95 % confidence intervals, n = {baseline.n:,} tweets of {dataset.name}. "
+        f"Test {best.metric_name} with 95 % confidence intervals, n = {baseline.n:,} tweets of {best.dataset.name}. "
         "\u2605 recommended. "
         "Dark blue: the best network, mean over its seeds. Light blue: networks not significantly worse than it"
         f"{more}. Dashed line: linear baseline."
     )
     if ceiling is not None:
-        caption += f" Solid vertical line: mean accuracy of the human annotators ({wording.percent(ceiling)} %)."
+        caption += (
+            f" Solid vertical line: mean {best.metric_name} of the human annotators ({wording.percent(ceiling)} %)."
+        )
     return caption
 
 
@@ -318,14 +332,14 @@ def _about_added(best: Recommended) -> list[str]:
 
 
 def _about_the_lexicon(best: Recommended) -> list[str]:
-    """Why a lexicon that has a higher test accuracy than the recommended model is not recommended."""
+    """Why a lexicon that has a higher test score than the recommended model is not recommended."""
     scores = best.run.result.scores
-    lexicon = scores["lexicon"]["test"].accuracy if "lexicon" in scores else 0.0
+    lexicon = getattr(scores["lexicon"]["test"], best.dataset.metric) if "lexicon" in scores else 0.0
     if lexicon <= best.score.value:
         return []
     sentence = (
-        f"The VADER lexicon has a higher test accuracy ({wording.percent(lexicon)} %) than the recommended model, "
-        "but it is a reference and not a candidate: nothing was fitted to these tweets."
+        f"The VADER lexicon has a higher test {best.metric_name} ({wording.percent(lexicon)} %) than the recommended "
+        "model, but it is a reference and not a candidate: nothing was fitted to these tweets."
     )
     return [names.with_lexicon_remark(sentence, best.dataset.from_lexicon_authors)]
 

@@ -13,7 +13,7 @@ from report.render.charts import Figure, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections.models import cost_per_thousand
 from report.sections.names import METHODS
-from report.statistics import kappa, measured_accuracy
+from report.statistics import kappa, measured
 from sentiment.runs.predictions import Comparison, GoldTable
 
 # Maximum number of tweets in a table of disagreements, and of the predictors whose answers it shows.
@@ -65,7 +65,7 @@ def _figure(gold: GoldTable) -> Figure:
     lines = []
     for predictor in predictors:
         colour = charts.PURPLE if predictor.kind == "added" else charts.MUTED
-        lines.append((predictor.name, measured_accuracy(predictor.metrics(labels)), colour))
+        lines.append((predictor.name, measured(predictor.metrics(labels)), colour))
     caption = (
         f"Accuracy with 95 % confidence intervals, n = {len(labels):,} tweets of {gold.record.source}. Dashed line: "
         f"{majority.name}."
@@ -82,7 +82,7 @@ def _score_table(gold: GoldTable) -> Table:
         answered = predictor.answered
         row: dict[str, Any] = {"predictor": predictor.name, "n": metrics.n, "missing": predictor.missing}
         row |= {"other_answers": predictor.other_answers, "accuracy_of_all": metrics.right / len(labels)}
-        row |= with_bounds("accuracy", measured_accuracy(metrics))
+        row |= with_bounds("accuracy", measured(metrics))
         row |= {"macro_recall": metrics.macro_recall, "macro_f1": metrics.macro_f1}
         row["kappa"] = kappa(predictor.predicted[answered], labels[answered])
         if predictor.kind == "added":

@@ -22,7 +22,7 @@ from report.sections.names import (
     predictor_name,
     with_lexicon_remark,
 )
-from report.statistics import Difference
+from report.statistics import Difference, Metric
 from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Added, Part, PredictorKind
 
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
@@ -81,7 +81,7 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
         visible = [*rows[: _MAX_CONFIGURATIONS - 1], by_configuration[chosen]]
     references = _reference_rows(chosen)
     predictors = best.added if best else dataset.added
-    added = {predictor.name: _added_row(predictor, best) for predictor in predictors}
+    added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
     bold: Row | None = None
     if best and best.added_winner:
         bold = added[best.added_winner.name]
@@ -93,11 +93,11 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
     table_rows = [*visible, *references.values(), *added.values()]
     more = f"All {wording.plural(len(rows), 'configuration')} with macro precision and recall, parameters and attempts."
     blocks: list[Block] = [
-        Table(name, _leaderboard_caption(dataset), _columns(table_rows), table_rows, best=bold),
+        Table(name, _leaderboard_caption(dataset), _columns(table_rows, dataset), table_rows, best=bold),
         Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
     ]
     if predictors:
-        details = [block for predictor in predictors for block in _added_details(predictor)]
+        details = [block for predictor in predictors for block in _added_details(predictor, dataset)]
         blocks.append(Fold("Added predictors", details))
     return blocks
 
@@ -116,11 +116,11 @@ def _leaderboard_caption(dataset: Dataset) -> str:
     return with_lexicon_remark(caption, dataset.from_lexicon_authors)
 
 
-def _added_row(predictor: AddedPredictor, best: Recommended | None) -> dict[str, Any]:
+def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> dict[str, Any]:
     compared_with = "best" if best and best.predicts == "network" else "recommended"
     row: dict[str, Any] = {"model": _added_name(predictor), "kappa": predictor.kappa}
     row |= {"validation_macro_f1": predictor.validation_macro_f1, "test_macro_f1": predictor.metrics.macro_f1}
-    row |= with_bounds("test_accuracy", predictor.accuracy)
+    row |= with_bounds(f"test_{metric}", predictor.score(metric))
     row |= with_bounds("gain_over_baseline", predictor.above_baseline)
     row |= with_bounds(f"difference_to_{compared_with}", predictor.below_recommended)
     return row | {"verdict": _verdict(predictor.above_baseline)}
@@ -145,11 +145,12 @@ def cost_per_thousand(added: Added) -> str:
     return ", ".join(parts)
 
 
-def _added_details(predictor: AddedPredictor) -> list[Block]:
-    """Origin, cost and accuracy of an added predictor."""
+def _added_details(predictor: AddedPredictor, dataset: Dataset) -> list[Block]:
+    """Origin, cost and score of an added predictor."""
     record = predictor.record
+    score = predictor.score(dataset.metric)
     details = [
-        f"accuracy {wording.share(predictor.accuracy)} on {predictor.accuracy.n:,} test tweets",
+        f"{dataset.metric_name} {wording.share(score)} on {score.n:,} test tweets",
         f"Cohen\u2019s kappa {predictor.kappa:.2f}",
     ]
     if predictor.below_recommended:
@@ -162,12 +163,12 @@ def _added_details(predictor: AddedPredictor) -> list[Block]:
     return [Text(_added_name(predictor), "heading"), Text(f"{wording.capital('; '.join(details))}."), *note]
 
 
-def _columns(rows: Sequence[Row]) -> list[Column]:
+def _columns(rows: Sequence[Row], dataset: Dataset) -> list[Column]:
     columns = [
         column("Rank", "rank", "count"),
         column("Model", "model"),
         column("Validation macro F1, %", "validation_macro_f1", "percent"),
-        column("Test accuracy, %", "test_accuracy", "percent"),
+        column(f"Test {dataset.metric_name}, %", f"test_{dataset.metric}", "percent"),
         column("Test macro F1, %", "test_macro_f1", "percent"),
     ]
     if any("difference_to_best" in row for row in rows):
@@ -312,9 +313,10 @@ def external_test_sets(findings: Findings) -> ReportSection:
             networks[result.tests, result.dataset.name] += 1
             is_late = networks[result.tests, result.dataset.name] > _MAX_NETWORKS
         (collapsed if is_late else visible).append(result)
+    names = sorted({result.dataset.metric_name for result in findings.on_test_sets})
     caption = (
-        "Accuracy in % on external test sets, which were used neither for training nor for selection. A difference is "
-        "significant if its corrected 95 % interval excludes zero."
+        f"{wording.capital(' or '.join(names))} in % on external test sets, which were used neither for training nor "
+        "for selection. A difference is significant if its corrected 95 % interval excludes zero."
     )
     from_authors = sorted({result.tests for result in findings.on_test_sets if result.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
@@ -333,8 +335,9 @@ def worse_than_the_lexicon(findings: Findings) -> list[str]:
         difference = result.differences.get("lexicon")
         if result.is_recommended and result.dataset is findings.main and difference and difference.is_worse:
             sentence = (
-                f"On the external test set {result.tests} (n = {len(result.labels):,}) its accuracy is "
-                f"{wording.percent(result.accuracy.value)} %, {wording.percent(-difference.value)} points below the "
+                f"On the external test set {result.tests} (n = {len(result.labels):,}) its "
+                f"{result.dataset.metric_name} is {wording.percent(result.score.value)} %, "
+                f"{wording.percent(-difference.value)} points below the "
                 f"untrained VADER lexicon{wording.remark(difference)}."
             )
             sentences.append(with_lexicon_remark(sentence, result.from_lexicon_authors))
@@ -349,8 +352,11 @@ def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings:
     ]
     if len(findings.datasets) > 1:
         columns.append(column("Trained on", "data"))
-    columns += [column("Model", "model"), column("Accuracy, %", "accuracy", "percent")]
-    if any(result.is_unbalanced for result in results):
+    columns.append(column("Model", "model"))
+    metrics = {result.dataset.metric for result in results}
+    if "accuracy" in metrics:
+        columns.append(column("Accuracy, %", "accuracy", "percent"))
+    if "macro_recall" in metrics or any(result.is_unbalanced for result in results):
         columns.append(column("Macro recall, %", "macro_recall", "percent"))
     for kind in ("baseline", "lexicon"):
         if any(kind in result.sides for result in results):
@@ -372,7 +378,7 @@ def _test_set_row(result: OnTestSet) -> Row:
         "model": f"{STAR}{name}" if result.is_recommended else name,
         "macro_recall": result.macro_recall,
     }
-    row |= with_bounds("accuracy", result.accuracy)
+    row |= with_bounds(result.dataset.metric, result.score)
     for other, difference in result.differences.items():
         row |= with_bounds(f"less_{other}", difference) | {f"less_{other}_q": difference.q}
     return row

@@ -19,11 +19,11 @@ from sentiment.runs.run_dir import Results
 
 _METHODS = {
     "Selection": "All selection uses the validation set: the configuration by mean F1 over seeds; its predictor "
-    "(network, linear baseline or their ensemble, which averages both probabilities) by mean accuracy over seeds; "
+    "(network, linear baseline or their ensemble, which averages both probabilities) by mean {metric} over seeds; "
     "the best value of a setting by the mean F1 of its runs. Configurations trained on fewer labelled tweets are "
     "not eligible. The test set only estimates the gain over the linear baseline; if it is not significant, the "
     "baseline is recommended because it is cheaper.",
-    "Significant, better, worse": "All these words rest on one test: the difference of mean test accuracies on the "
+    "Significant, better, worse": "All these words rest on one test: the difference in mean test {metric} on the "
     "common test tweets, generalising over seeds and tweets. Seeds and tweets are two crossed random factors "
     "(two-way random-effects model). The variance between seeds is pooled over configurations (in label curves: "
     "over those with the same training size); a configuration with larger seed variance uses its own estimate. "
@@ -40,10 +40,15 @@ _METHODS = {
     "of another family: the question of a grid, by the runs of this grid alone; the eligible configurations against "
     "the baseline, and all their pairs, because the best of them was selected; all other configurations, such as "
     "single trials of a search; added predictors; each external test set.",
-    "Test accuracy of a configuration": "Mean over seeds, with an interval from the same model, truncated to "
+    "Test {metric} of a configuration": "Mean over seeds, with an interval from the same model, truncated to "
     "0\u2013100 %; of a single trained model, Wilson's interval over tweets.",
     "Comparing two runs interactively": 'The comparison of two trained models as in "One seed each", on their '
     "common test tweets; uncorrected for multiple looks.",
+    "Macro recall": "The mean over the classes of the share of their tweets that are right. It is compared where a "
+    "grid\u2019s metric, or its early stopping, is macro recall. The tweets of a class are a sample of their own: the "
+    "variance over tweets is the sum of the classes\u2019 variances over the square of their number; for two trained "
+    "models that of Agresti and Min (2005) by class. The interval of one trained model combines the Wilson intervals "
+    "of the classes (Zou and Donner 2008).",
     "The linear baseline": "Logistic regression on TF-IDF of words, word pairs and character 2- to 5-grams within "
     "words, weighted by naive Bayes log-count ratios (NB-SVM, Wang and Manning 2012), plus a negation-aware AFINN "
     "score; trained on the same tweets as the network.",
@@ -81,9 +86,12 @@ def _used_methods(findings: Findings) -> list[tuple[str, str]]:
         "One seed each": all(len(configuration.runs) > 1 for configuration in configurations),
         "Several configurations": len(findings.main.configurations) < 2,
         "Comparing two runs interactively": findings.packed is None or len(findings.packed["ids"]) < 2,
+        "Macro recall": all(dataset.metric == "accuracy" for dataset in findings.datasets),
         "Calibration": findings.best.test is None,
     }
-    return [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
+    metric = findings.main.metric_name
+    used = [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
+    return [(name.format(metric=metric), text.format(metric=metric)) for name, text in used]
 
 
 _HASH = 12

@@ -239,7 +239,7 @@ def test_each_model_stands_on_each_test_set_with_the_one_comparison_corrected_to
     for tests in ("airline", "manual"):
         right = _right(run_dirs, tests)
         for model in ("network", "baseline", "lexicon"):
-            assert _of(findings, tests, model).accuracy.value == pytest.approx(right[model].mean())
+            assert _of(findings, tests, model).score.value == pytest.approx(right[model].mean())
         nets, baseline, lexicon = (
             Side([right[name]], has_seeds=name == "network") for name in ("network", "baseline", "lexicon")
         )
@@ -295,7 +295,7 @@ def test_each_fold_of_a_run_counts_on_the_whole_test_set(tmp_path: Path) -> None
     net = _of(study.findings(), "manual", "network")
     right = _right(run_dirs, "manual")
     assert (len(net.labels), len(net.configuration.runs)) == (400, 1)
-    assert net.accuracy.value == pytest.approx(right["network"].mean())
+    assert net.score.value == pytest.approx(right["network"].mean())
     assert net.differences["lexicon"].value == pytest.approx(right["network"].mean() - right["lexicon"].mean())
 
 

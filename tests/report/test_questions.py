@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -49,12 +50,34 @@ def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_
     assert effect.sentence.startswith("Best on validation tweets: GRU; it is significantly worse than LSTM (\u2212")
 
 
+@pytest.mark.parametrize("named", ["its plan", "early stopping"])
+def test_grid_chosen_by_macro_recall_is_compared_by_it(tmp_path: Path, named: str) -> None:
+    study = Study(Results(tmp_path / "results"), every={"test": 6})
+    stopping = {"training.early_stopping.metric": "macro_recall"} if named == "early stopping" else {}
+    plan = {"metric": "validation/macro_recall"} if named == "its plan" else {}
+    configs = study.write_grid("grid", "Which?", [cell | stopping for cell in _CELLS], **plan)
+    for config, skill in zip(configs, [0.9, 0.91, 1.3, 1.31], strict=True):
+        study.complete(config, "grid", skill=skill)
+    findings = study.findings()
+    ((contrast,),) = [effect.contrasts for effect in grid_effects(findings.study.grids[0], findings.answers)]
+    of_best, of_other = (
+        fmean(run.measured("test").macro_recall for run in value.runs) for value in (contrast.best, contrast.other)
+    )
+    assert contrast.difference.value == pytest.approx(of_best - of_other)
+    best = findings.recommended
+    gain = (
+        best.dataset.score(best.configuration, best.chosen).value - best.run.measured("test", "baseline").macro_recall
+    )
+    assert best.gain.value == pytest.approx(gain)
+    assert "Test macro recall of the linear baseline" in study.text()
+
+
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
     (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
     (contrast,) = effect.contrasts
     assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (2, 2), 2)
-    accuracies = {value.values[0]: value.accuracy for value in effect.values}
-    assert contrast.difference.value == pytest.approx(accuracies["gru"] - accuracies["lstm"])
+    scores = {value.values[0]: value.score for value in effect.values}
+    assert contrast.difference.value == pytest.approx(scores["gru"] - scores["lstm"])
     assert effect.sentence == "Best on validation tweets: GRU; it is not significantly different from LSTM."
 
 

@@ -9,6 +9,8 @@ import scipy
 from report import statistics
 from report.questions.search import importances
 from report.statistics import Side, compare, pooled_variance
+from sentiment.metrics import Labels
+from sentiment.paired import PairedCounts, paired_difference
 
 # Sorted p-values of the example in Benjamini and Hochberg (1995), of which four stay at 5 %.
 FIFTEEN = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.324, 0.4262, 0.5719, 0.6528]
@@ -30,7 +32,7 @@ def test_paired_difference_on_agrestis_approval_ratings() -> None:
     test = statistics.paired(after, before)
     assert test.value == pytest.approx(-0.04)
     assert (test.low, test.high) == pytest.approx((-0.059, -0.0214), abs=1e-4)  # Tango 1998
-    assert (test.discordant, test.n) == ((86, 150), 1600)
+    assert test.counts == ((86, 150, 1600),)
 
 
 def test_models_that_are_right_on_the_same_tweets_may_still_differ_on_others() -> None:
@@ -79,6 +81,39 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
         assert found.high == min(found.value + half, 1.0)
         squared = sum(scipy.stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
         assert squared == pytest.approx(0.25**2)
+
+
+def test_macro_recall_is_compared_class_by_class_as_worked_out_by_hand() -> None:
+    first = np.array(
+        [[1, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]], bool
+    )  # two seeds; two tweets of a class, four of another
+    second = np.array([[1, 1, 0, 1, 1, 1]], bool)
+    classes = np.array([0, 0, 1, 1, 1, 1])
+    seed_variance = pooled_variance([[0.625, 0.625]])
+    (found,) = compare([(Side([first], classes=classes), Side([second], False, classes), seed_variance)])
+    # Recalls 1/2 and 3/4, then 1 and 1/4, against 1 and 3/4.
+    assert found.value == pytest.approx(0.625 - 0.875)
+    # Gaps by tweet 0, -1/2 and 1, -1/2, -1/2, -1: variances 1/8 over 2 and 3/4 over 4, and those of residuals, 1/4 over
+    # 2 * 2 and 1/6 over 2 * 4; all over four, the square of the number of classes.
+    tweets = (1 / 16 + 3 / 16 - 1 / 16 - 1 / 48) / 4
+    assert found.components == ((0.0, 1), (pytest.approx(tweets), 4))
+
+
+@pytest.mark.parametrize("classes", [np.zeros(200, int), np.repeat([0, 1, 2], [150, 40, 10])])
+def test_single_trained_models_have_the_macro_recall_difference_of_their_counts(
+    rng: np.random.Generator, classes: Labels
+) -> None:
+    first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.7)
+    (found,) = compare([(Side([first], classes=classes), Side([second], classes=classes), None)])
+    counts = []
+    for label in np.unique(classes):
+        right, other = first[0, classes == label], second[0, classes == label]
+        counts.append(PairedCounts(int((right & ~other).sum()), int((other & ~right).sum()), len(right)))
+    expected = paired_difference(counts)
+    assert (found.value, found.low, found.high) == (expected.difference, expected.low, expected.high)
+    score = statistics.score_of(Side([first], classes=classes), None)
+    assert score.value == pytest.approx(np.mean([first[0, classes == label].mean() for label in np.unique(classes)]))
+    assert (score.low or 1) < score.value < (score.high or 0)
 
 
 def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others(rng: np.random.Generator) -> None:
@@ -152,7 +187,8 @@ def test_a_family_counts_claims_that_might_have_been_made(rng: np.random.Generat
 
 def test_score_of_one_seed_is_wilsons_and_of_several_is_for_others(rng: np.random.Generator) -> None:
     one, several = _seeds(rng, 1, 0.8), _seeds(rng, 3, 0.8)
-    assert statistics.score_of(Side([one]), None) == statistics.wilson(int(one.sum()), 200)
+    of_one, wilson = statistics.score_of(Side([one]), None), statistics.wilson(int(one.sum()), 200)
+    assert (of_one.value, of_one.low, of_one.high) == pytest.approx((wilson.value, wilson.low, wilson.high))
     found = statistics.score_of(Side([several]), statistics.SeedVariance(0.01, 6))
     assert found.value == pytest.approx(several.mean())
     assert 1.0 >= (found.high or 2) > found.value + 0.1
