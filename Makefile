@@ -84,8 +84,9 @@ test-fast: .venv/installed-dev ## run only the fast tests
 test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
-fuzz: .venv/installed-dev ## damage files of a study 500 times
+fuzz: .venv/installed-dev ## damage files of a study 500 times, edit them 200 times
 	@$(BIN)/python -m tests.damage 500
+	@$(BIN)/python -m tests.damage.edits 200
 
 mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones
 	@$(BIN)/python -m tests.mutants

@@ -60,6 +60,7 @@ LAYERS = {
         {"report.sections"},
         {"report.questions"},
         {"report.build"},
+        {"report.verify"},
         {"report.__main__"},
     ],
 }

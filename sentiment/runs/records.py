@@ -393,7 +393,7 @@ class Result(FileRecord):
             model is selected by them.
         mixture: the learned weight of each ELMo layer, from the context-free layer to the top, with sum 1.
         seconds_trained: over all attempts, without steps that were lost and repeated.
-        files_sha256: of the other files that belong to the result, by name.
+        files_sha256: of the other files that belong to the result, by their paths in the run's directory.
     """
 
     run_id: str

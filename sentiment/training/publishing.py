@@ -170,11 +170,12 @@ def _check_list(
 
 
 def _digests(run_dir: RunDir) -> dict[str, str]:
-    """The SHA-256 of the files that belong to the result, by name."""
-    files = [run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file, run_dir.baseline_file]
+    """The SHA-256 of the files that belong to the result, by their paths in the run's directory."""
+    files = [run_dir.config_file, run_dir.vocabulary_file, run_dir.metrics_file, run_dir.predictions_file]
+    files += [run_dir.baseline_file, run_dir.best_weights]
     if run_dir.attention_file.exists():
         files.append(run_dir.attention_file)
-    return {file.name: sha256_of(file) for file in files}
+    return {str(file.relative_to(run_dir.path)): sha256_of(file) for file in files}
 
 
 def _write_predictions(

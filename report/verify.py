@@ -1,0 +1,144 @@
+"""Check a written report: the files of its runs against their digests, and all numbers by computing them again."""
+
+import subprocess
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from report.build import TITLE, build_report
+from report.compare.findings import Findings
+from report.read import CompletedRun, read_part
+from sentiment.console import Progress, silent
+from sentiment.errors import RunDirError, UsageError
+from sentiment.runs.code_version import start_command
+from sentiment.runs.predictions import Predictor
+from sentiment.runs.records import Metrics, Result
+from sentiment.runs.run_dir import Results, check_sha256, read_whole
+
+# Predictions are stored with seven digits. So scores may differ in the sixth, and a tweet whose two most probable
+# classes differ by less than this may count as either.
+_ROUNDING = 1e-6
+_LOSS_TOLERANCE = 1e-4
+# So many characters around a difference are shown.
+_SHOWN = 25
+_REMEDY = "restore the file, or train the run again"
+
+
+def verify_report(
+    results: Results, grids: list[str], folder: Path, title: str = TITLE, progress: Progress = silent
+) -> tuple[Findings, list[str]]:
+    """Check the report in `folder`, called as `build_report` was; nothing is changed.
+
+    Returns:
+        The findings, and what does not hold: a line each with its file.
+
+    Raises:
+        UsageError: there is no report.
+        SentimentError: as `build_report`.
+    """
+    if not (folder / "report.html").is_file():
+        raise UsageError(f"{folder}: holds no report.html; `sentiment report` writes it, and then --verify checks it")
+    absolute = results.root.resolve()
+    if str(absolute) in (folder / "report.html").read_text(encoding="utf-8", errors="replace"):
+        results = Results(absolute)  # a job has written the report: its commands name the whole path
+    complaints = []
+    with TemporaryDirectory() as temporary:
+        again = Path(temporary)
+        findings, _ = build_report(results, grids, again, title, progress)
+        complaints += findings.problems
+        for run in findings.study.runs:
+            if run.completed:
+                complaints += [*_altered_files(run.completed), *_unlike_predictions(run.completed)]
+        for path in sorted(path for path in again.rglob("*") if path.is_file()):
+            complaints += _difference(folder / path.relative_to(again), path)
+    return findings, list(dict.fromkeys(complaints))
+
+
+def _altered_files(run: CompletedRun) -> Iterator[str]:
+    for name, digest in run.result.files_sha256.items():
+        try:
+            check_sha256(run.run_dir.path / name, digest, _REMEDY)
+        except RunDirError as error:
+            yield str(error)
+
+
+def _unlike_predictions(run: CompletedRun) -> Iterator[str]:
+    """The scores in `result.json` that are not those of the predictions. Those of training tweets are not stored."""
+    for part in run.result.parts[1:]:
+        try:
+            predictions = read_part(run, part)
+        except RunDirError as error:
+            yield str(error)
+            return
+        if predictions is None:
+            continue
+        for kind, by_part in run.result.scores.items():
+            predictor = predictions.of(kind)
+            wrong = _wrong_scores(by_part[part], predictor.metrics(predictions.labels), predictor)
+            if wrong:
+                yield f"{run.run_dir.result_file}: scores.{kind}.{part}: {'; '.join(wrong)}"
+
+
+def _wrong_scores(recorded: Metrics, recomputed: Metrics, predictor: Predictor) -> list[str]:
+    ranked = np.sort(predictor.probabilities, axis=1)
+    is_undecided = bool((ranked[:, -1] - ranked[:, -2] < _ROUNDING).any())
+    wrong = []
+    for name, value in recorded:
+        expected = getattr(recomputed, name)
+        tolerance = _LOSS_TOLERANCE if name == "loss" else _ROUNDING
+        if is_undecided and name not in ("n", "sizes", "loss"):
+            continue
+        if not np.allclose(value, expected, rtol=0, atol=tolerance):
+            wrong.append(f"{name} is {value}, the predictions give {expected}")
+    return wrong
+
+
+def _difference(written: Path, again: Path) -> Iterator[str]:
+    """The first difference between a file of the report and the same file written again."""
+    if not written.is_file():
+        yield f"{written}: is missing"
+        return
+    texts = [path.read_bytes().decode(errors="backslashreplace") for path in (written, again)]
+    for number, (line, expected) in enumerate(zip_longest(*(text.split("\n") for text in texts)), start=1):
+        if line != expected:
+            line, expected = line or "", expected or ""
+            start = next((at for at, (old, new) in enumerate(zip_longest(line, expected)) if old != new), 0)
+            shown = slice(max(start - _SHOWN, 0), start + _SHOWN)
+            yield f"{written}, line {number}: has {line[shown]!r}, the runs give {expected[shown]!r}"
+            return
+
+
+def retrain(run: CompletedRun, results: Results) -> list[str]:
+    """Train a run again in a folder aside, which is deleted afterwards; return what differs, a line each.
+
+    Of cross-validated runs the first fold is trained. Only the same hardware gives the same bits.
+
+    Raises:
+        RunDirError: the run cannot be trained.
+    """
+    original = (run.folds or (run,))[0]
+    with TemporaryDirectory(dir=results.root, prefix=".retrained-") as temporary:
+        aside = Results(Path(temporary))
+        aside.root.joinpath("data").symlink_to(results.corpora.parent.resolve())
+        config = original.run_dir.config_file
+        command = [*start_command("sentiment"), "train", str(config), "--results", str(aside.root)]
+        done = subprocess.run(command, check=False)  # noqa: S603 - no shell
+        retrained = aside.run_dir(original.run_id)
+        _, record, result = read_whole(retrained)
+        if done.returncode or record is None or result is None:
+            raise RunDirError(f"{config}: cannot be trained again; the error is above")
+    if record.hardware != original.record.hardware:
+        before, now = (" and ".join(one.hardware) or "unknown hardware" for one in (original.record, record))
+        return [f"{config}: was trained on {before}, here on {now}; only the same hardware gives the same digests"]
+    return [f"{original.run_dir.path}: {line}" for line in _unlike_retrained(original.result, result)]
+
+
+def _unlike_retrained(before: Result, now: Result) -> Iterator[str]:
+    if before.weights_sha256 != now.weights_sha256:
+        yield f"trained again, it has other weights (SHA-256 {now.weights_sha256}, recorded {before.weights_sha256})"
+    for name in ("metrics.jsonl", "predictions.parquet", "baseline.safetensors", "vocabulary.txt"):
+        if before.files_sha256.get(name) != now.files_sha256[name]:
+            yield f"trained again, it has another {name} (its SHA-256 differs)"

@@ -1,0 +1,62 @@
+"""`sentiment report --verify` finds edits of a study and its report, and nothing else."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from sentiment.runs.records import Result
+from tests.commands import invoke
+from tests.damage.edits import EDITS, build_reported_study, plant
+from tests.damage.study import Study
+from tests.damage.trials import quick_and_without_slurm
+from tests.small_runs import stored
+
+pytestmark = pytest.mark.slow
+# Each of them is found by another check.
+_EVERY_TIME = (
+    "digit in the page",
+    "label swapped, with a new digest",
+    "weights of another seed",
+    "configuration edited",
+    "run removed",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    with quick_and_without_slurm():
+        yield build_reported_study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in _EVERY_TIME else pytest.mark.more) for name in EDITS]
+)
+def test_edit_is_found_and_its_file_is_named(study: Study, name: str) -> None:
+    assert not plant(study, name, random.Random(name))
+
+
+def test_untouched_study_is_verified_and_the_report_stays_as_it_is(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From wherever: a job writes the report by the whole path of the results."""
+    study.renew()
+    monkeypatch.chdir(study.folder)
+    files = {path: path.stat().st_mtime_ns for path in study.results.root.rglob("*") if path.is_file()}
+    assert invoke("report", "--verify").exit_code == 0
+    assert files == {path: path.stat().st_mtime_ns for path in study.results.root.rglob("*") if path.is_file()}
+    assert invoke("report", "--verify", "--results", study.results.root, "--out", "nowhere").exit_code == 2
+
+
+@pytest.mark.more
+def test_retrained_run_has_the_recorded_digests(study: Study) -> None:
+    study.renew()
+    command = ("report", "--verify", "--retrain", "--results", study.results.root)
+    assert invoke(*command).exit_code == 0
+    for path in study.results.runs.glob("mine/*/result.json"):
+        run_dir = study.run_dir(f"mine/{path.parent.name}")
+        other = stored(run_dir, Result).model_copy(update={"weights_sha256": "0" * 64})
+        run_dir.write_record(other)
+    done = invoke(*command)
+    assert done.exit_code == 1
+    assert "weights" in done.output
