@@ -21,6 +21,7 @@ from report.sections.errors import errors, learning
 from report.sections.gold import gold_tables
 from report.sections.models import check_list, external_test_sets, leaderboard
 from report.sections.names import METHODS
+from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
 from sentiment.console import Progress, silent
@@ -92,7 +93,11 @@ def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -
         findings.problems.extend(dict.fromkeys(new_problems))
     sections = [answer(findings), _questions(findings, questions), *(build(findings) for build in SECTIONS)]
     sections.append(methods(findings, [method for question in questions for method in question.methods]))
-    return Report(title, _about(findings), [section for section in sections if section.blocks], reload)
+    filled = [section for section in sections if section.blocks]
+    documents = paper_tables(findings)
+    if findings.study.runs:
+        documents.append(checklist(findings))
+    return Report(title, _about(findings), filled, documents, reload)
 
 
 def _questions(findings: Findings, questions: Sequence[Question]) -> ReportSection:

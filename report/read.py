@@ -14,7 +14,7 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import dotted, yaml_text
 from sentiment.console import Progress, silent
 from sentiment.errors import RunDirError, UsageError
-from sentiment.runs.corpus_records import DUPLICATE, MANIFEST, Manifest
+from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
 from sentiment.runs.predictions import GoldTable, PartPredictions, TweetIds, read_gold, read_predictions
 from sentiment.runs.records import (
     SCORES,
@@ -429,8 +429,8 @@ def _read_texts(tweets: Sequence[int], corpus: str, results: Results) -> dict[in
         return None
 
 
-def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
-    """How many tweets the corpus kept, dropped and put into each part; None where it is not on this machine.
+def read_counts(run: CompletedRun, results: Results) -> CorpusReport | None:
+    """How many tweets the corpus kept, left out and put into each part; None where it is not on this machine.
 
     Raises:
         RunDirError: the corpus is damaged.
@@ -443,7 +443,4 @@ def read_counts(run: CompletedRun, results: Results) -> dict[str, Any] | None:
         raise RunDirError(f"{folder / MANIFEST}: is missing, or is that of another corpus")
     for name, digest in manifest.sha256.items():
         check_sha256(folder / name, digest, "delete the folder, and training prepares it again")
-    report = manifest.report
-    duplicates = sum(rows for reason, rows in report.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
-    parts = {part: count.model_dump() for part, count in report.parts.items()}
-    return {"read": report.read, "kept": report.kept, "parts": parts, "duplicates": duplicates}
+    return manifest.report

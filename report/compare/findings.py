@@ -20,6 +20,7 @@ from report.compare.matching import with_folds_pooled
 from report.compare.test_sets import OnTestSet, on_test_sets
 from report.read import CompletedRun, Study, read_counts, read_curve, read_each, read_part, read_texts
 from report.statistics import Flags
+from sentiment.runs.corpus_records import CorpusReport
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.run_dir import Results
 
@@ -54,7 +55,7 @@ class Findings:
     on_test_sets: list[OnTestSet]
     packed: dict[str, Any] | None
     learned: dict[str, dict[str, list[float]]]
-    counts: dict[str, dict[str, Any] | None]
+    counts: dict[str, CorpusReport | None]
     problems: list[str]
 
     @property

@@ -136,7 +136,7 @@ def _fingerprint_without_size(configuration: Configuration) -> str:
 
 def _training_tweets(configuration: Configuration, results: Results) -> int | None:
     counts = read_counts(configuration.runs[0], results)
-    return counts["parts"]["train"]["rows"] if counts else configuration.config.data.train_rows
+    return counts.parts["train"].rows if counts else configuration.config.data.train_rows
 
 
 def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:

@@ -179,17 +179,33 @@ class ReportSection:
 
 
 @dataclass(frozen=True)
+class Document:
+    """A further file of the report, LaTeX or Markdown, with a template of its own.
+
+    Attributes:
+        path: relative to the folder of the report.
+        values: what the template shows; it is escaped.
+    """
+
+    path: str
+    template: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that is written.
 
     Attributes:
         about: items of the subtitle: data set, runs, date.
+        documents: what is written beside the page.
         reload: interval of page reloads in seconds; None if the page never reloads.
     """
 
     title: str
     about: list[Any]
     sections: list[ReportSection]
+    documents: Sequence[Document] = ()
     reload: int | None = None
 
     @property

@@ -15,9 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from report.render.blocks import Column, Explorer, Report, Row, Table
+from report.render.blocks import Column, Document, Explorer, Report, Row, Table
 from report.render.charts import Figure, themed
-from report.render.wording import code, escape, strong
+from report.render.wording import code, count, escape, latex, percent, strong
 from sentiment.console import Progress, printable, silent, visible
 from sentiment.files import write_atomically
 
@@ -37,14 +37,11 @@ def render_page(report: Report) -> str:
     scripts.append("\n".join(_resource(name) for name in _SCRIPTS))
     templates = _templates()
     templates.filters |= {"inline": _inline, "drawing": _inline_svgs, "sorted_by": _sort_attribute}
-    templates.filters |= {
-        "json": _json,
-        "visible": visible,
-        "anchor": lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
-        "hash": lambda script: base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "note": lambda text: Markup(_COMMONMARK.render(printable(text))),  # noqa: S704 - it escapes
-        "compact": lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text)),  # noqa: S704 - escaped
-    }
+    templates.filters |= {"json": _json, "visible": visible, "download": _download}
+    templates.filters["anchor"] = lambda title: re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    templates.filters["hash"] = lambda script: _base64(hashlib.sha256(script.encode()).digest())
+    templates.filters["note"] = lambda text: Markup(_COMMONMARK.render(printable(text)))  # noqa: S704 - it escapes
+    templates.filters["compact"] = lambda text: Markup(re.sub(r"\n\s*\n+", "\n", text))  # noqa: S704 - escaped
     return templates.get_template("page.html.j2").render(
         report=report,
         style=Markup(_resource("page.css")),  # noqa: S704 - a file of this package
@@ -72,6 +69,19 @@ def _inline(text: Any) -> Markup:
         html = _COMMONMARK.renderInline(str(escape(text)))
     # No line ends between a number and its unit.
     return Markup(_SPACE_BEFORE_PERCENT.sub("\u00a0%", html))  # noqa: S704 - plain, or escaped by markdown-it
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _download(table: Table) -> str:
+    """The address with which the page itself holds a table's CSV file."""
+    return f"data:text/csv;charset=utf-8;base64,{_base64(_csv(table).encode())}"
+
+
+def _csv(table: Table) -> str:
+    return pd.DataFrame(table.rows, dtype=object).to_csv(index=False)
 
 
 def _json(value: Any) -> Markup:
@@ -128,13 +138,29 @@ def render_markdown(report: Report) -> str:
     templates = _templates(finalize=escape)
     templates.filters |= {"cell": _cell, "strong": strong, "code": code, "quoted": _quoted}
     templates.filters["html"] = lambda text: Markup.escape(visible(text))
-    text = templates.get_template("report.md.j2").render(report=report)
+    return _without_gaps(templates.get_template("report.md.j2").render(report=report))
+
+
+def _without_gaps(text: str) -> str:
     lines = [line.rstrip() for line in text.splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
+# In LaTeX braces are frequent.
+_LATEX_MARKS = {"block_start_string": "<%", "block_end_string": "%>"}
+_LATEX_MARKS |= {"variable_start_string": "<<", "variable_end_string": ">>"}
+
+
+def render_document(document: Document) -> str:
+    """A further file of the report; all its values are escaped for LaTeX or Markdown."""
+    is_latex = document.template.endswith(".tex.j2")
+    templates = _templates(finalize=latex, **_LATEX_MARKS) if is_latex else _templates(finalize=escape)
+    templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
+    return _without_gaps(templates.get_template(document.template).render(document.values))
+
+
 def write_report(report: Report, folder: Path, progress: Progress = silent) -> Path:
-    """Write `report.md`, its figures and tables, and `report.html`, whose path is returned."""
+    """Write `report.md`, its figures, tables and documents, and `report.html`, whose path is returned."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for number, block in enumerate(report.blocks):
@@ -144,8 +170,9 @@ def write_report(report: Report, folder: Path, progress: Progress = silent) -> P
             spec = json.dumps(block.spec, indent=2, ensure_ascii=False, allow_nan=False)
             _write(folder / "figures" / f"{block.file}.vl.json", spec + "\n")
         if isinstance(block, Table):
-            rows = pd.DataFrame(block.rows, dtype=object)
-            rows.to_csv(folder / "tables" / f"{block.file}.csv", index=False)
+            _write(folder / "tables" / f"{block.file}.csv", _csv(block))
+    for document in report.documents:
+        _write(folder / document.path, render_document(document))
     _write(folder / "report.md", render_markdown(report))
     _write(folder / "report.html", render_page(report))
     return folder / "report.html"

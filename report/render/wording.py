@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from report.statistics import Difference, Estimate
-from sentiment.console import as_code, as_markdown
+from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
 DASH = "\u2013"
@@ -244,6 +244,29 @@ def escape(value: Any) -> Markup:
     if hasattr(value, "__html__"):
         return Markup(value.__html__())  # noqa: S704 - this is where text becomes safe
     return Markup(as_markdown(str(value)))  # noqa: S704
+
+
+_LATEX = {character: f"\\{character}" for character in "&%$#_{}"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {
+    MINUS: "$-$",
+    DASH: "--",
+    "\u00d7": r"$\times$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+_LAST_OF_LATIN = "\u017f"
+
+
+def latex(value: Any) -> Markup:
+    """Any value as LaTeX that shows it literally; pdfLaTeX has no characters of other scripts, which become `?`."""
+    if hasattr(value, "__html__"):
+        return Markup(value.__html__())  # noqa: S704 - it is escaped
+    characters = [
+        _LATEX.get(character, character if character <= _LAST_OF_LATIN else "?") for character in visible(str(value))
+    ]
+    return Markup("".join(characters))  # noqa: S704 - it is escaped
 
 
 def strong(value: Any) -> Markup:

@@ -76,9 +76,7 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
         by_configuration[configuration] = {"rank": rank, **row}
     rows = [*by_configuration.values()]
     chosen = dataset.best or dataset.configurations[0]
-    visible = rows[:_MAX_CONFIGURATIONS]
-    if by_configuration[chosen] not in visible:
-        visible = [*rows[: _MAX_CONFIGURATIONS - 1], by_configuration[chosen]]
+    visible = [by_configuration[configuration] for configuration in shown_configurations(dataset)]
     references = _reference_rows(chosen)
     predictors = best.added if best else dataset.added
     added = {predictor.name: _added_row(predictor, best, dataset.metric) for predictor in predictors}
@@ -100,6 +98,14 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
         details = [block for predictor in predictors for block in _added_details(predictor, dataset)]
         blocks.append(Fold("Added predictors", details))
     return blocks
+
+
+def shown_configurations(dataset: Dataset) -> list[Configuration]:
+    """The configurations at the top of the ranking, among them the best candidate."""
+    first = dataset.configurations[:_MAX_CONFIGURATIONS]
+    if dataset.best and dataset.best not in first:
+        return [*first[:-1], dataset.best]
+    return first
 
 
 def _leaderboard_caption(dataset: Dataset) -> str:
@@ -229,7 +235,7 @@ def _configuration_row(
 ) -> dict[str, Any]:
     runs = configuration.runs
     row: dict[str, Any] = {"model": configuration_name(configuration), "seeds": len(runs)}
-    row |= _means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
+    row |= means_over_seeds(configuration, "network") | with_bounds("gain_over_baseline", above_baseline)
     row["verdict"] = "predicts one class only" if configuration.only_label else _verdict(above_baseline)
     row["gain_q"] = above_baseline.q if above_baseline else None
     overfits = sum(run.result.overfit.overfits for run in runs)
@@ -246,7 +252,7 @@ def _configuration_row(
     return row
 
 
-def _means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
+def means_over_seeds(configuration: Configuration, kind: PredictorKind) -> dict[str, float | None]:
     """Means of a predictor's metrics, with standard deviations if seeds differ, by column."""
     row: dict[str, float | None] = {}
     for part in _PARTS:
@@ -272,7 +278,7 @@ def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
     del names["network"]
     names["baseline"] += " (same preprocessing as the best network)"
     names["both"] = "ensemble of the best network and the linear baseline"
-    return {kind: {"model": name, **_means_over_seeds(configuration, kind)} for kind, name in names.items()}
+    return {kind: {"model": name, **means_over_seeds(configuration, kind)} for kind, name in names.items()}
 
 
 def check_list(findings: Findings) -> ReportSection:

@@ -230,13 +230,15 @@ def _data_table(findings: Findings) -> list[Fold]:
     number_of_runs = Counter(run.record.data_fingerprint for run in completed)
     rows: list[Row] = []
     for fingerprint, run in by_corpus.items():
-        counts = findings.counts[fingerprint] or {}
+        report = findings.counts[fingerprint]
         data = run.config.data
         stop_words = wording.parameter_value("data.text.stop_words", data.text.stop_words)
         row: dict[str, Any] = {"source": data.source, "fingerprint": fingerprint[:_HASH]}
         row |= {"runs": number_of_runs[fingerprint], "stop_words": stop_words}
-        row |= {name: counts.get(name) for name in ("read", "kept", "duplicates")}
-        rows.append(row | {part: of_part["rows"] for part, of_part in counts.get("parts", {}).items()})
+        if report:
+            row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}
+            row |= {part: of_part.rows for part, of_part in report.parts.items()}
+        rows.append(row)
     columns = [
         column("Source", "source"),
         column("Fingerprint", "fingerprint"),

@@ -1,5 +1,7 @@
 """Pydantic models of a prepared corpus: its row counts, and the manifest of its files."""
 
+from typing import NamedTuple
+
 from sentiment.runs.records import FileRecord, Part, Record
 
 MANIFEST = "manifest.json"
@@ -47,6 +49,11 @@ class CorpusReport(Record):
     types: int
     unnamed_authors: dict[str, str]  # columns that may name the authors but are not used, by the section of the table
 
+    @property
+    def duplicates(self) -> int:
+        """Rows that were left out since their text stands in another row, with the same label or another one."""
+        return sum(rows for reason, rows in self.left_out.items() if reason.startswith(DUPLICATE.split()[0]))
+
     def render_lines(self) -> list[str]:
         lines = [f"{self.read:,} rows read, {self.kept:,} kept"]
         lines += [f"  {count:,} {reason}" for reason, count in self.left_out.items()]
@@ -64,6 +71,34 @@ class CorpusReport(Record):
             )
         lines.append(f"  {self.tokens:,} tokens of {self.types:,} types, {self.tokens / self.kept:.1f} per tweet")
         return lines
+
+
+class PublishedData(NamedTuple):
+    """A built-in data set as model cards and papers name it.
+
+    Attributes:
+        hub: its name at the Hugging Face Hub, if it is there.
+    """
+
+    name: str
+    licence: str
+    citation: str
+    hub: str | None = None
+
+
+_VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"
+_GO = "Go, Bhayani & Huang (2009), Twitter Sentiment Classification using Distant Supervision"
+_TWEETEVAL = "Barbieri et al. (2020), TweetEval: Unified Benchmark and Comparative Evaluation for Tweet Classification"
+_SEMEVAL = "Rosenthal, Farra & Nakov (2017), SemEval-2017 Task 4: Sentiment Analysis in Twitter"
+# By the name of the source.
+PUBLISHED_DATA: dict[str, PublishedData] = {
+    "vader": PublishedData("tweets of VADER", "MIT", _VADER),
+    "sample": PublishedData("1,000 tweets of VADER", "MIT", _VADER),
+    "sentiment140": PublishedData("Sentiment140", "none is stated", _GO, "stanfordnlp/sentiment140"),
+    "tweeteval": PublishedData(
+        "TweetEval, sentiment", "CC BY 3.0", f"{_TWEETEVAL}; {_SEMEVAL}", "cardiffnlp/tweet_eval"
+    ),
+}
 
 
 class Manifest(FileRecord):

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from sentiment.runs.run_dir import Results
+
 pytestmark = pytest.mark.browser
 
 _SORT_VALUES = """(table, title) => {
@@ -112,7 +114,17 @@ def test_a_tweet_takes_a_few_lines_on_a_phone(report: Page) -> None:
     report.set_viewport_size({"width": 390, "height": 844})
     lines = """cells => cells.filter(cell => cell.textContent.length <= 280)
       .map(cell => cell.clientHeight / parseFloat(getComputedStyle(cell).lineHeight))"""
-    assert max(report.locator("#table-mistakes td:first-child").evaluate_all(lines)) < 8
+    tweets = report.locator("#table-mistakes td:first-child")
+    assert max(tweets.evaluate_all(lines)) < 8
+    assert max(tweets.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")) <= 390
+
+
+def test_tables_are_downloaded_from_the_page_itself(report: Page, report_results: Results) -> None:
+    """The page is alone and offline, as after it was mailed."""
+    with report.expect_download() as download:
+        report.get_by_role("link", name="leaderboard.csv").click()
+    table = report_results.root.parent / "report" / "tables" / download.value.suggested_filename
+    assert Path(download.value.path()).read_bytes() == table.read_bytes()
 
 
 def test_dark_theme_turns_page_and_figures_dark(report: Page) -> None:

@@ -85,8 +85,9 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     corpus = prepare(write_tweets(tmp_path / "t.csv", rows), results)
     assert (corpus.report.kept, corpus.report.left_out) == (301, {DUPLICATE: 1, CONTRADICTION: 1})
     run: Any = SimpleNamespace(record=SimpleNamespace(data_fingerprint=corpus.fingerprint))
-    counts = read_counts(run, results) or {}
-    assert (counts["read"], counts["kept"], counts["duplicates"]) == (303, 301, 2)
+    counts = read_counts(run, results)
+    assert counts
+    assert (counts.read, counts.kept, counts.duplicates) == (303, 301, 2)
     assert "  Same @ann  THING http://a.b" in parts_of(corpus)
 
 

@@ -1,0 +1,85 @@
+"""What a paper takes from the report: the main table in LaTeX, and the reporting checklist."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from report.render.blocks import Document
+from report.render.page import render_document
+from report.render.wording import latex
+from report.sections.paper import paper_tables
+from report.statistics import Estimate
+from tests.limits import limit
+from tests.report.made_up import Study, read_table
+
+HOSTILE = "50 % of $x_1 & y^2$ #{a} ~\\input{secret} <b> é 日本 \U0001f600"
+
+
+def _rows(table: str) -> list[list[str]]:
+    """The cells of each row of a LaTeX table, without fonts."""
+    body = table[table.index(r"\midrule") : table.index(r"\bottomrule")]
+    plain = re.sub(r"\\(midrule|bfseries)\s", "", body).replace("\n", " ")
+    return [[cell.strip() for cell in row.split(" & ")] for row in plain.split(r" \\")[:-1]]
+
+
+def test_latex_table_has_the_numbers_of_the_report_and_marks_shown_differences(
+    invented: Study, invented_report: Path
+) -> None:
+    table = (invented_report / "tables" / "leaderboard.tex").read_text()
+    expected = read_table(invented_report, "leaderboard")
+    best, *others = _rows(table)
+    assert best[0] == expected[0]["model"]
+    assert table.count(r"\bfseries") == 4, "cells of one row"
+    for row, shown in zip([best, *others], expected, strict=True):
+        accuracy = row[3].split(r"\,$\pm$")[0]
+        assert accuracy == f"{100 * shown['test_accuracy']:.1f}"
+        mark = {"better": r"$^{\ast}$", "worse": r"$^{\dagger}$"}.get(str(shown["verdict"]), "")
+        assert row[3].endswith(mark)
+        assert bool(mark) == ("^" in row[3])
+    dataset = invented.findings().datasets[0]
+    estimate = dataset.score(dataset.configurations[0])
+    assert f"{50 * (estimate.high - estimate.low):.1f}" in best[3]  # type: ignore[operator]
+
+
+@pytest.mark.more
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs (texlive-latex-recommended)")
+def test_latex_table_compiles_whatever_models_are_called(invented: Study, tmp_path: Path) -> None:
+    (document,) = paper_tables(invented.findings())
+    hostile = {"name": HOSTILE, "score": Estimate(0.8, None, None, 9)}
+    rows = [document.values["rows"][0] | hostile, *document.values["rows"]]
+    content = render_document(Document("t.tex", document.template, {**document.values, "rows": rows}))
+    (tmp_path / "table.tex").write_text(content)
+    paper = ["\\documentclass{article}", "\\usepackage{booktabs}", "\\begin{document}", "\\input{table}"]
+    (tmp_path / "paper.tex").write_text("\n".join([*paper, "\\end{document}"]))
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=limit(60))
+    assert done.returncode == 0, done.stdout[-1500:]
+    assert "Overfull" not in done.stdout
+
+
+def test_latex_shows_special_characters_literally_and_gives_no_command() -> None:
+    shown = latex(HOSTILE)
+    assert re.findall(r"(?<!\\)[%&#$_]", shown) == []
+    assert r"\textbackslash{}input\{secret\}" in shown
+    assert shown.endswith("é ?? ?")
+
+
+def test_checklist_answers_from_the_records_and_marks_what_only_authors_know(invented_report: Path) -> None:
+    text = (invented_report / "checklist.md").read_text()
+    for answer in (
+        "300 read, 280 kept",
+        "20 duplicates dropped",
+        "| train | 400 | 200 (50.0 %) | 200 (50.0 %) |",
+        "0.12 GPU-hours",
+        "8,000 to 64,000",
+        "Seeds: 1, 2, 3; 1 to 3 for each configuration",
+        "`training.learning_rate`: 0.0001, 0.001, 0.01",
+        "random search, 6 runs",
+        "Anna labelled",
+    ):
+        assert answer in text
+    assert "**TO FILL**: licence" in text
+    assert "<b>" not in text
