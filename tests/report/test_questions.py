@@ -1,5 +1,6 @@
 """The questions: what a setting changes, what a label is worth, what a search finds and its rungs save."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -7,14 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.stats
 
 import report.questions.search as search_module
 from report.compare.findings import analyse
 from report.questions.attention import attention_contrasts
 from report.questions.labels import LabelCurve, label_curves
-from report.questions.search import Search, importances, rank_correlation, search, trial_points
+from report.questions.search import Search, expected_best, importances, rank_correlation, search, trial_points
 from report.questions.settings import Effect, effects_of, grid_effects
 from report.read import load_study
 from report.render.charts import Trial, parallel_figure
@@ -206,6 +209,25 @@ def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> No
     assert (share.value, share.low, share.high) == (0.5, pytest.approx(0.05), pytest.approx(0.95))
 
 
+def test_expected_best_score_is_the_mean_of_the_best_of_all_subsets() -> None:
+    scores = sorted([0.3, 0.7, 0.55, 0.9, 0.6, 0.61, 0.8, 0.42])
+    for budget in (1, 3, 8):
+        best = [max(subset) for subset in itertools.combinations(scores, budget)]
+        assert expected_best(scores, budget).value == pytest.approx(np.mean(best))
+    mean = expected_best(scores, 1)
+    interval = scipy.stats.t.interval(0.95, 7, np.mean(scores), scipy.stats.sem(scores))
+    assert (mean.low, mean.high) == pytest.approx(interval)
+    assert expected_best(scores, 8).low is None
+
+
+def test_interval_of_the_expected_best_score_covers_it() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((20_000, 5)).max(axis=1).mean()
+    estimates = [expected_best(np.sort(rng.random(30)).tolist(), 5) for _ in range(200)]
+    covered = sum(estimate.low < truth < estimate.high for estimate in estimates)  # type: ignore[operator]
+    assert covered >= 175
+
+
 def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> None:
     """As where a grid starts from several base files."""
     files = [{"model.cell": "gru", "model.layers": 2}, {"elmo.model": "small", "model.dropout": 0.3}]
@@ -240,6 +262,7 @@ def test_a_search_in_rungs_tells_what_it_spent_and_compares_only_what_all_have(s
         in text
     )
     assert "Share of the variance of validation accuracy after epoch 1 that each parameter explains" in text
+    assert "Expected validation accuracy after epoch 1 of the best of n random trials (95 % CI): " in text
     assert "n = 30 trials: a line for each, from its settings to its validation accuracy after epoch 1" in text
     rows = [row for row in read_table(tmp_path / "report", "runs") if row["grid"] == "halving"]
     assert sorted(row["state"] for row in rows) == ["completed"] * 4 + ["pruned"] * 26
