@@ -19,7 +19,6 @@ from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError
 _EXTRAS = {
     "submitit": ("jobs", "running grids"),
     "optuna": ("jobs", "a search by rounds"),
-    "jinja2": ("report", "the report"),
     "markdown_it": ("report", "the report"),
     "vl_convert": ("report", "drawing charts"),
     "h5py": ("elmo", "reading ELMo models"),

@@ -5,7 +5,7 @@ Both are loaded by the same code and have the same interface.
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
@@ -23,11 +23,13 @@ from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
-from sentiment.runs.records import PREDICTORS, FileRecord, ModelChoice, Result, RunRecord
+from sentiment.runs.corpus_records import PUBLISHED_DATA, PublishedData
+from sentiment.runs.records import PREDICTORS, FileRecord, ModelChoice, Part, Result, RunRecord
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
     import torch
+    from jinja2 import Template
 
 CARD = "README.md"
 CONFIG = "config.json"
@@ -208,65 +210,6 @@ def load_all_models(run: StoredRun) -> list[TextModel]:
     return all_models(load_model(run, "network"), load_model(run, "baseline"), run.result.temperatures["both"])
 
 
-_VADER = "Hutto & Gilbert (2014), VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text"
-_GO = "Go, Bhayani & Huang (2009), Twitter Sentiment Classification using Distant Supervision"
-# Name, licence and citation of each data set.
-_DATA = {
-    "vader": ("tweets of VADER", "MIT", _VADER),
-    "sample": ("1,000 tweets of VADER", "MIT", _VADER),
-    "sentiment140": ("Sentiment140", "none is stated", _GO),
-}
-
-_CARD = """# {name}
-
-{description}It classifies tweets as {classes}.
-
-## Use
-
-```python
-from sentiment import load
-
-model = load("model.zip")
-model.predict(["what a lovely day"])
-```
-
-or `sentiment predict model.zip "what a lovely day"`. The program is not on PyPI: ask for its wheel
-(`pip wheel --no-deps .` in a clone makes it) and install that: {install}.
-
-It contains a network and a linear baseline. By default the {recommended} predicts: the simplest of its models that a
-paired test on validation tweets does not show to be worse than the best one.
-
-## Scores
-
-| tweets | model | accuracy (95 %) | macro recall | macro F1 |
-|---|---|---|---|---|
-{scores}
-
-Intervals are 95 % confidence intervals (Wilson). The epoch, and which model predicts, were chosen on validation tweets.
-It {verdict}.
-
-## Data
-
-Data: {data}; licence: {licence}.{cite}
-The file that this card belongs to contains no tweets, but its vocabulary contains words of them.
-
-{encoder}## Limits
-
-- A tweet that is none of these classes is classified as one of them.
-- Nothing was measured on other languages than that of its tweets, or on longer texts.
-- It reproduces the labels of its tweets, with their errors and biases. Do not use it for decisions about individuals.
-
-## How it was made
-
-- {result.parameters:,} weights; best epoch {result.best_epoch} of {result.epochs}; seed {seed}
-- {result.seconds_trained:.0f} s on {devices}
-- sentiment-grids {version}
-- {versions}
-- SHA-256 of the weights {sha256}
-- fingerprint of the tweets {fingerprint}
-"""
-
-
 def without_paths(config: RunConfig) -> RunConfig:
     """The configuration with file names in place of paths, which would reveal the directory structure of the author."""
     return config.with_paths(lambda path: PurePath(path).name)
@@ -274,100 +217,75 @@ def without_paths(config: RunConfig) -> RunConfig:
 
 def model_card(run: TrainedRun) -> str:
     """The model card of a run as Markdown; markup in descriptions, labels and file names is escaped."""
-    result = run.result
-    record = run.record
     config = without_paths(run.config)
-    unknown = (config.data.source, "not known; ask who gave you this model", "")
-    data, licence, cite = _DATA.get(record.dataset, unknown)
+    unknown = PublishedData(config.data.source, "not known; ask who gave you this model", "")
+    data = PUBLISHED_DATA.get(run.record.dataset, unknown)
     metadata = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.dump(_card_metadata(config, result, record.dataset, data, licence), metadata)
-    description = config.description.strip().rstrip(".")
-    if description:
-        description = f"{as_markdown(description[:1].upper() + description[1:])}. "
-    *names, last = map(as_code, config.data.label_names)
-    git_commit = record.attempts[-1].git_commit
-    commit = f", commit {git_commit[:12]}" if git_commit else ""
-    devices = sorted({attempt.device for attempt in record.attempts})
-    versions = [f"{name} {version}" for name, version in sorted(record.versions.items())]
-    card = _CARD.format(
-        name=as_markdown(result.run_id),
-        description=description,
-        classes=f"{', '.join(names)} or {last}",
-        install=as_code(f"pip install ./sentiment_grids-{__version__}-py3-none-any.whl"),
-        recommended=PREDICTORS[result.recommended],
-        scores="\n".join(_score_rows(result)),
-        verdict=as_markdown(result.overfit.verdict),
-        data=as_markdown(data),
-        licence=licence,
-        cite=f" Please cite {cite}." if cite else "",
-        encoder=_encoder_section(config, result),
-        result=result,
-        seed=config.seed,
-        devices=as_markdown(", ".join(devices)),
-        version=as_markdown(__version__ + commit),
-        versions=as_markdown(", ".join(versions)),
-        sha256=as_markdown(result.weights_sha256),
-        fingerprint=as_markdown(record.data_fingerprint),
-    )
-    return f"---\n{metadata.getvalue()}---\n\n{card}"
-
-
-def _encoder_section(config: RunConfig, result: Result) -> str:
-    encoder = result.encoder
-    if config.any_encoder is None or encoder is None:
-        return ""
-    name = as_code(config.any_encoder.model)
-    if config.elmo:
-        name = f"the ELMo model {name}"
-    commit = f", commit {as_code(encoder.commit)}" if encoder.commit else ""
-    licence = as_markdown(encoder.licence or "not known")
-    citation = ""
-    if encoder.papers:
-        papers = ", ".join(f"arXiv:{paper}" for paper in encoder.papers)
-        citation = f" Please cite {as_markdown(papers)}."
-    reads = "is fine-tuned from" if config.finetunes else "reads vectors of"
-    return (
-        f"## Encoder\n\nThe network {reads} {name}{commit}, which is not in the file; licence: {licence}."
-        f"{citation}\nSHA-256 {as_code(encoder.fingerprint)}\n\n"
+    yaml.dump(_card_metadata(config, run.result, run.record.dataset, data), metadata)
+    return _template().render(
+        metadata=metadata.getvalue(),
+        run=run,
+        config=config,
+        data=data,
+        predictors=PREDICTORS,
+        version=__version__,
     )
 
 
-def _card_metadata(config: RunConfig, result: Result, dataset: str, data: str, licence: str) -> dict[str, Any]:
-    results = []
-    for part in result.parts[1:]:
-        metrics = result.scores[result.recommended][part]
-        results.append(
-            {
-                "task": {"type": "text-classification", "name": "sentiment of tweets"},
-                "dataset": {"type": visible(dataset), "name": visible(data), "split": part},
-                "metrics": [
-                    {"type": kind, "name": name.replace("_", " "), "value": round(getattr(metrics, name), 4)}
-                    for kind, name in (("accuracy", "accuracy"), ("recall", "macro_recall"), ("f1", "macro_f1"))
-                ],
-            }
-        )
-    return {
+def _template() -> "Template":
+    """The template of model cards, which escapes all values for Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def escaped(value: object) -> Markup:
+        return value if isinstance(value, Markup) else Markup(as_markdown(str(value)))  # noqa: S704 - it escapes
+
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["code"] = lambda value: Markup(as_code(value))  # noqa: S704 - a code span shows it as it is
+    templates.filters["score"] = "{:.3f}".format
+    return templates.get_template("model_card.md.j2")
+
+
+def _card_metadata(config: RunConfig, result: Result, dataset: str, data: PublishedData) -> dict[str, Any]:
+    """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
+    results = [_results_of_part(result, part, data.hub or dataset, data.name) for part in result.parts[1:]]
+    metadata: dict[str, Any] = {
         "language": config.data.language,
-        "license": "mit" if licence == "MIT" else "other",
+        "license": "mit" if data.licence == "MIT" else "other",
         "library_name": "sentiment-grids",
         "pipeline_tag": "text-classification",
         "tags": ["sentiment-analysis", "tweets", config.model.kind],
         "metrics": ["accuracy", "recall", "f1"],
-        "model-index": [{"name": visible(result.run_id), "results": results}],
     }
+    if metadata["license"] == "other":
+        metadata["license_name"] = "see-data-and-encoder"
+    if data.hub:
+        metadata["datasets"] = [data.hub]
+    if config.encoder and not config.encoder.is_folder:
+        metadata["base_model"] = config.encoder.model
+    return metadata | {"model-index": [{"name": visible(result.run_id), "results": results}]}
 
 
-def _score_rows(result: Result) -> Iterator[str]:
-    """The rows of the model card's table of scores."""
-    for part in result.parts:
-        for kind, of_parts in result.scores.items():
-            metrics = of_parts[part]
-            bold = "**" if kind == result.recommended else ""
-            accuracy = f"{metrics.accuracy:.3f} ({metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f})"
-            others = f"{metrics.macro_recall:.3f} | {metrics.macro_f1:.3f}"
-            yield f"| {part}, {metrics.n:,} | {bold}{PREDICTORS[kind]}{bold} | {accuracy} | {others} |"
+def _results_of_part(result: Result, part: Part, dataset: str, name: str) -> dict[str, Any]:
+    metrics = result.scores[result.recommended][part]
+    return {
+        "task": {"type": "text-classification", "name": "sentiment of tweets"},
+        "dataset": {"type": visible(dataset), "name": visible(name), "split": part},
+        "metrics": [
+            {"type": kind, "name": score.replace("_", " "), "value": round(getattr(metrics, score), 4)}
+            for kind, score in (("accuracy", "accuracy"), ("recall", "macro_recall"), ("f1", "macro_f1"))
+        ],
+    }
 
 
 def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:

@@ -19,7 +19,7 @@ from safetensors.torch import load as load_torch
 from safetensors.torch import save as save_torch
 
 from sentiment.api import load
-from sentiment.config import ElmoConfig, RunConfig, is_path
+from sentiment.config import ElmoConfig, EncoderConfig, RunConfig, is_path
 from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
@@ -257,6 +257,19 @@ def test_card_is_yaml_for_machines_and_the_scores_for_people(trained: RunDir, fi
     assert f"{best.accuracy:.3f} ({best.accuracy_low:.3f}-{best.accuracy_high:.3f})" in text
     assert result.weights_sha256 in text
     assert all(one in text for one in ("## Use", "## Scores", "## Data", "## Limits", "## How it was made"))
+
+
+def test_hub_reads_base_model_data_and_scores_in_a_card(trained: RunDir, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    encoder = EncoderConfig(model="vinai/bertweet-base", use="tokens")
+    config = trained.read_config().model_copy(update={"encoder": encoder})
+    card = ModelCard(model_card(open_run(_copy(trained, tmp_path, config, dataset="tweeteval").path)))
+    assert (card.data.base_model, card.data.datasets) == ("vinai/bertweet-base", ["cardiffnlp/tweet_eval"])
+    assert (card.data.license, card.data.language) == ("other", "en")
+    scores = {(score.dataset_split, score.metric_type): score.metric_value for score in card.data.eval_results}
+    best = stored(trained, Result).scores[stored(trained, Result).recommended]["test"]
+    assert scores["test", "f1"] == pytest.approx(best.macro_f1, abs=1e-4)
 
 
 def test_card_takes_no_description_label_or_file_name_for_markup(trained: RunDir, tmp_path: Path) -> None:
