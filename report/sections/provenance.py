@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from report.compare.advice import Recommended
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
 from report.render import wording
 from report.render.blocks import Block, Bullets, Column, Command, Fold, ReportSection, Row, Table, Text, Tiles, column
-from report.render.wording import code
+from report.render.wording import code, escape, joined
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan, RunRecord
@@ -122,7 +124,7 @@ def _export_commands(best: Recommended) -> list[Block]:
     return commands
 
 
-def _environment(study: Study) -> list[str]:
+def _environment(study: Study) -> list[Any]:
     records = [run.record for run in study.runs if run.record]
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
@@ -136,12 +138,12 @@ def _environment(study: Study) -> list[str]:
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
     slurm = wording.plural(len(jobs), "Slurm job") if jobs else "no Slurm job"
     host_names = wording.shortened(", ".join(hosts), 200)
+    on_hosts = f"; {wording.plural(len(hosts), 'host')} ({host_names}), {slurm}."
     return [
-        f"Code: {_listed_with_counts(commits)}.",
+        Markup("Code: {}.").format(_listed_with_counts(commits)),
         *_mixed_code(study),
-        f"Versions: {_listed_with_counts(versions)}.",
-        f"Hardware: {_listed_with_counts(devices, 'attempt')}; {wording.plural(len(hosts), 'host')} ({host_names}), "
-        f"{slurm}.",
+        Markup("Versions: {}.").format(_listed_with_counts(versions)),
+        joined(["Hardware:", joined([_listed_with_counts(devices, "attempt"), on_hosts], "")]),
         *_moved_runs(study),
     ]
 
@@ -165,28 +167,33 @@ def _codes(record: RunRecord) -> set[str]:
     return {attempt.code for attempt in record.attempts[first:] if attempt.code}
 
 
-def _moved_runs(study: Study) -> list[str]:
+def _moved_runs(study: Study) -> list[Markup]:
     hardware = {run_name(run): list(dict.fromkeys(run.record.hardware)) for run in study.runs if run.record}
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
     if not moved:
         return []
-    return [
-        f"{_resumed([*moved])} different hardware and may not be reproducible bit for bit: "
-        f"{wording.shortened(', '.join(moved), 400)}; hardware: {_listed_with_counts(Counter(moved.values()))}."
-    ]
+    sentence = f"{_resumed([*moved])} different hardware and may not be reproducible bit for bit"
+    kinds = _listed_with_counts(Counter(moved.values()))
+    return [joined([f"{sentence}: {wording.shortened(', '.join(moved), 400)}; hardware:", kinds])]
 
 
-def _commit(record: RunRecord) -> str:
+def _commit(record: RunRecord) -> Markup:
+    """The commit, as a link where its repository has an address."""
     last = record.attempts[-1]
     if last.git_commit is None:
-        return "not from a git checkout"
-    return f"commit {last.git_commit[:_HASH]}{' with uncommitted changes' if last.git_dirty else ''}"
+        return Markup("not from a git checkout")
+    commit = escape(last.git_commit[:_HASH])
+    if last.git_remote:
+        commit = Markup("[{}]({}/commit/{})").format(commit, last.git_remote, last.git_commit)
+    return Markup("commit {}{}").format(commit, " with uncommitted changes" if last.git_dirty else "")
 
 
-def _listed_with_counts(values: Counter[str], noun: str = "run") -> str:
+def _listed_with_counts(values: Counter[Any], noun: str = "run") -> Markup:
     if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(f"{value} ({wording.plural(number, noun)})" for value, number in values.most_common())
+        return escape(next(iter(values)))
+    return joined(
+        [joined([value, f"({wording.plural(number, noun)})"]) for value, number in values.most_common()], "; "
+    )
 
 
 def _usage_table(study: Study) -> Fold:

@@ -6,6 +6,7 @@ import them, and every checkpoint holds the hash of the code that made it.
 """
 
 import hashlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -38,11 +39,13 @@ START = Path(__file__).with_name("start_copy.py")
 class CodeVersion(FileRecord):
     """`code.json`: what a version of the program consists of: SHA-256 of each file, by its path.
 
-    `git_dirty` says whether they differed from the commit; both are None outside of a git checkout.
+    `git_dirty` says whether they differed from the commit; both are None outside of a git checkout. `git_remote` is the
+    address of the repository in a browser, if it has one.
     """
 
     git_commit: str | None
     git_dirty: bool | None
+    git_remote: str | None = None
     files: dict[str, str]
 
     @property
@@ -86,9 +89,15 @@ def start_command(module: str, copy: Path | None = None, start: Path = START) ->
 def _version_of(contents: dict[str, bytes]) -> CodeVersion:
     """The version with these files, and the commit of the checkout that they are in or were copied from."""
     copied = read_record(ROOT / _RECORD, CodeVersion)
-    commit, dirty = (copied.git_commit, copied.git_dirty) if copied else _git_state()
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    return CodeVersion(git_commit=commit, git_dirty=dirty, files=files)
+    if copied:
+        return copied.model_copy(update={"files": files})
+    state = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    if not state:
+        return CodeVersion(git_commit=None, git_dirty=None, files=files)
+    commit, _, dirty = state.partition("-")
+    remote = web_address(_git("remote", "get-url", "origin"))
+    return CodeVersion(git_commit=commit, git_dirty=dirty != "", git_remote=remote, files=files)
 
 
 def _contents() -> dict[str, bytes]:
@@ -106,11 +115,18 @@ def _contents() -> dict[str, bytes]:
     return {name: named[name].read_bytes() for name in sorted(named)}
 
 
-def _git_state() -> tuple[str | None, bool | None]:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def _git(*arguments: str) -> str:
+    """The output of a git command in the checkout; empty if there is no git or no checkout, or the command fails."""
+    command = ["git", "-C", str(ROOT), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):
-        return None, None
-    commit, _, dirty = done.stdout.strip().partition("-")
-    return commit, dirty != ""
+        return ""
+    return done.stdout.strip()
+
+
+def web_address(remote: str) -> str | None:
+    """The address of a git remote in a browser, without the credentials that it may hold; None for a local one."""
+    with_scheme = re.sub(r"^[\w.-]+@([\w.-]+):", r"ssh://\1/", remote)
+    address = re.fullmatch(r"\w+://(?:[^/@]*@)?([\w.-]+)(?::\d+)?((?:/[\w.~-]+)+)/?", with_scheme)
+    return f"https://{address[1]}{address[2].removesuffix('.git')}" if address else None

@@ -242,6 +242,7 @@ class Attempt(Record):
     Attributes:
         job: Slurm's `<array>_<task>` or job id; None outside Slurm.
         code: SHA-256 of the code that can change what a run computes.
+        git_remote: the address of the code's repository in a browser.
         device: the GPU's name, or `cpu`.
         first_step, last_step: optimiser steps that were saved before and after this attempt.
         detail: the name of the signal, the time that was left, or the error in one line.
@@ -253,8 +254,9 @@ class Attempt(Record):
     pid: int
     job: str | None
     code: str
-    git_commit: str | None = None
+    git_commit: Annotated[str, Field(pattern=r"^[0-9a-f]+$")] | None = None
     git_dirty: bool | None = None
+    git_remote: Annotated[str, Field(pattern=r"^https://[\w.-]+(/[\w.~-]+)+$")] | None = None
     device: str
     threads: Count
     first_step: Count

@@ -131,6 +131,7 @@ def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> Ru
         code=code.training,
         git_commit=code.git_commit,
         git_dirty=code.git_dirty,
+        git_remote=code.git_remote,
         device=torch.cuda.get_device_name(trainer.device) if trainer.device.type == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         first_step=trainer.step,

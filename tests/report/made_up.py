@@ -260,7 +260,7 @@ def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
 def attempt(**changes: Any) -> Attempt:
     values = {"host": "node-1", "pid": 7, "job": "41_0", "code": "c"}
     values |= {"device": "cpu", "threads": 2}
-    values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False}
+    values |= {"git_commit": "c0ffee" * 6 + "c0ff", "git_dirty": False, "git_remote": "https://host.org/me/tweets"}
     values |= {"first_step": 0, "last_step": 40, "start": "2026-01-01T10:00:00+00:00", "reason": "completed"}
     values |= {"end": "2026-01-01T10:01:00+00:00", "compute_time": {"cpu_seconds": 90, "gpu_seconds": 0}}
     return Attempt.model_validate(values | changes)

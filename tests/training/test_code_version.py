@@ -11,7 +11,7 @@ import pytest
 
 from sentiment.errors import CheckpointError
 from sentiment.runs import code_version
-from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command
+from sentiment.runs.code_version import CodeVersion, freeze_code, running_code, start_command, web_address
 from sentiment.runs.run_dir import Results, read_record
 from sentiment.runs.start_copy import find_damage
 from sentiment.training.stop import Stop
@@ -161,3 +161,19 @@ def test_run_starts_over_with_other_code_on_request_and_only_once(program: Path,
     assert run.record.attempts[1].first_step == 0
     assert run.record.attempts[2].first_step > 0
     assert digest_of(run.run_dir) == whole
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@github.com:me/tweets.git", "https://github.com/me/tweets"),
+        ("https://me:secret@gitlab.org/group/me/tweets.git", "https://gitlab.org/group/me/tweets"),
+        ("ssh://git@host.org:2222/me/tweets/", "https://host.org/me/tweets"),
+        ("/home/me/tweets", None),
+        ("file:///home/me/tweets", None),
+        ("https://host/)[x](y", None),
+        ("", None),
+    ],
+)
+def test_address_of_a_repository_holds_no_credentials(remote: str, address: str | None) -> None:
+    assert web_address(remote) == address
