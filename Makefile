@@ -85,7 +85,7 @@ test-more: .venv/installed-dev ## run the long tests: packaging, crash recovery
 	@set -f; $(BIN)/python -m pytest -n auto -m more $$PYTEST
 
 fuzz: .venv/installed-dev ## damage files of a study 500 times, edit them 200 times
-	@$(BIN)/python -m tests.damage 500
+	@FUZZ=500 $(BIN)/python -m pytest -n auto tests/damage -k random_damage
 	@$(BIN)/python -m tests.damage.edits 200
 
 mutants: .venv/installed-dev ## insert bugs into a copy; list the undetected ones

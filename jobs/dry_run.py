@@ -9,7 +9,6 @@ from statistics import fmean
 from jobs.grid_jobs import read_jobs
 from jobs.grids.grid import ExpandedGrid, completed_elsewhere
 from jobs.plan import Launch, plan_slurm_jobs, request_runs
-from jobs.policy import submit
 from jobs.services import missing_for
 from jobs.slurm import directives
 from jobs.slurm.resources import read_cluster
@@ -38,8 +37,7 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
     completed_in_other_grids = completed_elsewhere(results, grid)
     rungs = state.rungs
     configs = {config.run_id: config for config in grid.configs}
-    missing_rows = [row for row in state.rows if submit(row) == "submits" and not state.missed_ranking(row)]
-    missing_rows = [row for row in missing_rows if row.run_id not in completed_in_other_grids]
+    missing_rows = [row for row in state.to_submit if row.run_id not in completed_in_other_grids]
     to_submit = request_runs(missing_rows, configs, rungs)
     yield f"grid {plan.name}: {plan.description}"
     states = ", ".join(f"{number:,} {state}" for state, number in Counter(row.state for row in rows).most_common())

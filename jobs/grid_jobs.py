@@ -7,10 +7,10 @@ import os
 import pwd
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 from jobs.policy import Queued, Whereabouts
 from jobs.services import KindName
@@ -50,8 +50,12 @@ from sentiment.runs.state import (
 # A job that was accepted less than this ago is not taken for ended or lost because squeue does not list it.
 _RECENT_SECONDS = 3600.0
 
-Place = tuple[SubmissionDir, int]
-"""A submission, and the number of a task in it."""
+
+class GridTask(NamedTuple):
+    """A task: the submission that it belongs to, and its number there."""
+
+    folder: SubmissionDir
+    number: int
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,17 @@ class GridJobs:
     unseen: str = ""
 
     @cached_property
-    def places(self) -> dict[str, Place]:
-        """For each run id its newest submission and the task that the run was assigned to."""
-        return {run_id: places[-1] for run_id, places in self._assignments.items()}
+    def tasks(self) -> dict[str, GridTask]:
+        """For each run id the task of its newest submission that the run was assigned to."""
+        return {run_id: tasks[-1] for run_id, tasks in self._assignments.items()}
+
+    def by_submission(self, run_ids: Iterable[str]) -> dict[SubmissionDir, list[str]]:
+        """Group runs by their newest submission; those that were never submitted are left out."""
+        groups: dict[SubmissionDir, list[str]] = defaultdict(list)
+        for run_id in run_ids:
+            if run_id in self.tasks:
+                groups[self.tasks[run_id].folder].append(run_id)
+        return groups
 
     @property
     def lacks_final_job(self) -> bool:
@@ -86,59 +98,60 @@ class GridJobs:
         ended_too_early = any(map(self._is_active, training)) and not any(map(self._is_active, final))
         return ended_too_early or "report" in self.failed_services
 
-    def place(self, run_id: str, attempt: Attempt | None = None) -> Place | None:
+    def task_of(self, run_id: str, attempt: Attempt | None = None) -> GridTask | None:
         """Return the task of the run's newest attempt; for a run that has not started, a task that may take it."""
-        if run_id not in self.places:
+        if run_id not in self.tasks:
             return None
-        folder, assigned = self.places[run_id]
+        folder, assigned = self.tasks[run_id]
         if attempt and attempt.job and folder.receipt:
-            array, _, task = attempt.job.partition("_")
-            if array == folder.job_id and task.isdecimal():
-                return folder, int(task)
+            array, _, number = attempt.job.partition("_")
+            if array == folder.job_id and number.isdecimal():
+                return GridTask(folder, int(number))
         available = self._available_tasks[folder]
-        return folder, assigned if assigned in available or not available else available[0]
+        if available and assigned not in available:
+            return GridTask(folder, available[0])
+        return GridTask(folder, assigned)
 
-    def job(self, place: Place) -> Job | None:
+    def job(self, task: GridTask) -> Job | None:
         """Return a task's job, or its array's if the queue does not list the task (cancelled before it started)."""
-        folder, task = place
-        name = folder.name
-        return self._jobs.get((name, task)) or self._jobs.get((name, None))
+        name = task.folder.name
+        return self._jobs.get((name, task.number)) or self._jobs.get((name, None))
 
-    def queued(self, run_id: str, place: Place | None, attempt: Attempt | None = None) -> Queued:
+    def queued(self, run_id: str, task: GridTask | None, attempt: Attempt | None = None) -> Queued:
         """Return what the queue says about the task that has a run or may take it.
 
         Args:
             attempt: the run's newest one.
         """
-        if place is None:
+        if task is None:
             return Queued(lives=self._lives, ranks=bool(self.waiting_slots))
-        folder, task = place
-        where, reason = self._whereabouts(place)
-        job = self.job(place)
+        folder = task.folder
+        whereabouts, reason = self._whereabouts(task)
+        job = self.job(task)
         state = job.state if job else ""
-        address = folder.job(task) if folder.receipt else None
+        address = folder.job(task.number) if folder.receipt else None
 
         def begun_by(job_id: str | None) -> bool:
             array = (job_id or "").partition("_")[0]
             return self._numbers.get(array, -1) >= folder.number
 
         return Queued(
-            where,
+            whereabouts,
             state,
             reason,
             job=address,
             trains=state == RUNNING and attempt is not None and attempt.job == address and attempt.end is None,
             cancelled=run_id in self._cancelled[folder],
-            ended=lambda progress: self._how_it_ended(place, progress),
+            ended=lambda progress: self._how_it_ended(task, progress),
             lives=self._lives,
             begun_by=begun_by,
             ranks=bool(self.waiting_slots),
         )
 
-    def _whereabouts(self, place: Place) -> tuple[Whereabouts, str]:
+    def _whereabouts(self, task: GridTask) -> tuple[Whereabouts, str]:
         """Where a task is, and why."""
-        folder = place[0]
-        job = self.job(place)
+        folder = task.folder
+        job = self.job(task)
         if self.unseen and not folder.submission.here:
             return "silent", self.unseen
         if job is None:
@@ -153,11 +166,11 @@ class GridJobs:
             return "held", f"waits for job {held.address}, which is held: {held.why}"
         return ("waits" if job.state == PENDING else "runs"), job.why
 
-    def _how_it_ended(self, place: Place, progress: RunProgress) -> RunState | None:
-        folder, task = place
+    def _how_it_ended(self, task: GridTask, progress: RunProgress) -> RunState | None:
+        folder, number = task
         if folder.submission.here:
             return None  # of a job on this machine only the run's directory tells
-        job = self.job(place)
+        job = self.job(task)
         if job and job.waits_for_others:
             return RunState(FAILED, self._dependency_failure(folder))
         if job and job.too_large:
@@ -167,7 +180,7 @@ class GridJobs:
                 f"{job.reason}: Slurm never starts job {job.address}, which requests {request}; change the cluster "
                 "file",
             )
-        name = f"task {folder.job(task)}" if folder.receipt else folder.name
+        name = f"task {folder.job(number)}" if folder.receipt else folder.name
         attempt = progress.last_attempt
         if attempt is None:
             last_known = f"{name} did not start to train it"
@@ -175,7 +188,7 @@ class GridJobs:
             last_known = f"saved at step {attempt.last_step} ({attempt.detail})"
         else:
             last_known = f"{name} ended without recording how"
-        end = ended_state(job, folder.log_file(task), last_known)
+        end = ended_state(job, folder.log_file(number), last_known)
         if end.state == LOST and self._may_live(folder):
             return RunState(UNKNOWN, _unlisted(folder))
         return end
@@ -187,19 +200,19 @@ class GridJobs:
 
     def last_started(self, run_id: str) -> SubmissionDir | None:
         """Return the newest submission in which a run, or its assigned task, started."""
-        for folder, task in reversed(self._assignments.get(run_id, [])):
-            if folder.run_log(run_id).exists() or folder.log_file(task):
+        for folder, number in reversed(self._assignments.get(run_id, [])):
+            if folder.run_log(run_id).exists() or folder.log_file(number):
                 return folder
         return None
 
     @cached_property
-    def _assignments(self) -> dict[str, list[Place]]:
-        """For each run id all its submissions, oldest first, each with the task that the run was assigned to."""
-        assignments: dict[str, list[Place]] = defaultdict(list)
+    def _assignments(self) -> dict[str, list[GridTask]]:
+        """For each run id the tasks that it was assigned to, of all its submissions, oldest first."""
+        assignments: dict[str, list[GridTask]] = defaultdict(list)
         for folder in self.submissions:
-            for task, run_ids in enumerate(folder.tasks):
+            for number, run_ids in enumerate(folder.tasks):
                 for run_id in run_ids:
-                    assignments[run_id].append((folder, task))
+                    assignments[run_id].append(GridTask(folder, number))
         return assignments
 
     def limits(self, resources: Resources) -> Limits:
@@ -214,24 +227,24 @@ class GridJobs:
             return []  # then sbatch finds out whether a request is too large
 
     @cached_property
-    def active_tasks(self) -> dict[Place, Job]:
+    def active_tasks(self) -> dict[GridTask, Job]:
         """All queued or running tasks of the grid, of every submission, each with its job."""
         folders = {folder.name: folder for folder in self.submissions}
-        active: dict[Place, Job] = {}
+        active: dict[GridTask, Job] = {}
         for job in self.queue:
             folder = folders.get(job.name)
             if folder is not None and job.state not in ENDED:
-                tasks = range(len(folder.submission.tasks)) if job.task is None else [job.task]
-                for task in tasks:
-                    active[folder, task] = job
+                numbers = range(len(folder.submission.tasks)) if job.task is None else [job.task]
+                for number in numbers:
+                    active[GridTask(folder, number)] = job
         return active
 
     @cached_property
     def _available_tasks(self) -> dict[SubmissionDir, list[int]]:
         """The tasks of each submission that may take runs, held ones last."""
         available: dict[SubmissionDir, list[int]] = {folder: [] for folder in self.submissions}
-        for (folder, task), _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
-            available[folder].append(task)
+        for (folder, number), _ in sorted(self.active_tasks.items(), key=lambda item: item[1].held):
+            available[folder].append(number)
         return available
 
     @cached_property
@@ -267,16 +280,17 @@ class GridJobs:
         """Return how a job that trains no runs failed; None if it is active or no failure is known."""
         if self.unseen or folder.cancelled or not folder.receipt or self._is_active(folder):
             return None
-        for task in range(len(folder.submission.tasks)):
-            failure = read_record(folder.failure_file(task), Failure)
+        for number in range(len(folder.submission.tasks)):
+            failure = read_record(folder.failure_file(number), Failure)
             if failure:
                 no_progress = failure.error == NoProgressError.__name__  # in its time: it is to get more
                 state = TIMEOUT if no_progress else FAILED
                 return RunState(state, f"{failure.error}: {failure.reason}")
-            job = self.job((folder, task))
-            failed = job.state != COMPLETED if job else read_termination(folder.log_file(task)) is not None
+            task = GridTask(folder, number)
+            job = self.job(task)
+            failed = job.state != COMPLETED if job else read_termination(folder.log_file(number)) is not None
             if failed:
-                end = self._how_it_ended((folder, task), RunProgress())
+                end = self._how_it_ended(task, RunProgress())
                 return None if end is None or end.state == CANCELLED else end
         return None
 
@@ -404,8 +418,8 @@ def _joined(submissions: Sequence[SubmissionDir], queue: Sequence[Job], unseen: 
             continue
         age = time.time() - folder.receipt_file.stat().st_mtime
         if not unseen and age < _RECENT_SECONDS and _may_live(folder):
-            tasks = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
-            others += [Job(name, folder.job_id, task, UNKNOWN) for task in tasks]
+            numbers = [None] if folder.submission.job_kind.final else range(len(folder.submission.tasks))
+            others += [Job(name, folder.job_id, number, UNKNOWN) for number in numbers]
     return GridJobs(submissions, [*queue, *others], unseen)
 
 

@@ -78,7 +78,7 @@ def earlier_code(results: Results, rows: Sequence[RunStatus], jobs: GridJobs, re
     They keep the snapshot of their last submission if it is intact and they are resubmitted, or if one of them has
     saved steps.
     """
-    folders = {jobs.places[row.run_id][0] for row in rows if row.run_id in jobs.places}
+    folders = jobs.by_submission(row.run_id for row in rows)
     if not folders:
         return None
     code = max(folders, key=lambda folder: folder.number).submission.code

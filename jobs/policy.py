@@ -85,7 +85,7 @@ class Queued:
     """What Slurm reports about the task that owns a run; for a run not started yet, about a task that could take it.
 
     Attributes:
-        place: where the task is:
+        whereabouts: where the task is:
             `nowhere`: the run was never submitted;
             `silent`: Slurm does not answer;
             `intent`: the task is being submitted;
@@ -102,7 +102,7 @@ class Queued:
         ranks: the queue has tasks that rank the current rung of the run's search.
     """
 
-    place: Whereabouts = "nowhere"
+    whereabouts: Whereabouts = "nowhere"
     state: str = ""
     reason: str = ""
     job: str | None = None
@@ -145,7 +145,7 @@ def _judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None) 
         return Verdict(COMPLETED)
     failure, attempt = progress.failure, progress.last_attempt
     failed_here = failure is not None and queued.job is not None and _array(failure.job) == _array(queued.job)
-    if queued.place == "silent":
+    if queued.whereabouts == "silent":
         if progress.locked:
             return Verdict(RUNNING)
         return _as_failed(failure) if failure and failed_here else Verdict(UNKNOWN, queued.reason)
@@ -154,17 +154,22 @@ def _judge(progress: RunProgress, queued: Queued, trial_rung: TrialRung | None) 
     if trained or (queued.trains and not failure):
         return Verdict(queued.state if queued.state == SUSPENDED else RUNNING, active=True)
     paused = trial_rung is not None and progress.has_paused(trial_rung.epochs)
-    if queued.place in ("waits", "held", "runs") and not paused:
+    if queued.whereabouts in ("waits", "held", "runs") and not paused:
         return _in_queue(queued, failure if failed_here else None)
 
     def ended() -> RunState | None:
-        if queued.place in ("gone", "intent") and attempt and attempt.reason == "paused" and attempt.job == queued.job:
+        if (
+            queued.whereabouts in ("gone", "intent")
+            and attempt
+            and attempt.reason == "paused"
+            and attempt.job == queued.job
+        ):
             return RunState(PLANNED, "is promoted to the next rung, which is not submitted")
-        if queued.place == "intent":
+        if queued.whereabouts == "intent":
             return RunState(PLANNED, "is being submitted, or its submission was interrupted; repeat the command")
-        return queued.ended(progress) if queued.place == "gone" else None
+        return queued.ended(progress) if queued.whereabouts == "gone" else None
 
-    if failure and queued.place == "gone" and not queued.begun_by(failure.job):
+    if failure and queued.whereabouts == "gone" and not queued.begun_by(failure.job):
         failure = None  # it is older than the last submission, whose end is the state
     known = replace(progress, locked=False, failure=failure)
     state = judge_directory(known, trial_rung, queued.cancelled, ended)
@@ -178,7 +183,7 @@ def _in_queue(queued: Queued, failure: Failure | None) -> Verdict:
         return Verdict(CANCELLED, BY_COMMAND)
     if failure:
         return _as_failed(failure)
-    if queued.place == "held":
+    if queued.whereabouts == "held":
         return Verdict(HELD, queued.reason)
     if queued.state == RUNNING:
         return Verdict(PENDING, "its task trains another run")

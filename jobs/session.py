@@ -3,7 +3,7 @@
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,16 +87,17 @@ class LockedGrid:
             state = self.read_state()
             self._report_held(state.rows)
             self._report_unknown(state.rows)
-            missing = [row for row in state.rows if policy.submit(row) == "submits"]
-            to_submit = [row for row in missing if not state.missed_ranking(row)]
-            if len(to_submit) < len(missing):
+            too_late = [row for row in state.rows if policy.submit(row) == "submits" and state.missed_ranking(row)]
+            if too_late:
                 self.say(
-                    f"{len(missing) - len(to_submit)} of {len(state.rows)} runs were unfinished when their rung was "
-                    f"ranked; `{self.results.command('rerun', self.plan.name)}` trains them to the end of that rung"
+                    f"{len(too_late)} of {len(state.rows)} runs were unfinished when their rung was ranked; "
+                    f"`{self.results.command('rerun', self.plan.name)}` trains them to the end of that rung"
                 )
-            self._reset_retry_counters(missing)
+            self._reset_retry_counters(state.to_submit)
             configs = {config.run_id: config for config in grid.configs}
-            self._launch(state, self._without_exhausted(to_submit), state.current_trials(), configs, resubmit=False)
+            self._launch(
+                state, self._without_exhausted(state.to_submit), state.current_trials(), configs, resubmit=False
+            )
 
     @contextmanager
     def _restore_plan_on_error(self) -> Iterator[None]:
@@ -144,7 +145,7 @@ class LockedGrid:
             self.plan = plan
             self.results.write_grid(plan)
             state = self.read_state()
-        unsubmitted = [row for row in state.rows if row.state == PLANNED and row.run_id not in self.jobs.places]
+        unsubmitted = [row for row in state.rows if row.state == PLANNED and row.run_id not in self.jobs.tasks]
         if unsubmitted:
             self._resubmit(state, unsubmitted)
         return bool(unsubmitted)
@@ -183,19 +184,13 @@ class LockedGrid:
             if run_dir.tries_file.exists():
                 run_dir.write_record(Tries(step=0, number=0, job=None))
 
-    def load_configs(self, run_ids: Iterable[str]) -> dict[str, RunConfig]:
+    def load_configs(self, run_ids: Collection[str]) -> dict[str, RunConfig]:
         """The configurations of runs: from the last submission or, if a run was never submitted, from the plan.
 
         Raises:
             ConfigError: the plan's file of the base run now gives another run.
         """
-        submitted: dict[SubmissionDir, list[str]] = defaultdict(list)
-        unsubmitted = []
-        for run_id in run_ids:
-            if run_id in self.jobs.places:
-                submitted[self.jobs.places[run_id][0]].append(run_id)
-            else:
-                unsubmitted.append(run_id)
+        unsubmitted = [run_id for run_id in run_ids if run_id not in self.jobs.tasks]
         configs: dict[str, RunConfig] = {}
         base_values = read_yaml(Path(self.plan.base)) if unsubmitted else {}
         parameters = {run.run_id: run.parameters for run in self.plan.runs}
@@ -207,7 +202,7 @@ class LockedGrid:
                     f"the file, or run `{self.results.command('submit', self.plan.name)}` to see what changed"
                 )
             configs[run_id] = config
-        for folder, submitted_ids in submitted.items():
+        for folder, submitted_ids in self.jobs.by_submission(run_ids).items():
             configs.update(folder.read_configs(submitted_ids))
         return configs
 
@@ -252,11 +247,7 @@ class LockedGrid:
 
     def _cancel_in_earlier_arrays(self, run_ids: Iterable[str]) -> None:
         """Mark runs as cancelled in their last submission, whose tasks may still be running."""
-        marks: dict[SubmissionDir, list[str]] = defaultdict(list)
-        for run_id in run_ids:
-            if run_id in self.jobs.places:
-                marks[self.jobs.places[run_id][0]].append(run_id)
-        for folder, marked_ids in marks.items():
+        for folder, marked_ids in self.jobs.by_submission(run_ids).items():
             folder.mark_cancelled(marked_ids)
 
     def _run_locally(self, runner: LocalRunner, launch: Launch) -> None:

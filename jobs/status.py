@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.grid_jobs import GridJobs, read_jobs
-from jobs.policy import Verdict, judge, needs_attention, resume_command
+from jobs.policy import Verdict, judge, needs_attention, resume_command, submit
 from jobs.services import JOB_KINDS, OTHER_KINDS
 from jobs.submissions import read_submissions
 from sentiment.console import Say, printable
@@ -104,6 +104,11 @@ class GridState:
     def named(self, run_ids: Collection[str]) -> list[RunStatus]:
         """The rows of the given runs; of all, if none is given."""
         return [row for row in self.rows if not run_ids or row.run_id in run_ids]
+
+    @property
+    def to_submit(self) -> list[RunStatus]:
+        """The rows of the runs that `submit` submits."""
+        return [row for row in self.rows if submit(row) == "submits" and not self.missed_ranking(row)]
 
     def missed_ranking(self, row: RunStatus) -> bool:
         """Whether the run is a trial whose rung was ranked without it."""
@@ -192,9 +197,9 @@ def read_grid_status(results: Results, plan: GridPlan, jobs: GridJobs) -> GridSt
 def _read_row(results: Results, plan: GridPlan, jobs: GridJobs, run_id: str, trial_rung: TrialRung | None) -> RunStatus:
     progress = read_progress(results.run_dir(run_id, plan.name), plan)
     attempt = progress.last_attempt
-    place = None if progress.completed else jobs.place(run_id, attempt)
-    verdict = judge(progress, jobs.queued(run_id, place, attempt), trial_rung)
-    job = jobs.job(place) if place else None
+    task = None if progress.completed else jobs.task_of(run_id, attempt)
+    verdict = judge(progress, jobs.queued(run_id, task, attempt), trial_rung)
+    job = jobs.job(task) if task else None
     seen = datetime.fromtimestamp(progress.seen, UTC).isoformat(timespec="seconds") if progress.seen else None
     return RunStatus(
         **vars(verdict),
@@ -319,10 +324,6 @@ def unknown_names(targets: Collection[str], results: Results) -> UsageError:
     """The error for names that are neither grids nor runs."""
     grids = ", ".join(planned_grids(results)) or "none yet"
     return UsageError(f"{', '.join(sorted(targets))}: neither a grid nor a run in {results.runs}; grids: {grids}")
-
-
-def is_meant(grid: str, run_id: str, targets: Sequence[str]) -> bool:
-    return not targets or grid in targets or run_id in targets
 
 
 def cancel_single(run_dir: RunDir, say: Say) -> None:

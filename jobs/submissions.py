@@ -20,7 +20,7 @@ from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
-from sentiment.runs.records import Count, FileRecord, Record
+from sentiment.runs.records import FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
 from sentiment.runs.state import read_chosen
 
@@ -78,18 +78,6 @@ class Cancelled(Record):
     ids: list[str]
 
 
-class TaskProgress(Record):
-    """`progress-<task>.json`: how much a preparation task had saved at its last time limit.
-
-    Attributes:
-        progress: as `JobKind.progress` measures it.
-        timeouts: how many time limits in a row it has reached without saving more.
-    """
-
-    progress: int
-    timeouts: Count
-
-
 @dataclass(frozen=True)
 class SubmissionDir:
     """Paths and readers of one submission's folder, `results/slurm/<grid>/<number>-<kind>-<random>`."""
@@ -136,6 +124,7 @@ class SubmissionDir:
         return self.logs / f"{run_id}.log"
 
     def progress_file(self, task: int) -> Path:
+        """A record `Tries`: what a preparation task had saved, and how many time limits in a row it saved no more."""
         return self.path / f"progress-{task}.json"
 
     def failure_file(self, task: int) -> Path:
@@ -220,8 +209,8 @@ class SubmissionDir:
         wanted = list(lines if run_ids is None else run_ids)
         if missing := [run_id for run_id in wanted if run_id not in lines]:
             raise RunDirError(f"{self.configs_file}: lacks run {missing[0]}")
-        place = str(self.configs_file)
-        return {run_id: parse_record(lines[run_id].encode(), RunConfig, place) for run_id in wanted}
+        file = str(self.configs_file)
+        return {run_id: parse_record(lines[run_id].encode(), RunConfig, file) for run_id in wanted}
 
     @cached_property
     def _config_lines(self) -> dict[str, str]:

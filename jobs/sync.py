@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from jobs.status import is_meant, unknown_names
+from jobs.status import unknown_names
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import start_command
 from sentiment.runs.records import WandbRun
@@ -34,7 +34,7 @@ def find_runs(targets: Sequence[str], results: Results) -> list[RunDir]:
     unknown = {*targets} - grids - run_ids
     if unknown:
         raise unknown_names(unknown, results)
-    return [run_dir for run_dir in run_dirs if is_meant(run_dir.grid, run_dir.path.name, targets)]
+    return [run_dir for run_dir in run_dirs if run_dir.grid in targets or run_dir.path.name in targets]
 
 
 def upload(run_dir: RunDir, limit_seconds: float) -> tuple[str, bool]:

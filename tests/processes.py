@@ -9,6 +9,7 @@ A PYTHONPATH of the process's own counts: then the project's packages are import
 import array
 import atexit
 import contextlib
+import ctypes
 import functools
 import gc
 import importlib
@@ -43,6 +44,8 @@ _THEIRS = (
 )
 _IGNORED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 _INTERRUPT = -int(signal.SIGINT)
+_LOCAL = "--here"
+_PR_SET_PDEATHSIG = 1
 
 
 @functools.cache
@@ -137,14 +140,18 @@ def ask(address: str, arguments: list[str], cwd: object, environ: Mapping[str, s
 def stand_in() -> None:
     """Let a forked process do the work of this one, an interpreter that has just begun; signals go on to it.
 
-    If this process is killed, so is the forked one, with all that it has forked itself.
+    If this process is killed, so is the forked one, with all that it has forked itself. A task of a grid on this
+    machine (`--here`) is only left without its parent, as if its starter were killed, with which this process ends.
     """
+    local = _LOCAL in sys.orig_argv
+    if local:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     line = ask(os.environ[ADDRESS], sys.orig_argv[1:], Path.cwd(), os.environ, [0, 1, 2])
     pid = int(line.readline())
 
     def pass_on(number: int, _frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):  # it has ended, which is about to be told
-            os.killpg(pid, number)
+            (os.kill if local else os.killpg)(pid, number)
 
     for number in (*_IGNORED, signal.SIGINT, signal.SIGCONT):
         signal.signal(number, pass_on)
@@ -184,6 +191,8 @@ def _keep(line: socket.socket) -> None:
         os.close(fd)
     ended = os.pidfd_open(pid)
     if ended not in select.select([line, ended], [], [])[0]:
+        if _LOCAL in request[0]:
+            os._exit(0)
         os.killpg(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with contextlib.suppress(OSError):
@@ -204,6 +213,8 @@ def _begin(line: socket.socket, streams: list[int], request: tuple[list[str], st
     for fd in {*streams} - {0, 1, 2}:
         os.close(fd)
     os.chdir(cwd)
+    if _LOCAL in arguments:  # it looks for its parent
+        arguments[arguments.index(_LOCAL) + 1] = str(os.getppid())
     own_path = environ.get("PYTHONPATH") != os.environ.get("PYTHONPATH")
     os.environ.clear()
     os.environ.update(environ)

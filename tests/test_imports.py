@@ -177,11 +177,9 @@ _SECOND_HAND = {"sklearn", "pandas"}
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
         (_COMMAND.format("jobs", ["submit", "smoke", "--dry-run", "--results", "nowhere"]), {"torch", "scipy"}),
         (_COMMAND.format("report", ["report", "--help"]), HEAVY),
-        ("import sentiment.runs.run_dir, sentiment.config_file, sentiment.runs.records", HEAVY),
         ("import sentiment.encoders.pretrained", {"torch"}),
         ("import sentiment.tracking", {*HEAVY, "wandb"}),
         ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
-        ("import report.build", {"torch"}),
     ],
     ids=lambda value: value.replace("\n", " ")[:60] if isinstance(value, str) else "",
 )

@@ -15,7 +15,7 @@ import pytest
 from sentiment.config import DataConfig
 from sentiment.data.sources import open_source
 from sentiment.errors import ConfigError, DataError
-from sentiment.files import named_path, open_named, read_named, write_named
+from sentiment.files import named_path, open_named, write_named
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
@@ -161,13 +161,6 @@ def test_what_is_no_regular_file_is_told_in_a_line(odd: Callable[[str], Path], t
         done = invoke(*words)
         assert (done.exit_code in (1, 2), done.output[:7]) == (True, "error: ")
     assert not out.exists()
-
-
-def test_size_of_a_file_is_bounded_and_the_bound_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"12345")
-    assert read_named(tmp_path / "a", 5) == b"12345"
-    with pytest.raises(OSError, match="larger than 4 bytes"):
-        read_named(tmp_path / "a", 4)
 
 
 def test_home_of_nobody_is_a_path_like_any_other(tmp_path: Path) -> None:

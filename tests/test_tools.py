@@ -51,36 +51,6 @@ def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
 
 
 @pytest.mark.slow
-def test_exit_codes_are_those_of_an_interpreter() -> None:
-    for code, returncode, stderr in (
-        ("pass", 0, ""),
-        ("import sys; sys.exit(3)", 3, ""),
-        ("import sys; sys.exit('no')", 1, "no\n"),
-        ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
-        ("import os; os.kill(os.getpid(), 9)", -9, ""),
-        ("raise KeyboardInterrupt", -2, "KeyboardInterrupt\n"),
-    ):
-        done = run_python("-c", code)
-        assert (done.returncode, done.stdout, bool(done.stderr)) == (returncode, "", bool(stderr))
-        assert done.stderr.endswith(stderr)
-
-
-@pytest.mark.slow
-def test_folder_environment_arguments_and_streams_are_the_processs_own(tmp_path: Path) -> None:
-    code = "import os, sys; print(os.getcwd(), dict(os.environ), sys.argv, sys.stdin.read())"
-    done = run_python("-c", code, "a b", input="given", cwd=tmp_path, environ={"ONLY": "this"})
-    assert done.stdout == f"{tmp_path} {{'ONLY': 'this'}} ['-c', 'a b'] given\n"
-
-
-@pytest.mark.slow
-def test_path_of_its_own_comes_first(tmp_path: Path) -> None:
-    (tmp_path / "sentiment").mkdir()
-    (tmp_path / "sentiment" / "__init__.py").write_text("print('another')")
-    done = run_python("-c", "import sentiment", cwd=tmp_path.parent, environ={"PYTHONPATH": str(tmp_path)})
-    assert done.stdout == "another\n"
-
-
-@pytest.mark.slow
 def test_process_is_signalled_and_ends_with_who_started_it() -> None:
     handler = "signal.signal(signal.SIGTERM, lambda *_: sys.exit('heard'))"
     code = f"import signal, sys; {handler}; print('ready'); sys.stdin.readline()"

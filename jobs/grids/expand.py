@@ -73,8 +73,8 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
         chosen = _best([(run, result) for run, result in finished if _apart_from_seed(run) not in failing], sweep)
         chosen = chosen[: wanted.count]
     if len(chosen) < wanted.count:
-        found = f"{what}: it has {len(chosen)} runs for `runs: {wanted.runs}`, and {wanted.count} are wanted"
-        raise UsageError("\n".join([found, *(f"left out: {line}" for line in left_out)]))
+        message = f"{what}: it has {len(chosen)} runs for `runs: {wanted.runs}`, and {wanted.count} are wanted"
+        raise UsageError("\n".join([message, *(f"left out: {line}" for line in left_out)]))
     bases = []
     for run in chosen:
         run_dir = results.run_dir(run.run_id, plan.name)

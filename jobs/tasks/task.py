@@ -118,17 +118,17 @@ def check_progress(folder: "SubmissionDir", number: int) -> None:
         NoProgressError: there were `attempts_without_progress` of them.
         RunDirError: the file with the count is damaged.
     """
-    from jobs.submissions import TaskProgress
     from sentiment.errors import NoProgressError
     from sentiment.files import write_atomically
+    from sentiment.runs.records import Tries
     from sentiment.runs.run_dir import read_record, sealed
 
     file = folder.progress_file(number)
     progress = folder.submission.job_kind.progress(folder.results)
-    previous = read_record(file, TaskProgress)
-    timeouts = previous.timeouts + 1 if previous and progress <= previous.progress else 0
+    previous = read_record(file, Tries)
+    timeouts = previous.number + 1 if previous and progress <= previous.step else 0
     with contextlib.suppress(OSError):  # the task's next save will report a full disk
-        write_atomically(file, sealed(TaskProgress(progress=progress, timeouts=timeouts)))
+        write_atomically(file, sealed(Tries(step=progress, number=timeouts, job=None)))
     if timeouts >= folder.submission.resources.attempts_without_progress:
         raise NoProgressError(
             f"it reached its time limit {timeouts} times in a row without progress: starting and saving take longer "

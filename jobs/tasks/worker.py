@@ -7,7 +7,6 @@ search rank the previous rung first: the ranking determines the runs that they t
 
 import contextlib
 import importlib
-import math
 import multiprocessing
 import os
 import signal
@@ -42,8 +41,7 @@ from sentiment.runs.run_dir import RunDir
 from sentiment.runs.state import PENDING, RUNNING, RunProgress, TrialRung, read_progress, read_rungs
 from sentiment.training.stop import StopRequest
 
-_POLL_SECONDS = 0.5
-_CANCEL_POLL_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 @dataclass
@@ -143,23 +141,6 @@ _PRECEDENCE = (Outcome.STOPPED, Outcome.OUT_OF_TIME, Outcome.DISK_FULL, Outcome.
 
 
 @dataclass
-class CancelledRuns:
-    """The ids that `sentiment cancel` has marked; their file is read once a second."""
-
-    folder: SubmissionDir
-    clock: Callable[[], float] = time.monotonic
-    _ids: Set[str] = field(default_factory=set, init=False)
-    _next_look: float = field(default=-math.inf, init=False)
-
-    def ids(self) -> Set[str]:
-        now = self.clock()
-        if now >= self._next_look:
-            self._next_look = now + _CANCEL_POLL_SECONDS
-            self._ids = self.folder.cancelled
-        return self._ids
-
-
-@dataclass
 class Worker:
     """A training task of a submission.
 
@@ -174,10 +155,6 @@ class Worker:
     _start_times: dict[str, float] = field(default_factory=dict, init=False)
     # The longest time that one of its runs took.
     _longest_seconds: float = field(default=0.0, init=False)
-
-    @cached_property
-    def _cancelled(self) -> CancelledRuns:
-        return CancelledRuns(self.folder)
 
     @cached_property
     def _plan(self) -> GridPlan | None:
@@ -202,7 +179,7 @@ class Worker:
             slurm.cancel(job.address for job in jobs if job.held or job.state == PENDING)
 
     def _has_ended(self, run_id: str) -> bool:
-        if self._run_dir(run_id).completed or run_id in self._cancelled.ids():
+        if self._run_dir(run_id).completed or run_id in self.folder.cancelled:
             return True
         progress = read_progress(self._run_dir(run_id))
         failed = progress.failure is not None and in_same_array(progress.failure.job) and not progress.locked
@@ -236,7 +213,7 @@ class Worker:
             "gone" if has_another_task else "runs",
             RUNNING,
             job=slurm_job(),
-            cancelled=run_id in self._cancelled.ids(),
+            cancelled=run_id in self.folder.cancelled,
             lives=in_same_array,
         )
         trial_rung = TrialRung(submission.rung or 0, submission.epochs)
@@ -246,7 +223,7 @@ class Worker:
         """Train the free runs; OUT_OF_TIME if some are left for the next start of this task."""
         self.stop.epochs = epochs
         at_once = self.folder.submission.resources.at_once
-        pool = ProcessPool(at_once, self.stop, self._cancelled.ids)
+        pool = ProcessPool(at_once, self.stop, lambda: self.folder.cancelled)
         outcomes: list[Outcome] = []
         while True:
             while pool.running < pool.lanes and not self._starts_no_more(outcomes):
@@ -288,7 +265,7 @@ class Worker:
                 record_failure(self._run_dir(run_id), CrashedError(f"its process ended by signal {-code}"))
             outcome = Outcome(code) if code in {*Outcome} else Outcome.FAILED
             print(self._summary_line(run_id, outcome, seconds), flush=True)
-            if run_id not in self._cancelled.ids():
+            if run_id not in self.folder.cancelled:
                 yield outcome
 
     def _summary_line(self, run_id: str, outcome: Outcome, seconds: float) -> str:
@@ -323,8 +300,8 @@ class Worker:
         """
         results, grid = self.folder.results, self.folder.grid
         plan = results.read_grid(grid)
-        places = GridJobs(read_submissions(results, grid)).places
-        cancelled = {run_id for run_id, (folder, _) in places.items() if run_id in folder.cancelled}
+        tasks = GridJobs(read_submissions(results, grid)).tasks
+        cancelled = {run_id for run_id, task in tasks.items() if run_id in task.folder.cancelled}
         if plan is None or (rungs := read_rungs(results, plan)) is None:
             raise RunDirError(f"{results.grid_file(grid)}: is missing, or no longer a search with early_terminate")
         unfinished = rungs.unfinished(cancelled)

@@ -275,10 +275,10 @@ def read_rows(
             yield Row(identifier, as_text(cells.get("user")).strip() or None, label, text, line, part)
 
 
-def _part_of(value: str, place: str) -> Part:
+def _part_of(value: str, origin: str) -> Part:
     part = _PARTS.get(value.strip().lower())
     if part is None:
-        raise DataError(f"{place}: {shortened(value)!r} is no part; valid are {', '.join(_PARTS)}")
+        raise DataError(f"{origin}: {shortened(value)!r} is no part; valid are {', '.join(_PARTS)}")
     return part
 
 

@@ -62,12 +62,12 @@ def _content(path: Path) -> bytes | None:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
 
 
-def parse_record(content: bytes, kind: type[R], place: str) -> R:
-    """Parse a record from JSON; `place` is where it comes from, for messages. Raises what `read_record` raises."""
+def parse_record(content: bytes, kind: type[R], origin: str) -> R:
+    """Parse a record from JSON; `origin` is where it comes from, for messages. Raises what `read_record` raises."""
     body, mark, seal = content.rpartition(_SEAL)
     if mark:
         if seal != _seal_of(body):
-            raise RunDirError(f"{place}: has changed since it was written (its seal, a SHA-256, differs)")
+            raise RunDirError(f"{origin}: has changed since it was written (its seal, a SHA-256, differs)")
         content = body + _END
     try:
         return kind.model_validate_json(content)
@@ -76,13 +76,13 @@ def parse_record(content: bytes, kind: type[R], place: str) -> R:
             if mistake["loc"] == ("schema_version",):
                 version = visible(str(mistake["input"]))[:20]
                 raise RunDirError(
-                    f"{place}: has schema version {version}, this program reads {SCHEMA_VERSION}"
+                    f"{origin}: has schema version {version}, this program reads {SCHEMA_VERSION}"
                 ) from None
         mistakes = [
             f"{'.'.join(map(str, mistake['loc'])) or 'the record'}: {mistake['msg']}" for mistake in error.errors()
         ]
         more = f"; and {len(mistakes) - _MAX_SHOWN_ERRORS} more" if len(mistakes) > _MAX_SHOWN_ERRORS else ""
-        raise RunDirError(f"{place}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
+        raise RunDirError(f"{origin}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
 
 
 # The last line of a record's file, before the end of its JSON, holds the SHA-256 of all that precedes.
@@ -104,11 +104,11 @@ def _seal_of(body: bytes) -> bytes:
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
     """The records in a file with one on each line; none if there is no file. Raises what `read_record` raises."""
-    return [parse_record(line, kind, place) for line, place in _lines(path)]
+    return [parse_record(line, kind, origin) for line, origin in _lines(path)]
 
 
 def _lines(path: Path) -> list[tuple[bytes, str]]:
-    """The lines of a file, each with its place for messages; none if there is no file."""
+    """The lines of a file, each with its origin for messages; none if there is no file."""
     lines = (_content(path) or b"").split(b"\n")
     if lines.pop():
         raise RunDirError(f"{path}: line {len(lines) + 1}, the last one, is not complete")
@@ -118,11 +118,11 @@ def _lines(path: Path) -> list[tuple[bytes, str]]:
 _EPOCH = b'"kind": "epoch"'
 
 
-def parse_metric_row(line: bytes, place: str) -> MetricRow:
+def parse_metric_row(line: bytes, origin: str) -> MetricRow:
     """Parse a line of a metric log. Raises what `read_record` raises."""
     if _EPOCH in line:
-        return parse_record(line, EpochRow, place)
-    return parse_record(line, StepRow, place)
+        return parse_record(line, EpochRow, origin)
+    return parse_record(line, StepRow, origin)
 
 
 # The folder of runs outside of grids; no grid may have this name.
@@ -378,13 +378,13 @@ class RunDir:
 
     def read_metrics(self) -> list[MetricRow]:
         """All rows of the metric log; none if there is no log."""
-        return [parse_metric_row(line, place) for line, place in _lines(self.metrics_file)]
+        return [parse_metric_row(line, origin) for line, origin in _lines(self.metrics_file)]
 
     def read_epochs(self) -> tuple[list[EpochRow], MetricRow | None]:
         """The rows of epochs in the metric log, and the last row of any kind. Other rows are not parsed."""
         lines = _lines(self.metrics_file)
         last = parse_metric_row(*lines[-1]) if lines else None
-        epochs = [parse_record(line, EpochRow, place) for line, place in lines if _EPOCH in line]
+        epochs = [parse_record(line, EpochRow, origin) for line, origin in lines if _EPOCH in line]
         if [row.epoch for row in epochs] != [*range(1, len(epochs) + 1)]:
             raise RunDirError(f"{self.metrics_file}: the epochs of its rows are not 1, 2, 3, ...")
         return epochs, last

@@ -371,30 +371,30 @@ def judge(
 
 def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     """Read a run's directory. Damage is returned in the field `damage`; `score` is that of the plan's metric."""
-    found: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     if owner := live_owner(run_dir.lock_file):  # first: a process releases it after it has recorded how it ended
-        found |= {"locked": True, "owner_job": owner.job}
+        known |= {"locked": True, "owner_job": owner.job}
     try:
         record, result = run_dir.read(RunRecord), run_dir.read(Result)
         if record:
-            found |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
+            known |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
-            found |= {"completed": True, "epoch": result.epochs, "step": result.steps}
-            found["score"] = plan.score(result.metrics) if plan else None
-            return RunProgress(**found)
-        found["failure"] = run_dir.read(Failure)
+            known |= {"completed": True, "epoch": result.epochs, "step": result.steps}
+            known["score"] = plan.score(result.metrics) if plan else None
+            return RunProgress(**known)
+        known["failure"] = run_dir.read(Failure)
         epochs, last = run_dir.read_epochs()
-        found |= {"epoch": epochs[-1].epoch if epochs else None, "step": last.step if last else None}
+        known |= {"epoch": epochs[-1].epoch if epochs else None, "step": last.step if last else None}
         if plan:
             scores = [score for row in epochs if (score := plan.score(row.metrics)) is not None]
             best = min if plan.goal == "minimize" else max
-            found["score"] = best(scores, default=None)
+            known["score"] = best(scores, default=None)
     except RunDirError as error:
-        found["damage"] = " ".join(str(error).split())
+        known["damage"] = " ".join(str(error).split())
     with contextlib.suppress(RunDirError):  # a damaged count is no reason to stop
-        found["tries"] = run_dir.read(Tries)
+        known["tries"] = run_dir.read(Tries)
     seen = [path.stat().st_mtime for path in (run_dir.lock_file, run_dir.metrics_file) if path.exists()]
-    return RunProgress(**found, seen=max(seen, default=None))
+    return RunProgress(**known, seen=max(seen, default=None))
 
 
 def read_pruned(run_dir: RunDir) -> TrialRung | None:

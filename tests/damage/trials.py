@@ -3,12 +3,10 @@
 import os
 import random
 import re
-import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from unittest.mock import patch
 
 from sentiment.errors import SentimentError
@@ -18,17 +16,12 @@ from tests.damage.damages import choose_damage, truncate
 from tests.damage.study import Study
 from tests.small_runs import Experiment
 
-LIMIT_SECONDS = 120
 RESUME = "resume"
 # Records that a user may delete, or that are deleted when they are out of date: without them nothing is damaged.
 _MAY_BE_DELETED = ("teacher.json", "cancelled.json", "failure.json", "tries.json", "lock")
 # What names a file: the file itself, its folder, and the folder above, such as a run and its grid.
 _LEVELS = 3
 _TIMES = re.compile(r"\d+ (s|min|h|d)\b")
-
-
-class HangError(BaseException):
-    """A command has taken too long. It is no Exception, so that no handler of the program takes it for its own."""
 
 
 @dataclass(frozen=True)
@@ -40,38 +33,8 @@ class Answer:
     crash: str = ""
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A damage, and the complaint about an answer to it; without one all answers were right."""
-
-    number: int
-    damage: str
-    file: Path
-    verdict: str
-    command: str = ""
-    output: str = ""
-
-
-@contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise HangError
-
-    former = signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, former)
-
-
 def _answer(*arguments: object) -> Answer:
-    try:
-        with _limited(LIMIT_SECONDS):
-            done = invoke(*arguments)
-    except HangError:
-        return Answer(-1, "", "hang")
+    done = invoke(*arguments)
     crash = done.exception if not isinstance(done.exception, SystemExit | None) else None
     # A longer time makes its column wider.
     output = re.sub(" +", " ", _TIMES.sub("_", done.output))
@@ -99,10 +62,7 @@ def resume(study: Study) -> Answer:
     config = RunDir(study.pristine / "runs" / study.stopped).read_config()
     run = Experiment(config, study.results, run_dir)
     try:
-        with _limited(LIMIT_SECONDS):
-            digest = run.complete()
-    except HangError:
-        return Answer(-1, "", "hang")
+        digest = run.complete()
     except SentimentError as error:
         return Answer(1, str(error))
     except Exception as error:
@@ -113,7 +73,7 @@ def resume(study: Study) -> Answer:
 def judge(command: str, file: Path, answer: Answer, good: Answer) -> str:
     """What is wrong with an answer; empty if nothing is."""
     if answer.crash:
-        return "hang" if answer.crash == "hang" else "traceback"
+        return "traceback"
     if answer.code not in (0, 1, 2, 3, 4):
         return "exit code"
     if answer == good:
@@ -125,34 +85,29 @@ def judge(command: str, file: Path, answer: Answer, good: Answer) -> str:
     return "" if any(name in new for name in names) else "unnamed"
 
 
-def all_answers(study: Study, good: Mapping[str, Answer], file: Path) -> dict[str, Answer]:
-    """The answers after a file was damaged: of the run that it belongs to, else of a completed run."""
+def wrong_answers(study: Study, good: Mapping[str, Answer], file: Path) -> dict[str, tuple[str, Answer]]:
+    """What is wrong, by command, with answers about the run of a damaged file, else about a completed one."""
     run = "/".join(file.parts[1:3])
     of_run = file.parts[0] == "runs" and f"evaluate {run}" in good
     answers = ask(study, [run if of_run else study.completed])
     if run == study.stopped:
         answers[RESUME] = resume(study)
-    return answers
+    verdicts = {command: (judge(command, file, answer, good[command]), answer) for command, answer in answers.items()}
+    return {command: verdict for command, verdict in verdicts.items() if verdict[0]}
 
 
-def damage_once(study: Study, number: int, seed: int, good: Mapping[str, Answer]) -> Trial:
-    """Damage a file of the study, and judge all answers."""
-    rng = random.Random(f"{seed}-{number}")
+def damage_once(study: Study, number: int) -> tuple[str, Path]:
+    """Damage one file of a renewed study, by random numbers: how, and which."""
+    rng = random.Random(f"1-{number}")
     study.renew()
     files = study.files()
-    kinds = sorted({_kind(file) for file in files})
-    kind = rng.choice(kinds)
+    kind = rng.choice(sorted({_kind(file) for file in files}))
     file = rng.choice([file for file in files if _kind(file) == kind])
     name, damage = choose_damage(file, rng)
     if name == "deleted" and (file.name in _MAY_BE_DELETED or file.suffix == ".lock"):
         name, damage = "truncated", truncate
     damage(study.results.root / file, rng)
-    answers = all_answers(study, good, file)
-    for command, answer in answers.items():
-        if verdict := judge(command, file, answer, good[command]):
-            output = answer.crash or "\n".join({*answer.output.splitlines()} - {*good[command].output.splitlines()})
-            return Trial(number, name, file, verdict, command, output[:1500])
-    return Trial(number, name, file, "")
+    return name, file
 
 
 def _kind(file: Path) -> str:
@@ -164,8 +119,8 @@ def _kind(file: Path) -> str:
 def quick_and_without_slurm() -> Iterator[None]:
     """Find no Slurm on this machine, and draw no figures, which takes most of a report's time."""
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
-    found = {"PATH": "/nonexistent", "COLUMNS": "160"}
-    with patch.dict(os.environ, found), patch("report.render.charts.draw", lambda *_, **__: drawing):
+    environ = {"PATH": "/nonexistent", "COLUMNS": "160"}
+    with patch.dict(os.environ, environ), patch("report.render.charts.draw", lambda *_, **__: drawing):
         yield
 
 

@@ -135,41 +135,29 @@ def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
     assert bytes_by_name(cache) == bytes_by_name(at_once)
 
 
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
-@pytest.mark.parametrize(("storage", "layer"), [("GPU memory", "top"), ("disk", "top"), ("disk", "token")])
-def test_damaged_shard_is_never_read_but_named_with_the_command_that_computes_it_again(
-    cache: VectorCache, storage: Storage, layer: str, damage: str
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "deleted"])
+@pytest.mark.parametrize(("storage", "layer"), [("GPU memory", "top"), ("disk", "first"), ("disk", "token")])
+def test_damaged_shard_is_never_read_but_named_and_computed_again_and_no_other(
+    cache: VectorCache, corpus: Corpus, model: ElmoFiles, storage: Storage, layer: Layer, damage: str
 ) -> None:
-    filled(cache)
+    everything = bytes_by_name(filled(cache))
     victim = cache.shard_file(layer, 1)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
-    victim.write_bytes({"flipped": content, "truncated": content[:-1], "empty": b""}[damage])
-    with pytest.raises(EncoderError, match=rf"{layer}-00001\.npy: .*`sentiment prepare encode`"):
+    victim.write_bytes({"flipped": content, "truncated": content[:-1]}.get(damage, b""))
+    if damage == "deleted":
+        victim.unlink()
+    with pytest.raises(EncoderError, match=rf"{layer}-00001\.npy.*`sentiment prepare encode`"):
         opened(cache, config(), storage)
-    cache.shard_file("top", 0).unlink()  # vectors of tweets are computed from those of types
-    if layer == "token":
+    again = _again(cache, corpus, model)
+    kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy") if path != victim}
+    if layer == "token" and damage != "deleted":  # vectors of tweets are computed from those of types
+        cache.shard_file("top", 0).unlink()
+        del kept[cache.shard_file("top", 0)]
         with pytest.raises(EncoderError, match=r"token-00001\.npy: "):
             filled(cache)
-    cache.discard_damaged(LAYERS)
-    opened(filled(cache), config(), storage)
-
-
-@pytest.mark.parametrize(("layer", "length"), [("token", None), ("top", -1), ("first", 0), ("top", 99)])
-def test_shard_that_was_changed_truncated_or_deleted_is_found_and_mended_and_no_other(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles, layer: str, length: int | None
-) -> None:
-    everything = bytes_by_name(filled(cache))
-    victim = cache.shard_file(layer, 0)
-    content = bytearray(victim.read_bytes())
-    content[len(content) // 2] ^= 1
-    victim.write_bytes(content if length is None else content[:length])
-    if length == 99:
-        victim.unlink()
-    again = _again(cache, corpus, model)
-    assert again.discard_damaged(LAYERS) == ([victim] if length != 99 else [])
-    assert again.missing(layer) == [0]
-    kept = {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}
+    assert again.discard_damaged(LAYERS) == ([] if damage == "deleted" else [victim])
+    assert again.missing(layer) == [1]
     assert bytes_by_name(filled(again)) == everything
     assert kept.items() <= {path: path.stat().st_ino for path in cache.folder.glob("*.npy")}.items()
     assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", "compute", *LAYERS}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.doctor import Finding, examine_disk, render
+from jobs.doctor import examine_disk
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_yaml
@@ -28,8 +28,3 @@ def test_disk_is_written_to_before_it_is_called_good(results: Results) -> None:
     with limited_file_size(0):
         found = examine_disk(results)
     assert (found.level, found.topic, "cannot be written" in found.text) == ("problem", "results", True)
-
-
-def test_further_lines_of_a_finding_stand_below_its_text() -> None:
-    lines = "\n".join(render([Finding("ok", "a", "one"), Finding("problem", "longer", "two\nthree")])).splitlines()
-    assert lines == ["ok     a       one", "ERROR  longer  two", "               three"]

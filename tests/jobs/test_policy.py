@@ -45,7 +45,7 @@ class Case:
 
     @property
     def in_queue(self) -> bool:
-        return self.queued.place in ("waits", "held", "runs")
+        return self.queued.whereabouts in ("waits", "held", "runs")
 
     @property
     def waits_with_others(self) -> bool:
@@ -68,13 +68,13 @@ class Case:
         failure = self.progress.failure
         if failure is None:
             return False
-        return self.queued.place != "gone" or self.queued.begun_by(failure.job)
+        return self.queued.whereabouts != "gone" or self.queued.begun_by(failure.job)
 
     @property
     def left_rung(self) -> bool:
         attempt = self.progress.last_attempt
         paused = attempt is not None and attempt.reason == "paused"
-        return paused and (self.queued.place == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
+        return paused and (self.queued.whereabouts == "nowhere" or attempt.job == self.queued.job)  # type: ignore[union-attr]
 
     @property
     def word(self) -> str:
@@ -85,13 +85,13 @@ class Case:
 # The lines of the table, in its order.
 LINES: list[Callable[[Case], bool]] = [
     lambda one: one.progress.completed,
-    lambda one: one.queued.place == "silent" and one.progress.locked,
-    lambda one: one.queued.place == "silent" and one.failed_here,
-    lambda one: one.queued.place == "silent",
+    lambda one: one.queued.whereabouts == "silent" and one.progress.locked,
+    lambda one: one.queued.whereabouts == "silent" and one.failed_here,
+    lambda one: one.queued.whereabouts == "silent",
     lambda one: one.trained,
     lambda one: one.waits_with_others and one.queued.cancelled,
     lambda one: one.waits_with_others and one.failed_here,
-    lambda one: one.waits_with_others and one.queued.place == "held",
+    lambda one: one.waits_with_others and one.queued.whereabouts == "held",
     lambda one: one.waits_with_others and one.queued.state == "RUNNING",
     lambda one: one.waits_with_others,
     lambda one: one.progress.damage is not None,
@@ -101,9 +101,9 @@ LINES: list[Callable[[Case], bool]] = [
     lambda one: one.paused and one.queued.ranks,
     lambda one: one.paused,
     lambda one: one.left_rung,
-    lambda one: one.queued.place == "intent",
-    lambda one: one.queued.place == "gone" and one.word == "CANCELLED",
-    lambda one: one.queued.place == "gone",
+    lambda one: one.queued.whereabouts == "intent",
+    lambda one: one.queued.whereabouts == "gone" and one.word == "CANCELLED",
+    lambda one: one.queued.whereabouts == "gone",
     lambda one: one.progress.last_attempt is not None and one.progress.last_attempt.detail == "SIGTERM",
     lambda one: one.progress.last_attempt is not None,
     lambda _one: True,
@@ -122,13 +122,13 @@ def _queues() -> Iterator[Queued]:
     for cancelled in (False, True):
         task = Queued(job=OWN, cancelled=cancelled, lives=lives, begun_by=begun_by, reason="why")
         for state in ("RUNNING", "COMPLETING", "SUSPENDED"):
-            yield replace(task, place="runs", state=state)
-        yield replace(task, place="waits", state="PENDING")
-        yield replace(task, place="held", state="PENDING")
-        yield replace(task, place="silent")
-        yield replace(task, place="runs", state="RUNNING", trains=True)
+            yield replace(task, whereabouts="runs", state=state)
+        yield replace(task, whereabouts="waits", state="PENDING")
+        yield replace(task, whereabouts="held", state="PENDING")
+        yield replace(task, whereabouts="silent")
+        yield replace(task, whereabouts="runs", state="RUNNING", trains=True)
         for word in WORDS:
-            yield replace(task, place="gone", ended=lambda _progress, word=word: RunState(word, "why"))
+            yield replace(task, whereabouts="gone", ended=lambda _progress, word=word: RunState(word, "why"))
 
 
 def _progresses() -> Iterator[RunProgress]:
@@ -207,9 +207,9 @@ def _submits(state: str, active: bool, begun: bool) -> bool:
 
 def _may_be_trained(case: Case) -> bool:
     """Whether any process trains the run, or may begin to by itself."""
-    if case.trained or (case.progress.locked and case.queued.place == "silent"):
+    if case.trained or (case.progress.locked and case.queued.whereabouts == "silent"):
         return True
-    if case.queued.place == "silent":
+    if case.queued.whereabouts == "silent":
         return not case.failed_here
     if not case.in_queue:
         return False

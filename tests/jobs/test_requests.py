@@ -16,7 +16,6 @@ from sentiment.runs.run_dir import Results
 from tests.commands import invoke
 from tests.jobs.fake_slurm import FakeSlurm, call, submit_grid
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import submitted
 
 OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Some have been OOM Killed.\n"
 
@@ -180,9 +179,3 @@ def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
     assert "Access denied" in output
     assert "refused" not in output
     assert GridJobs(read_submissions(results), ()).submissions[-1].submission.kind == "report"
-
-
-def test_service_grows_no_further_than_its_partition(slurm: FakeSlurm, results: Results) -> None:
-    folder = submitted(results, "data", "6", time_minutes=200)
-    limits = GridJobs([folder], []).limits(Resources())
-    assert increased("TIMEOUT", Resources(), folder.submission.resources, limits).time_minutes == 240

@@ -113,6 +113,14 @@ def test_chain_has_an_array_for_each_later_rung(results: Results, grid: Expanded
     assert _slots(results, grid, tasks=8).tasks == [[], []]
 
 
+def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, grid: ExpandedGrid) -> None:
+    configs = {config.run_id: config for config in grid.configs}
+    first, second, *_ = configs
+    rows = [RunStatus("PRUNED", grid="some", run_id=first), RunStatus("PLANNED", grid="some", run_id=second)]
+    pruned, planned = request_runs(rows, configs, _rungs(results, grid))
+    assert [(run.rung, run.epochs) for run in (pruned, planned)] == [(None, None), (0, 1)]
+
+
 def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     assert folder.waits_for_ranking
@@ -121,7 +129,7 @@ def test_slots_have_the_trials_of_the_ranking_once_it_is_written(results: Result
     assert _decide(folder, 1) is None
     best, second = grid.plan.runs[3].run_id, grid.plan.runs[1].run_id
     assert folder.tasks == [[best], [second]]
-    assert GridJobs([folder], ()).places == {best: (folder, 0), second: (folder, 1)}
+    assert GridJobs([folder], ()).tasks == {best: (folder, 0), second: (folder, 1)}
     _log(results, grid, None, None, 0.9, None)
     assert _decide(folder, 0) is None
     assert SubmissionDir(folder.path).tasks == [[best], [second]]
@@ -273,7 +281,7 @@ def test_no_death_counts(base: Path, tmp_path_factory: pytest.TempPathFactory, m
     assert [len(ranking) for ranking in calm] == [4, 2, 1]
 
     @given(deaths=_DEATHS, order=st.randoms(use_true_random=False))
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=15, deadline=None)
     def check(deaths: dict[tuple[int, int], list[str]], order: Random) -> None:
         assert search(deaths, order) == calm
 

@@ -59,7 +59,7 @@ def _verdict(
     if cancelled:
         folder.mark_cancelled(["run-3"])
     jobs = GridJobs([folder], [replace(job, name=folder.name)] if job else [])
-    verdict = judge(progress, jobs.queued("run-3", jobs.place("run-3", progress.last_attempt), progress.last_attempt))
+    verdict = judge(progress, jobs.queued("run-3", jobs.task_of("run-3", progress.last_attempt), progress.last_attempt))
     return verdict.state, verdict.reason
 
 

@@ -17,10 +17,9 @@ from jobs.services import unprepared
 from jobs.session import LaunchOptions, lock_grid
 from jobs.slurm.commands import Job
 from jobs.status import read_grid_status
-from jobs.submissions import SubmissionDir
 from jobs.tasks.attempt import Outcome, attempt_run, outcome_of, record_failure
 from jobs.tasks.task import check_progress, perform
-from jobs.tasks.worker import CancelledRuns, ProcessPool, Worker, core_shares
+from jobs.tasks.worker import ProcessPool, Worker, core_shares
 from sentiment.config import RunConfig
 from sentiment.errors import ConfigError, KilledError, MemoryExhaustedError, NoProgressError, RunDirError
 from sentiment.runs.locks import ProcessLock
@@ -35,7 +34,6 @@ from tests.jobs.submitted import (
     a_plan,
     attempt_of,
     queued,
-    submitted,
     write_attempts,
     write_job,
     write_submission,
@@ -180,21 +178,6 @@ def test_looking_for_a_free_run_reads_nothing_of_completed_ones_and_one_configur
     assert len(read) == 1
 
 
-def test_idle_task_looks_once_a_second_for_cancelled_runs(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter((0.0, 0.4, 0.8, 1.2, 1.6))
-    looks: list[object] = []
-    folder = submitted(results, "train", "7", ["run-0"])
-    cancelled = CancelledRuns(folder, clock=lambda: next(seconds))
-    folder.mark_cancelled(["run-0"])
-    read_cancelled = SubmissionDir.cancelled.fget
-    assert read_cancelled
-    look = property(lambda folder: (looks.append(folder), read_cancelled(folder))[1])
-    monkeypatch.setattr(SubmissionDir, "cancelled", look)
-    for _ in range(5):
-        assert cancelled.ids() == {"run-0"}
-    assert len(looks) == 2
-
-
 def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], slurm: FakeSlurm, like: Result) -> None:
     task = pool()
     name = task.folder.name
@@ -226,9 +209,9 @@ def test_state_of_a_run_is_that_of_its_task(results: Results, shares: Shares, ru
     assert [(row.state, row.active) for row in rows] == [("RUNNING", True), ("FAILED", False), ("PENDING", True)]
     # What nobody has begun is its own task's if that is in the queue, else one's that may take it.
     held, runs = queued(folder, 0, LAUNCH_FAILED), queued(folder, 1, "None", "RUNNING")
-    assert GridJobs([folder], [held, runs]).place(waits.path.name) == (folder, 0)
-    assert GridJobs([folder], [replace(held, state="FAILED"), runs]).place(waits.path.name) == (folder, 1)
-    assert GridJobs([folder], [held]).place(shares[1][0].run_id) == (folder, 0)
+    assert GridJobs([folder], [held, runs]).task_of(waits.path.name) == (folder, 0)
+    assert GridJobs([folder], [replace(held, state="FAILED"), runs]).task_of(waits.path.name) == (folder, 1)
+    assert GridJobs([folder], [held]).task_of(shares[1][0].run_id) == (folder, 0)
 
 
 def test_only_what_is_about_time_leads_to_a_requeue() -> None:
@@ -270,7 +253,7 @@ def test_cuts_count_while_nothing_is_gained(tmp_path: Path, tweets_file: Path, m
         check_progress(folder, 0)
     with pytest.raises(NoProgressError, match="2 times in a row without progress"):
         check_progress(folder, 0)
-    folder.progress_file(0).write_text('{"progress": "much"}')
+    folder.progress_file(0).write_text('{"step": "much"}')
     with pytest.raises(RunDirError, match=r"progress-0\.json"):
         check_progress(folder, 0)
 

@@ -31,11 +31,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def played(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Scenario], None]]:
-    """Waits for a scenario's end; the first call starts all that were collected, in their order."""
+    """Waits for a scenario's end; the first call starts all that were collected."""
     folder = tmp_path_factory.mktemp("stages")
     prepared = Prepared(Results(tmp_path_factory.mktemp("prepared")))
     prepared.digest(resolve(BASE, {"training.epochs": 2}, "the base run"))
     scenarios = [one for item in request.session.items if (one := scenario_of(item)) is not None]
+    scenarios.sort(key=lambda scenario: scenario.__module__.endswith("submitting"))  # the short ones fill up the end
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def play(scenario: Scenario) -> None:

@@ -46,7 +46,7 @@ ENDLESS = {"training__epochs": [100_000]}
 SHORT = {"training__epochs": [2]}
 DIVERGES = 10**38  # as a learning rate
 
-_FORKING = f"export PYTHONPATH={Path(__file__).with_name('forking')}:$PYTHONPATH"
+_FORKING = f"export PYTHONPATH={Path(__file__).parents[1] / 'forking'}:$PYTHONPATH"
 _RESOURCES = {"partition": "main", "time_minutes": 10, "memory_gb": 1.5, "gpus": 1, "cpus": 1}
 
 
@@ -174,9 +174,9 @@ class StagedRun:
     def task(self) -> tuple[SubmissionDir, int]:
         """That has it or, until it has begun, begins with it."""
         jobs, attempts = GridJobs(read_submissions(self.stage.results, self.stage.name), ()), self.attempts
-        place = jobs.place(self.run_id, attempts[-1] if attempts else None)
-        assert place is not None
-        return place
+        task = jobs.task_of(self.run_id, attempts[-1] if attempts else None)
+        assert task is not None
+        return task
 
     @property
     def job(self) -> str:

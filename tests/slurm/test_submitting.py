@@ -13,7 +13,7 @@ ELMO = {"elmo__model": ["tiny"], "elmo__combine": ["beside"]}
 
 
 @scenario
-def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anything(stage: Stage) -> None:
+def test_submitter_that_is_killed_or_whose_squeue_is_stale_neither_loses_nor_repeats_anything(stage: Stage) -> None:
     stage.write_cluster(sbatch={"hold": True})
     stage.write_grid(seed=[1, 2])
     for script, state in (("kill -9 $PPID", "PLANNED"), ('/usr/bin/sbatch "$@"; kill -9 $PPID', "PENDING")):
@@ -33,33 +33,32 @@ def test_submitter_killed_before_and_after_sbatch_neither_loses_nor_repeats_anyt
     said = [process.communicate(timeout=limit())[0] for process in both]
     assert sum("2 of 2 runs submitted" in output for output in said) == 1, said
     assert "Traceback" not in "".join(said)
-    queued = stage.cluster.run("squeue", "-h", "-r", "-o", "%Z").stdout.split()
-    assert sum(str(stage.folder) in folder for folder in queued) == 3
+    assert _jobs_in_queue(stage) == 3
+    _hide_queue(stage)
+    assert {*stage.states().values()} == {"UNKNOWN"}
+    stage.run("rerun", stage.name, "--cluster", "cluster.yaml", expect=1)
+    stage.submit(expect=1)
+    for folder in read_submissions(stage.results):  # as if the submitter had been killed before it wrote them
+        folder.receipt_file.unlink()
+    stage.submit(expect=1)
+    assert _jobs_in_queue(stage) == 3
     stage.run("cancel", stage.name)
+    stage.environ = {}
+    stage.wait_for_states("CANCELLED")
 
 
-@scenario
-def test_job_that_a_sites_squeue_does_not_list_yet_is_not_submitted_twice(stage: Stage) -> None:
-    stage.write_cluster(sbatch={"hold": True})
-    stage.write_grid(seed=[1, 2])
-    stage.submit()
+def _jobs_in_queue(stage: Stage) -> int:
+    folders = stage.cluster.run("squeue", "-h", "-r", "-o", "%Z").stdout.split()
+    return sum(str(stage.folder) in folder for folder in folders)
+
+
+def _hide_queue(stage: Stage) -> None:
+    """Let squeue print only the names of its columns, as where a site answers it from a cache."""
     squeue = stage.folder / "stale" / "squeue"
     squeue.parent.mkdir()
     squeue.write_text('#!/bin/sh\n/usr/bin/squeue "$@" | head -n 1\n')
     squeue.chmod(0o755)
     stage.environ = {"PATH": f"{squeue.parent}:{stage.cluster.environ['PATH']}"}
-    assert {*stage.states().values()} == {"UNKNOWN"}
-    for command in ("rerun", "submit"):
-        target = "grid.yaml" if command == "submit" else stage.name
-        stage.run(command, target, "--cluster", "cluster.yaml", expect=1)
-    for folder in read_submissions(stage.results):  # as if the submitter had been killed before it wrote them
-        folder.receipt_file.unlink()
-    stage.submit(expect=1)
-    queued = stage.cluster.run("squeue", "-h", "-r", "-o", "%Z").stdout.split()
-    assert sum(str(stage.folder) in folder for folder in queued) == 3
-    stage.run("cancel", stage.name)
-    stage.environ = {}
-    stage.wait_for_states("CANCELLED")
 
 
 @scenario

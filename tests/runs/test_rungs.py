@@ -10,7 +10,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Failure, GridPlan, Halving, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, RunProgress, TrialRung, judge, read_progress, read_rungs
+from sentiment.runs.state import Rungs, TrialRung, judge, read_progress, read_rungs
 from tests.jobs.submitted import a_plan, attempt_of, write_epochs
 
 PAUSE = attempt_of(None, reason="paused")
@@ -206,12 +206,3 @@ def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
     results.ranking_file("g", 0).write_text("{")
     with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):
         read_rungs(results, _plan(2))
-
-
-def test_standing_is_described() -> None:
-    assert TrialRung(0, 1, None, 6).describe() == "waits for the ranking after 1 epoch (rung 0)"
-    assert TrialRung(1, 3, 4, 6).describe() == "4 of 6 after 3 epochs (rung 1)"
-
-
-def test_run_that_a_process_trains_is_running_whatever_its_files_say() -> None:
-    assert judge(RunProgress(locked=True, damage="metrics.jsonl: is damaged")).state == "RUNNING"

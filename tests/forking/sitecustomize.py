@@ -1,10 +1,10 @@
-"""Read by an interpreter that starts on the test cluster with this folder on its path: it has itself stood in for."""
+"""Read by an interpreter that starts with this folder on its path: it has itself stood in for."""
 
 import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.processes import stand_in
 
