@@ -67,13 +67,12 @@ def submit(
     if it was interrupted: repeat the command to resume.
     """
     from jobs.dry_run import show_plan
-    from jobs.grids.grid import expand_grid, load_grid
+    from jobs.grids.grid import load_grid
     from jobs.session import LaunchOptions, submit_grid
     from jobs.slurm.resources import ClusterFile, read_cluster
 
     path = config_path(grid, "grids")
-    load = expand_grid if dry_run else load_grid
-    expanded = load(path, _open(results), overrides or [])
+    expanded = load_grid(path, _open(results), overrides or [], check_inputs=not dry_run)
     for line in expanded.left_out:
         echo(f"left out: {line}")
     if not dry_run:

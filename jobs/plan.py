@@ -115,7 +115,6 @@ def plan_slurm_jobs(
                 tasks=[[] for _ in range(count)],
                 configs=needed.get(kind.name, []),
                 resources=resources,
-                parallelism=count,
                 code=launch.code,
                 cluster=cluster.as_given() if kind.final else {},
             )
@@ -168,7 +167,6 @@ def _training_array(
         tasks=tasks,
         configs=[run.config for run in runs],
         resources=resources,
-        parallelism=min(resources.parallelism or len(tasks), len(tasks)),
         code=code,
         rung=runs[0].rung,
         epochs=runs[0].epochs,

@@ -35,7 +35,6 @@ class Submission(FileRecord):
             ranking will choose its runs.
         configs: of the runs that the job trains or prepares inputs for; stored in `configs.jsonl`.
         resources: of each task.
-        parallelism: the largest number of tasks that run at the same time.
         after: sbatch's `--dependency`, such as `afterok:12:13`; `new_submission` fills it in.
         code: the id of the code snapshot that the tasks import; None imports this checkout.
         cluster: for a final job, the content of the cluster file.
@@ -48,7 +47,6 @@ class Submission(FileRecord):
     tasks: list[list[str]]
     configs: list[RunConfig] = Field(default_factory=list, exclude=True)
     resources: Resources
-    parallelism: int = 1
     after: str | None = None
     code: str | None = None
     cluster: dict[str, Any] = Field(default_factory=dict)
@@ -59,6 +57,11 @@ class Submission(FileRecord):
     @property
     def job_kind(self) -> JobKind:
         return JOB_KINDS[self.kind]
+
+    @property
+    def parallelism(self) -> int:
+        """The largest number of tasks that run at the same time."""
+        return min(self.resources.parallelism or len(self.tasks), len(self.tasks))
 
     @property
     def by_ranking(self) -> bool:

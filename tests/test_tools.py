@@ -84,14 +84,11 @@ def test_good(): pass
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_missing(
-    tmp_path: Path, workers: str
-) -> None:
+def test_skipped_tests_fail_the_whole_with_the_option_unless_their_needs_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(_TESTS)
     (tmp_path / "test_module.py").write_text("import pytest\npytest.skip('all of it', allow_module_level=True)\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    gpu: a\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "tests.no_skips", "--no-skips", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "tests.no_skips", "--no-skips", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, "1 passed, 3 skipped" in done.stdout) == (1, True)

@@ -36,33 +36,16 @@ class ExpandedGrid:
     left_out: list[str]
 
 
-def load_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Expand a grid file, and check that the inputs of all its runs exist.
-
-    Nothing is written. Once a plan has been written, its runs keep their index, and new runs are appended.
+def load_grid(path: Path, results: Results, overrides: Sequence[str] = (), check_inputs: bool = True) -> ExpandedGrid:
+    """Expand a grid file; nothing is written. Runs of a plan that is written keep their index, new ones are appended.
 
     Args:
         overrides: such as `data.source=vader`, for all runs; each replaces a parameter's list of values.
+        check_inputs: whether the inputs of all runs must exist.
 
     Raises:
         ConfigError: the message lists all errors.
     """
-    grid, errors = _expand(path, results, overrides)
-    errors += missing_for(grid.configs, results)
-    if errors:
-        raise ConfigError(f"grid {grid.plan.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in errors))
-    return grid
-
-
-def expand_grid(path: Path, results: Results, overrides: Sequence[str] = ()) -> ExpandedGrid:
-    """Like `load_grid`, without the check that inputs exist; for dry runs."""
-    grid, errors = _expand(path, results, overrides)
-    if errors:
-        raise ConfigError("\n".join(errors))
-    return grid
-
-
-def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[ExpandedGrid, list[str]]:
     sweep = read_sweep(path)
     space = sweep.space()
     for name, value in map(parse_override, overrides):
@@ -72,11 +55,15 @@ def _expand(path: Path, results: Results, overrides: Sequence[str]) -> tuple[Exp
     runs, errors = expand(bases, space, trials, sweep.controller.seed or 0)
     grid = ExpandedGrid(_plan(sweep, space, runs), [config for _, config in runs], left_out)
     planned = None if errors else results.read_grid(sweep.name)
-    if planned is None:
-        return grid, errors
-    if planned.rounds and grid.plan.rounds:
-        return _next_rounds(planned, grid, path, results), []
-    return _append_to_plan(planned, grid, path, results), []
+    if planned and planned.rounds and grid.plan.rounds:
+        grid = _next_rounds(planned, grid, path, results)
+    elif planned:
+        grid = _append_to_plan(planned, grid, path, results)
+    if check_inputs:
+        errors += missing_for(grid.configs, results)
+    if errors:
+        raise ConfigError(f"grid {sweep.name!r} cannot be run:\n" + "\n".join(f"  {line}" for line in errors))
+    return grid
 
 
 def _plan(sweep: SweepFile, space: Mapping[str, Choices], runs: Sequence[ExpandedRun]) -> GridPlan:

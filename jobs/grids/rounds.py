@@ -20,8 +20,6 @@ from sentiment.runs.state import read_progress
 
 # Suggestions may repeat existing runs; after this many per trial the round stays smaller.
 _SUGGESTIONS_PER_TRIAL = 20
-# Probabilities are kept away from 0 and 1, where the quantiles of a normal distribution are infinite.
-_MIN_PROBABILITY = 1e-4
 
 
 def plan_next_round(plan: GridPlan, results: Results) -> tuple[GridPlan, list[RunConfig]] | None:
@@ -87,12 +85,11 @@ def _distribution(choices: Choices) -> Any:
 
     if choices.values:
         return CategoricalDistribution(list(choices.values))
-    return FloatDistribution(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
+    return FloatDistribution(0, 1)
 
 
 def _to_optuna(choices: Choices, parameters: Mapping[str, Any], name: str) -> Any:
     """Optuna's value of a run's parameter; one without effect, which the run does not name, gets a default."""
     if choices.values:
         return parameters.get(name, choices.values[0])
-    probability = choices.cdf(float(parameters[name])) if name in parameters else 0.5
-    return min(max(probability, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
+    return choices.cdf(float(parameters[name])) if name in parameters else 0.5

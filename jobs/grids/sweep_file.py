@@ -1,15 +1,13 @@
 """Parses grid files, which are W&B sweep files: `wandb sweep` accepts them as they are. It lists all errors."""
 
 import hashlib
-import itertools
 import json
 import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -30,84 +28,47 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Scalar = str | int | float | bool | None
 Number = Annotated[int | float, Field(ge=-1e15, le=1e15)]
 
-# The parameters of each distribution, with the defaults of W&B's schema.
-KEYS: Mapping[str, Mapping[str, float | None]] = {
-    "int_uniform": {"min": None, "max": None},
-    "uniform": {"min": None, "max": None},
-    "log_uniform_values": {"min": None, "max": None},
-    "normal": {"mu": 0, "sigma": 1},
-}
-_NUMBERS = ("min", "max", "mu", "sigma")
+DistributionName = Literal["int_uniform", "uniform", "log_uniform_values"]
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a parameter may be: one of listed values, or a number of a distribution.
+    """What a parameter may be: one of listed values, all equally likely, or a number of a distribution.
 
     Attributes:
-        values: all equally likely, or with `probabilities`; none for a distribution of numbers.
-        distribution: the name of a distribution of numbers, which has the parameters `numbers` (`KEYS`).
+        values: none for a distribution of numbers.
+        distribution: of numbers from `low` to `high`; None for listed values.
     """
 
     values: Sequence[Any] = ()
-    probabilities: Sequence[float] = ()
-    distribution: str = ""
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def is_list(self) -> bool:
-        """Whether these are values without probabilities, as method grid needs them."""
-        return bool(self.values) and not self.probabilities
+    distribution: DistributionName | None = None
+    low: float = 0
+    high: float = 1
 
     def quantile(self, probability: float) -> Any:
         """The inverse of the distribution function; numbers are rounded to six significant digits."""
-        if self.is_list:
+        if self.distribution is None:
             return self.values[int(probability * len(self.values))]
-        if self.values:
-            return self._weighted_value(probability)
-        if self.distribution == "normal":
-            return _rounded(self._normal.inv_cdf(probability))
-        low = self.numbers["min"]
-        high = self.numbers["max"]
         if self.distribution == "int_uniform":
-            return int(low) + int(probability * (high - low + 1))
+            return min(int(self.low) + int(probability * (self.high - self.low + 1)), int(self.high))
         if self.distribution == "log_uniform_values":
-            value = low * (high / low) ** probability
+            value = self.low * (self.high / self.low) ** probability
         else:
-            value = low + probability * (high - low)
-        return min(max(_rounded(value), low), high)  # rounding must not lead out of the range
-
-    def _weighted_value(self, probability: float) -> Any:
-        sums = itertools.accumulate(self.probabilities)
-        last: Any = None
-        for value, upper, own in zip(self.values, sums, self.probabilities, strict=True):
-            if own:
-                last = value
-                if probability < upper:
-                    break
-        return last
+            value = self.low + probability * (self.high - self.low)
+        return min(max(float(f"{value:.6g}"), self.low), self.high)  # rounding must not lead out of the range
 
     def cdf(self, value: float) -> float:
         """The distribution function of a distribution of numbers: the inverse of `quantile`."""
-        if self.distribution == "normal":
-            return self._normal.cdf(value)
-        low = self.numbers["min"]
-        high = self.numbers["max"]
         if self.distribution == "int_uniform":
-            return (value - low + 0.5) / (high - low + 1)
+            return (value - self.low + 0.5) / (self.high - self.low + 1)
         if self.distribution == "log_uniform_values":
-            return math.log(value / low) / math.log(high / low)
-        return (value - low) / (high - low)
-
-    @property
-    def _normal(self) -> NormalDist:
-        return NormalDist(self.numbers["mu"], self.numbers["sigma"])
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
     def as_parameter(self) -> dict[str, Any]:
         if self.distribution:
-            return {"distribution": self.distribution, **self.numbers}
-        weights = {"probabilities": list(self.probabilities)} if self.probabilities else {}
-        return {"values": list(self.values)} | weights
+            return {"distribution": self.distribution, "min": self.low, "max": self.high}
+        return {"values": list(self.values)}
 
 
 def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
@@ -117,81 +78,50 @@ def draw(choices: Choices, seed: int, parameter: str, index: int) -> Any:
     return choices.quantile(probability)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
 class Parameter(Section):
     """The values that a field of a run may take, or the fields of a section; keys as in W&B's schema.
 
     Attributes:
-        probabilities: those of the `values`; None draws all with the same probability.
         distribution: None is W&B's default: with `min` and `max` int_uniform if both are integers, else uniform.
-        mu, sigma: mean and standard deviation.
         parameters: fields of a section, by name.
     """
 
     value: Scalar = None
     values: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    probabilities: list[Annotated[float, Field(ge=0, strict=False)]] | None = None
-    distribution: str | None = None
+    distribution: DistributionName | None = None
     min: Number | None = None
     max: Number | None = None
-    mu: Number | None = None
-    sigma: Annotated[Number, Field(gt=0)] | None = None
     parameters: "dict[str, Parameter] | None" = None
 
     @model_validator(mode="after")
     def _check_one_kind(self) -> Self:
-        if self.distribution not in (None, *KEYS):
-            raise ValueError(f"distribution {self.distribution!r} is unknown; valid: {', '.join(KEYS)}, or none")
         listed = self.model_fields_set & {"value", "values", "parameters"}
-        distribution = self._distribution_name
-        if len(listed) + (distribution is not None) != 1 or (listed and self._numbers):
-            raise ValueError("needs exactly one of value, values, a distribution (or min and max), and parameters")
-        if distribution is not None:
-            _check(distribution, self._numbers)
-        if self.probabilities is not None:
-            matching = len(self.probabilities) == len(self.values or ())
-            if not matching or not math.isclose(sum(self.probabilities), 1, abs_tol=1e-6):
-                raise ValueError("probabilities needs one number for each of values, which add up to 1")
+        numbers = self.model_fields_set & {"min", "max", "distribution"}
+        if len(listed) + bool(numbers) != 1:
+            raise ValueError("needs exactly one of value, values, min and max (or a distribution), and parameters")
+        if numbers:
+            self._check_range()
         return self
+
+    def _check_range(self) -> None:
+        if self.min is None or self.max is None or self.min >= self.max:
+            raise ValueError(f"a distribution needs min and max, of which min {self.min} is below max {self.max}")
+        whole = isinstance(self.min, int) and isinstance(self.max, int)
+        if self.distribution == "int_uniform" and not whole:
+            raise ValueError("distribution int_uniform takes whole numbers as min and max")
+        if self.distribution == "log_uniform_values" and self.min <= 0:
+            raise ValueError(f"distribution log_uniform_values takes positive numbers, not min {self.min}")
 
     def flatten(self, name: str) -> dict[str, Choices]:
         if self.parameters is not None:
             inner = (parameter.flatten(f"{name}.{key}") for key, parameter in self.parameters.items())
             return {key: values for section in inner for key, values in section.items()}
-        if self.values is not None and self.probabilities is not None:
-            return {name: Choices(self.values, self.probabilities)}
-        if distribution := self._distribution_name:
-            defaults = {key: default for key, default in KEYS[distribution].items() if default is not None}
-            return {name: Choices(distribution=distribution, numbers=defaults | self._numbers)}
+        if self.min is not None and self.max is not None:
+            whole = isinstance(self.min, int) and isinstance(self.max, int)
+            distribution = self.distribution or ("int_uniform" if whole else "uniform")
+            return {name: Choices((), distribution, self.min, self.max)}
         values = [self.value] if self.values is None else self.values
         return {name: Choices(list({json.dumps(value): value for value in values}.values()))}
-
-    @property
-    def _numbers(self) -> dict[str, float]:
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        return {name: number for name, number in numbers.items() if number is not None}
-
-    @property
-    def _distribution_name(self) -> str | None:
-        if self.distribution is not None or not {"min", "max"} & self._numbers.keys():
-            return self.distribution
-        return "int_uniform" if isinstance(self.min, int) and isinstance(self.max, int) else "uniform"
-
-
-def _check(name: str, numbers: Mapping[str, float]) -> None:
-    """Raise ValueError if the numbers do not define this distribution."""
-    required = {key for key, default in KEYS[name].items() if default is None}
-    if not required <= numbers.keys() <= KEYS[name].keys():
-        raise ValueError(f"distribution {name} takes {', '.join(KEYS[name])}, not {', '.join(numbers)}")
-    if "min" in numbers and numbers["min"] >= numbers["max"]:
-        raise ValueError(f"min {numbers['min']} is not below max {numbers['max']}")
-    if name == "int_uniform" and not all(isinstance(number, int) for number in numbers.values()):
-        raise ValueError("distribution int_uniform takes whole numbers as min and max")
-    if name == "log_uniform_values" and numbers["min"] <= 0:
-        raise ValueError(f"distribution {name} takes positive numbers, not min {numbers['min']}")
 
 
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -208,8 +138,8 @@ class EarlyTerminate(Section):
     type: Literal["hyperband"]
     min_iter: Epochs
     eta: Annotated[float, Field(ge=1.1)] = 3.0
-    strict: bool = True
-    """True ranks trials by the score at the band, False by the best so far. The default is that of W&B's schema."""
+    strict: Literal[True] = True
+    """As W&B understands it: trials are ranked by their score at the band, not by their best so far."""
 
     def halving(self, epochs: int) -> Halving:
         """The rungs for trials of up to so many epochs. Raises ConfigError if no band lies below that."""
@@ -220,7 +150,7 @@ class EarlyTerminate(Section):
             band *= self.eta
         if not bands:
             raise ConfigError(f"early_terminate: no band lies below the {epochs} epochs of the runs")
-        return Halving(epochs=sorted({*bands}), eta=self.eta, strict=self.strict)
+        return Halving(epochs=sorted({*bands}), eta=self.eta)
 
 
 class Metric(Section):
@@ -354,8 +284,8 @@ class SweepFile(Section):
     @model_validator(mode="after")
     def _check_grid_values(self) -> Self:
         for name, choices in self.space().items():
-            if self.method == "grid" and not choices.is_list:
-                raise ValueError(f"{name}: method grid takes value, values without probabilities, or int_uniform")
+            if self.method == "grid" and choices.distribution:
+                raise ValueError(f"{name}: method grid takes value, values or int_uniform")
         return self
 
     @property
@@ -367,7 +297,7 @@ class SweepFile(Section):
         flat = {name: choices for section in sections for name, choices in section.items()}
         for name, choices in flat.items():
             if self.method == "grid" and choices.distribution == "int_uniform":
-                flat[name] = Choices(range(int(choices.numbers["min"]), int(choices.numbers["max"]) + 1))
+                flat[name] = Choices(range(int(choices.low), int(choices.high) + 1))
         return dict(sorted(flat.items()))
 
 

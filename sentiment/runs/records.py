@@ -17,13 +17,11 @@ class Halving(Section):
 
     Attributes:
         epochs: after how many epochs each rung but the last ends; the last rung trains to the end.
-        eta: 1/eta of the trials of a rung continue.
-        strict: True ranks trials by the score at the end of the rung, False by the best score so far.
+        eta: 1/eta of the trials of a rung continue, by their scores at its end.
     """
 
     epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     eta: Annotated[float, Field(gt=1)]
-    strict: bool
 
     @model_validator(mode="after")
     def _has_rungs_in_order(self) -> Self:

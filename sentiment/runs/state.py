@@ -282,8 +282,9 @@ class Rungs:
         try:
             rows = {row.epoch: row for row in run_dir.read_epochs()[0] if row.epoch <= epochs}
             if epochs in rows or (rows and completed):
-                value, loss, epoch = self._value(rows)
-                return RankedTrial(run_id=run_id, value=value, epoch=epoch, loss=loss)
+                last = rows[max(rows)]
+                value = self.plan.score(last.metrics)
+                return RankedTrial(run_id=run_id, value=value, epoch=last.epoch, loss=last.validation.loss)
         except RunDirError as error:
             reason = " ".join(str(error).split())
         if live_owner(run_dir.lock_file):
@@ -292,14 +293,6 @@ class Rungs:
         if completed or ended:
             return RankedTrial(run_id=run_id, value=None, epoch=max(rows, default=0), why=ended or reason)
         return None
-
-    def _value(self, rows: dict[int, EpochRow]) -> tuple[float | None, float, int]:
-        """The value that ranks the trial, the validation loss of the same epoch, and the last epoch."""
-        scores = {epoch: score for epoch, row in rows.items() if (score := self.plan.score(row.metrics)) is not None}
-        last = max(rows)
-        best = min if self.plan.goal == "minimize" else max
-        epoch = last if self.halving.strict else best(scores, key=scores.__getitem__)
-        return scores[epoch], rows[epoch].validation.loss, last
 
 
 def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:

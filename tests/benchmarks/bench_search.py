@@ -28,7 +28,7 @@ from tests.benchmarks.bench_models import REAL_TWEETS, ROOT, combine, difference
 
 GRIDS = ROOT / "configs" / "grids"
 EPOCHS = 9
-KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3, strict=True), "one epoch": Halving(epochs=[1], eta=9, strict=True)}
+KINDS = {"in rungs": Halving(epochs=[1, 3], eta=3), "one epoch": Halving(epochs=[1], eta=9)}
 BAYES = {"rounds": 7, "per_round": 1}
 """As many trials as can be trained to the end with the epochs that 27 trials spend in rungs."""
 

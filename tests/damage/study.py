@@ -122,7 +122,7 @@ def _write_search(results: Results, tweets: Path, base: Path) -> None:
     """Two trials after the first rung, of which one is pruned and one is completed."""
     configs = [small_config(tweets, seed=seed, **_BRIEF) for seed in (4, 5)]
     run_ids = [config.run_id for config in configs]
-    plan = _plan("search", run_ids, base, _BRIEF, halving=Halving(epochs=[1], eta=2, strict=False), method="random")
+    plan = _plan("search", run_ids, base, _BRIEF, halving=Halving(epochs=[1], eta=2), method="random")
     results.write_grid(plan)
     for config in configs:
         run = Experiment(config, results, results.run_dir(config.run_id, "search"))

@@ -244,23 +244,6 @@ def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: 
     assert without.fingerprint != corpus.fingerprint
 
 
-def test_no_further_tweet_is_in_validation_or_test_by_its_text(table: Path, results: Results, tmp_path: Path) -> None:
-    spelled = [
-        (label, f"  {text.upper()} ".replace("HTTP://EX.AM/PLE", "www.elsewhere.org")) for label, text in tweets(400)
-    ]
-    extra = write_tweets(tmp_path / "extra.csv", [*spelled, *tweets(30, seed=5), ("positive",)])
-    plain, corpus = prepare(table, results), prepare(table, results, extra_train=[{"path": str(extra)}])
-    assert _texts(corpus, "train") - _texts(plain, "train") == {text for _, text in tweets(30, seed=5)}
-    held_out = len(_texts(plain, "validation", "test"))
-    assert corpus.report.left_out == {HELD_OUT: held_out, DUPLICATE: 400 - held_out}
-    assert {reason: rows.lines for reason, rows in corpus.report.refused.items()} == {
-        f"{extra}: wrong number of fields": [432]
-    }
-    said = "\n".join(corpus.report.render_lines())
-    assert f"{held_out} {HELD_OUT}" in said
-    assert "30 of 431 rows kept for training" in said
-
-
 def _cut(text: str) -> str:
     return f"{text[: int(len(text) * 0.7)]}… http://t.co/x"
 

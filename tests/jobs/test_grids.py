@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.grids.expand import Base, expand
-from jobs.grids.grid import ExpandedGrid, completed_elsewhere, expand_grid, load_grid, reuse_completed
+from jobs.grids.grid import ExpandedGrid, completed_elsewhere, load_grid, reuse_completed
 from jobs.grids.sweep_file import Choices
 from jobs.tasks.attempt import record_failure
 from sentiment.config import EmbeddingConfig
@@ -114,7 +114,7 @@ def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tw
     parameters = {"model.pooling": ["mean", "attention"], "model.attention.r": [1, 5], "model.attention.d_a": [3, 4]}
     without_effect = {"data.source": [str(tweets_file), str(other)], "vectors.epochs": [3, 4]}
     path = write_grid(base, parameters | without_effect)
-    grid = expand_grid(path, results)
+    grid = load_grid(path, results)
     assert len(grid.configs) == 1 + 4
     (without,) = [run for run in grid.plan.runs if run.parameters["model.pooling"] == "mean"]
     assert "model.attention.r" not in without.parameters
@@ -206,14 +206,14 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
 def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Results) -> None:
     other = write_yaml(base.with_name("other.yaml"), {"elmo": {"model": "tiny"}, "training": {"epochs": 2}})
     changes = {"controller": {"type": "cloud", "files": [str(other)]}}
-    grid = expand_grid(write_grid(base, {"seed": [1, 2]}, **changes), results)
+    grid = load_grid(write_grid(base, {"seed": [1, 2]}, **changes), results, check_inputs=False)
     elmo = [(config.seed, bool(config.elmo)) for config in grid.configs]
     assert elmo == [(1, False), (2, False), (1, True), (2, True)]
     assert grid.configs[2].embedding == EmbeddingConfig()
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         assert resolve(read_yaml(base), run.parameters, "the test").run_id == run.run_id == config.run_id
     missing = write_grid(base, {"seed": [1, 2]}, controller={"files": ["none.yaml"]})
-    assert "none.yaml: no such file" in refusal(expand_grid, missing, results)
+    assert "none.yaml: no such file" in refusal(load_grid, missing, results)
 
 
 def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, results: Results, like: Result) -> None:

@@ -15,7 +15,7 @@ SPACE: dict[str, Any] = {
     "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
     "model.hidden_size": {"min": 4, "max": 64},
     "model.cell": ["lstm", "gru"],
-    "training.clip": {"values": [0.5, 1.0], "probabilities": [0.75, 0.25]},
+    "training.clip": [0.5, 1.0],
 }
 FAILURE = Failure(job=None, time=timestamp(), error="DivergedError", reason="the loss is nan", traceback="")
 

@@ -13,7 +13,7 @@ from jobs.tasks.attempt import Outcome, attempt_run
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import Stop, StopRequest
 from tests.jobs.submitted import GRID
-from tests.small_runs import Experiment, digest_of, small_config
+from tests.small_runs import digest_of, small_config
 
 
 @pytest.mark.slow
@@ -25,7 +25,7 @@ def test_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well
     tweets_file: Path,
     shared_results: Results,
     results: Results,
-    tmp_path: Path,
+    trained: RunDir,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     locks: str,
@@ -66,5 +66,4 @@ def test_process_that_wakes_up_behind_its_successor_writes_nothing_and_ends_well
     told = f"superseded by process {os.getpid()} on host b (Slurm job 7); nothing more is written here"
     assert told in capsys.readouterr().out
     assert files() == written
-    alone = Experiment(config, shared_results, RunDir(tmp_path / "alone"))
-    assert digest_of(run_dir) == alone.complete()
+    assert digest_of(run_dir) == digest_of(trained)

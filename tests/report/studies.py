@@ -135,7 +135,7 @@ def write_halved(study: Study) -> None:
     metric = {"method": "random", "metric": "validation/accuracy"}
     for config in study.write_grid("full", "Which are best, all to the end?", runs, **metric):
         study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
-    halving = {"epochs": [1, 2], "eta": 3.0, "strict": True}
+    halving = {"epochs": [1, 2], "eta": 3.0}
     configs = study.write_grid("halving", "Which are best?", runs, **metric, halving=halving)
     for config in configs:
         _pause(study, config, 1)

@@ -17,7 +17,7 @@ PAUSE = attempt_of(None, reason="paused")
 
 
 def _plan(trials: int, epochs: Sequence[int] = (1, 3), eta: float = 3, **changes: Any) -> GridPlan:
-    halving = Halving(epochs=list(epochs), eta=eta, strict=True)
+    halving = Halving(epochs=list(epochs), eta=eta)
     by_accuracy = {"method": "random", "metric": "validation/accuracy", "halving": halving}
     return a_plan((f"run-{index}" for index in range(trials)), **(by_accuracy | changes))
 
@@ -90,21 +90,18 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
     assert rungs.size(2) == 1
 
 
-@pytest.mark.parametrize(("strict", "order"), [(True, [1, 0]), (False, [0, 1])])
-def test_trial_counts_by_its_last_score_or_by_its_best(results: Results, strict: bool, order: list[int]) -> None:
+def test_trial_counts_by_its_last_score(results: Results) -> None:
     _log(results, 0, [0.9, 0.5, 0.6])
     _log(results, 1, [0.5, 0.6, 0.7])
-    plan = _plan(2, epochs=[3], halving=Halving(epochs=[3], eta=2, strict=strict))
-    assert _order(_rungs(results, plan).settle()) == order
+    assert _order(_rungs(results, _plan(2, epochs=[3])).settle()) == [1, 0]
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_epochs_after_the_rung_do_not_count(results: Results, strict: bool) -> None:
+def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
     """A trial that was continued by its name, or copied from another grid, has more of them; a loss between equals."""
     for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):
         _log(results, run, scores, "accuracy", [0.5 - run / 10, run])
     results.run_dir("run-1", "g").result_file.write_text("{}")
-    rungs = _rungs(results, _plan(3, halving=Halving(epochs=[1], eta=3, strict=strict))).settle()
+    rungs = _rungs(results, _plan(3, epochs=[1])).settle()
     assert _order(rungs) == [0, 2, 1]
     assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.7, 1), (0.7, 1)]
 
@@ -192,9 +189,8 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
 )
 def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: list[float], order: list[int]) -> None:
     for run, (score, loss) in enumerate(zip([0.6, 0.7, 0.7, 0.7, 0.8, 0.7], losses, strict=True)):
-        _log(results, run, [score, 0.1], "accuracy", [loss, 1 - loss])  # a loss of another epoch decides nothing
-    halving = Halving(epochs=[2], eta=3, strict=False)
-    assert _order(_rungs(results, _plan(6, epochs=[2], halving=halving)).settle()) == order
+        _log(results, run, [0.1, score], "accuracy", [1 - loss, loss])  # a loss of another epoch decides nothing
+    assert _order(_rungs(results, _plan(6, epochs=[2])).settle()) == order
 
 
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
