@@ -13,6 +13,7 @@ does. All return a SentimentClassifier, a scikit-learn estimator that works in p
 
 import json
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
@@ -38,19 +39,24 @@ from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
 from sentiment.inference.stored import open_model
 from sentiment.metrics import predicted_classes
+from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.runs.records import MODEL_CHOICES, THRESHOLD, ModelChoice
 from sentiment.runs.run_dir import Results
+
+# A tenth of so many texts tells at least whether a network has learned something.
+_FEWEST_FOR_A_NETWORK = 200
 
 Texts = Iterable[str]
 Labels = npt.NDArray[Any]
 
 
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Binary text classifier, trained like a run: a network, a linear model, or the mean of both.
+    """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection) and 10 % as test
-    set.
+    set. The linear baseline alone (`choice="baseline"`) learns from all texts. It is also what is fitted on fewer than
+    200 texts, too few to validate a network on a tenth of them.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
@@ -61,31 +67,43 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         run: str | PathLike[str] | RunConfig = "rnn",
-        changes: Mapping[str, Any] | None = None,
         choice: ModelChoice | None = None,
         results: str | PathLike[str] | None = None,
         show_progress: bool = False,
         classes: Sequence[Any] | None = None,
+        **fields: Any,
     ) -> None:
         """Store the parameters; no file is read before `fit`.
 
         Args:
             run: a YAML file, its name in `configs/runs`, or the `config` of another model.
-            changes: values of fields by dotted name, such as `{"model.hidden_size": 32}`. A search over several fields
-                tries each of `ParameterGrid({"model.hidden_size": [16, 32], "model.dropout": [0, 0.2]})`.
-            choice: `network`, `baseline` or `both` (their mean); None: the most accurate one on validation tweets.
+            choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
             results: the results folder, from which an interrupted fit resumes and a completed one is loaded; None: a
                 temporary folder.
             show_progress: print a line for each epoch.
             classes: the labels, from the most negative to the most positive; None: the order of known words such as sad
                 and happy, otherwise ascending order.
+            fields: values of the configuration's fields, with two underscores for the dot, such as
+                `model__hidden_size=32`; searches name them so too.
         """
         self.run = run
-        self.changes = changes
         self.choice = choice
         self.results = results
         self.show_progress = show_progress
         self.classes = classes
+        self._fields = fields
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters, with those fields of the configuration that were given."""
+        own: dict[str, Any] = super().get_params(deep)
+        return own | self._fields
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set parameters, or fields of the configuration as `model__hidden_size=32`."""
+        own = self._get_param_names()
+        self._fields = self._fields | {name: value for name, value in parameters.items() if name not in own}
+        super().set_params(**{name: value for name, value in parameters.items() if name in own})
+        return self
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - the name that scikit-learn uses
         """Train on texts and their labels.
@@ -106,9 +124,20 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"fit takes a label for each text, not {len(labels):,} labels for {len(texts):,} texts")
         choice = _checked_choice(self.choice)
         values, origin = _read_run(self.run)
-        parameters = {"data.tests": {}} | _plain(self.changes)
+        parameters = {"data.tests": {}} | _changes(self._fields)
         parameters["data.columns"] = {}
         parameters["data.labels"] = {str(label): [str(label)] for label in classes} | {IGNORED: []}
+        if choice is None and len(texts) < _FEWEST_FOR_A_NETWORK:
+            choice = "baseline"
+            warnings.warn(
+                f"{len(texts)} texts are too few to validate a network, for which {_FEWEST_FOR_A_NETWORK} are needed; "
+                "only the linear baseline is fitted",
+                stacklevel=2,
+            )
+        if choice == "baseline":
+            config = resolve(values, parameters, origin)
+            names = config.data.label_names
+            return self._set_trained(fit_baseline(config, texts, [*map(names.index, labels)]), classes)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
@@ -118,7 +147,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             encoder = config.any_encoder
             if encoder and self.results is None and not named_path(encoder.model).is_dir():
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
-            trained = _train(config, results, choice, self.show_progress)
+            try:
+                trained = _train(config, results, choice, self.show_progress)
+            except KeyboardInterrupt:
+                if self.results is not None:
+                    raise
+                raise KeyboardInterrupt("stopped, and nothing is kept: with results='results' fit resumes") from None
         return self._set_trained(trained, classes)
 
     def _set_trained(self, trained: TextModel, classes: Labels | None = None) -> Self:
@@ -234,7 +268,7 @@ def load(
     """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
     Args:
-        choice: `network`, `baseline` or `both` (their mean); None: the most accurate one on validation tweets.
+        choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
         results: the results folder with its encoder; None: the one that the run is in, else `results`.
 
     Raises:
@@ -248,27 +282,27 @@ def load(
 def train(
     run: str | PathLike[str] = "rnn",
     data: str | PathLike[str] | None = None,
-    changes: Mapping[str, Any] | None = None,
     results: str | PathLike[str] = "results",
     show_progress: bool = False,
     classes: str | Mapping[str, Sequence[str]] | None = None,
+    **fields: Any,
 ) -> SentimentClassifier:
     """Train a run, or resume it where it stopped, and load its model; a completed run is loaded at once.
 
     Args:
         run: a YAML file, or its name in `configs/runs`.
         data: a table of tweets, or a data set's name; None: the run's.
-        changes: as in `SentimentClassifier`.
         show_progress: print the guessed columns of the table, and a line for each epoch.
         classes: the labels of each class, from negative to positive, such as `{"negative": ["1", "2"], "positive":
             ["4", "5"]}`, or text as `--classes` takes it; None: those of the run, or known words.
+        fields: as in `SentimentClassifier`.
 
     Raises:
         SentimentError: the run cannot be trained; the message says what to mend.
         KeyboardInterrupt: Ctrl+C or the run's time limit; calling it again resumes from the last checkpoint.
     """
     values, origin = _read_run(run)
-    parameters = _plain(changes)
+    parameters = _changes(fields)
     if data is not None:
         parameters["data.source"] = str(data)
     if classes is not None:
@@ -282,20 +316,23 @@ def train(
 
 
 def _train(config: RunConfig, results: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
+    from sentiment.training.device import unchanged_modes
     from sentiment.training.experiment import run_experiment
     from sentiment.training.stop import RunContext, StopRequest, process_deadline
 
     run_dir = results.run_dir(config.run_id)
     console = Console(say=print if show_progress else lambda _line: None, progress=silent)
-    try:
-        with StopRequest(process_deadline(config.runtime.time_limit_seconds, time.time())) as stop:
-            reason = run_experiment(RunContext(config, results, run_dir, stop, console))
-    except SentimentError:
-        run_dir.discard_unbegun()
-        raise
-    if reason:
-        raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to resume from {run_dir.path}")
-    return open_model(run_dir.path, choice, results)
+    deadline = process_deadline(config.runtime.time_limit_seconds, time.time())
+    with unchanged_modes():
+        try:
+            with StopRequest(deadline) as stop:
+                reason = run_experiment(RunContext(config, results, run_dir, stop, console))
+        except SentimentError:
+            run_dir.discard_unbegun()
+            raise
+        if reason:
+            raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to resume from {run_dir.path}")
+        return open_model(run_dir.path, choice, results)
 
 
 def _read_run(run: Any) -> tuple[dict[str, Any], str]:
@@ -306,19 +343,18 @@ def _read_run(run: Any) -> tuple[dict[str, Any], str]:
     return read_yaml(file), str(file)
 
 
-def _plain(changes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Changes with plain values: paths as strings, NumPy numbers as Python numbers."""
-    plain: dict[str, Any] = {}
-    for name, value in (changes or {}).items():
-        if not isinstance(name, str):
-            raise UsageError(f"changes: {name!r} is no dotted name of a field, such as 'model.hidden_size'")
+def _changes(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by dotted name, with plain values: paths as strings, NumPy numbers as Python numbers."""
+    changes: dict[str, Any] = {}
+    for name, value in fields.items():
+        dotted_name = name.replace("__", ".")
         if isinstance(value, PathLike):
-            plain[name] = str(value)
+            changes[dotted_name] = str(value)
         elif isinstance(value, np.generic):
-            plain[name] = value.item()
+            changes[dotted_name] = value.item()
         else:
-            plain[name] = value
-    return plain
+            changes[dotted_name] = value
+    return changes
 
 
 def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:

@@ -97,16 +97,17 @@ def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
 
 def test_training_gives_a_model_and_is_done_once(small_run_file: Path, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
-    changes = {"training.epochs": np.int64(1)}
-    first = train(small_run_file, table, changes, tmp_path / "results", classes="negative=0 positive=1")
+    results, epochs = tmp_path / "results", np.int64(1)
+    first = train(small_run_file, table, results, classes="negative=0 positive=1", training__epochs=epochs)
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
     assert first.config.training.epochs == 1
     before = (run_dir / "result.json").stat().st_mtime_ns
-    again = train(small_run_file, table, changes, tmp_path / "results", classes={"negative": ["0"], "positive": ["1"]})
+    classes = {"negative": ["0"], "positive": ["1"]}
+    again = train(small_run_file, table, results, classes=classes, training__epochs=epochs)
     assert (run_dir / "result.json").stat().st_mtime_ns == before
     assert again.predict_proba(TEXTS).tolist() == first.predict_proba(TEXTS).tolist()
     with pytest.raises(ConfigError, match="did you mean 'hidden_size'"):
-        train(small_run_file, changes={"model.hiden_size": 3}, results=tmp_path)
+        train(small_run_file, results=tmp_path, model__hiden_size=3)
 
 
 def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
@@ -114,9 +115,8 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
 ) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
     table.write_text(table.read_text().replace("label,text", "mood,tweet", 1))
-    limit = {"runtime.time_limit_seconds": 0.1}
     with pytest.raises(KeyboardInterrupt, match="0 s left"):
-        train(small_run_file, table, limit, tmp_path / "results", show_progress=True)
+        train(small_run_file, table, tmp_path, show_progress=True, runtime__time_limit_seconds=0.1)
     assert "texts are taken from column 'tweet'" in capsys.readouterr().out
 
 
@@ -133,7 +133,7 @@ X, Y = [text for _, text in TWEETS], [label for label, _ in TWEETS]
 
 @pytest.fixture
 def tiny(small_run_file: Path) -> SentimentClassifier:
-    return SentimentClassifier(small_run_file, {"training.epochs": 1})
+    return SentimentClassifier(small_run_file, training__epochs=1)
 
 
 def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassifier) -> None:
@@ -166,17 +166,17 @@ def test_order_of_classes_can_be_given(tiny: SentimentClassifier) -> None:
 
 
 def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentClassifier) -> None:
-    from sklearn.model_selection import GridSearchCV, ParameterGrid
+    from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer
 
     texts, labels = np.array(X), np.array(Y)
     steps = Pipeline([("strip", FunctionTransformer()), ("classifier", tiny)])
-    tried = {"classifier__changes": [*ParameterGrid({"model.hidden_size": [4, 6], "training.epochs": [1]})]}
-    found = GridSearchCV(steps, tried, cv=2, scoring="roc_auc").fit(texts, labels)
+    tried = {"classifier__model__hidden_size": [4, 6], "classifier__choice": ["network"]}
+    found = GridSearchCV(steps, tried, cv=2, scoring="roc_auc").fit(np.tile(texts, 2), np.tile(labels, 2))
     assert found.best_score_ > 0.7
     best = found.best_estimator_["classifier"]
-    assert best.config.model.hidden_size == best.changes["model.hidden_size"]
+    assert best.config.model.hidden_size == found.best_params_["classifier__model__hidden_size"]
 
 
 def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once(
@@ -187,11 +187,7 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
     for _ in range(2):
-        kept = (
-            clone(tiny)
-            .set_params(results=tmp_path / "results", changes={"training.epochs": 1, "seed": np.int64(1)})
-            .fit(X, Y)
-        )
+        kept = clone(tiny).set_params(results=tmp_path / "results", seed=np.int64(1)).fit(X, Y)
     (run_dir,) = (tmp_path / "results/runs/single").iterdir()
     loaded = load(run_dir)
     assert repr(loaded) == "SentimentClassifier(run=RunConfig(bilstm6-mean_max-s1))"
@@ -209,9 +205,9 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
         ({}, X, [str(n % 24) for n in range(240)], ValueError, "2 to 20 classes are needed"),
         ({}, X, [*Y[:-1], None], ValueError, r"y\[239\] is None: leave texts without a label out \(1 of 240\)"),
         ({}, [*X[:-1], None], Y, TypeError, r"fit: texts\[239\] is NoneType"),
-        ({"changes": {"model.hiden_size": 3}}, X, Y, ConfigError, "did you mean 'hidden_size'"),
-        ({"changes": {"elmo.model": "tiny"}}, X, Y, UsageError, "'tiny' is stored in a results folder"),
-        ({}, X[:6], Y[:6], DataError, "or give more tweets"),
+        ({"model__hiden_size": 3}, X, Y, ConfigError, "did you mean 'hidden_size'"),
+        ({"elmo__model": "tiny"}, X, Y, UsageError, "'tiny' is stored in a results folder"),
+        ({"choice": "network"}, X[:6], Y[:6], DataError, "or give more tweets"),
     ],
 )  # fmt: skip
 def test_fit_refuses_in_a_line(
@@ -219,6 +215,31 @@ def test_fit_refuses_in_a_line(
 ) -> None:
     with pytest.raises(error, match=said):
         tiny.set_params(**changes).fit(texts, labels)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_texts_give_the_baseline_without_one_set_aside(classes: int) -> None:
+    labels = [["sad", "happy", "so so"][number % classes] for number in range(30)]
+    texts = [f"{label} {label} tea {number}" for number, label in enumerate(labels)]
+    with pytest.warns(UserWarning, match="30 texts are too few to validate a network, for which 200 are needed"):
+        model = SentimentClassifier().fit(texts, labels)
+    assert (model.name, model.classes_.tolist()) == ("linear baseline", sorted(set(labels)))
+    assert model.predict(["happy tea", "sad tea"]).tolist() == ["happy", "sad"]
+    assert model.explain("sad tea").tokens == ["sad", "tea"]
+
+
+def test_fit_leaves_the_modes_of_torch_as_they_were(tiny: SentimentClassifier) -> None:
+    import torch
+
+    def modes() -> list[Any]:
+        state = torch.get_rng_state().tolist()
+        return [torch.get_deterministic_debug_mode(), torch.get_num_threads(), torch.backends.cudnn.allow_tf32, state]
+
+    before = modes()
+    tiny.set_params(choice="network").fit(X, Y)
+    with pytest.raises(ConfigError):
+        tiny.set_params(training__batch_size=0).fit(X, Y)
+    assert modes() == before
 
 
 def test_what_needs_a_fitted_classifier_says_so(tiny: SentimentClassifier) -> None:
@@ -275,4 +296,4 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(library, "_iter_texts", rows)
     monkeypatch.setattr(library, "_train", _Counting)
-    check_estimator(_OfNumbers(), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)
+    check_estimator(_OfNumbers(choice="network"), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)

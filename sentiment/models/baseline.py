@@ -11,7 +11,7 @@ import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from sentiment.metrics import Probabilities, with_first_class
 from sentiment.models.lexicon import FEATURES, polarity, rate_rows
 from sentiment.models.text_model import Predictions, TextModel, calibrated, check_arrays
 from sentiment.runs.locks import ProcessLock
+from sentiment.runs.records import Part
 
 Keys = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.float32]
@@ -253,6 +254,8 @@ _FEW = 20_000  # with fewer training rows, the penalty is chosen by cross-valida
 _LARGE = 200_000  # with at least as many training rows, the penalty is not searched
 _FOLDS = 5
 _MAX_ITERATIONS = 1000
+_TOLERANCE = 1e-6
+_SEARCH_TOLERANCE = 1e-4  # to choose a penalty, which takes most of the time
 _MAX_FEATURES = 1 << 20
 _C_VALUES = (
     0.25,
@@ -267,7 +270,24 @@ _C_VALUES = (
 _DEFAULT_C = 1.0
 
 
-def fit_linear_model(corpus: Corpus, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
+class LabelledRows(Protocol):
+    """Tokenised texts with labels: a corpus, or texts in memory; see `Corpus` for the attributes."""
+
+    @property
+    def types(self) -> Sequence[str]: ...
+    @property
+    def labels(self) -> npt.NDArray[np.int8]: ...
+    @property
+    def weights(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def class_count(self) -> int: ...
+    @property
+    def is_rated(self) -> bool: ...
+    def rows(self, part: Part) -> Rows: ...
+    def take(self, rows: Rows) -> TokenRows: ...
+
+
+def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
     """Fit the linear baseline of a corpus on its training split only; deterministic.
 
     With few tweets its penalty is chosen by cross-validation on the training split, because a few hundred validation
@@ -306,7 +326,7 @@ class _DesignMatrix:
     duplicated. All classes share the features: r^2 is the mean over the classes.
     """
 
-    def __init__(self, corpus: Corpus, counter: NGramCounter, rows: Rows) -> None:
+    def __init__(self, corpus: LabelledRows, counter: NGramCounter, rows: Rows) -> None:
         self._corpus = corpus
         self._counter = counter
         self._labels = corpus.labels[rows]
@@ -327,12 +347,12 @@ class _DesignMatrix:
         self._values = features(self._keys, self._idf, counts, texts, corpus.is_rated)
         self._values.data *= self._feature_scale[self._values.indices]
 
-    def fits(self, c_values: Sequence[float]) -> Iterator[LinearModel]:
+    def fits(self, c_values: Sequence[float], tolerance: float = _TOLERANCE) -> Iterator[LinearModel]:
         """One fit per value of C, each started from the previous one."""
         from sklearn.linear_model import LogisticRegression
 
         targets = [self._labels == label for label in self._regressed]
-        settings = {"tol": 1e-6, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
+        settings = {"tol": tolerance, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
         regressions = [LogisticRegression(**settings) for _ in targets]
         for c in c_values:
             for regression, target in zip(regressions, targets, strict=True):
@@ -351,7 +371,7 @@ class _DesignMatrix:
         weights = self._corpus.weights[rows]
         counts = self._counter.counts(texts, self._keys)
         values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
-        for fit in self.fits(_C_VALUES):
+        for fit in self.fits(_C_VALUES, _SEARCH_TOLERANCE):
             of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
             yield float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
 
@@ -371,7 +391,7 @@ class _DesignMatrix:
         return np.asarray(np.sqrt(1 + np.mean(squares, axis=0)), np.float32)
 
 
-def _by_cross_validation(corpus: Corpus, counter: NGramCounter, progress: Progress) -> float:
+def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: Progress) -> float:
     """The value of C that is best on folds of the training rows, each predicted by a fit on the others."""
     train = corpus.rows("train")
     labels = corpus.labels[train]
@@ -412,6 +432,39 @@ def _best(scores: Iterable[float]) -> float:
         if score > best_score:
             best_c, best_score = c, score
     return best_c
+
+
+@dataclass(frozen=True)
+class _Texts(TokenRows):
+    """Texts in memory; every tenth is a validation text where so many are there that cross-validation takes long."""
+
+    labels: npt.NDArray[np.int8]
+    weights: npt.NDArray[np.float32]
+    class_count: int
+    is_rated: bool
+
+    def rows(self, part: Part) -> Rows:
+        numbers = np.arange(self.size)
+        is_validation = (numbers % 10 == 0) & (self.size >= _FEW)
+        return np.flatnonzero(is_validation == (part == "validation"))
+
+
+def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int]) -> BaselineModel:
+    """The linear baseline of texts, without a corpus on disk: no text is a test text, and none is left out.
+
+    Args:
+        labels: the index of each text's class in `config.data.label_names`.
+    """
+    rows = TokenRows.of_tweets(map(Tokenizer(config.data.text), texts))
+    classes = np.array(labels, np.int8)
+    weights = np.ones(len(classes), np.float32)
+    if config.training.class_weights == "balanced":
+        counts = np.bincount(classes)
+        weights = (len(classes) / (len(counts) * counts))[classes].astype(np.float32)
+    names = config.data.label_names
+    known = _Texts(rows.types, rows.token_ids, rows.offsets, classes, weights, len(names), config.data.is_english)
+    model, _ = fit_linear_model(known, silent)
+    return BaselineModel(config, model, temperature=1.0)
 
 
 @dataclass(frozen=True)

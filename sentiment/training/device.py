@@ -2,7 +2,8 @@
 
 import os
 import platform
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -44,6 +45,26 @@ def make_reproducible(threads: int, seed: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def unchanged_modes() -> Iterator[None]:
+    """Restore afterwards what `make_reproducible` changes, for a program that calls the training."""
+    mode = torch.get_deterministic_debug_mode()
+    fills_memory = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    threads = torch.get_num_threads()
+    cudnn = torch.backends.cudnn
+    benchmark = cudnn.benchmark
+    allow_tf32 = cudnn.allow_tf32
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fills_memory  # type: ignore[attr-defined]
+        torch.set_num_threads(threads)
+        cudnn.benchmark = benchmark
+        cudnn.allow_tf32 = allow_tf32
 
 
 def random_states(device: torch.device) -> dict[str, torch.Tensor]:
