@@ -127,6 +127,20 @@ def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attrib
     assert done.stdout.split() == ["set()", "False"]
 
 
+@pytest.mark.more
+def test_type_checker_knows_the_package_in_the_script_of_a_user(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from sentiment import SentimentClassifier, load\n"
+        "model: SentimentClassifier = SentimentClassifier('rnn', model__hidden_size=16).fit(['good'], ['yes'])\n"
+        "path: str = load('model.zip')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert "3: error: Incompatible types in assignment" in done.stdout
+    assert "Found 1 error" in done.stdout
+
+
 TWEETS = invented_tweets(240, seed=5)
 X, Y = [text for _, text in TWEETS], [label for label, _ in TWEETS]
 
