@@ -75,14 +75,17 @@ def test_share_is_exact_where_all_are_labelled_and_a_bound_where_a_class_is_rare
     assert shares["share_low"]["x"] < shares["share"]["x"] < shares["share_high"]["x"]
 
 
-def test_shares_do_not_depend_on_the_order_of_two_classes() -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+def test_shares_add_up_to_1_and_do_not_depend_on_the_order_of_classes(classes: int) -> None:
     rng = np.random.default_rng(3)
-    probabilities = rng.dirichlet((1, 2), size=300)
-    labels = np.where(rng.random(300) < 0.4, rng.integers(0, 2, 300), UNLABELLED)
-    shares = estimate_shares(probabilities, labels, ["x", "y"])["share"].to_numpy()
-    swapped = estimate_shares(probabilities[:, ::-1], np.where(labels < 0, labels, 1 - labels), ["y", "x"])["share"]
-    assert shares.sum() == pytest.approx(1)
-    assert shares == pytest.approx(swapped.to_numpy()[::-1])
+    probabilities = rng.dirichlet(range(1, classes + 1), size=300)
+    labels = np.where(rng.random(300) < 0.4, rng.integers(0, classes, 300), UNLABELLED)
+    shares = estimate_shares(probabilities, labels, range(classes))["share"].to_numpy()
+    turned = np.where(labels == UNLABELLED, labels, classes - 1 - labels)
+    assert shares.sum() == pytest.approx(1, abs=1e-12)
+    assert estimate_shares(probabilities[:, ::-1], turned, range(classes))["share"].to_numpy() == pytest.approx(
+        shares[::-1]
+    )
 
 
 @pytest.fixture(scope="module")
