@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.charts import Figure, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections.models import cost_per_thousand
-from report.sections.names import METHODS
+from report.sections.names import METHODS, with_lexicon_remark
 from report.statistics import kappa, measured
 from sentiment.runs.predictions import Comparison, GoldTable
 
@@ -111,6 +112,7 @@ def _score_table(gold: GoldTable) -> Table:
         f"{len(labels):,} tweets of {gold.record.source}: {wording.listing(counts)}{''.join(left_out)}; fingerprint "
         f"{gold.record.fingerprint[:12]}."
     )
+    caption = with_lexicon_remark(caption, gold.record.source in LEXICON_AUTHORS)
     return Table(f"scores-{gold.directory.path.name}", caption, columns, rows)
 
 

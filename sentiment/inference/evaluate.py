@@ -214,18 +214,15 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
             if predictor.other_answers:
                 remark = other_answers_remark(metrics, predictor.other_answers)
                 remarks.append(f"{predictor.name}, {part}: {remark}")
-    OUT.print(score_table(scores, chosen))
     for problem in problems:
         say(f"left out: {problem}", ERR)
     test = by_part["test"]
+    classes = run.config.data.label_names
     remarks += comparison_lines(test.labels, test.predictors, chosen)
-    remarks += constant_warnings(test.predictors, run.config.data.label_names)
-    say("\n".join(remarks))
-    OUT.print(class_table(scores[chosen]["test"], run.config.data.label_names, chosen))
+    _show(scores, chosen, "test", remarks, test.predictors, classes)
     if run.result.check_list:
         OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
-    classes = run.config.data.label_names
     models = {name: {part: of_part.named(classes) for part, of_part in parts.items()} for name, parts in scores.items()}
     return models[chosen] | {
         "chosen": chosen,
@@ -246,15 +243,14 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
         RunDirError: a file of the gold table is missing or damaged.
     """
     gold = read_gold(path)
-    labels = gold.predictions.labels
-    classes = gold.record.classes
-    predictors = gold.predictions.predictors
-    metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
-    chosen = predictors[0].name
-    OUT.print(score_table({name: {gold.record.source: scores} for name, scores in metrics.items()}, chosen))
     for problem in gold.problems:
         say(f"left out: {problem}", ERR)
-    lines = [f"{count:,} rows of {gold.record.source} left out: {why}" for why, count in gold.record.left_out.items()]
+    source = gold.record.source
+    classes = gold.record.classes
+    predictors = gold.predictions.predictors
+    metrics = {predictor.name: predictor.metrics(gold.predictions.labels) for predictor in predictors}
+    chosen = predictors[0].name
+    lines = [f"{count:,} rows of {source} left out: {why}" for why, count in gold.record.left_out.items()]
     for predictor in predictors:
         if not predictor.answered.all():
             remark = other_answers_remark(metrics[predictor.name], predictor.other_answers, predictor.missing)
@@ -264,9 +260,10 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
         "each two on the tweets that both answer (intervals and p-values are corrected for "
         f"{len(comparisons)} comparisons):"
     )
-    lines += [*_sentences(comparisons), *constant_warnings(predictors, classes)]
-    say("\n".join(lines))
-    OUT.print(class_table(metrics[chosen], classes, chosen))
+    lines += _sentences(comparisons)
+    _show(
+        {name: {source: of_source} for name, of_source in metrics.items()}, chosen, source, lines, predictors, classes
+    )
     added = gold.added_predictors
     return {
         "chosen": chosen,
@@ -317,13 +314,10 @@ def evaluate_on_file(
     metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
     chosen = PREDICTORS[choice]
     file = PurePath(table.source).name
-    OUT.print(score_table({name: {file: of_file} for name, of_file in metrics.items()}, chosen))
-    say("\n".join(f"  {line}" for line in lines + warnings))
-    remarks = comparison_lines(labels, predictors, chosen)
-    remarks += constant_warnings(predictors, run.config.data.label_names)
-    say("\n".join(remarks))
-    OUT.print(class_table(metrics[chosen], run.config.data.label_names, chosen))
-    by_name = {name: scores.named(run.config.data.label_names) for name, scores in metrics.items()}
+    classes = run.config.data.label_names
+    remarks = [f"  {line}" for line in lines + warnings] + comparison_lines(labels, predictors, chosen)
+    _show({name: {file: of_file} for name, of_file in metrics.items()}, chosen, file, remarks, predictors, classes)
+    by_name = {name: scores.named(classes) for name, scores in metrics.items()}
     return by_name[chosen] | {
         "chosen": chosen,
         "models": by_name,
@@ -331,6 +325,20 @@ def evaluate_on_file(
         "left_out": {reason: rows.count for reason, rows in left_out.counted().items()},
         "knows_training": not warnings,
     }
+
+
+def _show(
+    scores: _Scores,
+    chosen: str,
+    part: Part,
+    lines: Sequence[str],
+    predictors: Sequence[Predictor],
+    classes: Sequence[str],
+) -> None:
+    """Print the scores, then lines on them with warnings, then the scores of the chosen predictor by class."""
+    OUT.print(score_table(scores, chosen))
+    say("\n".join([*lines, *constant_warnings(predictors, classes)]))
+    OUT.print(class_table(scores[chosen][part], classes, chosen))
 
 
 def _predictors(predictions: Mapping[PredictorKind, Predictions], labels: Labels, threshold: float) -> list[Predictor]:

@@ -70,6 +70,8 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     rows = dict(sorted(rows.items()))
     keys = np.array([*rows], np.int64)
     labels = np.array([row.label for row in rows.values()], np.int8)
+    ids = [row.id if has_ids else sheet_id(key) for key, row in rows.items()]
+    text_keys = [key_of(forms.of(row.text)) for row in rows.values()]
     source = PurePath(data.source).name
     digest = fingerprint([data.label_names, keys.tolist(), labels.tolist()])
     directory = results.gold_dir(source, digest)
@@ -82,14 +84,14 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         parts=np.zeros(len(keys), np.int8),
         keys=keys,
         labels=labels,
-        ids=[row.id if has_ids else sheet_id(key) for key, row in rows.items()],
+        ids=ids,
         texts=[row.text for row in rows.values()],
-        text_keys=np.array([key_of(forms.of(row.text)) for row in rows.values()], np.int64),
+        text_keys=np.array(text_keys, np.int64),
     )
     counted = left_out.counted()
-    _write(tweets, directory, source, digest, {reason: rows.count for reason, rows in counted.items()})
+    _write(tweets, directory, source, digest, {reason: number.count for reason, number in counted.items()})
     lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
-    lines += [f"  {rows.count:,} rows left out: {reason} ({rows})" for reason, rows in counted.items()]
+    lines += [f"  {number.count:,} rows left out: {reason} ({number})" for reason, number in counted.items()]
     return tweets, lines
 
 
