@@ -182,14 +182,17 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
 
 
 def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_path: Path) -> None:
-    rows = [(tweet, label) for tweet, _, label in _gold(30)]
+    """Answers without a text have the number that lm-evaluation-harness gives them, or an id of their own."""
+    rows = [(str(number), label) for number, (*_, label) in enumerate(_gold(30))]
     write_tweets(tmp_path / "gold.csv", rows, ("id", "label"))
     _add(tmp_path, "Ben", rows)
+    samples = [{"doc_id": int(tweet), "doc": {"query": "?"}, "filtered_resps": [label]} for tweet, label in rows[::-1]]
+    log = tmp_path / "samples.jsonl"
+    log.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    assert invoke("add", "llama", log, "--of", tmp_path / "gold.csv", "--results", tmp_path / "results").exit_code == 0
     scores, _ = _evaluate(tmp_path)
-    assert {name: metrics["accuracy"] for name, metrics in scores["models"].items()} == {
-        "Ben": 1.0,
-        "most frequent class": 0.5,
-    }
+    accuracies = {name: metrics["accuracy"] for name, metrics in scores["models"].items()}
+    assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}
 
 
 def test_option_names_classes_of_both_tables_which_stay_in_one_directory(tmp_path: Path) -> None:
