@@ -13,7 +13,7 @@ from sentiment import __version__
 from sentiment.files import ROOT, config_path, shipped_file
 
 EXTRAS = (
-    *("submitit", "optuna", "jinja2", "markdown_it", "vl_convert", "h5py"),
+    *("submitit", "optuna", "markdown_it", "vl_convert", "h5py"),
     *("transformers", "huggingface_hub", "gensim", "wandb", "allennlp"),
 )
 
@@ -63,6 +63,8 @@ def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: P
     (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
     trained = _run("train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
     assert "sentiment predict results/runs/single/" in trained
+    (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
+    assert "## How it was made" in _run("show", str(run_dir), "--card", site=installed, here=tmp_path)
     assert "smoke" in _run("submit", "smoke", "--dry-run", site=installed, here=tmp_path)
     changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
     _run("submit", "smoke", "--local", "--at-once", "2", *changes, site=installed, here=tmp_path)
