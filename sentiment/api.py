@@ -231,9 +231,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         indices = pd.Index(self._classes, dtype=object).get_indexer(values)
         unknown = np.flatnonzero((indices == UNLABELLED) & ~pd.isna(values))
         if len(unknown):
-            raise ValueError(
-                f"labels[{unknown[0]}] is {values[unknown[0]]!r}, which is none of {self._classes.tolist()}"
-            )
+            first = unknown[0]
+            raise ValueError(f"labels[{first}] is {values[first]!r}, which is none of {self._classes.tolist()}")
         return estimate_shares(probabilities, indices, self._classes.tolist(), groups)
 
     @property

@@ -1,4 +1,4 @@
-"""How many tweets of a set belong to each class: a model's predictions for all, corrected by the labels of a random sample.
+"""The share of each class in a set of tweets: predictions for all, corrected by the labels of a random sample.
 
 Counting predictions is biased, and its interval is far too narrow (Egami et al. 2023, arXiv:2306.04746). Labels of a
 random sample alone are unbiased. Prediction-powered inference (Angelopoulos et al. 2023, Science 382; PPI++,
