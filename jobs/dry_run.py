@@ -17,6 +17,7 @@ from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.errors import RunDirError
 from sentiment.runs.code_version import running_code
+from sentiment.runs.power import power_of_grid
 from sentiment.runs.records import GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs
@@ -58,6 +59,8 @@ def show_plan(results: Results, grid: ExpandedGrid, cluster: Path, verbose: bool
         yield from _truncate(missing, "missing inputs")
     if rungs:
         yield _describe_rungs(rungs, grid.configs)
+    if power := power_of_grid(grid.configs):
+        yield power
     yield f"estimated hours: {_hours([run.config for run in to_submit], results)}"
     launch = Launch(to_submit, request_runs(state.current_trials(), configs, rungs), rungs, running_code().id)
     for job in plan_slurm_jobs(launch, plan.name, results, read_cluster(cluster), jobs):

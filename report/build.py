@@ -114,9 +114,8 @@ def _questions(findings: Findings, questions: Sequence[Question]) -> ReportSecti
     if not cards:
         return ReportSection(title, [*notes, *tables])
     rule = "The best value is selected on the validation set and evaluated on the test set."
-    return ReportSection(
-        title, [Text(joined([rule, METHODS])), *notes, *cards, Fold("All comparisons as tables", tables)]
-    )
+    details = [Fold("All comparisons as tables", tables)] if tables else []
+    return ReportSection(title, [Text(joined([rule, METHODS])), *notes, *cards, *details])
 
 
 def _grid_summary(grid: Grid) -> Markup:

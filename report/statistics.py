@@ -10,10 +10,13 @@ import numpy.typing as npt
 
 from sentiment.metrics import Labels
 from sentiment.paired import ALPHA, PairedCounts, correct, paired_difference
+from sentiment.runs.power import POWER, smallest_difference
 from sentiment.runs.records import Metrics
 
 # The confidence level of intervals.
 LEVEL = 0.95
+# The probability with which a comparison shows its smallest difference.
+LIKELY = POWER
 # What predictors are compared by: the share of tweets that are right, or its mean over the classes.
 Metric = Literal["accuracy", "macro_recall"]
 METRIC_NAMES: dict[Metric, str] = {"accuracy": "accuracy", "macro_recall": "macro recall"}
@@ -25,6 +28,8 @@ Values = npt.NDArray[np.float64]
 # A variance component and its degrees of freedom.
 Component = tuple[float, float]
 _FLOATING_POINT_TOLERANCE = 1e-12
+# The seeds of a configuration spread more than those of others if the p-value of the F test is below this.
+_SPREADS_MORE = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,9 @@ class Difference(Estimate):
     Attributes:
         p: None where the hypothesis cannot be tested.
         q: the adjusted p-value. It is None before correction, and then the difference never counts as significant.
-        components: the components of its variance.
+        components: the components of its variance, of which that over tweets is the last.
         limit: the largest possible absolute value: 1 for shares, None for values without a bound.
+        level: the confidence level of the interval.
         of_these_models: whether it compares only these trained models: nothing is known of other seeds.
         counts: for two classifiers without seeds: the tweets that only one has right; of each class for macro recall.
     """
@@ -56,6 +62,7 @@ class Difference(Estimate):
     limit: float | None = None
     of_these_models: bool = False
     counts: tuple[PairedCounts, ...] = ()
+    level: float = LEVEL
 
     @property
     def is_shown(self) -> bool:
@@ -79,16 +86,32 @@ class Difference(Estimate):
         """Whether the first side is significantly worse."""
         return self.is_shown and self.value < 0
 
+    @property
+    def smallest(self) -> float | None:
+        """The difference that this comparison is likely to show, see `smallest_difference`; None if it has no limit."""
+        if self.p is None or self.limit is None:
+            return None
+        seeds: Sequence[Component] = self.components[:-1]
+        if self.counts:
+            discordant = ((pair.only_first + pair.only_second + 1) / (pair.n + 2) ** 2 for pair in self.counts)
+            of_tweets = sum(discordant) / len(self.counts) ** 2
+        else:
+            of_tweets = self.components[-1][0]
+        of_seeds = sum(variance for variance, _ in seeds)
+        _, freedom = max(seeds, default=(0.0, 1.0))
+        return smallest_difference(of_seeds, freedom, of_tweets * self.n, self.n, self.level)
+
     def with_level(self, level: float) -> Self:
         """A copy with the interval at another confidence level; unchanged if the variance is unknown."""
         if self.counts:
             result = paired_difference(self.counts, level)
-            return replace(self, low=result.low, high=result.high)
+            return replace(self, low=result.low, high=result.high, level=level)
         if not self.components:
             return self
-        half_width = math.sqrt(_squared_critical_value(self.components, 1 - level))
+        half_width = math.sqrt(_squared_distance(self.components, 1 - level))
         limit = math.inf if self.limit is None else self.limit
-        return replace(self, low=max(self.value - half_width, -limit), high=min(self.value + half_width, limit))
+        low = max(self.value - half_width, -limit)
+        return replace(self, low=low, high=min(self.value + half_width, limit), level=level)
 
 
 def wilson(right: int, n: int) -> Estimate:
@@ -219,8 +242,9 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
 
     Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is that between
     seeds plus that over tweets, less their interaction, which both contain. The variance between seeds is the pooled
-    one, or a configuration's own where that is larger. Each component counts with Student's quantile of its own
-    degrees of freedom (Banerjee 1960), so that few seeds with nearly equal scores do not make a difference significant.
+    one, or a configuration's own where that is larger, see `_between_seeds`. The difference is compared with its
+    standard error times the mean of Student's quantiles of the components' degrees of freedom, weighted by the
+    components (Cochran & Cox 1950), so that few seeds with nearly equal scores do not make a difference significant.
     If no configuration has several seeds, the variance between matched configurations takes the place of that between
     seeds. Without those, two trained models are compared by `paired`, and the result holds for these two alone.
 
@@ -292,14 +316,34 @@ def _variance_of_mean(values: Values) -> float:
 
 
 def _seed_components(sides: Sequence[Side], seed_variance: SeedVariance) -> list[Component]:
-    """The variance between the seeds of all configurations, in the score of the difference."""
-    variance = 0.0
+    """The variance between the seeds of each configuration, as it enters the score of the difference."""
+    components = []
     for side in sides:
         for scores in side.configurations:
-            seeds = len(scores)
-            own = float(side.seed_scores(scores).var(ddof=1)) if seeds > 1 else 0.0
-            variance += max(own, seed_variance.variance) / (seeds * len(side.configurations) ** 2)
-    return [(variance, seed_variance.freedom)]
+            variance, freedom = _between_seeds(side.seed_scores(scores), seed_variance)
+            components.append((variance / (len(scores) * len(side.configurations) ** 2), freedom))
+    return components
+
+
+def _between_seeds(scores: Values, pooled: SeedVariance) -> Component:
+    """The variance between the seeds of one configuration, given their scores: its own or the pooled one.
+
+    The larger of the two counts. It has the pooled degrees of freedom unless this configuration spreads more than the
+    others: of many configurations one is the most variable, and its variance is known from its own seeds alone.
+    """
+    from scipy.special import fdtrc
+
+    freedom = len(scores) - 1
+    others = pooled.freedom - freedom
+    if freedom == 0:
+        return pooled.variance, pooled.freedom
+    own = float(scores.var(ddof=1))
+    variance = max(own, pooled.variance)
+    if others < 1:
+        return variance, freedom
+    of_others = (pooled.variance * pooled.freedom - own * freedom) / others
+    spreads_more = of_others <= 0 or fdtrc(freedom, others, own / of_others) < _SPREADS_MORE
+    return variance, freedom if spreads_more else pooled.freedom
 
 
 def _interaction(side: Side) -> float:
@@ -323,11 +367,13 @@ def _interaction_mean_square(scores: Values | Flags) -> float:
     return float(np.square(residuals).sum() / ((rows - 1) * (columns - 1)))
 
 
-def _squared_critical_value(components: Iterable[Component], alpha: float) -> float:
-    """The square of the smallest difference that is significant at the level `alpha`."""
+def _squared_distance(components: Sequence[Component], alpha: float) -> float:
+    """The square of the smallest difference that is significant at the level `alpha` (Cochran & Cox 1950)."""
     from scipy.special import stdtrit
 
-    return float(sum(stdtrit(freedom, alpha / 2) ** 2 * variance for variance, freedom in components if variance > 0))
+    variances, freedoms = np.transpose([component for component in components if component[0] > 0])
+    quantiles = stdtrit(freedoms, alpha / 2)
+    return float((quantiles @ variances) ** 2 / variances.sum())
 
 
 def _p_value(value: float, components: Sequence[Component]) -> float:
@@ -336,7 +382,7 @@ def _p_value(value: float, components: Sequence[Component]) -> float:
     log_high = 0.0
     while log_high - log_low > _FLOATING_POINT_TOLERANCE:
         middle = (log_low + log_high) / 2
-        if _squared_critical_value(components, math.exp(middle)) > value**2:
+        if _squared_distance(components, math.exp(middle)) > value**2:
             log_low = middle
         else:
             log_high = middle

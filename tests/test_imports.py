@@ -129,7 +129,7 @@ RULES = [
     (
         "|".join(map(re.escape, sorted(_BELOW_DATA - {"sentiment"}))),
         "|".join(sorted(HEAVY)),
-        r"sentiment\.(metrics|paired|runs\.predictions)",
+        r"sentiment\.(metrics|paired|runs\.(power|predictions))",
     ),
     (r"sentiment|jobs|report", r"wandb", r"sentiment\.tracking"),
     (r"report", rf"jobs|torch|{_ABOVE}", ""),
@@ -175,7 +175,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
         (_COMMAND.format("sentiment", ["train", "--help"]), {*HEAVY, "ruamel"}),
         (_COMMAND.format("sentiment", ["show", "nowhere"]), _SECOND_HAND),
         (_COMMAND.format("jobs", ["status", "--results", "nowhere"]), HEAVY),
-        (_COMMAND.format("jobs", ["submit", "smoke", "--dry-run", "--results", "nowhere"]), {"torch", "scipy"}),
+        (_COMMAND.format("jobs", ["submit", "smoke", "--dry-run", "--results", "nowhere"]), {"torch", "sklearn"}),
         (_COMMAND.format("report", ["report", "--help"]), HEAVY),
         ("import sentiment.encoders.pretrained", {"torch"}),
         ("import sentiment.tracking", {*HEAVY, "wandb"}),

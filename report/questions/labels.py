@@ -46,6 +46,8 @@ class LabelPoint:
         result = wording.claim(self.difference)
         if self.only_label:
             result = f"always predicts {self.only_label}"
+        elif not self.difference.is_shown:
+            result += wording.power_remark([self.difference])
         return f"{number} ({result})"
 
 

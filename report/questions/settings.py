@@ -188,7 +188,10 @@ class Effect:
             names = [self._name_with_difference(contrast) for contrast in of_verdict]
             if names:
                 last = "or" if verdict == ContrastVerdict.NOT_SIGNIFICANT else "and"
-                clauses.append(verdict.value.format(wording.listing(names, last)))
+                clause = verdict.value.format(wording.listing(names, last))
+                if verdict == ContrastVerdict.NOT_SIGNIFICANT:
+                    clause += wording.power_remark(filter(None, [contrast.difference for contrast in of_verdict]))
+                clauses.append(clause)
         sentence = f"Best on validation tweets: {best}; {', and '.join(clauses)}."
         if self.parameter == _TOGETHER:
             names = [wording.parameter_name(name) for name in self.parameters]
@@ -315,16 +318,11 @@ def _values(runs: Runs, parameters: Sequence[str], model: ModelChoice, answers: 
     values = []
     for combination in sorted(groups, key=lambda combination: [_sort_key(value) for value in combination]):
         of_value = groups[combination]
-        values.append(
-            SettingValue(
-                values=combination,
-                runs=of_value,
-                validation_f1=fmean(run.measured("validation", model).macro_f1 for run in of_value),
-                score=fmean(getattr(run.measured("test", model), answers.metric) for run in of_value),
-                seconds=fmean(run.result.seconds_trained / run.result.epochs for run in of_value),
-                only_label=answers.only_label(of_value) if model == "network" else None,
-            )
-        )
+        validation_f1 = fmean(run.measured("validation", model).macro_f1 for run in of_value)
+        score = fmean(getattr(run.measured("test", model), answers.metric) for run in of_value)
+        seconds = fmean(run.result.seconds_trained / run.result.epochs for run in of_value)
+        only_label = answers.only_label(of_value) if model == "network" else None
+        values.append(SettingValue(combination, of_value, validation_f1, score, seconds, only_label))
     return values
 
 

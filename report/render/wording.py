@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from report.statistics import Difference, Estimate
+from report.statistics import LIKELY, Difference, Estimate
 from sentiment.console import as_code, as_markdown, visible
 
 MINUS = "\u2212"
@@ -180,6 +180,12 @@ def claim(difference: Difference) -> str:
 def remark(difference: Difference) -> str:
     """The caveat after a comparison without seed variance."""
     return f"; {THESE_MODELS}" if difference.of_these_models else ""
+
+
+def power_remark(differences: Iterable[Difference]) -> str:
+    """` (3.1 points would be shown with probability 0.8)`, the most of several comparisons; empty if none knows it."""
+    smallest = max((difference.smallest or 0.0 for difference in differences), default=0.0)
+    return f" ({percent(smallest)} points would be shown with probability {LIKELY:g})" if smallest else ""
 
 
 def of_these_models(differences: Iterable[Difference]) -> list[str]:

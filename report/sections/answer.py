@@ -103,7 +103,8 @@ def _alternative_sentence(best: Recommended) -> str:
         return f"{name} could not be compared with it: its predictions are missing."
     if not best.gain.is_shown:
         difference = f"{wording.points(best.gain.value)} points"
-        return f"{name} is not significantly better {_evidence(best.gain, difference)} and costs more to train."
+        power = wording.power_remark([best.gain])
+        return f"{name} is not significantly better {_evidence(best.gain, difference)} and costs more to train{power}."
     return f"{name} is {_above(best.gain.value, 'it')} {_evidence(best.gain)}."
 
 
@@ -193,9 +194,6 @@ def _baseline_tiles(best: Recommended) -> list[Tile]:
     ]
     if best.gain:
         tiles.append(("Alternative minus baseline", _difference_with_verdict(best.gain)))
-        if best.gain.low is not None and best.gain.high is not None:
-            half = wording.percent((best.gain.high - best.gain.low) / 2)
-            tiles.append(("Precision of this comparison", f"\u00b1{half} points; smaller gains cannot be detected"))
     return [*tiles, ("Compute time of the alternative", _compute_time(best.configuration))]
 
 
@@ -220,7 +218,7 @@ def _added_tiles(best: Recommended, winner: AddedPredictor) -> list[Tile]:
 
 
 def _difference_with_verdict(difference: Difference) -> str:
-    verdict = "significant" if difference.is_shown else "not significant"
+    verdict = "significant" if difference.is_shown else f"not significant{wording.power_remark([difference])}"
     return f"{wording.claim(difference)}, {verdict}{wording.remark(difference)}"
 
 

@@ -89,7 +89,8 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
         bold = by_configuration[chosen]
     name = "leaderboard" if number == 1 else f"leaderboard-{number}"
     table_rows = [*visible, *references.values(), *added.values()]
-    more = f"All {wording.plural(len(rows), 'configuration')} with macro precision and recall, parameters and attempts."
+    configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
+    more = f"{configurations} with macro precision and recall, parameters and attempts."
     blocks: list[Block] = [
         Table(name, _leaderboard_caption(dataset), _columns(table_rows, dataset), table_rows, best=bold),
         Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),

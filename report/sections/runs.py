@@ -37,7 +37,9 @@ def runs(findings: Findings) -> ReportSection:
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
-    number = f"{len(rows):,} of {len(study_runs):,} runs shown" if hidden else f"All {len(rows):,} runs"
+    number = "One run" if len(rows) == 1 else f"All {len(rows):,} runs"
+    if hidden:
+        number = f"{len(rows):,} of {len(study_runs):,} runs shown"
     caption = f"{number}. Scores in %; test accuracy with Wilson 95 % interval."
     if is_pruned:
         caption += " Runs pruned by a search have no result."

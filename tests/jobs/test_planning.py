@@ -267,6 +267,7 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     shutil.move(results.run_dir(run_id, "other").path, results.run_dir(run_id, "some").path)
     _, told, *more = show_plan(results, grid, CLUSTER)
     assert told == "5 of 6 runs would be submitted (5 PLANNED, 1 COMPLETED)"
+    assert [line for line in more if line.startswith("3 seeds show, with probability 0.8, ")]
     (hours,) = (line for line in more if line.startswith("estimated hours: "))
     assert " for 2 of 5 runs" in hours
     result = trained.read(Result)

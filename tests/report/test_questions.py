@@ -27,7 +27,7 @@ from sentiment.runs.state import RankedTrial, RungRanking
 from tests.report.made_up import PARTS, Study, read_table, rows_with
 from tests.report.studies import LABELS, combinations, write_halved, write_labels
 
-_CELLS = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2]})
+_CELLS = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2, 3]})
 
 
 def _effects(study: Study, runs: list[dict[str, Any]], skills: list[float]) -> list[Effect]:
@@ -46,7 +46,7 @@ def test_runs_in_which_a_setting_does_nothing_have_no_say_about_it(study: Study)
 
 def test_best_value_is_chosen_on_validation_tweets_whatever_test_tweets_say(tmp_path: Path) -> None:
     turned = Study(Results(tmp_path / "results"), turned=True)  # what is better there is worse on test tweets
-    (effect,) = _effects(turned, _CELLS, [0.5, 0.5, 2.0, 2.0])
+    (effect,) = _effects(turned, _CELLS, [0.5, 0.5, 0.5, 2.0, 2.0, 2.0])
     (contrast,) = effect.contrasts
     assert contrast.best.values == ("gru",)
     assert contrast.difference.value < 0
@@ -59,7 +59,7 @@ def test_grid_chosen_by_macro_recall_is_compared_by_it(tmp_path: Path, named: st
     stopping = {"training.early_stopping.metric": "macro_recall"} if named == "early stopping" else {}
     plan = {"metric": "validation/macro_recall"} if named == "its plan" else {}
     configs = study.write_grid("grid", "Which?", [cell | stopping for cell in _CELLS], **plan)
-    for config, skill in zip(configs, [0.9, 0.91, 1.3, 1.31], strict=True):
+    for config, skill in zip(configs, [0.9, 0.91, 0.92, 1.3, 1.31, 1.32], strict=True):
         study.complete(config, "grid", skill=skill)
     findings = study.findings()
     ((contrast,),) = [effect.contrasts for effect in grid_effects(findings.study.grids[0], findings.answers)]
@@ -72,21 +72,24 @@ def test_grid_chosen_by_macro_recall_is_compared_by_it(tmp_path: Path, named: st
         best.dataset.score(best.configuration, best.chosen).value - best.run.measured("test", "baseline").macro_recall
     )
     assert best.gain.value == pytest.approx(gain)
-    assert "Test macro recall of the linear baseline" in study.text()
+    assert "Compared by macro recall, the mean over the 2 classes (negative and positive)" in study.text()
 
 
 def test_effect_counts_tweets_as_well_as_seeds(study: Study) -> None:
-    (effect,) = _effects(study, _CELLS, [0.9, 0.91, 1.3, 1.31])
+    (effect,) = _effects(study, _CELLS, [0.9, 0.91, 0.92, 1.0, 1.01, 1.02])
     (contrast,) = effect.contrasts
-    assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (2, 2), 2)
+    assert (contrast.difference.n, contrast.n_runs, len(contrast.difference.components)) == (120, (3, 3), 3)
     scores = {value.values[0]: value.score for value in effect.values}
-    assert contrast.difference.value == pytest.approx(scores["gru"] - scores["lstm"])
-    assert effect.sentence == "Best on validation tweets: GRU; it is not significantly different from LSTM."
+    assert contrast.difference.value == pytest.approx(
+        scores[contrast.best.values[0]] - scores[contrast.other.values[0]]
+    )
+    smallest = f"{100 * contrast.difference.smallest:.1f} points would be shown with probability 0.8"
+    assert effect.sentence.endswith(f"; it is not significantly different from LSTM ({smallest}).")
 
 
 def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
-    runs = combinations({"elmo.model": ["none", "small"], "seed": [1, 2]})
-    (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
+    runs = combinations({"elmo.model": ["none", "small"], "seed": [1, 2, 3]})
+    (effect,) = _effects(study, runs, [0.5] * 3 + [4.0] * 3)
     (contrast,) = effect.contrasts
     assert (effect.parameter, contrast.best.values, contrast.other.values) == ("elmo.model", ("small",), (None,))
     assert effect.sentence.startswith(
@@ -95,12 +98,12 @@ def test_runs_without_elmo_have_no_say_about_its_settings(study: Study) -> None:
 
 
 def test_where_labels_vary_a_setting_is_told_for_each_number_of_them(study: Study) -> None:
-    runs = combinations({"data.train_rows": [100, None], "elmo.model": ["none", "small"], "seed": [1, 2]})
+    runs = combinations({"data.train_rows": [100, None], "elmo.model": ["none", "small"], "seed": [1, 2, 3]})
     helps = [4.0 if one["data.train_rows"] and one["elmo.model"] != "none" else 0.5 for one in runs]
     few, every = _effects(study, runs, helps)
     assert [(one.parameter, one.train_rows) for one in (few, every)] == [("elmo.model", 100), ("elmo.model", None)]
     (gain,) = few.contrasts
-    assert (gain.best.values, gain.n_runs) == (("small",), (2, 2))
+    assert (gain.best.values, gain.n_runs) == (("small",), (3, 3))
     assert gain.difference.is_shown
     assert "at most 100 labelled tweets" in few.context
     assert all(one.difference and not one.difference.is_shown for one in every.contrasts)
@@ -231,11 +234,11 @@ def test_interval_of_the_expected_best_score_covers_it() -> None:
 def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> None:
     """As where a grid starts from several base files."""
     files = [{"model.cell": "gru", "model.layers": 2}, {"elmo.model": "small", "model.dropout": 0.3}]
-    runs = [of_file | {"seed": seed} for of_file in files for seed in (1, 2)]
-    (effect,) = _effects(study, runs, [0.5, 0.5, 4.0, 4.0])
+    runs = [of_file | {"seed": seed} for of_file in files for seed in (1, 2, 3)]
+    (effect,) = _effects(study, runs, [0.5] * 3 + [4.0] * 3)
     (contrast,) = effect.contrasts
     assert set(effect.parameters) == {"model.cell", "model.layers", "elmo.model", "model.dropout"}
-    assert contrast.n_runs == (2, 2)
+    assert contrast.n_runs == (3, 3)
     assert contrast.difference.is_shown
     assert "ELMo small" in effect.name_of(contrast.best)
     assert effect.name_of(contrast.best) in study.text()

@@ -76,11 +76,12 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
         sides = [Side([first]), Side([second], has_seeds=False)]
         (found,) = compare([(*(reversed(sides) if turned else sides), seed_variance)])  # type: ignore[list-item]
         assert found.value == (0.25 if turned else -0.25)
-        half = math.sqrt(sum(scipy.stats.t.ppf(0.975, freedom) ** 2 * part for part, freedom in parts))
+        total = sum(part for part, _ in parts)
+        half = sum(scipy.stats.t.ppf(0.975, freedom) * part for part, freedom in parts) / math.sqrt(total)
         assert found.components == tuple(map(pytest.approx, parts))
         assert found.high == min(found.value + half, 1.0)
-        squared = sum(scipy.stats.t.isf((found.p or 0) / 2, freedom) ** 2 * part for part, freedom in parts)
-        assert squared == pytest.approx(0.25**2)
+        weighted = sum(scipy.stats.t.isf((found.p or 0) / 2, freedom) * part for part, freedom in parts)
+        assert weighted == pytest.approx(0.25 * math.sqrt(total))
 
 
 def test_macro_recall_is_compared_class_by_class_as_worked_out_by_hand() -> None:
@@ -124,17 +125,21 @@ def test_seeds_that_are_equal_by_chance_take_the_variance_of_the_others(rng: np.
     assert found.components[0] == (pytest.approx(0.01 / 3 / 2), 3)
 
 
-def test_seeds_that_differ_more_than_the_others_keep_their_own_variance(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("ratio", "freedom"), [(1.3, 6), (3, 1), (9, 1)])
+def test_seeds_that_differ_more_than_the_others_keep_their_own_variance(
+    rng: np.random.Generator, ratio: float, freedom: int
+) -> None:
     unlike = np.stack([rng.random(200) < 0.9, rng.random(200) < 0.6])
     own = float(unlike.mean(axis=1).var(ddof=1))
-    (found,) = compare([(Side([unlike]), Side([unlike]), statistics.SeedVariance(own / 9, 6))])
-    assert found.components[0] == (pytest.approx(own), 6)
+    pooled = statistics.SeedVariance((own + 5 * own / ratio) / 6, 6)  # of the others: own / ratio
+    (found,) = compare([(Side([unlike]), Side([unlike]), pooled)])
+    assert found.components[:2] == ((pytest.approx(own / 2), freedom),) * 2
 
 
 def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np.random.Generator) -> None:
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.SeedVariance(0.01, 3))])
-    assert known.components[0] == (pytest.approx(0.02), 3)
+    assert known.components[:2] == ((pytest.approx(0.01), 3),) * 2
     assert not known.is_shown
     assert not known.of_these_models
 
@@ -165,7 +170,7 @@ def test_a_score_without_tweets_is_tested_between_seeds_as_by_student() -> None:
     low, high = expected.confidence_interval()
     assert found.value == pytest.approx(-8 / 3)
     assert (found.p, found.low, found.high) != (None, None, None)
-    assert found.components == ((pytest.approx((7 + (7 + 16 / 3) / 2) / 3), 4), (0.0, 0.0))
+    assert found.components == ((pytest.approx(7 / 3), 4), (pytest.approx((7 + 16 / 3) / 2 / 3), 4), (0.0, 0))
     assert (found.low or 0) < low < high < (found.high or 0)
 
 

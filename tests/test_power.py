@@ -1,0 +1,42 @@
+"""The smallest difference that seeds and tweets can show, against comparisons as the report tests them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from report.statistics import Difference
+from sentiment.runs.power import POWER, smallest_difference
+
+# Seeds, tweets and the standard deviation between seeds.
+PLANS = [(2, 1_000, 0.01), (3, 300, 0.005), (3, 1_000, 0.01), (5, 1_000, 0.01), (5, 5_000, 0.005), (3, 1_000, 0.0)]
+DISAGREEMENT = 0.08
+
+
+def _drawn(true: float, seeds: int, tweets: int, spread: float, level: float) -> Iterator[bool]:
+    """Whether each of many comparisons with this true difference excludes 0."""
+    rng = np.random.default_rng(0)
+    of_seeds = spread**2 / seeds
+    of_tweets = (DISAGREEMENT + true - true**2) / tweets
+    values = rng.normal(true, np.sqrt(of_seeds + of_tweets), 1_500)
+    estimated = of_seeds * rng.chisquare(seeds - 1, 1_500) / (seeds - 1)
+    for value, variance in zip(values.tolist(), estimated.tolist(), strict=True):
+        difference = Difference(value, None, None, tweets)
+        components = ((variance, seeds - 1), (of_tweets, tweets - 1))
+        yield (replace(difference, components=components).with_level(level).low or 0) > 0
+
+
+@pytest.mark.parametrize(("seeds", "tweets", "spread"), PLANS)
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_smallest_difference_is_shown_with_the_probability_that_it_tells(
+    seeds: int, tweets: int, spread: float, level: float
+) -> None:
+    smallest = smallest_difference(spread**2 / seeds, seeds - 1, DISAGREEMENT, tweets, level)
+    assert smallest is not None
+    shown = np.mean([*_drawn(smallest, seeds, tweets, spread, level)])
+    assert shown == pytest.approx(POWER, abs=0.04)
+
+
+def test_smallest_difference_is_none_where_two_seeds_differ_too_much() -> None:
+    assert smallest_difference(0.3**2, 1, DISAGREEMENT, 100) is None
