@@ -9,9 +9,8 @@ from typing import Any
 from sentiment.files import write_atomically
 from sentiment.runs.records import Added, Failure, GridPlan, Halving, PlannedRun, RunRecord, Tries, timestamp
 from sentiment.runs.run_dir import Results, RunDir, sealed
-from sentiment.runs.state import read_rungs
 from tests.jobs.grid_files import write_base
-from tests.jobs.submitted import write_job
+from tests.jobs.submitted import rungs_of, write_job
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, stored, write_tweets
 
 _BRIEF: dict[str, Any] = {"training__epochs": 2}
@@ -127,8 +126,6 @@ def _write_search(results: Results, tweets: Path, base: Path) -> None:
     for config in configs:
         run = Experiment(config, results, results.run_dir(config.run_id, "search"))
         assert run.attempt(PausingAt(1)) is not None
-    rungs = read_rungs(results, plan)
-    assert rungs is not None
-    (winner,) = rungs.settle().trials(1)
+    (winner,) = rungs_of(results, plan).settle().trials(1)
     config = configs[run_ids.index(winner)]
     assert Experiment(config, results, results.run_dir(winner, "search")).attempt() is None

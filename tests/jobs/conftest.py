@@ -8,6 +8,7 @@ from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.jobs.fake_slurm import slurm
 from tests.jobs.grid_files import write_base
+from tests.small_runs import stored
 
 __all__ = ["base", "results", "slurm"]
 
@@ -30,6 +31,4 @@ def base(tmp_path: Path, tweets_file: Path) -> Path:
 @pytest.fixture
 def like(trained: RunDir) -> Result:
     """A real result, for runs that only look finished."""
-    result = trained.read(Result)
-    assert result is not None
-    return result
+    return stored(trained, Result)

@@ -71,6 +71,11 @@ class FakeSlurm:
         with open(self.folder / "jobs", "a", encoding="utf-8") as jobs:
             jobs.write(_MARK + "".join(field + _MARK for field in fields) + "\n")
 
+    def change(self, former: str, new: str) -> None:
+        """Change a part of the lines of jobs, such as `@PENDING@`."""
+        jobs = self.folder / "jobs"
+        jobs.write_text(jobs.read_text(encoding="utf-8").replace(former, new), encoding="utf-8")
+
     def fail(self, program: str, how: str) -> None:
         """Let a program do something before it answers, in the language of the shell."""
         (self.folder / f"fail-{program}").write_text(how + "\n", encoding="utf-8")

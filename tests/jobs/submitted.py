@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from jobs.grid_jobs import GridJobs
 from jobs.services import KindName
 from jobs.session import LaunchOptions, LockedGrid
@@ -26,6 +28,7 @@ from sentiment.runs.records import (
     timestamp,
 )
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.state import Rungs, read_rungs
 
 GRID = "g"
 LAUNCH_FAILED = "launch failed requeued held"
@@ -47,6 +50,13 @@ def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
 
 
 PLAN = a_plan(f"run-{seed}" for seed in range(3))
+
+
+def rungs_of(results: Results, plan: GridPlan | None) -> Rungs:
+    """The rungs of a search that must have a plan."""
+    rungs = plan and read_rungs(results, plan)
+    assert rungs
+    return rungs
 
 
 def a_row(state: str = "COMPLETED", active: bool = False, **changes: object) -> RunStatus:
@@ -108,6 +118,12 @@ def attempt_of(job: str | None, **changes: object) -> Attempt:
         start="2026-03-04T11:00:00+00:00",
     )
     return begun.model_copy(update=changes)
+
+
+def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
+    """Let this process be task 0 of a job array."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", array)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
 
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:

@@ -24,7 +24,6 @@ from sentiment.files import write_atomically, write_json
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Result, Tries
 from sentiment.runs.run_dir import Results
-from sentiment.runs.state import read_rungs
 from tests.commands import invoke, refused
 from tests.jobs.fake_slurm import FakeSlurm, call, submit_grid
 from tests.jobs.grid_files import finish, write_grid, write_yaml
@@ -34,6 +33,7 @@ from tests.jobs.submitted import (
     a_session,
     attempt_of,
     queued,
+    rungs_of,
     submitted,
     write_attempts,
     write_epochs,
@@ -106,8 +106,7 @@ def _ended(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     """The job that ends a grid, whose only run was killed."""
     submit_grid(results, base, {"seed": [1]})
     *_, training, ending = read_submissions(results)
-    jobs = slurm.folder / "jobs"
-    jobs.write_text(jobs.read_text().replace(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@"))
+    slurm.change(f"@{training.job_id}@0@PENDING@", f"@{training.job_id}@0@FAILED@")
     run_dir = results.run_dir(training.tasks[0][0], "some")
     run_dir.path.mkdir(parents=True)
     run_dir.write_record(Tries(step=0, number=1, job=training.job(0)))
@@ -249,9 +248,7 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
     write_attempts(good, attempt_of("7_0", reason="paused"))
     write_epochs(good, [0.5])
     record_failure(failed, DataError("broken.csv"))
-    rungs = read_rungs(results, plan)
-    assert rungs is not None
-    assert [trial.value for trial in rungs.settle().rankings[0].trials] == [0.5, None]
+    assert [trial.value for trial in rungs_of(results, plan).settle().rankings[0].trials] == [0.5, None]
     (slurm.folder / "jobs").write_text("")
     _, output = call(results, base, "submit", str(grid))
     assert output.splitlines()[0].startswith("1 of 2 runs")
@@ -350,10 +347,9 @@ def scene(slurm: FakeSlurm, results: Results, base: Path, tmp_path: Path) -> Sce
     scene = Scene(results, slurm, write_grid(base, {"seed": [1, 2, 3, 4]}), tmp_path / "snapshot")
     assert scene.call("submit")[0] == 0
     training = next(one for one in read_submissions(results) if one.submission.job_kind.trains_runs)
-    jobs = slurm.folder / "jobs"
     for task, state in ((0, "RUNNING"), (2, "FAILED"), (3, "TIMEOUT")):
         begins = f"@{training.job_id}@{task}@"
-        jobs.write_text(jobs.read_text().replace(f"{begins}PENDING@", f"{begins}{state}@"))
+        slurm.change(f"{begins}PENDING@", f"{begins}{state}@")
     for task in (2, 3):  # which have begun their runs; others would be left to the tasks that are there
         write_attempts(results.run_dir(training.tasks[task][0], "some"), attempt_of(training.job(task)))
     (slurm.folder / "orders").unlink()

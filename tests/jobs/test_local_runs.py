@@ -17,9 +17,9 @@ from jobs.local_runner import gpus_here
 from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import read_rungs
 from sentiment.training.stop import StopRequest
 from tests.jobs.grid_files import write_base, write_grid
+from tests.jobs.submitted import rungs_of
 from tests.limits import limit
 from tests.processes import Forked, server
 from tests.small_runs import Experiment, digest_of, invented_tweets, write_tweets
@@ -189,9 +189,7 @@ def test_search_in_rungs_continues_the_best_alone(tmp_path: Path, tweets_file: P
     assert (code, lines[0]) == (0, "running 4 of 4 runs"), lines
     assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
     assert "rung 0: of 4 trials 2 continue" in "\n".join(lines)
-    plan = grid.results.read_grid("some")
-    rungs = plan and read_rungs(grid.results, plan)
-    assert rungs
+    rungs = rungs_of(grid.results, grid.results.read_grid("some"))
     order = [trial.run_id for trial in rungs.rankings[0].trials]
     code, states = grid.states()
     assert (code, sorted(states)) == (0, ["COMPLETED"] * 2 + ["PRUNED"] * 2)

@@ -67,9 +67,8 @@ def _two_runs(slurm: FakeSlurm, base: Path, results: Results) -> SubmissionDir:
     *_, training, report = read_submissions(results)
     for task, end in enumerate((OUT_OF_MEMORY, "srun: error: n1: task 0: Exited with exit code 1\n")):
         (training.logs / f"{training.job(task)}_0_log.out").write_text(end)
-    jobs = slurm.folder / "jobs"
-    ended = jobs.read_text().replace("@PENDING@", "@FAILED@")
-    jobs.write_text(ended.replace(f"@{report.job_id}@N/A@FAILED@", f"@{report.job_id}@N/A@CANCELLED@"))
+    slurm.change("@PENDING@", "@FAILED@")
+    slurm.change(f"@{report.job_id}@N/A@FAILED@", f"@{report.job_id}@N/A@CANCELLED@")
     return training
 
 
@@ -102,8 +101,7 @@ def test_job_that_requests_more_than_its_partition_allows_is_replaced(
     slurm: FakeSlurm, base: Path, results: Results
 ) -> None:
     submit_grid(results, base, {"seed": [1]})
-    jobs = slurm.folder / "jobs"
-    jobs.write_text(jobs.read_text().replace("@PENDING@None@", "@PENDING@PartitionTimeLimit@"))
+    slurm.change("@PENDING@None@", "@PENDING@PartitionTimeLimit@")
     assert invoke("status", "some", "--results", results.root).exit_code == 1
     assert call(results, base, "rerun", "some")[0] == 0
     assert list(slurm.tasks(results).values()) == [1]
@@ -171,8 +169,7 @@ def test_report_job_that_cannot_be_cancelled_leaves_the_new_one_accepted(
 ) -> None:
     training = _two_runs(slurm, base, results)
     (report,) = [folder for folder in read_submissions(results) if folder.submission.job_kind.final]
-    jobs = slurm.folder / "jobs"
-    jobs.write_text(jobs.read_text().replace(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@"))
+    slurm.change(f"@{report.job_id}@N/A@CANCELLED@", f"@{report.job_id}@N/A@PENDING@")
     slurm.fail("scancel", "echo 'scancel: error: Access denied' >&2; exit 1")
     code, output = call(results, base, "rerun", "some", training.run_ids[1])
     assert code == 0

@@ -7,9 +7,10 @@ import pytest
 
 from jobs.grids.grid import ExpandedGrid, load_grid
 from sentiment.errors import ConfigError
-from sentiment.runs.records import Failure, PlannedRun, Result, timestamp
+from sentiment.runs.records import PlannedRun, Result
 from sentiment.runs.run_dir import Results
 from tests.jobs.grid_files import finish, write_grid
+from tests.jobs.submitted import a_failure
 
 SPACE: dict[str, Any] = {
     "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.1},
@@ -17,7 +18,6 @@ SPACE: dict[str, Any] = {
     "model.cell": ["lstm", "gru"],
     "training.clip": [0.5, 1.0],
 }
-FAILURE = Failure(job=None, time=timestamp(), error="DivergedError", reason="the loss is nan", traceback="")
 
 
 def _bayes(rounds: int = 3, per_round: int = 4, seed: int = 1) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def test_failed_trials_are_left_out_and_a_failed_round_is_the_last(base: Path, r
     failing = grid.plan.runs[0].run_id
     finish(results, grid, like, lambda run: None if run.run_id == failing else _good(run))
     assert len(_ids(load_grid(path, results))) == 4
-    results.run_dir(failing, "some").write_record(FAILURE)
+    results.run_dir(failing, "some").write_record(a_failure(None))
     assert len(_ids(load_grid(path, results))) == 8
     for run in grid.plan.runs:
         results.run_dir(run.run_id, "some").result_file.unlink(missing_ok=True)
-        results.run_dir(run.run_id, "some").write_record(FAILURE)
+        results.run_dir(run.run_id, "some").write_record(a_failure(None))
     assert len(_ids(load_grid(path, results))) == 4
 
 

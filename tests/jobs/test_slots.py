@@ -28,10 +28,9 @@ from sentiment.errors import ConfigError, SentimentError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, read_rungs
 from sentiment.training.stop import RunContext, Stop, StopRequest
 from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import a_session, attempt_of, queued, write_attempts, write_epochs
+from tests.jobs.submitted import a_session, attempt_of, in_task, queued, rungs_of, write_attempts, write_epochs
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 HALVING: dict[str, Any] = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
@@ -64,14 +63,8 @@ def _log(results: Results, grid: ExpandedGrid, *scores: float | None) -> None:
             _write_epochs(run_dir, score, 1)
 
 
-def _rungs(results: Results, grid: ExpandedGrid) -> Rungs:
-    rungs = read_rungs(results, grid.plan)
-    assert rungs is not None
-    return rungs
-
-
 def _planned(results: Results, grid: ExpandedGrid, **resources: Any) -> list[Submission]:
-    rungs = _rungs(results, grid)
+    rungs = rungs_of(results, grid.plan)
     rows = [RunStatus("PLANNED", grid="some", run_id=config.run_id) for config in grid.configs]
     trials = request_runs(rows, {config.run_id: config for config in grid.configs}, rungs)
     file = ClusterFile(defaults=Resources(**resources))
@@ -95,7 +88,7 @@ def _slots(results: Results, grid: ExpandedGrid, **resources: Any) -> Submission
 def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, results: Results, grid: ExpandedGrid) -> None:
     assert load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results).plan.halving
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
-    _rungs(results, grid).settle()
+    rungs_of(results, grid.plan).settle()
     load_grid(write_grid(base, TRIALS, **HALVING), results)
     with pytest.raises(ConfigError, match=r"the number of trials \(4, now 5\) changed.*rung-0.json"):
         load_grid(write_grid(base, TRIALS | {"seed": [1, 2, 3, 4, 5]}, **HALVING), results)
@@ -117,7 +110,7 @@ def test_pruned_trial_that_is_asked_for_is_trained_to_its_end(results: Results, 
     configs = {config.run_id: config for config in grid.configs}
     first, second, *_ = configs
     rows = [RunStatus("PRUNED", grid="some", run_id=first), RunStatus("PLANNED", grid="some", run_id=second)]
-    pruned, planned = request_runs(rows, configs, _rungs(results, grid))
+    pruned, planned = request_runs(rows, configs, rungs_of(results, grid.plan))
     assert [(run.rung, run.epochs) for run in (pruned, planned)] == [(None, None), (0, 1)]
 
 
@@ -153,8 +146,7 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
 def test_slot_leaves_a_trial_to_another_slot_whose_lock_it_cannot_see(
     results: Results, grid: ExpandedGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "9")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    in_task(monkeypatch, "9")
     monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("some-x", "9", 1, "RUNNING")])
     monkeypatch.setattr(Worker, "_train_runs", lambda *_: pytest.fail("it takes the trial from the other slot"))
     folder = _submitted(results, _slots(results, grid))
@@ -181,7 +173,7 @@ def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None
     _submitted(results, rung, "8").mark_cancelled([grid.plan.runs[2].run_id])
     _log(results, grid, 0.6, 0.7, None, 0.8)
     assert _decide(_submitted(results, _slots(results, grid)), 0) is None
-    last = _rungs(results, grid).rankings[0].trials[-1]
+    last = rungs_of(results, grid.plan).rankings[0].trials[-1]
     assert (last.run_id, last.why) == (grid.plan.runs[2].run_id, "cancelled")
 
 
@@ -203,7 +195,7 @@ class _World:
         config, run_dir, stop = run.config, run.run_dir, run.stop
         run.on_begin(run_dir)
         index = next(run.index for run in self.grid.plan.runs if run.run_id == config.run_id)
-        rungs, before = _rungs(self.results, self.grid), steps_saved(run_dir)
+        rungs, before = rungs_of(self.results, self.grid.plan), steps_saved(run_dir)
         rung = rungs.last if stop.epochs is None else rungs.halving.epochs.index(stop.epochs)
         if deaths := self.deaths.get((index, rung)):
             run_dir.path.mkdir(parents=True, exist_ok=True)
@@ -229,7 +221,7 @@ class _World:
                 for task in order.sample(tasks, len(tasks)):
                     with contextlib.suppress(_DiedError):
                         perform(SubmissionDir(folder.path), task, StopRequest())
-            rungs = _rungs(self.results, self.grid)
+            rungs = rungs_of(self.results, self.grid.plan)
             if rungs.current == rungs.last and self.results.run_dir(rungs.trials(rungs.last)[0], "some").completed:
                 break
         return [[(trial.run_id, trial.value) for trial in ranking.trials] for ranking in rungs.rankings]
@@ -300,7 +292,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
     assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]
     assert states() == ["PAUSED", "PAUSED", "PLANNED", "PAUSED"]
-    _rungs(results, grid).settle({grid.plan.runs[2].run_id})
+    rungs_of(results, grid.plan).settle({grid.plan.runs[2].run_id})
     assert states(waiting)[0] == "PRUNED"
 
 
@@ -310,7 +302,7 @@ def test_tasks_that_wait_are_not_submitted_twice(results: Results, grid: Expande
     wanted = [RunRequest(RunStatus("PLANNED", grid="some", run_id=grid.configs[0].run_id), grid.configs[0])]
 
     def needed(wanted: list[RunRequest], queue: list[Job]) -> bool:
-        launch = Launch(wanted, (), _rungs(results, grid))
+        launch = Launch(wanted, (), rungs_of(results, grid.plan))
         return a_session(results, GridJobs(folders, queue), grid.plan).needs_later_rungs(launch)
 
     assert not needed([], queue)

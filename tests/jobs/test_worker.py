@@ -33,6 +33,7 @@ from tests.jobs.submitted import (
     a_failure,
     a_plan,
     attempt_of,
+    in_task,
     queued,
     write_attempts,
     write_job,
@@ -100,8 +101,7 @@ class _Processes(ProcessPool):
 @pytest.fixture
 def pool(results: Results, shares: Shares, tried: list[str], monkeypatch: pytest.MonkeyPatch) -> Pool:
     """Makes task 0 of array 7, whose attempts take some seconds each by its clock, and end as given."""
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    in_task(monkeypatch)
     monkeypatch.setattr("jobs.tasks.worker._LIBRARIES", ())
 
     def make(stop: StopRequest | None = None, at_once: int = 1, **how: Any) -> Worker:
@@ -357,8 +357,7 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
     failed_in: str | None,
     outcome: Outcome,
 ) -> None:
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    in_task(monkeypatch)
     monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("g-x", "7", 1, state)])
     write_attempts(run_dir, attempt_of("7_1"))
     run_dir.write_record(Tries(step=0, number=3, job="7_1"))
@@ -370,8 +369,7 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
 def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
     results: Results, config: RunConfig, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    in_task(monkeypatch)
     begun = []
 
     @stoppable

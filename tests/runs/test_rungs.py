@@ -8,10 +8,10 @@ import pytest
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import Failure, GridPlan, Halving, Tries, timestamp
+from sentiment.runs.records import GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, TrialRung, judge, read_progress, read_rungs
-from tests.jobs.submitted import a_plan, attempt_of, write_epochs
+from tests.jobs.submitted import a_failure, a_plan, attempt_of, rungs_of, write_epochs
 
 PAUSE = attempt_of(None, reason="paused")
 
@@ -31,12 +31,6 @@ def _log(results: Results, run: int, *scores: Any) -> None:
     write_epochs(results.run_dir(f"run-{run}", "g"), *scores)
 
 
-def _rungs(results: Results, plan: GridPlan) -> Rungs:
-    rungs = read_rungs(results, plan)
-    assert rungs is not None
-    return rungs
-
-
 def _order(rungs: Rungs) -> list[int]:
     return [int(trial.run_id.removeprefix("run-")) for trial in rungs.rankings[-1].trials]
 
@@ -44,7 +38,7 @@ def _order(rungs: Rungs) -> list[int]:
 def test_each_rung_has_one_of_eta_trials_rounded_up(results: Results) -> None:
     cases = [(27, 3.0, [27, 9, 3]), (60, 3, [60, 20, 7]), (5, 2.5, [5, 2, 1]), (2, 9, [2, 1, 1]), (1, 3, [1, 1, 1])]
     for trials, eta, sizes in cases:
-        rungs = _rungs(results, _plan(trials, eta=eta))
+        rungs = rungs_of(results, _plan(trials, eta=eta))
         assert [rungs.size(rung) for rung in range(3)] == sizes
         assert [rungs.epochs(rung) for rung in range(3)] == [1, 3, None]
 
@@ -52,7 +46,7 @@ def test_each_rung_has_one_of_eta_trials_rounded_up(results: Results) -> None:
 def _fail(results: Results, run: int, error: str = "DivergedError") -> RunDir:
     run_dir = results.run_dir(f"run-{run}", "g")
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.write_record(Failure(job=None, time=timestamp(), error=error, reason="the loss is nan", traceback=""))
+    run_dir.write_record(a_failure(None, error))
     return run_dir
 
 
@@ -65,7 +59,7 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     for run, score in enumerate([0.6, 0.8, 0.7, 0.7]):
         _log(results, run, [score])
     _fail(results, 4)
-    rungs = _rungs(results, plan).settle({"run-5"})
+    rungs = rungs_of(results, plan).settle({"run-5"})
     (ranking,) = rungs.rankings
     assert _order(rungs) == [1, 2, 3, 0, 4, 5]  # of equals the first in the plan
     assert [trial.value for trial in ranking.trials] == [0.8, 0.7, 0.7, 0.6, None, None]
@@ -80,12 +74,12 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
     for run, score in enumerate([0.6, 0.5, 0.7]):
         _log(results, run, [score], "loss")
     plan = _plan(3, metric="validation/loss", goal="minimize")
-    assert _order(_rungs(results, plan).settle()) == [1, 0, 2]
+    assert _order(rungs_of(results, plan).settle()) == [1, 0, 2]
     other = Results(results.root / "other")
     _log(other, 3, [0.6])
     for run in (0, 1, 2, 4, 5):
         _fail(other, run)
-    rungs = _rungs(other, _plan(6)).settle()
+    rungs = rungs_of(other, _plan(6)).settle()
     assert rungs.trials(1) == ["run-3"]
     assert rungs.size(2) == 1
 
@@ -93,7 +87,7 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
 def test_trial_counts_by_its_last_score(results: Results) -> None:
     _log(results, 0, [0.9, 0.5, 0.6])
     _log(results, 1, [0.5, 0.6, 0.7])
-    assert _order(_rungs(results, _plan(2, epochs=[3])).settle()) == [1, 0]
+    assert _order(rungs_of(results, _plan(2, epochs=[3])).settle()) == [1, 0]
 
 
 def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
@@ -101,7 +95,7 @@ def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
     for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):
         _log(results, run, scores, "accuracy", [0.5 - run / 10, run])
     results.run_dir("run-1", "g").result_file.write_text("{}")
-    rungs = _rungs(results, _plan(3, epochs=[1])).settle()
+    rungs = rungs_of(results, _plan(3, epochs=[1])).settle()
     assert _order(rungs) == [0, 2, 1]
     assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.7, 1), (0.7, 1)]
 
@@ -113,7 +107,7 @@ def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Result
     _log(results, 1, [0.6, 0.7, 0.75])
     _log(results, 2, [0.9, 0.9])
     _fail(results, 2)
-    rungs = _rungs(results, plan).settle()
+    rungs = rungs_of(results, plan).settle()
     assert _order(rungs) == [0, 1, 2]
     assert rungs.rankings[0].trials[2].value is None
 
@@ -123,11 +117,11 @@ def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -
     _log(results, 0, [0.6])
     _log(results, 1, [0.7])
     _fail(results, 2)
-    undecided = _rungs(results, plan)
+    undecided = rungs_of(results, plan)
     first = undecided.settle()
     _log(results, 2, [0.9])
     assert undecided.settle().rankings == first.rankings
-    assert _rungs(results, plan).rankings == first.rankings
+    assert rungs_of(results, plan).rankings == first.rankings
     assert not [path for path in results.ranking_file("g", 0).parent.iterdir() if path.suffix == ".tmp"]
 
 
@@ -139,7 +133,7 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
         ProcessLock(results.run_dir("run-1", "g").lock_file),
         pytest.raises(UnfinishedRungError, match="a process trains it"),
     ):
-        _rungs(results, plan).settle()
+        rungs_of(results, plan).settle()
 
 
 def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +153,7 @@ def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monke
     assert judge(read_progress(run_dir)).state == "RUNNING"
     run_dir.result_file.unlink()
     lock.__enter__()
-    assert _unfinished(_rungs(results, _plan(1, epochs=[3]))) == ["run-0"]
+    assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]
 
 
 def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: Results) -> None:
@@ -175,7 +169,7 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     results.run_dir("run-5", "g").failure_file.write_text("{")
     results.run_dir("run-6", "g").path.mkdir()
     results.run_dir("run-6", "g").result_file.write_text("{}")
-    rungs = _rungs(results, plan)
+    rungs = rungs_of(results, plan)
     assert _unfinished(rungs) == ["run-1", "run-3", "run-4", "run-5"]
     with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it is unfinished"):
         rungs.settle()
@@ -190,14 +184,14 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
 def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: list[float], order: list[int]) -> None:
     for run, (score, loss) in enumerate(zip([0.6, 0.7, 0.7, 0.7, 0.8, 0.7], losses, strict=True)):
         _log(results, run, [0.1, score], "accuracy", [1 - loss, loss])  # a loss of another epoch decides nothing
-    assert _order(_rungs(results, _plan(6, epochs=[2])).settle()) == order
+    assert _order(rungs_of(results, _plan(6, epochs=[2])).settle()) == order
 
 
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
     for run in range(2):
         _fail(results, run)
     with pytest.raises(UnfinishedRungError, match="none of its 2 trials reached the end of epoch 1"):
-        _rungs(results, _plan(2)).settle()
+        rungs_of(results, _plan(2)).settle()
     assert not results.ranking_file("g", 0).exists()
     results.ranking_file("g", 0).write_text("{")
     with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):

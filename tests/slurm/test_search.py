@@ -4,7 +4,8 @@ import signal
 from typing import Any
 
 from jobs.submissions import read_submissions
-from sentiment.runs.state import Rungs, read_rungs
+from sentiment.runs.state import Rungs
+from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to its end.
@@ -26,10 +27,7 @@ def _begin(stage: Stage) -> None:
 
 
 def _rungs(stage: Stage) -> Rungs:
-    plan = stage.results.read_grid(stage.name)
-    rungs = plan and read_rungs(stage.results, plan)
-    assert rungs
-    return rungs
+    return rungs_of(stage.results, stage.results.read_grid(stage.name))
 
 
 def _expected(stage: Stage) -> list[list[tuple[str, float]]]:
