@@ -146,7 +146,7 @@ OTHERS = [Tokenizer(one) for one in (TextConfig(), TextConfig(lowercase=False), 
 
 
 @given(text=TWEETISH)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_a_form_does_not_depend_on_how_a_run_cleans(text: str) -> None:
     for tokenizer in OTHERS:
         assert TweetForms(beside=tokenizer).of(text, tokenizer(text)) == FORMS.of(text)
@@ -221,7 +221,7 @@ def _numbers(corpus: Corpus, world: World, *parts: str) -> set[int]:
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 10_000), split=SPLITS, trained_on=TRAINED_ON)
-@settings(max_examples=30, deadline=None, phases=[Phase.generate])  # smaller examples would tell no more
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])  # smaller examples would tell no more
 def test_held_out_parts_depend_on_no_training(seed: int, split: dict[str, Any], trained_on: dict[str, Any]) -> None:
     world = World(seed)
     with tempfile.TemporaryDirectory() as place:

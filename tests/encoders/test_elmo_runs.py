@@ -35,7 +35,11 @@ def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2}, {"elmo__backend": "allennlp"}],
+    [
+        {},
+        {"elmo__layers": "top", "elmo__combine": "alone", "elmo__dropout": 0.2},
+        pytest.param({"elmo__backend": "allennlp"}, marks=pytest.mark.more),
+    ],
     ids=["mix beside", "top alone", "allennlp"],
 )
 def test_resumed_run_equals_an_uninterrupted_one(elmo_run: MakeExperiment, changes: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def test_another_model_in_the_folder_is_noticed(tweets: Path, bert: Path, result
 @pytest.mark.slow
 def test_classifier_takes_a_model_in_a_folder_of_its_own_and_is_stored_with_it(bert: Path) -> None:
     fields = {"encoder__model": str(bert), "encoder__use": "finetune", "model__kind": "linear", "training__epochs": 1}
-    texts, labels = [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(400)], [n % 2 for n in range(400)]
+    texts, labels = [f"{'good' if n % 2 else 'bad'} day {n}" for n in range(200)], [n % 2 for n in range(200)]
     fitted = SentimentClassifier("rnn", choice="network", **fields).fit(texts, labels)
     again = pickle.loads(pickle.dumps(fitted))
     assert again.predict_proba(texts[:5]).tolist() == fitted.predict_proba(texts[:5]).tolist()
