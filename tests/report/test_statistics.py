@@ -88,15 +88,15 @@ def test_macro_recall_is_compared_class_by_class_as_worked_out_by_hand() -> None
     first = np.array(
         [[1, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]], bool
     )  # two seeds; two tweets of a class, four of another
-    second = np.array([[1, 1, 0, 1, 1, 1]], bool)
+    second = np.array([[1, 1, 0, 1, 1, 0]], bool)
     classes = np.array([0, 0, 1, 1, 1, 1])
     seed_variance = pooled_variance([[0.625, 0.625]])
     (found,) = compare([(Side([first], classes=classes), Side([second], False, classes), seed_variance)])
-    # Recalls 1/2 and 3/4, then 1 and 1/4, against 1 and 3/4.
-    assert found.value == pytest.approx(0.625 - 0.875)
-    # Gaps by tweet 0, -1/2 and 1, -1/2, -1/2, -1: variances 1/8 over 2 and 3/4 over 4, and those of residuals, 1/4 over
+    # Recalls 1/2 and 3/4, then 1 and 1/4, against 1 and 1/2.
+    assert found.value == pytest.approx(0.625 - 0.75)
+    # Gaps by tweet 0, -1/2 and 1, -1/2, -1/2, 0: variances 1/8 over 2 and 1/2 over 4, and those of residuals, 1/4 over
     # 2 * 2 and 1/6 over 2 * 4; all over four, the square of the number of classes.
-    tweets = (1 / 16 + 3 / 16 - 1 / 16 - 1 / 48) / 4
+    tweets = (1 / 16 + 1 / 8 - 1 / 16 - 1 / 48) / 4
     assert found.components == ((0.0, 1), (pytest.approx(tweets), 4))
 
 
