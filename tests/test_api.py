@@ -133,7 +133,7 @@ def test_type_checker_knows_the_package_in_the_script_of_a_user(tmp_path: Path) 
     script.write_text(
         "from sentiment import SentimentClassifier, load\n"
         "model: SentimentClassifier = SentimentClassifier('rnn', model__hidden_size=16).fit(['good'], ['yes'])\n"
-        "path: str = load('model.zip')\n"
+        "labels: str = load('model.zip').predict(['bad'])\n"
     )
     command = [sys.executable, "-m", "mypy", "--strict", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
