@@ -12,7 +12,7 @@ from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.read import CompletedRun, read_each, read_part
 from report.statistics import Difference, Estimate, Metric, by_class
-from sentiment.runs.records import MODEL_CHOICES, ModelChoice
+from sentiment.runs.records import ModelChoice
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,11 @@ class Recommended:
     Attributes:
         dataset: that of the runs.
         configuration: the candidate with the best mean validation macro F1.
-        chosen: which of its network, its linear baseline and their ensemble is best on validation tweets.
-        predicts: the model to use: `chosen` if its gain over the linear baseline is significant on test tweets, else
-            the baseline, which is cheaper.
+        predicts: the model to use, which the run's validation tweets recommend, see `sentiment.runs.recommendation`.
+        alternative: the model that is compared with the linear baseline: `predicts`, or, if that is the baseline, the
+            better one of network and ensemble on validation tweets.
         score: the accuracy or macro recall of that model on test tweets; differences are of the same metric.
-        gain: the test score of `chosen` (of the network, if that is the baseline) minus the linear baseline's; None
-            without predictions.
+        gain: the test score of `alternative` minus the linear baseline's; None without predictions.
         rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
             score of the recommended network minus that of theirs.
         cheapest: the fastest of those that are not significantly worse, including the recommended one.
@@ -36,8 +35,8 @@ class Recommended:
 
     dataset: Dataset
     configuration: Configuration
-    chosen: ModelChoice
     predicts: ModelChoice
+    alternative: ModelChoice
     score: Estimate
     gain: Difference | None
     rivals: dict[Configuration, Difference]
@@ -73,17 +72,16 @@ def recommend(dataset: Dataset) -> Recommended | None:
     best = dataset.best
     if best is None:
         return None
-    chosen = _best_model_on_validation(best, dataset.metric)
-    gain = _gain(dataset, best, chosen)
-    predicts = chosen if gain is None or gain.is_better else "baseline"
+    predicts = best.best_seed.result.recommended
+    alternative = _best_alternative(best, dataset.metric) if predicts == "baseline" else predicts
     rivals = _rivals(dataset, best)
     return Recommended(
         dataset=dataset,
         configuration=best,
-        chosen=chosen,
         predicts=predicts,
+        alternative=alternative,
         score=dataset.score(best, predicts),
-        gain=gain,
+        gain=_gain(dataset, best, alternative),
         rivals=rivals,
         cheapest=min([best, *_not_worse(rivals)], key=cost_per_run),
         added=_compared_added(dataset, best, predicts),
@@ -140,19 +138,20 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     return False
 
 
-def _best_model_on_validation(configuration: Configuration, metric: Metric) -> ModelChoice:
-    """The model with the best mean validation score over all seeds; ties are broken by the lower loss."""
+def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoice:
+    """The network or the ensemble, by the mean validation score over all seeds; ties are broken by the lower loss."""
 
     def score(model: ModelChoice) -> tuple[float, float]:
         metrics = [run.measured("validation", model) for run in configuration.runs]
         return fmean(getattr(of_run, metric) for of_run in metrics), -fmean(of_run.loss for of_run in metrics)
 
-    return max(MODEL_CHOICES, key=score)
+    alternatives: tuple[ModelChoice, ...] = ("network", "both")
+    return max(alternatives, key=score)
 
 
-def _gain(dataset: Dataset, best: Configuration, chosen: ModelChoice) -> Difference | None:
-    """The gain of the ensemble over the baseline, else that of the network; corrected for all candidates."""
-    if chosen != "both":
+def _gain(dataset: Dataset, best: Configuration, alternative: ModelChoice) -> Difference | None:
+    """The gain of the network or the ensemble over the baseline; corrected for all candidates."""
+    if alternative == "network":
         return dataset.against_baseline[best]
-    pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, chosen), chosen)
+    pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, alternative), alternative)
     return compared([pair], len(dataset.candidates))[0]

@@ -143,11 +143,11 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
 def _models(
     dataset: Dataset, tests: Part, of_configurations: Sequence[_ConfigurationSides], best: Recommended | None
 ) -> Iterator[OnTestSet]:
-    """All networks, best first; then the other predictors of the best configuration, the ensemble if it is chosen."""
+    """All networks, best first; then the other predictors of the best configuration, maybe the ensemble."""
     predictors: list[tuple[PredictorKind, _ConfigurationSides]] = [("network", each) for each in of_configurations]
     for each in of_configurations:
         if best and each.configuration is best.configuration:
-            left_out = ("network",) if best.chosen == "both" else ("network", "both")
+            left_out = ("network",) if best.alternative == "both" else ("network", "both")
             predictors += [(kind, each) for kind in each.sides if kind not in left_out]
     for kind, (configuration, labels, sides) in predictors:
         is_recommended = best is not None and configuration is best.configuration and kind == best.predicts

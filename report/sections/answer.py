@@ -68,7 +68,7 @@ def _command(best: Recommended) -> Command:
     purpose = "To use the best model trained here instead" if best.added_winner else "To use it"
     if best.dataset.folds:
         purpose += f" (the model of fold 1 of {best.dataset.folds})"
-    return Command(purpose, names.predict_command(best.run, best.predicts))
+    return Command(purpose, names.predict_command(best.run))
 
 
 def _headline(best: Recommended) -> Markup:
@@ -98,19 +98,17 @@ def _headline(best: Recommended) -> Markup:
 
 def _alternative_sentence(best: Recommended) -> str:
     """Why the most accurate alternative to the linear baseline is not recommended."""
-    name = f"The best alternative on the validation set, {_short_name(best, _alternative(best))},"
+    name = f"The best alternative on the validation set, {_short_name(best, best.alternative)},"
     if best.gain is None:
         return f"{name} could not be compared with it: its predictions are missing."
     if not best.gain.is_shown:
         difference = f"{wording.points(best.gain.value)} points"
         power = wording.power_remark([best.gain])
         return f"{name} is not significantly better {_evidence(best.gain, difference)} and costs more to train{power}."
-    return f"{name} is {_above(best.gain.value, 'it')} {_evidence(best.gain)}."
-
-
-def _alternative(best: Recommended) -> ModelChoice:
-    """The predictor that is compared with the linear baseline: the best on validation, or else the network."""
-    return "network" if best.chosen == "baseline" else best.chosen
+    comparison = f"{name} is {_above(best.gain.value, 'it')} on test tweets {_evidence(best.gain)}"
+    if best.gain.is_worse:
+        return f"{comparison}."
+    return f"{comparison}, which choose nothing: the validation tweets are too few to show it."
 
 
 def _above(difference: float, other: str) -> str:
@@ -179,7 +177,7 @@ def _network_tiles(best: Recommended) -> list[Tile]:
 
 
 def _baseline_tiles(best: Recommended) -> list[Tile]:
-    alternative = _alternative(best)
+    alternative = best.alternative
     score = best.dataset.score(best.configuration, alternative)
     tiles: list[Tile] = [
         ("Recommended", "TF-IDF and logistic regression"),
@@ -255,7 +253,7 @@ def _figure(best: Recommended) -> Figure:
 def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelChoice | None) -> list[Line]:
     """Rows for the networks, the linear baseline, their ensemble if it is the best on validation, and the lexicon."""
     lines: list[Line] = []
-    if best.chosen == "both":
+    if best.alternative == "both":
         name = "Ensemble: best network + linear baseline"
         lines.append((_starred(name, starred == "both"), best.dataset.score(best.configuration, "both"), charts.GREEN))
     for configuration in drawn:

@@ -11,7 +11,7 @@ from report.read import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, plural, setting
 from sentiment.config import RunConfig
-from sentiment.runs.records import PREDICTORS, ModelChoice, PredictorKind
+from sentiment.runs.records import PREDICTORS, PredictorKind
 from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
@@ -97,10 +97,9 @@ def predictor_name(configuration: Configuration, kind: PredictorKind) -> str:
     return _PREDICTORS.get(kind, PREDICTORS[kind]).format(configuration_name(configuration))
 
 
-def predict_command(run: CompletedRun, model: ModelChoice | None = None) -> str:
-    """The shell command that classifies one text with a run; `model` overrides the run's recommended predictor."""
-    options = ["--with", model] if model and model != run.result.recommended else []
-    return command_for_run(run, "predict", "what a lovely day", *options)
+def predict_command(run: CompletedRun) -> str:
+    """The shell command that classifies one text with the recommended predictor of a run."""
+    return command_for_run(run, "predict", "what a lovely day")
 
 
 def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from report.compare.advice import Recommended
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
@@ -20,11 +19,11 @@ from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
 
 _METHODS = {
-    "Selection": "All selection uses the validation set: the configuration by mean F1 over seeds; its predictor "
-    "(network, linear baseline or their ensemble, which averages both probabilities) by mean {metric} over seeds; "
-    "the best value of a setting by the mean F1 of its runs. Configurations trained on fewer labelled tweets are "
-    "not eligible. The test set only estimates the gain over the linear baseline; if it is not significant, the "
-    "baseline is recommended because it is cheaper.",
+    "Selection": "All selection uses the validation set: the configuration by mean F1 over seeds; its run by F1; of "
+    "that run the simplest predictor (linear baseline, network, or their ensemble, which averages both probabilities) "
+    "that a paired test does not show to be worse than the best; the best value of a setting by the mean F1 of its "
+    "runs. Configurations trained on fewer labelled tweets are not eligible. The test set chooses nothing: it "
+    "estimates scores and differences.",
     "Significant, better, worse": "All these words rest on one test: the difference in mean test {metric} on the "
     "common test tweets, generalising over seeds and tweets. Seeds and tweets are two crossed random factors "
     "(two-way random-effects model). The variance between seeds is pooled over configurations (in label curves: "
@@ -109,21 +108,12 @@ def provenance(findings: Findings) -> ReportSection:
     if study.runs:
         content.append(Bullets(_environment(study)))
         if findings.recommended:
-            content += _export_commands(findings.recommended)
+            export = command_for_run(findings.recommended.run, "export", "model.zip")
+            content.append(Command("Export the recommended run (with model card)", export))
         content += [_usage_table(study), *_data_table(findings), _command_table(study)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
     return ReportSection("Provenance", content)
-
-
-def _export_commands(best: Recommended) -> list[Block]:
-    """Commands that export the recommended run, and use of it what is recommended."""
-    export = command_for_run(best.run, "export", "model.zip")
-    commands: list[Block] = [Command("Export the recommended run (with model card)", export)]
-    if best.predicts != best.run.result.recommended:
-        predict = shlex.join(["sentiment", "predict", "model.zip", "what a lovely day", "--with", best.predicts])
-        commands.append(Command("Predict with the recommended model of the exported file", predict))
-    return commands
 
 
 def _environment(study: Study) -> list[Any]:

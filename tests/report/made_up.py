@@ -23,6 +23,8 @@ from sentiment.files import fingerprint, sha256_of, write_atomically
 from sentiment.metrics import measure, with_first_class
 from sentiment.models.text_model import calibrated
 from sentiment.runs.corpus_records import MANIFEST, Manifest
+from sentiment.runs.predictions import read_predictions
+from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
@@ -153,28 +155,30 @@ class Study:
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
-        run_dir.write_record(
-            Result(
-                run_id=config.run_id,
-                stopped_by="all epochs",
-                epochs=4,
-                steps=40,
-                best_epoch=3,
-                parameters=1000 * config.model.hidden_size,
-                scores=measured,
-                class_shares=CLASS_SHARES,
-                recommended="network",
-                temperatures=TEMPERATURES,
-                check_list=_check_list(skill) if config.data.is_english else {},
-                baseline_settings={"C": 1.0},
-                overfit=judge_overfit(train.accuracy, validation.accuracy),
-                encoder=_elmo(config),
-                mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
-                seconds_trained=0.04 * config.model.hidden_size,
-                files_sha256={},
-                weights_sha256="0" * 64,
-            )
+        result = Result(
+            run_id=config.run_id,
+            stopped_by="all epochs",
+            epochs=4,
+            steps=40,
+            best_epoch=3,
+            parameters=1000 * config.model.hidden_size,
+            scores=measured,
+            class_shares=CLASS_SHARES,
+            recommended="network",
+            temperatures=TEMPERATURES,
+            check_list=_check_list(skill) if config.data.is_english else {},
+            baseline_settings={"C": 1.0},
+            overfit=judge_overfit(train.accuracy, validation.accuracy),
+            encoder=_elmo(config),
+            mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
+            seconds_trained=0.04 * config.model.hidden_size,
+            files_sha256={},
+            weights_sha256="0" * 64,
         )
+        validation_predictions = read_predictions(run_dir, result, "validation", config.data.label_names)
+        assert validation_predictions is not None
+        recommended = recommend(validation_predictions, config.training.early_stopping.metric)
+        run_dir.write_record(result.model_copy(update={"recommended": recommended}))
         return run_dir
 
     def add(self, run_dir: RunDir, name: str, said: dict[int, float | None], **fields: Any) -> Path:
