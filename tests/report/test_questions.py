@@ -69,7 +69,8 @@ def test_grid_chosen_by_macro_recall_is_compared_by_it(tmp_path: Path, named: st
     assert contrast.difference.value == pytest.approx(of_best - of_other)
     best = findings.recommended
     gain = (
-        best.dataset.score(best.configuration, best.chosen).value - best.run.measured("test", "baseline").macro_recall
+        best.dataset.score(best.configuration, best.alternative).value
+        - best.run.measured("test", "baseline").macro_recall
     )
     assert best.gain.value == pytest.approx(gain)
     assert "Compared by macro recall, the mean over the 2 classes (negative and positive)" in study.text()
