@@ -48,7 +48,7 @@ def test_answer_is_on_the_first_screen(report: Page, size: tuple[int, int]) -> N
         answer.locator(".lead"),
         answer.locator(".command"),
         answer.get_by_text("Gain over the linear baseline"),
-        answer.get_by_text("not significantly worse than its network"),
+        answer.get_by_text("Configurations not significantly worse"),
         answer.get_by_text("Cheapest to train of these"),
         answer.get_by_text("Compute time of the"),
         report.get_by_text("of 76 runs completed"),
