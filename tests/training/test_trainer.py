@@ -17,8 +17,11 @@ from sentiment.inference.stored import open_model
 from sentiment.metrics import with_first_class
 from sentiment.models import baseline as fitting
 from sentiment.models.text_model import calibrated
+from sentiment.runs.predictions import PartPredictions
+from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, StepRow
 from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir
+from sentiment.training import publishing
 from tests.conftest import MakeExperiment
 from tests.small_runs import TWEETS, Digest, Experiment, invented_tweets, small_config, write_tweets
 
@@ -147,6 +150,8 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
     tweets = invented_tweets(TWEETS)
     monkeypatch.setattr(fitting, "_FEW", 10)
     monkeypatch.setattr(fitting, "_C_VALUES", (0.001, 0.25))  # the first is best where labels are wrong
+    judged: list[PartPredictions] = []
+    monkeypatch.setattr(publishing, "recommend", lambda part, metric: judged.append(part) or recommend(part, metric))
     first, digest = _finished(tmp_path, "first", tweets)
     corpus = prepare_corpus(first.config.data, first.results, silent)
     tested = {*pq.read_table(corpus.path / TWEETS_FILE)["text"].take(corpus.rows("test")).to_pylist()}
@@ -156,6 +161,7 @@ def test_turned_labels_of_test_tweets_change_test_scores_alone(tmp_path: Path, m
         assert (before["train"], before["validation"]) == (after["train"], after["validation"]), kind
         assert after["test"].accuracy == pytest.approx(1 - before["test"].accuracy), kind
     assert digest == other_digest
+    assert judged[0].has_tweets_of(judged[1])
     assert first.result.baseline_settings["C_chosen_by"] == "validation"
     for chosen in ("best_epoch", "overfit", "temperatures", "baseline_settings", "recommended"):
         assert getattr(first.result, chosen) == getattr(turned.result, chosen)
