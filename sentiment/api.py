@@ -346,13 +346,11 @@ def _changes(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by dotted name, with plain values: paths as strings, NumPy numbers as Python numbers."""
     changes: dict[str, Any] = {}
     for name, value in fields.items():
-        dotted_name = name.replace("__", ".")
         if isinstance(value, PathLike):
-            changes[dotted_name] = str(value)
+            value = str(value)
         elif isinstance(value, np.generic):
-            changes[dotted_name] = value.item()
-        else:
-            changes[dotted_name] = value
+            value = value.item()
+        changes[name.replace("__", ".")] = value
     return changes
 
 

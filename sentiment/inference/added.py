@@ -58,7 +58,7 @@ class Tweets:
     """The labelled tweets that a predictor can be added for: those of a run, or those of a gold table.
 
     Attributes:
-        noun: what they are, for messages.
+        noun: what messages call such a tweet.
         directory: of the run, or of the gold table.
         data: the configuration that names their classes.
         folder: of the predictors that were added for them.
@@ -209,7 +209,9 @@ def add_predictions(
 
 
 def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str, int | None]:
-    """The classes of labels: their own names, of two classes also the usual words, then what the run and the user say.
+    """The index of the class that each lower-cased label means; None for labels that the data leaves out.
+
+    A label is a class's name, of two classes also a usual word, or one that the run or `classes` maps to a class.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
@@ -225,7 +227,7 @@ def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str,
 
 
 def with_own_names(classes: str) -> dict[str, list[str]]:
-    """The labels of the classes in `--classes`, with each class's name among its labels.
+    """The labels of each class in `--classes`, its own name among them.
 
     Raises:
         ConfigError: `classes` is malformed.
@@ -239,7 +241,7 @@ def _parsed(classes: str) -> LabelMapping:
 
 
 def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
-    """A warning if all answers are right, and the effect of answers that are none of the classes, by part."""
+    """What answers that are none of the classes do to the score of each part; a warning if all answers are right."""
     lines = []
     right = 0
     n = 0
@@ -304,7 +306,7 @@ def _read(
 
 @dataclass(frozen=True)
 class _Columns:
-    """Column indices of a table; of several, the first non-empty cell is used, and labels come first."""
+    """Column indices of a table. Of several, a row's first non-empty cell counts, labels before probabilities."""
 
     ids: list[int]
     texts: list[int]
@@ -367,12 +369,12 @@ class _Columns:
 
 
 def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any]:
-    """The fields of a row; of a sample that lm-evaluation-harness logs, with its answer as text.
+    """The fields of a row; a list in the label's column, as lm-evaluation-harness logs it, becomes the answer's text.
 
-    That is what was generated, or the choice with the highest log-likelihood.
+    The answer is the generated text, or the choice with the highest log-likelihood.
 
     Raises:
-        ValueError: the answer is another list.
+        ValueError: the list is not of that form.
     """
     if not columns or not isinstance(record.fields[columns[0]], list):
         return record.fields
@@ -401,7 +403,11 @@ def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
 
 
 def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -> Answer:
-    """The answer that a label gives; a word that is unknown is none of the classes, a number may be a probability."""
+    """The answer that a label gives; an unknown word is none of the classes.
+
+    Raises:
+        ValueError: the label is an unknown number, so the column may hold probabilities.
+    """
     if text.lower() not in meanings and _is_number(text):
         known = ", ".join(map(repr, meanings))
         raise ValueError(

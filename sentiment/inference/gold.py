@@ -3,7 +3,6 @@
 Does not import torch.
 """
 
-from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -28,9 +27,9 @@ from sentiment.runs.run_dir import GoldDir, Results, sealed
 
 
 def column_parameters(path: Path) -> dict[str, Any]:
-    """The columns of a gold table by the configuration's field, as far as ids decide them.
+    """The column of a gold table that holds ids, as `data.columns.id`; nothing if there is none.
 
-    The ids stand for the texts where no column can hold texts.
+    It is `data.columns.text` too if no column can hold texts.
     """
     columns, _ = sample_columns(path, ColumnConfig())
     ids = [column.key for column in columns if str(column.key).strip().lower() in ID_NAMES]
@@ -45,8 +44,8 @@ def column_parameters(path: Path) -> dict[str, Any]:
 def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
     """Read a gold table, and write its directory with the references that need no training.
 
-    A tweet is what has an id of its own, or a text of its own where the table has no ids; of a built-in source the
-    published test set is read.
+    Rows with the same id are one tweet; without ids, rows with the same text. Of a built-in source the published test
+    set is read.
 
     Returns:
         The tweets, ordered by key, and lines that say what was read.
@@ -64,7 +63,8 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         key = key_of(row.id if has_ids else forms.of(row.text))
         if key in rows:
             left_out.add("duplicate tweet", row.line)
-        rows.setdefault(key, row)
+        else:
+            rows[key] = row
     if not rows:
         raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.most_common()}")
     rows = dict(sorted(rows.items()))
@@ -95,7 +95,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     return tweets, lines
 
 
-def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: Mapping[str, int]) -> None:
+def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: dict[str, int]) -> None:
     classes = tweets.data.label_names
     references = _references(tweets)
     columns = {"part": [GOLD] * len(tweets.ids), "tweet": tweets.keys, "label": tweets.labels}
@@ -109,7 +109,7 @@ def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_ou
         fingerprint=digest,
         classes=list(classes),
         kinds=list(references),
-        left_out=dict(left_out),
+        left_out=left_out,
         predictions_sha256=sha256_of(directory.predictions_file),
     )
     write_atomically(directory.record_file, sealed(record))

@@ -60,9 +60,12 @@ def share(
     opened = open_model(model, choice, Results(results) if results else None)
     classes = opened.config.data.label_names
     population = share_files.read_population(opened, file, parse_column(text_column), parse_column(by), per)
-    options = {"--text-column": text_column, "--with": choice}
-    words = [word for name, value in options.items() if value for word in (name, value)]
-    command = shlex.join(["sentiment", "share", str(model), str(file), *words])
+    words = ["sentiment", "share", str(model), str(file)]
+    if text_column:
+        words += ["--text-column", text_column]
+    if choice:
+        words += ["--with", choice]
+    command = shlex.join(words)
     if population.left_out.total():
         say(f"left out: {population.left_out.most_common()}")
     if sheet:

@@ -27,8 +27,6 @@ from sentiment.inference.share_statistics import MIN_LABELS, UNLABELLED
 from sentiment.metrics import Labels, Probabilities, predicted_classes
 from sentiment.models.text_model import TextModel
 
-Column = str | int | None
-
 
 class Population(NamedTuple):
     """The tweets whose shares are estimated: all rows of a file with a readable text."""
@@ -44,7 +42,9 @@ class Population(NamedTuple):
 
 
 @without_collections()
-def read_population(model: TextModel, source: Path, text_column: Column, by: Column, per: str | None) -> Population:
+def read_population(
+    model: TextModel, source: Path, text_column: str | int | None, by: str | int | None, per: str | None
+) -> Population:
     """Read all tweets of a file.
 
     Args:
@@ -172,8 +172,8 @@ def _check_random(population: Population, sheet: Path, samples: Collection[str],
 
     Whoever leaves out what is hard to label, or labels at will, draws no random sample.
     """
-    sample = max(samples)
-    if len(samples) > 1 or not sample.endswith(f" of {population.fingerprint}"):
+    sample, *others = samples
+    if others or not sample.endswith(f" of {population.fingerprint}"):
         raise DataError(
             f"{sheet}: was not drawn by --sheet from the tweets of {population.source}; if it was drawn from them at "
             "random in another way, add --assume-random"
@@ -252,13 +252,12 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> str:
     """The estimates with their intervals as SVG: a panel for each class, a line for each group."""
     import vl_convert
 
-    columns = ("share", "share_low", "share_high", "counted")
     values = []
     for row in rows:
-        percent = {name: row[name] if row[name] is None else 100 * row[name] for name in columns}
-        values.append({"group": visible(str(row["group"])), "class": visible(str(row["class"])), **percent})
+        names = {name: visible(str(row[name])) for name in ("group", "class")}
+        values.append({**row, **names})
     y = {"field": "group", "type": "nominal", "sort": None, "title": None}
-    x = {"type": "quantitative", "title": "%"}
+    x = {"type": "quantitative", "title": None, "axis": {"format": "%"}}
     layers = [
         {"mark": {"type": "tick", "color": "#d55e00"}, "encoding": {"x": x | {"field": "counted"}}},
         {"mark": "rule", "encoding": {"x": x | {"field": "share_low"}, "x2": {"field": "share_high"}}},

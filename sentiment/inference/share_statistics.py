@@ -4,8 +4,8 @@ Counting predictions is biased, and its interval is far too narrow (Egami et al.
 random sample alone are unbiased. Prediction-powered inference (Angelopoulos et al. 2023, Science 382; PPI++,
 arXiv:2311.01453) adds to the mean prediction of all tweets the mean error on the labelled ones: unbiased as well, and
 the more precise, the better the predictions. Its intervals are too narrow for rare classes and overconfident models.
-Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) for as many labels as
-the estimate is worth.
+Here the predictions are first recalibrated on the labels, and the interval is Wilson's (1927) with the effective sample
+size, called `worth`: the number of labels that alone would give an interval as narrow.
 
 All sums run over the first axis of an array, and the classes are on the last one.
 """
@@ -26,13 +26,14 @@ Array = npt.NDArray[np.float64]
 UNLABELLED = -1
 WHOLE = "all"  # the name of the group of all tweets
 MIN_LABELS = 30
-# With fewer labels of a class, or of the other classes together, only a bound of its share is given.
+# With fewer labels of a class, or of all other classes together, its share gets an upper or a lower bound only.
 _MIN_LABELS_OF_CLASS = 5
 _QUANTILE = float(ndtri(0.975))
 _SMALLEST = 1e-9
 _MAX_LOG_ODDS = 6.0
 
-# The ridge penalties draw the recalibration towards the share alone, and towards a model that is too sure of itself.
+# Ridge penalties draw the intercept towards the log-odds of the labelled share, and the slope towards _SLOPE, because
+# models tend to be overconfident.
 _SLOPE = 0.5
 _SLOPE_PENALTY = 0.25
 _INTERCEPT_PENALTY = 0.05
@@ -47,13 +48,14 @@ class Shares(NamedTuple):
     share: Array
     low: Array
     high: Array
-    worth: Array  # how many labels alone give an interval of this width
+    worth: Array  # the effective sample size: so many labels alone give an interval of this width
 
 
 def log_odds(probabilities: Probabilities) -> Array:
     """The log-odds of each class against all others, as `recalibrate` takes them; same shape."""
-    inner = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
-    return np.clip(logit(inner), -_MAX_LOG_ODDS, _MAX_LOG_ODDS)
+    largest = expit(_MAX_LOG_ODDS)
+    limited: Array = logit(np.clip(probabilities, 1 - largest, largest))
+    return limited
 
 
 class Recalibration(NamedTuple):
@@ -92,7 +94,7 @@ def recalibrate(outcomes: Array, log_odds: Array) -> Recalibration:
         intercept_step = (c * by_intercept - b * by_slope) / determinant
         slope_step = (a * by_slope - b * by_intercept) / determinant
         length = np.hypot(intercept_step, slope_step)
-        scale = np.minimum(1, _MAX_STEP_LENGTH / np.maximum(length, _SMALLEST))
+        scale = _MAX_STEP_LENGTH / np.maximum(length, _MAX_STEP_LENGTH)
         fit = Recalibration(fit.intercept + scale * intercept_step, fit.slope + scale * slope_step)
         if length.max() < _CONVERGED:
             break
@@ -100,9 +102,9 @@ def recalibrate(outcomes: Array, log_odds: Array) -> Recalibration:
 
 
 def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tweets: int) -> Shares:
-    """Shares by the mean prediction of all tweets plus the mean error on the labelled ones, divided by their sum.
+    """The mean prediction of all tweets plus the mean error on the labelled ones, scaled so that shares add up to 1.
 
-    With 0 for all predictions, these are the shares by labels alone.
+    If all predictions are 0, these are the shares by labels alone.
 
     Args:
         outcomes: as in `recalibrate`.
@@ -116,18 +118,18 @@ def labelled_shares(outcomes: Array, predicted: Array, mean_predicted: Array, tw
     shares = shares / shares.sum(axis=-1, keepdims=True)
     error_variance = errors.var(axis=0) * (n - 1) / (n - 2)
     variance = np.maximum(outcomes.var(axis=0), _SMALLEST)
+    # The share of the labels' variance that the predictions explain; few labels of a class overestimate it.
     explained = np.clip(1 - error_variance / variance, 0, 0.99)
     of_class = outcomes.sum(axis=0)
     rarer = np.minimum(of_class, n - of_class)
-    explained = explained * rarer / (rarer + 2)  # from few labels of a class it is overestimated
-    # The variance is smaller by this factor where the sample is a part of the population that cannot be neglected.
-    factor = (tweets - n) / (tweets - 1)
-    return _with_interval(shares, n / (1 - explained), factor)
+    explained = explained * rarer / (rarer + 2)
+    finite_population_correction = (tweets - n) / (tweets - 1)
+    return _with_interval(shares, n / (1 - explained), finite_population_correction)
 
 
-def _with_interval(shares: Array, worth: Array, factor: float) -> Shares:
-    """Wilson's interval for as many labels as `worth`, the variance multiplied by `factor`."""
-    unit = factor / worth
+def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
+    """Wilson's interval for `worth` labels, the variance multiplied by `correction`."""
+    unit = correction / worth
     shrinkage = _QUANTILE**2 * unit
     middle = (shares + shrinkage / 2) / (1 + shrinkage)
     variance = shares * (1 - shares) * unit + shrinkage * unit / 4
@@ -140,7 +142,7 @@ def estimate_shares(
 ) -> pd.DataFrame:
     """The share of each class among all tweets and within groups of them.
 
-    The recalibration is fitted once, on all labels; the mean error is that of the group's own labelled tweets.
+    The recalibration is fitted on all labels; the mean error of a group is that of its own labelled tweets.
 
     Args:
         probabilities: (n, classes), a model's for all tweets.
@@ -159,7 +161,7 @@ def estimate_shares(
     if labelled.sum() < MIN_LABELS:
         raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed, better 200")
     identity = np.eye(len(class_names))
-    outcomes = identity[labels]  # of no meaning without a label
+    outcomes = identity[labels]  # read only where there is a label
     counted = identity[predicted_classes(probabilities)]
     odds = log_odds(probabilities)
     predicted = recalibrate(outcomes[labelled], odds[labelled]).probabilities(odds)
@@ -186,13 +188,13 @@ def estimate_shares(
 
 
 def _bounded(shares: Shares, outcomes: Array) -> Shares:
-    """Only the bound of a share that is near 0 or 1: it is NaN, and its other bound is 0 or 1."""
+    """With too few labels of a class, or of all others, no share (NaN): its interval begins at 0, or ends at 1."""
     of_class = outcomes.sum(axis=0)
     is_rare = of_class < _MIN_LABELS_OF_CLASS
-    are_others_rare = len(outcomes) - of_class < _MIN_LABELS_OF_CLASS
-    share = np.where(is_rare | are_others_rare, np.nan, shares.share)
+    is_nearly_all = len(outcomes) - of_class < _MIN_LABELS_OF_CLASS
+    share = np.where(is_rare | is_nearly_all, np.nan, shares.share)
     low = np.where(is_rare, 0.0, shares.low)
-    high = np.where(are_others_rare, 1.0, shares.high)
+    high = np.where(is_nearly_all, 1.0, shares.high)
     return Shares(share, low, high, shares.worth)
 
 

@@ -11,7 +11,7 @@ import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -270,21 +270,25 @@ _C_VALUES = (
 _DEFAULT_C = 1.0
 
 
-class LabelledRows(Protocol):
-    """Tokenised texts with labels: a corpus, or texts in memory; see `Corpus` for the attributes."""
+@dataclass(frozen=True)
+class TextsInMemory(TokenRows):
+    """Labelled texts without a corpus on disk; see `Corpus` for the attributes.
 
-    @property
-    def types(self) -> Sequence[str]: ...
-    @property
-    def labels(self) -> npt.NDArray[np.int8]: ...
-    @property
-    def weights(self) -> npt.NDArray[np.float32]: ...
-    @property
-    def class_count(self) -> int: ...
-    @property
-    def is_rated(self) -> bool: ...
-    def rows(self, part: Part) -> Rows: ...
-    def take(self, rows: Rows) -> TokenRows: ...
+    All are training texts, unless they are too many for cross-validation: then every tenth is a validation text.
+    """
+
+    labels: npt.NDArray[np.int8]
+    weights: npt.NDArray[np.float32]
+    class_count: int
+    is_rated: bool
+
+    def rows(self, part: Part) -> Rows:
+        numbers = np.arange(self.size)
+        is_validation = (numbers % 10 == 0) & (self.size >= _FEW)
+        return np.flatnonzero(is_validation == (part == "validation"))
+
+
+LabelledRows = Corpus | TextsInMemory
 
 
 def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
@@ -434,36 +438,23 @@ def _best(scores: Iterable[float]) -> float:
     return best_c
 
 
-@dataclass(frozen=True)
-class _Texts(TokenRows):
-    """Texts in memory; every tenth is a validation text where so many are there that cross-validation takes long."""
-
-    labels: npt.NDArray[np.int8]
-    weights: npt.NDArray[np.float32]
-    class_count: int
-    is_rated: bool
-
-    def rows(self, part: Part) -> Rows:
-        numbers = np.arange(self.size)
-        is_validation = (numbers % 10 == 0) & (self.size >= _FEW)
-        return np.flatnonzero(is_validation == (part == "validation"))
-
-
 def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int]) -> BaselineModel:
-    """The linear baseline of texts, without a corpus on disk: no text is a test text, and none is left out.
+    """The linear baseline of texts without a corpus on disk; none of them is set aside for testing.
 
     Args:
         labels: the index of each text's class in `config.data.label_names`.
     """
-    rows = TokenRows.of_tweets(map(Tokenizer(config.data.text), texts))
+    tokens = TokenRows.of_tweets(map(Tokenizer(config.data.text), texts))
     classes = np.array(labels, np.int8)
+    class_count = len(config.data.label_names)
     weights = np.ones(len(classes), np.float32)
     if config.training.class_weights == "balanced":
-        counts = np.bincount(classes)
-        weights = (len(classes) / (len(counts) * counts))[classes].astype(np.float32)
-    names = config.data.label_names
-    known = _Texts(rows.types, rows.token_ids, rows.offsets, classes, weights, len(names), config.data.is_english)
-    model, _ = fit_linear_model(known, silent)
+        weight_of_class = len(classes) / (class_count * np.bincount(classes))
+        weights = weight_of_class[classes].astype(np.float32)
+    in_memory = TextsInMemory(
+        tokens.types, tokens.token_ids, tokens.offsets, classes, weights, class_count, config.data.is_english
+    )
+    model, _ = fit_linear_model(in_memory, silent)
     return BaselineModel(config, model, temperature=1.0)
 
 

@@ -1,18 +1,17 @@
 """The smallest difference between classifiers that a comparison is likely to show, from its seeds and its tweets."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from sentiment.config import RunConfig
 
 # The probability with which the smallest difference is shown.
 POWER = 0.8
 
-# So many equally likely values stand for the distribution of an estimated variance.
+# The average over the estimated variance is taken over so many of its quantiles.
 _QUANTILES = 400
-# What is assumed before anything has run: the standard deviation of a score between seeds on some thousand tweets, and
-# the share of tweets that only one of two models has right.
+# Assumptions before the first run: the standard deviation of a score between seeds on some thousand tweets, and the
+# share of tweets that only one of two models has right.
 _USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
 _TEST_TWEETS = (300, 1_000, 5_000)
@@ -26,8 +25,8 @@ def smallest_difference(
     The test is that of the report (Cochran & Cox 1950), with the variance between seeds estimated anew.
 
     Args:
-        of_seeds: the variance of the difference between seeds: that of one seed over the number of seeds, of both sides
-            if both have seeds. It is as seen at this number of tweets.
+        of_seeds: the variance of the difference due to seeds, as measured on so many tweets: the variance between seeds
+            over their number, the sum of both sides if both have seeds.
         freedom: its degrees of freedom.
         disagreement: the share of tweets that only one of the two models has right.
         tweets: the number of tweets that are tested.
@@ -38,37 +37,36 @@ def smallest_difference(
     """
     import numpy as np
     from scipy.optimize import brentq
-    from scipy.special import gammaincinv, ndtr, ndtri, stdtrit
+    from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
-    drawn: Any = np.zeros(1)
-    quantile = 0.0
-    if of_seeds > 0:
-        shares = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        drawn = of_seeds * gammaincinv(freedom / 2, shares) * 2 / freedom
-        quantile = -float(stdtrit(freedom, (1 - level) / 2))
+    quantiles = chdtri(freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    estimates = of_seeds * quantiles / freedom
+    t = stdtrit(freedom, (1 + level) / 2)
+    z = ndtri((1 + level) / 2)
 
-    def lacking(difference: float) -> float:
+    def missing_power(difference: float) -> float:
         of_tweets = (disagreement + difference - difference**2) / tweets
-        distances = (drawn * quantile - of_tweets * ndtri((1 - level) / 2)) / np.sqrt(drawn + of_tweets)
+        critical = (estimates * t + of_tweets * z) / np.sqrt(estimates + of_tweets)
         error = np.sqrt(of_seeds + of_tweets)
-        is_shown = ndtr((difference - distances) / error) + ndtr((-difference - distances) / error)
+        is_shown = ndtr((difference - critical) / error) + ndtr((-difference - critical) / error)
         return POWER - float(np.mean(is_shown))
 
-    return float(brentq(lacking, 1e-6, 1.0)) if lacking(1.0) < 0 else None
+    return float(brentq(missing_power, 1e-6, 1.0)) if missing_power(1.0) < 0 else None
 
 
 def power_of_grid(configs: Iterable[RunConfig]) -> str | None:
     """What a comparison of two configurations of a grid can show, before it runs; None if it does not repeat seeds."""
-    runs: Counter[tuple[str, int | None]] = Counter()
+    seeds = defaultdict(set)
     for config in configs:
         data = config.data.model_copy(update={"fold": None})
-        runs[config.model_copy(update={"seed": 0, "data": data}).fingerprint(), config.data.fold] += 1
-    seeds = {fingerprint: number for (fingerprint, _), number in runs.items()}
-    fewest = min(seeds.values(), default=0)
+        without_seed = config.model_copy(update={"seed": 0, "data": data})
+        seeds[without_seed.fingerprint()].add(config.seed)
+    numbers = [*map(len, seeds.values())]
+    fewest = min(numbers, default=0)
     if fewest < 2:
         return None
     of_seeds = 2 * _USUAL_SPREAD**2 / fewest
-    freedom = sum(seeds.values()) - len(seeds)
+    freedom = sum(numbers) - len(numbers)
     points = []
     for tweets in _TEST_TWEETS:
         smallest = smallest_difference(of_seeds, freedom, _USUAL_DISAGREEMENT, tweets) or 1.0

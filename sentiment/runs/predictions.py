@@ -21,10 +21,10 @@ from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, re
 
 # What a run measures, or what was added to it.
 Kind = PredictorKind | Literal["added"]
-# By so many tweets the accuracy of stored predictions may differ from the recorded one: they are rounded, so one at the
-# threshold may count as the other class.
+# In tweets. Stored predictions are rounded, so a tweet at the threshold may count as the other class, and the accuracy
+# may differ from the recorded one.
 _MAX_ROUNDING_DIFFERENCE = 1.5
-_MAX_ROUNDING = 1e-4  # of the sum of the probabilities of a tweet
+_MAX_ROUNDING = 1e-4  # by so much the probabilities of a tweet may add up to more than 1
 
 Flags = npt.NDArray[np.bool_]
 TweetIds = npt.NDArray[np.int64]
@@ -66,33 +66,24 @@ class Predictor:
         """Which tweets it has right, (n,), for the true classes, (n,)."""
         return np.equal(self.predicted, labels) & self.answered
 
-    def take(self, rows: Flags) -> "Predictor":
-        """The same predictor on some of its tweets."""
-        return replace(self, probabilities=self.probabilities[rows])
-
     def metrics(self, labels: Labels) -> Metrics:
         """Its metrics on the tweets for which it has a prediction."""
         answered = self.answered
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
 
-def paired_counts(first: Predictor, second: Predictor, labels: Labels) -> PairedCounts:
-    """The counts of two predictors on the tweets for which both have a prediction."""
+def _paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
+    """The counts by class of two predictors on the tweets for which both have a prediction."""
     both = first.answered & second.answered
-    first_right = first.right(labels)[both]
-    second_right = second.right(labels)[both]
-    only_first = int((first_right & ~second_right).sum())
-    only_second = int((second_right & ~first_right).sum())
-    return PairedCounts(only_first, only_second, len(first_right))
-
-
-def paired_counts_by_class(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
-    """As `paired_counts`, for each class of which there are tweets."""
+    first_right = first.right(labels)
+    second_right = second.right(labels)
     counts = []
-    for label in np.unique(labels):
-        inside = labels == label
-        counts.append(paired_counts(first.take(inside), second.take(inside), labels[inside]))
-    return [pair for pair in counts if pair.n]
+    for label in np.unique(labels[both]):
+        rows = both & (labels == label)
+        only_first = int((rows & first_right & ~second_right).sum())
+        only_second = int((rows & second_right & ~first_right).sum())
+        counts.append(PairedCounts(only_first, only_second, int(rows.sum())))
+    return counts
 
 
 @dataclass(frozen=True)
@@ -113,11 +104,10 @@ class Comparison:
 def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Labels) -> list[Comparison]:
     """Compare pairs of predictors, corrected for their number; pairs without a common tweet are left out."""
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
-    counts = [paired_counts(*pair, labels) for pair in common]
-    accuracies = compare_pairs(counts)
-    recalls = compare_recalls([paired_counts_by_class(*pair, labels) for pair in common])
-    rows = zip(common, counts, accuracies, recalls, strict=True)
-    return [Comparison(*pair, of_pair, accuracy, recall) for pair, of_pair, accuracy, recall in rows]
+    by_class = [_paired_counts(*pair, labels) for pair in common]
+    totals = [PairedCounts(*map(sum, zip(*classes, strict=True))) for classes in by_class]
+    rows = zip(common, totals, compare_pairs(totals), compare_recalls(by_class), strict=True)
+    return [Comparison(*pair, total, accuracy, recall) for pair, total, accuracy, recall in rows]
 
 
 @dataclass(frozen=True)
@@ -221,18 +211,17 @@ def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> 
     probabilities = np.full((len(tweets), classes), np.nan)
     other_answers = 0
     for row, tweet in enumerate(tweets.tolist()):
-        if tweet in added.predictions:
-            prediction = added.predictions[tweet]
-            if prediction is None:
-                other_answers += 1
-            else:
-                probabilities[row] = prediction
+        prediction = added.predictions.get(tweet)
+        if prediction is not None:
+            probabilities[row] = prediction
+        elif tweet in added.predictions:
+            other_answers += 1
     if np.isnan(probabilities).all():
         return None
     return Predictor(f"{name} (added)", "added", probabilities, other_answers=other_answers)
 
 
-# What all tweets of a gold table belong to: none is held out from anything.
+# The only part of a gold table: no model is trained on it, so none of its tweets is held out.
 GOLD: Part = "gold"
 
 
@@ -259,9 +248,9 @@ class GoldTable:
         return [predictor for predictor in self.predictions.predictors if predictor.kind == "added"]
 
     def compare(self) -> list[Comparison]:
-        """Compare the added predictors with each other and with the lexicon; all pairs are one family."""
-        readers = [predictor for predictor in self.predictions.predictors if predictor.kind != "majority"]
-        return compare_predictors([*combinations(readers, 2)], self.predictions.labels)
+        """Compare the added predictors with each other and with the lexicon, corrected for the number of pairs."""
+        compared = [predictor for predictor in self.predictions.predictors if predictor.kind != "majority"]
+        return compare_predictors([*combinations(compared, 2)], self.predictions.labels)
 
 
 def read_gold(path: Path) -> GoldTable:
