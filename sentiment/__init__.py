@@ -5,10 +5,7 @@
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sentiment.api import SentimentClassifier, load, train
+from typing import Any
 
 __version__ = "1.0.0.dev0"
 __all__ = ["SentimentClassifier", "__version__", "load", "train"]
