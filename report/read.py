@@ -82,9 +82,14 @@ class CompletedRun:
         return f"{name}, {len(self.folds)} folds" if self.folds else name
 
     @property
+    def fold_runs(self) -> tuple["CompletedRun", ...]:
+        """The runs of its folds; of a run that is not cross-validated, the run alone."""
+        return self.folds or (self,)
+
+    @property
     def corpora(self) -> list[str]:
         """The fingerprints of the corpora that it was tested on: one, or one for each fold."""
-        return [run.record.data_fingerprint for run in self.folds or (self,)]
+        return [run.record.data_fingerprint for run in self.fold_runs]
 
     @cached_property
     def settings(self) -> dict[str, Any]:

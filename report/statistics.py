@@ -15,7 +15,7 @@ from sentiment.runs.records import Metrics
 
 # The confidence level of intervals.
 LEVEL = 0.95
-# The probability with which a comparison shows its smallest difference.
+# The probability with which the smallest difference is significant (`report.render` may not import `sentiment.runs`).
 LIKELY = POWER
 # What predictors are compared by: the share of tweets that are right, or its mean over the classes.
 Metric = Literal["accuracy", "macro_recall"]
@@ -88,7 +88,7 @@ class Difference(Estimate):
 
     @property
     def smallest(self) -> float | None:
-        """The difference that this comparison is likely to show, see `smallest_difference`; None if it has no limit."""
+        """The smallest difference that is significant with probability `LIKELY`; None without `p` or `limit`."""
         if self.p is None or self.limit is None:
             return None
         seeds: Sequence[Component] = self.components[:-1]
@@ -122,8 +122,8 @@ def wilson(right: int, n: int) -> Estimate:
     return Estimate(right / n, float(bounds.low), float(bounds.high), n)
 
 
-def measured(metrics: Metrics, metric: Metric = "accuracy") -> Estimate:
-    """The accuracy or macro recall that was recorded, with its interval over tweets, see `_mean_of_shares`."""
+def estimate_of(metrics: Metrics, metric: Metric = "accuracy") -> Estimate:
+    """The recorded accuracy or macro recall, with its confidence interval over tweets."""
     if metric == "accuracy":
         return Estimate(metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high, metrics.n)
     recalls = zip(metrics.recall, metrics.sizes, strict=True)
@@ -164,16 +164,16 @@ def paired(first: Flags, second: Flags, classes: Labels | None = None) -> Differ
     return Difference(result.difference, result.low, result.high, len(first), result.p, counts=counts)
 
 
-def corrected(differences: Sequence[Difference], family: int | None = None) -> list[Difference]:
+def corrected(differences: Sequence[Difference], hypotheses: int = 0) -> list[Difference]:
     """Correct a family of differences for multiple comparisons, see `sentiment.paired.correct`.
 
     Args:
-        family: the number m of hypotheses; None counts the differences that can be tested. If the first side was
-            selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
+        hypotheses: their number m, if it is larger than that of the differences that can be tested. If the first side
+            was selected as the best of k, each of the k * (k - 1) / 2 pairs could have been compared, and all of them
             count: a side whose seeds were lucky when it was selected is lucky on test tweets too.
     """
     p_values = [difference.p for difference in differences if difference.p is not None]
-    adjusted, level = correct(p_values, family or 0)
+    adjusted, level = correct(p_values, hypotheses)
     remaining = iter(adjusted)
     q_values = [None if difference.p is None else next(remaining) for difference in differences]
     return [replace(difference.with_level(level), q=q) for difference, q in zip(differences, q_values, strict=True)]
@@ -237,7 +237,7 @@ class Side:
 Pair = tuple[Side, Side, SeedVariance | None]
 
 
-def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | None = 1.0) -> list[Difference]:
+def compare(pairs: Iterable[Pair], hypotheses: int = 0, limit: float | None = 1.0) -> list[Difference]:
     """Test the difference first - second of each pair for new seeds and new tweets; all claims of the report use it.
 
     Seeds and tweets are two crossed random factors (analysis of variance). The variance of a difference is that between
@@ -246,14 +246,15 @@ def compare(pairs: Iterable[Pair], family: int | None = None, limit: float | Non
     standard error times the mean of Student's quantiles of the components' degrees of freedom, weighted by the
     components (Cochran & Cox 1950), so that few seeds with nearly equal scores do not make a difference significant.
     If no configuration has several seeds, the variance between matched configurations takes the place of that between
-    seeds. Without those, two trained models are compared by `paired`, and the result holds for these two alone.
+    seeds. Without those, two trained models are compared, and the result holds for these two alone: by `paired`, or by
+    a paired t test of scores other than correctness.
 
     Args:
         pairs: all comparisons of one family.
-        family: see `corrected`.
+        hypotheses: see `corrected`.
         limit: see `Difference`.
     """
-    return corrected([difference(*pair, limit) for pair in pairs], family)
+    return corrected([difference(*pair, limit) for pair in pairs], hypotheses)
 
 
 def score_of(side: Side, seed_variance: SeedVariance | None) -> Estimate:
@@ -277,36 +278,23 @@ def difference(first: Side, second: Side, seed_variance: SeedVariance | None, li
         gaps = np.array([scores.mean(axis=0) - others.mean(axis=0) for scores, others in matched])
         sides = [Side([gaps], classes=first.classes)]
         seed_variance = pooled_variance([sides[0].seed_scores(gaps).tolist()])
-    if not sides or seed_variance is None:
-        return _of_two_models(first, second, limit)
+    of_these_models = bool(sides) and seed_variance is None
+    components: list[Component] = []
+    if sides and seed_variance is not None:
+        components = _seed_components(sides, seed_variance)
+    elif first.configurations[0].dtype == second.configurations[0].dtype == np.bool_:
+        result = paired(first.configurations[0][0], second.configurations[0][0], first.classes)
+        return replace(result, of_these_models=of_these_models)
     by_tweet = by_class(first.tweet_scores - second.tweet_scores, first.classes)
     n = sum(len(gaps) for gaps in by_tweet)
     value = float(np.mean([gaps.mean() for gaps in by_tweet]))
-    components = _seed_components(sides, seed_variance)
     tweet_variance = sum(_variance_of_mean(gaps) for gaps in by_tweet) / len(by_tweet) ** 2
     tweet_variance = max(tweet_variance - sum(map(_interaction, sides)), 0.0)
     components.append((tweet_variance, n - len(by_tweet)))
-    if sum(variance for variance, _ in components) <= _FLOATING_POINT_TOLERANCE**2:
-        return Difference(value, None, None, n, limit=limit)
-    p = _p_value(value, components)
-    return Difference(value, None, None, n, p, components=tuple(components), limit=limit).with_level(LEVEL)
-
-
-def _of_two_models(first: Side, second: Side, limit: float | None) -> Difference:
-    """Compare two single models: by `paired` for correctness, by a paired t test for other scores."""
-    of_these_models = first.has_seeds or second.has_seeds
-    first_scores = first.configurations[0][0]
-    second_scores = second.configurations[0][0]
-    if first_scores.dtype == second_scores.dtype == np.bool_:
-        return replace(paired(first_scores, second_scores, first.classes), of_these_models=of_these_models)
-    gaps = first_scores - second_scores
-    n = len(gaps)
-    value = float(gaps.mean())
     result = Difference(value, None, None, n, limit=limit, of_these_models=of_these_models)
-    if n < 2 or np.ptp(gaps) <= _FLOATING_POINT_TOLERANCE:
+    if sum(variance for variance, _ in components) <= _FLOATING_POINT_TOLERANCE**2:
         return result
-    components = ((_variance_of_mean(gaps), n - 1.0),)
-    return replace(result, p=_p_value(value, components), components=components).with_level(LEVEL)
+    return replace(result, p=_p_value(value, components), components=tuple(components)).with_level(LEVEL)
 
 
 def _variance_of_mean(values: Values) -> float:

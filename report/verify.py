@@ -18,11 +18,11 @@ from sentiment.runs.predictions import Predictor
 from sentiment.runs.records import Metrics, Result
 from sentiment.runs.run_dir import Results, check_sha256, read_whole
 
-# Predictions are stored with seven digits. So scores may differ in the sixth, and a tweet whose two most probable
-# classes differ by less than this may count as either.
+# Predictions are stored with seven digits. So recomputed scores may differ by this much, and a tweet whose two most
+# probable classes differ by less may be assigned to either.
 _ROUNDING = 1e-6
 _LOSS_TOLERANCE = 1e-4
-# So many characters around a difference are shown.
+# The number of characters that are shown before and after a difference.
 _SHOWN = 25
 _REMEDY = "restore the file, or train the run again"
 
@@ -30,10 +30,10 @@ _REMEDY = "restore the file, or train the run again"
 def verify_report(
     results: Results, grids: list[str], folder: Path, title: str = TITLE, progress: Progress = silent
 ) -> tuple[Findings, list[str]]:
-    """Check the report in `folder`, called as `build_report` was; nothing is changed.
+    """Check the report in `folder`, with the arguments that `build_report` had; nothing is changed.
 
     Returns:
-        The findings, and what does not hold: a line each with its file.
+        The findings, and a line with the file for each thing that does not hold.
 
     Raises:
         UsageError: there is no report.
@@ -43,8 +43,8 @@ def verify_report(
         raise UsageError(f"{folder}: holds no report.html; `sentiment report` writes it, and then --verify checks it")
     absolute = results.root.resolve()
     if str(absolute) in (folder / "report.html").read_text(encoding="utf-8", errors="replace"):
-        results = Results(absolute)  # a job has written the report: its commands name the whole path
-    complaints = []
+        results = Results(absolute)  # a job wrote the report, and jobs name the results by their absolute path
+    complaints: list[str] = []
     with TemporaryDirectory() as temporary:
         again = Path(temporary)
         findings, _ = build_report(results, grids, again, title, progress)
@@ -101,37 +101,36 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
     if not written.is_file():
         yield f"{written}: is missing"
         return
-    texts = [path.read_bytes().decode(errors="backslashreplace") for path in (written, again)]
-    for number, (line, expected) in enumerate(zip_longest(*(text.split("\n") for text in texts)), start=1):
-        if line != expected:
-            line, expected = line or "", expected or ""
-            start = next((at for at, (old, new) in enumerate(zip_longest(line, expected)) if old != new), 0)
-            shown = slice(max(start - _SHOWN, 0), start + _SHOWN)
-            yield f"{written}, line {number}: has {line[shown]!r}, the runs give {expected[shown]!r}"
-            return
+    text, expected = (path.read_bytes().decode(errors="backslashreplace") for path in (written, again))
+    if text != expected:
+        pairs = enumerate(zip_longest(text, expected))
+        start = next(index for index, (before, now) in pairs if before != now)
+        line = text.count("\n", 0, start) + 1
+        shown = slice(max(start - _SHOWN, 0), start + _SHOWN)
+        yield f"{written}, line {line}: has {text[shown]!r}, the runs give {expected[shown]!r}"
 
 
 def retrain(run: CompletedRun, results: Results) -> list[str]:
-    """Train a run again in a folder aside, which is deleted afterwards; return what differs, a line each.
+    """Train a run again in a temporary folder; return a line for each digest that differs.
 
-    Of cross-validated runs the first fold is trained. Only the same hardware gives the same bits.
+    Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests.
 
     Raises:
         RunDirError: the run cannot be trained.
     """
-    original = (run.folds or (run,))[0]
+    original = run.fold_runs[0]
     with TemporaryDirectory(dir=results.root, prefix=".retrained-") as temporary:
-        aside = Results(Path(temporary))
-        aside.root.joinpath("data").symlink_to(results.corpora.parent.resolve())
+        trained_again = Results(Path(temporary))
+        (trained_again.root / "data").symlink_to(results.corpora.parent.resolve())
         config = original.run_dir.config_file
-        command = [*start_command("sentiment"), "train", str(config), "--results", str(aside.root)]
+        command = [*start_command("sentiment"), "train", str(config), "--results", temporary]
         done = subprocess.run(command, check=False)  # noqa: S603 - no shell
-        retrained = aside.run_dir(original.run_id)
-        _, record, result = read_whole(retrained)
+        _, record, result = read_whole(trained_again.run_dir(original.run_id))
         if done.returncode or record is None or result is None:
             raise RunDirError(f"{config}: cannot be trained again; the error is above")
     if record.hardware != original.record.hardware:
-        before, now = (" and ".join(one.hardware) or "unknown hardware" for one in (original.record, record))
+        before = " and ".join(original.record.hardware) or "unknown hardware"
+        now = " and ".join(record.hardware) or "unknown hardware"
         return [f"{config}: was trained on {before}, here on {now}; only the same hardware gives the same digests"]
     return [f"{original.run_dir.path}: {line}" for line in _unlike_retrained(original.result, result)]
 

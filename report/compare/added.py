@@ -57,7 +57,7 @@ class AddedPredictor:
         return self.score("accuracy")
 
     def score(self, metric: Metric) -> Estimate:
-        return statistics.measured(self.metrics, metric)
+        return statistics.estimate_of(self.metrics, metric)
 
     @property
     def accuracy_with_others(self) -> float:

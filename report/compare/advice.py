@@ -29,7 +29,6 @@ class Recommended:
         gain: the test score of `alternative` minus the linear baseline's; None without predictions.
         rivals: the other eligible configurations that can be compared, the best on validation tweets first: the test
             score of the recommended network minus that of theirs.
-        cheapest: the fastest of those that are not significantly worse, including the recommended one.
         added: the added predictors, compared with the model to use.
     """
 
@@ -40,7 +39,6 @@ class Recommended:
     score: Estimate
     gain: Difference | None
     rivals: dict[Configuration, Difference]
-    cheapest: Configuration
     added: list[AddedPredictor]
 
     @property
@@ -48,9 +46,14 @@ class Recommended:
         return self.dataset.metric_name
 
     @property
-    def equals(self) -> list[Configuration]:
+    def not_worse(self) -> list[Configuration]:
         """The rivals that are not significantly worse."""
-        return _not_worse(self.rivals)
+        return [rival for rival, difference in self.rivals.items() if not difference.is_better]
+
+    @property
+    def cheapest(self) -> Configuration:
+        """The fastest to train of the recommended configuration and those that are not significantly worse."""
+        return min([self.configuration, *self.not_worse], key=cost_per_run)
 
     @property
     def added_winner(self) -> AddedPredictor | None:
@@ -74,7 +77,6 @@ def recommend(dataset: Dataset) -> Recommended | None:
         return None
     predicts = best.best_seed.result.recommended
     alternative = _best_alternative(best, dataset.metric) if predicts == "baseline" else predicts
-    rivals = _rivals(dataset, best)
     return Recommended(
         dataset=dataset,
         configuration=best,
@@ -82,37 +84,33 @@ def recommend(dataset: Dataset) -> Recommended | None:
         alternative=alternative,
         score=dataset.score(best, predicts),
         gain=_gain(dataset, best, alternative),
-        rivals=rivals,
-        cheapest=min([best, *_not_worse(rivals)], key=cost_per_run),
+        rivals=_rivals(dataset, best),
         added=_compared_added(dataset, best, predicts),
     )
 
 
-def _not_worse(rivals: dict[Configuration, Difference]) -> list[Configuration]:
-    return [rival for rival, difference in rivals.items() if not difference.is_better]
-
-
 def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Difference]:
-    """The other eligible configurations that can be compared.
+    """The other eligible configurations that can be compared, in two families.
 
-    The best one was selected of the candidates, so all pairs of these are a family. Configurations with a single seed,
-    beside candidates with several, are a second family: they change nothing about the candidates.
+    The first are the other candidates. The best one was selected of all candidates, so each pair of these counts as a
+    hypothesis. The second are configurations with a single seed where candidates have several: they are corrected
+    apart, so that they change nothing about the candidates.
     """
     candidates = [each for each in dataset.candidates if each is not best]
     others = [each for each in dataset.eligible if each not in dataset.candidates]
     differences: dict[Configuration, Difference | None] = {}
-    for family, size in (
+    seed_variance = dataset.seed_variance_for(best)
+    for family, hypotheses in (
         (candidates, math.comb(len(dataset.candidates), 2)),
         (others, len(dataset.candidates) * len(others)),
     ):
-        seed_variance = dataset.seed_variance_for(best)
         pairs = (dataset.answers.pair([best.runs], [each.runs], seed_variance) for each in family)
-        differences |= dict(zip(family, compared(pairs, size), strict=True))
+        differences |= dict(zip(family, compared(pairs, hypotheses), strict=True))
     return {rival: difference for rival in dataset.eligible if (difference := differences.get(rival))}
 
 
 def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:
-    """The added predictors, compared with the model to use; they are one family, with all candidates for that."""
+    """The added predictors, compared with the model to use; one family, each with each candidate."""
     answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
     seed_variance = dataset.seed_variance_for(best, predicts)
     pairs = (answers.pair([best.runs], [[each]], seed_variance, predicts, "added") for each in dataset.added)
@@ -129,13 +127,14 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     if theirs is None or added.record.annotator:
         return False
     by_run, _ = read_each([best.best_seed], lambda run: read_part(run, "validation"))
-    for ours in by_run.values():
-        answered = np.flatnonzero(theirs.of("added").answered)
-        _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
-        gaps = theirs.right("added")[answered][second].astype(int) - ours.right(predicts)[first]
-        classes = ours.labels[first] if metric == "macro_recall" else None
-        return len(gaps) > 0 and sum(of_class.mean() for of_class in by_class(gaps, classes)) > 0
-    return False
+    ours = by_run.get(best.best_seed.run_id)
+    if ours is None:
+        return False
+    answered = np.flatnonzero(theirs.of("added").answered)
+    _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
+    gaps = theirs.right("added")[answered][second].astype(int) - ours.right(predicts)[first]
+    classes = ours.labels[first] if metric == "macro_recall" else None
+    return len(gaps) > 0 and sum(of_class.mean() for of_class in by_class(gaps, classes)) > 0
 
 
 def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoice:

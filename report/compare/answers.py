@@ -191,13 +191,13 @@ class Answers:
         return None if label is None else runs[0].config.data.label_names[label]
 
 
-def compared(pairs: Iterable[Pair | None], family: int | None = None) -> list[Difference | None]:
-    """The differences of all pairs, corrected together; None where a pair is None.
+def compared(pairs: Iterable[Pair | None], hypotheses: int = 0) -> list[Difference | None]:
+    """The differences of all pairs, corrected together, see `statistics.corrected`; None where a pair is None.
 
     Pairs are taken one at a time: each holds an answer to every tweet.
     """
     uncorrected = [pair and statistics.difference(*pair) for pair in pairs]
-    claims = iter(statistics.corrected([difference for difference in uncorrected if difference], family))
+    claims = iter(statistics.corrected([difference for difference in uncorrected if difference], hypotheses))
     return [difference and next(claims) for difference in uncorrected]
 
 

@@ -122,7 +122,7 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
     of_configurations = []
     problems = []
     for configuration in dataset.configurations:
-        runs = [fold for run in configuration.runs for fold in run.folds or (run,)]
+        runs = [fold for run in configuration.runs for fold in run.fold_runs]
         by_run, unreadable = read_each(runs, lambda run: read_part(run, tests))
         problems += unreadable
         if configuration.is_random or not by_run:

@@ -16,12 +16,12 @@ from report.render import charts, wording
 from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
 from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
 from report.render.wording import Score
-from report.statistics import LEVEL, Estimate, Metric, is_logarithmic, measured
+from report.statistics import LEVEL, Estimate, Metric, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
 from sentiment.runs.state import RungRanking, Rungs
 
-# The minimum number of trials for fANOVA: with fewer, importances say more of chance than of the parameters.
+# With fewer trials, importances (fANOVA) and expected scores say more about chance than about the parameters.
 ENOUGH_TRIALS = 30
 _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
@@ -34,13 +34,13 @@ _METHOD = (
     "neither interval nor p.",
 )
 _BUDGETS = (1, 5, 10, 20, 50, 100, 200)
-# Up to this share of the trials the interval of the expected best score holds its level.
+# Budgets above this share of the trials are not shown: their intervals would cover less often than they should.
 _MAX_BUDGET = 0.2
 _METHOD_OF_BUDGETS = (
-    "Expected best of so many trials",
-    "The expected validation score by search budget (Dodge et al. 2019) of random trials, by the unbiased estimator of "
-    "Tang et al. (2020). The interval is over trials, by the jackknife with Student's quantile; in simulations with "
-    "budgets of up to a fifth of the trials it covered in 88 to 96 %.",
+    "Expected validation score of the best of n trials",
+    "The expected best validation score of n random trials (Dodge et al. 2019), by the unbiased estimator of Tang et "
+    "al. (2020). Its 95 % interval is a jackknife over trials with Student's quantile; in simulations with n up to a "
+    "fifth of the trials, 88 to 96 % of the intervals contained the true value.",
 )
 
 
@@ -53,6 +53,7 @@ class Search:
 
     @property
     def reason_against_importance(self) -> str | None:
+        """Why no importances are shown; None if they are."""
         n = len(self.trials)
         if n < ENOUGH_TRIALS:
             return f"Importances need at least {ENOUGH_TRIALS} trials with a {self.score.name}; there are {n}."
@@ -117,16 +118,17 @@ def _card_content(grid: Grid, search: Search) -> list[Block]:
     )
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)
+    content: list[Block] = [Text(_best_sentence(grid))]
+    if expected := _expected_scores(grid, search):
+        content.append(Text(expected))
     reason = search.reason_against_importance
-    budgets = _budget_sentence(grid, search)
-    expected = [Text(budgets)] if budgets else []
-    return [Text(_best_sentence(grid)), *expected, lines, Text(reason) if reason else _importance_figure(grid, search)]
+    return [*content, lines, Text(reason) if reason else _importance_figure(grid, search)]
 
 
 def _best_sentence(grid: Grid) -> str:
     best = max(grid.completed, key=_macro_f1)
     settings = [wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)]
-    score = measured(best.measured("test"), grid.metric)
+    score = estimate_of(best.measured("test"), grid.metric)
     n = len(grid.completed)
     luck = " (optimistic: it is the maximum of several)" if n > 1 else ""
     return (
@@ -136,31 +138,29 @@ def _best_sentence(grid: Grid) -> str:
     )
 
 
-def _budget_sentence(grid: Grid, search: Search) -> str:
+def _expected_scores(grid: Grid, search: Search) -> str:
     """What fewer trials would have reached; empty for few trials, and for those that were not drawn at random."""
-    budgets = [budget for budget in _BUDGETS if budget <= _MAX_BUDGET * len(search.trials)]
     if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
         return ""
     scores = sorted((trial.score for trial in search.trials), reverse=not search.score.more_is_better)
     parts = []
-    for budget in budgets:
-        estimate = expected_best(scores, budget)
-        bounds = wording.bounds(estimate.low, estimate.high, search.score.shown)
-        parts.append(f"{search.score.with_unit(estimate.value)}{bounds} for n = {budget:,}")
+    for budget in _BUDGETS:
+        if budget <= _MAX_BUDGET * len(scores):
+            estimate = expected_best(scores, budget)
+            bounds = wording.bounds(estimate.low, estimate.high, search.score.shown)
+            parts.append(f"{search.score.with_unit(estimate.value)}{bounds} for n = {budget:,}")
     return f"Expected {search.score.name} of the best of n random trials (95 % CI): {'; '.join(parts)}."
 
 
 def expected_best(scores: Sequence[float], budget: int) -> Estimate:
-    """The expected best score of `budget` random trials, from the scores of at least as many, the best one last.
+    """The expected best score of `budget` random trials, from the scores of more trials, the best one last.
 
-    The unbiased estimator of Tang et al. (2020), with a jackknife interval over trials; unknown for a single score.
+    The unbiased estimator of Tang et al. (2020), with a jackknife interval over trials.
     """
     from scipy.stats import t
 
     n = len(scores)
     value = float(_weights_of_best(n, budget) @ np.array(scores))
-    if n <= budget:
-        return Estimate(value, None, None, n)
     weights = _weights_of_best(n - 1, budget)
     without_one = np.array([weights @ np.delete(scores, index) for index in range(n)])
     half_width = float(t.ppf(0.5 + LEVEL / 2, n - 1) * math.sqrt((n - 1) * without_one.var()))

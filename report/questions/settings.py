@@ -270,8 +270,8 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
         for effect in effects
         for contrast in effect.contrasts
     )
-    family = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = iter(compared(pairs, family))
+    hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
+    differences = iter(compared(pairs, hypotheses))
     compared_effects = []
     for effect in effects:
         contrasts = [replace(contrast, difference=next(differences)) for contrast in effect.contrasts]

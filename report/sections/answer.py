@@ -16,7 +16,7 @@ from report.render.charts import Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
 from report.sections.models import cost_per_thousand, worse_than_the_lexicon
-from report.statistics import Difference, Estimate, measured
+from report.statistics import Difference, Estimate, estimate_of
 from sentiment.runs.records import ModelChoice
 
 _TITLE = "Recommendation"
@@ -139,7 +139,7 @@ def _short_name(best: Recommended, model: ModelChoice) -> str:
 
 
 def _baseline_score(best: Recommended) -> Estimate:
-    return measured(best.run.measured("test", "baseline"), best.dataset.metric)
+    return estimate_of(best.run.measured("test", "baseline"), best.dataset.metric)
 
 
 def _tiles(best: Recommended) -> list[Tile]:
@@ -161,11 +161,11 @@ def _network_tiles(best: Recommended) -> list[Tile]:
         title += " than its network"
         tiles.append(("Network without the baseline", wording.share(best.dataset.score(best.configuration))))
     if competitors := len(best.dataset.eligible) - 1:
-        count = f"{len(best.equals):,} of {wording.plural(competitors, 'other configuration')}"
+        count = f"{len(best.not_worse):,} of {wording.plural(competitors, 'other configuration')}"
         if missing := competitors - len(best.rivals):
             count += f"; {missing:,} not compared"
         tiles.append((title, count))
-    if best.equals:
+    if best.not_worse:
         if best.cheapest is best.configuration:
             cheapest = "the recommended one"
         else:
@@ -231,7 +231,7 @@ def _compute_time(configuration: Configuration) -> str:
 
 
 def _figure(best: Recommended) -> Figure:
-    drawn = [best.configuration, *best.equals[: _MAX_ROWS - 1]]
+    drawn = [best.configuration, *best.not_worse[: _MAX_ROWS - 1]]
     if best.cheapest not in drawn:
         drawn.append(best.cheapest)
     baseline = _baseline_score(best)
@@ -244,7 +244,7 @@ def _figure(best: Recommended) -> Figure:
         name = _starred(predictor.predictor.name, predictor is winner)
         lines.append((name, predictor.score(best.dataset.metric), charts.PURPLE))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
-    caption = joined([_figure_caption(best, baseline, len(best.equals) + 1 - len(drawn), ceiling), names.METHODS])
+    caption = joined([_figure_caption(best, baseline, len(best.not_worse) + 1 - len(drawn), ceiling), names.METHODS])
     alt = f"Test {best.metric_name} of the recommended model, the models not significantly worse, and the baseline"
     axis = ValueAxis(f"{best.metric_name} (%)", reference=baseline.value, ceiling=ceiling)
     return interval_figure("answer", alt, caption, lines, axis)
@@ -259,14 +259,14 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelC
     for configuration in drawn:
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
-        if configuration is best.cheapest and best.equals and not is_best:
+        if configuration is best.cheapest and best.not_worse and not is_best:
             label = f"cheapest to train: {label}"
         colour = charts.BLUE if is_best else charts.SKY
         lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.score(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
     lines.append((baseline, _baseline_score(best), charts.ORANGE))
     if "lexicon" in best.run.result.scores:
-        lexicon = measured(best.run.measured("test", "lexicon"), best.dataset.metric)
+        lexicon = estimate_of(best.run.measured("test", "lexicon"), best.dataset.metric)
         lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED))
     return lines
 

@@ -14,10 +14,10 @@ from report.render.charts import Figure, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections.models import cost_per_thousand
 from report.sections.names import METHODS, with_lexicon_remark
-from report.statistics import kappa, measured
+from report.statistics import estimate_of, kappa
 from sentiment.runs.predictions import Comparison, GoldTable
 
-# Maximum number of tweets in a table of disagreements, and of the predictors whose answers it shows.
+# The most tweets, and the most predictors, in a table of disagreements.
 _MAX_TWEETS = 50
 _MAX_ANSWERS = 8
 _LONGEST_TWEET = 280
@@ -51,12 +51,13 @@ def _blocks_of(gold: GoldTable) -> list[Block]:
 
 
 def _lead(gold: GoldTable, comparisons: Sequence[Comparison]) -> Any:
-    """The most accurate predictor, and how it compares with the next one."""
+    """The most accurate predictor, and its comparison with the next one."""
     best = gold.predictions.predictors[0]
     metrics = best.metrics(gold.predictions.labels)
     accuracy = wording.percent(metrics.accuracy)
     parts: list[Any] = [strong(f"{best.name} is right on {accuracy} % of {wording.plural(metrics.n, 'tweet')}.")]
-    parts += [f"{comparison.sentence}." for comparison in comparisons[:1] if comparison.first is best]
+    if comparisons:
+        parts.append(f"{comparisons[0].sentence}.")
     return joined(parts)
 
 
@@ -66,7 +67,7 @@ def _figure(gold: GoldTable) -> Figure:
     lines = []
     for predictor in predictors:
         colour = charts.PURPLE if predictor.kind == "added" else charts.MUTED
-        lines.append((predictor.name, measured(predictor.metrics(labels)), colour))
+        lines.append((predictor.name, estimate_of(predictor.metrics(labels)), colour))
     caption = (
         f"Accuracy with 95 % confidence intervals, n = {len(labels):,} tweets of {gold.record.source}. Dashed line: "
         f"{majority.name}."
@@ -81,11 +82,17 @@ def _score_table(gold: GoldTable) -> Table:
     for predictor in gold.predictions.predictors:
         metrics = predictor.metrics(labels)
         answered = predictor.answered
-        row: dict[str, Any] = {"predictor": predictor.name, "n": metrics.n, "missing": predictor.missing}
-        row |= {"other_answers": predictor.other_answers, "accuracy_of_all": metrics.right / len(labels)}
-        row |= with_bounds("accuracy", measured(metrics))
-        row |= {"macro_recall": metrics.macro_recall, "macro_f1": metrics.macro_f1}
-        row["kappa"] = kappa(predictor.predicted[answered], labels[answered])
+        row: dict[str, Any] = {
+            "predictor": predictor.name,
+            "n": metrics.n,
+            "missing": predictor.missing,
+            "other_answers": predictor.other_answers,
+            "accuracy_of_all": metrics.right / len(labels),
+            **with_bounds("accuracy", estimate_of(metrics)),
+            "macro_recall": metrics.macro_recall,
+            "macro_f1": metrics.macro_f1,
+            "kappa": kappa(predictor.predicted[answered], labels[answered]),
+        }
         if predictor.kind == "added":
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
@@ -93,7 +100,7 @@ def _score_table(gold: GoldTable) -> Table:
         column("Predictor", "predictor"),
         column("Tweets", "n", "count"),
         column("Accuracy, %", "accuracy", "percent"),
-        column("Answers of no class", "other_answers", "count"),
+        column("Answers outside the classes", "other_answers", "count"),
         column("Missing", "missing", "count"),
         column("Accuracy if these count as wrong, %", "accuracy_of_all", "percent"),
         column("Macro recall, %", "macro_recall", "percent"),
@@ -118,12 +125,15 @@ def _score_table(gold: GoldTable) -> Table:
 
 def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Table:
     rows: list[Row] = []
-    for each in comparisons:
-        both = each.first.answered & each.second.answered
-        row: dict[str, Any] = {"first": each.first.name, "second": each.second.name, **each.counts._asdict()}
-        for key, result in (("accuracy", each.accuracy), ("recall", each.macro_recall)):
+    for comparison in comparisons:
+        first = comparison.first
+        second = comparison.second
+        row: dict[str, Any] = {"first": first.name, "second": second.name, **comparison.counts._asdict()}
+        for key, result in (("accuracy", comparison.accuracy), ("recall", comparison.macro_recall)):
             row |= {key: result.difference, f"{key}_low": result.low, f"{key}_high": result.high, f"{key}_q": result.p}
-        rows.append(row | {"kappa": kappa(each.first.predicted[both], each.second.predicted[both])})
+        both = first.answered & second.answered
+        row["kappa"] = kappa(first.predicted[both], second.predicted[both])
+        rows.append(row)
     columns = [
         column("Predictor", "first"),
         column("Compared with", "second"),
@@ -137,13 +147,14 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
         column("Agreement (Cohen\u2019s kappa)", "kappa", ".2f"),
     ]
     caption = (
-        f"Each two predictors on the tweets that both answer, corrected for {wording.plural(len(rows), 'comparison')}."
+        f"Each pair of predictors on the tweets that both answer, corrected for "
+        f"{wording.plural(len(rows), 'comparison')}."
     )
     return Table(f"comparisons-{gold.directory.path.name}", joined([caption, METHODS]), columns, rows)
 
 
 def _disagreements(gold: GoldTable) -> Table | None:
-    """The tweets on which the most predictors differ from others; None without any."""
+    """The tweets with different answers, those first that about half of the predictors have right; None without any."""
     labels = gold.predictions.labels
     shown = gold.added_predictors[:_MAX_ANSWERS]
     names = [*gold.record.classes, wording.DASH]
@@ -157,7 +168,8 @@ def _disagreements(gold: GoldTable) -> Table | None:
     for index in differing[:_MAX_TWEETS]:
         text = wording.shortened(unescape(gold.texts[index]), _LONGEST_TWEET)
         row = {"tweet": text, "label": names[labels[index]]}
-        row |= {f"{each.name}_answer": names[answer] for each, answer in zip(shown, answers[:, index], strict=True)}
+        for predictor, answer in zip(shown, answers[:, index], strict=True):
+            row[f"{predictor.name}_answer"] = names[answer]
         rows.append(row)
     columns = [column("Tweet", "tweet"), column("Label", "label")]
     columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]

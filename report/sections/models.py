@@ -288,7 +288,7 @@ def check_list(findings: Findings) -> ReportSection:
     if findings.recommended is None:
         return ReportSection(title, [])
     runs = findings.recommended.configuration.runs
-    scores = [fold.result.check_list for run in runs for fold in (run.folds or [run])]
+    scores = [fold.result.check_list for run in runs for fold in run.fold_runs]
     if not scores[0]:
         return ReportSection(title, [])
     rows: list[Row] = []

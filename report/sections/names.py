@@ -107,5 +107,5 @@ def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:
 
     It works from the directory in which the report was written.
     """
-    run_dir = (run.folds[0] if run.folds else run).run_dir.path
+    run_dir = run.fold_runs[0].run_dir.path
     return shlex.join(["sentiment", command, str(run_dir), *arguments])

@@ -9,7 +9,7 @@ from report.compare.findings import Findings
 from report.render.blocks import Document
 from report.sections.models import means_over_seeds, shown_configurations
 from report.sections.names import configuration_name, predictor_name
-from report.statistics import Difference, Estimate, measured
+from report.statistics import Difference, Estimate, estimate_of
 from sentiment.runs.corpus_records import PUBLISHED_DATA
 
 PaperRow = dict[str, Any]
@@ -42,12 +42,14 @@ def _configuration_row(dataset: Dataset, configuration: Configuration) -> PaperR
 def _reference_rows(dataset: Dataset) -> Iterator[PaperRow]:
     """The other predictors of the best configuration; of these only the ensemble depends on seeds."""
     configuration = dataset.best or dataset.configurations[0]
-    for kind in configuration.runs[0].result.scores:
+    run = configuration.best_seed
+    for kind in run.result.scores:
         if kind == "network":
             continue
-        score = measured(configuration.best_seed.measured("test", kind), dataset.metric)
         if kind == "both":
             score = dataset.score(configuration, kind)
+        else:
+            score = estimate_of(run.measured("test", kind), dataset.metric)
         yield _row(predictor_name(configuration, kind), score, means_over_seeds(configuration, kind))
 
 
@@ -60,13 +62,14 @@ def _added_rows(dataset: Dataset) -> Iterator[PaperRow]:
 def _row(
     name: str, score: Estimate, means: Mapping[str, float | None], difference: Difference | None = None
 ) -> PaperRow:
-    """A row of the table: the score by which models are compared, and its difference to the linear baseline's."""
+    """A row: the test score by which models are compared, the mean macro F1, and the difference to the baseline."""
     return {"name": name, "score": score, **means, "difference": difference, "seeds": "", "is_best": False}
 
 
 def checklist(findings: Findings) -> Document:
     """The questions of reporting checklists, with the answers that the records give."""
-    study, best = findings.study, findings.recommended
+    study = findings.study
+    best = findings.recommended
     values = {
         "findings": findings,
         "best": best,

@@ -215,13 +215,12 @@ def test_bounds_of_importance_are_the_middle_90_percent_of_its_resamples() -> No
 
 def test_expected_best_score_is_the_mean_of_the_best_of_all_subsets() -> None:
     scores = sorted([0.3, 0.7, 0.55, 0.9, 0.6, 0.61, 0.8, 0.42])
-    for budget in (1, 3, 8):
+    for budget in (1, 3, 7):
         best = [max(subset) for subset in itertools.combinations(scores, budget)]
         assert expected_best(scores, budget).value == pytest.approx(np.mean(best))
     mean = expected_best(scores, 1)
     interval = scipy.stats.t.interval(0.95, 7, np.mean(scores), scipy.stats.sem(scores))
     assert (mean.low, mean.high) == pytest.approx(interval)
-    assert expected_best(scores, 8).low is None
 
 
 def test_interval_of_the_expected_best_score_covers_it() -> None:

@@ -184,7 +184,7 @@ def test_without_spread_there_is_neither_interval_nor_verdict(values: list[list[
 
 def test_a_family_counts_claims_that_might_have_been_made(rng: np.random.Generator) -> None:
     pairs = [(Side([_seeds(rng, 1, 0.75)]), Side([_seeds(rng, 1, 0.7)]), None) for _ in range(3)]
-    alone, among = compare(pairs), compare(pairs, family=30)
+    alone, among = compare(pairs), compare(pairs, hypotheses=30)
     for one, other in zip(alone, among, strict=True):
         assert other.q == pytest.approx(min(10 * (one.q or 0), 1.0))
         assert (other.high or 0) - (other.low or 0) > (one.high or 0) - (one.low or 0)
