@@ -25,6 +25,8 @@ from sentiment.runs.predictions import GOLD, columns_of
 from sentiment.runs.records import Gold, PredictorKind
 from sentiment.runs.run_dir import GoldDir, Results, sealed
 
+_CONTRADICTION = "rows of a tweet that has several labels"
+
 
 def column_parameters(path: Path) -> dict[str, Any]:
     """The column of a gold table that holds ids, as `data.columns.id`; nothing if there is none.
@@ -58,13 +60,20 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     left_out = RowCounter()
     has_ids = data.columns.id is not None
     rows: dict[int, Row] = {}
+    contradicted: dict[int, Row] = {}
     forms = TweetForms()
     for row, _ in labelled_rows(file, left_out, progress):
         key = key_of(row.id if has_ids else forms.of(row.text))
-        if key in rows:
+        if key not in rows:
+            rows[key] = row
+        elif row.label == rows[key].label:
             left_out.add("duplicate tweet", row.line)
         else:
-            rows[key] = row
+            left_out.add(_CONTRADICTION, row.line)
+            contradicted[key] = rows[key]
+    for key, row in contradicted.items():  # which label is right is not known, whatever their order
+        left_out.add(_CONTRADICTION, row.line)
+        del rows[key]
     if not rows:
         raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.most_common()}")
     rows = dict(sorted(rows.items()))

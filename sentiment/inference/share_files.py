@@ -137,7 +137,8 @@ def read_labels(
         assume_random: do not check that the labelled tweets are a random sample.
 
     Raises:
-        DataError: a label is none of the classes, a row is not in the population, or the sample is not random.
+        DataError: a label is none of the classes, a row is not in the population or has two labels, or the sample is
+            not random.
         UsageError: a column is missing.
     """
     table = open_table(sheet, lambda _first: True)
@@ -160,7 +161,10 @@ def read_labels(
         row = cells["row"]
         if not row.isdecimal() or not 1 <= int(row) <= n:
             raise DataError(f"{location}: row {row!r} is no number from 1 to {n:,}")
-        labels[int(row) - 1] = meanings[label.lower()]
+        index = int(row) - 1
+        if labels[index] not in (UNLABELLED, meanings[label.lower()]):
+            raise DataError(f"{location}: row {row} has another label above; each tweet has one label")
+        labels[index] = meanings[label.lower()]
         samples.add(cells.get("sample", ""))
     if samples and not assume_random:
         _check_random(population, sheet, samples, {*np.flatnonzero(labels != UNLABELLED).tolist()})

@@ -195,6 +195,21 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
     assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}
 
 
+def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:
+    rows = _gold(30)
+    tweet, text, label = rows[0]
+    contradiction = (tweet, text, "positive" if label == "negative" else "negative")
+    directories = []
+    for name, table in (("after", [*rows, contradiction]), ("before", [contradiction, *rows])):
+        (tmp_path / name).mkdir()
+        write_tweets(tmp_path / name / "gold.csv", table, ("id", "text", "label"))
+        _add(tmp_path / name, "Ben", [("id1", "positive")])
+        directories.append(GoldDir(_directory(tmp_path / name)))
+    after, before = directories
+    assert after.path.name == before.path.name
+    assert pq.read_table(after.predictions_file).num_rows == 29
+
+
 def test_option_names_classes_of_both_tables_which_stay_in_one_directory(tmp_path: Path) -> None:
     rows = _gold(30)
     write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))

@@ -173,6 +173,9 @@ def test_sample_drawn_elsewhere_is_taken_where_it_is_assumed_random_and_gives_wh
     assert shares.to_numpy() == pytest.approx(by_library.to_numpy())
 
 
+_OTHER_LABEL = {"positive": "negative", "negative": "positive"}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -181,6 +184,7 @@ def test_sample_drawn_elsewhere_is_taken_where_it_is_assumed_random_and_gives_wh
         (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "")), "tweet 8 of the random order"),
         (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "meh")), "labelled.csv:9: 'meh' is no"),
         (lambda rows: rows.assign(sample="seed 1 of 0123456789abcdef"), "was not drawn by --sheet"),
+        (lambda rows: pd.concat([rows, rows.head(1).replace(_OTHER_LABEL)]), "has another label above"),
         (lambda rows: rows.assign(row=rows["row"] + SIZE), "is no number from 1 to 600"),
         (lambda rows: rows.drop(columns="label"), "has no column 'label'"),
         (lambda rows: rows.drop(columns="row"), "has no column 'row'"),
