@@ -255,7 +255,7 @@ _LARGE = 200_000  # with at least as many training rows, the penalty is not sear
 _FOLDS = 5
 _MAX_ITERATIONS = 1000
 _TOLERANCE = 1e-6
-_SEARCH_TOLERANCE = 1e-4  # to choose a penalty, which takes most of the time
+_FOLD_TOLERANCE = 1e-4  # in cross-validation, which takes most of the time
 _MAX_FEATURES = 1 << 20
 _C_VALUES = (
     0.25,
@@ -365,7 +365,7 @@ class _DesignMatrix:
             intercepts = [float(regression.intercept_[0]) for regression in regressions]
             yield LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
 
-    def scores(self, rows: Rows) -> Iterator[float]:
+    def scores(self, rows: Rows, tolerance: float = _TOLERANCE) -> Iterator[float]:
         """The mean log-likelihood of the labels of other rows, for each of `_C_VALUES`.
 
         The log-likelihood separates penalties whose predictions differ for only a few tweets.
@@ -375,7 +375,7 @@ class _DesignMatrix:
         weights = self._corpus.weights[rows]
         counts = self._counter.counts(texts, self._keys)
         values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
-        for fit in self.fits(_C_VALUES, _SEARCH_TOLERANCE):
+        for fit in self.fits(_C_VALUES, tolerance):
             of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
             yield float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
 
@@ -413,7 +413,7 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
     for fold in range(fold_count):
         held_out = train[folds == fold]
         design = _DesignMatrix(corpus, counter, train[folds != fold])
-        of_folds.append(design.scores(held_out))
+        of_folds.append(design.scores(held_out, _FOLD_TOLERANCE))
         sizes.append(corpus.weights[held_out].sum())
 
     def mean_scores() -> Iterator[float]:
