@@ -112,15 +112,21 @@ def _score_table(gold: GoldTable) -> Table:
         del columns[3:6]
     if not any(row.get("cost") for row in rows):
         del columns[-1]
-    sizes = np.bincount(labels, minlength=len(gold.record.classes)).tolist()
-    counts = [f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)]
-    left_out = [f"; {count:,} rows left out ({reason})" for reason, count in gold.record.left_out.items()]
-    caption = (
-        f"{len(labels):,} tweets of {gold.record.source}: {wording.listing(counts)}{''.join(left_out)}; fingerprint "
-        f"{gold.record.fingerprint[:12]}."
+    return Table(f"scores-{gold.directory.path.name}", _tweets_sentence(gold), columns, rows)
+
+
+def _tweets_sentence(gold: GoldTable) -> str:
+    """How many tweets of which classes there are, and which rows were left out."""
+    record = gold.record
+    labels = gold.predictions.labels
+    sizes = np.bincount(labels, minlength=len(record.classes)).tolist()
+    counts = [f"{size:,} {name}" for size, name in zip(sizes, record.classes, strict=True)]
+    left_out = [f"; {count:,} rows left out ({reason})" for reason, count in record.left_out.items()]
+    sentence = (
+        f"{len(labels):,} tweets of {record.source}: {wording.listing(counts)}{''.join(left_out)}; fingerprint "
+        f"{record.fingerprint[:12]}."
     )
-    caption = with_lexicon_remark(caption, gold.record.source in LEXICON_AUTHORS)
-    return Table(f"scores-{gold.directory.path.name}", caption, columns, rows)
+    return with_lexicon_remark(sentence, record.source in LEXICON_AUTHORS)
 
 
 def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Table:

@@ -3,6 +3,7 @@
 Does not import torch.
 """
 
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -59,24 +60,10 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     file = next(iter(opened.tests.values()), opened.main)
     left_out = RowCounter()
     has_ids = data.columns.id is not None
-    rows: dict[int, Row] = {}
-    contradicted: dict[int, Row] = {}
     forms = TweetForms()
-    for row, _ in labelled_rows(file, left_out, progress):
-        key = key_of(row.id if has_ids else forms.of(row.text))
-        if key not in rows:
-            rows[key] = row
-        elif row.label == rows[key].label:
-            left_out.add("duplicate tweet", row.line)
-        else:
-            left_out.add(_CONTRADICTION, row.line)
-            contradicted[key] = rows[key]
-    for key, row in contradicted.items():  # which label is right is not known, whatever their order
-        left_out.add(_CONTRADICTION, row.line)
-        del rows[key]
+    rows = _rows_by_key(labelled_rows(file, left_out, progress), forms if not has_ids else None, left_out)
     if not rows:
         raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.most_common()}")
-    rows = dict(sorted(rows.items()))
     keys = np.array([*rows], np.int64)
     labels = np.array([row.label for row in rows.values()], np.int8)
     ids = [row.id if has_ids else sheet_id(key) for key, row in rows.items()]
@@ -102,6 +89,25 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
     lines += [f"  {number.count:,} rows left out: {reason} ({number})" for reason, number in counted.items()]
     return tweets, lines
+
+
+def _rows_by_key(labelled: Iterable[tuple[Row, int]], forms: TweetForms | None, left_out: RowCounter) -> dict[int, Row]:
+    """One row for each tweet, ordered by the key of its id, or of its text if there are `forms`."""
+    rows: dict[int, Row] = {}
+    contradicted: dict[int, Row] = {}
+    for row, _ in labelled:
+        key = key_of(forms.of(row.text) if forms else row.id)
+        if key not in rows:
+            rows[key] = row
+        elif row.label == rows[key].label:
+            left_out.add("duplicate tweet", row.line)
+        else:
+            left_out.add(_CONTRADICTION, row.line)
+            contradicted[key] = rows[key]
+    for key, row in contradicted.items():  # which label is right is not known, whatever their order
+        left_out.add(_CONTRADICTION, row.line)
+        del rows[key]
+    return dict(sorted(rows.items()))
 
 
 def _write(tweets: Tweets, directory: GoldDir, source: str, digest: str, left_out: dict[str, int]) -> None:
