@@ -134,8 +134,9 @@ class Cluster:
     @property
     def environ(self) -> dict[str, str]:
         """Under which Slurm's commands find this cluster and no other."""
-        foreign = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        # Scenarios run in threads, and pytest sets and deletes its variable meanwhile.
+        foreign = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "PYTEST_CURRENT_TEST")
+        kept = {name: os.environ[name] for name in os.environ if not name.startswith(foreign)}
         return kept | {"SLURM_CONF": str(self.root / "etc" / "slurm.conf"), "PATH": _path()}
 
     def __enter__(self) -> Self:
