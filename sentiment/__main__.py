@@ -300,14 +300,11 @@ def predict(
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions
     from sentiment.inference.stored import open_model
 
-    opened = open_model(model, choice, _results(results) if results else None)
-    selection_reason = f"--with {choice}" if choice else "recommended by validation tweets"
-    if threshold is not None:
-        selection_reason += f"; decision threshold {threshold:g}"
+    opened = open_model(model, choice, _results(results) if results else None, threshold)
     if file and out:
         with ProgressBar() as bar:
-            row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress, threshold)
-        lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({selection_reason})", *warnings]
+            row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress)
+        lines = [f"{row_count:,} rows written to {out}, by the {opened.name} ({opened.reason})", *warnings]
         # An output that is no regular file may be this terminal, or a pipe that holds the table.
         say("\n  ".join(lines), OUT if out.is_file() else ERR)
         return
@@ -316,25 +313,27 @@ def predict(
         if sys.stdin.isatty():
             echo("one tweet a line; Ctrl+D ends", err=True)
         chunks = read_available_lines(sys.stdin.buffer)  # type: ignore[arg-type]
-    show_predictions(opened, chunks, output_format, selection_reason, threshold, explain)
+    show_predictions(opened, chunks, output_format, explain)
 
 
 @app.command()
 def export(
     run: RunDirectory,
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    choice: ModelOption = None,
+    threshold: Threshold = None,
     results: ModelResults = None,
 ) -> None:
     """Export a run's model to a single zip file.
 
     It contains weights, vocabulary, scores and a model card, but no tweets. `predict` and `sentiment.load` read it;
-    nothing in it is executed.
+    nothing in it is executed. With --with and --threshold, that model and threshold predict wherever the file is used.
     """
     from sentiment.inference.stored import missing_encoder, open_run, write_archive
 
     if file.suffix.lower() != ".zip":
         raise UsageError(f"{file}: models are exported as zip files; name it {file.with_suffix('.zip')}")
-    stored = open_run(run, _results(results) if results else None)
+    stored = open_run(run, _results(results) if results else None).with_choice(choice, threshold)
     sizes = write_archive(stored, file)
     say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
     for field, description in (("mentions", "@names"), ("urls", "links")):  # which identify people

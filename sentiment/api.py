@@ -41,7 +41,7 @@ from sentiment.inference.stored import open_model
 from sentiment.metrics import predicted_classes
 from sentiment.models.baseline import fit_baseline
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
-from sentiment.runs.records import MODEL_CHOICES, THRESHOLD, ModelChoice
+from sentiment.runs.records import MODEL_CHOICES, ModelChoice
 from sentiment.runs.run_dir import Results
 
 # A tenth of so many texts tells at least whether a network has learned something.
@@ -162,18 +162,24 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.sort(self._classes)
         return self
 
-    def predict(self, X: Any, threshold: float = THRESHOLD) -> Labels:  # noqa: N803
+    def predict(self, X: Any, threshold: float | None = None) -> Labels:  # noqa: N803
         """Predicted labels, shape (n,), also for texts without a known word (see `knows`).
 
         Of two classes, the positive one is predicted if its probability is at least the threshold; of more, the most
         probable one.
 
+        Args:
+            threshold: None: that with which the model was exported, else 0.5.
+
         Raises:
             TypeError: `X` is a single string or contains a non-string; the message gives its index.
-            UsageError: the threshold is no probability.
+            UsageError: the threshold is no probability, or there are more than two classes.
         """
         probabilities = self._classify(X, "predict").probabilities
-        labels: Labels = self._classes[predicted_classes(probabilities, checked_threshold(threshold))]
+        used = self._trained.threshold
+        if threshold is not None:
+            used = checked_threshold(threshold, [*map(str, self._classes)])
+        labels: Labels = self._classes[predicted_classes(probabilities, used)]
         return labels
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
@@ -233,7 +239,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(unknown):
             first = unknown[0]
             raise ValueError(f"labels[{first}] is {values[first]!r}, which is none of {self._classes.tolist()}")
-        return estimate_shares(probabilities, indices, self._classes.tolist(), groups)
+        threshold = self._trained.threshold
+        return estimate_shares(probabilities, indices, self._classes.tolist(), groups, threshold)
 
     @property
     def name(self) -> str:
@@ -267,7 +274,8 @@ def load(
     """A trained model: the directory of a run, or a file that `sentiment export` wrote.
 
     Args:
-        choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
+        choice: `network`, `baseline` or `both` (their mean); None: the one that was chosen at the export, else the one
+            that validation tweets recommend.
         results: the results folder with its encoder; None: the one that the run is in, else `results`.
 
     Raises:

@@ -62,7 +62,7 @@ ModelOption = Annotated[
 ]
 Threshold = Annotated[
     float | None,
-    typer.Option("--threshold", min=0, max=1, help="Decision threshold for the positive label; default 0.5."),
+    typer.Option("--threshold", min=0, max=1, help="Decision threshold for the second of two classes; default 0.5."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="The file or folder to write.")]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="GRID|RUN_ID", help="Names of grids, or ids of runs.")]

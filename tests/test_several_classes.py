@@ -17,7 +17,7 @@ from sentiment.models.text_model import total
 from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_CHOICES, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.commands import invoke
+from tests.commands import invoke, refused
 from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
 
 NAMES = ("negative", "neutral", "positive")
@@ -98,6 +98,8 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     assert "macro recall of" in done.output
     done = invoke("predict", run.path, "the 3 o'clock train leaves from platform 3", "--with", "baseline", "--explain")
     assert done.output.splitlines()[-2].startswith("neutral ")
+    for command in (("export", run.path, folder / "model.zip"), ("predict", run.path, "a train")):
+        assert "threshold 0.4: only models of two classes" in refused(2, *command, "--threshold", "0.4")
     assert invoke("export", run.path, folder / "model.zip").exit_code == 0
     model = load(folder / "model.zip", "baseline")
     assert model.classes_.tolist() == [*NAMES]

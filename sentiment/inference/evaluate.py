@@ -304,7 +304,7 @@ def evaluate_on_file(
     labels, predictions, left_out = _read_file(load_all_models(run), choice, source, leaked, progress)
     n = len(labels)
     predictions["majority"] = Predictions(np.tile(run.result.class_shares, (n, 1)), np.ones(n, np.bool_))
-    threshold = checked_threshold(threshold)
+    threshold = THRESHOLD if threshold is None else checked_threshold(threshold, run.config.data.label_names)
     lines = []
     if threshold != THRESHOLD:
         lines.append(f"decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")

@@ -94,7 +94,6 @@ def predict_file(
     target: Path,
     column: str | int | None,
     progress: Progress,
-    threshold: float | None = None,
 ) -> tuple[int, list[str]]:
     """Write a file with every row of `source`, the predicted label and its probability.
 
@@ -105,7 +104,6 @@ def predict_file(
         target: the file to write; its extension sets the format (default CSV). From JSON Lines to JSON Lines and from
             Parquet to Parquet values keep their types.
         column: text column (name, or index if there is no header); None: the training text column, or the only column.
-        threshold: decision threshold of the second of two classes; None: 0.5.
 
     Raises:
         DataError: the source cannot be read.
@@ -129,7 +127,7 @@ def predict_file(
         nonlocal done
         with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
             for chunk, predictions in classify_in_parallel(model, chunks):
-                answers = predictions.answers(model.config.data.label_names, threshold)
+                answers = model.answers(predictions)
                 for row in chunk:
                     answer = None if row.refused else next(answers)
                     write_row(row.record, answer)
@@ -391,7 +389,7 @@ def explain(model: TextModel, text: str) -> Explanation:
     Raises:
         UsageError: the text has too many tokens for leave-one-out.
     """
-    (answer,) = model.classify_texts([text]).answers(model.config.data.label_names)
+    (answer,) = model.answers(model.classify_texts([text]))
     label, probability = answer or ("", np.nan)
     tokens = model.tokenize(text)
     attention = model.attention(tokens)
@@ -424,8 +422,6 @@ def show_predictions(
     model: TextModel,
     chunks: Iterable[list[str]],
     output_format: str,
-    selection_reason: str,
-    threshold: float | None,
     explained: bool = False,
 ) -> None:
     """Print the predicted label of each text and its probability, in the order of the texts.
@@ -434,8 +430,6 @@ def show_predictions(
         chunks: lists of texts, each classified as one batch.
         output_format: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have
             the columns label, probability and text.
-        selection_reason: why this model predicts, for `text`.
-        threshold: decision threshold of the second of two classes; None: 0.5.
         explained: without attention, `text` shows leave-one-out weights.
     """
     names = model.config.data.label_names
@@ -444,10 +438,10 @@ def show_predictions(
     if output_format == "csv":
         write([*ANSWER_COLUMNS, "text"])
     elif output_format == "text":
-        say(f"by the {model.name} ({selection_reason})\n{'label':<{width}}  probability  tweet")
+        say(f"by the {model.name} ({model.reason})\n{'label':<{width}}  probability  tweet")
     for chunk in chunks:
         predictions = model.classify_texts(chunk)
-        for text, answer in zip(chunk, predictions.answers(names, threshold), strict=True):
+        for text, answer in zip(chunk, model.answers(predictions), strict=True):
             if output_format == "csv":
                 write([*_answer_strings(answer), text])
             elif output_format == "jsonl":

@@ -80,11 +80,11 @@ def share(
     with ProgressBar() as bar:
         probabilities = share_files.predict_population(opened, population, bar.progress)
     if not labelled:
-        share_files.show_counted(classes, probabilities, opened.name)
+        share_files.show_counted(opened, probabilities)
         say("For shares without that bias, write a random sample to label:")
         say(f"{command} --sheet sample.csv --labels {labels}")
         return
-    estimates = estimate_shares(probabilities, known, classes, population.groups)
+    estimates = estimate_shares(probabilities, known, classes, population.groups, opened.threshold)
     share_files.show_shares(estimates)
     about = {"file": str(file), "model": str(model), "predictor": opened.name, "sheet": str(labelled)}
     say(f"written: {', '.join(map(str, share_files.write_shares(estimates, out, about)))}")

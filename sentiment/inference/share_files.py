@@ -193,11 +193,12 @@ def _check_random(population: Population, sheet: Path, samples: Collection[str],
 # --- what is printed and written ------------------------------------------------------------------------------------
 
 
-def show_counted(class_names: Sequence[str], probabilities: Probabilities, model_name: str) -> None:
+def show_counted(model: TextModel, probabilities: Probabilities) -> None:
     """Print the share of tweets that a model predicts to be of each class."""
+    class_names = model.config.data.label_names
     n = len(probabilities)
-    say(f"{n:,} tweets, counted by the predictions of the {model_name}; biased by its errors, nobody knows how much:")
-    counts = np.bincount(predicted_classes(probabilities), minlength=len(class_names))
+    say(f"{n:,} tweets, counted by the predictions of the {model.name}; biased by its errors, nobody knows how much:")
+    counts = np.bincount(predicted_classes(probabilities, model.threshold), minlength=len(class_names))
     for name, count in zip(class_names, counts.tolist(), strict=True):
         say(f"  {100 * count / n:5.1f} %  {visible(name)}")
 

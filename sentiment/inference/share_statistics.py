@@ -20,6 +20,7 @@ from scipy.special import expit, logit, ndtri
 
 from sentiment.errors import UsageError
 from sentiment.metrics import Labels, Probabilities, predicted_classes
+from sentiment.runs.records import THRESHOLD
 
 Array = npt.NDArray[np.float64]
 
@@ -138,7 +139,11 @@ def _with_interval(shares: Array, worth: Array, correction: float) -> Shares:
 
 
 def estimate_shares(
-    probabilities: Probabilities, labels: Labels, class_names: Sequence[Any], groups: Sequence[Any] | None = None
+    probabilities: Probabilities,
+    labels: Labels,
+    class_names: Sequence[Any],
+    groups: Sequence[Any] | None = None,
+    threshold: float = THRESHOLD,
 ) -> pd.DataFrame:
     """The share of each class among all tweets and within groups of them.
 
@@ -149,6 +154,7 @@ def estimate_shares(
         labels: (n,), the index of the class of each tweet, UNLABELLED for those without a label. Which tweets have a
             label must be random.
         groups: (n,), the group of each tweet; tweets with a missing value are of no group.
+        threshold: the model's decision threshold, for the shares of counted predictions.
 
     Returns:
         A row for each group and class, as `sentiment.SentimentClassifier.share` describes it.
@@ -162,7 +168,7 @@ def estimate_shares(
         raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed, better 200")
     identity = np.eye(len(class_names))
     outcomes = identity[labels]  # read only where there is a label
-    counted = identity[predicted_classes(probabilities)]
+    counted = identity[predicted_classes(probabilities, threshold)]
     odds = log_odds(probabilities)
     predicted = recalibrate(outcomes[labelled], odds[labelled]).probabilities(odds)
     rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]

@@ -6,7 +6,7 @@ Both are loaded by the same code and have the same interface.
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,9 +22,9 @@ from sentiment.errors import CheckpointError, RunDirError, UsageError
 from sentiment.files import open_named, read_named, write_named
 from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
-from sentiment.models.text_model import MeanModel, TextModel, check_arrays, described
+from sentiment.models.text_model import MeanModel, TextModel, check_arrays, checked_threshold, described
 from sentiment.runs.corpus_records import PUBLISHED_DATA, PublishedData
-from sentiment.runs.records import PREDICTORS, FileRecord, ModelChoice, Part, Result, RunRecord
+from sentiment.runs.records import PREDICTORS, THRESHOLD, FileRecord, ModelChoice, Part, Result, RunRecord, Share
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
@@ -43,10 +43,17 @@ _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplemented
 
 
 class Exported(FileRecord):
-    """`config.json`: the configuration and the result of an exported model."""
+    """`config.json`: the configuration and the result of an exported model.
+
+    Attributes:
+        choice: which of the run's models predicts; None: the recommended one.
+        threshold: its decision threshold, of two classes.
+    """
 
     config: RunConfig
     result: Result
+    choice: ModelChoice | None = None
+    threshold: Share = THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ class StoredRun:
         path: of the run directory or of the exported file, for messages.
         results: the results folder in which its encoder is looked for.
         read: returns the content of a file; raises RunDirError if it is missing or does not match the result's hash.
+        choice: the model that was chosen at the export; None: the recommended one.
+        threshold: the decision threshold of that model.
     """
 
     path: str
@@ -64,6 +73,13 @@ class StoredRun:
     result: Result
     results: Results
     read: Callable[[str], bytes]
+    choice: ModelChoice | None = field(default=None, kw_only=True)
+    threshold: float = field(default=THRESHOLD, kw_only=True)
+
+    @property
+    def predicts(self) -> ModelChoice:
+        """The model that predicts unless another one is asked for."""
+        return self.choice or self.result.recommended
 
     def content_and_path(self, name: str) -> tuple[bytes, str]:
         return self.read(name), f"{self.path}/{name}"
@@ -90,6 +106,16 @@ class TrainedRun(StoredRun):
 
     run_dir: RunDir
     record: RunRecord
+
+    def with_choice(self, choice: ModelChoice | None, threshold: float | None) -> "TrainedRun":
+        """This run with the model and the decision threshold that its exported file is to predict with.
+
+        Raises:
+            UsageError: as `checked_threshold`.
+        """
+        if threshold is None:
+            return replace(self, choice=choice)
+        return replace(self, choice=choice, threshold=checked_threshold(threshold, self.config.data.label_names))
 
     def weights(self) -> "dict[str, torch.Tensor]":
         from sentiment.training.checkpoint import read_weights, weights_sha256
@@ -147,33 +173,63 @@ def read_archive(path: Path) -> dict[str, bytes]:
     raise RunDirError(f"{path}: is no model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
 
 
-def open_model(path: Path, choice: ModelChoice | None = None, results: Results | None = None) -> TextModel:
+def open_model(
+    path: Path, choice: ModelChoice | None = None, results: Results | None = None, threshold: float | None = None
+) -> TextModel:
     """The model of a run's directory, or of a file that `sentiment export` wrote.
 
     Args:
-        choice: which of a run's models; None: the one that its result recommends.
+        choice: which of a run's models; None: the one that was chosen at the export, else the recommended one.
         results: the results folder with its encoder; None: the one that the run is in, else `results`.
+        threshold: its decision threshold; None: that of the export for the model chosen there, else 0.5.
 
     Raises:
         SentimentError: there is nothing at the path, it is neither of the two, or it is damaged.
+        UsageError: as `checked_threshold`.
     """
+    run = _open_stored(path, results)
+    model = load_model(run, choice)
+    if choice:
+        model.reason = f"--with {choice}"
+    elif run.choice:
+        model.reason = "chosen at the export"
+    if threshold is not None:
+        model.threshold = checked_threshold(threshold, run.config.data.label_names)
+    elif model.kind == run.predicts:
+        model.threshold = run.threshold
+    if model.threshold != THRESHOLD:
+        model.reason += f"; decision threshold {model.threshold:g}"
+    return model
+
+
+def _open_stored(path: Path, results: Results | None) -> StoredRun:
     if not path.is_file() and path.suffix != ".zip":
-        return load_model(open_run(path, results), choice)
+        return open_run(path, results)
     if not path.exists():
         raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
     files = read_archive(path)
     exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    run = StoredRun(str(path), exported.config, exported.result, results or Results(), files.__getitem__)
-    return load_model(run, choice)
+    return StoredRun(
+        str(path),
+        exported.config,
+        exported.result,
+        results or Results(),
+        files.__getitem__,
+        choice=exported.choice,
+        threshold=exported.threshold,
+    )
 
 
 def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch.device | None" = None) -> TextModel:
-    """A model of a completed run, by default the recommended one; networks use a GPU if available.
+    """A model of a completed run; networks use a GPU if available.
+
+    Args:
+        choice: None: the one that was chosen at the export, else the recommended one.
 
     Raises:
         SentimentError: the stored files are damaged, or do not belong together.
     """
-    choice = choice or run.result.recommended
+    choice = choice or run.predicts
     temperature = run.result.temperatures[choice]
     if choice == "both":
         return MeanModel(load_model(run, "network", device), load_model(run, "baseline"), temperature)
@@ -223,7 +279,7 @@ def model_card(run: TrainedRun) -> str:
     metadata = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.dump(_card_metadata(config, run.result, run.record.dataset, data), metadata)
+    yaml.dump(_card_metadata(config, run, data), metadata)
     return _template().render(
         metadata=metadata.getvalue(),
         run=run,
@@ -256,9 +312,10 @@ def _template() -> "Template":
     return templates.get_template("model_card.md.j2")
 
 
-def _card_metadata(config: RunConfig, result: Result, dataset: str, data: PublishedData) -> dict[str, Any]:
+def _card_metadata(config: RunConfig, run: TrainedRun, data: PublishedData) -> dict[str, Any]:
     """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
-    results = [_results_of_part(result, part, data.hub or dataset, data.name) for part in result.parts[1:]]
+    dataset = data.hub or run.record.dataset
+    results = [_results_of_part(run, part, dataset, data.name) for part in run.result.parts[1:]]
     metadata: dict[str, Any] = {
         "language": config.data.language,
         "license": "mit" if data.licence == "MIT" else "other",
@@ -273,11 +330,13 @@ def _card_metadata(config: RunConfig, result: Result, dataset: str, data: Publis
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    return metadata | {"model-index": [{"name": visible(result.run_id), "results": results}]}
+    if run.threshold == THRESHOLD:  # the scores of another threshold are not known
+        metadata["model-index"] = [{"name": visible(run.result.run_id), "results": results}]
+    return metadata
 
 
-def _results_of_part(result: Result, part: Part, dataset: str, name: str) -> dict[str, Any]:
-    metrics = result.scores[result.recommended][part]
+def _results_of_part(run: TrainedRun, part: Part, dataset: str, name: str) -> dict[str, Any]:
+    metrics = run.result.scores[run.predicts][part]
     return {
         "task": {"type": "text-classification", "name": "sentiment of tweets"},
         "dataset": {"type": visible(dataset), "name": visible(name), "split": part},
@@ -305,12 +364,12 @@ def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
     if result.encoder and config.any_encoder:
         encoder = result.encoder.model_copy(update={"model": config.any_encoder.model})
         result = result.model_copy(update={"encoder": encoder})
-    exported = Exported(config=config, result=result).model_dump(mode="json")
+    exported = Exported(config=config, result=result, choice=run.choice, threshold=run.threshold)
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
         CARD: model_card(run).encode(),
         BASELINE_FILE: run.read(BASELINE_FILE),
-        CONFIG: (json.dumps(exported, indent=2, sort_keys=True) + "\n").encode(),
+        CONFIG: (json.dumps(exported.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode(),
         NETWORK_FILE: save(plain),
         VOCABULARY_FILE: run.read(VOCABULARY_FILE),
     }

@@ -42,35 +42,37 @@ class Predictions(NamedTuple):
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
         return cls(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def answers(self, names: Sequence[str], threshold: float | None = None) -> Iterator[Answer | None]:
-        """Yield the predicted class of each text and its probability; None for a text that is not usable.
 
-        Args:
-            names: of the classes, in order.
-            threshold: of two classes, the second is predicted if its probability is at least this; None: the default.
-        """
-        classes = predicted_classes(self.probabilities, checked_threshold(threshold))
-        chosen = np.take_along_axis(self.probabilities, classes[:, None], axis=1)[:, 0]
-        for index, probability, usable in zip(classes.tolist(), chosen.tolist(), self.usable.tolist(), strict=True):
-            yield (names[index], probability) if usable else None
+def checked_threshold(value: float, label_names: Sequence[str]) -> float:
+    """The given decision threshold of the second of two classes.
 
-
-def checked_threshold(value: float | None) -> float:
-    """The given decision threshold, or the default for None; raises UsageError if it is not in [0, 1]."""
-    if value is None:
-        return THRESHOLD
+    Raises:
+        UsageError: it is not in [0, 1], or there are more classes.
+    """
     if not 0 <= value <= 1:  # true for NaN as well
         raise UsageError(f"threshold {value}: must be between 0 and 1, as it is compared with probabilities")
+    if len(label_names) > 2:
+        raise UsageError(
+            f"threshold {value:g}: only models of two classes have one; of {', '.join(label_names)} the most probable "
+            "class is predicted"
+        )
     return value
 
 
 class TextModel:
-    """Classifies texts: a network, a baseline, a lexicon, or a mean of several."""
+    """Classifies texts: a network, a baseline, a lexicon, or a mean of several.
+
+    Attributes:
+        threshold: of two classes, the second one is predicted if its probability is at least this.
+        reason: why this one of a run's models predicts, for output.
+    """
 
     kind: PredictorKind
     config: RunConfig  # of the model's run
     tokenize: Callable[[str], list[str]]
     uses_all_cores = False  # if True, classifying several chunks in parallel threads is no faster
+    threshold: float = THRESHOLD
+    reason: str = "recommended by validation tweets"
 
     @property
     def name(self) -> str:
@@ -83,6 +85,15 @@ class TextModel:
 
     def classify_texts(self, texts: Sequence[str]) -> Predictions:
         return self.classify(TokenRows.of_tweets(map(self.tokenize, texts)))
+
+    def answers(self, predictions: Predictions) -> Iterator[Answer | None]:
+        """Yield the predicted class of each text and its probability; None for a text that is not usable."""
+        probabilities, usable = predictions
+        classes = predicted_classes(probabilities, self.threshold)
+        chosen = np.take_along_axis(probabilities, classes[:, None], axis=1)[:, 0]
+        names = self.config.data.label_names
+        for index, probability, is_usable in zip(classes.tolist(), chosen.tolist(), usable.tolist(), strict=True):
+            yield (names[index], probability) if is_usable else None
 
     def attention(self, tokens: list[str]) -> list[float] | None:  # noqa: ARG002
         """The attention weight of each token (they sum to 1); None for a model without attention."""

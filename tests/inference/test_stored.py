@@ -56,6 +56,26 @@ def test_exported_model_predicts_bit_for_bit_as_its_run(trained: RunDir, file: P
     assert np.array_equal(here.predict_proba(TEXTS), there.predict_proba(TEXTS), equal_nan=True)
 
 
+def test_choice_and_threshold_of_the_export_predict_wherever_the_file_is_used(trained: RunDir, tmp_path: Path) -> None:
+    file = tmp_path / "chosen.zip"
+    probabilities = load(trained.path, "network").predict_proba(TEXTS)[:, 1]
+    threshold = round(float(sorted(probabilities)[1]), 4) + 1e-4  # only the most positive text reaches it
+    assert invoke("export", trained.path, file, "--with", "network", "--threshold", threshold).exit_code == 0
+    expected = ["positive" if probability >= threshold else "negative" for probability in probabilities]
+    assert expected.count("positive") == 1
+    model = load(file)
+    assert (model.name, model.predict(TEXTS).tolist()) == ("network", expected)
+    shown = invoke("predict", file, *TEXTS[:2], "--format", "csv").output.splitlines()[1:]
+    assert [line.split(",")[0] for line in shown] == expected[:2]
+    zero = invoke("predict", file, *TEXTS[:2], "--threshold", "0", "--format", "csv").output
+    assert zero.count("positive,") == 2
+    assert load(file, "baseline").predict(TEXTS).tolist() == load(trained.path, "baseline").predict(TEXTS).tolist()
+    _, header, text = invoke("show", file).output.split("---\n", 2)
+    assert "model-index" not in header  # its scores are those of another threshold
+    assert f"threshold is {threshold}" in text
+    assert "**network**" in text
+
+
 def test_equal_runs_are_equal_files_with_no_tweet_or_place_in_them(trained: RunDir, file: Path, tmp_path: Path) -> None:
     write_archive(open_run(trained.path), tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
