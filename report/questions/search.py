@@ -12,9 +12,19 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
 from report.read import CompletedRun, Grid, Run
-from report.render import charts, wording
+from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
-from report.render.charts import Axis, Figure, Point, Trial, ValueAxis, interval_figure, line_figure, parallel_figure
+from report.render.charts import (
+    Axis,
+    Figure,
+    Line,
+    Point,
+    Trial,
+    ValueAxis,
+    interval_figure,
+    line_figure,
+    parallel_figure,
+)
 from report.render.wording import Score
 from report.statistics import LEVEL, Estimate, Metric, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
@@ -230,9 +240,9 @@ def _importance_figure(grid: Grid, search: Search) -> Figure:
         f"Share of the variance of {search.score.name} that each parameter explains (fANOVA, n = {len(search.trials)} "
         "trials), with 90 % bootstrap intervals over trials. In brackets: Spearman's rank correlation with the score."
     )
-    lines = []
+    lines: list[Line] = []
     for name, share in shares.items():
-        lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, charts.BLUE))
+        lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, "blue"))
     axis = ValueAxis("share of variance (%)")
     return interval_figure(f"importance-{grid.name}", "Importance of parameters", caption, lines, axis)
 

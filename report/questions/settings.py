@@ -18,9 +18,9 @@ from report.compare.findings import Findings
 from report.compare.matching import Runs, comparable, is_search, match, seeds_together, unused, varying
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
-from report.render import charts, wording
+from report.render import wording
 from report.render.blocks import Block, Card, Column, Question, Table, Text, column, with_bounds
-from report.render.charts import Figure, Line, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
 from report.statistics import Difference, Metric, SeedVariance
@@ -358,7 +358,7 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
     lines: list[Line] = []
     for grid, effect in effects:
         context = ", ".join(filter(None, [grid.name if several else "", effect.context]))
-        colour = charts.ORANGE if effect.model == "baseline" else charts.BLUE
+        colour: Colour = "orange" if effect.model == "baseline" else "blue"
         for contrast in effect.contrasts:
             if contrast.difference:
                 best = effect.name_of(contrast.best)

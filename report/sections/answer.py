@@ -10,9 +10,9 @@ from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
 from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
-from report.render import charts, wording
+from report.render import wording
 from report.render.blocks import Block, Bullets, Command, ReportSection, Text, Tiles
-from report.render.charts import Figure, Line, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections import names
 from report.sections.models import cost_per_thousand, worse_than_the_lexicon
@@ -242,7 +242,7 @@ def _figure(best: Recommended) -> Figure:
     models = [predictor for predictor in best.added if not predictor.record.annotator]
     for predictor in models[:_MAX_ROWS]:
         name = _starred(predictor.predictor.name, predictor is winner)
-        lines.append((name, predictor.score(best.dataset.metric), charts.PURPLE))
+        lines.append((name, predictor.score(best.dataset.metric), "purple"))
     lines.sort(key=lambda line: not line[0].startswith(names.STAR))
     caption = joined([_figure_caption(best, baseline, len(best.not_worse) + 1 - len(drawn), ceiling), names.METHODS])
     alt = f"Test {best.metric_name} of the recommended model, the models not significantly worse, and the baseline"
@@ -255,19 +255,19 @@ def _figure_lines(best: Recommended, drawn: list[Configuration], starred: ModelC
     lines: list[Line] = []
     if best.alternative == "both":
         name = "Ensemble: best network + linear baseline"
-        lines.append((_starred(name, starred == "both"), best.dataset.score(best.configuration, "both"), charts.GREEN))
+        lines.append((_starred(name, starred == "both"), best.dataset.score(best.configuration, "both"), "green"))
     for configuration in drawn:
         is_best = configuration is best.configuration
         label = _starred(names.configuration_name(configuration), is_best and starred == "network")
         if configuration is best.cheapest and best.not_worse and not is_best:
             label = f"cheapest to train: {label}"
-        colour = charts.BLUE if is_best else charts.SKY
+        colour: Colour = "blue" if is_best else "sky"
         lines.append((wording.shortened(label, _LONGEST_NAME), best.dataset.score(configuration), colour))
     baseline = _starred("Linear baseline", starred == "baseline")
-    lines.append((baseline, _baseline_score(best), charts.ORANGE))
+    lines.append((baseline, _baseline_score(best), "orange"))
     if "lexicon" in best.run.result.scores:
         lexicon = estimate_of(best.run.measured("test", "lexicon"), best.dataset.metric)
-        lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, charts.MUTED))
+        lines.append((names.predictor_name(best.configuration, "lexicon"), lexicon, "muted"))
     return lines
 
 

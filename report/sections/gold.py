@@ -8,9 +8,9 @@ import numpy as np
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
-from report.render import charts, wording
+from report.render import wording
 from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, with_bounds
-from report.render.charts import Figure, ValueAxis, interval_figure
+from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import joined, strong
 from report.sections.models import cost_per_thousand
 from report.sections.names import METHODS, with_lexicon_remark
@@ -64,9 +64,9 @@ def _lead(gold: GoldTable, comparisons: Sequence[Comparison]) -> Any:
 def _figure(gold: GoldTable) -> Figure:
     labels = gold.predictions.labels
     *predictors, majority = gold.predictions.predictors
-    lines = []
+    lines: list[Line] = []
     for predictor in predictors:
-        colour = charts.PURPLE if predictor.kind == "added" else charts.MUTED
+        colour: Colour = "purple" if predictor.kind == "added" else "muted"
         lines.append((predictor.name, estimate_of(predictor.metrics(labels)), colour))
     caption = (
         f"Accuracy with 95 % confidence intervals, n = {len(labels):,} tweets of {gold.record.source}. Dashed line: "

@@ -19,7 +19,6 @@ from report.compare.findings import Findings
 from report.read import CompletedRun
 from report.render import wording
 from report.render.charts import (
-    BLUE,
     HALF,
     NARROW,
     WIDE,
@@ -146,7 +145,9 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
         _near([line[-1]["height"]], [(line[-1]["score"] - scores[0]) / (scores[-1] - scores[0])])
     for parameter in ("training.learning_rate", "model.dropout"):
         title = wording.parameter_name(parameter)
-        axis = next(row["axis"] for row in rows_with(spec, "axis", "title") if row["title"].split("|")[0] == title)
+        axis = next(
+            row["axis"] for row in rows_with(spec, "axis", "title") if row["title"].replace("|", " ").startswith(title)
+        )
         by_value = [
             [line[axis]["height"] for line in lines.values() if f"{shown}," in line[0]["tooltip"].replace(";", ",")]
             for shown in (
@@ -242,8 +243,10 @@ def test_drawings_of_all_widths_draw_the_same_data(charted: list[tuple[Figure, F
     for figure, _ in charted:
         if figure.name == "attention":
             continue  # lines break where they have to
-        values = [[node["data"] for node in nodes(figure.build_spec(width)) if "data" in node]
-                  for width in (WIDE, HALF, NARROW)]  # fmt: skip
+        values = []
+        for width in (WIDE, HALF, NARROW):
+            spec = json.loads(json.dumps(figure.build_spec(width)).replace("|", " "))  # titles break where they have to
+            values.append([node["data"] for node in nodes(spec) if "data" in node])
         for other in values[1:]:
             assert all(data in other for data in values[0] if len(data["values"]) > 2), figure.name
 
@@ -290,11 +293,24 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
 
 def test_names_are_whole_on_phones() -> None:
     name = "stop words kept \u2212 stop words removed but negations (stop_words, the linear baseline)"
-    lines: list[Line] = [(one, Estimate(0.034, -0.013, 0.034, 120), BLUE) for one in (name, "LSTM \u2212 GRU")]
+    lines: list[Line] = [(one, Estimate(0.034, -0.013, 0.034, 120), "blue") for one in (name, "LSTM \u2212 GRU")]
     figure = interval_figure("names", "Names", "n = 120", lines, ValueAxis("points", marks_zero=True))
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", figure.narrow_svg)
     assert "\u2026" not in "".join(texts)
     assert {*name.split()} <= {word for text in texts for word in text.split()}
+
+
+def test_titles_of_all_axes_of_trials_are_whole() -> None:
+    parameters = ("training.learning_rate", "model.hidden_size", "data.train_rows", "model.dropout")
+    trials = [Trial(index, dict.fromkeys(parameters, 10**index), index / 4) for index in range(5)]
+    figure = parallel_figure("trials", "Trials", "n = 5", trials, Score("validation/macro_f1", 3))
+    for width, svg in ((WIDE, figure.svg), (NARROW, figure.narrow_svg)):
+        lines = re.findall(r"<text [^>]*translate\(([\d.]+),.*?font-weight=\"bold\"[^>]*>(.*?)</text>", svg)
+        words = {word for _, line in lines for word in re.sub("<[^>]*>", " ", line).split()}
+        assert {"validation", "macro", "F1", "epoch", "learning", "rate", "labelled", "tweets"} <= words
+        at, last = lines[-1]
+        letters = max(map(len, re.split("<[^>]*>", last)))
+        assert float(at) + 0.58 * (10 if width == NARROW else 12) * letters <= width
 
 
 def test_no_line_of_a_trial_is_too_dark_for_dark_paper() -> None:
