@@ -329,18 +329,15 @@ def export(
     It contains weights, vocabulary, scores and a model card, but no tweets. `predict` and `sentiment.load` read it;
     nothing in it is executed. With --with and --threshold, that model and threshold predict wherever the file is used.
     """
-    from sentiment.inference.stored import missing_encoder, open_run, write_archive
+    from sentiment.inference.stored import export_warnings, exported_files, open_run, write_archive
 
-    if file.suffix.lower() != ".zip":
-        raise UsageError(f"{file}: models are exported as zip files; name it {file.with_suffix('.zip')}")
     stored = open_run(run, _results(results) if results else None).with_choice(choice, threshold)
-    sizes = write_archive(stored, file)
-    say(f"{file}  {file.stat().st_size:,} bytes: " + ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-    for field, description in (("mentions", "@names"), ("urls", "links")):  # which identify people
-        if getattr(stored.config.data.text, field) == "keep":
-            say(f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep")
-    if message := missing_encoder(stored):
-        say(message)
+    files = exported_files(stored)
+    write_archive(files, file)
+    sizes = ", ".join(f"{name} {len(content):,}" for name, content in sorted(files.items()))
+    say(f"{file}  {file.stat().st_size:,} bytes: {sizes}")
+    for warning in export_warnings(stored):
+        say(warning)
     say(f'use it    sentiment predict {file} "what a lovely day"')
 
 

@@ -15,11 +15,12 @@ import json
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +38,31 @@ from sentiment.errors import SentimentError, UsageError
 from sentiment.files import config_path, fingerprint, named_path, write_once
 from sentiment.inference.predict import CHUNK, Explanation, explain
 from sentiment.inference.share_statistics import UNLABELLED, estimate_shares
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import (
+    BASELINE_FILE,
+    NETWORK_FILE,
+    VOCABULARY_FILE,
+    Exported,
+    StoredRun,
+    TrainedRun,
+    export_warnings,
+    exported_files,
+    in_memory,
+    model_of,
+    open_stored,
+    weights_as_bytes,
+    write_archive,
+)
 from sentiment.metrics import predicted_classes
 from sentiment.models.baseline import fit_baseline
-from sentiment.models.text_model import Predictions, TextModel, checked_threshold
-from sentiment.runs.records import MODEL_CHOICES, ModelChoice
+from sentiment.models.text_model import Predictions, checked_threshold
+from sentiment.runs.records import MODEL_CHOICES, FitResult, ModelChoice
 from sentiment.runs.run_dir import Results
 
+if TYPE_CHECKING:
+    from sentiment.training.stop import RunContext
+
+_FITTED = "the fitted classifier"  # in messages
 # A tenth of so many texts tells at least whether a network has learned something.
 _FEWEST_FOR_A_NETWORK = 200
 
@@ -54,9 +73,9 @@ Labels = npt.NDArray[Any]
 class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
-    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection) and 10 % as test
-    set. The linear baseline alone (`choice="baseline"`) learns from all texts. It is also what is fitted on fewer than
-    200 texts, too few to validate a network on a tenth of them.
+    Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection). The linear
+    baseline alone (`choice="baseline"`) learns from all texts. It is also what is fitted on fewer than 200 texts, too
+    few to validate a network on a tenth of them.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
@@ -69,7 +88,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run: str | PathLike[str] | RunConfig = "rnn",
         choice: ModelChoice | None = None,
         results: str | PathLike[str] | None = None,
-        show_progress: bool = False,
+        verbose: int = 0,
         classes: Sequence[Any] | None = None,
         **fields: Any,
     ) -> None:
@@ -78,9 +97,10 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             run: a YAML file, its name in `configs/runs`, or the `config` of another model.
             choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
-            results: the results folder, from which an interrupted fit resumes and a completed one is loaded; None: a
-                temporary folder.
-            show_progress: print a line for each epoch.
+            results: the results folder, in which `fit` is a run: an interrupted one resumes, a completed one is loaded,
+                and reports show it, for which another 10 % of the texts are set aside as test set. None: a temporary
+                folder.
+            verbose: 0 prints nothing, 1 a line for each epoch.
             classes: the labels, from the most negative to the most positive; None: the order of known words such as sad
                 and happy, otherwise ascending order.
             fields: values of the configuration's fields, with two underscores for the dot, such as
@@ -89,7 +109,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.run = run
         self.choice = choice
         self.results = results
-        self.show_progress = show_progress
+        self.verbose = verbose
         self.classes = classes
         self._fields = fields
 
@@ -116,7 +136,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TypeError: an element of `X` is not a str.
             ValueError: `y` has one class or more than 20, has missing values, or differs from `X` in length.
             SentimentError: the run cannot be trained; the message says what to mend.
-            KeyboardInterrupt: Ctrl+C or the run's time limit.
+            KeyboardInterrupt: Ctrl+C or the run's time limit; the classifier stays as it was.
         """
         texts = list(_iter_texts(X, "fit"))
         classes, labels = _check_labels(y, self.classes)
@@ -136,8 +156,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         if choice == "baseline":
             config = resolve(values, parameters, origin)
-            names = config.data.label_names
-            return self._set_trained(fit_baseline(config, texts, [*map(names.index, labels)]), classes)
+            linear = fit_baseline(config, texts, [*map(config.data.label_names.index, labels)])
+            result = FitResult(recommended="baseline", temperatures={"baseline": 1.0}, texts=len(texts))
+            exported = Exported(config=config, result=result)
+            stored = in_memory(_FITTED, exported, {BASELINE_FILE: linear.to_bytes()}, Results())
+            return self._set_trained(stored, None, classes)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
@@ -147,17 +170,21 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             encoder = config.any_encoder
             if encoder and self.results is None and not named_path(encoder.model).is_dir():
                 raise UsageError(f"{encoder.model!r} is stored in a results folder; pass it, e.g. results='results'")
-            try:
-                trained = _train(config, results, choice, self.show_progress)
-            except KeyboardInterrupt:
-                if self.results is not None:
-                    raise
-                raise KeyboardInterrupt("stopped, and nothing is kept: with results='results' fit resumes") from None
-        return self._set_trained(trained, classes)
+            if self.results is None:
+                stored = _fit(config, results, choice, self.verbose)
+            else:
+                stored = _train(config, results, self.verbose)
+            return self._set_trained(stored, choice, classes)
 
-    def _set_trained(self, trained: TextModel, classes: Labels | None = None) -> Self:
-        """This estimator with a trained model; `classes` are its labels, from negative to positive."""
+    def _set_trained(self, stored: StoredRun, choice: ModelChoice | None, classes: Labels | None = None) -> Self:
+        """This estimator with a trained model.
+
+        Args:
+            classes: its labels, from negative to positive; None: the names of the classes.
+        """
+        trained = model_of(stored, choice)
         self._trained = trained
+        self._origin = stored if isinstance(stored.result, FitResult) else (Path(stored.path), stored.results)
         self._classes = np.array(trained.config.data.label_names) if classes is None else classes
         self.classes_ = np.sort(self._classes)
         return self
@@ -242,6 +269,26 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold = self._trained.threshold
         return estimate_shares(probabilities, indices, self._classes.tolist(), groups, threshold)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the models to a zip file, as `sentiment export` does; `load` and `sentiment predict` read it.
+
+        The labels are stored as text.
+
+        Raises:
+            UsageError: the file is not called `*.zip`, or the model was loaded from a file where another one predicts.
+            SentimentError: the model was loaded from a run or a file that is gone or damaged.
+        """
+        check_is_fitted(self)
+        origin = self._origin
+        stored = origin if isinstance(origin, StoredRun) else open_stored(*origin)
+        if isinstance(stored, TrainedRun):
+            stored = stored.with_choice(self.choice, None)
+        elif stored is not origin and self.choice not in (None, stored.predicts):
+            raise UsageError(f"{stored.path}: {self.choice!r} cannot be chosen after the export; export the run again")
+        write_archive(exported_files(stored), Path(path))
+        for warning in export_warnings(stored):
+            warnings.warn(warning, stacklevel=2)
+
     @property
     def name(self) -> str:
         check_is_fitted(self)
@@ -282,15 +329,16 @@ def load(
         SentimentError: the run or choice does not exist, or its files are damaged.
     """
     folder = Results(Path(results)) if results else None
-    trained = open_model(Path(path), _checked_choice(choice), folder)
-    return SentimentClassifier(trained.config, choice=choice, results=results)._set_trained(trained)
+    choice = _checked_choice(choice)
+    stored = open_stored(Path(path), folder)
+    return SentimentClassifier(stored.config, choice=choice, results=results)._set_trained(stored, choice)
 
 
 def train(
     run: str | PathLike[str] = "rnn",
     data: str | PathLike[str] | None = None,
     results: str | PathLike[str] = "results",
-    show_progress: bool = False,
+    verbose: int = 0,
     classes: str | Mapping[str, Sequence[str]] | None = None,
     **fields: Any,
 ) -> SentimentClassifier:
@@ -299,7 +347,7 @@ def train(
     Args:
         run: a YAML file, or its name in `configs/runs`.
         data: a table of tweets, or a data set's name; None: the run's.
-        show_progress: print the guessed columns of the table, and a line for each epoch.
+        verbose: 0 prints nothing, 1 the guessed columns of the table and a line for each epoch.
         classes: the labels of each class, from negative to positive, such as `{"negative": ["1", "2"], "positive":
             ["4", "5"]}`, or text as `--classes` takes it; None: those of the run, or known words.
         fields: as in `SentimentClassifier`.
@@ -315,31 +363,59 @@ def train(
     if classes is not None:
         parameters["data.labels"] = classes if isinstance(classes, str) else dict(classes)
     config, guesses = resolve_with_guesses(values, dotted(values), parameters, origin)
-    if guesses and show_progress:
+    if guesses and verbose:
         for line in guesses.messages():
             print(line)
-    trained = _train(config, Results(Path(results)), None, show_progress)
-    return SentimentClassifier(config, results=results, show_progress=show_progress)._set_trained(trained)
+    stored = _train(config, Results(Path(results)), verbose)
+    return SentimentClassifier(config, results=results, verbose=verbose)._set_trained(stored, None)
 
 
-def _train(config: RunConfig, results: Results, choice: ModelChoice | None, show_progress: bool) -> TextModel:
-    from sentiment.training.device import unchanged_modes
+def _train(config: RunConfig, results: Results, verbose: int) -> StoredRun:
+    """Train a run in a results folder, or resume it."""
     from sentiment.training.experiment import run_experiment
-    from sentiment.training.stop import RunContext, StopRequest, process_deadline
 
     run_dir = results.run_dir(config.run_id)
-    console = Console(say=print if show_progress else lambda _line: None, progress=silent)
-    deadline = process_deadline(config.runtime.time_limit_seconds, time.time())
-    with unchanged_modes():
+    with _run_context(config, results, verbose) as run:
         try:
-            with StopRequest(deadline) as stop:
-                reason = run_experiment(RunContext(config, results, run_dir, stop, console))
+            reason = run_experiment(run)
         except SentimentError:
             run_dir.discard_unbegun()
             raise
-        if reason:
-            raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to resume from {run_dir.path}")
-        return open_model(run_dir.path, choice, results)
+    if reason:
+        resume = f"call it again to resume from {run_dir.path}"
+        if not any(run_dir.checkpoints.glob("*")):
+            resume = "training had not started; call it again"
+        raise KeyboardInterrupt(f"stopped ({reason.detail}); {resume}")
+    return open_stored(run_dir.path, results)
+
+
+def _fit(config: RunConfig, results: Results, choice: ModelChoice | None, verbose: int) -> StoredRun:
+    """Fit models in a temporary results folder, from which nothing is read afterwards."""
+    from sentiment.training.experiment import fit_models
+    from sentiment.training.stop import Stop
+
+    try:
+        with _run_context(config, results, verbose) as run:
+            models = fit_models(run, with_baseline=choice != "network")
+    except Stop as stop:
+        kept = "nothing of this fit is kept; with results='results' it would resume"
+        raise KeyboardInterrupt(f"stopped ({stop.detail}); {kept}") from None
+    files = {NETWORK_FILE: weights_as_bytes(models.weights), VOCABULARY_FILE: models.vocabulary.to_bytes()}
+    if models.baseline is not None:
+        files[BASELINE_FILE] = models.baseline.to_bytes()
+    return in_memory(_FITTED, Exported(config=config, result=models.result, choice=choice), files, results)
+
+
+@contextmanager
+def _run_context(config: RunConfig, results: Results, verbose: int) -> Iterator["RunContext"]:
+    """The context of a run that this program trains: Ctrl+C and the time limit stop it; torch's modes are restored."""
+    from sentiment.training.device import unchanged_modes
+    from sentiment.training.stop import RunContext, StopRequest, process_deadline
+
+    console = Console(say=print if verbose else lambda _line: None, progress=silent)
+    deadline = process_deadline(config.runtime.time_limit_seconds, time.time())
+    with unchanged_modes(), StopRequest(deadline) as stop:
+        yield RunContext(config, results, results.run_dir(config.run_id), stop, console)
 
 
 def _read_run(run: Any) -> tuple[dict[str, Any], str]:

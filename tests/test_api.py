@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,15 @@ from sklearn.utils import InputTags
 from sentiment import api as library
 from sentiment.api import SentimentClassifier, load, train
 from sentiment.config import RunConfig
+from sentiment.console import Progress
+from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
+from sentiment.inference.stored import Exported, StoredRun, in_memory
+from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
-from sentiment.runs.run_dir import RunDir
+from sentiment.runs.records import FitResult, ModelChoice
+from sentiment.runs.run_dir import Results, RunDir
+from tests.commands import invoke
 from tests.small_runs import invented_tweets, write_tweets
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", "so sweet"]
@@ -115,8 +122,8 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
 ) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
     table.write_text(table.read_text().replace("label,text", "mood,tweet", 1))
-    with pytest.raises(KeyboardInterrupt, match="0 s left"):
-        train(small_run_file, table, tmp_path, show_progress=True, runtime__time_limit_seconds=0.1)
+    with pytest.raises(KeyboardInterrupt, match=r"0 s left.*; training had not started; call it again"):
+        train(small_run_file, table, tmp_path, verbose=1, runtime__time_limit_seconds=0.1)
     assert "texts are taken from column 'tweet'" in capsys.readouterr().out
 
 
@@ -159,6 +166,41 @@ def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassi
         assert clone(again).get_params() == fitted.get_params()
 
 
+@pytest.mark.parametrize("choice", [None, "network", "baseline", "both"])
+def test_saved_classifier_predicts_the_same_when_it_is_loaded_or_named_in_the_command(
+    tiny: SentimentClassifier, choice: ModelChoice | None, tmp_path: Path
+) -> None:
+    fitted = tiny.set_params(choice=choice).fit(X, Y)
+    fitted.save(tmp_path / "model.zip")
+    loaded = load(tmp_path / "model.zip")
+    assert loaded.name == fitted.name
+    assert loaded.predict_proba(TEXTS).tolist() == fitted.predict_proba(TEXTS).tolist()
+    assert fitted.name in invoke("predict", tmp_path / "model.zip", "such a lovely day").output
+    card = invoke("show", tmp_path / "model.zip").output
+    assert "240 texts that were passed to SentimentClassifier.fit" in card
+    assert "sets no test tweets aside" in card
+    assert ("as was chosen when this file was exported" in card) == (choice == "both")
+    loaded.save(tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "model.zip").read_bytes()
+    if choice == "baseline":
+        with pytest.raises(UsageError, match=r"model\.zip: 'network' was not fitted; valid: baseline"):
+            load(tmp_path / "model.zip", "network")
+    with pytest.raises(UsageError, match=r"name it .*model\.zip"):
+        fitted.save(tmp_path / "model.pkl")
+
+
+def test_run_is_saved_as_export_writes_it(trained: RunDir, tmp_path: Path) -> None:
+    load(trained.path).save(tmp_path / "saved.zip")
+    assert invoke("export", trained.path, tmp_path / "exported.zip").exit_code == 0
+    assert (tmp_path / "saved.zip").read_bytes() == (tmp_path / "exported.zip").read_bytes()
+    load(tmp_path / "saved.zip").save(tmp_path / "again.zip")
+    load(trained.path, "both").save(tmp_path / "both.zip")
+    assert load(tmp_path / "both.zip").name == "mean of both"
+    with pytest.raises(UsageError, match="'network' cannot be chosen after the export"):
+        load(tmp_path / "both.zip", "network").save(tmp_path / "network.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "saved.zip").read_bytes()
+
+
 def test_labels_of_any_kind_are_answered_in_the_order_of_scikit_learn(tiny: SentimentClassifier) -> None:
     for negative, positive, classes in ((False, True, [False, True]), ("sad", "happy", ["happy", "sad"])):
         labels = pd.Series([positive if label else negative for label in Y])
@@ -188,7 +230,7 @@ def test_search_and_cross_validation_train_anew_for_each_fold(tiny: SentimentCla
     steps = Pipeline([("strip", FunctionTransformer()), ("classifier", tiny)])
     tried = {"classifier__model__hidden_size": [4, 6], "classifier__choice": ["network"]}
     found = GridSearchCV(steps, tried, cv=2, scoring="roc_auc").fit(np.tile(texts, 2), np.tile(labels, 2))
-    assert found.best_score_ > 0.7
+    assert found.best_score_ > 0.6
     best = found.best_estimator_["classifier"]
     assert best.config.model.hidden_size == found.best_params_["classifier__model__hidden_size"]
 
@@ -205,9 +247,9 @@ def test_fit_leaves_nothing_unless_it_is_given_a_folder_in_which_it_is_done_once
     (run_dir,) = (tmp_path / "results/runs/single").iterdir()
     loaded = load(run_dir)
     assert repr(loaded) == "SentimentClassifier(run=RunConfig(bilstm6-mean_max-s1))"
-    assert kept.predict_proba(X).tolist() == loaded.predict_proba(X).tolist() == tiny.predict_proba(X).tolist()
+    assert kept.predict_proba(X).tolist() == loaded.predict_proba(X).tolist()
     again = clone(loaded).set_params(results=None).fit(X, Y)
-    assert again.predict_proba(X).tolist() == loaded.predict_proba(X).tolist()
+    assert again.predict_proba(X).tolist() == tiny.predict_proba(X).tolist()
 
 
 @pytest.mark.parametrize(
@@ -254,6 +296,59 @@ def test_fit_leaves_the_modes_of_torch_as_they_were(tiny: SentimentClassifier) -
     with pytest.raises(ConfigError):
         tiny.set_params(training__batch_size=0).fit(X, Y)
     assert modes() == before
+
+
+def test_fit_sets_no_test_tweets_aside_and_computes_nothing_that_is_only_compared(
+    tiny: SentimentClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment.training import experiment
+
+    corpora = []
+
+    def fit(corpus: Corpus, progress: Progress) -> tuple[LinearModel, dict[str, Any]]:
+        corpora.append(corpus)
+        return fit_linear_model(corpus, progress)
+
+    monkeypatch.setattr(experiment, "fit_linear_model", fit)
+    for only_compared in (
+        "models.baseline.rate_rows",
+        "training.publishing.answer_checks",
+        "training.publishing._measure",
+    ):
+        monkeypatch.setattr(f"sentiment.{only_compared}", lambda *_: pytest.fail("is only compared"))
+    tiny.fit(X, Y)
+    (corpus,) = corpora
+    sizes = [len(corpus.rows(part)) for part in ("train", "validation", "test")]
+    assert (sum(sizes), sizes[2]) == (240, 0)
+    assert corpus.rows("validation").size > 10
+    corpora.clear()
+    tiny.set_params(choice="network").fit(X, Y)
+    assert not corpora
+
+
+@pytest.mark.parametrize("choice", [None, "baseline"])
+def test_interrupted_fit_leaves_the_classifier_as_it_was(
+    tiny: SentimentClassifier, choice: ModelChoice | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tiny.fit(X, Y).predict_proba(TEXTS).tolist()
+
+    def interrupt(*_: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return 1.0
+
+    monkeypatch.setattr("sentiment.models.baseline._by_cross_validation", interrupt)
+    said = (
+        None if choice else r"stopped \(SIGINT\); nothing of this fit is kept; with results='results' it would resume"
+    )
+    with pytest.raises(KeyboardInterrupt, match=said):
+        tiny.set_params(choice=choice).fit(X, ["other" if label else "labels" for label in Y])
+    assert tiny.predict_proba(TEXTS).tolist() == before
+    assert tiny.classes_.tolist() == [0, 1]
+
+
+def test_verbose_fit_prints_a_line_for_each_epoch(tiny: SentimentClassifier, capfd: pytest.CaptureFixture[str]) -> None:
+    tiny.set_params(verbose=1, choice="network").fit(X, Y)
+    assert capfd.readouterr().out.startswith("epoch  1  train loss")
 
 
 def test_what_needs_a_fitted_classifier_says_so(tiny: SentimentClassifier) -> None:
@@ -309,5 +404,11 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
         return checked([str(row) for row in array.tolist()] if array.ndim == 2 else table, method)
 
     monkeypatch.setattr(library, "_iter_texts", rows)
-    monkeypatch.setattr(library, "_train", _Counting)
+    result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
+
+    def fit(config: RunConfig, results: Results, *_: Any) -> StoredRun:
+        return in_memory("", Exported(config=config, result=result), {}, results)
+
+    monkeypatch.setattr(library, "_fit", fit)
+    monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))
     check_estimator(_OfNumbers(choice="network"), expected_failed_checks=NOT_FOR_TEXTS, on_skip=None)

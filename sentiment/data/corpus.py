@@ -62,6 +62,11 @@ class Corpus(TokenRows):
         weights = (self.weights * factors[self.labels]).astype(np.float32)
         return replace(self, weights=weights, is_balanced=True)
 
+    def with_test_as_train(self) -> "Corpus":
+        """The corpus with the tweets of the test part in the training part, where nothing is tested."""
+        train, test = (self.part_names.index(part) for part in ("train", "test"))
+        return replace(self, parts=np.where(self.parts == test, train, self.parts).astype(np.int8))
+
     @property
     def part_names(self) -> tuple[Part, ...]:
         return (*PARTS, *self.report.tests)

@@ -88,12 +88,14 @@ class Vocabulary:
         return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
 
     def write(self, path: Path, write_file: WriteFile = write_atomically) -> None:
-        content = "".join(f"{token}\n" for token in self.types).encode()
-        write_file(path, lambda file: file.write(content))
+        write_file(path, lambda file: file.write(self.to_bytes()))
+
+    def to_bytes(self) -> bytes:
+        return "".join(f"{token}\n" for token in self.types).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str) -> Self:
-        """Parse a vocabulary written by `write` to `path`.
+        """Parse what `to_bytes` gave; `path` is where it was stored, for messages.
 
         Raises:
             DataError: the content is truncated or is not a vocabulary.

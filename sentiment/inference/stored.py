@@ -1,12 +1,13 @@
-"""The models of a completed run, in its directory or in an exported zip file with a Hugging Face model card.
+"""The models of a completed run, in its directory or in an exported zip file with a Hugging Face model card, and those
+of a classifier that was fitted in Python.
 
-Both are loaded by the same code and have the same interface.
+All are loaded by the same code and have the same interface.
 """
 
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,7 +25,18 @@ from sentiment.models.baseline import BaselineModel, LinearModel
 from sentiment.models.predictors import all_models
 from sentiment.models.text_model import MeanModel, TextModel, check_arrays, checked_threshold, described
 from sentiment.runs.corpus_records import PUBLISHED_DATA, PublishedData
-from sentiment.runs.records import PREDICTORS, THRESHOLD, FileRecord, ModelChoice, Part, Result, RunRecord, Share
+from sentiment.runs.records import (
+    PREDICTORS,
+    THRESHOLD,
+    FileRecord,
+    FitResult,
+    Metrics,
+    ModelChoice,
+    Part,
+    Result,
+    RunRecord,
+    Share,
+)
 from sentiment.runs.run_dir import Results, RunDir, check_file, parse_record, read_whole
 
 if TYPE_CHECKING:
@@ -37,6 +49,12 @@ NETWORK_FILE = "network.safetensors"
 BASELINE_FILE = "baseline.safetensors"  # the same file name as in a run directory
 VOCABULARY_FILE = "vocabulary.txt"  # the same
 _NAMES = (CARD, BASELINE_FILE, CONFIG, NETWORK_FILE, VOCABULARY_FILE)
+# Files of a model; a classifier may have been fitted with one of the two alone.
+_FILES_OF: dict[ModelChoice, tuple[str, ...]] = {
+    "network": (NETWORK_FILE, VOCABULARY_FILE),
+    "baseline": (BASELINE_FILE,),
+    "both": (),
+}
 _MOST_BYTES = 1_000_000_000
 _LONGEST_REASON = 200
 _UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
@@ -51,30 +69,32 @@ class Exported(FileRecord):
     """
 
     config: RunConfig
-    result: Result
+    result: Result | FitResult
     choice: ModelChoice | None = None
     threshold: Share = THRESHOLD
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredRun:
-    """The stored data from which the models of a completed run are loaded.
+    """The stored data from which the models of a completed run, or of a fitted classifier, are loaded.
 
     Attributes:
         path: of the run directory or of the exported file, for messages.
         results: the results folder in which its encoder is looked for.
         read: returns the content of a file; raises RunDirError if it is missing or does not match the result's hash.
+        record: of a run in its directory.
         choice: the model that was chosen at the export; None: the recommended one.
         threshold: the decision threshold of that model.
     """
 
     path: str
     config: RunConfig
-    result: Result
+    result: Result | FitResult
     results: Results
     read: Callable[[str], bytes]
-    choice: ModelChoice | None = field(default=None, kw_only=True)
-    threshold: float = field(default=THRESHOLD, kw_only=True)
+    record: RunRecord | None = None
+    choice: ModelChoice | None = None
+    threshold: float = THRESHOLD
 
     @property
     def predicts(self) -> ModelChoice:
@@ -100,10 +120,11 @@ class StoredRun:
             raise CheckpointError(f"{path}: holds no weights: {error}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedRun(StoredRun):
     """A run in its directory, with its weights in a checkpoint."""
 
+    result: Result
     run_dir: RunDir
     record: RunRecord
 
@@ -150,7 +171,15 @@ def open_run(path: Path, results: Results | None = None) -> TrainedRun:
         check_file(path / name, result)
         return read_named(path / name, _MOST_BYTES)
 
-    return TrainedRun(str(path), config, result, results or run_dir.results, read, run_dir, record)
+    return TrainedRun(
+        path=str(path),
+        config=config,
+        result=result,
+        results=results or run_dir.results,
+        read=read,
+        run_dir=run_dir,
+        record=record,
+    )
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -164,8 +193,12 @@ def read_archive(path: Path) -> dict[str, bytes]:
     try:
         with open_named(path) as file, zipfile.ZipFile(file) as archive:
             entries = {entry.filename: entry.compress_type for entry in archive.infolist()}
-            if len(entries) == len(archive.infolist()) and entries == dict.fromkeys(_NAMES, zipfile.ZIP_STORED):
-                return {name: archive.read(name) for name in _NAMES}
+            is_plain = {*entries.values()} == {zipfile.ZIP_STORED} and len(entries) == len(archive.infolist())
+            if is_plain and CONFIG in entries and entries.keys() <= {*_NAMES}:
+                files = {name: archive.read(name) for name in sorted(entries)}
+                exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
+                if [*files] == _names_of(exported.result):
+                    return files
             names = visible(", ".join(archive.namelist()))[:_LONGEST_REASON]
             reason = f"it holds {names}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
@@ -173,21 +206,59 @@ def read_archive(path: Path) -> dict[str, bytes]:
     raise RunDirError(f"{path}: is no model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
 
 
+def _names_of(result: Result | FitResult) -> list[str]:
+    """The names of the files in an archive, sorted."""
+    return sorted([CARD, CONFIG, *(name for model in result.temperatures for name in _FILES_OF[model])])
+
+
 def open_model(
     path: Path, choice: ModelChoice | None = None, results: Results | None = None, threshold: float | None = None
 ) -> TextModel:
-    """The model of a run's directory, or of a file that `sentiment export` wrote.
+    """The model of a run's directory, or of a file that `export` wrote; see `open_stored` and `model_of`."""
+    return model_of(open_stored(path, results), choice, threshold)
+
+
+def open_stored(path: Path, results: Results | None = None) -> StoredRun:
+    """A completed run in its directory, or the models in a file that `sentiment export` wrote.
 
     Args:
-        choice: which of a run's models; None: the one that was chosen at the export, else the recommended one.
         results: the results folder with its encoder; None: the one that the run is in, else `results`.
-        threshold: its decision threshold; None: that of the export for the model chosen there, else 0.5.
 
     Raises:
         SentimentError: there is nothing at the path, it is neither of the two, or it is damaged.
-        UsageError: as `checked_threshold`.
     """
-    run = _open_stored(path, results)
+    if not path.is_file() and path.suffix != ".zip":
+        return open_run(path, results)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
+    files = read_archive(path)
+    exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
+    return in_memory(str(path), exported, files, results or Results())
+
+
+def in_memory(path: str, exported: Exported, files: dict[str, bytes], results: Results) -> StoredRun:
+    """Models whose files are in memory."""
+    return StoredRun(
+        path=path,
+        config=exported.config,
+        result=exported.result,
+        results=results,
+        read=files.__getitem__,
+        choice=exported.choice,
+        threshold=exported.threshold,
+    )
+
+
+def model_of(run: StoredRun, choice: ModelChoice | None = None, threshold: float | None = None) -> TextModel:
+    """A model of a run, with its decision threshold and the reason why it predicts.
+
+    Args:
+        choice: which of a run's models; None: the one that was chosen at the export, else the recommended one.
+        threshold: its decision threshold; None: that of the export for the model chosen there, else 0.5.
+
+    Raises:
+        SentimentError: as `load_model` and `checked_threshold`.
+    """
     model = load_model(run, choice)
     if choice:
         model.reason = f"--with {choice}"
@@ -202,24 +273,6 @@ def open_model(
     return model
 
 
-def _open_stored(path: Path, results: Results | None) -> StoredRun:
-    if not path.is_file() and path.suffix != ".zip":
-        return open_run(path, results)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
-    files = read_archive(path)
-    exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    return StoredRun(
-        str(path),
-        exported.config,
-        exported.result,
-        results or Results(),
-        files.__getitem__,
-        choice=exported.choice,
-        threshold=exported.threshold,
-    )
-
-
 def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch.device | None" = None) -> TextModel:
     """A model of a completed run; networks use a GPU if available.
 
@@ -230,6 +283,8 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
         SentimentError: the stored files are damaged, or do not belong together.
     """
     choice = choice or run.predicts
+    if choice not in run.result.temperatures:
+        raise UsageError(f"{run.path}: {choice!r} was not fitted; valid: {', '.join(run.result.temperatures)}")
     temperature = run.result.temperatures[choice]
     if choice == "both":
         return MeanModel(load_model(run, "network", device), load_model(run, "baseline"), temperature)
@@ -242,6 +297,8 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
 
 
 def _network(run: StoredRun, device: "torch.device | None", temperature: float) -> TextModel:
+    import torch
+
     from sentiment.encoders.finetuned import FineTuned
     from sentiment.models.classifier import NetworkModel, build_classifier, build_on_meta_device, load_encoder
     from sentiment.training.device import choose_device
@@ -256,7 +313,8 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     except RuntimeError:
         raise RunDirError(f"{run.path}: its configuration asks for more weights than torch can count") from None
     check_arrays(run.path, weights, {name: described(array) for name, array in sketch.items()})
-    model = build_classifier(run.config, len(vocabulary), encoder=reads)
+    with torch.random.fork_rng(devices=[]):  # random weights, which are replaced, are drawn
+        model = build_classifier(run.config, len(vocabulary), encoder=reads)
     model.load_state_dict(weights)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
@@ -271,15 +329,19 @@ def without_paths(config: RunConfig) -> RunConfig:
     return config.with_paths(lambda path: PurePath(path).name)
 
 
-def model_card(run: TrainedRun) -> str:
-    """The model card of a run as Markdown; markup in descriptions, labels and file names is escaped."""
+def model_card(run: StoredRun) -> str:
+    """The model card as Markdown; markup in descriptions, labels and file names is escaped."""
     config = without_paths(run.config)
-    unknown = PublishedData(config.data.source, "not known; ask who gave you this model", "")
-    data = PUBLISHED_DATA.get(run.record.dataset, unknown)
+    source = config.data.source
+    if isinstance(run.result, FitResult):
+        source = f"{run.result.texts:,} texts that were passed to SentimentClassifier.fit"
+    dataset = run.record.dataset if run.record else source
+    unknown = PublishedData(source, "not known; ask who gave you this model", "")
+    data = PUBLISHED_DATA.get(dataset, unknown)
     metadata = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.dump(_card_metadata(config, run, data), metadata)
+    yaml.dump(_card_metadata(config, run, dataset, data), metadata)
     return _template().render(
         metadata=metadata.getvalue(),
         run=run,
@@ -312,10 +374,8 @@ def _template() -> "Template":
     return templates.get_template("model_card.md.j2")
 
 
-def _card_metadata(config: RunConfig, run: TrainedRun, data: PublishedData) -> dict[str, Any]:
+def _card_metadata(config: RunConfig, run: StoredRun, dataset: str, data: PublishedData) -> dict[str, Any]:
     """The keys that the Hugging Face Hub reads; names of data sets and of the encoder are links there."""
-    dataset = data.hub or run.record.dataset
-    results = [_results_of_part(run, part, dataset, data.name) for part in run.result.parts[1:]]
     metadata: dict[str, Any] = {
         "language": config.data.language,
         "license": "mit" if data.licence == "MIT" else "other",
@@ -330,13 +390,15 @@ def _card_metadata(config: RunConfig, run: TrainedRun, data: PublishedData) -> d
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    if run.threshold == THRESHOLD:  # the scores of another threshold are not known
+    if isinstance(run.result, Result) and run.threshold == THRESHOLD:  # the scores of another one are not known
+        scores = run.result.scores[run.predicts]
+        named = (data.hub or dataset, data.name)
+        results = [_results_of_part(part, scores[part], *named) for part in run.result.parts[1:]]
         metadata["model-index"] = [{"name": visible(run.result.run_id), "results": results}]
     return metadata
 
 
-def _results_of_part(run: TrainedRun, part: Part, dataset: str, name: str) -> dict[str, Any]:
-    metrics = run.result.scores[run.predicts][part]
+def _results_of_part(part: Part, metrics: Metrics, dataset: str, name: str) -> dict[str, Any]:
     return {
         "task": {"type": "text-classification", "name": "sentiment of tweets"},
         "dataset": {"type": visible(dataset), "name": visible(name), "split": part},
@@ -347,41 +409,69 @@ def _results_of_part(run: TrainedRun, part: Part, dataset: str, name: str) -> di
     }
 
 
-def write_archive(run: TrainedRun, target: Path) -> dict[str, int]:
-    """Write the model of a completed run to a zip file; returns the size in bytes of each file in it.
-
-    Equal runs give equal bytes, and no path is in them.
+def exported_files(run: StoredRun) -> dict[str, bytes]:
+    """The files with the models of a completed run or a fitted classifier, by name; no path is in them.
 
     Raises:
         SentimentError: as `load_model`.
-        OSError: the target cannot be written.
     """
-    from safetensors.torch import save
-
-    weights = run.weights()
+    names = _names_of(run.result)
+    if run.record is None and isinstance(run.result, Result):  # an exported file
+        return {name: run.read(name) for name in names}
     config = without_paths(run.config)
     result = run.result
     if result.encoder and config.any_encoder:
         encoder = result.encoder.model_copy(update={"model": config.any_encoder.model})
         result = result.model_copy(update={"encoder": encoder})
     exported = Exported(config=config, result=result, choice=run.choice, threshold=run.threshold)
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())}
     files = {
         CARD: model_card(run).encode(),
-        BASELINE_FILE: run.read(BASELINE_FILE),
         CONFIG: (json.dumps(exported.model_dump(mode="json"), indent=2, sort_keys=True) + "\n").encode(),
-        NETWORK_FILE: save(plain),
-        VOCABULARY_FILE: run.read(VOCABULARY_FILE),
     }
+    for name in names:
+        if name == NETWORK_FILE:
+            files[name] = weights_as_bytes(run.weights())
+        elif name not in files:
+            files[name] = run.read(name)
+    return files
+
+
+def weights_as_bytes(weights: "dict[str, torch.Tensor]") -> bytes:
+    """The content of an archive's `network.safetensors`."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(weights.items())})
+
+
+def write_archive(files: dict[str, bytes], target: Path) -> None:
+    """Write `exported_files` to a zip file; equal files give equal bytes.
+
+    Raises:
+        UsageError: the target is not called `*.zip`.
+        OSError: the target cannot be written.
+    """
+    if target.suffix.lower() != ".zip":
+        raise UsageError(f"{target}: models are exported as zip files; name it {target.with_suffix('.zip')}")
 
     def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:
-            for name, content in files.items():
+            for name, content in sorted(files.items()):
                 entry = zipfile.ZipInfo(name)  # with a fixed timestamp, so that equal runs give equal bytes
                 archive.writestr(entry, content)
 
     write_named(target, write)
-    return {name: len(content) for name, content in files.items()}
+
+
+def export_warnings(run: StoredRun) -> list[str]:
+    """What somebody who shares an exported file should know: whom its vocabulary names, and which encoder it needs."""
+    warnings = []
+    for field, description in (("mentions", "@names"), ("urls", "links")):  # which identify people
+        if "network" in run.result.temperatures and getattr(run.config.data.text, field) == "keep":
+            warnings.append(
+                f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep"
+            )
+    missing = missing_encoder(run)
+    return [*warnings, missing] if missing else warnings
 
 
 def missing_encoder(run: StoredRun) -> str:

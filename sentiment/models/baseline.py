@@ -438,7 +438,7 @@ def _best(scores: Iterable[float]) -> float:
     return best_c
 
 
-def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int]) -> BaselineModel:
+def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int]) -> LinearModel:
     """The linear baseline of texts without a corpus on disk; none of them is set aside for testing.
 
     Args:
@@ -455,7 +455,7 @@ def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int])
         tokens.types, tokens.token_ids, tokens.offsets, classes, weights, class_count, config.data.is_english
     )
     model, _ = fit_linear_model(in_memory, silent)
-    return BaselineModel(config, model, temperature=1.0)
+    return model
 
 
 @dataclass(frozen=True)

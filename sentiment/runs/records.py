@@ -434,6 +434,20 @@ class Result(FileRecord):
         return (*PARTS, *sorted(self.metrics.keys() - {*PARTS}))
 
 
+class FitResult(Record):
+    """What `SentimentClassifier.fit` knows of its models, which it compares with nothing; fields as in `Result`.
+
+    Attributes:
+        temperatures: of each model that was fitted.
+        texts: number of texts, of which about a tenth are validation texts if there is a network.
+    """
+
+    recommended: ModelChoice
+    temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    encoder: EncoderRecord | None = None
+    texts: Count
+
+
 class Gold(FileRecord):
     """`gold/NAME/gold.json`: a table of labelled tweets, on which added predictors are compared without a run.
 

@@ -77,7 +77,7 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
             break
         _check_hardware(run, state.hardware[-1], hardware_kind(device))
         # Results depend on the number of threads, so that a resumed run keeps its first one.
-        trainer = _new_trainer(run, prepared, identity, state.threads, device)
+        trainer = new_trainer(run, prepared, identity, state.threads, device)
         try:
             trainer.load_state(state)
         except DOES_NOT_FIT as error:
@@ -86,14 +86,15 @@ def _resume(run: RunContext, prepared: Prepared) -> Trainer:
             continue
         run.console.say(f"resuming after step {trainer.step} in epoch {trainer.epoch + 1}")
         return trainer
-    trainer = _new_trainer(run, prepared, identity, available_threads(runtime), device)
+    trainer = new_trainer(run, prepared, identity, available_threads(runtime), device)
     trainer.log.write()  # rows of an attempt that saved nothing are computed again
     return trainer
 
 
-def _new_trainer(
+def new_trainer(
     run: RunContext, prepared: Prepared, identity: dict[str, str], threads: int, device: torch.device
 ) -> Trainer:
+    """A trainer at the beginning."""
     make_reproducible(threads, run.config.seed)
     return Trainer(run, prepared.new_task(run, device), identity, threads)
 

@@ -11,14 +11,16 @@ from sentiment.data.vocabulary import prepare_vectors, pretrained_file
 from sentiment.encoders.inputs import present_inputs, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
+from sentiment.models.baseline import fit_linear_model
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.tracking import in_sweep, mirror_to_wandb
-from sentiment.training.attempt import attempt_at
+from sentiment.training.attempt import attempt_at, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
-from sentiment.training.preparation import prepare, prepare_data
-from sentiment.training.publishing import publish
+from sentiment.training.device import available_threads, choose_device
+from sentiment.training.preparation import prepare, prepare_data, prepare_tweets
+from sentiment.training.publishing import FittedModels, fitted_models, publish
 from sentiment.training.stop import RunContext, StopRequest, stoppable
 
 
@@ -41,10 +43,33 @@ def run_experiment(run: RunContext) -> None:
             _leave_completed(run)
             return
         run.on_begin(run.run_dir)
-        prepared = prepare(run, files)
+        corpus, baselines = prepare_data(run.config, run.results, run.progress)
+        prepared = prepare(run, corpus, files)
         with attempt_at(run, prepared) as trainer:
             trainer.train()
-            publish(run, prepared, trainer)
+            publish(run, prepared, baselines, trainer)
+
+
+def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
+    """Train a network in an empty directory, and a baseline if asked for; measure only what chooses among them.
+
+    No test part is set aside: its tweets are trained on.
+
+    Raises:
+        Stop: there is a reason to stop; nothing of use is left.
+        SentimentError: as `run_experiment`.
+    """
+    files = find_model(run.config, run.results)
+    run = replace(run, config=run.run_dir.create(run.config))
+    corpus = prepare_tweets(run.config, run.results, run.progress).with_test_as_train()
+    baseline = None
+    if with_baseline:
+        baseline, _ = fit_linear_model(corpus, run.progress)
+    prepared = prepare(run, corpus, files)
+    runtime = run.config.runtime
+    trainer = new_trainer(run, prepared, {}, available_threads(runtime), choose_device(runtime.device))
+    trainer.train()
+    return fitted_models(run, prepared, trainer, baseline)
 
 
 def _leave_completed(run: RunContext) -> None:

@@ -37,7 +37,6 @@ class Prepared:
 
     inputs: Inputs
     corpus: Corpus
-    baselines: Baselines
     vocabulary: Vocabulary
     files: EncoderFiles | None
     encoder_record: EncoderRecord | None
@@ -57,15 +56,19 @@ class Prepared:
         return ClassifierTask(run.config, classifier, self.corpus, self.vocabulary, self.vectors, device)
 
 
+def prepare_tweets(config: RunConfig, results: Results, progress: Progress) -> Corpus:
+    """The corpus of a run, from its cache if it is there."""
+    corpus = replace(prepare_corpus(config.data, results, progress), is_rated=config.data.is_english)
+    return corpus.balanced() if config.training.class_weights == "balanced" else corpus
+
+
 def prepare_data(config: RunConfig, results: Results, progress: Progress) -> tuple[Corpus, Baselines]:
     """The corpus of a run and its baselines, from their caches if they are there."""
-    corpus = replace(prepare_corpus(config.data, results, progress), is_rated=config.data.is_english)
-    if config.training.class_weights == "balanced":
-        corpus = corpus.balanced()
+    corpus = prepare_tweets(config, results, progress)
     return corpus, load_or_fit_baselines(corpus, np.concatenate([*evaluation_rows(corpus).values()]), progress)
 
 
-def prepare(run: RunContext, files: EncoderFiles | None) -> Prepared:
+def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prepared:
     """Prepare a run: all that takes long comes from caches, or is computed and cached.
 
     Args:
@@ -74,14 +77,13 @@ def prepare(run: RunContext, files: EncoderFiles | None) -> Prepared:
     config = run.config
     section = config.any_encoder
     record = encoder_record(section.model, files) if section and files else None
-    corpus, baselines = prepare_data(config, run.results, run.progress)
     prepare_vectors(config, run.results, run.progress)
     vectors, encoder = None, None
     if section and files and not config.finetunes:  # the vectors of an encoder that is fine-tuned change
         vectors, encoder = tweet_vectors(run, section, corpus, files)
     inputs = present_inputs(config, run.results, corpus.fingerprint, files)
     vocabulary = _new_vocabulary(run, corpus)
-    return Prepared(inputs, corpus, baselines, vocabulary, files, record, vectors, encoder)
+    return Prepared(inputs, corpus, vocabulary, files, record, vectors, encoder)
 
 
 def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:

@@ -9,19 +9,21 @@ import numpy as np
 import torch
 
 from sentiment.config import DataConfig
+from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
 from sentiment.metrics import Probabilities, measure, predicted_classes, restricted, with_first_class
-from sentiment.models.baseline import BaselineModel
+from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
 from sentiment.models.predictors import all_models
-from sentiment.models.text_model import answer_checks, calibrate_all, calibrated, fit_temperatures
+from sentiment.models.text_model import answer_checks, calibrate_all, calibrated, fit_temperature, fit_temperatures
 from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
     PREDICTORS,
     CheckScore,
+    FitResult,
     Metrics,
     ModelChoice,
     Part,
@@ -51,7 +53,46 @@ class _Predictions:
     class_shares: list[float]
 
 
-def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
+@dataclass(frozen=True)
+class FittedModels:
+    """The models that `fit_models` trains; None is one that was not asked for.
+
+    Attributes:
+        weights: of the network at its best epoch.
+    """
+
+    result: FitResult
+    weights: dict[str, torch.Tensor]
+    vocabulary: Vocabulary
+    baseline: LinearModel | None
+
+
+def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baseline: LinearModel | None) -> FittedModels:
+    """The models of a trainer and a baseline, calibrated on validation tweets, which also recommend one of them."""
+    task = trainer.task
+    best = trainer.early_stopping.best_weights
+    task.model.load_state_dict(best)
+    rows = task.rows["validation"]
+    labels = task.corpus.labels[rows]
+    network = predict(task.model, task.store, rows)
+    temperatures: dict[ModelChoice, float] = {"network": fit_temperature(labels, network)}
+    recommended: ModelChoice = "network"
+    if baseline is not None:
+        linear = baseline.classify(task.corpus.take(rows)).probabilities
+        temperatures = fit_temperatures(labels, network, linear)
+        probabilities = calibrate_all(network, linear, temperatures)
+        metric = run.config.training.early_stopping.metric
+        recommended = recommend(_validation(task, {"validation": probabilities}), metric)
+    result = FitResult(
+        recommended=recommended,
+        temperatures=temperatures,
+        encoder=prepared.encoder_record,
+        texts=task.corpus.size,
+    )
+    return FittedModels(result, best, task.vocabulary, baseline)
+
+
+def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer) -> None:
     """Write the results of a run at its best epoch, and `result.json` last; then delete its checkpoints.
 
     Raises:
@@ -62,7 +103,7 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
-    predictions = _predict(run.config.data, task, prepared)
+    predictions = _predict(run.config.data, task, baselines)
     _write_predictions(run_dir, task, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
@@ -70,14 +111,14 @@ def publish(run: RunContext, prepared: Prepared, trainer: Trainer) -> None:
     write_checkpoint(run_dir.best_weights, best_state.model_dump(), run_dir.write)
     last_state = WeightsState(weights=last, epoch=trainer.epoch)
     write_checkpoint(run_dir.last_weights, last_state.model_dump(), run_dir.write)
-    run_dir.write(run_dir.baseline_file, lambda file: file.write(prepared.baselines.model.to_bytes()))
-    run_dir.write_record(_result(run, prepared, trainer, predictions))
+    run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
+    run_dir.write_record(_result(run, prepared, baselines, trainer, predictions))
     delete_checkpoints(run_dir)
 
 
-def _predict(data: DataConfig, task: ClassifierTask, prepared: Prepared) -> _Predictions:
+def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
-    linear = with_first_class(prepared.baselines.others)
+    linear = with_first_class(baselines.others)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
@@ -88,19 +129,21 @@ def _predict(data: DataConfig, task: ClassifierTask, prepared: Prepared) -> _Pre
     for part, rows in task.measured.items():
         of_part = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
-            of_part["lexicon"] = lexicon_probabilities(prepared.baselines.compound[rows], task.corpus.class_count)
+            of_part["lexicon"] = lexicon_probabilities(baselines.compound[rows], task.corpus.class_count)
         of_part["majority"] = np.tile(class_shares, (len(rows), 1))
         labels = task.corpus.labels[rows]
         probabilities[part] = {kind: restricted(predicted, labels) for kind, predicted in of_part.items()}
     return _Predictions(probabilities, temperatures, class_shares)
 
 
-def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: _Predictions) -> Result:
+def _result(
+    run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer, predictions: _Predictions
+) -> Result:
     stopping = trainer.early_stopping
     scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    validation = _validation(trainer.task, predictions)
+    validation = _validation(trainer.task, predictions.probabilities)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
@@ -119,8 +162,8 @@ def _result(run: RunContext, prepared: Prepared, trainer: Trainer, predictions: 
         recommended=recommend(validation, run.config.training.early_stopping.metric),
         temperatures=predictions.temperatures,
         only_label=_only_label(predictions),
-        check_list=_check_list(run, prepared, trainer, predictions.temperatures),
-        baseline_settings=prepared.baselines.settings,
+        check_list=_check_list(run, prepared, baselines.model, trainer, predictions.temperatures),
+        baseline_settings=baselines.settings,
         overfit=overfit,
         encoder=prepared.encoder_record,
         mixture=mixture,
@@ -137,11 +180,10 @@ def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKin
     }
 
 
-def _validation(task: ClassifierTask, predictions: _Predictions) -> PartPredictions:
+def _validation(task: ClassifierTask, by_part: dict[Part, dict[PredictorKind, Probabilities]]) -> PartPredictions:
     part: Part = "validation"
     rows = task.rows[part]
-    of_part = predictions.probabilities[part]
-    predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in of_part.items()]
+    predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in by_part[part].items()]
     return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
 
 
@@ -152,7 +194,7 @@ def _only_label(predictions: _Predictions) -> int | None:
 
 
 def _check_list(
-    run: RunContext, prepared: Prepared, trainer: Trainer, temperatures: dict[ModelChoice, float]
+    run: RunContext, prepared: Prepared, linear: LinearModel, trainer: Trainer, temperatures: dict[ModelChoice, float]
 ) -> dict[PredictorKind, dict[str, CheckScore]]:
     """The check list's scores of each predictor that reads texts; none if the tweets are not English."""
     config = run.config
@@ -164,7 +206,7 @@ def _check_list(
     if encoder is None:  # on the CPU, since vectors may fill the GPU's memory, and the sentences are few
         encoder = load_encoder(config, prepared.encoder_record, run.results, torch.device("cpu"))
     network = NetworkModel(config, task.vocabulary, trainer.model, encoder, task.device, temperatures["network"])
-    baseline = BaselineModel(config, prepared.baselines.model, temperatures["baseline"])
+    baseline = BaselineModel(config, linear, temperatures["baseline"])
     models = all_models(network, baseline, temperatures["both"])
     return {model.kind: answer_checks(model) for model in models}
 

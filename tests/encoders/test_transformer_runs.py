@@ -13,7 +13,7 @@ from report.sections.names import model_name
 from sentiment.api import SentimentClassifier
 from sentiment.data.corpus import open_corpus
 from sentiment.errors import EncoderError, RunDirError
-from sentiment.inference.stored import model_card, open_model, open_run, write_archive
+from sentiment.inference.stored import exported_files, model_card, open_model, open_run, write_archive
 from sentiment.runs.run_dir import Results
 from tests.encoders.tiny import needs_transformers
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, write_tweets
@@ -56,7 +56,7 @@ def test_a_run_resumes_exactly_reads_what_its_encoder_says_and_says_the_same_of_
     tolerance = 1e-6 if run.config.finetunes else 2e-3
     assert abs(said[:, 1] - stored["network_positive"]).max() < tolerance
     assert not run.config.finetunes or said.max() - said.min() > 10 * tolerance
-    write_archive(open_run(run.run_dir.path), tmp_path / "model.zip")
+    write_archive(exported_files(open_run(run.run_dir.path)), tmp_path / "model.zip")
     with pytest.raises(EncoderError, match=r"encoder './bert': bert holds no model"):
         open_model(tmp_path / "model.zip", "network", Results(tmp_path))
     monkeypatch.chdir(bert.parent)

@@ -24,6 +24,7 @@ from sentiment.errors import SentimentError
 from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
     CONFIG,
+    exported_files,
     missing_encoder,
     model_card,
     open_run,
@@ -77,7 +78,7 @@ def test_choice_and_threshold_of_the_export_predict_wherever_the_file_is_used(tr
 
 
 def test_equal_runs_are_equal_files_with_no_tweet_or_place_in_them(trained: RunDir, file: Path, tmp_path: Path) -> None:
-    write_archive(open_run(trained.path), tmp_path / "again.zip")
+    write_archive(exported_files(open_run(trained.path)), tmp_path / "again.zip")
     assert (tmp_path / "again.zip").read_bytes() == file.read_bytes()
     source = Path(trained.read_config().data.source)
     files = read_archive(file)
@@ -235,7 +236,7 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     config = trained.read_config().model_copy(update={"elmo": ElmoConfig(model="/home/me/model")})
     run_dir = _copy(trained, tmp_path, config, encoder=elmo)
     run_dir.write_record(stored(run_dir, Result).model_copy(update={"encoder": EncoderRecord.model_validate(elmo)}))
-    write_archive(open_run(run_dir.path), tmp_path / "model.zip")
+    write_archive(exported_files(open_run(run_dir.path)), tmp_path / "model.zip")
     card = model_card(open_run(run_dir.path))
     assert "reads vectors of the ELMo model `model`, which is not in the file; licence: not known" in card
     files = read_archive(tmp_path / "model.zip")
