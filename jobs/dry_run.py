@@ -82,18 +82,23 @@ def _runs(plan: GridPlan, rows: Sequence[RunStatus]) -> Iterator[str]:
 
 
 def _varied(plan: GridPlan) -> Iterator[str]:
-    """Yield a line for each parameter that varies, and one for what all runs share."""
+    """Yield a line for each parameter that varies, one for what only some runs set, and one for what all share."""
     lines = []
     shared = [plan.base]
+    set_by_some = []
     for name, values in plan.parameter_values.items():
         listed = ", ".join(values[:_MAX_LISTED])
-        if len(values) == 1:
+        if len(values) == 1 and all(name in run.parameters for run in plan.runs):
             shared.append(f"{name}={listed}")
+        elif len(values) == 1:
+            set_by_some.append(f"{name}={listed}")
         elif len(values) <= _MAX_LISTED:
             lines.append(f"  {name}: {listed}")
         else:
             lines.append(f"  {name}: {listed} and {len(values) - _MAX_LISTED:,} more")
     yield from _truncate(lines, "parameters")
+    if set_by_some:
+        yield f"  some runs: {', '.join(set_by_some)}"
     yield f"  all runs: {', '.join(shared)}"
 
 

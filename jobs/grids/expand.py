@@ -35,12 +35,15 @@ class Base:
         file_values: the fields of the file that the grid's `command` names; equal to `values` unless the base is a run
             of another grid.
         parameters: of a run of another grid its parameters there; else empty.
+        without: of a grid of several files, the sections `elmo.` and `encoder.` that this file lacks: their parameters
+            have no effect on it, so that a grid names its encoder once.
     """
 
     origin: str
     values: dict[str, Any]
     file_values: dict[str, Any]
     parameters: dict[str, Any]
+    without: tuple[str, ...] = ()
 
 
 def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str]]:
@@ -51,9 +54,16 @@ def find_bases(sweep: SweepFile, results: Results) -> tuple[list[Base], list[str
     """
     wanted = sweep.controller.base
     file_values = read_yaml(sweep.base_file)
+    if wanted is None and not sweep.controller.files:
+        return [Base(str(sweep.base_file), file_values, file_values, {})], []
     if wanted is None:
-        others = [Base(file, read_yaml(Path(file)), file_values, {}) for file in sweep.controller.files]
-        return [Base(str(sweep.base_file), file_values, file_values, {}), *others], []
+        files = {str(sweep.base_file): file_values}
+        files |= {file: read_yaml(Path(file)) for file in sweep.controller.files}
+        bases = []
+        for file, values in files.items():
+            without = tuple(f"{section}." for section in ("elmo", "encoder") if section not in values)
+            bases.append(Base(file, values, file_values, {}, without))
+        return bases, []
     what = f"grid {sweep.name!r} starts from runs of grid {wanted.grid!r}"
     plan = results.read_grid(wanted.grid)
     if plan is None:
@@ -184,6 +194,7 @@ def expand(
 
 
 def _run(base: Base, combination: dict[str, Any]) -> ExpandedRun:
+    combination = {name: value for name, value in combination.items() if not name.startswith(base.without)}
     config = resolve(base.values, combination, base.origin)
     parameters = effective(base.parameters | combination, config)
     if base.file_values is not base.values:  # add the fields in which the other grid's run differs from the file

@@ -212,6 +212,8 @@ def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Re
     assert grid.configs[2].embedding == EmbeddingConfig()
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         assert resolve(read_yaml(base), run.parameters, "the test").run_id == run.run_id == config.run_id
+    named = load_grid(write_grid(base, {"elmo.model": "small"}, **changes), results, check_inputs=False)
+    assert [config.elmo and config.elmo.model for config in named.configs] == [None, "small"]
     missing = write_grid(base, {"seed": [1, 2]}, controller={"files": ["none.yaml"]})
     assert "none.yaml: no such file" in refusal(load_grid, missing, results)
 
