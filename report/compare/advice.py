@@ -11,7 +11,7 @@ from report.compare.answers import compared
 from report.compare.cost import cost_per_run
 from report.compare.datasets import Configuration, Dataset
 from report.read import CompletedRun, read_each, read_part
-from report.statistics import Difference, Estimate, Metric, by_class
+from report.statistics import Difference, Estimate, Metric, by_class, estimate_of
 from sentiment.runs.records import ModelChoice
 
 
@@ -44,6 +44,19 @@ class Recommended:
     @property
     def metric_name(self) -> str:
         return self.dataset.metric_name
+
+    @property
+    def baseline_score(self) -> Estimate:
+        return estimate_of(self.run.measured("test", "baseline"), self.dataset.metric)
+
+    @property
+    def lexicon_above(self) -> float | None:
+        """The lexicon's test score if it is higher than that of the recommended model."""
+        scores = self.run.result.scores
+        if "lexicon" not in scores:
+            return None
+        lexicon: float = getattr(scores["lexicon"]["test"], self.dataset.metric)
+        return lexicon if lexicon > self.score.value else None
 
     @property
     def not_worse(self) -> list[Configuration]:

@@ -1,9 +1,10 @@
 """Which runs overfit; does self-attention learn faster and overfit more; and what does it look at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from report import statistics
 from report.compare.findings import Findings
@@ -14,17 +15,12 @@ from report.render.blocks import Block, Card, Question, Text
 from report.render.charts import Attended, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
+from report.sections.sentences import sentence
 from report.statistics import Difference, Pair, Side, Values
 from sentiment.runs.predictions import PartPredictions
 
 POOLING = "model.pooling"
 _EXAMPLES = 3
-_METHOD = (
-    "Self-attention",
-    "Best epoch and overfitting gap are tested as accuracies are, as one family for each grid. The gap is training "
-    "accuracy minus validation accuracy at the best epoch, by validation tweet; the best epoch varies between seeds "
-    "only.",
-)
 
 
 @dataclass(frozen=True)
@@ -40,26 +36,8 @@ class AttentionContrast:
     overfitting_gap: Difference
 
     @property
-    def sentence(self) -> str:
-        gap = wording.points(self.overfitting_gap.value)
-        gap_remarks = _interval_and_verdict(self.overfitting_gap, wording.points)
-        epoch = wording.signed(self.best_epoch.value)
-        epoch_remarks = _interval_and_verdict(self.best_epoch, wording.signed)
-        other = wording.parameter_value(POOLING, self.other_pooling)
-        return (
-            f"Self-attention minus {other}: best epoch {epoch}{epoch_remarks}, overfitting gap "
-            f"{gap} points{gap_remarks}."
-        )
-
-
-def _interval_and_verdict(difference: Difference, write: Callable[[float], str]) -> str:
-    """` (-2.1 to -0.5)`, or ` (-2.1 to +0.5; not significant)`."""
-    bounds = wording.bounds(difference.low, difference.high, write)
-    if difference.is_shown:
-        return bounds
-    if not bounds:
-        return " (not significant)"
-    return f"{bounds.removesuffix(')')}; not significant)"
+    def sentence(self) -> Markup:
+        return sentence("attention.contrast", contrast=self)
 
 
 def overfitting(findings: Findings) -> Question:
@@ -74,9 +52,8 @@ def overfitting(findings: Findings) -> Question:
             rules |= {verdict.rule for verdict in verdicts}
     if not counts:
         return Question([])
-    rule = "; or ".join(sorted(rules))
-    sentence = f"A run overfits if {rule}. Runs that do: {wording.listing(counts)}."
-    return Question([Card("Which runs overfit?", [Text(sentence)])])
+    content = [Text(sentence("attention.overfitting", rules=sorted(rules), counts=counts))]
+    return Question([Card("Which runs overfit?", content)])
 
 
 def attention(findings: Findings) -> Question:
@@ -89,7 +66,7 @@ def attention(findings: Findings) -> Question:
         problems += unreadable
         if contrasts:
             cards.append(_contrast_card(grid, contrasts))
-    methods = [_METHOD] if cards else []
+    methods = ["attention"] if cards else []
     examples, unreadable = _attention_examples(findings)
     if examples:
         cards.append(Card("What does self-attention look at?", examples))
@@ -160,11 +137,7 @@ def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names
     tweets = [_attended(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
-    caption = (
-        f"The most confident right and wrong predictions of {configuration_name(best)} (run {run.run_id}) among "
-        f"n = {len(samples)} random test tweets. Shade: attention weight, averaged over hops; weights do not explain "
-        "a prediction."
-    )
+    caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples))
     return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems
 
 

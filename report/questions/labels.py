@@ -3,6 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
+from markupsafe import Markup
+
 from report import statistics
 from report.compare.answers import Answers, compared
 from report.compare.datasets import Configuration, configurations_of, group_by_tweets, seed_variance_of
@@ -13,6 +15,7 @@ from report.render import wording
 from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import configuration_name
+from report.sections.sentences import sentence
 from report.statistics import Difference, Estimate
 from sentiment.runs.run_dir import Results
 
@@ -40,16 +43,6 @@ class LabelPoint:
     def beats_baseline(self) -> bool:
         return self.only_label is None and self.difference.is_better
 
-    @property
-    def description(self) -> str:
-        number = "all labelled tweets" if self.labels is None else wording.plural(self.labels, "labelled tweet")
-        result = wording.claim(self.difference)
-        if self.only_label:
-            result = f"always predicts {self.only_label}"
-        elif not self.difference.is_shown:
-            result += wording.power_remark([self.difference])
-        return f"{number} ({result})"
-
 
 @dataclass(frozen=True)
 class LabelCurve:
@@ -69,17 +62,8 @@ class LabelCurve:
         return first
 
     @property
-    def sentence(self) -> str:
-        first = self.beats_baseline_from
-        if first is None:
-            largest = self.points[-1]
-            is_worse = largest.difference.is_worse
-            verdict = "is significantly worse than" if is_worse else "is not significantly better than"
-            return f"{self.name} {verdict} the linear baseline even with {largest.description}."
-        sentence = f"{self.name} beats the linear baseline from {self.points[first].description} on"
-        if first:
-            sentence += f"; it does not with {self.points[first - 1].description}"
-        return f"{sentence}."
+    def sentence(self) -> Markup:
+        return sentence("labels.curve", curve=self)
 
 
 def labels(findings: Findings) -> Question:
@@ -89,8 +73,8 @@ def labels(findings: Findings) -> Question:
         curves = label_curves(grid, findings.answers, findings.study.results)
         if curves:
             remarks = wording.of_these_models(point.difference for curve in curves for point in curve.points)
-            sentences = Bullets([*(curve.sentence for curve in curves), *remarks])
-            cards.append(Card("How many labelled tweets does a network need?", [sentences, _figure(grid, curves)]))
+            bullets = Bullets([*(curve.sentence for curve in curves), *remarks])
+            cards.append(Card("How many labelled tweets does a network need?", [bullets, _figure(grid, curves)]))
     return Question(cards)
 
 
@@ -146,7 +130,7 @@ def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     for curve in curves:
         points += [_plotted(curve.name, point.labels, point.net) for point in curve.points if point.labels]
     n = curves[0].points[0].difference.n
-    caption = f"Bars: 95 % intervals over seeds and tweets; n = {n:,} test tweets."
+    caption = sentence("labels.figure", number=n)
     sizes = sorted({point.x for point in points})
     axes = Axis("labelled training tweets", is_log=True, ticks=sizes), Axis(f"test {grid.metric_name} (%)")
     title = f"Test {grid.metric_name} by number of labelled training tweets"

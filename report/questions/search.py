@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 
 from report.compare.cost import usage_of
 from report.compare.findings import Findings
@@ -26,10 +27,11 @@ from report.render.charts import (
     parallel_figure,
 )
 from report.render.wording import Score
+from report.sections.sentences import sentence, sentences
 from report.statistics import LEVEL, Estimate, Metric, estimate_of, is_logarithmic
 from sentiment.errors import RunDirError
 from sentiment.runs.records import GridPlan
-from sentiment.runs.state import RungRanking, Rungs
+from sentiment.runs.state import Rungs
 
 # With fewer trials, importances (fANOVA) and expected scores say more about chance than about the parameters.
 ENOUGH_TRIALS = 30
@@ -37,21 +39,9 @@ _RESAMPLES = 20
 _BOOTSTRAP_QUANTILES = (0.05, 0.95)
 _TREES = 24
 _BEST = 10
-_METHOD = (
-    "Importance in a search",
-    "Share of the variance of the score that a parameter explains (fANOVA, Hutter et al. 2014), with a 90 % bootstrap "
-    "percentile interval over trials. Spearman's rank correlation is descriptive: it is of these trials alone, and has "
-    "neither interval nor p.",
-)
 _BUDGETS = (1, 5, 10, 20, 50, 100, 200)
 # Budgets above this share of the trials are not shown: their intervals would cover less often than they should.
 _MAX_BUDGET = 0.2
-_METHOD_OF_BUDGETS = (
-    "Expected validation score of the best of n trials",
-    "The expected best validation score of n random trials (Dodge et al. 2019), by the unbiased estimator of Tang et "
-    "al. (2020). Its 95 % interval is a jackknife over trials with Student's quantile; in simulations with n up to a "
-    "fifth of the trials, 88 to 96 % of the intervals contained the true value.",
-)
 
 
 @dataclass(frozen=True)
@@ -62,20 +52,19 @@ class Search:
     score: Score
 
     @property
-    def reason_against_importance(self) -> str | None:
+    def reason_against_importance(self) -> Markup | None:
         """Why no importances are shown; None if they are."""
-        n = len(self.trials)
-        if n < ENOUGH_TRIALS:
-            return f"Importances need at least {ENOUGH_TRIALS} trials with a {self.score.name}; there are {n}."
+        if len(self.trials) < ENOUGH_TRIALS:
+            return sentence("search.too_few_for_importance", search=self, least=ENOUGH_TRIALS)
         if len({trial.score for trial in self.trials}) == 1:
-            return "All trials have the same score, so importances are undefined."
+            return sentence("search.equal_scores")
         return None
 
 
 def search(findings: Findings) -> Question:
     """A card for each search."""
     cards, tables = [], []
-    has_importances = False
+    methods = []
     for grid in findings.study.grids:
         if is_search(grid):
             trials = trials_for_importance(grid)
@@ -83,8 +72,10 @@ def search(findings: Findings) -> Question:
             if len(grid.completed) > 1:
                 tables.append(_best_table(grid))
             if trials.reason_against_importance is None:
-                has_importances = True
-    return Question(cards, tables, [_METHOD, _METHOD_OF_BUDGETS] if has_importances else [])
+                methods.append("importance")
+            if _expected_scores(grid, trials):
+                methods.append("budgets")
+    return Question(cards, tables, methods)
 
 
 def trials_for_importance(grid: Grid) -> Search:
@@ -120,46 +111,35 @@ def _trials_of_first_rung(rungs: Rungs) -> list[Trial]:
 
 def _card_content(grid: Grid, search: Search) -> list[Block]:
     if not grid.completed or len(search.trials) < 2 or not search.trials[0].settings:
-        number = wording.plural(len(grid.completed), "trial")
-        return [Text(f"{number} of {len(grid.runs):,} completed: too few to show.")]
-    caption = (
-        f"Parallel coordinates of n = {len(search.trials)} trials: a line for each, from its settings to its "
-        f"{search.score.name}, which is also its colour; the best are on top."
-    )
+        return [Text(sentence("search.too_few", grid=grid))]
+    caption = sentence("search.trials", search=search)
     title = f"All trials of grid {grid.name}"
     lines = parallel_figure(f"parallel-{grid.name}", title, caption, search.trials, search.score)
     content: list[Block] = [Text(_best_sentence(grid))]
-    if expected := _expected_scores(grid, search):
-        content.append(Text(expected))
+    if estimates := _expected_scores(grid, search):
+        content.append(Text(sentence("search.budgets", score=search.score, estimates=estimates)))
     reason = search.reason_against_importance
     return [*content, lines, Text(reason) if reason else _importance_figure(grid, search)]
 
 
-def _best_sentence(grid: Grid) -> str:
+def _best_sentence(grid: Grid) -> Markup:
     best = max(grid.completed, key=_macro_f1)
-    settings = [wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)]
-    score = estimate_of(best.measured("test"), grid.metric)
-    n = len(grid.completed)
-    luck = " (optimistic: it is the maximum of several)" if n > 1 else ""
-    return (
-        f"Best of {wording.plural(n, 'trial')} on validation tweets: "
-        f"{wording.listing(settings or [f'run {best.run_id}'])}, with macro F1 {wording.percent(_macro_f1(best))} %"
-        f"{luck} and a test {grid.metric_name} of {wording.share(score)}."
+    return sentence(
+        "search.best",
+        grid=grid,
+        run=best,
+        settings=[wording.setting(name, best.settings.get(name)) for name in varying(grid.completed)],
+        validation_f1=_macro_f1(best),
+        score=estimate_of(best.measured("test"), grid.metric),
     )
 
 
-def _expected_scores(grid: Grid, search: Search) -> str:
-    """What fewer trials would have reached; empty for few trials, and for those that were not drawn at random."""
+def _expected_scores(grid: Grid, search: Search) -> dict[int, Estimate]:
+    """The expected best score by budget; empty for few trials, and for those that were not drawn at random."""
     if len(search.trials) < ENOUGH_TRIALS or grid.plan is None or grid.plan.method != "random":
-        return ""
+        return {}
     scores = sorted((trial.score for trial in search.trials), reverse=not search.score.more_is_better)
-    parts = []
-    for budget in _BUDGETS:
-        if budget <= _MAX_BUDGET * len(scores):
-            estimate = expected_best(scores, budget)
-            bounds = wording.bounds(estimate.low, estimate.high, search.score.shown)
-            parts.append(f"{search.score.with_unit(estimate.value)}{bounds} for n = {budget:,}")
-    return f"Expected {search.score.name} of the best of n random trials (95 % CI): {'; '.join(parts)}."
+    return {budget: expected_best(scores, budget) for budget in _BUDGETS if budget <= _MAX_BUDGET * len(scores)}
 
 
 def expected_best(scores: Sequence[float], budget: int) -> Estimate:
@@ -236,10 +216,7 @@ def _distribution(values: Sequence[Any]) -> Any:
 
 def _importance_figure(grid: Grid, search: Search) -> Figure:
     shares = importances([trial.settings for trial in search.trials], [trial.score for trial in search.trials])
-    caption = (
-        f"Share of the variance of {search.score.name} that each parameter explains (fANOVA, n = {len(search.trials)} "
-        "trials), with 90 % bootstrap intervals over trials. In brackets: Spearman's rank correlation with the score."
-    )
+    caption = sentence("search.importance", search=search)
     lines: list[Line] = []
     for name, share in shares.items():
         lines.append((wording.parameter_name(name) + rank_correlation(search, name), share, "blue"))
@@ -258,8 +235,7 @@ def _best_table(grid: Grid) -> Table:
     ]
     columns += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
     columns.append(column("Overfits", "overfits"))
-    n = len(grid.completed)
-    caption = f"The {len(rows)} best of {n} trials of grid {grid.name}, by validation macro F1 (one seed each)."
+    caption = sentence("search.best_table", grid=grid, shown=len(rows))
     return Table(f"best-{grid.name}", caption, columns, rows, best=rows[0])
 
 
@@ -288,7 +264,7 @@ def rungs(findings: Findings) -> Question:
         max_epochs = max((epochs for epochs in map(_max_epochs, planned) if epochs), default=None)
         if grid.rungs and max_epochs:
             history = {run.run_id: _scores(run, grid.rungs.plan) for run in planned}
-            content: list[Block] = [Bullets([_epochs_saved(planned, history, max_epochs), *_promotions(grid.rungs)])]
+            content: list[Block] = [Bullets(_saved_and_promoted(grid.rungs, planned, history, max_epochs))]
             if any(history.values()):
                 content.append(_rung_figure(grid.rungs, planned, history))
             cards.append(Card(f"How much training did successive halving save in {grid.name}?", content))
@@ -312,41 +288,15 @@ def _max_epochs(run: Run) -> int | None:
         return None
 
 
-def _epochs_saved(planned: list[Run], history: MetricHistory, max_epochs: int) -> str:
-    epochs = sum(map(len, history.values()))
-    without_pruning = max_epochs * len(planned)
-    time = usage_of(planned).total
-    sentence = (
-        f"{epochs:,} epochs were trained, {wording.percent(epochs / without_pruning)} % of the {without_pruning:,} "
-        f"that {len(planned):,} full trials would need (an upper bound, because of early stopping), in "
-        f"{time.hours:,.2f} {time.unit}"
+def _saved_and_promoted(rungs: Rungs, planned: list[Run], history: MetricHistory, max_epochs: int) -> list[Markup]:
+    saved = sentence(
+        "search.epochs_saved",
+        epochs=sum(map(len, history.values())),
+        without_pruning=max_epochs * len(planned),
+        trials=len(planned),
+        time=usage_of(planned).total,
     )
-    if epochs:
-        sentence += f"; without pruning about {time.hours * without_pruning / epochs:,.2f} {time.unit}"
-    return f"{sentence}."
-
-
-def _promotions(rungs: Rungs) -> list[str]:
-    sentences = [_promotion(ranking, Score(rungs.plan.metric)) for ranking in rungs.rankings]
-    if rungs.current < rungs.last:
-        sentences.append(f"The rung that ends after epoch {rungs.epochs(rungs.current)} is not ranked yet.")
-    if rungs.rankings:
-        sentences.append("Halving may prune trials that start slowly but would end well.")
-    return sentences
-
-
-def _promotion(ranking: RungRanking, score: Score) -> str:
-    trials = wording.plural(len(ranking.trials), "trial")
-    sentence = f"After epoch {ranking.epochs} the best {ranking.promoted:,} of {trials} were promoted"
-    if ranking.tied_at_cut:
-        sentence += (
-            f"; {ranking.tied_at_cut:,} trials, some promoted and some pruned, had the same {score.name}: validation "
-            "loss, then the order of the plan, decided between them"
-        )
-    failed = sum(trial.value is None for trial in ranking.trials)
-    if failed:
-        sentence += f"; {failed:,} without a score ranked last"
-    return f"{sentence}."
+    return [saved, *sentences("search.promotions", rungs=rungs, score=Score(rungs.plan.metric))]
 
 
 def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Figure:
@@ -354,10 +304,7 @@ def _rung_figure(rungs: Rungs, planned: list[Run], history: MetricHistory) -> Fi
     last_epochs = rungs.halving.epochs
     scored = [run for run in planned if history[run.run_id]]
     scored.sort(key=lambda run: run.completed is not None)
-    caption = (
-        f"n = {len(scored)} trials: {score.name} after each epoch. Lines end where trials were pruned; dotted vertical "
-        f"lines mark the ends of rungs (epoch {wording.listing([str(epoch) for epoch in last_epochs])})."
-    )
+    caption = sentence("search.rungs", number=len(scored), score=score, last_epochs=last_epochs)
     points = [point for run in scored for point in trial_points(run, history[run.run_id], score)]
     axes = Axis("epoch", is_whole=True, vertical_rules=last_epochs), Axis(score.title)
     return line_figure(f"rungs-{rungs.plan.name}", f"Rungs of grid {rungs.plan.name}", caption, points, axes)

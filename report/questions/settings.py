@@ -12,6 +12,8 @@ from enum import Enum
 from statistics import fmean
 from typing import Any
 
+from markupsafe import Markup
+
 from report.compare.answers import Answers, compared
 from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
@@ -23,6 +25,7 @@ from report.render.blocks import Block, Card, Column, Question, Table, Text, col
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
+from report.sections.sentences import sentence
 from report.statistics import Difference, Metric, SeedVariance
 from sentiment.runs.records import ModelChoice
 
@@ -53,13 +56,6 @@ _ROWS_OF_HALF_WIDTH = 2
 # Epochs that take at least so many times as long are mentioned.
 _MENTIONED_RATIO = 1.1
 _LAYERS = ("context-free layer", "first LSTM layer", "top LSTM layer")
-_METHOD = (
-    "Effect of a setting",
-    "The value that is best on validation tweets is compared with every other value, over runs that differ in nothing "
-    "else but their seeds. Settings without effect under one of the two values are ignored in matching. If a grid "
-    "varies the number of labelled tweets, effects are estimated for each number. The family is all pairs of values of "
-    "all settings of the grid, because the best value was selected; other grids, and rows of the page, change nothing.",
-)
 
 
 @dataclass(frozen=True)
@@ -94,12 +90,12 @@ class SettingValue:
 
 
 class ContrastVerdict(Enum):
-    """What a contrast says about the best value on validation tweets, as a template for the others' names."""
+    """What a contrast says about the best value on validation tweets."""
 
-    BETTER = "it is significantly better than {}"
-    WORSE = "it is significantly worse than {} on test tweets"
-    NOT_SIGNIFICANT = "it is not significantly different from {}"
-    NOT_COMPARED = "there are no common predictions to compare it with {}"
+    BETTER = "better"
+    WORSE = "worse"
+    NOT_SIGNIFICANT = "not significant"
+    NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True)
@@ -161,12 +157,12 @@ class Effect:
                 name += f", {wording.setting(parameter, value.values[index])}"
         return name
 
-    def _name_with_difference(self, contrast: Contrast) -> str:
-        """The other value of a contrast, with the difference if it is significant."""
-        name = self.name_of(contrast.other)
-        if contrast.difference is None or contrast.verdict == ContrastVerdict.NOT_SIGNIFICANT:
-            return name
-        return f"{name} ({wording.points(contrast.difference.value)} points)"
+    def contrasts_by_verdict(self) -> dict[str, list[Contrast]]:
+        by_verdict = {
+            verdict.value: [contrast for contrast in self.contrasts if contrast.verdict == verdict]
+            for verdict in ContrastVerdict
+        }
+        return {verdict: contrasts for verdict, contrasts in by_verdict.items() if contrasts}
 
     @property
     def context(self) -> str:
@@ -177,44 +173,18 @@ class Effect:
         return ", ".join(parts)
 
     @property
-    def sentence(self) -> str:
-        if not self.contrasts:
-            name = wording.capital(wording.parameter_name(self.parameter))
-            return f"{name}: no two runs differ only in this setting, so its effect cannot be told from others."
-        best = self.name_of(self.contrasts[0].best)
-        clauses = []
-        for verdict in ContrastVerdict:
-            of_verdict = [contrast for contrast in self.contrasts if contrast.verdict == verdict]
-            names = [self._name_with_difference(contrast) for contrast in of_verdict]
-            if names:
-                last = "or" if verdict == ContrastVerdict.NOT_SIGNIFICANT else "and"
-                clause = verdict.value.format(wording.listing(names, last))
-                if verdict == ContrastVerdict.NOT_SIGNIFICANT:
-                    clause += wording.power_remark(filter(None, [contrast.difference for contrast in of_verdict]))
-                clauses.append(clause)
-        sentence = f"Best on validation tweets: {best}; {', and '.join(clauses)}."
-        if self.parameter == _TOGETHER:
-            names = [wording.parameter_name(name) for name in self.parameters]
-            sentence += f" They differ in {wording.listing(names)}, none of which varies alone."
-        if self.parameter.startswith("elmo."):
-            sentence += self._time_remark() + self._mixture_remark()
-        return sentence
-
-    def _time_remark(self) -> str:
-        longer = []
+    def sentence(self) -> Markup:
+        """The comparison in a few sentences; those of ELMo say what it costs, and which of its layers count."""
+        longer = {}
         for contrast in self.contrasts:
             ratio = contrast.best.seconds / max(contrast.other.seconds, 1e-9)
-            if ratio > _MENTIONED_RATIO:
-                longer.append(f"{ratio:.1f} times as long as with {self.name_of(contrast.other)}")
-        return f" An epoch takes {wording.listing(longer)} (wall time)." if longer else ""
-
-    def _mixture_remark(self) -> str:
+            if ratio > _MENTIONED_RATIO and self.parameter.startswith("elmo."):
+                longer[self.name_of(contrast.other)] = ratio
         mixtures = [run.result.mixture for value in self.values for run in value.runs if run.result.mixture]
-        if self.parameter not in ("elmo.model", "elmo.layers") or not mixtures:
-            return ""
-        shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)]
+        shows_mixture = self.contrasts and self.parameter in ("elmo.model", "elmo.layers")
+        shares = [fmean(of_layer) for of_layer in zip(*mixtures, strict=True)] if shows_mixture else []
         weights = [f"{wording.percent(share)} % {name}" for share, name in zip(shares, _LAYERS, strict=False)]
-        return f" Learned layer weights: {wording.listing(weights)}."
+        return sentence("settings.effect", effect=self, longer=longer, weights=weights)
 
 
 def settings(findings: Findings) -> Question:
@@ -232,7 +202,7 @@ def settings(findings: Findings) -> Question:
     others = [name for name in is_compared if is_compared[name] and name not in CARD_TITLES]
     cards = [_card(name, by_grid) for name in [*known, *others]]
     numbers: list[Block] = [_table(grid, effects) for grid, effects in by_grid]
-    return Question(cards, numbers, [_METHOD] if cards else [])
+    return Question(cards, numbers, ["effects"] if cards else [])
 
 
 def grid_effects(grid: Grid, answers: Answers) -> list[Effect]:

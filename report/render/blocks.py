@@ -100,14 +100,14 @@ class Text:
 class Bullets:
     """A list of sentences."""
 
-    items: list[Any]
+    items: Sequence[Any]
 
 
 @dataclass(frozen=True)
 class Tiles:
     """Tiles: terms, each with its value."""
 
-    items: list[tuple[str, Any]]
+    items: Sequence[tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -160,13 +160,13 @@ class Question:
     Attributes:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
-        methods: additional entries (name, text) for *Methods*.
+        methods: macros of `methods.md.j2`, further entries of *Methods*.
         problems: a line for each file of a run that cannot be read.
     """
 
     cards: Sequence[Card]
     numbers: Sequence[Block] = ()
-    methods: Sequence[tuple[str, str]] = ()
+    methods: Sequence[str] = ()
     problems: Sequence[str] = ()
 
 

@@ -13,6 +13,7 @@ from report.render import wording
 from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
+from report.sections.sentences import sentence
 from report.statistics import Flags, Values, wilson
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, ModelChoice
@@ -28,11 +29,9 @@ def learning(findings: Findings) -> ReportSection:
     best, recommended = findings.best, findings.recommended
     if recommended is None or best.curve is None:
         return ReportSection(title, [])
-    run, name = recommended.run, configuration_name(recommended.configuration)
-    caption = (
-        f"The best network: {name}, seed {run.config.seed}, n = 1 run. The ring marks the selected epoch "
-        f"({run.result.best_epoch} of {len(best.curve)})."
-    )
+    run = recommended.run
+    name = configuration_name(recommended.configuration)
+    caption = sentence("errors.learning", run=run, name=name, epochs=len(best.curve))
     alt = "Learning curves of the best network"
     return ReportSection(title, [panel_figure("curves-best", alt, caption, best.curve, run.result.best_epoch)])
 
@@ -44,14 +43,12 @@ def errors(findings: Findings) -> ReportSection:
         return ReportSection(title, [])
     run = recommended.run
     if test is None:
-        return ReportSection(title, [Text(f"The predictions of run {run.run_id} are missing.")])
+        return ReportSection(title, [Text(sentence("errors.no_predictions", run=run))])
     name = PREDICTORS[recommended.predicts]
     content: list[Block] = [_reliability_diagram(run, test, recommended.predicts), _confusion_table(run, test)]
     if findings.best.tweets is None:
         folder = findings.study.results.corpus_dir(run.corpora[0])
-        content.append(
-            Text(f"Tweet texts are not available on this machine ({folder}), so misclassified tweets are not listed.")
-        )
+        content.append(Text(sentence("errors.no_texts", folder=folder)))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
     return ReportSection(title, content)
@@ -117,11 +114,7 @@ def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: 
         for mean, right, n in _bins(test, model):
             share = wilson(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
-    caption = (
-        f"Reliability diagram of the models of run {run.run_id}: share of tweets that are right, per decile of the "
-        f"probability of the predicted class, n = {len(test.labels):,} test tweets. Below the diagonal a model is "
-        "overconfident."
-    )
+    caption = sentence("errors.reliability", run=run, number=len(test.labels))
     axes = Axis("mean probability of the predicted class (%)"), Axis("right (%)")
     return line_figure("reliability", "Reliability diagram", caption, points, axes)
 
@@ -133,11 +126,7 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
     if not groups:
         return []
     counts = [f"{sizes[group]:,} {group}" for group in groups]
-    text = (
-        f"{wording.plural(len(wrong), 'test tweet')} misclassified by the {name}: {wording.listing(counts)}. "
-        f"Where all runs are wrong, the label itself may be wrong. The {_EXAMPLES_PER_GROUP} most confident errors of "
-        "each group:"
-    )
+    caption = sentence("errors.mistakes", wrong=len(wrong), name=name, counts=counts, examples=_EXAMPLES_PER_GROUP)
     rows: list[Row] = []
     for group in groups:
         examples = wrong[wrong["group"] == group].head(_EXAMPLES_PER_GROUP).to_dict("records")
@@ -157,4 +146,4 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
         column("Networks correct, %", "share_right", "percent"),
         column("Group", "group"),
     ]
-    return [Text("Misclassified tweets", "heading"), Table("mistakes", text, columns, rows)]
+    return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns, rows)]

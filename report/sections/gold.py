@@ -5,15 +5,15 @@ from html import unescape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import wording
 from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, with_bounds
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
-from report.render.wording import joined, strong
-from report.sections.models import cost_per_thousand
-from report.sections.names import METHODS, with_lexicon_remark
+from report.sections.names import cost_per_thousand
+from report.sections.sentences import sentence
 from report.statistics import estimate_of, kappa
 from sentiment.runs.predictions import Comparison, GoldTable
 
@@ -36,29 +36,19 @@ def gold_tables(findings: Findings) -> ReportSection:
 
 def _blocks_of(gold: GoldTable) -> list[Block]:
     comparisons = gold.compare()
-    blocks: list[Block] = [Text(_lead(gold, comparisons), "lead"), _figure(gold), _score_table(gold)]
+    blocks: list[Block] = [Text(sentence("gold.lead", gold=gold, comparisons=comparisons), "lead")]
+    blocks += [_figure(gold), _score_table(gold)]
     if comparisons:
-        sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
-        blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [sentences])]
+        in_sentences = Bullets([f"{comparison.sentence}." for comparison in comparisons])
+        blocks += [_comparison_table(gold, comparisons), Fold("All comparisons in sentences", [in_sentences])]
     if disagreements := _disagreements(gold):
         blocks.append(Fold("Tweets on which predictors disagree most", [disagreements]))
     origins: list[Block] = []
     for name, record in gold.added.items():
-        origins.append(Text(f"{name}: {record.file} (SHA-256 {record.file_sha256[:12]})"))
+        origins.append(Text(sentence("gold.origin", name=name, record=record)))
         if record.note:
             origins.append(Text(record.note, "note"))
     return [*blocks, Fold("Where the predictions come from", origins)]
-
-
-def _lead(gold: GoldTable, comparisons: Sequence[Comparison]) -> Any:
-    """The most accurate predictor, and its comparison with the next one."""
-    best = gold.predictions.predictors[0]
-    metrics = best.metrics(gold.predictions.labels)
-    accuracy = wording.percent(metrics.accuracy)
-    parts: list[Any] = [strong(f"{best.name} is right on {accuracy} % of {wording.plural(metrics.n, 'tweet')}.")]
-    if comparisons:
-        parts.append(f"{comparisons[0].sentence}.")
-    return joined(parts)
 
 
 def _figure(gold: GoldTable) -> Figure:
@@ -68,10 +58,7 @@ def _figure(gold: GoldTable) -> Figure:
     for predictor in predictors:
         colour: Colour = "purple" if predictor.kind == "added" else "muted"
         lines.append((predictor.name, estimate_of(predictor.metrics(labels)), colour))
-    caption = (
-        f"Accuracy with 95 % confidence intervals, n = {len(labels):,} tweets of {gold.record.source}. Dashed line: "
-        f"{majority.name}."
-    )
+    caption = sentence("gold.figure", gold=gold, majority=majority.name)
     axis = ValueAxis("accuracy (%)", reference=majority.metrics(labels).accuracy)
     return interval_figure(f"gold-{gold.directory.path.name}", "Accuracy of all predictors", caption, lines, axis)
 
@@ -100,33 +87,34 @@ def _score_table(gold: GoldTable) -> Table:
         column("Predictor", "predictor"),
         column("Tweets", "n", "count"),
         column("Accuracy, %", "accuracy", "percent"),
-        column("Answers outside the classes", "other_answers", "count"),
-        column("Missing", "missing", "count"),
-        column("Accuracy if these count as wrong, %", "accuracy_of_all", "percent"),
+    ]
+    if any(row["n"] < len(labels) for row in rows):
+        columns += [
+            column("Answers outside the classes", "other_answers", "count"),
+            column("Missing", "missing", "count"),
+            column("Accuracy if these count as wrong, %", "accuracy_of_all", "percent"),
+        ]
+    columns += [
         column("Macro recall, %", "macro_recall", "percent"),
         column("Macro F1, %", "macro_f1", "percent"),
         column("Cohen\u2019s kappa with the labels", "kappa", ".2f"),
-        column("Per 1,000 tweets", "cost"),
     ]
-    if all(row["n"] == len(labels) for row in rows):
-        del columns[3:6]
-    if not any(row.get("cost") for row in rows):
-        del columns[-1]
-    return Table(f"scores-{gold.directory.path.name}", _tweets_sentence(gold), columns, rows)
+    if any(row.get("cost") for row in rows):
+        columns.append(column("Per 1,000 tweets", "cost"))
+    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns, rows)
 
 
-def _tweets_sentence(gold: GoldTable) -> str:
+def _about_tweets(gold: GoldTable) -> Markup:
     """How many tweets of which classes there are, and which rows were left out."""
-    record = gold.record
     labels = gold.predictions.labels
-    sizes = np.bincount(labels, minlength=len(record.classes)).tolist()
-    counts = [f"{size:,} {name}" for size, name in zip(sizes, record.classes, strict=True)]
-    left_out = [f"; {count:,} rows left out ({reason})" for reason, count in record.left_out.items()]
-    sentence = (
-        f"{len(labels):,} tweets of {record.source}: {wording.listing(counts)}{''.join(left_out)}; fingerprint "
-        f"{record.fingerprint[:12]}."
+    sizes = np.bincount(labels, minlength=len(gold.record.classes)).tolist()
+    return sentence(
+        "gold.tweets",
+        record=gold.record,
+        counts=[f"{size:,} {name}" for size, name in zip(sizes, gold.record.classes, strict=True)],
+        number=len(labels),
+        from_lexicon_authors=gold.record.source in LEXICON_AUTHORS,
     )
-    return with_lexicon_remark(sentence, record.source in LEXICON_AUTHORS)
 
 
 def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Table:
@@ -152,11 +140,8 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
         column("Adjusted p", "recall_q", "p"),
         column("Agreement (Cohen\u2019s kappa)", "kappa", ".2f"),
     ]
-    caption = (
-        f"Each pair of predictors on the tweets that both answer, corrected for "
-        f"{wording.plural(len(rows), 'comparison')}."
-    )
-    return Table(f"comparisons-{gold.directory.path.name}", joined([caption, METHODS]), columns, rows)
+    caption = sentence("gold.comparisons", number=len(rows))
+    return Table(f"comparisons-{gold.directory.path.name}", caption, columns, rows)
 
 
 def _disagreements(gold: GoldTable) -> Table | None:
@@ -179,5 +164,5 @@ def _disagreements(gold: GoldTable) -> Table | None:
         rows.append(row)
     columns = [column("Tweet", "tweet"), column("Label", "label")]
     columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]
-    caption = f"{len(rows):,} of {wording.plural(len(differing), 'tweet')} with different answers."
+    caption = sentence("gold.disagreements", shown=len(rows), number=len(differing))
     return Table(f"disagreements-{gold.directory.path.name}", caption, columns, rows)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from markupsafe import Markup
+
 from report.compare.added import AddedPredictor
 from report.compare.advice import Recommended
 from report.compare.cost import cost_per_run, usage_of
@@ -13,17 +15,15 @@ from report.compare.findings import Findings
 from report.compare.test_sets import OnTestSet
 from report.render import wording
 from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
-from report.render.wording import joined
 from report.sections.names import (
     LEXICON_REMARK,
-    METHODS,
     STAR,
     configuration_name,
     predictor_name,
-    with_lexicon_remark,
 )
+from report.sections.sentences import sentence
 from report.statistics import Difference, Metric
-from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Added, Part, PredictorKind
+from sentiment.runs.records import MACRO_SCORES, PREDICTORS, Part, PredictorKind
 
 # Maximum number of configurations in the leaderboard, and of networks on each external test set.
 _MAX_CONFIGURATIONS = 15
@@ -92,7 +92,9 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
     configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
     more = f"{configurations} with macro precision and recall, parameters and attempts."
     blocks: list[Block] = [
-        Table(name, _leaderboard_caption(dataset), _columns(table_rows, dataset), table_rows, best=bold),
+        Table(
+            name, sentence("models.leaderboard", dataset=dataset), _columns(table_rows, dataset), table_rows, best=bold
+        ),
         Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
     ]
     if predictors:
@@ -107,20 +109,6 @@ def shown_configurations(dataset: Dataset) -> list[Configuration]:
     if dataset.best and dataset.best not in first:
         return [*first[:-1], dataset.best]
     return first
-
-
-def _leaderboard_caption(dataset: Dataset) -> str:
-    n_test = max(run.measured("test").n for run in dataset.runs)
-    caption = (
-        f"On {dataset.name}: mean \u00b1 SD over seeds in %, ranked by validation macro F1; for added predictors, 95 % "
-        f"confidence intervals. The {n_test:,} test tweets are used only for evaluation. Bold: recommended."
-    )
-    if dataset.folds:
-        caption += (
-            f" Cross-validation: the predictions of a configuration\u2019s {dataset.folds} folds are pooled; because "
-            "training sets overlap, intervals and tests are approximate."
-        )
-    return with_lexicon_remark(caption, dataset.from_lexicon_authors)
 
 
 def _added_row(predictor: AddedPredictor, best: Recommended | None, metric: Metric) -> dict[str, Any]:
@@ -145,29 +133,12 @@ def _added_name(predictor: AddedPredictor) -> str:
     return f"{predictor.name} ({kind})"
 
 
-def cost_per_thousand(added: Added) -> str:
-    """Cost and time of an added predictor for 1,000 tweets; empty if they are unknown."""
-    costs = {"cost {}": added.cost, "{} s": added.seconds}
-    parts = [text.format(f"{1000 * cost / added.tweets:,.3g}") for text, cost in costs.items() if cost is not None]
-    return ", ".join(parts)
-
-
 def _added_details(predictor: AddedPredictor, dataset: Dataset) -> list[Block]:
     """Origin, cost and score of an added predictor."""
+    details = sentence("models.added", predictor=predictor, dataset=dataset)
     record = predictor.record
-    score = predictor.score(dataset.metric)
-    details = [
-        f"{dataset.metric_name} {wording.share(score)} on {score.n:,} test tweets",
-        f"Cohen\u2019s kappa {predictor.kappa:.2f}",
-    ]
-    if predictor.below_recommended:
-        details.append(f"recommended model minus this predictor: {wording.claim(predictor.below_recommended)}")
-    cost = cost_per_thousand(record)
-    if cost:
-        details.append(f"per 1,000 tweets: {cost}")
-    details.append(f"predictions from {record.file} (SHA-256 {record.file_sha256[:12]})")
     note = [Text(record.note, "note")] if record.note else []
-    return [Text(_added_name(predictor), "heading"), Text(f"{wording.capital('; '.join(details))}."), *note]
+    return [Text(_added_name(predictor), "heading"), Text(details), *note]
 
 
 def _columns(rows: Sequence[Row], dataset: Dataset) -> list[Column]:
@@ -299,14 +270,9 @@ def check_list(findings: Findings) -> ReportSection:
         rows.append(row)
     totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
     rows.append({"capability": "all"} | totals)
-    mean = f", mean of {len(scores)} runs" if len(scores) > 1 else ""
-    caption = (
-        "Number of correctly classified template sentences per capability, for each model of the best configuration"
-        f"{mean} (inspired by CheckList, Ribeiro et al. 2020). Not used for model selection."
-    )
     columns = [column("Capability", "capability"), column("Sentences", "sentences", "count")]
     columns += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    return ReportSection(title, [Table("check-list", caption, columns, rows)])
+    return ReportSection(title, [Table("check-list", sentence("models.check_list", number=len(scores)), columns, rows)])
 
 
 def external_test_sets(findings: Findings) -> ReportSection:
@@ -321,34 +287,24 @@ def external_test_sets(findings: Findings) -> ReportSection:
             is_late = networks[result.tests, result.dataset.name] > _MAX_NETWORKS
         (collapsed if is_late else visible).append(result)
     names = sorted({result.dataset.metric_name for result in findings.on_test_sets})
-    caption = (
-        f"{wording.capital(' or '.join(names))} in % on external test sets, which were used neither for training nor "
-        "for selection. A difference is significant if its corrected 95 % interval excludes zero."
-    )
     from_authors = sorted({result.tests for result in findings.on_test_sets if result.from_lexicon_authors})
     content: list[Block] = [Text(f"{name}: {LEXICON_REMARK}") for name in from_authors]
     if visible:
-        content.append(_test_set_table("test-sets", joined([caption, METHODS]), visible, findings))
+        content.append(_test_set_table("test-sets", sentence("models.test_sets", metrics=names), visible, findings))
     if collapsed:
         table = _test_set_table("test-sets-rest", "", collapsed, findings)
         content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
     return ReportSection("External test sets", content)
 
 
-def worse_than_the_lexicon(findings: Findings) -> list[str]:
+def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
     """A sentence for each external test set on which the recommended model is significantly worse than the lexicon."""
-    sentences = []
+    warnings = []
     for result in findings.on_test_sets:
         difference = result.differences.get("lexicon")
         if result.is_recommended and result.dataset is findings.main and difference and difference.is_worse:
-            sentence = (
-                f"On the external test set {result.tests} (n = {len(result.labels):,}) its "
-                f"{result.dataset.metric_name} is {wording.percent(result.score.value)} %, "
-                f"{wording.percent(-difference.value)} points below the "
-                f"untrained VADER lexicon{wording.remark(difference)}."
-            )
-            sentences.append(with_lexicon_remark(sentence, result.from_lexicon_authors))
-    return sentences
+            warnings.append(sentence("models.worse_than_the_lexicon", result=result, difference=difference))
+    return warnings
 
 
 def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:

@@ -11,7 +11,7 @@ from report.read import CompletedRun, Run
 from report.render.blocks import Column
 from report.render.wording import parameter_value, plural, setting
 from sentiment.config import RunConfig
-from sentiment.runs.records import PREDICTORS, PredictorKind
+from sentiment.runs.records import PREDICTORS, Added, PredictorKind
 from sentiment.runs.state import PRUNED, TIMEOUT
 
 LEXICON_REMARK = (
@@ -109,3 +109,10 @@ def command_for_run(run: CompletedRun, command: str, *arguments: str) -> str:
     """
     run_dir = run.fold_runs[0].run_dir.path
     return shlex.join(["sentiment", command, str(run_dir), *arguments])
+
+
+def cost_per_thousand(added: Added) -> str:
+    """Cost and time of an added predictor for 1,000 tweets; empty if they are unknown."""
+    costs = {"cost {}": added.cost, "{} s": added.seconds}
+    parts = [text.format(f"{1000 * cost / added.tweets:,.3g}") for text, cost in costs.items() if cost is not None]
+    return ", ".join(parts)

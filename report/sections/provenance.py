@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -14,87 +14,37 @@ from report.render import wording
 from report.render.blocks import Block, Bullets, Column, Command, Fold, ReportSection, Row, Table, Text, Tiles, column
 from report.render.wording import code, escape, joined
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
+from report.sections.sentences import terms
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
 
-_METHODS = {
-    "Selection": "All selection uses the validation set: the configuration by mean F1 over seeds; its run by F1; of "
-    "that run the simplest predictor (linear baseline, network, or their ensemble, which averages both probabilities) "
-    "that a paired test does not show to be worse than the best; the best value of a setting by the mean F1 of its "
-    "runs. Configurations trained on fewer labelled tweets are not eligible. The test set chooses nothing: it "
-    "estimates scores and differences.",
-    "Significant, better, worse": "All these words rest on one test: the difference in mean test {metric} on the "
-    "common test tweets, generalising over seeds and tweets. Seeds and tweets are two crossed random factors "
-    "(two-way random-effects model). The variance between seeds is pooled over configurations (in label curves: "
-    "over those with the same training size); a configuration with larger seed variance uses its own estimate, and its "
-    "own degrees of freedom if it spreads more than the others (F test, p < 0.25). "
-    "Added to this is the variance over tweets, less the part already contained in the seed variance. The "
-    "standard error is multiplied by the mean of the components\u2019 t quantiles, weighted by their variances "
-    "(Cochran and Cox 1950), which keeps the type I error at 5 % even with two seeds. We call a "
-    "difference significant if its adjusted p is below 0.05: p-values of all comparisons of one family are adjusted "
-    "by Benjamini and Hochberg (1995), and intervals are false-coverage-rate adjusted (Benjamini and Yekutieli 2005), "
-    "so interval and p-value always agree.",
-    "One seed each": "A single-seed configuration borrows the pooled seed variance of the others. If no "
-    "configuration has several seeds, the variance between matched configurations is used; if each side has one "
-    "configuration, only the two trained models are compared, and the text then says so: by the larger p-value of "
-    "the mid-p McNemar test and the score test, and by the score interval of Tango (1998).",
-    "Several configurations": "Claims are corrected in families, so that what is added to a report changes no claim "
-    "of another family: the question of a grid, by the runs of this grid alone; the eligible configurations against "
-    "the baseline, and all their pairs, because the best of them was selected; all other configurations, such as "
-    "single trials of a search; added predictors; each external test set.",
-    "Test {metric} of a configuration": "Mean over seeds, with an interval from the same model, truncated to "
-    "0\u2013100 %; of a single trained model, Wilson's interval over tweets.",
-    "Comparing two runs interactively": 'The comparison of two trained models as in "One seed each", on their '
-    "common test tweets; uncorrected for multiple looks.",
-    "Macro recall": "The mean over the classes of the share of their tweets that are right. It is compared where a "
-    "grid\u2019s metric, or its early stopping, is macro recall. The tweets of a class are a sample of their own: the "
-    "variance over tweets is the sum of the classes\u2019 variances over the square of their number; for two trained "
-    "models that of Agresti and Min (2005) by class. The interval of one trained model combines the Wilson intervals "
-    "of the classes (Zou and Donner 2008).",
-    "The linear baseline": "Logistic regression on TF-IDF of words, word pairs and character 2- to 5-grams within "
-    "words, weighted by naive Bayes log-count ratios (NB-SVM, Wang and Manning 2012), plus a negation-aware AFINN "
-    "score; trained on the same tweets as the network.",
-    "Overfitting": "A run overfits if training minus validation accuracy at the best epoch exceeds the configured "
-    "threshold.",
-    "Calibration": "Ten equal-size bins; ECE is the mean absolute distance from the diagonal (Naeini et al. 2015). "
-    "Probabilities are temperature-scaled on the validation set; predicted labels do not change.",
-}
 
-_METHODS_OF_GOLD = {
-    "Predictors on gold tables": "Each two of the added predictors and the lexicon are compared on the tweets that "
-    "both answer. Accuracy: the larger p-value of the mid-p McNemar test and the score test, and the score interval of "
-    "Tango (1998). Macro recall: the variance of each class\u2019s difference is that of Agresti and Min (2005). "
-    "p-values of all pairs are adjusted by Benjamini and Hochberg (1995), intervals by Benjamini and Yekutieli (2005). "
-    "All tweets of a gold table are test tweets: none chooses a predictor.",
-}
-
-
-def methods(findings: Findings, of_questions: Sequence[tuple[str, str]]) -> ReportSection:
+def methods(findings: Findings, of_questions: Iterable[str]) -> ReportSection:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
     title = "Methods"
-    of_gold = _METHODS_OF_GOLD if findings.study.golds else {}
-    used = [*_used_methods(findings), *of_gold.items(), *dict.fromkeys(of_questions)]
+    used = _methods_of_runs(findings) if findings.main else []
+    if findings.study.golds:
+        used += terms("methods.gold")
+    for name in dict.fromkeys(of_questions):
+        used += terms(f"methods.{name}")
     if not used:
         return ReportSection(title, [])
     return ReportSection(title, [Fold("How numbers, intervals and tests are computed", [Tiles(used)])])
 
 
-def _used_methods(findings: Findings) -> list[tuple[str, str]]:
-    """The methods used for runs."""
-    if findings.main is None:
-        return []
-    configurations = [configuration for dataset in findings.datasets for configuration in dataset.configurations]
-    is_unused = {
-        "One seed each": all(len(configuration.runs) > 1 for configuration in configurations),
-        "Several configurations": len(findings.main.configurations) < 2,
-        "Comparing two runs interactively": findings.packed is None or len(findings.packed["ids"]) < 2,
-        "Macro recall": all(dataset.metric == "accuracy" for dataset in findings.datasets),
-        "Calibration": findings.best.test is None,
-    }
-    metric = findings.main.metric_name
-    used = [(name, text) for name, text in _METHODS.items() if not is_unused.get(name)]
-    return [(name.format(metric=metric), text.format(metric=metric)) for name, text in used]
+def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
+    datasets = findings.datasets
+    configurations = [configuration for dataset in datasets for configuration in dataset.configurations]
+    return terms(
+        "methods.runs",
+        metric=datasets[0].metric_name,
+        has_single_seeds=any(len(configuration.runs) == 1 for configuration in configurations),
+        has_several_configurations=len(datasets[0].configurations) > 1,
+        has_explorer=findings.packed is not None and len(findings.packed["ids"]) > 1,
+        has_macro_recall=any(dataset.metric == "macro_recall" for dataset in datasets),
+        has_calibration=findings.best.test is not None,
+    )
 
 
 _HASH = 12

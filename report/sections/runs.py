@@ -16,8 +16,8 @@ from report.sections.names import (
     run_name,
     state_name,
     unfinished,
-    unfinished_sentence,
 )
+from report.sections.sentences import sentence
 from sentiment.runs.records import MACRO_SCORES
 from sentiment.runs.state import PAUSED, PLANNED, PRUNED, RUNNING
 
@@ -33,16 +33,11 @@ def runs(findings: Findings) -> ReportSection:
     if not study_runs:
         return ReportSection("The runs", [])
     dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
-    is_pruned = any(run.state.state == PRUNED for run in study_runs)
+    has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
     visible = [run for run in study_runs if run.run_dir not in hidden]
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
-    number = "One run" if len(rows) == 1 else f"All {len(rows):,} runs"
-    if hidden:
-        number = f"{len(rows):,} of {len(study_runs):,} runs shown"
-    caption = f"{number}. Scores in %; test accuracy with Wilson 95 % interval."
-    if is_pruned:
-        caption += " Runs pruned by a search have no result."
+    caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
     explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
     return ReportSection("The runs", [*_advice(findings.study), explorer])
 
@@ -51,15 +46,14 @@ def _advice(study: Study) -> list[Block]:
     """How many runs are not completed, and how to resume those that have stopped."""
     if not unfinished(study.runs):
         return []
-    sentences = [f"{unfinished_sentence(study.runs)}."]
     stopped = sum(run.state.state not in _IN_PROGRESS for run in unfinished(study.runs))
-    if stopped:
-        rerun = study.results.command("rerun", "GRID")
-        sentences.append(
-            f"{wording.plural(stopped, 'run')} failed or stopped. Resume those of a grid with \u201c{rerun}\u201d, a "
-            "single run with the command that started it."
+    return [
+        Text(
+            sentence(
+                "runs.unfinished", runs=study.runs, stopped=stopped, command=study.results.command("rerun", "GRID")
+            )
         )
-    return [Text(" ".join(sentences))]
+    ]
 
 
 def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from report.compare.datasets import seed_variance_of
 from report.compare.findings import Findings
 from report.render.blocks import Fold, Table
 from report.render.charts import Figure
+from report.render.wording import escape
 from report.sections.answer import answer, caveats
 from report.sections.models import leaderboard
 from report.statistics import Side, compare, kappa, pooled_variance
@@ -221,7 +222,7 @@ def test_nets_that_call_every_tweet_alike_are_marked_and_never_recommended_or_be
     ((name, row),) = ((name, row) for name, row in _rows(findings).items() if "always predicts positive" in name)
     assert "16" in name
     assert row["verdict"] == "predicts one class only"
-    assert any(f"(not eligible): {name}." in said for said in caveats(findings))
+    assert any(f"(not eligible): {escape(name)}." in caveat for caveat in caveats(findings))
     page = study.text()
     assert "Best on validation tweets: 8 hidden units;" in page
     assert "16 hidden units \\[always predicts positive\\]" in page

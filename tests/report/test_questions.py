@@ -25,7 +25,7 @@ from report.render.wording import Score
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import RankedTrial, RungRanking
 from tests.report.made_up import PARTS, Study, read_table, rows_with
-from tests.report.studies import LABELS, combinations, write_halved, write_labels
+from tests.report.studies import DROPOUTS, LABELS, RATES, combinations, write_halved, write_labels
 
 _CELLS = combinations({"model.cell": ["lstm", "gru"], "seed": [1, 2, 3]})
 
@@ -278,6 +278,17 @@ def test_the_only_completed_trial_of_a_search_is_no_best_of_several(study: Study
     study.complete(first, "some")
     question = search(study.findings())
     assert ("completed: too few" in str(question.cards[0]), question.numbers) == (True, [])
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_method_of_expected_scores_is_explained_just_where_they_are_shown(study: Study, method: str) -> None:
+    runs = combinations({"training.learning_rate": RATES, "model.dropout": DROPOUTS})
+    for number, config in enumerate(study.write_grid("trials", "Which?", runs, method=method)):
+        study.complete(config, "trials", skill=0.5 + number / 30)
+    with patch.object(search_module, "importances", lambda *_: {}):
+        question = search(study.findings())
+    is_shown = "Expected validation macro F1" in str(question.cards[0])
+    assert ("budgets" in question.methods) == is_shown == (method == "random")
 
 
 LOSS = Score("validation/loss", after=2)

@@ -1,0 +1,65 @@
+"""The page's sentences, from templates in `templates/sentences`, in which all values are escaped."""
+
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from report.compare.cost import cost_per_run, usage_of
+from report.render import wording
+from report.sections import names
+
+_SPACES = re.compile(r"[ \n]+")
+# What `{{ end }}` writes after a paragraph; values cannot contain it.
+_END = Markup("\x1e")
+
+
+def sentences(name: str, /, **values: Any) -> list[Markup]:
+    """The paragraphs that a macro makes of values, in Markdown: of `answer.caveats`, the macro in `answer.md.j2`.
+
+    In the template `{{ end }}` ends each of several paragraphs.
+    """
+    template, macro = name.split(".")
+    text = getattr(_templates().get_template(f"{template}.md.j2").module, macro)(**values)
+    paragraphs = [_SPACES.sub(" ", paragraph).strip() for paragraph in text.split(_END)]
+    return [Markup(paragraph) for paragraph in paragraphs if paragraph]  # noqa: S704 - the template escapes values
+
+
+def sentence(name: str, /, **values: Any) -> Markup:
+    """The same as one paragraph."""
+    return Markup(" ").join(sentences(name, **values))
+
+
+def terms(name: str, /, **values: Any) -> list[tuple[Markup, Markup]]:
+    """The paragraphs of a macro as terms with their explanations, which `::` separates."""
+    parts = [paragraph.partition(" :: ") for paragraph in sentences(name, **values)]
+    return [(term, explanation) for term, _, explanation in parts]
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("report.render", "templates/sentences"),
+        autoescape=True,
+        finalize=_escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for module in (wording, names):
+        functions = {name: value for name, value in vars(module).items() if name.islower() and callable(value)}
+        templates.filters |= functions
+        templates.globals |= functions
+    templates.filters["usage_of"] = usage_of
+    templates.globals |= {"cost_per_run": cost_per_run}
+    templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
+    templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
+    return templates
+
+
+def _escaped(value: Any) -> Markup:
+    """The value as Markdown that shows it; a space before it stays."""
+    escaped = wording.escape(value)
+    return Markup(" ") + escaped if str(value).startswith(" ") else escaped
