@@ -134,10 +134,12 @@ def evaluate(
 ) -> None:
     """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
 
-    Evaluates on the run's own test set, or on any labelled table (--data). --out writes all metrics as JSON.
+    Evaluates on the run's own test set, or on any labelled table (--data): 100 labelled tweets of yours or more choose
+    the model and the threshold for tweets like them. --out writes all metrics as JSON.
     """
     from sentiment.data.labels import with_names
-    from sentiment.inference.evaluate import evaluate_on_file, evaluate_on_gold, evaluate_on_own
+    from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
+    from sentiment.inference.own_sample import evaluate_on_file
     from sentiment.inference.stored import open_run
     from sentiment.runs.run_dir import GoldDir
 

@@ -1,6 +1,7 @@
 """Metrics of predicted probabilities on labelled tweets: the only place that computes them. Does not import torch."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ from sentiment.runs.records import THRESHOLD, Metrics
 Labels = npt.NDArray[np.integer[Any]]
 # Of shape (n, classes); each row has the sum 1.
 Probabilities = npt.NDArray[np.float64]
+
+CALIBRATION_BINS = 10
 
 
 def with_first_class(others: npt.NDArray[np.floating[Any]]) -> Probabilities:
@@ -63,6 +66,27 @@ def measure(labels: Labels, probabilities: Probabilities, threshold: float = THR
         precision=precision.tolist(),
         recall=recall.tolist(),
     )
+
+
+class CalibrationBin(NamedTuple):
+    """The mean probability of the predicted class on some tweets, how many of them are right, and their number."""
+
+    confidence: float
+    right: int
+    n: int
+
+
+def calibration_bins(right: npt.NDArray[np.bool_], confidences: npt.NDArray[np.float64]) -> list[CalibrationBin]:
+    """Bins of equal size, from the least probable predictions to the most probable ones; both arrays are (n,)."""
+    order = np.argsort(confidences, kind="stable")
+    bins = [rows for rows in np.array_split(order, CALIBRATION_BINS) if len(rows)]
+    return [CalibrationBin(float(confidences[rows].mean()), int(right[rows].sum()), len(rows)) for rows in bins]
+
+
+def calibration_error(bins: Sequence[CalibrationBin]) -> float:
+    """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and accuracy over all tweets."""
+    distance = sum(abs(each.confidence * each.n - each.right) for each in bins)
+    return distance / sum(each.n for each in bins)
 
 
 def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0) -> str:

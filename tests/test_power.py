@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from report.statistics import Difference
-from sentiment.runs.power import POWER, smallest_difference
+from sentiment.paired import ALPHA, PairedCounts, paired_difference
+from sentiment.runs.power import POWER, smallest_difference, tweets_to_show
 
 # Seeds, tweets and the standard deviation between seeds.
 PLANS = [(2, 1_000, 0.01), (3, 300, 0.005), (3, 1_000, 0.01), (5, 1_000, 0.01), (5, 5_000, 0.005), (3, 1_000, 0.0)]
@@ -40,3 +41,22 @@ def test_smallest_difference_is_shown_with_the_probability_that_it_tells(
 
 def test_smallest_difference_is_none_where_two_seeds_differ_too_much() -> None:
     assert smallest_difference(0.3**2, 1, DISAGREEMENT, 100) is None
+
+
+@pytest.mark.parametrize("classes", [[(120, 80, 1_000)], [(30, 10, 300), (60, 52, 700)]])
+def test_tweets_that_would_show_a_difference_show_it_with_that_probability(classes: list[tuple[int, int, int]]) -> None:
+    counts = [PairedCounts(*pair) for pair in classes]
+    tweets = tweets_to_show(counts)
+    assert tweets is not None
+    rng = np.random.default_rng(0)
+    shown = 0
+    for _ in range(400):
+        drawn = []
+        for first, second, of_class in classes:
+            size = round(tweets * of_class / 1_000)
+            only_first, only_second, _ = rng.multinomial(size, [first / of_class, second / of_class, 1]).tolist()
+            drawn.append(PairedCounts(only_first, only_second, size))
+        result = paired_difference(drawn)
+        shown += result.difference > 0 and result.p < ALPHA
+    assert shown / 400 == pytest.approx(POWER, abs=0.06)
+    assert tweets_to_show([PairedCounts(9, 9, 100)]) is None

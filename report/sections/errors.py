@@ -14,13 +14,13 @@ from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, c
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Flags, Values, wilson
+from report.statistics import wilson
+from sentiment.metrics import CALIBRATION_BINS, calibration_error
 from sentiment.runs.predictions import PartPredictions
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, ModelChoice
 
 _EXAMPLES_PER_GROUP = 5
 _LONGEST_TWEET = 280
-_BINS = 10
 
 
 def learning(findings: Findings) -> ReportSection:
@@ -54,17 +54,6 @@ def errors(findings: Findings) -> ReportSection:
     return ReportSection(title, content)
 
 
-def reliability(right: Flags, confidences: Values) -> list[tuple[float, int, int]]:
-    """Per equal-size bin: mean probability of the predicted class, number of tweets that are right, size."""
-    order = np.argsort(confidences, kind="stable")
-    bins = [rows for rows in np.array_split(order, _BINS) if len(rows)]
-    return [(float(confidences[rows].mean()), int(right[rows].sum()), len(rows)) for rows in bins]
-
-
-def _bins(test: PartPredictions, model: ModelChoice) -> list[tuple[float, int, int]]:
-    return reliability(test.right(model), test.of(model).probabilities.max(axis=1))
-
-
 def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
     names = run.config.data.label_names
     by_class: list[Row] = []
@@ -77,11 +66,10 @@ def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
             row: dict[str, Any] = {f"predicted_{other}": count for other, count in zip(names, counts, strict=True)}
             scores = {"precision": metrics.precision[label], "recall": metrics.recall[label]}
             by_class.append(row | {"model": PREDICTORS[model], "class": name} | scores)
-        # Expected calibration error: the mean distance from the diagonal, weighted by tweets (Naeini et al. 2015).
-        distance = sum(abs(mean * n - right) for mean, right, n in _bins(test, model))
-        by_model.append({"model": PREDICTORS[model], "ece": distance / len(test.labels), "loss": metrics.loss})
+        ece = calibration_error(test.of(model).calibration(test.labels))
+        by_model.append({"model": PREDICTORS[model], "ece": ece, "loss": metrics.loss})
     caption = (
-        f"Confusion matrix, expected calibration error (ECE, {_BINS} bins) and log loss (nats), "
+        f"Confusion matrix, expected calibration error (ECE, {CALIBRATION_BINS} bins) and log loss (nats), "
         f"n = {len(test.labels):,} test tweets."
     )
     class_columns = [
@@ -111,7 +99,7 @@ def _reliability_diagram(run: CompletedRun, test: PartPredictions, recommended: 
         models.append("both")
     for model in models:
         name = PREDICTORS[model]
-        for mean, right, n in _bins(test, model):
+        for mean, right, n in test.of(model).calibration(test.labels):
             share = wilson(right, n)
             points.append(share_point(name, 100 * mean, share, f"{name}: {wording.share(share)}, n = {n:,}"))
     caption = sentence("errors.reliability", run=run, number=len(test.labels))

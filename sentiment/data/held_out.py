@@ -36,7 +36,7 @@ class HeldOutTweets:
             self._authors.add(author)
         original = self._forms.of_original(text, form)
         first_words = _first_words(original)
-        if _is_cut(text, original):
+        if is_cut(text, original):
             self._cut_texts[first_words].add(original)
         self._texts[first_words].add(original)
 
@@ -53,14 +53,15 @@ class HeldOutTweets:
             return True
         if any(original.startswith(beginning) for beginning in self._cut_texts.get(first_words, ())):
             return True
-        return bool(texts) and _is_cut(text, original) and any(whole.startswith(original) for whole in texts)
+        return bool(texts) and is_cut(text, original) and any(whole.startswith(original) for whole in texts)
 
 
 def _first_words(form: str) -> str:
     return " ".join(form.split(" ", _INDEXED_WORDS)[:_INDEXED_WORDS])
 
 
-def _is_cut(text: str, form: str) -> bool:
+def is_cut(text: str, form: str) -> bool:
+    """Whether a text, with this normalised text, ends in an ellipsis and is long enough to be compared."""
     if form.count(" ") < _MIN_CUT_WORDS - 1:
         return False
     return ("…" in text or ".." in text) and _CUT.search(text) is not None

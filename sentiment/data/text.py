@@ -299,6 +299,13 @@ class TweetForms:
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
         """The normalised text; `tokens` are those of the tokenizer `beside`. Empty if no token remains."""
+        return " ".join(self._words(text, tokens)[:_COMPARED_WORDS]).replace("#", "")
+
+    def whole(self, text: str) -> str:
+        """The normalised text, but with all its words: equal for equal texts alone."""
+        return " ".join(self._words(text)).replace("#", "")
+
+    def _words(self, text: str, tokens: Sequence[str] | None = None) -> list[str]:
         text = self._tokenizer.clean(text)
         if tokens is None or not (self._shares_tokens and text.isascii()):
             tokens = self._tokenizer.split(unicodedata.normalize("NFKC", text))
@@ -307,7 +314,7 @@ class TweetForms:
             del words[:2]
         while len(words) > 1 and words[-1].startswith("#"):
             words.pop()
-        return " ".join(words[:_COMPARED_WORDS]).replace("#", "")
+        return words
 
     def of_original(self, text: str, form: str) -> str:
         """The normalised text of the tweet that `text`, with normalised text `form`, may be a copy of.

@@ -1,11 +1,7 @@
-"""Scores of a run on its own test sets, of its models on other labelled files, and of added predictors on a gold table.
-
-Loads models, and so torch, where they are needed.
-"""
+"""Scores of a run on its own test sets, and of added predictors on a gold table."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from pathlib import Path, PurePath
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -13,19 +9,11 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Column, Table
 
-from sentiment.config import DataConfig
-from sentiment.console import ERR, OUT, Progress, say, visible
-from sentiment.data.corpus import Corpus, open_corpus
-from sentiment.data.preparation import TRAIN, VALIDATION
-from sentiment.data.sources import TweetFile, labelled_rows, open_source
-from sentiment.data.tables import RowCounter
-from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
-from sentiment.errors import DataError, RunDirError
-from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import TrainedRun, load_all_models
-from sentiment.metrics import Labels, other_answers_remark, restricted
-from sentiment.models.predictors import classify_by_all
-from sentiment.models.text_model import Predictions, TextModel, checked_threshold, total
+from sentiment.console import ERR, OUT, say, visible
+from sentiment.errors import RunDirError
+from sentiment.inference.stored import TrainedRun
+from sentiment.metrics import Labels, other_answers_remark
+from sentiment.models.text_model import total
 from sentiment.paired import recall_sentence
 from sentiment.runs.predictions import (
     Comparison,
@@ -36,10 +24,10 @@ from sentiment.runs.predictions import (
     read_gold,
     read_predictions,
 )
+from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
-    THRESHOLD,
     CheckScore,
     Metrics,
     ModelChoice,
@@ -49,7 +37,6 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import read_added
 
-_CHUNK = 4096
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 # The scores of other predictors are no calibrated probabilities: they have no log loss, and keep the default threshold.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
@@ -131,7 +118,7 @@ def _caveats(run: TrainedRun) -> str:
             "The authors of VADER's lexicon collected and rated these tweets, so its score on them is optimistic."
         )
     n = result.metrics["validation"].n
-    if n < 100:
+    if n < FEWEST_TO_CHOOSE_BY:
         lines.append(f"warning: {n} validation tweets are too few to choose a model or an epoch by")
     name = PREDICTORS[result.recommended]
     lines.append(f"used by predict: {name}, the simplest not shown to be worse than the best on validation tweets")
@@ -219,7 +206,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     test = by_part["test"]
     classes = run.config.data.label_names
     remarks += comparison_lines(test.labels, test.predictors, chosen)
-    _show(scores, chosen, "test", remarks, test.predictors, classes)
+    show_scores(scores, chosen, "test", remarks, test.predictors, classes)
     if run.result.check_list:
         OUT.print(check_table(run.result.check_list, chosen))
     say(_caveats(run))
@@ -261,7 +248,7 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
         f"{len(comparisons)} comparisons):"
     )
     lines += _sentences(comparisons)
-    _show(
+    show_scores(
         {name: {source: of_source} for name, of_source in metrics.items()}, chosen, source, lines, predictors, classes
     )
     added = gold.added_predictors
@@ -273,61 +260,7 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
     }
 
 
-def evaluate_on_file(
-    run: TrainedRun, choice: ModelChoice | None, table: DataConfig, progress: Progress, threshold: float | None
-) -> dict[str, Any]:
-    """Show the scores of a run's models on a labelled file, and by how much the chosen one differs from the others.
-
-    Training and validation tweets and other tweets of their authors are excluded and counted. The same holds for rows
-    without a prediction of the chosen model.
-
-    Args:
-        choice: the chosen model; None: the recommended one.
-        table: the file, its columns and its labels, as those of the run's classes.
-        threshold: decision threshold of the models; None: 0.5.
-
-    Returns:
-        The chosen model's metrics; `models`: metrics of all; `chosen`: its name; `left_out`: number of rows by reason;
-        `knows_training`: whether training tweets could be excluded; `threshold`.
-
-    Raises:
-        SentimentError: the run has no such model, or the file cannot be used.
-    """
-    choice = choice or run.result.recommended
-    source = open_source(table, run.results).main
-    leaked: _LeakageReasons = {"keys": {}, "authors": {}}
-    warnings = []
-    try:
-        leaked = _leakage_reasons(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
-    except DataError as error:
-        warnings.append(f"warning: cannot exclude training tweets: {error}")
-    labels, predictions, left_out = _read_file(load_all_models(run), choice, source, leaked, progress)
-    n = len(labels)
-    predictions["majority"] = Predictions(np.tile(run.result.class_shares, (n, 1)), np.ones(n, np.bool_))
-    threshold = THRESHOLD if threshold is None else checked_threshold(threshold, run.config.data.label_names)
-    lines = []
-    if threshold != THRESHOLD:
-        lines.append(f"decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
-    lines += [f"{rows.count:,} left out: {reason} ({rows})" for reason, rows in left_out.counted().items()]
-    predictors = _predictors(predictions, labels, threshold)
-    lines += _guesses(predictions)
-    metrics = {predictor.name: predictor.metrics(labels) for predictor in predictors}
-    chosen = PREDICTORS[choice]
-    file = PurePath(table.source).name
-    classes = run.config.data.label_names
-    remarks = [f"  {line}" for line in lines + warnings] + comparison_lines(labels, predictors, chosen)
-    _show({name: {file: of_file} for name, of_file in metrics.items()}, chosen, file, remarks, predictors, classes)
-    by_name = {name: scores.named(classes) for name, scores in metrics.items()}
-    return by_name[chosen] | {
-        "chosen": chosen,
-        "models": by_name,
-        "threshold": threshold,
-        "left_out": {reason: rows.count for reason, rows in left_out.counted().items()},
-        "knows_training": not warnings,
-    }
-
-
-def _show(
+def show_scores(
     scores: _Scores,
     chosen: str,
     part: Part,
@@ -339,84 +272,6 @@ def _show(
     OUT.print(score_table(scores, chosen))
     say("\n".join([*lines, *constant_warnings(predictors, classes)]))
     OUT.print(class_table(scores[chosen][part], classes, chosen))
-
-
-def _predictors(predictions: Mapping[PredictorKind, Predictions], labels: Labels, threshold: float) -> list[Predictor]:
-    predictors = []
-    for kind, predicted in predictions.items():
-        own_threshold = threshold if kind in MODEL_CHOICES else THRESHOLD
-        predictors.append(Predictor(PREDICTORS[kind], kind, restricted(predicted.probabilities, labels), own_threshold))
-    return predictors
-
-
-def _guesses(predictions: Mapping[PredictorKind, Predictions]) -> list[str]:
-    """A line for each predictor that knows no word of some tweets."""
-    lines = []
-    for kind, predicted in predictions.items():
-        guesses = int((~predicted.usable).sum())
-        if guesses:
-            name = PREDICTORS[kind]
-            lines.append(f"{name}: {guesses:,} tweets contain no known word; their predictions are guesses")
-    return lines
-
-
-# Reasons to exclude tweets (leakage), by "keys" or "authors", then by the key of the tweet or author.
-_LeakageReasons = dict[str, dict[int, str]]
-# The strongest last.
-_REASONS = (
-    ("the author's other tweets were validation tweets, by which the model was chosen", "authors", VALIDATION),
-    ("the model was trained on other tweets of the author", "authors", TRAIN),
-    ("the model was chosen by a validation tweet of the same words", "keys", VALIDATION),
-    ("the model was trained on a tweet of the same words", "keys", TRAIN),
-)
-
-
-def _leakage_reasons(corpus: Corpus) -> _LeakageReasons:
-    reasons: _LeakageReasons = {"keys": {}, "authors": {}}
-    for reason, column, part in _REASONS:
-        keys = getattr(corpus, column)[corpus.parts == part].tolist()
-        reasons[column] |= dict.fromkeys(keys, reason)
-    reasons["authors"].pop(UNKNOWN_AUTHOR, None)
-    return reasons
-
-
-def _read_file(
-    models: Sequence[TextModel],
-    choice: ModelChoice,
-    source: TweetFile,
-    leaked: _LeakageReasons,
-    progress: Progress,
-) -> tuple[Labels, dict[PredictorKind, Predictions], RowCounter]:
-    """Labels, predictions, and excluded rows: those without a prediction of the chosen model, and leaked ones.
-
-    Duplicate tweets are all scored.
-    """
-    left_out = RowCounter()
-    forms = TweetForms()
-    labels: list[int] = []
-    chunks: dict[PredictorKind, list[Predictions]] = {}
-    labelled = labelled_rows(source, left_out, progress)
-    while rows := list(islice(labelled, _CHUNK)):
-        predictions = classify_by_all(models, [row.text for row, _ in rows])
-        kept = []
-        for index, (row, label) in enumerate(rows):
-            reason = leaked["keys"].get(key_of(forms.of(row.text)))
-            if reason is None:
-                reason = leaked["authors"].get(author_key(author_form(row.user)))
-            if reason is None and not predictions[choice].usable[index]:
-                reason = NO_WORDS
-            if reason is None:
-                kept.append(index)
-                labels.append(label)
-            else:
-                left_out.add(reason, row.line)
-        for kind, predicted in predictions.items():
-            kept_predictions = Predictions(predicted.probabilities[kept], predicted.usable[kept])
-            chunks.setdefault(kind, []).append(kept_predictions)
-    if not labels:
-        details = f"; left out were {left_out.most_common()}" if left_out.total() else ""
-        raise DataError(f"{source.name}: has no row to score with a label of one of the classes{details}")
-    return np.array(labels), {kind: Predictions.joined(parts) for kind, parts in chunks.items()}, left_out
 
 
 def _scores_by_name(result: Result) -> _Scores:

@@ -1,9 +1,10 @@
 """The smallest difference between classifiers that a comparison is likely to show, from its seeds and its tweets."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sentiment.config import RunConfig
+from sentiment.paired import PairedCounts
 
 # The probability with which the smallest difference is shown.
 POWER = 0.8
@@ -52,6 +53,30 @@ def smallest_difference(
         return POWER - float(np.mean(is_shown))
 
     return float(brentq(missing_power, 1e-6, 1.0)) if missing_power(1.0) < 0 else None
+
+
+def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int | None:
+    """On so many tweets a difference as observed between two classifiers is significant with probability `POWER`.
+
+    Args:
+        classes: the counts as `paired_difference` takes them.
+        level: as in `smallest_difference`.
+
+    Returns:
+        None if no difference is observed.
+    """
+    import numpy as np
+    from scipy.special import ndtri
+
+    only_first, only_second, n = np.array(classes, float).T
+    differences = (only_first - only_second) / n
+    difference = differences.mean()
+    if difference == 0:
+        return None
+    variances = (only_first + only_second) / n - differences**2  # of the differences on one tweet of each class
+    variance = n.sum() * (variances / n).mean() / len(classes)
+    errors = ndtri((1 + level) / 2) + ndtri(POWER)
+    return int(np.ceil((errors / difference) ** 2 * variance))
 
 
 def power_of_grid(configs: Iterable[RunConfig]) -> str | None:

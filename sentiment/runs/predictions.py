@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sentiment.errors import RunDirError
-from sentiment.metrics import Labels, Probabilities, measure, predicted_classes, with_first_class
+from sentiment.metrics import (
+    CalibrationBin,
+    Labels,
+    Probabilities,
+    calibration_bins,
+    measure,
+    predicted_classes,
+    with_first_class,
+)
 from sentiment.paired import PairedCounts, PairedDifference, compare_pairs, compare_recalls, comparison_sentence
 from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Gold, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
@@ -71,6 +79,11 @@ class Predictor:
         answered = self.answered
         return measure(labels[answered], self.probabilities[answered], self.threshold)
 
+    def calibration(self, labels: Labels) -> list[CalibrationBin]:
+        """The bins of `calibration_bins` for the classes that it predicts; it has a prediction for each tweet."""
+        confidences = np.take_along_axis(self.probabilities, self.predicted[:, None], axis=1)[:, 0]
+        return calibration_bins(self.right(labels), confidences)
+
 
 def _paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[PairedCounts]:
     """The counts by class of two predictors on the tweets for which both have a prediction."""
@@ -92,9 +105,14 @@ class Comparison:
 
     first: Predictor
     second: Predictor
-    counts: PairedCounts
+    classes: list[PairedCounts]
     accuracy: PairedDifference
     macro_recall: PairedDifference
+
+    @property
+    def counts(self) -> PairedCounts:
+        """The counts of all tweets; `classes` are those of each class of which there are tweets."""
+        return PairedCounts(*map(sum, zip(*self.classes, strict=True)))
 
     @property
     def sentence(self) -> str:
@@ -106,8 +124,8 @@ def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Lab
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [_paired_counts(*pair, labels) for pair in common]
     totals = [PairedCounts(*map(sum, zip(*classes, strict=True))) for classes in by_class]
-    rows = zip(common, totals, compare_pairs(totals), compare_recalls(by_class), strict=True)
-    return [Comparison(*pair, total, accuracy, recall) for pair, total, accuracy, recall in rows]
+    rows = zip(common, by_class, compare_pairs(totals), compare_recalls(by_class), strict=True)
+    return [Comparison(*pair, classes, accuracy, recall) for pair, classes, accuracy, recall in rows]
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,77 @@
 """Which of a run's models is recommended: the one rule of training, prediction, the model card and the report.
 
 It is the simplest model that a paired test on validation tweets does not show to be worse than the best one. The linear
-baseline is the simplest, then comes the network, then the mean of both. Test tweets choose nothing.
+baseline is the simplest, then comes the network, then the mean of both. Test tweets choose nothing. By the same rule a
+user's own labelled sample decides in place of the validation tweets.
 """
 
+from dataclasses import dataclass
+
 from sentiment.paired import ALPHA
-from sentiment.runs.predictions import PartPredictions, compare_predictors
+from sentiment.runs.power import tweets_to_show
+from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors
 from sentiment.runs.records import MACRO_SCORES, ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
+# On fewer labelled tweets no model is chosen without a warning.
+FEWEST_TO_CHOOSE_BY = 100
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How the models of a run compare on labelled tweets.
+
+    Attributes:
+        best: the model with the highest score.
+        comparisons: of the best one with each of the others.
+        by_macro_recall: whether macro recall is compared; otherwise accuracy.
+    """
+
+    best: ModelChoice
+    comparisons: dict[ModelChoice, Comparison]
+    by_macro_recall: bool
+
+    @property
+    def recommended(self) -> ModelChoice:
+        """The simplest model that is not shown to be worse than the best one."""
+        return next(model for model in SIMPLEST_FIRST if not self.is_worse(model))
+
+    def is_worse(self, model: ModelChoice) -> bool:
+        """Whether a model is shown to be worse than the best one."""
+        if model == self.best:
+            return False
+        comparison = self.comparisons[model]
+        best_less_model = comparison.macro_recall if self.by_macro_recall else comparison.accuracy
+        return best_less_model.difference > 0 and best_less_model.p < ALPHA
+
+    def tweets_to_show(self, other: ModelChoice) -> int | None:
+        """The number of tweets on which the best model is likely to be shown to be better than this one."""
+        comparison = self.comparisons[other]
+        counts = comparison.classes if self.by_macro_recall else [comparison.counts]
+        return tweets_to_show(counts, 1 - ALPHA / len(self.comparisons))
 
 
 def recommend(validation: PartPredictions, metric: str) -> ModelChoice:
-    """The simplest model that is not shown to be worse than the best one on these tweets.
+    """The model that `judge` recommends."""
+    return judge(validation, metric).recommended
+
+
+def judge(tweets: PartPredictions, metric: str) -> Judgement:
+    """Compare the models of a run on tweets that choose one of them.
 
     Args:
-        validation: predictions of all models for the validation tweets.
+        tweets: predictions of all models for the run's validation tweets, or for a user's own labelled sample.
         metric: that of early stopping. If it is a mean over classes, macro recall is compared, else accuracy.
     """
-    labels = validation.labels
+    labels = tweets.labels
     is_macro = metric in MACRO_SCORES
 
     def score(model: ModelChoice) -> tuple[float, float]:
-        metrics = validation.of(model).metrics(labels)
+        metrics = tweets.of(model).metrics(labels)
         return metrics.macro_recall if is_macro else metrics.accuracy, -metrics.loss
 
     best = max(SIMPLEST_FIRST, key=score)
     others = [model for model in SIMPLEST_FIRST if model != best]
-    pairs = [(validation.of(best), validation.of(other)) for other in others]
-    worse = set()
-    for other, comparison in zip(others, compare_predictors(pairs, labels), strict=True):
-        best_less_other = comparison.macro_recall if is_macro else comparison.accuracy
-        if best_less_other.difference > 0 and best_less_other.p < ALPHA:
-            worse.add(other)
-    return next(model for model in SIMPLEST_FIRST if model not in worse)
+    pairs = [(tweets.of(best), tweets.of(other)) for other in others]
+    comparisons = dict(zip(others, compare_predictors(pairs, labels), strict=True))
+    return Judgement(best, comparisons, is_macro)

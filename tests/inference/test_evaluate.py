@@ -3,19 +3,24 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
+from sentiment.inference.known_tweets import NEAR_COPY, OWN_TEST
+from sentiment.inference.own_sample import decide
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import open_model
 from sentiment.models.baseline import BaselineModel
@@ -248,11 +253,68 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     ]
     found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", table, WITH_USERS), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
-    assert found["n"] == 30
+    assert (found["n"], found["remarks"]) == (30, {})
     said = open_model(run.path, "network").classify_texts([text for _, text, _ in new])
     said = said.probabilities[:, 1] >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
+
+
+def test_near_copies_are_scored_and_counted(run: RunDir, tmp_path: Path) -> None:
+    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
+        (_, *rows) = csv.reader(file)
+    trained = [rows[row] for row in _corpus(run).rows("train").tolist()]
+    long = next(row for row in trained if len(re.findall(r"\w+", row[1])) > 13)
+    short = next(row for row in trained if 6 < len(re.findall(r"\w+", row[1])) < 12)
+    copies = [
+        (long[0], f"{long[1]} and so much more", "a"),
+        (short[0], f"{' '.join(short[1].split()[:5])}…", "b"),
+        (short[0], f"{short[1]} via @somebody", "c"),
+    ]
+    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(30, seed=7))]
+    found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", [*copies, *new], WITH_USERS))
+    assert (found["n"], found["left_out"], found["remarks"]) == (33, {}, {NEAR_COPY: 3})
+    assert f"3 scored: {NEAR_COPY} (line 2, 3, 4)" in output
+
+
+def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_printed(run: RunDir, tmp_path: Path) -> None:
+    texts = [text for _, text in invented_tweets(400, seed=5)]
+    positive = open_model(run.path, "baseline").classify_texts(texts).probabilities[:, 1]
+    labels = (positive >= np.quantile(positive, 0.2)).astype(int).tolist()  # there, positive is said more readily
+    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(zip(labels, texts, strict=True))]
+    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
+        (_, *own) = csv.reader(file)
+    found, _ = _evaluate(run, write_tweets(tmp_path / "new.csv", new, WITH_USERS))
+    both, output = _evaluate(run, write_tweets(tmp_path / "both.csv", [*new, *own], WITH_USERS))
+    assert both["remarks"] == {OWN_TEST: both["n"] - found["n"]}
+    assert both["use"] == found["use"]  # the run's own test tweets choose nothing
+    (line,) = [line for line in output.splitlines() if line.startswith("use it")]
+    _, _, *options, _ = shlex.split(line.removeprefix("use it"))
+    file = tmp_path / "labelled.csv"
+    done = invoke("predict", *options, "--file", tmp_path / "new.csv", "--out", file, "--text-column", "text")
+    assert done.exit_code == 0, done.output
+    assert file.read_text().count(",positive,") == sum(labels)
+    assert found["labels"]["positive"] == pytest.approx(sum(labels) / 400)
+
+
+def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predictor:
+    return Predictor(kind, kind, np.stack([1 - positive, positive], axis=1))
+
+
+def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
+    labels = np.arange(400) % 2
+    noise = np.random.default_rng(1).normal(0, 0.1, 400)
+    shifted = np.clip(0.3 + 0.3 * labels + noise, 0, 1)
+    for positive, helps in ((shifted, True), (np.clip(shifted + 0.05, 0, 1), False)):
+        kinds: tuple[ModelChoice, ...] = ("network", "baseline", "both")
+        tweets = PartPredictions(np.arange(400), labels, [_predictor(kind, positive) for kind in kinds])
+        decision = decide(tweets, "accuracy", "network")
+        assert decision.matching is not None
+        assert decision.matching.predicted.sum() == 200
+        assert decision.used.kind == "network"
+        assert (decision.used.threshold == decision.matching.threshold) == helps
+    one_class = replace(tweets, labels=np.ones(400, int))
+    assert decide(one_class, "accuracy").matching is None
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
