@@ -40,6 +40,8 @@ from sentiment.runs.run_dir import read_added
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
 # The scores of other predictors are no calibrated probabilities: they have no log loss, and keep the default threshold.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
+# By more than this share of the sentences a check list is well below that of the baseline.
+_WELL_BELOW = 0.05
 # Metrics by the name of a predictor, then by part or file.
 _Scores = dict[str, dict[Part, Metrics]]
 
@@ -142,14 +144,28 @@ def show_result(run: TrainedRun) -> None:
     test = result.scores[result.recommended]["test"]
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test)
+    path = quote(run.path)
+    lexicon = result.scores.get("lexicon", {}).get("test")
+    lines += below_lexicon(test, lexicon, f"200 labels of yours decide: sentiment evaluate {path} --data mine.csv")
     if result.check_list:
         lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")
+        right = total(result.check_list[result.recommended]).right
+        of_baseline = total(result.check_list["baseline"])
+        if of_baseline.right - right > _WELL_BELOW * of_baseline.of:
+            advice = "for plain sentences use --with baseline"
+            lines.append(f"             the linear baseline has {of_baseline.right} right: {advice}")
     lines.append("")
-    path = quote(run.path)
     lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
     lines.append(f"look closer  sentiment evaluate {path}")
     lines.append(f"hand it on   sentiment export {path} model.zip")
     say("\n".join(lines))
+
+
+def below_lexicon(model: Metrics, lexicon: Metrics | None, advice: str) -> list[str]:
+    """A line with advice if the lexicon has more of the same tweets right than a model."""
+    if lexicon is None or lexicon.accuracy <= model.accuracy:
+        return []
+    return [f"below        {PREDICTORS['lexicon']}, which has {lexicon.accuracy:.1%} right: {advice}"]
 
 
 def _uncertainty_lines(test: Metrics) -> list[str]:

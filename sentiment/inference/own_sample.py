@@ -20,7 +20,7 @@ from sentiment.data.corpus import open_corpus
 from sentiment.data.sources import TweetFile, labelled_rows, open_source
 from sentiment.data.tables import RowCounter
 from sentiment.errors import DataError
-from sentiment.inference.evaluate import EXAMPLE, comparison_lines, show_scores
+from sentiment.inference.evaluate import EXAMPLE, below_lexicon, comparison_lines, show_scores
 from sentiment.inference.known_tweets import OWN_TEST, SCORED, KnownTweets
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
@@ -144,7 +144,10 @@ def evaluate_on_file(
     scores = {name: {file: of_file} for name, of_file in metrics.items()}
     show_scores(scores, chosen.name, file, lines, predictors, names)
     OUT.print(_share_table(predictors, sample.labels, names))
-    say("\n".join(_decision_lines(decision, quote(run.path))))
+    lines = _decision_lines(decision, quote(run.path))
+    lexicon = metrics.get(PREDICTORS["lexicon"])
+    lines += below_lexicon(metrics[chosen.name], lexicon, "train on tweets like these, labelled by people")
+    say("\n".join(lines))
     return _as_output(sample, predictors, chosen, decision, names) | {
         "threshold": threshold,
         "knows_training": known is not None,
@@ -283,11 +286,11 @@ def _as_output(
             "calibration_error": _calibration_error(predictor, sample.labels),
             "shares": dict(zip(names, _shares(predictor.predicted, len(names)), strict=True)),
         }
-    found = models[chosen.name] | {"chosen": chosen.name, "models": models}
+    scores = models[chosen.name] | {"chosen": chosen.name, "models": models}
     if decision:
-        found["best"] = PREDICTORS[decision.judgement.best]
-        found["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
-    return found | {
+        scores["best"] = PREDICTORS[decision.judgement.best]
+        scores["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
+    return scores | {
         "labels": dict(zip(names, _shares(sample.labels, len(names)), strict=True)),
         "left_out": {reason: rows.count for reason, rows in sample.left_out.counted().items()},
         "remarks": {remark: rows.count for remark, rows in sample.remarks.counted().items()},

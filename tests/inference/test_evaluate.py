@@ -19,16 +19,17 @@ from sentiment.config import PARTS, RunConfig
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
+from sentiment.inference.evaluate import show_result
 from sentiment.inference.known_tweets import NEAR_COPY, OWN_TEST
 from sentiment.inference.own_sample import decide
 from sentiment.inference.predict import NO_WORDS
-from sentiment.inference.stored import open_model
+from sentiment.inference.stored import open_model, open_run
 from sentiment.models.baseline import BaselineModel
 from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import MeanModel, Predictions, TextModel, calibrated
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
-from sentiment.runs.records import PREDICTORS, ModelChoice, PredictorKind, Result
+from sentiment.runs.records import PREDICTORS, CheckScore, ModelChoice, PredictorKind, Result
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
@@ -65,6 +66,23 @@ def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -
         run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
         assert isinstance(open_model(run.run_dir.path), kind)
     assert "by the mean of both (recommended by validation" in invoke("predict", run.run_dir.path, "x").output
+
+
+def test_first_screen_says_where_a_simpler_predictor_is_better(
+    trained: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = open_run(trained.path)
+    scores = dict(run.result.scores)
+    for of_lexicon, of_baseline in ((0.0, 100), (1.0, 107)):
+        metrics = scores["lexicon"]["test"].model_copy(update={"accuracy": of_lexicon})
+        scores["lexicon"] = scores["lexicon"] | {"test": metrics}
+        check_list = {kind: {"all": CheckScore(100, 126)} for kind in scores}
+        check_list["baseline"] = {"all": CheckScore(of_baseline, 126)}
+        update = {"scores": scores, "check_list": check_list, "recommended": "network"}
+        show_result(replace(run, result=run.result.model_copy(update=update)))
+        output = capsys.readouterr().out
+        assert ("VADER's lexicon, which has 100.0% right" in output) == (of_lexicon == 1)
+        assert ("the linear baseline has 107 right" in output) == (of_baseline == 107)
 
 
 @pytest.mark.parametrize(
