@@ -1,6 +1,7 @@
 """Check a written report: the files of its runs against their digests, and all numbers by computing them again."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -113,26 +114,35 @@ def _difference(written: Path, again: Path) -> Iterator[str]:
 def retrain(run: CompletedRun, results: Results) -> list[str]:
     """Train a run again in a temporary folder; return a line for each digest that differs.
 
-    Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests.
+    Of a cross-validated run the first fold is trained. Only the same hardware gives the same digests, so that on other
+    hardware nothing is trained.
 
     Raises:
         RunDirError: the run cannot be trained.
     """
     original = run.fold_runs[0]
+    config = original.run_dir.config_file
+    hardware = _hardware(original.config.runtime.device)
+    if original.record.hardware != [hardware]:
+        before = " and ".join(original.record.hardware) or "unknown hardware"
+        return [f"{config}: was trained on {before}, here is {hardware}; only the same hardware gives the same digests"]
     with TemporaryDirectory(dir=results.root, prefix=".retrained-") as temporary:
         trained_again = Results(Path(temporary))
         (trained_again.root / "data").symlink_to(results.corpora.parent.resolve())
-        config = original.run_dir.config_file
         command = [*start_command("sentiment"), "train", str(config), "--results", temporary]
         done = subprocess.run(command, check=False)  # noqa: S603 - no shell
         _, record, result = read_whole(trained_again.run_dir(original.run_id))
         if done.returncode or record is None or result is None:
             raise RunDirError(f"{config}: cannot be trained again; the error is above")
-    if record.hardware != original.record.hardware:
-        before = " and ".join(original.record.hardware) or "unknown hardware"
-        now = " and ".join(record.hardware) or "unknown hardware"
-        return [f"{config}: was trained on {before}, here on {now}; only the same hardware gives the same digests"]
     return [f"{original.run_dir.path}: {line}" for line in _unlike_retrained(original.result, result)]
+
+
+def _hardware(device: str) -> str:
+    """What a run on `device` would record as its hardware here; asked of another process, since it needs torch."""
+    words = "import sys; from sentiment.training import device; "
+    words += "print(device.hardware_kind(device.choose_device(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", words, device], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - no shell
+    return done.stdout.strip() or f"no device {device}"
 
 
 def _unlike_retrained(before: Result, now: Result) -> Iterator[str]:

@@ -254,7 +254,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             ValueError: a label is none of the classes, or the lengths differ.
-            UsageError: there are fewer than 30 labels.
+            UsageError: there are fewer than 30 labels, or a group is called "all".
         """
         probabilities = self._classify(X, "share").probabilities
         values = np.asarray(labels, object)

@@ -134,18 +134,25 @@ def comparison_sentence(first: str, second: str, pair: PairedCounts, result: Pai
     else:
         comparative = "more" if pair.only_first > pair.only_second else "fewer"
         verdict = f"is right on {points:.1f} points {comparative} of these {pair.n:,} tweets than {second}"
-    interval = f"95 % interval {100 * result.low:+.1f} to {100 * result.high:+.1f}"
     tweets = "tweet" if pair.only_first == 1 else "tweets"
     only_first = f"{pair.only_first:,} {tweets} only {first} has right"
     only_second = f"{pair.only_second:,} only {second}" if pair.only_second else f"none only {second}"
-    return f"{first} {verdict} ({interval}; p {format_p(result.p)}): {only_first}, {only_second}"
+    return f"{first} {verdict} {_interval_and_p(result)}: {only_first}, {only_second}"
 
 
 def recall_sentence(first: str, second: str, result: PairedDifference) -> str:
     """The difference in macro recall of two classifiers, given by name: one sentence, without a full stop."""
-    interval = f"95 % interval {100 * result.low:+.1f} to {100 * result.high:+.1f}"
-    points = f"{100 * result.difference:+.1f} points"
-    return f"the macro recall of {first} less that of {second}: {points} ({interval}; p {format_p(result.p)})"
+    points = _signed_points(result.difference)
+    return f"the macro recall of {first} less that of {second}: {points} points {_interval_and_p(result)}"
+
+
+def _interval_and_p(result: PairedDifference) -> str:
+    interval = f"{_signed_points(result.low)} to {_signed_points(result.high)}"
+    return f"(95 % interval {interval}; p {format_p(result.p)})"
+
+
+def _signed_points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "\u2212")
 
 
 def format_p(p: float) -> str:

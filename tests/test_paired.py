@@ -124,7 +124,7 @@ def test_several_pairs_are_corrected_together() -> None:
         ),
         (
             PairedCounts(1, 4, 105),
-            "Anna is right on 2.9 points fewer of these 105 tweets than Ben (95 % interval -8.6 to +1.9; p .22): "
+            "Anna is right on 2.9 points fewer of these 105 tweets than Ben (95 % interval \u22128.6 to +1.9; p .22): "
             "1 tweet only Anna has right, 4 only Ben",
         ),
         (

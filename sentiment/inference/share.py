@@ -26,7 +26,6 @@ def share(
     labels: Annotated[
         int, typer.Option("--labels", min=30, help="The size of the sample; 200: at most 7 points either way.")
     ] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="Another number draws another sample.")] = 1,
     labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
@@ -69,7 +68,7 @@ def share(
     if population.left_out.total():
         say(f"left out: {population.left_out.most_common()}")
     if sheet:
-        number = share_files.write_sample(population, sheet, labels, seed)
+        number = share_files.write_sample(population, sheet, labels)
         say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")
         say(f"write {', '.join(classes)} into its column label, from the top, as far as you like; then run:")
         say(f"{command} --labelled {shlex.quote(str(sheet))}")

@@ -104,8 +104,8 @@ def _random_order(sample: str, n: int) -> list[int]:
     return sorted(range(n), key=lambda index: hashlib.sha256(f"{sample} {index}".encode()).digest())
 
 
-def write_sample(population: Population, target: Path, size: int, seed: int) -> int:
-    """Write the first tweets in a random order, to be labelled; the same seed and a larger size add tweets at the end.
+def write_sample(population: Population, target: Path, size: int) -> int:
+    """Write the first tweets in a random order, to be labelled; a larger size adds tweets at the end.
 
     Returns:
         How many tweets were written.
@@ -117,7 +117,7 @@ def write_sample(population: Population, target: Path, size: int, seed: int) -> 
         raise UsageError(f"{target}: a sheet is a .csv file, which spreadsheets open; name it {target.stem}.csv")
     if target.exists():
         raise UsageError(f"{target}: exists already, perhaps with labels; give --sheet another name")
-    sample = f"seed {seed} of {population.fingerprint}"
+    sample = f"seed 1 of {population.fingerprint}"
     order = _random_order(sample, len(population.rows))[:size]
     texts = [population.rows[index].text for index in order]
     sheet = pd.DataFrame({"row": np.array(order) + 1, "sample": sample, "text": texts, "label": ""})

@@ -160,7 +160,7 @@ def estimate_shares(
         A row for each group and class, as `sentiment.SentimentClassifier.share` describes it.
 
     Raises:
-        UsageError: there are fewer than MIN_LABELS labels.
+        UsageError: there are fewer than MIN_LABELS labels, or a group is called `all`, as are all tweets together.
     """
     n = len(labels)
     labelled = labels != UNLABELLED
@@ -173,7 +173,10 @@ def estimate_shares(
     predicted = recalibrate(outcomes[labelled], odds[labelled]).probabilities(odds)
     rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]
     if groups is not None:
-        rows_by_group += pd.Series(np.arange(n)).groupby(np.asarray(groups)).indices.items()
+        indices = pd.Series(np.arange(n)).groupby(np.asarray(groups)).indices
+        if WHOLE in indices:
+            raise UsageError(f"{WHOLE!r} is the name of all tweets together; give the group of that name another one")
+        rows_by_group += indices.items()
     tables = []
     for _, rows in rows_by_group:
         with_label = rows[labelled[rows]]

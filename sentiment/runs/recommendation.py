@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sentiment.paired import ALPHA
 from sentiment.runs.power import tweets_to_show
 from sentiment.runs.predictions import Comparison, PartPredictions, compare_predictors
-from sentiment.runs.records import MACRO_SCORES, ModelChoice
+from sentiment.runs.records import ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
 # On fewer labelled tweets no model is chosen without a warning.
@@ -61,10 +61,10 @@ def judge(tweets: PartPredictions, metric: str) -> Judgement:
 
     Args:
         tweets: predictions of all models for the run's validation tweets, or for a user's own labelled sample.
-        metric: that of early stopping. If it is a mean over classes, macro recall is compared, else accuracy.
+        metric: that of early stopping. If it is macro recall, that is compared, else accuracy, as in the report.
     """
     labels = tweets.labels
-    is_macro = metric in MACRO_SCORES
+    is_macro = metric == "macro_recall"
 
     def score(model: ModelChoice) -> tuple[float, float]:
         metrics = tweets.of(model).metrics(labels)

@@ -107,6 +107,18 @@ def test_simplest_model_not_shown_to_be_worse_is_recommended(
     assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
+@pytest.mark.parametrize(
+    ("metric", "expected"), [("accuracy", "baseline"), ("macro_f1", "baseline"), ("macro_recall", "both")]
+)
+def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: str, expected: ModelChoice) -> None:
+    labels = (np.arange(400) % 10 == 0).astype(int)
+    never = np.full(400, 0.1)
+    often = np.where((labels == 1) | (np.arange(400) % 5 == 1), 0.9, 0.1)
+    scores: dict[ModelChoice, Any] = {"network": never, "baseline": never, "both": often}
+    predictors = [Predictor(kind, kind, np.stack([1 - one, one], axis=1)) for kind, one in scores.items()]
+    assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
+
+
 @pytest.mark.parametrize("choice", ["network", "baseline", "both"])
 def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, tmp_path: Path, choice: str) -> None:
     tweets = invented_tweets(200, seed=3)

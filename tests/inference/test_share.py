@@ -142,11 +142,17 @@ def test_share_goes_from_a_sheet_to_shares_by_day(share: Share, tweets: pd.DataF
     assert "2026-03-01" in Path("out/shares.svg").read_text()
 
 
-def test_larger_sheet_begins_with_the_smaller_one_and_another_seed_draws_another(share: Share) -> None:
-    for name, *words in (("a.csv", 50), ("b.csv", 90), ("c.csv", 50, "--seed", 2)):
-        assert share("--sheet", name, "--labels", *words).exit_code == 0
-    small, large, other = (pd.read_csv(f"{letter}.csv")["row"].tolist() for letter in "abc")
-    assert large[:50] == small != other
+def test_group_with_the_name_of_the_whole_is_refused() -> None:
+    labels = np.arange(60) % 2
+    with pytest.raises(UsageError, match="'all'"):
+        estimate_shares(np.full((60, 2), 0.5), labels, CLASSES, ["all", "some"] * 30)
+
+
+def test_larger_sheet_begins_with_the_smaller_one(share: Share) -> None:
+    for name, size in (("a.csv", 50), ("b.csv", 90)):
+        assert share("--sheet", name, "--labels", size).exit_code == 0
+    small, large = (pd.read_csv(f"{letter}.csv")["row"].tolist() for letter in "ab")
+    assert large[:50] == small
     assert small != sorted(small)
 
 

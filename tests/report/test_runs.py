@@ -16,6 +16,7 @@ from report.read import load_study
 from report.render.blocks import Command, Table, Text
 from report.sections.answer import caveats
 from report.sections.provenance import command_of, provenance
+from report.verify import retrain
 from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
@@ -42,6 +43,15 @@ def test_every_state_is_told(invented: Study) -> None:
         "its process on node-1 cannot be checked from this machine",
         "",
     ]
+
+
+def test_run_is_not_trained_again_on_other_hardware(study: Study) -> None:
+    run_dir = study.single({})
+    record = new_record(run_dir.read_config(), hardware=["a GPU of another kind"])
+    run_dir.write_record(record)
+    (run,) = load_study(study.results, []).runs
+    (complaint,) = retrain(run.completed, study.results)  # type: ignore[arg-type]
+    assert "was trained on a GPU of another kind, here is" in complaint
 
 
 def test_study_without_any_result_says_so(study: Study) -> None:
