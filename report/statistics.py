@@ -88,8 +88,8 @@ class Difference(Estimate):
 
     @property
     def smallest(self) -> float | None:
-        """The smallest difference that is significant with probability `LIKELY`; None without `p` or `limit`."""
-        if self.p is None or self.limit is None:
+        """The smallest difference that is significant with probability `LIKELY`; None without `p`."""
+        if self.p is None:
             return None
         seeds: Sequence[Component] = self.components[:-1]
         if self.counts:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from report.compare.cost import cost_per_run, usage_of
 from report.render import wording
 from report.sections import names
+from report.statistics import LIKELY
 
 _SPACES = re.compile(r"[ \n]+")
 # What `{{ end }}` writes after a paragraph; values cannot contain it.
@@ -54,7 +55,7 @@ def _templates() -> Environment:
         templates.globals |= functions
     templates.filters["usage_of"] = usage_of
     templates.globals |= {"cost_per_run": cost_per_run}
-    templates.globals |= {"these_models": wording.THESE_MODELS, "end": _END}
+    templates.globals |= {"these_models": wording.THESE_MODELS, "likely": LIKELY, "end": _END}
     templates.globals |= {"methods": names.METHODS, "lexicon_remark": names.LEXICON_REMARK}
     return templates
 

@@ -135,20 +135,20 @@ def polar_labels(
     return with_names(labels, names)
 
 
-# Known words of each class, from the most negative class to the most positive one; a column is understood if all its
-# values are words of one of these scales.
-_SCALES = (
-    (("negative", "neg", "neg.", "0"), ("neutral", "neu", "neu."), ("positive", "pos", "pos.", "1", "4")),
-    (("negativ",), ("neutral",), ("positiv",)),
-    (("n",), ("p",)),
-    (("-",), ("+",)),
-    (("bad",), ("neutral",), ("good",)),
-    (("sad",), ("neutral",), ("happy",)),
-    (("unhappy",), ("neutral",), ("happy",)),
-    (("angry",), ("neutral",), ("happy",)),
-    (("dislike",), ("neutral",), ("like",)),
-    (("hate",), ("neutral",), ("love",)),
-)
+# Scales of known words: each line has the classes from the most negative to the most positive one, with their words.
+# A column is understood if all its values are words of one scale.
+_SCALES = """
+negative neg neg. 0 | neutral neu neu. | positive pos pos. 1 4
+negativ | neutral | positiv
+n | p
+- | +
+bad | neutral | good
+sad | neutral | happy
+unhappy | neutral | happy
+angry | neutral | happy
+dislike | neutral | like
+hate | neutral | love
+"""
 
 
 def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
@@ -159,9 +159,9 @@ def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
     spelled = {value.lower(): value for value in values}
     if {"1", "4"} <= spelled.keys():
         return None
-    for scale in _SCALES:
+    for scale in _SCALES.strip().splitlines():
         classes = {}
-        for words in scale:
+        for words in map(str.split, scale.split("|")):
             own = tuple(word for word in words if word in spelled)
             if own:
                 classes[spelled.get(words[0], words[0])] = own

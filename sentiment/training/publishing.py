@@ -144,12 +144,15 @@ def _result(
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
     validation = _validation(trainer.task, predictions.probabilities)
+    recommended = recommend(validation, run.config.training.early_stopping.metric)
+    check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
     parameters = sum(parameter.numel() for parameter in trainer.model.trainable_parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
+    weights_digest = weights_sha256(stopping.best_weights)
     return Result(
         run_id=run.config.run_id,
         stopped_by=stopped_by,
@@ -159,16 +162,16 @@ def _result(
         parameters=parameters,
         scores=scores,
         class_shares=predictions.class_shares,
-        recommended=recommend(validation, run.config.training.early_stopping.metric),
+        recommended=recommended,
         temperatures=predictions.temperatures,
         only_label=_only_label(predictions),
-        check_list=_check_list(run, prepared, baselines.model, trainer, predictions.temperatures),
+        check_list=check_list,
         baseline_settings=baselines.settings,
         overfit=overfit,
         encoder=prepared.encoder_record,
         mixture=mixture,
         seconds_trained=trainer.seconds,
-        weights_sha256=weights_sha256(stopping.best_weights),
+        weights_sha256=weights_digest,
         files_sha256=_digests(run.run_dir),
     )
 

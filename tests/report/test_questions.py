@@ -20,8 +20,10 @@ from report.questions.labels import LabelCurve, label_curves
 from report.questions.search import Search, expected_best, importances, rank_correlation, search, trial_points
 from report.questions.settings import Effect, effects_of, grid_effects
 from report.read import load_study
+from report.render.blocks import Table
 from report.render.charts import Trial, parallel_figure
 from report.render.wording import Score
+from report.sections.models import leaderboard
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import RankedTrial, RungRanking
 from tests.report.made_up import PARTS, Study, read_table, rows_with
@@ -229,6 +231,20 @@ def test_interval_of_the_expected_best_score_covers_it() -> None:
     estimates = [expected_best(np.sort(rng.random(30)).tolist(), 5) for _ in range(200)]
     covered = sum(estimate.low < truth < estimate.high for estimate in estimates)  # type: ignore[operator]
     assert covered >= 175
+
+
+def test_differences_that_are_not_significant_stand_with_the_smallest_that_would_be(study: Study) -> None:
+    runs = combinations({"model.pooling": ["last", "attention"], "seed": [1, 2, 3]})
+    for config in study.write_grid("pooling", "Which?", runs):
+        study.complete(config, "pooling", skill=1.0 if config.model.pooling == "last" else 1.02)
+    findings = study.findings()
+    ((contrast,), _) = attention_contrasts(findings.study.grids[0])
+    for difference, unit in ((contrast.best_epoch, "epochs"), (contrast.overfitting_gap, "points")):
+        smallest = (difference.smallest or 0.0) * (100 if unit == "points" else 1)
+        assert f"{smallest:.1f} {unit} would be shown with probability 0.8" in contrast.sentence or not smallest
+    assert contrast.overfitting_gap.smallest
+    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    assert all("points would be shown with" in row["verdict"] for row in table.rows if "seeds" in row)
 
 
 def test_settings_that_never_vary_alone_are_compared_together(study: Study) -> None:
