@@ -118,12 +118,7 @@ def evaluate_on_file(
     """
     names = run.config.data.label_names
     threshold = THRESHOLD if threshold is None else checked_threshold(threshold, names)
-    lines = []
-    known = None
-    try:
-        known = KnownTweets(open_corpus(run.results.corpus_dir(run.record.data_fingerprint)))
-    except DataError as error:
-        lines.append(f"  warning: cannot exclude training tweets: {error}")
+    known, lines = _known_tweets(run)
     if threshold != THRESHOLD:
         lines.append(f"  decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
     sample = _read_sample(load_all_models(run), open_source(table, run.results).main, known, progress)
@@ -143,15 +138,30 @@ def evaluate_on_file(
     file = PurePath(table.source).name
     scores = {name: {file: of_file} for name, of_file in metrics.items()}
     show_scores(scores, chosen.name, file, lines, predictors, names)
-    OUT.print(_share_table(predictors, sample.labels, names))
+    models = {predictor.name: _named_scores(predictor, sample.labels, names) for predictor in predictors}
+    labels = _named_shares(sample.labels, names)
+    OUT.print(_share_table(labels, models))
     lines = _decision_lines(decision, quote(run.path))
     lexicon = metrics.get(PREDICTORS["lexicon"])
     lines += below_lexicon(metrics[chosen.name], lexicon, "train on tweets like these, labelled by people")
     say("\n".join(lines))
-    return _as_output(sample, predictors, chosen, decision, names) | {
-        "threshold": threshold,
+    output = models[chosen.name] | {"chosen": chosen.name, "models": models, "labels": labels, "threshold": threshold}
+    if decision:
+        output["best"] = PREDICTORS[decision.judgement.best]
+        output["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
+    return output | {
+        "left_out": {reason: rows.count for reason, rows in sample.left_out.counted().items()},
+        "remarks": {remark: rows.count for remark, rows in sample.remarks.counted().items()},
         "knows_training": known is not None,
     }
+
+
+def _known_tweets(run: TrainedRun) -> tuple[KnownTweets | None, list[str]]:
+    """The tweets of a run's corpus; a warning if that is not here."""
+    try:
+        return KnownTweets(open_corpus(run.results.corpus_dir(run.record.data_fingerprint))), []
+    except DataError as error:
+        return None, [f"  warning: cannot exclude training tweets: {error}"]
 
 
 def _read_sample(
@@ -222,29 +232,32 @@ def _row_lines(sample: _Sample) -> list[str]:
     return lines
 
 
-def _share_table(predictors: Sequence[Predictor], labels: Labels, names: Sequence[str]) -> Table:
+def _named_shares(classes: Labels, names: Sequence[str]) -> dict[str, float]:
+    counts = np.bincount(classes, minlength=len(names))
+    return dict(zip(names, (counts / len(classes)).tolist(), strict=True))
+
+
+def _named_scores(predictor: Predictor, labels: Labels, names: Sequence[str]) -> dict[str, Any]:
+    scores = predictor.metrics(labels).named(names)
+    scores["shares"] = _named_shares(predictor.predicted, names)
+    scores["calibration_error"] = None  # of those that give no calibrated probabilities
+    if predictor.kind in MODEL_CHOICES:
+        scores["calibration_error"] = calibration_error(predictor.calibration(labels))
+    return scores
+
+
+def _share_table(labels: dict[str, float], models: dict[str, dict[str, Any]]) -> Table:
     """The share of each class by the labels, and as predicted by each predictor that reads texts."""
     table = Table("share", box=None, pad_edge=False, header_style="bold")
-    for title in (*names, "calibration error"):
+    for title in (*labels, "calibration error"):
         table.add_column(escape(visible(title)), justify="right")
-    table.add_row("  labels", *map("{:.1%}".format, _shares(labels, len(names))))
-    for predictor in predictors:
-        if predictor.kind != "majority":
-            error = _calibration_error(predictor, labels)
+    table.add_row("  labels", *map("{:.1%}".format, labels.values()))
+    for name, scores in models.items():
+        if name != PREDICTORS["majority"]:
+            error = scores["calibration_error"]
             shown = "-" if error is None else f"{error:.1%}"
-            table.add_row(f"  {predictor.name}", *map("{:.1%}".format, _shares(predictor.predicted, len(names))), shown)
+            table.add_row(f"  {name}", *map("{:.1%}".format, scores["shares"].values()), shown)
     return table
-
-
-def _shares(classes: Labels, number: int) -> list[float]:
-    counts = np.bincount(classes, minlength=number)
-    return [float(share) for share in counts / len(classes)]
-
-
-def _calibration_error(predictor: Predictor, labels: Labels) -> float | None:
-    if predictor.kind not in MODEL_CHOICES:  # the others give no calibrated probabilities
-        return None
-    return calibration_error(predictor.calibration(labels))
 
 
 def _decision_lines(decision: Decision | None, path: str) -> list[str]:
@@ -255,11 +268,12 @@ def _decision_lines(decision: Decision | None, path: str) -> list[str]:
     used = decision.used
     lines = ["", f"best here    {PREDICTORS[judgement.best]}"]
     for other in judgement.comparisons:
-        labels = judgement.tweets_to_show(other)
-        if labels and not judgement.is_worse(other):
-            rounded = float(f"{labels:.2g}")
-            name = PREDICTORS[other]
-            lines.append(f"             about {rounded:,.0f} labels would show it to be better than {name}")
+        proof = "no different from"
+        if judgement.is_worse(other):
+            proof = "shown to be better than"
+        elif labels := judgement.tweets_to_show(other):
+            proof = f"with about {float(f'{labels:.2g}'):,.0f} labels it would be shown to be better than"
+        lines.append(f"             {proof} {PREDICTORS[other]}")
     if used.kind == judgement.recommended:
         lines.append(f"use here     {PREDICTORS[used.kind]}, the simplest that is not shown to be worse than the best")
     if decision.matching:
@@ -271,27 +285,3 @@ def _decision_lines(decision: Decision | None, path: str) -> list[str]:
     lines.append(f'use it       sentiment predict {path} {options} "{EXAMPLE}"')
     lines.append(f"hand it on   sentiment export {path} model.zip {options}")
     return lines
-
-
-def _as_output(
-    sample: _Sample,
-    predictors: Sequence[Predictor],
-    chosen: Predictor,
-    decision: Decision | None,
-    names: Sequence[str],
-) -> dict[str, Any]:
-    models = {}
-    for predictor in predictors:
-        models[predictor.name] = predictor.metrics(sample.labels).named(names) | {
-            "calibration_error": _calibration_error(predictor, sample.labels),
-            "shares": dict(zip(names, _shares(predictor.predicted, len(names)), strict=True)),
-        }
-    scores = models[chosen.name] | {"chosen": chosen.name, "models": models}
-    if decision:
-        scores["best"] = PREDICTORS[decision.judgement.best]
-        scores["use"] = {"with": decision.used.kind, "threshold": decision.used.threshold}
-    return scores | {
-        "labels": dict(zip(names, _shares(sample.labels, len(names)), strict=True)),
-        "left_out": {reason: rows.count for reason, rows in sample.left_out.counted().items()},
-        "remarks": {remark: rows.count for remark, rows in sample.remarks.counted().items()},
-    }
