@@ -125,6 +125,8 @@ def test_first_screen_names_what_validation_tweets_choose_and_test_tweets_show_t
     findings = study.findings()
     assert _lead(findings).startswith("**Use gpt (added predictor).**") == is_told
     assert (findings.recommended.added_winner is not None) == is_told  # type: ignore[union-attr]
+    is_excused = "gpt (added predictor) has a significantly higher" in " ".join(caveats(findings))
+    assert is_excused == (validation is None)
 
 
 def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> None:
