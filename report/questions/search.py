@@ -14,7 +14,7 @@ from report.compare.findings import Findings
 from report.compare.matching import differing, is_search, varying
 from report.read import CompletedRun, Grid, Run
 from report.render import wording
-from report.render.blocks import Block, Bullets, Card, Column, Question, Table, Text, column
+from report.render.blocks import Block, Bullets, Card, Question, Table, Text, column, columns
 from report.render.charts import (
     Axis,
     Figure,
@@ -228,15 +228,11 @@ def _best_table(grid: Grid) -> Table:
     names = varying(grid.completed)
     best = sorted(grid.completed, key=lambda run: -_macro_f1(run))[:_BEST]
     rows = [_best_row(rank, run, names, grid.metric) for rank, run in enumerate(best, 1)]
-    columns: list[Column] = [
-        column("#", "rank", "count"),
-        column("Validation macro F1, %", "validation_macro_f1", "percent"),
-        column(f"Test {grid.metric_name}, %", f"test_{grid.metric}", "percent"),
-    ]
-    columns += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
-    columns.append(column("Overfits", "overfits"))
+    shown = columns("best-trials", rows, metric=grid.metric, metric_name=grid.metric_name)
+    shown += [column(wording.capital(wording.parameter_name(name)), name) for name in names]
+    shown.append(column("Overfits", "overfits"))
     caption = sentence("search.best_table", grid=grid, shown=len(rows))
-    return Table(f"best-{grid.name}", caption, columns, rows, best=rows[0])
+    return Table(f"best-{grid.name}", caption, shown, rows, best=rows[0])
 
 
 def _best_row(rank: int, run: CompletedRun, names: Iterable[str], metric: Metric) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from report.compare.matching import Runs, comparable, is_search, match, seeds_to
 from report.questions.labels import TRAIN_ROWS
 from report.read import Grid
 from report.render import wording
-from report.render.blocks import Block, Card, Column, Question, Table, Text, column, with_bounds
+from report.render.blocks import Block, Card, Question, Table, Text, columns, with_bounds
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import RANDOM_MARK, model_name
@@ -352,20 +352,11 @@ def _table(grid: Grid, effects: list[Effect]) -> Table:
     number = sum(run.is_random for run in grid.completed)
     if number:
         caption += f" Excluded: {wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights."
-    columns: list[Column] = [column("Setting", "parameter")]
-    if any(effect.context for effect in effects):
-        columns.append(column("Model", "model"))
-    columns += [
-        column("Value", "value"),
-        column("Runs", "runs", "count"),
-        column(f"Test {grid.metric_name}, %", grid.metric, "percent"),
-        column("Best \u2212 this, points", "difference_to_best", "points"),
-        column("Runs compared (best, this)", "runs_compared"),
-        column("Adjusted p", "adjusted_p", "p"),
-        column("Wall time per epoch", "seconds", "duration"),
-    ]
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
-    return Table(f"effects-{grid.name}", caption, columns, rows)
+    shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
+    if not any(effect.context for effect in effects):
+        shown = [each for each in shown if each.key != "model"]
+    return Table(f"effects-{grid.name}", caption, shown, rows)
 
 
 def _row(effect: Effect, value: SettingValue, metric: Metric) -> dict[str, Any]:

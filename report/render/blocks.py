@@ -54,6 +54,18 @@ def column(title: str, key: str, kind: str = "text") -> Column:
     return Column(title, key, show, numeric=kind != "text")
 
 
+def columns(table: str, rows: Sequence[Row], **words: str) -> list[Column]:
+    """The columns of `tables.yaml` for some rows; `words` are put into titles and keys."""
+    shown = []
+    for title, key, *kinds in wording.read_texts("tables")[table]:
+        kind = kinds[0] if kinds else "text"
+        name = key.format(**words)
+        no_value = (None, "", 0) if kind == "duration?" else (None, "")
+        if not kind.endswith("?") or any(row.get(name) not in no_value for row in rows):
+            shown.append(column(title.format(**words), name, kind.removesuffix("?")))
+    return shown
+
+
 def with_bounds(key: str, estimate: Estimate | None) -> dict[str, float | None]:
     """The values of a row that a column shows with their interval: `<key>`, `<key>_low` and `<key>_high`."""
     if estimate is None:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
+from ruamel.yaml import YAML
 
 from report.statistics import LIKELY, Difference, Estimate
 from sentiment.console import as_code, as_markdown, visible
@@ -15,69 +18,17 @@ MINUS = "\u2212"
 DASH = "\u2013"
 THESE_MODELS = "single runs without seed replication, so it holds for these trained models alone"
 
-_PARAMETERS = {
-    "seed": "seed",
-    "model.kind": "architecture",
-    "model.cell": "cell",
-    "model.bidirectional": "direction",
-    "model.layers": "layers",
-    "model.hidden_size": "hidden units",
-    "model.dropout": "dropout",
-    "model.pooling": "pooling",
-    "model.attention.d_a": "attention size d_a",
-    "model.attention.r": "attention hops r",
-    "model.attention.penalty": "attention penalty",
-    "embedding.size": "embedding size",
-    "embedding.dropout": "embedding dropout",
-    "embedding.token_dropout": "token dropout",
-    "embedding.polarity": "AFINN features",
-    "training.learning_rate": "learning rate",
-    "training.batch_size": "batch size",
-    "training.clip": "gradient clipping norm",
-    "training.l2": "L2 (weight decay)",
-    "training.epochs": "epochs",
-    "training.optimizer": "optimiser",
-    "training.early_stopping.patience": "early-stopping patience",
-    "encoder.dropout": "encoder dropout",
-    "data.text.stop_words": "stop words",
-    "data.train_rows": "labelled training tweets",
-    "data.extra_train": "additional training data",
-    "embedding.pretrained": "pretrained embeddings",
-    "encoder.model": "encoder",
-    "encoder.use": "encoder output",
-    "elmo.model": "ELMo model",
-    "elmo.layers": "ELMo layers",
-    "elmo.combine": "ELMo combination",
-    "elmo.dropout": "ELMo dropout",
-}
 _LONGEST_VALUE = 40
 # Parameters whose name follows their number.
 _COUNTED = frozenset({"model.hidden_size", "model.layers", "data.train_rows"})
-_VALUES: dict[str, dict[Any, str]] = {
-    "model.cell": {"lstm": "LSTM", "gru": "GRU"},
-    "model.kind": {"rnn": "recurrent", "feed_forward": "feed-forward", "linear": "linear"},
-    "model.bidirectional": {True: "bidirectional", False: "unidirectional"},
-    "model.pooling": {"last": "last hidden state", "attention": "self-attention", "mean+max": "mean+max pooling"},
-    "embedding.pretrained": {"word2vec": "word2vec embeddings", None: "random initialisation"},
-    "data.text.stop_words": {
-        "none": "stop words kept",
-        "keep_negations": "stop words removed except negations",
-        "all": "all stop words removed",
-    },
-    "data.train_rows": {None: "all labelled tweets"},
-}
-_VALUES |= {
-    "elmo.model": {None: "no ELMo"},
-    "encoder.model": {None: "no encoder"},
-    "encoder.use": {"tokens": "token vectors", "tweet": "sentence vectors", "finetune": "fine-tuned"},
-    "elmo.combine": {"alone": "ELMo alone", "beside": "ELMo concatenated with trained embeddings"},
-    "elmo.layers": {
-        "token": "ELMo's context-free layer",
-        "first": "ELMo's first layer",
-        "top": "ELMo's top layer",
-        "mix": "ELMo's layers mixed",
-    },
-}
+
+
+@cache
+def read_texts(name: str) -> dict[str, Any]:
+    """The texts in a YAML file beside the templates."""
+    path = Path(__file__).parent / "templates" / f"{name}.yaml"
+    texts: dict[str, Any] = YAML(typ="safe").load(path)
+    return texts
 
 
 @dataclass(frozen=True)
@@ -117,20 +68,23 @@ class Score:
 
 def parameter_name(dotted: str) -> str:
     """The name of a setting in the field's words; of a rare one, the last two parts of its dotted name."""
-    return _PARAMETERS.get(dotted, " ".join(dotted.split(".")[-2:]).replace("_", " "))
+    rare = " ".join(dotted.split(".")[-2:]).replace("_", " ")
+    name: str = read_texts("settings")["parameters"].get(dotted, rare)
+    return name
 
 
 def parameter_value(dotted: str, value: Any) -> str:
     """A value of a parameter, without the parameter's name."""
     if _has_display_name(dotted, value):
-        return _VALUES[dotted][value]
+        text: str = read_texts("settings")["values"][dotted][value]
+        return text
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else shortened(str(value), _LONGEST_VALUE)
 
 
 def _has_display_name(dotted: str, value: Any) -> bool:
-    return isinstance(value, str | bool | None) and value in _VALUES.get(dotted, {})
+    return isinstance(value, str | bool | None) and value in read_texts("settings")["values"].get(dotted, {})
 
 
 def setting(dotted: str, value: Any) -> str:

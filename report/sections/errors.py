@@ -10,7 +10,7 @@ import pandas as pd
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
 from report.read import CompletedRun
 from report.render import wording
-from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column
+from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
@@ -72,21 +72,12 @@ def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:
         f"Confusion matrix, expected calibration error (ECE, {CALIBRATION_BINS} bins) and log loss (nats), "
         f"n = {len(test.labels):,} test tweets."
     )
-    class_columns = [
-        column("Model", "model"),
-        column("Class", "class"),
-        *(column(f"Predicted {name}", f"predicted_{name}", "count") for name in names),
-        column("Precision, %", "precision", "percent"),
-        column("Recall, %", "recall", "percent"),
-    ]
-    model_columns = [
-        column("Model", "model"),
-        column("ECE (points)", "ece", "percent"),
-        column("Log loss", "loss", ".3f"),
-    ]
+    shown = columns("confusion", by_class)
+    shown += [column(f"Predicted {name}", f"predicted_{name}", "count") for name in names]
+    shown += columns("precision-recall", by_class)
     tables: list[Block] = [
-        Table("confusion", "", class_columns, by_class),
-        Table("calibration", "", model_columns, by_model),
+        Table("confusion", "", shown, by_class),
+        Table("calibration", "", columns("calibration", by_model), by_model),
     ]
     return Fold(caption, tables)
 
@@ -126,12 +117,4 @@ def _mistakes(tweets: pd.DataFrame, labels: Sequence[str], name: str) -> list[Bl
                 "predicted": labels[tweet["predicted"]],
             }
             rows.append(row | {key: float(tweet[key]) for key in ("probability", "share_right")})
-    columns = [
-        column("Tweet", "tweet"),
-        column("Label", "label"),
-        column("Predicted", "predicted"),
-        column("Probability, %", "probability", "percent"),
-        column("Networks correct, %", "share_right", "percent"),
-        column("Group", "group"),
-    ]
-    return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns, rows)]
+    return [Text("Misclassified tweets", "heading"), Table("mistakes", caption, columns("mistakes", rows), rows)]

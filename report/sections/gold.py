@@ -10,7 +10,7 @@ from markupsafe import Markup
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import wording
-from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, with_bounds
+from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, columns, with_bounds
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
@@ -83,25 +83,10 @@ def _score_table(gold: GoldTable) -> Table:
         if predictor.kind == "added":
             row["cost"] = cost_per_thousand(gold.added[predictor.name]) or None
         rows.append(row)
-    columns = [
-        column("Predictor", "predictor"),
-        column("Tweets", "n", "count"),
-        column("Accuracy, %", "accuracy", "percent"),
-    ]
-    if any(row["n"] < len(labels) for row in rows):
-        columns += [
-            column("Answers outside the classes", "other_answers", "count"),
-            column("Missing", "missing", "count"),
-            column("Accuracy if these count as wrong, %", "accuracy_of_all", "percent"),
-        ]
-    columns += [
-        column("Macro recall, %", "macro_recall", "percent"),
-        column("Macro F1, %", "macro_f1", "percent"),
-        column("Cohen\u2019s kappa with the labels", "kappa", ".2f"),
-    ]
-    if any(row.get("cost") for row in rows):
-        columns.append(column("Per 1,000 tweets", "cost"))
-    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), columns, rows)
+    shown = columns("gold-scores", rows)
+    if all(row["n"] == len(labels) for row in rows):
+        shown = [each for each in shown if each.key not in ("other_answers", "missing", "accuracy_of_all")]
+    return Table(f"scores-{gold.directory.path.name}", _about_tweets(gold), shown, rows)
 
 
 def _about_tweets(gold: GoldTable) -> Markup:
@@ -128,20 +113,8 @@ def _comparison_table(gold: GoldTable, comparisons: Sequence[Comparison]) -> Tab
         both = first.answered & second.answered
         row["kappa"] = kappa(first.predicted[both], second.predicted[both])
         rows.append(row)
-    columns = [
-        column("Predictor", "first"),
-        column("Compared with", "second"),
-        column("Tweets of both", "n", "count"),
-        column("Difference in accuracy, points", "accuracy", "points"),
-        column("Adjusted p", "accuracy_q", "p"),
-        column("Only the first right", "only_first", "count"),
-        column("Only the second right", "only_second", "count"),
-        column("Difference in macro recall, points", "recall", "points"),
-        column("Adjusted p", "recall_q", "p"),
-        column("Agreement (Cohen\u2019s kappa)", "kappa", ".2f"),
-    ]
     caption = sentence("gold.comparisons", number=len(rows))
-    return Table(f"comparisons-{gold.directory.path.name}", caption, columns, rows)
+    return Table(f"comparisons-{gold.directory.path.name}", caption, columns("gold-comparisons", rows), rows)
 
 
 def _disagreements(gold: GoldTable) -> Table | None:
@@ -162,7 +135,7 @@ def _disagreements(gold: GoldTable) -> Table | None:
         for predictor, answer in zip(shown, answers[:, index], strict=True):
             row[f"{predictor.name}_answer"] = names[answer]
         rows.append(row)
-    columns = [column("Tweet", "tweet"), column("Label", "label")]
-    columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]
+    shown_columns = columns("gold-disagreements", rows)
+    shown_columns += [column(predictor.name, f"{predictor.name}_answer") for predictor in shown]
     caption = sentence("gold.disagreements", shown=len(rows), number=len(differing))
-    return Table(f"disagreements-{gold.directory.path.name}", caption, columns, rows)
+    return Table(f"disagreements-{gold.directory.path.name}", caption, shown_columns, rows)

@@ -1,7 +1,7 @@
 """Model tables: leaderboard, external test sets, check list, published results."""
 
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -14,7 +14,7 @@ from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
 from report.compare.test_sets import OnTestSet
 from report.render import wording
-from report.render.blocks import Block, Column, Fold, ReportSection, Row, Table, Text, column, with_bounds
+from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column, columns, with_bounds
 from report.sections.names import (
     LEXICON_REMARK,
     STAR,
@@ -30,31 +30,6 @@ _MAX_CONFIGURATIONS = 15
 _MAX_NETWORKS = 10
 _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
-
-# Source and preprocessing of the study that the shipped grids repeat.
-_REPRODUCED_STUDY = ("https://github.com/AGiannoutsos/Twitter-Sentiment-Analysis-with-LSTMs-ELMo", "stop words removed")
-# Published results on Sentiment140 (1.6 million tweets, random split): model, accuracy, split, source, preprocessing.
-PUBLISHED: tuple[tuple[str, float, str, str, str], ...] = (
-    ("best recurrent network", 0.78, "validation", *_REPRODUCED_STUDY),
-    ("feed-forward network", 0.78, "test", *_REPRODUCED_STUDY),
-    ("self-attention", 0.779, "test", *_REPRODUCED_STUDY),
-    ("ELMo + BiLSTM 512 (best epoch, overfits afterwards)", 0.85, "validation", *_REPRODUCED_STUDY),
-    ("ELMo + BiLSTM 512 (final epochs)", 0.81, "validation", *_REPRODUCED_STUDY),
-    ("BERT-base", 0.8746, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-bert-base", ""),
-    ("RoBERTa-base", 0.8911, "test, 320,000 tweets", "https://huggingface.co/heican/sentiment-roberta-base", ""),
-)
-# Published macro recall on the test tweets of TweetEval's sentiment task (Barbieri et al. 2020 and later models).
-TWEETEVAL_SOURCE = "https://github.com/cardiffnlp/tweeteval"
-PUBLISHED_ON_TWEETEVAL: tuple[tuple[str, float], ...] = (
-    ("LSTM", 0.583),
-    ("SVM", 0.629),
-    ("fastText", 0.629),
-    ("RoBERTa, trained on tweets alone", 0.691),
-    ("RoBERTa-base", 0.713),
-    ("RoBERTa-base, trained further on tweets", 0.728),
-    ("BERTweet", 0.734),
-    ("TimeLMs", 0.737),
-)
 
 
 def leaderboard(findings: Findings) -> ReportSection:
@@ -91,11 +66,11 @@ def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> 
     table_rows = [*visible, *references.values(), *added.values()]
     configurations = "The configuration" if len(rows) == 1 else f"All {len(rows):,} configurations"
     more = f"{configurations} with macro precision and recall, parameters and attempts."
+    caption = sentence("models.leaderboard", dataset=dataset)
+    shown = columns("leaderboard", table_rows, metric=dataset.metric, metric_name=dataset.metric_name)
     blocks: list[Block] = [
-        Table(
-            name, sentence("models.leaderboard", dataset=dataset), _columns(table_rows, dataset), table_rows, best=bold
-        ),
-        Fold(more, [Table(f"{name}-all", "", _FURTHER_COLUMNS, rows)]),
+        Table(name, caption, shown, table_rows, best=bold),
+        Fold(more, [Table(f"{name}-all", "", columns("configurations", rows), rows)]),
     ]
     if predictors:
         details = [block for predictor in predictors for block in _added_details(predictor, dataset)]
@@ -141,65 +116,15 @@ def _added_details(predictor: AddedPredictor, dataset: Dataset) -> list[Block]:
     return [Text(_added_name(predictor), "heading"), Text(details), *note]
 
 
-def _columns(rows: Sequence[Row], dataset: Dataset) -> list[Column]:
-    columns = [
-        column("Rank", "rank", "count"),
-        column("Model", "model"),
-        column("Validation macro F1, %", "validation_macro_f1", "percent"),
-        column(f"Test {dataset.metric_name}, %", f"test_{dataset.metric}", "percent"),
-        column("Test macro F1, %", "test_macro_f1", "percent"),
-    ]
-    if any("difference_to_best" in row for row in rows):
-        columns.append(column("Best network \u2212 this, points", "difference_to_best", "points"))
-    columns += [
-        column("vs. baseline", "verdict"),
-        column("Seeds", "seeds", "count"),
-        column("Overfits", "overfits"),
-    ]
-    if any(row.get("gpu_seconds") for row in rows):
-        columns.append(column("GPU time per run", "gpu_seconds", "duration"))
-    return [*columns, column("CPU time per run", "cpu_seconds", "duration")]
-
-
-_FURTHER_COLUMNS = [
-    column("Rank", "rank", "count"),
-    column("Model", "model"),
-    column("Validation macro F1, %", "validation_macro_f1", "percent"),
-    column("Validation accuracy, %", "validation_accuracy", "percent"),
-    column("Test accuracy, %", "test_accuracy", "percent"),
-    column("Test macro precision, %", "test_macro_precision", "percent"),
-    column("Test macro recall, %", "test_macro_recall", "percent"),
-    column("Test macro F1, %", "test_macro_f1", "percent"),
-    column("Difference to baseline, points", "gain_over_baseline", "points"),
-    column("Adjusted p (vs. baseline)", "gain_q", "p"),
-    column("Trainable weights", "parameters", "count"),
-    column("Best epoch", "best_epoch", ".1f"),
-    column("Job attempts", "attempts", "count"),
-]
-
-
 def published_figures(findings: Findings) -> Block:
     """Published results on the same data set; those on Sentiment140 are collapsed, with a reason, on any other."""
-    if findings.main is not None and findings.main.source == "tweeteval":
-        caption = f"Published macro recall on the same test tweets ({TWEETEVAL_SOURCE})."
-        of_models = [{"model": model, "macro_recall": recall} for model, recall in PUBLISHED_ON_TWEETEVAL]
-        columns = [column("Model", "model"), column("Macro recall, %", "macro_recall", "percent")]
-        return Table("published", caption, columns, of_models)
-    columns = [
-        column("Model", "model"),
-        column("Accuracy, %", "accuracy", "percent"),
-        column("Measured on", "part"),
-        column("Source", "source"),
-        column("Cleaning", "cleaning"),
-    ]
-    keys = [each.key for each in columns]
-    rows = [dict(zip(keys, result, strict=True)) for result in PUBLISHED]
-    if findings.main is not None and findings.main.source == "sentiment140":
-        reason = "each source used its own random split, so the comparison is approximate"
-        caption = f"Published results on Sentiment140: {reason}."
-        return Table("published", caption, columns, rows)
+    source = findings.main.source if findings.main else ""
+    rows = wording.read_texts("published")["tweeteval" if source == "tweeteval" else "sentiment140"]
+    table = Table("published", "", columns("published", rows), rows)
+    if source in ("tweeteval", "sentiment140"):
+        return replace(table, caption=sentence(f"models.published_on_{source}"))
     caption = "Published results on Sentiment140 (a different data set, not comparable)."
-    return Fold(caption, [Table("published", "", columns, rows)])
+    return Fold(caption, [table])
 
 
 def _configuration_row(
@@ -270,9 +195,9 @@ def check_list(findings: Findings) -> ReportSection:
         rows.append(row)
     totals = {key: sum(row[key] for row in rows) for key in ("sentences", *scores[0])}
     rows.append({"capability": "all"} | totals)
-    columns = [column("Capability", "capability"), column("Sentences", "sentences", "count")]
-    columns += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    return ReportSection(title, [Table("check-list", sentence("models.check_list", number=len(scores)), columns, rows)])
+    shown = columns("check-list", rows)
+    shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
+    return ReportSection(title, [Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)])
 
 
 def external_test_sets(findings: Findings) -> ReportSection:
@@ -308,23 +233,15 @@ def worse_than_the_lexicon(findings: Findings) -> list[Markup]:
 
 
 def _test_set_table(name: str, caption: Any, results: list[OnTestSet], findings: Findings) -> Table:
-    columns = [
-        column("Test set", "tests"),
-        column("Tweets", "n", "count"),
-        column(f"{' / '.join(results[0].configuration.config.data.label_names)}, %", "classes"),
-    ]
-    if len(findings.datasets) > 1:
-        columns.append(column("Trained on", "data"))
-    columns.append(column("Model", "model"))
-    metrics = {result.dataset.metric for result in results}
-    if "accuracy" in metrics:
-        columns.append(column("Accuracy, %", "accuracy", "percent"))
-    if "macro_recall" in metrics or any(result.is_unbalanced for result in results):
-        columns.append(column("Macro recall, %", "macro_recall", "percent"))
-    for kind in ("baseline", "lexicon"):
-        if any(kind in result.sides for result in results):
-            columns.append(column(f"Difference to {kind}, points", f"less_{kind}", "points"))
-    return Table(name, caption, columns, [_test_set_row(result) for result in results])
+    rows = [_test_set_row(result) for result in results]
+    classes = " / ".join(results[0].configuration.config.data.label_names)
+    hidden = set()
+    if len(findings.datasets) == 1:
+        hidden.add("data")
+    if not any(result.dataset.metric == "macro_recall" or result.is_unbalanced for result in results):
+        hidden.add("macro_recall")
+    shown = [each for each in columns("test-sets", rows, classes=classes) if each.key not in hidden]
+    return Table(name, caption, shown, rows)
 
 
 def _class_shares(result: OnTestSet) -> str:

@@ -11,7 +11,20 @@ from report.compare.cost import usage_of
 from report.compare.findings import Findings
 from report.read import Run, Study
 from report.render import wording
-from report.render.blocks import Block, Bullets, Column, Command, Fold, ReportSection, Row, Table, Text, Tiles, column
+from report.render.blocks import (
+    Block,
+    Bullets,
+    Column,
+    Command,
+    Fold,
+    ReportSection,
+    Row,
+    Table,
+    Text,
+    Tiles,
+    column,
+    columns,
+)
 from report.render.wording import code, escape, joined
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
 from report.sections.sentences import terms
@@ -153,23 +166,14 @@ def _usage_table(study: Study) -> Fold:
         row |= {"gpu_hours": usage.total.gpu / 3600, "cpu_hours": usage.total.cpu / 3600}
         encoding = usage.encoding
         rows.append(row | {"encoder_gpu_hours": encoding.gpu / 3600, "encoder_cpu_hours": encoding.cpu / 3600})
-    has_encoder = any(row["encoder_cpu_hours"] for row in rows)
-    columns = [
-        column("Grid", "grid"),
-        column("Runs", "runs", "count"),
-        column("Completed", "completed", "count"),
-        column("Attempts", "attempts", "count"),
-        column("GPU-hours", "gpu_hours", ",.2f"),
-        column("CPU-hours", "cpu_hours", ",.2f"),
-    ]
-    if has_encoder:
-        columns.append(column("For encoder vectors: GPU-hours", "encoder_gpu_hours", ",.2f"))
-        columns.append(column("CPU-hours", "encoder_cpu_hours", ",.2f"))
+    shown = columns("usage", rows)
+    if any(row["encoder_cpu_hours"] for row in rows):
+        shown += columns("encoder-usage", rows)
     caption = (
         "Compute time per grid: the time for which a GPU was held, and the CPU time of all threads. Attempts whose "
         "process was killed are unknown."
     )
-    return Fold(caption, [Table("usage", "", columns, rows)])
+    return Fold(caption, [Table("usage", "", shown, rows)])
 
 
 def _data_table(findings: Findings) -> list[Fold]:
@@ -189,18 +193,8 @@ def _data_table(findings: Findings) -> list[Fold]:
             row |= {"read": report.read, "kept": report.kept, "duplicates": report.duplicates}
             row |= {part: of_part.rows for part, of_part in report.parts.items()}
         rows.append(row)
-    columns = [
-        column("Source", "source"),
-        column("Fingerprint", "fingerprint"),
-        column("Stop words", "stop_words"),
-        column("Runs", "runs", "count"),
-        column("Tweets read", "read", "count"),
-        column("Tweets kept", "kept", "count"),
-        column("Duplicates removed", "duplicates", "count"),
-        *(column(part.capitalize(), part, "count") for part in ("train", "validation", "test")),
-    ]
     caption = "Data sets (one row per source, preprocessing and split), numbers of tweets."
-    return [Fold(caption, [Table("data", "", columns, rows)])]
+    return [Fold(caption, [Table("data", "", columns("data", rows), rows)])]
 
 
 def _command_table(study: Study) -> Fold:
@@ -213,8 +207,8 @@ def _command_table(study: Study) -> Fold:
     def show(row: Row) -> Any:
         return code(row["command"]) if row["command"] else wording.DASH
 
-    columns = [GRID_COLUMN, column("Run", "run"), Column("Command", "command", show, numeric=False)]
-    return Fold("Commands to reproduce each run.", [Table("commands", "", columns, rows)])
+    shown = [GRID_COLUMN, column("Run", "run"), Column("Command", "command", show, numeric=False)]
+    return Fold("Commands to reproduce each run.", [Table("commands", "", shown, rows)])
 
 
 def command_of(run: Run, plan: GridPlan | None, results: Results) -> str | None:

@@ -8,7 +8,7 @@ from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.read import NOT_HEARD_OF, Run, Study
 from report.render import charts, wording
-from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column
+from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column, columns
 from report.sections.names import (
     GRID_COLUMN,
     model_name,
@@ -82,19 +82,8 @@ def _run_row(key: int, run: Run, dataset_names: dict[str, str]) -> dict[str, Any
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[Column]:
-    has_gpu = any(row.get("gpu_seconds") for row in rows)
-    return [
-        GRID_COLUMN,
-        column("Run", "run"),
-        Column("State", "state", _state, numeric=False),
-        column("Validation macro F1, %", "validation_macro_f1", "percent"),
-        column("Test accuracy, %", "test_accuracy", "percent"),
-        column("Difference to baseline, points", "gain_over_baseline", "points"),
-        column("Overfits", "overfits"),
-        column("Best epoch", "best_epoch", "count"),
-        *([column("GPU time", "gpu_seconds", "duration")] if has_gpu else []),
-        column("CPU time", "cpu_seconds", "duration"),
-    ]
+    state = Column("State", "state", _state, numeric=False)
+    return [GRID_COLUMN, column("Run", "run"), state, *columns("runs", rows)]
 
 
 def _state(row: Row) -> str:

@@ -19,9 +19,9 @@ from report.questions.labels import label_curves
 from report.questions.settings import effects_of, grid_effects
 from report.read import CompletedRun, load_study, read_part
 from report.render.blocks import Fold, Table, Text
+from report.render.wording import read_texts
 from report.sections.answer import answer
 from report.sections.models import (
-    PUBLISHED_ON_TWEETEVAL,
     check_list,
     external_test_sets,
     published_figures,
@@ -327,7 +327,7 @@ def test_published_scores_on_tweeteval_stand_beside_runs_on_it_alone(tmp_path: P
     study.complete(config, dataset="tweeteval")
     table = published_figures(study.findings())
     assert isinstance(table, Table)
-    assert len(table.rows) == len(PUBLISHED_ON_TWEETEVAL)
+    assert len(table.rows) == len(read_texts("published")["tweeteval"])
     assert {column.key for column in table.columns} == {"model", "macro_recall"}
     study.complete(config.model_copy(update={"seed": 2}), dataset="table")
     assert isinstance(published_figures(study.findings()), Fold)
