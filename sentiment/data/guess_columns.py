@@ -180,6 +180,15 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
+def columns_in(path: Path, configured: ColumnConfig) -> dict[str, Any]:
+    """The columns of one table that another has as well, by field, without the first table's own parts."""
+    if not path.is_file():  # its reader raises the error
+        return {}
+    columns, _ = sample_columns(path, configured)
+    names = {column.key for column in columns}
+    return {field: name for field, name in configured.model_dump(exclude={"part"}).items() if name in names}
+
+
 def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColumn], OpenedTable]:
     """The columns of a table with their values in the first rows."""
     table = open_table(path, lambda _: False)

@@ -369,6 +369,8 @@ def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: R
     rows = invented_tweets(200, seed=5)
     table = write_tweets(tmp_path / "new.csv", [(*one, f"new{place}") for place, one in enumerate(rows)], WITH_USERS)
     usual, _ = _evaluate(run, table)
+    unnamed, _ = _evaluate(run, write_tweets(tmp_path / "unnamed.csv", rows))  # nobody names the authors here
+    assert unnamed["accuracy"] == usual["accuracy"]
     (strict, output), positive = _evaluate(run, table, "--threshold", "1"), sum(label for label, *_ in rows) / len(rows)
     assert (usual["threshold"], strict["threshold"]) == (0.5, 1)
     assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
