@@ -73,7 +73,7 @@ def test_choice_and_threshold_of_the_export_predict_wherever_the_file_is_used(tr
     assert load(file, "baseline").predict(TEXTS).tolist() == load(trained.path, "baseline").predict(TEXTS).tolist()
     _, header, text = invoke("show", file).output.split("---\n", 2)
     assert "model-index" not in header  # its scores are those of another threshold
-    assert f"threshold is {threshold}" in text
+    assert f"threshold of the network is {threshold}" in text
     assert "**network**" in text
 
 
