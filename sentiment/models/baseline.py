@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -308,6 +308,7 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
     progress(_ACTIVITY, 0, None)
     with threadpool_limits(1):  # sums in another order have other last digits
         design = _DesignMatrix(corpus, counter, train)
+        model = None
         if len(train) >= _LARGE:
             method = "fixed"
             c = _DEFAULT_C
@@ -316,8 +317,10 @@ def fit_linear_model(corpus: LabelledRows, progress: Progress) -> tuple[LinearMo
             c = _by_cross_validation(corpus, counter, progress)
         else:
             method = "validation"
-            c = _best(design.scores(corpus.rows("validation")))
-        (model,) = design.fits((c,))
+            model = design.fitter()(_DEFAULT_C)
+            c = _by_validation(design, model, corpus.rows("validation"))
+        if model is None or c != _DEFAULT_C:
+            model = design.fitter()(c)
     return model, {"C": c, "C_chosen_by": method, "min_df": design.min_df, "features": len(model.keys)}
 
 
@@ -351,22 +354,25 @@ class _DesignMatrix:
         self._values = features(self._keys, self._idf, counts, texts, corpus.is_rated)
         self._values.data *= self._feature_scale[self._values.indices]
 
-    def fits(self, c_values: Sequence[float], tolerance: float = _TOLERANCE) -> Iterator[LinearModel]:
-        """One fit per value of C, each started from the previous one."""
+    def fitter(self, tolerance: float = _TOLERANCE) -> Callable[[float], LinearModel]:
+        """A function that fits with a value of C, each time starting from its previous fit."""
         from sklearn.linear_model import LogisticRegression
 
         targets = [self._labels == label for label in self._regressed]
         settings = {"tol": tolerance, "max_iter": _MAX_ITERATIONS, "warm_start": True, "random_state": 0}
         regressions = [LogisticRegression(**settings) for _ in targets]
-        for c in c_values:
+
+        def fit(c: float) -> LinearModel:
             for regression, target in zip(regressions, targets, strict=True):
                 regression.set_params(C=c).fit(self._values, target, self._weights)
             weights = [regression.coef_[0].astype(np.float32) * self._feature_scale for regression in regressions]
             intercepts = [float(regression.intercept_[0]) for regression in regressions]
-            yield LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
+            return LinearModel(self._keys, self._idf, np.stack(weights), np.array(intercepts))
 
-    def scores(self, rows: Rows, tolerance: float = _TOLERANCE) -> Iterator[float]:
-        """The mean log-likelihood of the labels of other rows, for each of `_C_VALUES`.
+        return fit
+
+    def scorer(self, rows: Rows) -> Callable[[LinearModel], float]:
+        """A function that gives a fit's mean log-likelihood of the labels of other rows.
 
         The log-likelihood separates penalties whose predictions differ for only a few tweets.
         """
@@ -375,9 +381,12 @@ class _DesignMatrix:
         weights = self._corpus.weights[rows]
         counts = self._counter.counts(texts, self._keys)
         values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
-        for fit in self.fits(_C_VALUES, tolerance):
-            of_label = np.take_along_axis(fit.probabilities(values), labels[:, None], axis=1)[:, 0]
-            yield float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
+
+        def score(model: LinearModel) -> float:
+            of_label = np.take_along_axis(model.probabilities(values), labels[:, None], axis=1)[:, 0]
+            return float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
+
+        return score
 
     def _naive_bayes(self, counts: Any) -> Numbers:
         """sqrt(1 + r^2) of each feature; r^2 is the mean over the regressions of the squared log-ratio."""
@@ -413,7 +422,7 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
     for fold in range(fold_count):
         held_out = train[folds == fold]
         design = _DesignMatrix(corpus, counter, train[folds != fold])
-        of_folds.append(design.scores(held_out, _FOLD_TOLERANCE))
+        of_folds.append(map(design.scorer(held_out), map(design.fitter(_FOLD_TOLERANCE), _C_VALUES)))
         sizes.append(corpus.weights[held_out].sum())
 
     def mean_scores() -> Iterator[float]:
@@ -421,16 +430,33 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
             progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
             yield np.average(scores, weights=sizes)
 
-    return _best(mean_scores())
+    return _best(_C_VALUES, mean_scores())
 
 
-def _best(scores: Iterable[float]) -> float:
-    """The value of C with the highest score, the first of equal ones, which has the strongest penalty.
+def _by_validation(design: _DesignMatrix, default: LinearModel, rows: Rows) -> float:
+    """The value of C that is best on validation rows: weaker penalties than that of a default fit, else stronger ones.
 
-    Stops at the first drop of the score, since fits with weaker penalties are slower.
+    Args:
+        default: the fit with the default value.
     """
+    score = design.scorer(rows)
+    fit = design.fitter()
+
+    def scores(c_values: list[float]) -> Iterator[float]:
+        yield score(default)
+        for c in c_values[1:]:
+            yield score(fit(c))
+
+    weaker = [_DEFAULT_C, *(c for c in _C_VALUES if c > _DEFAULT_C)]
+    stronger = [_DEFAULT_C, *(c for c in reversed(_C_VALUES) if c < _DEFAULT_C)]
+    best = _best(weaker, scores(weaker))
+    return best if best != _DEFAULT_C else _best(stronger, scores(stronger))
+
+
+def _best(c_values: Sequence[float], scores: Iterable[float]) -> float:
+    """The value of C with the highest score, the first of equal ones; stops at the first drop of the score."""
     best_c, best_score = _DEFAULT_C, -math.inf
-    for c, score in zip(_C_VALUES, scores, strict=False):
+    for c, score in zip(c_values, scores, strict=False):
         if score < best_score:
             break
         if score > best_score:
