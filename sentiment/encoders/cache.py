@@ -75,12 +75,12 @@ def build_encoder(config: AnyEncoder, model: EncoderFiles, device: torch.device)
     if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
 
-        return Transformer(model, device)
+        return Transformer(model, device, config.precision)
     if not isinstance(config, ElmoConfig) or not isinstance(model, ElmoFiles):
         raise TypeError(f"{model} does not fit {config}")
     if config.backend == "own":
         weights = read_weights(model.weights_path, model.options)
-        return ElmoEncoder(model.options, weights, state=config.state, device=device)
+        return ElmoEncoder(model.options, weights, state=config.state, precision=config.precision, device=device)
     from sentiment.encoders.allennlp import ReferenceElmo  # loads allennlp
 
     return ReferenceElmo(model.options_path, model.weights_path, state=config.state, device=device)
@@ -110,6 +110,8 @@ class VectorCache:
         # The corpus's files and not its fingerprint, because folds of the same tweets share the vectors.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
         settings = config.model_dump(include={"state"})
+        if config.precision != "fp32":  # the name of a cache of fp32 is older than the setting
+            settings["precision"] = config.precision
         self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint} | settings
         self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
 

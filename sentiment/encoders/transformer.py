@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sentiment.config import EncoderPrecision
 from sentiment.data.text import HASHTAG, URL, USER
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
@@ -29,14 +30,20 @@ class Transformer:
 
     A batch has tweets of equal length, so that nothing is padded. The batch size may change the last digits.
 
+    Args:
+        precision: of the weights and of all layers; vectors are float32, and so are the means.
+
     Raises:
         EncoderError: the model needs code of its own, or its files are damaged, incomplete or do not fit each other.
     """
 
-    def __init__(self, model: HubFiles, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, model: HubFiles, device: torch.device | str = "cpu", precision: EncoderPrecision = "fp32"
+    ) -> None:
         self.device = torch.device(device)
         self._tokenizer, network = _load(model)
-        self.network = network.requires_grad_(False).to(self.device)
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        self.network = network.requires_grad_(False).to(self.device, dtype)
         self.vector_size: int = network.config.hidden_size
         positions = getattr(network.config, "max_position_embeddings", _MAX_PIECES + 2)
         # RoBERTa counts positions from 2.
@@ -60,7 +67,7 @@ class Transformer:
         pooled = sums.new_empty(len(tweets), self.vector_size)
         for chosen in _batches([len(ids) for ids in piece_ids]):
             ids = torch.tensor([piece_ids[tweet] for tweet in chosen], device=self.device)
-            states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+            states = self.network(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.float()
             pooled[chosen] = states.mean(1)
             if by_token:
                 spans = tokenized["offset_mapping"]

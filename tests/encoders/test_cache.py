@@ -112,11 +112,23 @@ def test_cached_vectors_are_those_of_the_encoder(
 
 
 def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
-    different: list[dict[str, Any]] = [{}, {"state": "zero"}]
+    different: list[dict[str, Any]] = [{}, {"state": "zero"}, {"precision": "bf16"}]
     folders = {cache_of(corpus, model, tmp_path, **changes).folder.name for changes in different}
     folders.add(cache_of(corpus_of(tmp_path, 301), model, tmp_path).folder.name)
-    assert len(folders) == 3
+    assert len(folders) == 4
     assert cache_of(corpus, model, tmp_path, layers="top", combine="alone", dropout=0.5).folder.name in folders
+
+
+def test_cached_vectors_have_the_precision_of_the_configuration(
+    corpus: Corpus, model: ElmoFiles, tmp_path: Path
+) -> None:
+    rows = np.arange(8)
+    found = []
+    for precision in ("fp32", "bf16"):
+        cache = filled(cache_of(corpus, model, tmp_path, precision=precision))
+        found.append(opened(cache, config()).gather(rows, int(np.diff(corpus.offsets)[rows].max()))["top"])
+    assert not torch.equal(*found)
+    torch.testing.assert_close(*found, atol=0.03, rtol=0)
 
 
 def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(

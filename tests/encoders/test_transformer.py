@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sentiment.config import EncoderConfig
+from sentiment.encoders.cache import build_encoder
 from sentiment.encoders.pretrained import find_encoder
 from sentiment.encoders.transformer import PIECES, TWEET, Transformer
 from sentiment.errors import EncoderError
@@ -67,6 +68,16 @@ def test_a_piece_that_begins_with_the_blank_belongs_to_the_token_after_it(robert
     wanted = torch.stack([states[1:5].mean(0), states[5:8].mean(0), states[8:11].mean(0)])
     assert len(states) == 12
     torch.testing.assert_close(_encoder(roberta).encode([tweet], [PIECES])[PIECES], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_vectors_in_bf16_are_those_in_fp32_to_two_digits(bert: Path) -> None:
+    config = EncoderConfig(model=str(bert), precision="bf16")
+    encoder = build_encoder(config, find_encoder(config, bert), torch.device("cpu"))
+    expected = _encoder(bert).encode(TWEETS, [PIECES, TWEET])
+    for layer, vectors in encoder.encode(TWEETS, [PIECES, TWEET]).items():
+        assert vectors.dtype == torch.float32
+        assert not torch.equal(vectors, expected[layer])
+        torch.testing.assert_close(vectors, expected[layer], atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta"])

@@ -1,0 +1,90 @@
+"""How fast a frozen transformer gives vectors of tweets, against transformers' plain loop over padded batches.
+
+Run with `python -m tests.benchmarks.bench_encoder FOLDER [--tweets N]`, where FOLDER holds a model such as
+all-MiniLM-L6-v2. One thread; ratios are of processor time, medians of five rounds in turns. The effect of bf16 is that
+on a linear layer which is fitted on vectors in fp32 of half of the tweets, and reads those of the other half.
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from sentiment.config import EncoderConfig, TextConfig
+from sentiment.data.text import Tokenizer
+from sentiment.encoders.pretrained import find_encoder
+from sentiment.encoders.transformer import TWEET, Transformer
+from tests.benchmarks.bench_data import some_tweets
+from tests.benchmarks.timing import announce, spent
+
+ROUNDS = 5
+BATCH = 32
+CHUNK = 1024  # as in `VectorCache`
+
+
+def encode_plainly(folder: Path, texts: list[str]) -> Callable[[], torch.Tensor]:
+    """What one would write by hand: batches in the order of the texts, padded to the longest."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    network = AutoModel.from_pretrained(folder).eval()
+
+    @torch.inference_mode()
+    def encode() -> torch.Tensor:
+        means = []
+        for first in range(0, len(texts), BATCH):
+            batch = tokenizer(texts[first : first + BATCH], padding=True, truncation=True, return_tensors="pt")
+            mask = batch["attention_mask"][..., None]
+            means.append((network(**batch).last_hidden_state * mask).sum(1) / mask.sum(1))
+        return torch.cat(means)
+
+    return encode
+
+
+def encode(encoder: Transformer, tweets: list[list[str]]) -> torch.Tensor:
+    """The vectors of tweets by our encoder, (tweets, vector)."""
+    chunks = [tweets[first : first + CHUNK] for first in range(0, len(tweets), CHUNK)]
+    return torch.cat([encoder.encode(chunk, [TWEET])[TWEET] for chunk in chunks])
+
+
+def main() -> None:
+    """Print tweets a second, ratios, and what bf16 changes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tweets", type=int, default=1000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    labelled, what = some_tweets(arguments.tweets)
+    announce(f"vectors of {what}")
+    tokenize = Tokenizer(TextConfig())
+    tweets = [tokenize(text) for _, text in labelled]
+    model = find_encoder(EncoderConfig(model=str(arguments.folder)), arguments.folder)
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "plain loop": encode_plainly(arguments.folder, [" ".join(tweet) for tweet in tweets]),
+        "fp32": partial(encode, Transformer(model), tweets),
+        "bf16": partial(encode, Transformer(model, precision="bf16"), tweets),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            seconds[name].append(spent(way).processor)
+    plain = median(seconds["plain loop"])
+    for name, times in seconds.items():
+        ratio = plain / median(times)
+        print(f"{name}: {len(tweets) / median(times):.0f} tweets a second and core, {ratio:.2f} x", flush=True)
+    vectors = {name: ways[name]().numpy() for name in ("fp32", "bf16")}
+    labels = np.array([label for label, _ in labelled])
+    half = np.arange(len(tweets)) % 2 == 0
+    linear = LogisticRegression(max_iter=1000).fit(vectors["fp32"][half], labels[half])
+    fp32, bf16 = (linear.predict_proba(vectors[name][~half]) for name in ("fp32", "bf16"))
+    changed = int((fp32.argmax(1) != bf16.argmax(1)).sum())
+    print(f"bf16 moves probabilities by at most {np.abs(fp32 - bf16).max():.3f}, and {changed} of {len(fp32)} labels")
+
+
+if __name__ == "__main__":
+    main()
