@@ -301,7 +301,7 @@ def predict(
         raise UsageError("--explain works only with TWEET arguments or -, and with --format text")
     if texts == [STDIN] and sys.stdin is None:
         raise UsageError("the standard input is closed; - reads tweets from it, one a line")
-    from sentiment.inference.predict import predict_file, read_available_lines, show_predictions
+    from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
     from sentiment.inference.stored import open_model
 
     opened = open_model(model, choice, _results(results) if results else None, threshold)
@@ -317,6 +317,8 @@ def predict(
         if sys.stdin.isatty():
             echo("one tweet a line; Ctrl+D ends", err=True)
         chunks = read_available_lines(sys.stdin.buffer)  # type: ignore[arg-type]
+    else:
+        use_one_core()
     show_predictions(opened, chunks, output_format, explain)
 
 

@@ -180,6 +180,7 @@ _SECOND_HAND = {"sklearn", "pandas"}
         ("import sentiment.encoders.pretrained", {"torch"}),
         ("import sentiment.tracking", {*HEAVY, "wandb"}),
         ("import sentiment.training.experiment", {"wandb", "h5py", *_SECOND_HAND}),
+        ("import sentiment.inference.stored", {"torch", "scipy.sparse", "scipy.special", *_SECOND_HAND}),
     ],
     ids=lambda value: value.replace("\n", " ")[:60] if isinstance(value, str) else "",
 )

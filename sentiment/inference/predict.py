@@ -68,7 +68,7 @@ def classify_in_parallel(
     """Each chunk with the predictions for its texts, in order; while some are computed, the next ones are read."""
     threads = 1 if model.uses_all_cores else min(_MOST_THREADS, available_cores())
     waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
-    pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else _use_one_core)
+    pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
     try:
         for chunk in chunks:
             texts = [row.text for row in chunk if not row.refused]
@@ -82,7 +82,8 @@ def classify_in_parallel(
         pool.shutdown(cancel_futures=True)
 
 
-def _use_one_core() -> None:
+def use_one_core() -> None:
+    """Let torch compute in the calling thread alone: for a few texts, starting and ending others takes longer."""
     if torch := sys.modules.get("torch"):  # only networks need it
         torch.set_num_threads(1)
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.special import expit
+import scipy  # which imports its submodules when they are first used: networks need none
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
@@ -77,12 +76,14 @@ class NGramCounter:
         for first in range(0, max(rows.size, 1), _BLOCK_ROWS):
             block = rows.take(np.arange(first, min(first + _BLOCK_ROWS, rows.size)))
             ones = np.ones(len(block.token_ids), np.float32)
-            tokens = sparse.csr_matrix((ones, block.token_ids, block.offsets), shape=(block.size, len(self._words)))
+            tokens = scipy.sparse.csr_matrix(
+                (ones, block.token_ids, block.offsets), shape=(block.size, len(self._words))
+            )
             bigrams, owners = self._bigrams(block)
             counts = tokens @ type_counts + _count_matrix(owners, bigrams, keys, block.size)
             counts.sort_indices()
             blocks.append(counts)
-        return sparse.vstack(blocks, format="csr")
+        return scipy.sparse.vstack(blocks, format="csr")
 
     def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
         """The keys of all word bigrams, and the row that each is in."""
@@ -98,7 +99,7 @@ def _count_matrix(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
     columns = np.searchsorted(keys, grams)
     is_known = (np.append(keys, np.uint64(0))[columns] == grams) & (columns < len(keys))
     ones = np.ones(is_known.sum(), np.float32)
-    return sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
+    return scipy.sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
 
 
 def _word_keys(types: Sequence[str]) -> Keys:
@@ -159,7 +160,7 @@ def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows, is_rated: b
     values = tfidf(counts, idf, keys)
     if not is_rated:
         return values
-    return sparse.hstack([values, sparse.csr_matrix(polarity(rows))], format="csr")
+    return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(polarity(rows))], format="csr")
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ class LinearModel:
     def probabilities(self, values: Any) -> Probabilities:
         """The probabilities of the classes, (rows, classes), from features as by `features`."""
         of_regressions = zip(self.weights.astype(np.float64), self.intercepts, strict=True)
-        columns = [expit(values @ weights + intercept) for weights, intercept in of_regressions]
+        columns = [scipy.special.expit(values @ weights + intercept) for weights, intercept in of_regressions]
         stacked = np.stack(columns, axis=1)
         if len(columns) == 1:
             return with_first_class(stacked)

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
@@ -174,7 +173,7 @@ def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilitie
     limit = float(np.log(20))
 
     def loss(log_temperature: float) -> float:
-        scaled = softmax(logarithms / np.exp(log_temperature), axis=1)
+        scaled = _softmax(logarithms / np.exp(log_temperature))
         return float(-np.mean((targets * np.log(np.maximum(scaled, _SMALLEST))).sum(axis=1)))
 
     minimum = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
@@ -185,7 +184,13 @@ def calibrated(probabilities: Probabilities, temperature: float) -> Probabilitie
     """The probabilities, (n, classes), with their logarithms divided by the temperature, normalised."""
     with np.errstate(divide="ignore"):  # the logarithm of 0 is minus infinity, which softmax takes
         logarithms = np.log(probabilities)
-    return np.asarray(softmax(logarithms / temperature, axis=1))
+    return _softmax(logarithms / temperature)
+
+
+def _softmax(values: Probabilities) -> Probabilities:
+    """The softmax of each row; gives the same bits as `scipy.special.softmax`, which is slow to import."""
+    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def fit_temperatures(
