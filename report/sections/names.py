@@ -31,10 +31,6 @@ _PREDICTORS: dict[PredictorKind, str] = {
 }
 
 
-def with_lexicon_remark(sentence: str, from_lexicon_authors: bool) -> str:
-    return f"{sentence} {LEXICON_REMARK}" if from_lexicon_authors else sentence
-
-
 def run_name(run: Run) -> str:
     """A run's id, with a mark if its ELMo weights are random."""
     return f"{run.run_id}{_SUFFIX if run.completed and run.completed.is_random else ''}"

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
@@ -25,9 +25,9 @@ from report.render.blocks import (
     column,
     columns,
 )
-from report.render.wording import code, escape, joined
+from report.render.wording import code
 from report.sections.names import GRID_COLUMN, command_for_run, run_name
-from report.sections.sentences import terms
+from report.sections.sentences import sentence, sentences, terms
 from sentiment.processes import LOCAL_JOB_PREFIX
 from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
@@ -80,40 +80,31 @@ def provenance(findings: Findings) -> ReportSection:
     return ReportSection("Provenance", content)
 
 
-def _environment(study: Study) -> list[Any]:
+def _environment(study: Study) -> list[Markup]:
     records = [run.record for run in study.runs if run.record]
     attempts = [attempt for record in records for attempt in record.attempts]
     if not attempts:
-        return ["No run has started yet."]
-    commits = Counter(_commit(record) for record in records)
-    versions = Counter(
-        ", ".join(f"{name} {version}" for name, version in record.versions.items()) for record in records
-    )
-    devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
-    hosts = sorted({attempt.host for attempt in attempts})
+        return [Markup("No run has started yet.")]
     jobs = {attempt.job for attempt in attempts if attempt.job and not attempt.job.startswith(LOCAL_JOB_PREFIX)}
-    slurm = wording.plural(len(jobs), "Slurm job") if jobs else "no Slurm job"
-    host_names = wording.shortened(", ".join(hosts), 200)
-    on_hosts = f"; {wording.plural(len(hosts), 'host')} ({host_names}), {slurm}."
-    return [
-        Markup("Code: {}.").format(_listed_with_counts(commits)),
-        *_mixed_code(study),
-        Markup("Versions: {}.").format(_listed_with_counts(versions)),
-        joined(["Hardware:", joined([_listed_with_counts(devices, "attempt"), on_hosts], "")]),
-        *_moved_runs(study),
-    ]
-
-
-def _mixed_code(study: Study) -> list[str]:
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
-    mixed = [name for name, hashes in codes.items() if len(hashes) > 1]
-    if mixed:
-        return [f"{_resumed(mixed)} a different code version: {wording.shortened(', '.join(mixed), 200)}."]
-    return ["No run mixed code versions."] if any(codes.values()) else []
+    hardware = {run_name(run): list(dict.fromkeys(run.record.hardware)) for run in study.runs if run.record}
+    moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
+    return sentences(
+        "provenance.environment",
+        commits=Counter(_commit(record) for record in records).most_common(),
+        versions=Counter(_versions(record) for record in records).most_common(),
+        devices=Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts).most_common(),
+        hosts=sorted({attempt.host for attempt in attempts}),
+        jobs=len(jobs),
+        has_code=any(codes.values()),
+        mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
+        moved=[*moved],
+        kinds=Counter(moved.values()).most_common(),
+    )
 
 
-def _resumed(runs: Sequence[str]) -> str:
-    return f"{wording.plural(len(runs), 'run')} {'was' if len(runs) == 1 else 'were'} resumed with"
+def _versions(record: RunRecord) -> str:
+    return ", ".join(f"{name} {version}" for name, version in record.versions.items())
 
 
 def _codes(record: RunRecord) -> set[str]:
@@ -123,33 +114,8 @@ def _codes(record: RunRecord) -> set[str]:
     return {attempt.code for attempt in record.attempts[first:] if attempt.code}
 
 
-def _moved_runs(study: Study) -> list[Markup]:
-    hardware = {run_name(run): list(dict.fromkeys(run.record.hardware)) for run in study.runs if run.record}
-    moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
-    if not moved:
-        return []
-    sentence = f"{_resumed([*moved])} different hardware and may not be reproducible bit for bit"
-    kinds = _listed_with_counts(Counter(moved.values()))
-    return [joined([f"{sentence}: {wording.shortened(', '.join(moved), 400)}; hardware:", kinds])]
-
-
 def _commit(record: RunRecord) -> Markup:
-    """The commit, as a link where its repository has an address."""
-    last = record.attempts[-1]
-    if last.git_commit is None:
-        return Markup("not from a git checkout")
-    commit = escape(last.git_commit[:_HASH])
-    if last.git_remote:
-        commit = Markup("[{}]({}/commit/{})").format(commit, last.git_remote, last.git_commit)
-    return Markup("commit {}{}").format(commit, " with uncommitted changes" if last.git_dirty else "")
-
-
-def _listed_with_counts(values: Counter[Any], noun: str = "run") -> Markup:
-    if len(values) == 1:
-        return escape(next(iter(values)))
-    return joined(
-        [joined([value, f"({wording.plural(number, noun)})"]) for value, number in values.most_common()], "; "
-    )
+    return sentence("provenance.commit", attempt=record.attempts[-1], length=_HASH)
 
 
 def _usage_table(study: Study) -> Fold:
