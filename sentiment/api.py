@@ -214,7 +214,11 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._classify(X, "predict_proba").probabilities[:, np.argsort(self._classes)]
 
     def knows(self, X: Any) -> npt.NDArray[np.bool_]:  # noqa: N803
-        """Whether the model knows any word of each text, shape (n,); otherwise its predicted label is a guess."""
+        """Whether the model knows any word of each text, shape (n,); otherwise its predicted label is a guess.
+
+        A network knows the words of its vocabulary, the baseline those that are features or rated by the lexicon. A
+        network that reads an encoder knows all words, as pieces.
+        """
         return self._classify(X, "knows").usable
 
     def explain(self, text: str) -> Explanation:

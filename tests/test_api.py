@@ -25,7 +25,7 @@ from sentiment.errors import ConfigError, DataError, UsageError
 from sentiment.inference.stored import Exported, StoredRun, in_memory
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
-from sentiment.runs.records import FitResult, ModelChoice
+from sentiment.runs.records import MODEL_CHOICES, FitResult, ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke
 from tests.small_runs import invented_tweets, write_tweets
@@ -61,6 +61,12 @@ def test_many_texts_are_predicted_as_each_alone(model: SentimentClassifier, monk
     assert model.predict_proba([]).shape == (0, 2)
     assert model.knows(["lovely", "", "happy"]).tolist() == [True, False, True]
     assert {*model.predict(["lovely", ""])} <= {*model.classes_}
+
+
+@pytest.mark.parametrize("choice", MODEL_CHOICES)
+def test_model_does_not_know_a_text_of_words_that_it_has_never_seen(trained: RunDir, choice: ModelChoice) -> None:
+    known = load(trained.path, choice).knows(["lovely", "xqzt lovelyish vbnm", "xqzt lovely", "horrible"])
+    assert known.tolist() == [True, False, True, choice != "network"]  # the last one is rated by the lexicon
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,11 @@ class TokenRows:
     def tokens(self, row: int) -> list[str]:
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
 
+    def contain(self, is_wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Whether each tweet has a token of the wanted types, (rows,); `is_wanted` is of shape (types,)."""
+        before = np.concatenate([[0], np.cumsum(is_wanted[self.token_ids])])
+        return np.diff(before[self.offsets]) > 0
+
     def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])

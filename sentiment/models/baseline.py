@@ -85,6 +85,10 @@ class NGramCounter:
             blocks.append(counts)
         return scipy.sparse.vstack(blocks, format="csr")
 
+    def with_known_word(self, rows: TokenRows, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""
+        return rows.contain(np.isin(self._words, keys))
+
     def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
         """The keys of all word bigrams, and the row that each is in."""
         words = self._words[rows.token_ids]
@@ -177,11 +181,16 @@ class LinearModel:
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
-        """A text is usable if it has a known n-gram or a word of the lexicon, that is, a stored feature."""
-        counts = NGramCounter(rows.types).counts(rows, self.keys)
+        """A text is usable if one of its words is a feature, or rated by the lexicon.
+
+        Otherwise only pieces of words are known, which say little: nearly every string has some.
+        """
+        counter = NGramCounter(rows.types)
+        counts = counter.counts(rows, self.keys)
         is_rated = self.weights.shape[1] > len(self.keys)
         values = features(self.keys, self.idf, counts, rows, is_rated)
-        return Predictions(self.probabilities(values), np.diff(values.indptr) > 0)
+        has_rated_word = np.diff(values[:, len(self.keys) :].indptr) > 0
+        return Predictions(self.probabilities(values), counter.with_known_word(rows, self.keys) | has_rated_word)
 
     def probabilities(self, values: Any) -> Probabilities:
         """The probabilities of the classes, (rows, classes), from features as by `features`."""

@@ -465,9 +465,7 @@ class NetworkModel(TextModel):
     def _usable(self, rows: TokenRows) -> Flags:
         if self.config.any_encoder:
             return np.diff(rows.offsets) > 0
-        is_known = self._vocabulary.encode(rows.types)[rows.token_ids] != UNKNOWN
-        known_before = np.concatenate([[0], np.cumsum(is_known)])
-        return np.diff(known_before[rows.offsets]) > 0
+        return rows.contain(self._vocabulary.encode(rows.types) != UNKNOWN)
 
     def _store(self, rows: TokenRows) -> TokenStore:
         section = self.config.any_encoder
