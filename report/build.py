@@ -15,7 +15,7 @@ from report.read import Grid, load_study
 from report.render import wording
 from report.render.blocks import Block, Bullets, Card, Fold, Question, Report, ReportSection, Text
 from report.render.page import write_report
-from report.render.wording import emphasis, joined
+from report.render.wording import joined
 from report.sections.answer import answer
 from report.sections.errors import errors, learning
 from report.sections.gold import gold_tables
@@ -24,6 +24,7 @@ from report.sections.names import METHODS
 from report.sections.paper import checklist, paper_tables
 from report.sections.provenance import methods, provenance
 from report.sections.runs import runs
+from report.sections.sentences import sentence
 from sentiment.console import Progress, silent
 from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PAUSED, PLANNED, RUNNING
@@ -120,9 +121,7 @@ def _questions(findings: Findings, questions: Sequence[Question]) -> ReportSecti
 
 def _grid_summary(grid: Grid) -> Markup:
     completed = sum(run.completed is not None for run in grid.runs)
-    progress = f"({completed:,} of {wording.plural(len(grid.runs), 'run')} completed)"
-    description = [grid.plan.description] if grid.plan else []
-    return joined([emphasis(f"{grid.name}:"), *description, progress])
+    return sentence("runs.grid", grid=grid, completed=completed)
 
 
 def _about(findings: Findings) -> list[str]:

@@ -340,18 +340,15 @@ def _lines(effects: Sequence[tuple[Grid, Effect]]) -> list[Line]:
 def _figure(parameter: str, lines: list[Line], metric: str) -> Figure:
     title = f"difference in test {metric} (points); positive: the first value is better"
     axis = ValueAxis(title, marks_zero=True, is_half=len(lines) <= _ROWS_OF_HALF_WIDTH)
-    numbers = sorted({estimate.n for _, estimate, _ in lines})
-    tweets = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+    numbers = {estimate.n for _, estimate, _ in lines}
     alt = f"Test {metric} differences by {wording.parameter_name(parameter)}"
-    caption = f"Bars: 95 % intervals, corrected for all comparisons of the grid; n = {tweets} test tweets."
+    caption = sentence("settings.figure", least=min(numbers), most=max(numbers))
     return interval_figure(f"question-{parameter}", alt, caption, lines, axis)
 
 
 def _table(grid: Grid, effects: list[Effect]) -> Table:
-    caption = f"Grid {grid.name}: every value against the best on validation tweets, over matched runs."
-    number = sum(run.is_random for run in grid.completed)
-    if number:
-        caption += f" Excluded: {wording.plural(number, 'run')} on [{RANDOM_MARK}] for ELMo's weights."
+    excluded = sum(run.is_random for run in grid.completed)
+    caption = sentence("settings.table", grid=grid, excluded=excluded, mark=f"[{RANDOM_MARK}]")
     rows = [_row(effect, value, grid.metric) for effect in effects for value in effect.values]
     shown = columns("effects", rows, metric=grid.metric, metric_name=grid.metric_name)
     if not any(effect.context for effect in effects):

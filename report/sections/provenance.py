@@ -89,12 +89,16 @@ def _environment(study: Study) -> list[Markup]:
     codes = {run_name(run): _codes(run.record) for run in study.runs if run.record}
     hardware = {run_name(run): list(dict.fromkeys(run.record.hardware)) for run in study.runs if run.record}
     moved = {name: " and ".join(kinds) for name, kinds in hardware.items() if len(kinds) > 1}
+    devices = Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts)
+    versions = Counter(_versions(record) for record in records)
+    commits = Counter(_commit(record) for record in records)
+    hosts = {attempt.host for attempt in attempts}
     return sentences(
         "provenance.environment",
-        commits=Counter(_commit(record) for record in records).most_common(),
-        versions=Counter(_versions(record) for record in records).most_common(),
-        devices=Counter("CPU" if attempt.device == "cpu" else attempt.device for attempt in attempts).most_common(),
-        hosts=sorted({attempt.host for attempt in attempts}),
+        commits=commits.most_common(),
+        versions=versions.most_common(),
+        devices=devices.most_common(),
+        hosts=sorted(hosts),
         jobs=len(jobs),
         has_code=any(codes.values()),
         mixed=[name for name, hashes in codes.items() if len(hashes) > 1],
