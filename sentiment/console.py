@@ -3,7 +3,7 @@
 import re
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +11,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column, Table
 
 # Bidirectional and zero-width control characters, which are shown as escapes.
 _DIRECTION = {*map(chr, (0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A)))}
@@ -93,6 +94,18 @@ _REFRESH_SECONDS = 0.1
 def say(text: str, console: RichConsole = OUT) -> None:
     """Print permanent lines; markup and control characters in them, for example of a tweet, are escaped."""
     console.print(printable(text), markup=False, soft_wrap=True)
+
+
+def number_table(title: str, columns: Iterable[str], no_wrap: bool = False) -> Table:
+    """A table without lines, of names and of numbers on the right; `no_wrap` keeps each number on one line.
+
+    Args:
+        columns: the headings of the numbers; control characters in them are escaped.
+    """
+    table = Table(Column(title, vertical="bottom"), box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(escape(printable(column)), justify="right", no_wrap=no_wrap, vertical="bottom")
+    return table
 
 
 class ProgressBar:

@@ -27,7 +27,7 @@ from sentiment.errors import DataError, UsageError
 from sentiment.files import write_atomically
 from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
-from sentiment.metrics import measure, other_answers_remark
+from sentiment.metrics import predicted_classes
 from sentiment.runs.records import Added
 from sentiment.runs.run_dir import TWEETS_FILE, sealed
 
@@ -204,7 +204,9 @@ def add_predictions(
     write_atomically(target, sealed(Added.model_validate(record | metadata)))
     lines = [f"{name}: {tweets.coverage(judged)}"]
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
-    lines += _score_lines(tweets, answers)
+    predicted = predicted_classes(np.array([answers[index] for index in judged], np.float64))
+    if len(judged) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[judged]):
+        lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
     return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
@@ -240,28 +242,6 @@ def _parsed(classes: str) -> LabelMapping:
     return resolve({}, parameters, "--classes").data.labels
 
 
-def _score_lines(tweets: Tweets, answers: Answers) -> list[str]:
-    """What answers that are none of the classes do to the score of each part; a warning if all answers are right."""
-    lines = []
-    right = 0
-    n = 0
-    for part in reversed(range(len(tweets.part_names))):
-        indices = [index for index in answers if tweets.parts[index] == part]
-        judged = [index for index in indices if answers[index] is not None]
-        if not judged:
-            continue
-        probabilities = np.array([answers[index] for index in judged], np.float64)
-        metrics = measure(tweets.labels[judged], probabilities)
-        right += metrics.right
-        n += metrics.n
-        if len(indices) > len(judged):
-            remark = other_answers_remark(metrics, len(indices) - len(judged))
-            lines.append(f"  {tweets.part_names[part]}: {remark}")
-    if n >= _SUSPICIOUS_ROWS and right == n:
-        lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
-    return lines
-
-
 def _read(
     file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
 ) -> tuple[Answers, int, RowCounter]:
@@ -284,11 +264,13 @@ def _read(
             continue
         try:
             fields = _with_logged_answer(record, columns.labels)
-            has_answer, answer = columns.answer(fields, meanings, class_count)
-            if not has_answer:
+            label = _first_cell(fields, columns.labels)
+            probability = _first_cell(fields, columns.probabilities)
+            if not label and not probability:
                 left_out.add(_NO_ANSWER, record.line)
                 continue
-            indices = tweets.find(*columns.id_and_text(record.fields), forms)
+            answer = _parse_label(label, meanings, class_count) if label else _parse_probability(probability)
+            indices = tweets.find(_first_cell(fields, columns.ids), _first_cell(fields, columns.texts), forms)
         except ValueError as error:
             raise DataError(f"{file}:{record.line}: {error}") from None
         answered += 1
@@ -299,8 +281,7 @@ def _read(
         else:
             answers |= dict.fromkeys(indices, answer)
             if answer is None:
-                label = shortened(_first_cell(record.fields, columns.labels))
-                left_out.add(f"the answer {label!r} is none of the classes", record.line)
+                left_out.add(f"the answer {shortened(label)!r} is none of the classes", record.line)
     return answers, answered, left_out
 
 
@@ -349,23 +330,6 @@ class _Columns:
                 f"--probability-column: {shown}"
             )
         return cls(ids[:1], texts[:1], labels, probabilities)
-
-    def id_and_text(self, fields: Sequence[Any]) -> tuple[str, str]:
-        return _first_cell(fields, self.ids), _first_cell(fields, self.texts)
-
-    def answer(self, fields: Sequence[Any], meanings: dict[str, int | None], class_count: int) -> tuple[bool, Answer]:
-        """Whether a row has an answer, and the answer.
-
-        Raises:
-            ValueError: the answer is neither a label nor, in a column of probabilities, a probability.
-        """
-        label = _first_cell(fields, self.labels)
-        if label:
-            return True, _parse_label(label, meanings, class_count)
-        probability = _first_cell(fields, self.probabilities)
-        if probability:
-            return True, _parse_probability(probability)
-        return False, None
 
 
 def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
-from sentiment.console import ERR, OUT, say, visible
+from sentiment.console import ERR, OUT, number_table, say, visible
 from sentiment.errors import RunDirError
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import Labels, other_answers_remark
@@ -28,6 +28,7 @@ from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY
 from sentiment.runs.records import (
     MODEL_CHOICES,
     PREDICTORS,
+    Added,
     CheckScore,
     Metrics,
     ModelChoice,
@@ -67,7 +68,7 @@ def _sentences(comparisons: Sequence[Comparison]) -> list[str]:
     return lines
 
 
-def constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
+def _constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
     """Warn about predictors that predict the same label for all tweets, but for the most frequent class."""
     lines = []
     for predictor in predictors:
@@ -78,29 +79,6 @@ def constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str
         if len(labels) == 1 and n > 1:
             lines.append(f"warning: the {predictor.name} predicts {label_names[int(labels[0])]!r} for all {n:,} tweets")
     return lines
-
-
-def load_own_predictions(run: TrainedRun) -> tuple[dict[Part, PartPredictions], list[str]]:
-    """Predictions of a completed run and of added predictors for its validation and test tweets.
-
-    Returns:
-        The predictions by part, and a line for each added predictor that cannot be read.
-
-    Raises:
-        RunDirError: its predictions are missing or damaged.
-    """
-    added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
-    by_part: dict[Part, PartPredictions] = {}
-    for part in ("validation", "test"):
-        predictions = read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
-        if predictions is None:
-            raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
-        for name, record in added.items():
-            predictor = added_predictor(name, record, predictions.tweets, len(run.result.class_shares))
-            if predictor is not None:
-                predictions.predictors.append(predictor)
-        by_part[part] = predictions
-    return by_part, problems
 
 
 def _caveats(run: TrainedRun) -> str:
@@ -132,7 +110,7 @@ def show_result(run: TrainedRun) -> None:
     result = run.result
     chosen = PREDICTORS[result.recommended]
     OUT.print()
-    OUT.print(score_table(_scores_by_name(result), chosen))
+    OUT.print(_score_table(_scores_by_name(result), chosen))
     say(_caveats(run))
     lines = [""]
     lines.append(
@@ -145,15 +123,12 @@ def show_result(run: TrainedRun) -> None:
     lines.append(f"recommended  {chosen}: {test.accuracy:.1%} of {test.n:,} test tweets right")
     lines += _uncertainty_lines(test)
     path = quote(run.path)
-    lexicon = result.scores.get("lexicon", {}).get("test")
-    lines += below_lexicon(test, lexicon, f"200 labels of yours decide: sentiment evaluate {path} --data mine.csv")
+    if "lexicon" in result.scores:
+        accuracy = result.scores["lexicon"]["test"].accuracy
+        advice = f"200 labels of yours decide: sentiment evaluate {path} --data mine.csv"
+        lines += below_lexicon(test.accuracy, accuracy, advice)
     if result.check_list:
-        lines.append(f"check list   {_check_list_summary(result.check_list[result.recommended])}")
-        right = total(result.check_list[result.recommended]).right
-        of_baseline = total(result.check_list["baseline"])
-        if of_baseline.right - right > _WELL_BELOW * of_baseline.of:
-            advice = "for plain sentences use --with baseline"
-            lines.append(f"             the linear baseline has {of_baseline.right} right: {advice}")
+        lines += _check_list_lines(result.check_list[result.recommended], result.check_list["baseline"])
     lines.append("")
     lines.append(f'use it       sentiment predict {path} "{EXAMPLE}"')
     lines.append(f"look closer  sentiment evaluate {path}")
@@ -161,11 +136,11 @@ def show_result(run: TrainedRun) -> None:
     say("\n".join(lines))
 
 
-def below_lexicon(model: Metrics, lexicon: Metrics | None, advice: str) -> list[str]:
+def below_lexicon(accuracy: float, accuracy_of_lexicon: float, advice: str) -> list[str]:
     """A line with advice if the lexicon has more of the same tweets right than a model."""
-    if lexicon is None or lexicon.accuracy <= model.accuracy:
+    if accuracy_of_lexicon <= accuracy:
         return []
-    return [f"below        {PREDICTORS['lexicon']}, which has {lexicon.accuracy:.1%} right: {advice}"]
+    return [f"below        {PREDICTORS['lexicon']}, which has {accuracy_of_lexicon:.1%} right: {advice}"]
 
 
 def _uncertainty_lines(test: Metrics) -> list[str]:
@@ -181,12 +156,17 @@ def _uncertainty_lines(test: Metrics) -> list[str]:
     ]
 
 
-def _check_list_summary(scores: Mapping[str, CheckScore]) -> str:
-    """The number of correct sentences of the check list, and the capability with the smallest share."""
-    every = total(scores)
+def _check_list_lines(scores: Mapping[str, CheckScore], of_baseline: Mapping[str, CheckScore]) -> list[str]:
+    """Right sentences of the check list, the capability with the smallest share, and whether the baseline is better."""
+    right = total(scores).right
     worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].of)
     fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].of})"
-    return f"{every.right} of {every.of} short sentences right, {fewest}"
+    baseline = total(of_baseline)
+    lines = [f"check list   {right} of {baseline.of} short sentences right, {fewest}"]
+    if baseline.right - right > _WELL_BELOW * baseline.of:
+        advice = "for plain sentences use --with baseline"
+        lines.append(f"             the linear baseline has {baseline.right} right: {advice}")
+    return lines
 
 
 def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, Any]:
@@ -203,28 +183,28 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     Raises:
         RunDirError: its predictions are missing or damaged.
     """
-    by_part, problems = load_own_predictions(run)
+    classes = run.config.data.label_names
     scores = _scores_by_name(run.result)
     chosen = PREDICTORS[choice or run.result.recommended]
-    remarks = []
+    added, problems = read_added(run.run_dir.results.added_dir(run.record.data_fingerprint))
+    for problem in problems:
+        say(f"left out: {problem}", ERR)
+    lines = []
     other_answers: dict[Part, dict[str, int]] = {}
-    for part, predictions in by_part.items():
-        added = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
-        other_answers[part] = {predictor.name: predictor.other_answers for predictor in added}
-        for predictor in added:
+    for part in ("validation", "test"):
+        predictions = _part_with_added(run, part, added)
+        of_added = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
+        other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_added}
+        for predictor in of_added:
             metrics = predictor.metrics(predictions.labels)
             scores.setdefault(predictor.name, {})[part] = metrics
             if predictor.other_answers:
                 remark = other_answers_remark(metrics, predictor.other_answers)
-                remarks.append(f"{predictor.name}, {part}: {remark}")
-    for problem in problems:
-        say(f"left out: {problem}", ERR)
-    test = by_part["test"]
-    classes = run.config.data.label_names
-    remarks += comparison_lines(test.labels, test.predictors, chosen)
-    show_scores(scores, chosen, "test", remarks, test.predictors, classes)
+                lines.append(f"{predictor.name}, {part}: {remark}")
+    lines += comparison_lines(predictions.labels, predictions.predictors, chosen)
+    _show_scores(scores, chosen, "test", lines, predictions.predictors, classes)
     if run.result.check_list:
-        OUT.print(check_table(run.result.check_list, chosen))
+        OUT.print(_check_table(run.result.check_list, chosen))
     say(_caveats(run))
     models = {name: {part: of_part.named(classes) for part, of_part in parts.items()} for name, parts in scores.items()}
     return models[chosen] | {
@@ -233,6 +213,17 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
         "check_list": {PREDICTORS[kind]: tally for kind, tally in run.result.check_list.items()},
         "other_answers": other_answers,
     }
+
+
+def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) -> PartPredictions:
+    """Predictions of a completed run and of added predictors for the tweets of a part."""
+    classes = run.config.data.label_names
+    predictions = read_predictions(run.run_dir, run.result, part, classes)
+    if predictions is None:
+        raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
+    of_added = [added_predictor(name, record, predictions.tweets, len(classes)) for name, record in added.items()]
+    predictions.predictors.extend(filter(None, of_added))
+    return predictions
 
 
 def evaluate_on_gold(path: Path) -> dict[str, Any]:
@@ -249,14 +240,14 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
     for problem in gold.problems:
         say(f"left out: {problem}", ERR)
     source = gold.record.source
-    classes = gold.record.classes
     predictors = gold.predictions.predictors
-    metrics = {predictor.name: predictor.metrics(gold.predictions.labels) for predictor in predictors}
+    labels = gold.predictions.labels
     chosen = predictors[0].name
     lines = [f"{count:,} rows of {source} left out: {why}" for why, count in gold.record.left_out.items()]
-    for predictor in predictors:
+    added = gold.added_predictors
+    for predictor in added:
         if not predictor.answered.all():
-            remark = other_answers_remark(metrics[predictor.name], predictor.other_answers, predictor.missing)
+            remark = other_answers_remark(predictor.metrics(labels), predictor.other_answers, predictor.missing)
             lines.append(f"{predictor.name}: {remark}")
     comparisons = gold.compare()
     lines.append(
@@ -264,19 +255,29 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
         f"{len(comparisons)} comparisons):"
     )
     lines += _sentences(comparisons)
-    show_scores(
-        {name: {source: of_source} for name, of_source in metrics.items()}, chosen, source, lines, predictors, classes
-    )
-    added = gold.added_predictors
     return {
         "chosen": chosen,
-        "models": {name: scores.named(classes) for name, scores in metrics.items()},
+        "models": show_scores_on_file(source, predictors, labels, gold.record.classes, chosen, lines),
         "other_answers": {predictor.name: predictor.other_answers for predictor in added},
         "missing": {predictor.name: predictor.missing for predictor in added},
     }
 
 
-def show_scores(
+def show_scores_on_file(
+    file: str,
+    predictors: Sequence[Predictor],
+    labels: Labels,
+    classes: Sequence[str],
+    chosen: str,
+    lines: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """Print the scores of predictors on the tweets of one file, as `_show_scores`; returns all scores by name."""
+    scores = {predictor.name: {file: predictor.metrics(labels)} for predictor in predictors}
+    _show_scores(scores, chosen, file, lines, predictors, classes)
+    return {name: of_file[file].named(classes) for name, of_file in scores.items()}
+
+
+def _show_scores(
     scores: _Scores,
     chosen: str,
     part: Part,
@@ -285,9 +286,9 @@ def show_scores(
     classes: Sequence[str],
 ) -> None:
     """Print the scores, then lines on them with warnings, then the scores of the chosen predictor by class."""
-    OUT.print(score_table(scores, chosen))
-    say("\n".join([*lines, *constant_warnings(predictors, classes)]))
-    OUT.print(class_table(scores[chosen][part], classes, chosen))
+    OUT.print(_score_table(scores, chosen))
+    say("\n".join([*lines, *_constant_warnings(predictors, classes)]))
+    OUT.print(_class_table(scores[chosen][part], classes, chosen))
 
 
 def _scores_by_name(result: Result) -> _Scores:
@@ -295,48 +296,40 @@ def _scores_by_name(result: Result) -> _Scores:
     return {PREDICTORS[kind]: {part: metrics[part] for part in result.parts} for kind, metrics in result.scores.items()}
 
 
-def score_table(scores: _Scores, chosen: str) -> Table:
+def _score_table(scores: _Scores, chosen: str) -> Table:
     """The scores of predictors by part or file; the row of the chosen one, which has all parts, is bold."""
-    table = Table(Column("tweets", vertical="bottom"), box=None, pad_edge=False, header_style="bold")
-    for name in ("loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"):
-        table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
+    table = number_table("tweets", ["loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"], no_wrap=True)
     for part in scores[chosen]:
-        n = max(by_part[part].n for by_part in scores.values() if part in by_part)
+        of_part = {name: by_part[part] for name, by_part in scores.items() if part in by_part}
+        n = max(metrics.n for metrics in of_part.values())
         table.add_row(f"{escape(visible(part))}, {n:,}", style="italic")
-        for name, by_part in scores.items():
-            if part not in by_part:
-                continue
-            metrics = by_part[part]
+        for name, metrics in of_part.items():
+            size = "" if metrics.n == n else f", n = {metrics.n:,}"
             loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
             accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
-            others = (metrics.macro_recall, metrics.macro_f1)
-            style = "bold" if name == chosen else ""
-            size = "" if metrics.n == n else f", n = {metrics.n:,}"
-            table.add_row(f"  {name}{size}", loss, accuracy, *(f"{score:.3f}" for score in others), style=style)
+            macro = (f"{metrics.macro_recall:.3f}", f"{metrics.macro_f1:.3f}")
+            table.add_row(f"  {name}{size}", loss, accuracy, *macro, style="bold" if name == chosen else "")
     return table
 
 
-def class_table(metrics: Metrics, names: Sequence[str], chosen: str) -> Table:
+def _class_table(metrics: Metrics, names: Sequence[str], chosen: str) -> Table:
     """The scores of the chosen predictor by class."""
-    table = Table(chosen, box=None, pad_edge=False, header_style="bold")
-    for title in ("tweets", "precision", "recall", "F1"):
-        table.add_column(title, justify="right")
+    table = number_table(chosen, ["tweets", "precision", "recall", "F1"])
     rows = zip(names, metrics.sizes, metrics.precision, metrics.recall, metrics.f1, strict=True)
     for name, size, *scores in rows:
-        table.add_row(f"  {escape(visible(name))}", f"{size:,}", *(f"{score:.3f}" for score in scores))
+        table.add_row(f"  {escape(visible(name))}", f"{size:,}", *map("{:.3f}".format, scores))
     return table
 
 
-def check_table(check_list: Mapping[PredictorKind, Mapping[str, CheckScore]], chosen: str) -> Table:
+def _check_table(check_list: Mapping[PredictorKind, Mapping[str, CheckScore]], chosen: str) -> Table:
     """The check list by capability: number of correct sentences per model; the chosen model is printed bold."""
-    table = Table("check list", box=None, pad_edge=False, header_style="bold")
-    for kind in check_list:
-        name = PREDICTORS[kind]
-        table.add_column(name, justify="right", style="bold" if name == chosen else "")
+    table = number_table("check list", [PREDICTORS[kind] for kind in check_list])
+    for column in table.columns:
+        column.style = "bold" if column.header == chosen else ""
     tallies = [*check_list.values()]
-    for capability in tallies[0]:
-        scores = [tally[capability] for tally in tallies]
-        table.add_row(f"  {capability}", *(f"{score.right} of {score.of}" for score in scores))
-    totals = [total(tally) for tally in tallies]
-    table.add_row("  all", *(f"{score.right} of {score.of}" for score in totals), style="italic")
+    rows = {capability: [tally[capability] for tally in tallies] for capability in tallies[0]}
+    rows["all"] = [total(tally) for tally in tallies]
+    for capability, scores in rows.items():
+        cells = [f"{score.right} of {score.of}" for score in scores]
+        table.add_row(f"  {capability}", *cells, style="italic" if capability == "all" else "")
     return table

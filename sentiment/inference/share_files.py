@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from rich.markup import escape
-from rich.table import Table
 
 from sentiment.config_file import shortened
-from sentiment.console import OUT, Progress, say, visible
+from sentiment.console import OUT, Progress, number_table, say, visible
 from sentiment.data.tables import RowCounter, as_text, first_of, open_table, without_collections
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
@@ -205,9 +204,8 @@ def show_counted(model: TextModel, probabilities: Probabilities) -> None:
 
 def show_shares(shares: pd.DataFrame) -> None:
     """Print the estimates of `estimate_shares` in percent; groups with too few labels are only named."""
-    table = Table("share in %, 95 %", box=None, pad_edge=False, header_style="bold")
-    for title in ("labels", "counted", "labels alone", "together", "worth"):
-        table.add_column(title, justify="right", no_wrap=True)
+    columns = ["labels", "counted", "labels alone", "together", "worth"]
+    table = number_table("share in %, 95 %", columns, no_wrap=True)
     too_small = []
     for group, of_group in shares.reset_index().groupby("group", sort=False):
         rows = of_group.to_dict("records")

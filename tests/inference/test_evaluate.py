@@ -20,8 +20,8 @@ from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, open_corpus
 from sentiment.data.text import TokenRows
 from sentiment.inference.evaluate import show_result
-from sentiment.inference.known_tweets import NEAR_COPY, OWN_TEST
-from sentiment.inference.own_sample import decide
+from sentiment.inference.overlap import NEAR_COPY, OWN_TEST
+from sentiment.inference.own_sample import decide, decision_lines
 from sentiment.inference.predict import NO_WORDS
 from sentiment.inference.stored import open_model, open_run
 from sentiment.models.baseline import BaselineModel
@@ -283,7 +283,7 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     ]
     found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", table, WITH_USERS), "--with", "network")
     assert found["left_out"] == {TRAINED_ON: 1, CHOSEN_BY: 1, BY_AUTHOR: 1, NO_WORDS: 1}
-    assert (found["n"], found["remarks"]) == (30, {})
+    assert (found["n"], found["overlap"]) == (30, {})
     said = open_model(run.path, "network").classify_texts([text for _, text, _ in new])
     said = said.probabilities[:, 1] >= 0.5
     assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
@@ -303,7 +303,7 @@ def test_near_copies_are_scored_and_counted(run: RunDir, tmp_path: Path) -> None
     ]
     new = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(30, seed=7))]
     found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", [*copies, *new], WITH_USERS))
-    assert (found["n"], found["left_out"], found["remarks"]) == (33, {}, {NEAR_COPY: 3})
+    assert (found["n"], found["left_out"], found["overlap"]) == (33, {}, {NEAR_COPY: 3})
     assert f"3 scored: {NEAR_COPY} (line 2, 3, 4)" in output
 
 
@@ -316,7 +316,7 @@ def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_print
         (_, *own) = csv.reader(file)
     found, _ = _evaluate(run, write_tweets(tmp_path / "new.csv", new, WITH_USERS))
     both, output = _evaluate(run, write_tweets(tmp_path / "both.csv", [*new, *own], WITH_USERS))
-    assert both["remarks"] == {OWN_TEST: both["n"] - found["n"]}
+    assert both["overlap"] == {OWN_TEST: both["n"] - found["n"]}
     assert both["use"] == found["use"]  # the run's own test tweets choose nothing
     (line,) = [line for line in output.splitlines() if line.startswith("use it")]
     _, _, *options, _ = shlex.split(line.removeprefix("use it"))
@@ -346,6 +346,20 @@ def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
         assert (decision.used.threshold == decision.matching.threshold) == helps
     one_class = replace(tweets, labels=np.ones(400, int))
     assert decide(one_class, "accuracy").matching is None
+
+
+@pytest.mark.parametrize(
+    ("only_best", "verdict"), [(60, "with about"), (51, "in practice equal to"), (50, "in practice")]
+)
+def test_model_that_20_000_labels_would_not_show_to_be_worse_is_in_practice_equal(only_best: int, verdict: str) -> None:
+    rows = np.arange(1_000)
+    labels = rows % 2
+    best = np.where(rows < 50, 0.4, 0.9)
+    other = np.where((rows >= 50) & (rows < 50 + only_best), 0.4, 0.9)
+    of_label: dict[ModelChoice, npt.NDArray[np.float64]] = {"network": other, "baseline": best, "both": best}
+    predictors = [_predictor(kind, np.where(labels == 1, right, 1 - right)) for kind, right in of_label.items()]
+    lines = decision_lines(decide(PartPredictions(rows, labels, predictors), "accuracy"), "run")
+    assert any(line.strip().startswith(verdict) and line.endswith(" network") for line in lines)
 
 
 def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path: Path) -> None:
