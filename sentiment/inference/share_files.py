@@ -259,18 +259,5 @@ def _chart(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         names = {name: visible(str(row[name])) for name in ("group", "class")}
         values.append({**row, **names})
-    y = {"field": "group", "type": "nominal", "sort": None, "title": None}
-    x = {"type": "quantitative", "title": None, "axis": {"format": "%"}}
-    layers = [
-        {"mark": {"type": "tick", "color": "#d55e00"}, "encoding": {"x": x | {"field": "counted"}}},
-        {"mark": "rule", "encoding": {"x": x | {"field": "share_low"}, "x2": {"field": "share_high"}}},
-        {"mark": {"type": "point", "filled": True}, "encoding": {"x": x | {"field": "share"}}},
-    ]
-    spec = {
-        "title": "Share by labels and predictions (point, 95 % interval) and counted predictions (tick)",
-        "data": {"values": values},
-        "facet": {"field": "class", "sort": None, "title": None},
-        "columns": 4,
-        "spec": {"width": 220, "encoding": {"y": y}, "layer": layers},
-    }
-    return vl_convert.vegalite_to_svg(spec)
+    spec = json.loads(Path(__file__).with_name("shares.vl.json").read_text(encoding="utf-8"))
+    return vl_convert.vegalite_to_svg(spec | {"data": {"values": values}})
