@@ -87,7 +87,8 @@ class NGramCounter:
 
     def with_known_word(self, rows: TokenRows, keys: Keys) -> npt.NDArray[np.bool_]:
         """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""
-        return rows.contain(np.isin(self._words, keys))
+        _, is_known = _columns(self._words, keys)
+        return rows.contain(is_known)
 
     def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
         """The keys of all word bigrams, and the row that each is in."""
@@ -100,10 +101,17 @@ class NGramCounter:
 
 def _count_matrix(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
     """Occurrences of each n-gram of the sorted `keys` in each of `size` owners; other n-grams are ignored."""
-    columns = np.searchsorted(keys, grams)
-    is_known = (np.append(keys, np.uint64(0))[columns] == grams) & (columns < len(keys))
+    columns, is_known = _columns(grams, keys)
     ones = np.ones(is_known.sum(), np.float32)
     return scipy.sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
+
+
+def _columns(grams: Keys, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """The index of each n-gram in the sorted `keys`, and whether it is there."""
+    columns = np.searchsorted(keys, grams)
+    last = np.minimum(columns, max(len(keys) - 1, 0))
+    is_known = keys[last] == grams if len(keys) else np.zeros(len(grams), bool)
+    return columns, is_known
 
 
 def _word_keys(types: Sequence[str]) -> Keys:
