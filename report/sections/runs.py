@@ -90,29 +90,14 @@ def _state(row: Row) -> str:
     return f"{row['state']}: {row['state_reason']}" if row["state_reason"] else row["state"]
 
 
-# Optional columns, besides the settings that vary.
-_OPTIONAL = {
-    "seed": ("Seed", "count"),
-    "validation_accuracy": ("Validation accuracy, %", "percent"),
-    "test_macro_precision": ("Test macro precision, %", "percent"),
-    "test_macro_recall": ("Test macro recall, %", "percent"),
-    "test_macro_f1": ("Test macro F1, %", "percent"),
-    "ensemble_accuracy": ("Ensemble with the baseline: test accuracy, %", "percent"),
-    "overfit_gap": ("Train \u2212 validation accuracy, points", "percent"),
-    "parameters": ("Trainable weights", "count"),
-    "epochs": ("Epochs", "count"),
-    "seconds": ("Wall time of training", "duration"),
-    "attempts": ("Job attempts", "count"),
-}
-
-
 def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
     completed = {run.completed.run_id: run.completed for run in visible if run.completed}
     varying = differing([run.settings for run in completed.values()])
     command_rows = {run.run_dir: number for number, run in enumerate(findings.study.runs)}
+    optional = wording.read_texts("tables")["explorer"]
+    keys = ("grid", "run", "state", "state_reason", "model", "data", *(key for _, key, _ in optional))
     exported = []
     for run, row in zip(visible, rows, strict=True):
-        keys = ("grid", "run", "state", "state_reason", "model", "data", *_OPTIONAL)
         values = {key: row[key] for key in keys if key in row}
         values |= {"path": str(run.run_dir.path), "command": command_rows[run.run_dir]}
         if run.completed:
@@ -120,7 +105,7 @@ def _explorer_data(visible: list[Run], rows: list[dict[str, Any]], findings: Fin
             values["predict"] = predict_command(run.completed)
         exported.append(values)
     data: dict[str, Any] = {"runs": exported, "answers": findings.packed, "added": [], "labels": []}
-    data["optional"] = [{"key": key, "title": title, "kind": kind} for key, (title, kind) in _OPTIONAL.items()]
+    data["optional"] = [{"key": key, "title": title, "kind": kind} for title, key, kind in optional]
     data["settings"] = [{"key": name, "title": wording.capital(wording.parameter_name(name))} for name in varying]
     data["curves"] = {run_id: curve for run_id, curve in findings.learned.items() if run_id in completed}
     if findings.main:
