@@ -109,7 +109,7 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     mixed = [("mixed" if index % 4 == 0 else label, text) for index, (label, text) in enumerate(three_classes(600))]
     done = invoke("add", "mixed", write_tweets(folder / "mixed.csv", mixed, ("answer", "text")), "--of", run.path)
     assert "'mixed' is none of the classes" in done.output
-    assert "100.0% right of the" in done.output
+    assert "warning: all are right" in done.output
 
 
 def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:
