@@ -6,7 +6,7 @@ Only pydantic is imported: reading a configuration loads neither torch nor any d
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -26,7 +26,7 @@ from sentiment.data.labels import (
     polar_labels,
     with_names,
 )
-from sentiment.files import fingerprint
+from sentiment.files import fingerprint, plain_path
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
@@ -509,7 +509,7 @@ class RunConfig(Section):
         relative to the current working directory if they lie in it. So moving a clone does not change run ids, while
         files at different paths outside it give different ids.
         """
-        plain = self.with_paths(_plain_path)  # first, since paths are compared below
+        plain = self.with_paths(plain_path)  # first, since paths are compared below
         values = plain.model_dump()
         defaults = RunConfig(
             elmo=self.elmo and ElmoConfig(),
@@ -596,14 +596,3 @@ def _with_defaults(
         else:
             changed[name] = defaults.get(name) if f"{prefix}{name}".startswith(unused) else value
     return changed
-
-
-def _plain_path(path: str) -> str:
-    """The normalised path if it resolves to the same file, otherwise `path` without `~`."""
-    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
-    plain = os.path.normpath(expanded)
-    for folder in (str(Path.cwd()), os.environ.get("PWD", "")):  # $PWD may contain a symbolic link
-        if folder and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(folder):
-            plain = os.path.relpath(plain, folder)
-    # `a/..` is not the current folder if `a` is a symbolic link.
-    return plain if os.path.realpath(plain) == os.path.realpath(expanded) else expanded

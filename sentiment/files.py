@@ -17,7 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, BinaryIO
 
@@ -214,6 +214,17 @@ def shipped_file(path: Path) -> Path:
 def config_path(name: Path, folder: str) -> Path:
     """The file that a user gives by its path, or by its stem in `configs/runs` or `configs/grids`."""
     return name if name.suffix or name.is_file() else CONFIGS / folder / f"{name}.yaml"
+
+
+def plain_path(path: str) -> str:
+    """The normalised path if it resolves to the same file, otherwise `path` without `~`."""
+    expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
+    plain = os.path.normpath(expanded)
+    for folder in (str(Path.cwd()), os.environ.get("PWD", "")):  # $PWD may contain a symbolic link
+        if folder and PurePath(plain).is_absolute() and PurePath(plain).is_relative_to(folder):
+            plain = os.path.relpath(plain, folder)
+    # `a/..` is not the current folder if `a` is a symbolic link.
+    return plain if os.path.realpath(plain) == os.path.realpath(expanded) else expanded
 
 
 def import_program(name: str) -> ModuleType:

@@ -125,15 +125,12 @@ def evaluate_on_file(
         decision = decide(_without_own_test(sample), run.config.training.early_stopping.metric, choice)
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
-    lines = _row_lines(sample)
-    if threshold != THRESHOLD:
-        lines.append(f"  decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
+    lines = _row_lines(sample, threshold)
     lines += comparison_lines(labels, predictors, chosen.name)
     if decision and decision.matching:
         value = decision.matching.threshold
         predictors.append(replace(chosen, name=f"{chosen.name} at {value:.3g}", threshold=value))
-    file = PurePath(table.source).name
-    scores = show_scores_on_file(file, predictors, labels, classes, chosen.name, lines)
+    scores = show_scores_on_file(PurePath(table.source).name, predictors, labels, classes, chosen.name, lines)
     for predictor in predictors:
         scores[predictor.name] |= _shares_and_calibration(predictor, labels, classes)
     true_shares = _shares_by_name(labels, classes)
@@ -223,14 +220,16 @@ def _without_own_test(sample: _Sample) -> PartPredictions:
 # --- what is printed and written ------------------------------------------------------------------------------------
 
 
-def _row_lines(sample: _Sample) -> list[str]:
-    """How many rows are left out, and how many are scored in spite of an overlap."""
+def _row_lines(sample: _Sample, threshold: float) -> list[str]:
+    """How many rows are left out, how many are scored in spite of an overlap, and the threshold."""
     lines = []
     if sample.unknown_overlap:
         lines.append(f"  warning: cannot exclude training tweets: {sample.unknown_overlap}")
     for reason, rows in sample.rows.counted().items():
         verb = "scored" if reason in SCORED else "left out"
         lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
+    if threshold != THRESHOLD:
+        lines.append(f"  decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
     return lines
 
 
