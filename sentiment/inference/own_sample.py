@@ -120,9 +120,7 @@ def evaluate_on_file(
     sample = _read_sample(run, table, threshold, progress)
     labels = sample.tweets.labels
     predictors = sample.tweets.predictors
-    decision = None
-    if np.sum(~sample.is_own_test) >= FEWEST_TO_CHOOSE_BY:
-        decision = decide(_without_own_test(sample), run.config.training.early_stopping.metric, choice)
+    decision = _decide_without_own_test(sample, run.config.training.early_stopping.metric, choice)
     kind = choice or (decision.used.kind if decision else run.result.recommended)
     chosen = sample.tweets.of(kind)
     lines = _row_lines(sample, threshold)
@@ -209,12 +207,14 @@ def _predictions(
     return {kind: Predictions.joined([chunk[kind] for chunk in chunks]) for kind in chunks[0]}
 
 
-def _without_own_test(sample: _Sample) -> PartPredictions:
-    """The tweets that choose: those that are no test tweets of the run."""
-    tweets = sample.tweets
+def _decide_without_own_test(sample: _Sample, metric: str, choice: ModelChoice | None) -> Decision | None:
+    """Decide by the tweets that are no test tweets of the run; None if they are too few."""
     rows = np.flatnonzero(~sample.is_own_test)
+    if len(rows) < FEWEST_TO_CHOOSE_BY:
+        return None
+    tweets = sample.tweets
     of_rows = [replace(predictor, probabilities=predictor.probabilities[rows]) for predictor in tweets.predictors]
-    return PartPredictions(tweets.tweets[rows], tweets.labels[rows], of_rows)
+    return decide(PartPredictions(tweets.tweets[rows], tweets.labels[rows], of_rows), metric, choice)
 
 
 # --- what is printed and written ------------------------------------------------------------------------------------

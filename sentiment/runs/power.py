@@ -19,14 +19,14 @@ _TEST_TWEETS = (300, 1_000, 5_000)
 
 
 def smallest_difference(
-    of_seeds: float, freedom: float, disagreement: float, tweets: int, level: float = 0.95
+    seed_variance: float, freedom: float, disagreement: float, tweets: int, level: float = 0.95
 ) -> float | None:
     """The difference that is significant with probability `POWER`, as a fraction of 1.
 
     The test is that of the report (Cochran & Cox 1950), with the variance between seeds estimated anew.
 
     Args:
-        of_seeds: the variance of the difference due to seeds, as measured on so many tweets: the variance between seeds
+        seed_variance: that of the difference due to seeds, as measured on so many tweets: the variance between seeds
             over their number, the sum of both sides if both have seeds.
         freedom: its degrees of freedom.
         disagreement: the share of tweets that only one of the two models has right.
@@ -41,14 +41,14 @@ def smallest_difference(
     from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
     quantiles = chdtri(freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    estimates = of_seeds * quantiles / freedom
+    estimates = seed_variance * quantiles / freedom
     t = stdtrit(freedom, (1 + level) / 2)
     z = ndtri((1 + level) / 2)
 
     def missing_power(difference: float) -> float:
-        of_tweets = (disagreement + difference - difference**2) / tweets
-        critical = (estimates * t + of_tweets * z) / np.sqrt(estimates + of_tweets)
-        error = np.sqrt(of_seeds + of_tweets)
+        tweet_variance = (disagreement + difference - difference**2) / tweets
+        critical = (estimates * t + tweet_variance * z) / np.sqrt(estimates + tweet_variance)
+        error = np.sqrt(seed_variance + tweet_variance)
         is_shown = ndtr((difference - critical) / error) + ndtr((-difference - critical) / error)
         return POWER - float(np.mean(is_shown))
 
@@ -90,11 +90,11 @@ def power_of_grid(configs: Iterable[RunConfig]) -> str | None:
     fewest = min(numbers, default=0)
     if fewest < 2:
         return None
-    of_seeds = 2 * _USUAL_SPREAD**2 / fewest
+    seed_variance = 2 * _USUAL_SPREAD**2 / fewest
     freedom = sum(numbers) - len(numbers)
     points = []
     for tweets in _TEST_TWEETS:
-        smallest = smallest_difference(of_seeds, freedom, _USUAL_DISAGREEMENT, tweets) or 1.0
+        smallest = smallest_difference(seed_variance, freedom, _USUAL_DISAGREEMENT, tweets) or 1.0
         points.append(f"{100 * smallest:.1f} on {tweets:,}")
     return (
         f"{fewest} seeds show, with probability {POWER:g}, differences of so many points on so many test tweets: "
