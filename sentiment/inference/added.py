@@ -313,9 +313,8 @@ class _Columns:
             return matching[:1]
 
         texts = indices(named.text, *TEXT_NAMES)
-        ids = indices(None, *ID_NAMES)
-        if not ids and not texts:
-            ids = indices(None, "doc_id")  # a row number, by which no tweet is found that has a text
+        # doc_id is a row number, by which no tweet is found that has a text.
+        ids = indices(None, *ID_NAMES) if texts else indices(None, *ID_NAMES, "doc_id")
         if not ids and not texts:
             raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
         label_names: Sequence[str] = _PREDICTED if {*_PREDICTED} & {*lower} else LABEL_NAMES

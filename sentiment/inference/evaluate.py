@@ -61,10 +61,11 @@ def comparison_lines(labels: Labels, predictors: Sequence[Predictor], chosen: st
 
 def _sentences(comparisons: Sequence[Comparison]) -> list[str]:
     """A sentence on the accuracies of each pair, and with more than two classes another one on their macro recall."""
-    lines = [f"  {each.sentence}" for each in comparisons]
-    for each in comparisons:
-        if each.first.probabilities.shape[1] > 2:
-            lines.append(f"  {recall_sentence(each.first.name, each.second.name, each.macro_recall)}")
+    lines = [f"  {comparison.sentence}" for comparison in comparisons]
+    for comparison in comparisons:
+        first = comparison.first
+        if first.probabilities.shape[1] > 2:
+            lines.append(f"  {recall_sentence(first.name, comparison.second.name, comparison.macro_recall)}")
     return lines
 
 
