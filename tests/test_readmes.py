@@ -17,7 +17,6 @@ from sentiment.api import load
 from sentiment.files import ROOT
 from sentiment.inference.evaluate import EXAMPLE
 from sentiment.inference.stored import open_model
-from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -221,20 +220,13 @@ def test_each_sentence_that_readme_has_predicted_is_shown_with_its_label() -> No
     assert f"\nrun {load_config(ROOT / 'configs' / 'runs' / 'rnn.yaml').run_id} " in README
 
 
-@pytest.fixture(scope="module")
-def run_of_make(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
-    results = Results(tmp_path_factory.mktemp("results"))
-    config = load_config(ROOT / "configs" / "runs" / "rnn.yaml")
-    run_dir = results.run_dir(config.run_id)
-    assert run_experiment(RunContext(config, results, run_dir)) is None
-    return run_dir
-
-
 @pytest.mark.more
-@pytest.mark.parametrize("choice", [None, "baseline"])
-def test_examples_are_right_by_what_make_run_recommends(run_of_make: RunDir, choice: ModelChoice | None) -> None:
-    """The network of so few tweets doesn't know what *not bad* means, or knows it on one kind of processor only."""
-    model = open_model(run_of_make.path, choice)
+def test_examples_are_right_by_what_make_run_recommends(tmp_path: Path) -> None:
+    config = load_config(ROOT / "configs" / "runs" / "rnn.yaml")
+    results = Results(tmp_path)
+    run_dir = results.run_dir(config.run_id)
+    run_experiment(RunContext(config, results, run_dir))
+    model = open_model(run_dir.path)
     tweets = [tweet for _, tweet in SHOWN]
     said = dict(zip(tweets, (model.classify_texts(tweets).probabilities[:, 1] >= 0.5).tolist(), strict=True))
     assert said == {tweet: label == "positive" for label, tweet in SHOWN}
