@@ -33,7 +33,7 @@ def test_mutants_have_names_of_their_own_change_one_place_and_their_tests_are_th
 
 
 @pytest.mark.more
-@pytest.mark.parametrize("command", ["training --batches 1 --repeats 1", "data --tweets 300"])
+@pytest.mark.parametrize("command", ["training --batches 1 --repeats 1", "data --tweets 300", "predict --tweets 900"])
 def test_benchmark_runs_at_its_smallest_size_and_names_the_processor(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -244,6 +244,15 @@ class TokenRows:
         return TokenRows(self.types, np.asarray(self.token_ids)[indices], offsets)
 
 
+class _TypeIds(dict[str, int]):
+    """The ids of types, of which a new one gets the next."""
+
+    def __missing__(self, token: str) -> int:
+        number = len(self)
+        self[token] = number
+        return number
+
+
 class TokenCollector:
     """Collects the tokens of tweets, of which new types get the next ids.
 
@@ -252,17 +261,16 @@ class TokenCollector:
     """
 
     def __init__(self, types: Iterable[str] = ()) -> None:
-        self._index = {token: number for number, token in enumerate(types)}
+        self._ids = _TypeIds((token, number) for number, token in enumerate(types))
         self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
         self._ends = array("q", [0])
 
     def add(self, tokens: Sequence[str]) -> None:
-        index = self._index
-        self._token_ids.extend([index.setdefault(token, len(index)) for token in tokens])
+        self._token_ids.extend(map(self._ids.__getitem__, tokens))
         self._ends.append(len(self._token_ids))
 
     def rows(self) -> TokenRows:
-        return TokenRows(list(self._index), np.array(self._token_ids, np.int32), np.array(self._ends, np.int64))
+        return TokenRows(list(self._ids), np.array(self._token_ids, np.int32), np.array(self._ends, np.int64))
 
 
 UNKNOWN_AUTHOR = 0  # the key of an unknown author

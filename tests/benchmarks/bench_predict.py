@@ -52,9 +52,9 @@ def predict_plainly(run: Path, source: Path, choice: str) -> None:
         writer = csv.writer(target)
         for first in range(0, len(rows), CHUNK):
             chunk = rows[first : first + CHUNK]
-            found = model.classify_texts([text for _, text in chunk]).probabilities.tolist()
-            labels = ["positive" if probability >= THRESHOLD else "negative" for probability in found]
-            writer.writerows([*row, *answer] for row, *answer in zip(chunk, labels, found, strict=True))
+            positive = model.classify_texts([text for _, text in chunk]).probabilities[:, 1].tolist()
+            labels = ["positive" if probability >= THRESHOLD else "negative" for probability in positive]
+            writer.writerows([*row, *answer] for row, *answer in zip(chunk, labels, positive, strict=True))
 
 
 def main() -> None:
