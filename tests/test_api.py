@@ -133,13 +133,6 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
     assert "texts are taken from column 'tweet'" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_importing_the_package_loads_nothing_heavy_and_a_wrong_name_is_an_attribute_error() -> None:
-    script = "import sys, sentiment; print({'torch', 'numpy', 'sklearn'} & {*sys.modules}, hasattr(sentiment, 'lode'))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["set()", "False"]
-
-
 @pytest.mark.more
 def test_type_checker_knows_the_package_in_the_script_of_a_user(tmp_path: Path) -> None:
     script = tmp_path / "script.py"

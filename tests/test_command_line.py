@@ -59,15 +59,6 @@ def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, m
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
-def test_time_limit_ends_with_3_and_the_next_call_goes_on(small_run_file: Path, tmp_path: Path) -> None:
-    stopped = invoke("train", small_run_file, "--results", tmp_path, "--set", "runtime.time_limit_seconds=0.1")
-    assert stopped.exit_code == 3
-    assert "stopped (0 s left" in stopped.output
-    assert "training had not started" in stopped.output
-    assert invoke("train", small_run_file, "--results", tmp_path).exit_code == 0
-
-
 def test_fields_change_as_wandbs_agent_asks(small_run_file: Path, shared_results: Results, tmp_path: Path) -> None:
     _with_corpora(tmp_path, shared_results)
     changes = ("training.epochs=1", "--model.bidirectional=False", "training.l2=1e-05")

@@ -1,7 +1,6 @@
-"""Runs of three classes from the table to the report, and what is left out of runs on other languages."""
+"""Runs of three classes from the table to the report."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from report.build import build_report
 from sentiment import load
 from sentiment.data.corpus import Corpus, prepare_corpus
-from sentiment.inference.stored import open_run
 from sentiment.models.text_model import total
 from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_CHOICES, Result
@@ -150,22 +148,3 @@ def test_balanced_run_finds_more_of_a_rare_class(folder: Path, tmp_path: Path) -
         finished.complete()
         recalls.append(finished.result.scores["baseline"]["train"].recall[0])
     assert recalls[0] < recalls[1]
-
-
-def test_run_on_another_language_has_no_lexicon_no_rated_words_and_no_check_list(
-    experiment: Callable[..., Experiment], tmp_path: Path
-) -> None:
-    german = experiment(data__language="de", training__epochs=1)
-    german.complete()
-    result = german.result
-    assert "lexicon" not in result.scores
-    assert result.check_list == {}
-    assert german.complete().check_list == {}
-    run_dir = german.run_dir
-    assert open_run(run_dir.path).config.data.language == "de"
-    done = invoke("evaluate", run_dir.path)
-    assert done.exit_code == 0, done.output
-    assert "lexicon" not in done.output
-    assert "check list" not in done.output
-    assert invoke("export", run_dir.path, tmp_path / "model.zip").exit_code == 0
-    assert load(tmp_path / "model.zip", "baseline").predict(["gut"]).shape == (1,)

@@ -59,10 +59,6 @@ def test_tables_of_any_shape_give_the_same_rows(name: str, content: bytes) -> No
     assert rows[1] == GOOD[1] if "jsonl" not in name else Refusal(3, "empty text")
 
 
-def test_columns_can_be_given_by_position_without_a_header() -> None:
-    assert _read("7,x,ann,1,hello\n", text=4, label=3, id=0, user=2) == [Row("7", "ann", 1, "hello", 1)]
-
-
 def test_each_line_is_decoded_as_its_bytes_allow() -> None:
     rows = _read("label,text\n1,café\n".encode() + "0,café\n".encode("latin-1"))
     assert [row.text for row in rows if isinstance(row, Row)] == ["café", "café"]
@@ -85,11 +81,6 @@ def test_each_line_is_decoded_as_its_bytes_allow() -> None:
 )
 def test_malformed_lines_are_refused_and_the_next_one_is_read(line: str, reason: str) -> None:
     assert _read(f"label,text\n{line}\n0,so bad\n") == [Refusal(2, reason), GOOD[1]]
-
-
-def test_quoted_line_breaks_belong_to_the_text() -> None:
-    rows = _read('label,text\n1,"so\ngood"\n\n0,so bad\n')
-    assert rows == [Row("2", None, 1, "so\ngood", 2), Row("5", None, 0, "so bad", 5)]
 
 
 @pytest.mark.parametrize("columns", ["text", "n,text", "text,n", "n,text,mood", "text,mood"])

@@ -85,6 +85,10 @@ def test_first_screen_says_where_a_simpler_predictor_is_better(
         assert ("the linear baseline has 107 right" in output) == (of_baseline == 107)
 
 
+def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predictor:
+    return Predictor(kind, kind, np.stack([1 - positive, positive], axis=1))
+
+
 @pytest.mark.parametrize(
     ("wrong", "metric", "expected"),
     [
@@ -102,8 +106,7 @@ def test_simplest_model_not_shown_to_be_worse_is_recommended(
     predictors = []
     for kind, n_wrong in wrong.items():
         of_label = np.where(np.arange(400) < n_wrong, 0.2, 0.8)
-        positive = np.where(labels == 1, of_label, 1 - of_label)
-        predictors.append(Predictor(kind, kind, np.stack([1 - positive, positive], axis=1)))
+        predictors.append(_predictor(kind, np.where(labels == 1, of_label, 1 - of_label)))
     assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
@@ -114,8 +117,7 @@ def test_models_are_compared_by_macro_recall_only_if_that_is_the_metric(metric: 
     labels = (np.arange(400) % 10 == 0).astype(int)
     never = np.full(400, 0.1)
     often = np.where((labels == 1) | (np.arange(400) % 5 == 1), 0.9, 0.1)
-    scores: dict[ModelChoice, Any] = {"network": never, "baseline": never, "both": often}
-    predictors = [Predictor(kind, kind, np.stack([1 - one, one], axis=1)) for kind, one in scores.items()]
+    predictors = [_predictor("network", never), _predictor("baseline", never), _predictor("both", often)]
     assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
 
 
@@ -135,20 +137,6 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
-
-
-def test_labels_keep_the_names_that_the_user_gives_them(experiment: MakeExperiment, tmp_path: Path) -> None:
-    table, out = tmp_path / "moods.csv", tmp_path / "out.csv"
-    rows = [("happy" if label else "sad", text) for label, text in invented_tweets(400, seed=2)]
-    write_tweets(table, rows)
-    changes = {"data__labels": "sad=0,sad happy", "data__source": str(table)}
-    run = experiment(training__epochs=2, **changes)
-    run.complete()
-    done = invoke("predict", run.run_dir.path, "so lovely and great", "awful and sad")
-    assert [line.split()[0] for line in done.output.splitlines()[2:]] == ["happy", "sad"]
-    assert invoke("predict", run.run_dir.path, "--file", table, "--out", out).exit_code == 0
-    assert {line.split(",")[-2] for line in out.read_text().splitlines()[1:]} == {"happy", "sad"}
-    assert invoke("evaluate", run.run_dir.path, "--data", table, "--results", tmp_path).exit_code == 0
 
 
 def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: MakeExperiment, tmp_path: Path) -> None:
@@ -186,35 +174,31 @@ def test_most_frequent_class_of_the_training_tweets_is_a_row_without_a_claim(
     experiment: MakeExperiment, tmp_path: Path
 ) -> None:
     tweets = [(int(number % 4 > 0), text) for number, (_, text) in enumerate(invented_tweets(400, seed=2))]
-    run = experiment(training__epochs=1, data__source=str(write_tweets(tmp_path / "tweets.csv", tweets)))
+    table = write_tweets(tmp_path / "tweets.csv", tweets)
+    run = experiment(training__epochs=1, data__source=str(table), data__labels="sad=0 happy=1")
     run.complete()
+    assert "happy " in invoke("predict", run.run_dir.path, "so lovely and great").output
     result = run.result
-    positive = result.class_shares[1]
-    assert result.class_shares == [pytest.approx(1 - positive), pytest.approx(0.75, abs=0.05)]
-    for part, metrics in result.scores["majority"].items():
+    assert result.class_shares == [pytest.approx(0.25, abs=0.05), pytest.approx(0.75, abs=0.05)]
+    for metrics in result.scores["majority"].values():
         share = metrics.precision[1]  # all are predicted to be positive
         assert (metrics.accuracy, metrics.recall) == (share, [0, 1])
         assert metrics.macro_f1 == pytest.approx(share / (1 + share))
-        assert metrics.n == result.metrics[part].n
     negative = write_tweets(tmp_path / "new.csv", [(0, text) for _, text in invented_tweets(30, seed=7)])
-    for data, name in (((), "test"), (("--data", negative, "--results", run.results.root), "new.csv")):
-        done = invoke("evaluate", run.run_dir.path, "--out", tmp_path / "scores.json", *data)
-        assert done.exit_code == 0, done.output
-        lines = done.output[done.output.index(f"{name}, ") :].splitlines()
-        (row,) = [line for line in lines if "most frequent class" in line]
-        of_model = json.loads((tmp_path / "scores.json").read_text())["models"]["most frequent class"]
-        accuracy = of_model["accuracy"] if data else of_model["test"]["accuracy"]
-        assert row.split()[:5] == ["most", "frequent", "class", "-", f"{accuracy:.3f}"]
-        assert len(row.split()) == 8  # nothing is cut off in 80 columns
-        assert accuracy == (0 if data else result.scores["majority"]["test"].accuracy)
+    for data, name, accuracy in (
+        ((), "test", result.scores["majority"]["test"].accuracy),
+        (("--data", negative, "--results", run.results.root), "new.csv", 0),
+    ):
+        output = invoke("evaluate", run.run_dir.path, *data).output
+        row = re.findall("most frequent class .*", output[output.index(f"{name}, ") :])[0].split()
+        assert row[3:5] == ["-", f"{accuracy:.3f}"]
+        assert len(row) == 8  # nothing is cut off in 80 columns
 
 
 def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: MakeExperiment, tmp_path: Path) -> None:
     run = experiment(training__epochs=1, data__language="de")
-    run.complete()
-    result = run.result
-    assert [*result.scores] == ["network", "baseline", "both", "majority"]
-    assert result.check_list == {}
+    assert run.complete().check_list == {}
+    assert [*run.result.scores] == ["network", "baseline", "both", "majority"]
     table = write_tweets(tmp_path / "new.csv", invented_tweets(30, seed=7))
     for data in ((), ("--data", table, "--results", run.results.root)):
         done = invoke("evaluate", run.run_dir.path, "--out", tmp_path / "scores.json", *data)
@@ -222,9 +206,10 @@ def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: 
         assert "lexicon" not in done.output
         assert "check list" not in done.output
         models = json.loads((tmp_path / "scores.json").read_text())["models"]
-        assert [*models] == sorted(PREDICTORS[kind] for kind in result.scores)
-    assert invoke("export", run.run_dir.path, tmp_path / "model.zip").exit_code == 0
+        assert [*models] == sorted(PREDICTORS[kind] for kind in run.result.scores)
     assert "lexicon" not in invoke("show", "--card", run.run_dir.path).output
+    assert invoke("export", run.run_dir.path, tmp_path / "model.zip").exit_code == 0
+    assert open_model(tmp_path / "model.zip", "baseline").classify_texts(["gut"]).probabilities.shape == (1, 2)
 
 
 TRAINED_ON = "the model was trained on a tweet of the same words"
@@ -236,13 +221,12 @@ BY_AUTHOR = "the model was trained on other tweets of the author"
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     folder = tmp_path_factory.mktemp("evaluated")
-    rows = [(label, text, f"user{place % 300}") for place, (label, text) in enumerate(invented_tweets(600))]
+    rows = [(label, text, f"user{number % 300}") for number, (label, text) in enumerate(invented_tweets(600))]
     write_tweets(folder / "tweets.csv", rows, WITH_USERS)
     config = small_config(folder / "tweets.csv", training__epochs=1, data__columns__user="user")
-    results = Results(folder)
-    one = Experiment(config, results, results.run_dir(config.run_id, "single"))
-    one.complete()
-    return one.run_dir
+    finished = Experiment(config, Results(folder), Results(folder).run_dir(config.run_id, "single"))
+    finished.complete()
+    return finished.run_dir
 
 
 def _evaluate(run_dir: RunDir, table: Path, *options: str) -> tuple[dict[str, Any], str]:
@@ -257,6 +241,18 @@ def _corpus(run: RunDir) -> Corpus:
     return open_corpus(next((run.results.root / "data" / "corpora").glob("*/manifest.json")).parent)
 
 
+def _own_tweets(run: RunDir, part: str) -> list[list[str]]:
+    """Rows of label, text and user in the run's own table."""
+    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
+        (_, *rows) = csv.reader(file)
+    return [rows[row] for row in _corpus(run).rows(part).tolist()]
+
+
+def _new_tweets(count: int, seed: int = 7) -> list[tuple[int, str, str]]:
+    """Rows of tweets and authors that the run does not know."""
+    return [(label, text, f"new{number}") for number, (label, text) in enumerate(invented_tweets(count, seed))]
+
+
 def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir) -> None:
     found, output = _evaluate(run, run.results.root / "tweets.csv")
     result, corpus = stored(run, Result), _corpus(run)
@@ -269,11 +265,8 @@ def test_of_its_own_table_a_model_is_scored_on_the_test_tweets_alone(run: RunDir
 
 
 def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, tmp_path: Path) -> None:
-    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
-        (_, *rows) = csv.reader(file)
-    of = {part: [rows[row] for row in _corpus(run).rows(part).tolist()] for part in PARTS}
-    trained, validated = of["train"][0], of["validation"][0]
-    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(30, seed=7))]
+    trained, validated = _own_tweets(run, "train")[0], _own_tweets(run, "validation")[0]
+    new = _new_tweets(30)
     table = [
         (trained[0], f"RT @bob: {trained[1].upper()} http://a.b", "somebody"),
         (validated[0], validated[1] + " !!", "somebody"),
@@ -286,14 +279,12 @@ def test_copies_and_authors_are_recognised_and_all_else_is_scored(run: RunDir, t
     assert (found["n"], found["overlap"]) == (30, {})
     said = open_model(run.path, "network").classify_texts([text for _, text, _ in new])
     said = said.probabilities[:, 1] >= 0.5
-    assert found["accuracy"] == pytest.approx(np.mean(said == [one[0] == 1 for one in new]))
+    assert found["accuracy"] == pytest.approx(np.mean(said == [label == 1 for label, *_ in new]))
     assert f"1 left out: {NO_WORDS} (line 5)" in output
 
 
 def test_near_copies_are_scored_and_counted(run: RunDir, tmp_path: Path) -> None:
-    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
-        (_, *rows) = csv.reader(file)
-    trained = [rows[row] for row in _corpus(run).rows("train").tolist()]
+    trained = _own_tweets(run, "train")
     long = next(row for row in trained if len(re.findall(r"\w+", row[1])) > 13)
     short, other, *_ = (row for row in trained if 6 < len(re.findall(r"\w+", row[1])) < 12)
     copies = [
@@ -301,20 +292,19 @@ def test_near_copies_are_scored_and_counted(run: RunDir, tmp_path: Path) -> None
         (short[0], f"{' '.join(short[1].split()[:5])}…", "b"),
         (other[0], f"{other[1]} via @somebody", "c"),
     ]
-    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(invented_tweets(30, seed=7))]
-    found, output = _evaluate(run, write_tweets(tmp_path / "t.csv", [*copies, *new], WITH_USERS))
+    table = write_tweets(tmp_path / "t.csv", [*copies, *_new_tweets(30)], WITH_USERS)
+    found, output = _evaluate(run, table)
     assert (found["n"], found["left_out"], found["overlap"]) == (33, {}, {NEAR_COPY: 3})
     assert f"3 scored: {NEAR_COPY} (line 2, 3, 4)" in output
 
 
 def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_printed(run: RunDir, tmp_path: Path) -> None:
-    texts = [text for _, text in invented_tweets(400, seed=5)]
+    texts = [text for _, text, _ in _new_tweets(400, seed=5)]
     positive = open_model(run.path, "baseline").classify_texts(texts).probabilities[:, 1]
     labels = (positive >= np.quantile(positive, 0.2)).astype(int).tolist()  # there, positive is said more readily
-    new = [(label, text, f"new{place}") for place, (label, text) in enumerate(zip(labels, texts, strict=True))]
-    with open(run.results.root / "tweets.csv", encoding="utf-8", newline="") as file:
-        (_, *own) = csv.reader(file)
+    new = [(label, text, f"new{number}") for number, (label, text) in enumerate(zip(labels, texts, strict=True))]
     found, _ = _evaluate(run, write_tweets(tmp_path / "new.csv", new, WITH_USERS))
+    own = [row for part in PARTS for row in _own_tweets(run, part)]
     both, output = _evaluate(run, write_tweets(tmp_path / "both.csv", [*new, *own], WITH_USERS))
     assert both["overlap"] == {OWN_TEST: both["n"] - found["n"]}
     assert both["use"] == found["use"]  # the run's own test tweets choose nothing
@@ -325,10 +315,6 @@ def test_own_labels_choose_the_model_and_the_threshold_of_the_line_that_is_print
     assert done.exit_code == 0, done.output
     assert file.read_text().count(",positive,") == sum(labels)
     assert found["labels"]["positive"] == pytest.approx(sum(labels) / 400)
-
-
-def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predictor:
-    return Predictor(kind, kind, np.stack([1 - positive, positive], axis=1))
 
 
 def test_threshold_that_matches_the_shares_is_used_where_it_helps() -> None:
@@ -373,24 +359,24 @@ def test_a_file_of_which_nothing_can_be_scored_is_refused(run: RunDir, tmp_path:
 def test_without_its_corpus_a_run_says_that_it_cannot_tell(run: RunDir, tmp_path: Path) -> None:
     moved = RunDir(Path(shutil.copytree(run.results.root, tmp_path / "copy")) / run.path.relative_to(run.results.root))
     shutil.rmtree(tmp_path / "copy" / "data")
-    table = write_tweets(tmp_path / "t.csv", [(*one, "x") for one in invented_tweets(50, seed=7)], WITH_USERS)
-    found, output = _evaluate(moved, table)
+    found, output = _evaluate(moved, write_tweets(tmp_path / "t.csv", _new_tweets(50), WITH_USERS))
     assert found["knows_training"] is False
     assert "cannot exclude training tweets" in output.replace("\n", " ")
 
 
 def test_threshold_of_evaluation_is_that_of_models_and_not_of_the_lexicon(run: RunDir, tmp_path: Path) -> None:
-    rows = invented_tweets(200, seed=5)
-    table = write_tweets(tmp_path / "new.csv", [(*one, f"new{place}") for place, one in enumerate(rows)], WITH_USERS)
+    rows = _new_tweets(200, seed=5)
+    table = write_tweets(tmp_path / "new.csv", rows, WITH_USERS)
     usual, _ = _evaluate(run, table)
-    unnamed, _ = _evaluate(run, write_tweets(tmp_path / "unnamed.csv", rows))  # nobody names the authors here
+    unnamed, _ = _evaluate(run, write_tweets(tmp_path / "unnamed.csv", [row[:2] for row in rows]))
     assert unnamed["accuracy"] == usual["accuracy"]
-    (strict, output), positive = _evaluate(run, table, "--threshold", "1"), sum(label for label, *_ in rows) / len(rows)
+    strict, output = _evaluate(run, table, "--threshold", "1")
     assert (usual["threshold"], strict["threshold"]) == (0.5, 1)
+    positive = sum(label for label, *_ in rows) / len(rows)
     assert strict["accuracy"] == pytest.approx(1 - positive) != usual["accuracy"]
     assert strict["loss"] == usual["loss"]
-    assert strict["models"]["VADER's lexicon"] == usual["models"]["VADER's lexicon"]
     lexicon = PREDICTORS["lexicon"]
+    assert strict["models"][lexicon] == usual["models"][lexicon]
     gap = strict["accuracy"] - strict["models"][lexicon]["accuracy"]
     ((points, more),) = re.findall(rf"is right on ([\d.]+) points (more|fewer) of .* than {lexicon}", output)
     assert float(points) * (1 if more == "more" else -1) == pytest.approx(100 * gap, abs=0.06)

@@ -6,7 +6,6 @@ import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from sentiment.inference.stored import BASELINE_FILE as BASELINE
 from sentiment.inference.stored import (
     CONFIG,
     exported_files,
-    missing_encoder,
     model_card,
     open_run,
     read_archive,
@@ -242,18 +240,6 @@ def test_the_place_of_an_elmo_model_is_told_nowhere(trained: RunDir, tmp_path: P
     files = read_archive(tmp_path / "model.zip")
     assert not any(b"/home/me" in content for content in files.values())
     assert json.loads(files[CONFIG])["result"]["encoder"].items() >= (elmo | {"model": "model"}).items()
-
-
-def test_export_says_how_others_get_the_elmo_model(trained: RunDir) -> None:
-    run = open_run(trained.path)
-    for model, told in (
-        ("small", "; `sentiment prepare elmo small` fetches it"),
-        ("tiny", ""),  # made where it is missing
-        ("/home/me/model", "; its folder must be where the file is used"),
-    ):
-        config = run.config.model_copy(update={"elmo": ElmoConfig(model=model)})
-        said = missing_encoder(replace(run, config=config))
-        assert said == (told and f"the model needs the ELMo model {model!r}, which is not in the file{told}")
 
 
 @pytest.mark.parametrize(("field", "what"), [("mentions", "@names"), ("urls", "links")])

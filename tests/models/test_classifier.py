@@ -108,12 +108,6 @@ def test_token_dropout_hides_its_share_and_never_padding() -> None:
     assert set(vectors[:, :60].unique().tolist()) == {1.0, 9.0}
 
 
-def test_vectors_to_start_from_are_taken() -> None:
-    vectors = np.random.default_rng(0).normal(size=(VOCABULARY, 4)).astype(np.float32)
-    embedding = LearnedEmbedding(VOCABULARY, EmbeddingConfig(size=4), vectors)
-    assert np.array_equal(embedding.table.weight.detach().numpy(), vectors)
-
-
 SIZE = 6
 TWEETS = (4, 2, 3)
 
