@@ -156,7 +156,7 @@ def write_tweets(tweets: Tweets, path: Path) -> int:
     sample.
 
     Raises:
-        SentimentError: the extension is of no format that can be written.
+        SentimentError: no table can be written with this extension.
     """
     keys = tweets.keys.tolist()
     order = sorted(range(len(keys)), key=lambda index: (-tweets.parts[index], sheet_id(keys[index])))

@@ -12,7 +12,7 @@ from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_
 from sentiment.runs.run_dir import TWEETS_FILE
 
 NEAR_COPY = "shortened or decorated copies of what the model was trained on or chosen by"
-OWN_TEST = "test tweets of the run, which choose nothing"
+OWN_TEST = "test tweets of the run, which are not used to choose a model"
 # Rows that overlap in no other way are scored; None is a row without overlap.
 SCORED = (NEAR_COPY, OWN_TEST, None)
 # By the part of the run's tweet, the strongest overlap last.

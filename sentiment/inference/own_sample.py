@@ -1,6 +1,6 @@
-"""A user's own labelled tweets: the scores of a run's predictors on them, and which model and threshold to use there.
+"""A user's own labelled tweets: the scores of a run's predictors on them, and the model and the threshold to use.
 
-Loads models, and so torch, where they are needed.
+Imports torch only when a model is loaded.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, Judgement, judge
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice, PredictorKind
 
 _DIGITS = 6  # of a threshold
-# A difference that more labels than these are needed to show makes no difference in practice.
+# Two models are called equal in practice if more labels than this are needed to show which one is better.
 _MOST_LABELS = 20_000
 
 
@@ -39,10 +39,10 @@ class _Sample(NamedTuple):
     """The scored tweets of a labelled file.
 
     Attributes:
-        tweets: by the index of their row, with all predictors of the run.
-        is_own_test: which of them are test tweets of the run, (n,).
-        rows: counts the rows that are not scored, by the reason, and the scored ones with an overlap.
-        unknown_overlap: why overlap with the run's tweets is not known; empty if it is known.
+        tweets: the index of each tweet's row, its label, and the predictions of all predictors of the run.
+        is_own_test: which of the tweets are test tweets of the run, (n,).
+        rows: counts the rows that are not scored, by reason, and the scored rows with an overlap, by its kind.
+        unknown_overlap: the reason why the overlap with the run's tweets is not known; empty if it is known.
     """
 
     tweets: PartPredictions
@@ -66,11 +66,11 @@ class Decision(NamedTuple):
 
 
 def decide(tweets: PartPredictions, metric: str, choice: ModelChoice | None = None) -> Decision:
-    """Decide by labelled tweets of a user.
+    """Choose the model and the threshold by a user's labelled tweets.
 
-    The threshold that matches the shares is used if they are shown to differ, and if no fewer tweets are right by it.
-    Predicted and labelled share differ by the tweets that are wrong in one way less those that are wrong in the other,
-    so the paired test of two classifiers tests this difference as well.
+    The matching threshold is used if the predicted and the labelled share of the second class differ significantly, and
+    if at least as many tweets are right with it. The predicted share exceeds the labelled one by the false positives
+    less the false negatives, so the paired test of two classifiers tests this difference as well.
 
     Args:
         metric: as in `judge`.
@@ -98,19 +98,20 @@ def evaluate_on_file(
     """Show the scores of a run's predictors on a labelled file, and which model and threshold to use there.
 
     Training and validation tweets, and other tweets of their authors, are excluded and counted, as are tweets without a
-    word that a model knows. Test tweets of the run are scored, but choose nothing.
+    word that a model knows. Test tweets of the run are scored, but not used to choose the model.
 
     Args:
-        choice: the model to use; None: the one that the file's tweets recommend.
-        table: the file, its columns and its labels, as those of the run's classes.
+        choice: the model to use; None: the one that is recommended by the file's tweets.
+        table: the file, its columns, and its labels mapped to the run's classes.
         threshold: decision threshold of the models; None: 0.5.
 
     Returns:
         The metrics of the model to use, and `chosen`: its name; `models`: the metrics of all predictors, each with
-        `calibration_error` (None without probabilities) and with `shares`: of the classes as predicted; `labels`: the
-        true shares; `left_out`, `overlap`: the numbers of rows that are not scored, and of those that are scored in
-        spite of an overlap with the run's tweets; `knows_training`: whether overlap is known; `threshold`. If there
-        are tweets enough to choose by, `use`: the options of `predict`, and `best`: the best model here.
+        `calibration_error` (None without probabilities) and `shares`, the shares of the predicted classes; `labels`:
+        the true shares; `left_out`: the number of rows that are not scored, by reason; `overlap`: the number of rows
+        that are scored although they overlap with the run's tweets, by its kind; `knows_training`: whether overlap is
+        known; `threshold`. With enough tweets to choose by, also `use`: the options of `predict`, and `best`: the
+        best model on these tweets.
 
     Raises:
         SentimentError: the file cannot be used, or the threshold as in `checked_threshold`.
@@ -156,7 +157,7 @@ def evaluate_on_file(
 
 
 def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress: Progress) -> _Sample:
-    """The tweets of a file that may be scored, with the predictions of all models; copies of a tweet all count."""
+    """The tweets of a file that may be scored, with the predictions of all models; duplicates are all counted."""
     file = open_source(table, run.results).main
     counter = RowCounter()
     labelled = [*labelled_rows(file, counter, progress)]
@@ -188,7 +189,7 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
 
 
 def _predictors(probabilities: dict[PredictorKind, Probabilities], labels: Labels, threshold: float) -> list[Predictor]:
-    """All predictors of a run on the tweets; the threshold is that of its models."""
+    """All predictors of a run on the tweets; `threshold` is for its models, the others keep the default."""
     predictors = []
     for kind, of_kind in probabilities.items():
         threshold_of_kind = threshold if kind in MODEL_CHOICES else THRESHOLD
@@ -208,7 +209,7 @@ def _predictions(
 
 
 def _decide_without_own_test(sample: _Sample, metric: str, choice: ModelChoice | None) -> Decision | None:
-    """Decide by the tweets that are no test tweets of the run; None if they are too few."""
+    """Decide by the tweets that are not test tweets of the run; None if they are too few."""
     rows = np.flatnonzero(~sample.is_own_test)
     if len(rows) < FEWEST_TO_CHOOSE_BY:
         return None
@@ -229,7 +230,7 @@ def _row_lines(sample: _Sample, threshold: float) -> list[str]:
         verb = "scored" if reason in SCORED else "left out"
         lines.append(f"  {rows.count:,} {verb}: {reason} ({rows})")
     if threshold != THRESHOLD:
-        lines.append(f"  decision threshold {threshold:g}; of predictors that are not trained {THRESHOLD:g}")
+        lines.append(f"  decision threshold {threshold:g} ({THRESHOLD:g} for predictors that are not trained)")
     return lines
 
 
@@ -260,16 +261,16 @@ def _share_table(true_shares: dict[str, float], scores: dict[str, dict[str, Any]
 
 
 def decision_lines(decision: Decision | None, path: str) -> list[str]:
-    """How the best model compares with the others, and how to use the one that is to be used."""
+    """Lines on how the best model compares with the others, and the commands that use and export the chosen model."""
     if decision is None:
-        return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets choose no model: label 200, which often decide"]
+        return [f"fewer than {FEWEST_TO_CHOOSE_BY} tweets are too few to choose a model by; 200 are often enough"]
     judgement, used, matching = decision
     lines = ["", f"best here    {PREDICTORS[judgement.best]}"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
     if used.kind == judgement.recommended:
         lines.append(f"use here     {PREDICTORS[used.kind]}, the simplest that is not shown to be worse than the best")
     if matching:
-        remark = "" if used.threshold == matching.threshold else "; the gain is not shown, so it is not used"
+        remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")
     options = f"--with {used.kind}"
     if used.threshold != THRESHOLD:

@@ -48,7 +48,7 @@ from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Predictions, TextModel
 from sentiment.processes import available_cores
 
-CHUNK = 16_384  # texts per call of a model: sorted by length, so many make full batches
+CHUNK = 16_384  # texts per call of a model, which sorts them by length: many texts fill its batches
 NO_WORDS = "no usable words"
 # Threads suffice, because models release the GIL; more than four would starve the reading and writing thread.
 _MOST_THREADS = 4
@@ -65,7 +65,7 @@ class TextRow(NamedTuple):
 def classify_in_parallel(
     model: TextModel, chunks: Iterator[list[TextRow]]
 ) -> Iterator[tuple[list[TextRow], Predictions]]:
-    """Each chunk with the predictions for its texts, in order; while some are computed, the next ones are read."""
+    """Each chunk with the predictions for its texts, in order; the next chunks are read while some are classified."""
     threads = 1 if model.uses_all_cores else min(_MOST_THREADS, available_cores())
     waiting: deque[tuple[list[TextRow], Future[Predictions]]] = deque()
     pool = ThreadPoolExecutor(threads, "predict", None if threads == 1 else use_one_core)
@@ -83,7 +83,7 @@ def classify_in_parallel(
 
 
 def use_one_core() -> None:
-    """Let torch compute in the calling thread alone: for a few texts, starting and ending others takes longer."""
+    """Let torch compute in the calling thread alone: for a few texts, starting other threads would take longer."""
     if torch := sys.modules.get("torch"):  # only networks need it
         torch.set_num_threads(1)
 
@@ -225,7 +225,7 @@ def _form_of_target(target: Path) -> str:
         form = form_of(target) if target.suffix else "csv"
         if form in ("csv", "tsv", "jsonl", "parquet", "xlsx"):
             return form
-    raise UsageError(f"{target}: the extension is of no format that can be written; valid: {ENDINGS}")
+    raise UsageError(f"{target}: no table can be written with this extension; valid: {ENDINGS}")
 
 
 def _answer_columns(header: Sequence[str]) -> list[str]:
@@ -258,7 +258,8 @@ def _row_writer(
 ) -> Iterator[Callable[[TableRecord, Answer | None], object]]:
     """Yields a function that writes one row plus its prediction; the file is complete on exit.
 
-    If the input is Parquet, at path `parquet`, its columns are copied unchanged to Parquet.
+    Args:
+        parquet: the path of the input, if it is Parquet; its columns are copied unchanged to a Parquet file.
     """
     form = _form_of_target(target)
     names = [*header, *_answer_columns(header)]
@@ -355,10 +356,10 @@ def _write_workbook(target: Path, book: Any, file: BinaryIO, names: Sequence[str
     book.save(file)
 
 
-# Of classes below the middle of the ordered ones, in the middle, and above.
+# The colours of the negative half of the ordered classes, of the middle class, and of the positive half.
 _COLOURS = {-1: "red", 0: "yellow", 1: "green"}
 _SMALLEST = 1e-12
-# The cost of leave-one-out is quadratic in the number of tokens; no tweet has as many.
+# The cost of leave-one-out is quadratic in the number of tokens; no tweet has this many.
 _MOST_TOKENS = 1_000
 
 
@@ -431,7 +432,7 @@ def show_predictions(
         chunks: lists of texts, each classified as one batch.
         output_format: `text` is aligned, with the attention weights of tokens if there are any; `csv` and `jsonl` have
             the columns label, probability and text.
-        explained: without attention, `text` shows leave-one-out weights.
+        explained: `text` shows leave-one-out weights if the model has no attention.
     """
     names = model.config.data.label_names
     width = max(len("label"), *(len(visible(name)) for name in names))
