@@ -153,7 +153,7 @@ def services_needed(configs: Sequence[RunConfig], results: Results) -> dict[Kind
 
 def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
     """Return a line for each missing input, with the command that downloads it: compute nodes often have no network."""
-    from sentiment.data.sources import missing_tweets
+    from sentiment.data.sources import source_problem
     from sentiment.encoders.pretrained import find_model
 
     sources: set[tuple[str, str]] = set()
@@ -170,7 +170,7 @@ def missing_for(configs: Iterable[RunConfig], results: Results) -> list[str]:
             models["encoder.model" if config.encoder else "elmo.model", encoder.model] = config
     lines: list[str] = []
     for name, source in sorted(sources):
-        missing = missing_tweets(source, results)
+        missing = source_problem(source, results)
         if missing:
             lines.append(f"{name} = {source!r}: {missing}")
     for name, file in sorted(files):
@@ -191,6 +191,6 @@ def _sources_of(config: RunConfig) -> set[tuple[str, str]]:
 
 
 def _lacks_tweets(config: RunConfig, results: Results) -> bool:
-    from sentiment.data.sources import missing_tweets
+    from sentiment.data.sources import source_problem
 
-    return any(missing_tweets(source, results) for _, source in _sources_of(config))
+    return any(source_problem(source, results) for _, source in _sources_of(config))

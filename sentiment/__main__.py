@@ -137,7 +137,7 @@ def evaluate(
     Evaluates on the run's own test set, or on any labelled table (--data): 100 labelled tweets of yours or more choose
     the model and the threshold for tweets like them. --out writes all metrics as JSON.
     """
-    from sentiment.data.guess_columns import columns_in
+    from sentiment.data.guess_columns import shared_columns
     from sentiment.data.labels import with_names
     from sentiment.inference.evaluate import evaluate_on_gold, evaluate_on_own
     from sentiment.inference.own_sample import evaluate_on_file
@@ -160,7 +160,7 @@ def evaluate(
         metrics = evaluate_on_own(trained, choice)
     else:
         parameters = _parameters(str(data), overrides, text_column, label_column, classes)
-        columns = columns_in(data, trained.config.data.columns)
+        columns = shared_columns(data, trained.config.data.columns)
         trained_on = {"data": {"columns": columns, "labels": trained.config.data.labels}}
         table = _with_guesses(trained_on, (), parameters, str(trained.run_dir.config_file)).data
         labels = with_names(table.labels, trained.config.data.label_names)

@@ -175,7 +175,7 @@ def trained_on_old_inputs(results: Results, grid: ExpandedGrid) -> list[str]:
 def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) -> Iterator[tuple[RunDir, bool | None]]:
     """Whether the configuration and the inputs of completed runs are the current ones; None if that is not known."""
     from sentiment.data.corpus import corpus_fingerprint
-    from sentiment.encoders.inputs import present_inputs, recorded_inputs
+    from sentiment.encoders.inputs import current_inputs, recorded_inputs
     from sentiment.encoders.pretrained import find_model
 
     fingerprint = cache(lambda data: corpus_fingerprint(data, results))
@@ -186,7 +186,7 @@ def _check_inputs(results: Results, runs: Iterable[tuple[RunConfig, RunDir]]) ->
             if record is None or (record.encoder and files is None):
                 yield run_dir, None
                 continue
-            present = present_inputs(config, results, fingerprint(config.data), files)
+            present = current_inputs(config, results, fingerprint(config.data), files)
             yield run_dir, recorded_inputs(run_dir.read_config(), record) == present
         except SentimentError:
             yield run_dir, None

@@ -16,7 +16,7 @@ from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
-from sentiment.data.text import TokenRows, unit_of
+from sentiment.data.text import TokenRows, uniform_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.files import fingerprint, made_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
@@ -125,7 +125,7 @@ def without_train_rows(config: DataConfig) -> DataConfig:
 def _surplus(corpus: Corpus, train_rows: int) -> set[int]:
     """The keys of all but `train_rows` training tweets, which a hash of their texts chooses: subsets are nested."""
     keys = corpus.keys[corpus.rows("train")].tolist()
-    return set(sorted(keys, key=unit_of)[train_rows:])
+    return set(sorted(keys, key=uniform_of)[train_rows:])
 
 
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
@@ -142,7 +142,7 @@ def corpus_fingerprint(config: DataConfig, results: Results) -> str:
 
 def _fingerprint(config: DataConfig, source: OpenedSource) -> str:
     def identity(file: TweetFile, table: LabelledTable | None = None) -> list[Any]:
-        return [file.form, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
+        return [file.format, file.sha256, table and table.model_dump(mode="json", exclude={"path"})]
 
     tables = config.external_tests
     return fingerprint(

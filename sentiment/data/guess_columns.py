@@ -27,9 +27,9 @@ from sentiment.data.tables import (
     DELIMITED,
     TEXT_NAMES,
     OpenedTable,
+    abbreviated,
     as_text,
-    column_places,
-    first_of,
+    column_indices,
     open_table,
 )
 from sentiment.data.text import stop_words
@@ -94,10 +94,14 @@ class TableGuess:
     def preview(self) -> list[str]:
         """Preview of the parsed first rows, and the equivalent YAML lines."""
         columns = [repr(column.key) for column in self.columns]
-        lines = [f"{self.path}: columns {first_of(columns)}"]
+        lines = [f"{self.path}: columns {abbreviated(columns)}"]
         lines += [f"text is column {self.text.key!r}, the label column {self.label.key!r}", *self.reasons, ""]
         counts = [f"{value!r} {count:,}" for value, count in self.label.counts.most_common()]
-        lines += [*self._shown_rows(), f"labels in the first {len(self.label.values):,} rows: {first_of(counts)}", ""]
+        lines += [
+            *self._shown_rows(),
+            f"labels in the first {len(self.label.values):,} rows: {abbreviated(counts)}",
+            "",
+        ]
         settings: dict[str, Any] = {"source": str(self.path)}
         settings["columns"] = {"text": self.text.key, "label": self.label.key}
         if self.labels != DEFAULT_LABELS:
@@ -180,7 +184,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
-def columns_in(path: Path, configured: ColumnConfig) -> dict[str, Any]:
+def shared_columns(path: Path, configured: ColumnConfig) -> dict[str, Any]:
     """The columns of one table that another has as well, by field, without the first table's own parts."""
     if not path.is_file():  # its reader raises the error
         return {}
@@ -195,7 +199,7 @@ def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColu
     records = islice(table.read(range(len(table.names))), SAMPLE_ROWS + 1)
     rows = [[as_text(value) for value in record.fields] for record in records if isinstance(record, TableRecord)]
     keys: list[Any] = table.names
-    if table.form in (*DELIMITED, "xlsx"):
+    if table.format in (*DELIMITED, "xlsx"):
         complete = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
         first, *rows = complete or [[]]  # empty if all sampled rows were rejected
         configured_names = {configured.text, configured.label, configured.user, configured.id}
@@ -221,7 +225,7 @@ def _find_column(
     path: Path, columns: list[TableColumn], role: str, configured: str | int, given: bool, reasons: list[str]
 ) -> TableColumn | None:
     """The column of the texts or of the labels; None if the configured column does not exist."""
-    matching = [columns[index] for index in column_places(configured, [column.key for column in columns])]
+    matching = [columns[index] for index in column_indices(configured, [column.key for column in columns])]
     if matching or given:
         return matching[0] if len(matching) == 1 else None
     usual_names = TEXT_NAMES if role == "text" else LABEL_NAMES
@@ -234,7 +238,7 @@ def _find_column(
         shown = [f"{column.key!r} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
             f"{path}: {len(candidates)} columns can hold the {role}s; name it with --set data.columns.{role}=NAME. "
-            f"Columns: {first_of(shown, '; ')}"
+            f"Columns: {abbreviated(shown, '; ')}"
         )
     option = f"--set data.columns.{role}=NAME"
     reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
@@ -297,7 +301,7 @@ def _label_examples(text: TableColumn, label: TableColumn) -> str:
         if len(examples[value.strip()]) < _EXAMPLES:
             examples[value.strip()].append(_shortened(tweet))
     lines = [f"  {value!r} ({count:,}): {' | '.join(examples[value])}" for value, count in label.counts.most_common()]
-    return first_of(lines, "\n")
+    return abbreviated(lines, "\n")
 
 
 def _proposed_option(label: TableColumn) -> str:

@@ -12,8 +12,8 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.console import Progress
 from sentiment.data.held_out import HeldOutTweets
 from sentiment.data.sources import OpenedSource, TweetFile
-from sentiment.data.tables import Row, RowCounter, without_collections
-from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
+from sentiment.data.tables import Row, RowCounter, without_garbage_collection
+from sentiment.data.text import TokenCollector, Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError
 from sentiment.runs.corpus_records import DUPLICATE, CorpusReport, PartCount, TableCount
@@ -43,14 +43,14 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
     kind = "user" if author else "text"
     folds = config.folds
     if folds is None:
-        unit = stable_unit(group, kind)
+        unit = stable_uniform(group, kind)
         if unit < config.test_fraction:
             return TEST
         return VALIDATION if unit < config.test_fraction + config.validation_fraction else TRAIN
-    if int(stable_unit(group, f"{kind}, folds") * folds) + 1 == config.fold:
+    if int(stable_uniform(group, f"{kind}, folds") * folds) + 1 == config.fold:
         return TEST
     share_of_remaining = config.validation_fraction * folds / (folds - 1)
-    unit = stable_unit(group, f"{kind}, validation of fold {config.fold}")
+    unit = stable_uniform(group, f"{kind}, validation of fold {config.fold}")
     return VALIDATION if unit < share_of_remaining else TRAIN
 
 
@@ -94,7 +94,7 @@ class Preparation:
         self._surplus = surplus
         self._progress = progress
         self._tokenizer = Tokenizer(config.text)
-        self._forms = TweetForms(beside=self._tokenizer)
+        self._forms = TweetForms(run_tokenizer=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
         # External test sets and, if extra training tables are read or the parts are given, validation and test: a split
         # by hash itself separates authors and copies within one table.
@@ -108,7 +108,7 @@ class Preparation:
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
 
-    @without_collections()
+    @without_garbage_collection()
     def run(self, tweets_file: Path) -> tuple[Arrays, list[str], CorpusReport]:
         """Read, tokenise and write all rows; no text stays in memory.
 
@@ -247,7 +247,7 @@ class Preparation:
     def _check(self, report: CorpusReport) -> None:
         """Raises DataError if too many rows are malformed, a test set is empty, or a part lacks a class."""
         source = self._source.main.name
-        refused = self._refused.most_common()
+        refused = self._refused.summary()
         if not report.read:
             raise DataError(f"{source}: holds no rows")
         malformed = self._refused.total()

@@ -28,9 +28,9 @@ from sentiment.data.tables import (
     ReadRows,
     Row,
     RowCounter,
-    about_rows,
     by_part,
-    form_of,
+    estimated_rows,
+    format_of,
     has_header,
     open_table,
     read_rows,
@@ -180,7 +180,7 @@ TWEETEVAL_FILES = {
     "train_labels.txt": (91_230, "122bfb1732fb6995b0e5c5f726c0ba457c469c3b6e60513007ce5037f23e65d4"),
 }
 _TWEETEVAL_LABELS = {"0": "negative", "1": "neutral", "2": "positive"}
-_FIRST_FILES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE, TWEETEVAL: f"{TWEETEVAL}/train_labels.txt"}
+_LAST_FILES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE, TWEETEVAL: f"{TWEETEVAL}/train_labels.txt"}
 COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 _AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
                  "user.id", "user.name", "user.screen_name")  # fmt: skip
@@ -192,7 +192,7 @@ class TweetFile:
 
     name: str  # for messages: its path, or the name in the configuration
     sha256: str  # of the bytes that the rows come from
-    form: str  # format and delimiter: the same bytes may be read in different ways
+    format: str  # format and delimiter: the same bytes may be read in different ways
     read: Callable[[], ReadRows]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
@@ -249,14 +249,14 @@ def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = si
             yield row, row.label
 
 
-def missing_tweets(source: str, results: Results) -> str | None:
+def source_problem(source: str, results: Results) -> str | None:
     """Message that says which file of a source is missing and how to fetch it; None if nothing is missing."""
     if source not in SOURCES:
         path = named_path(source)
         if path.is_dir():
             return "is a directory; name a file in it"
         return None if path.exists() else f"no such file; valid: {SOURCE_CHOICES}"
-    if source == "sample" or (results.downloads / _FIRST_FILES[source]).exists():
+    if source == "sample" or (results.downloads / _LAST_FILES[source]).exists():
         return None
     return f"its tweets are not in {results.downloads}; fetch them with `sentiment data {source}`"
 
@@ -283,14 +283,14 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         raise DataError(f"{path}: no such file; valid: {SOURCE_CHOICES}")
     state = _state_of(path)
     sha256 = cached_sha256(path)
-    form = form_of(path)
+    format = format_of(path)
     if is_sentiment140(path):
-        form = SENTIMENT140
+        format = SENTIMENT140
         columns = COLUMNS_140
         labels = labels_140(labels or DEFAULT_LABELS)
     table_of = cache(partial(open_table, path, lambda _: has_header(columns)))
-    if form in DELIMITED:
-        form = f"{form} {table_of().delimiter}"
+    if format in DELIMITED:
+        format = f"{format} {table_of().delimiter}"
 
     def read() -> ReadRows:
         rows = partial(read_rows, table_of(), columns, labels, str(path), field)
@@ -304,7 +304,7 @@ def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, fi
         names = [name for name in table_of().names if name.strip().lower() in _AUTHOR_NAMES]
         return next((name for name in names if name not in (columns.text, columns.label)), None)
 
-    return TweetFile(str(path), sha256, form, read, about_rows(path), field, unused_author_column)
+    return TweetFile(str(path), sha256, format, read, estimated_rows(path), field, unused_author_column)
 
 
 def _state_of(path: Path) -> tuple[int, ...]:
@@ -338,13 +338,13 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
     main = open_file(named_path(table.path), table.columns, labels, field)
-    is_complete = main.form == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
+    is_complete = main.format == SENTIMENT140 and (main.total or 0) >= MEMBER_ROWS[TRAINING]
     return OpenedSource(SENTIMENT140 if is_complete else TABLE, main)
 
 
 def is_sentiment140(path: Path) -> bool:
     """Whether a file is CSV in the format of Sentiment140, judged by its first row: six columns without a header."""
-    if form_of(path) != "csv":
+    if format_of(path) != "csv":
         return False
     record = next(csv_records(partial(read_lines, path), ",", str(path)), None)
     if not isinstance(record, TableRecord) or len(record.fields) != 6:
@@ -369,8 +369,8 @@ def _open_archive(path: Path, labels: LabelMapping) -> OpenedSource:
 
     files = []
     for member, rows in MEMBER_ROWS.items():
-        form = f"{SENTIMENT140}/{member}"
-        files.append(TweetFile(f"{SENTIMENT140}:{member}", ARCHIVE.sha256, form, partial(read, member), rows))
+        format = f"{SENTIMENT140}/{member}"
+        files.append(TweetFile(f"{SENTIMENT140}:{member}", ARCHIVE.sha256, format, partial(read, member), rows))
     return OpenedSource(SENTIMENT140, files[0], {"manual": files[1]})
 
 

@@ -21,7 +21,7 @@ from sentiment.data.text_files import (
     TableRecord,
     csv_records,
     delimiter_of,
-    is_packed,
+    is_gzipped,
     json_records,
     read_lines,
     translated_errors,
@@ -64,19 +64,19 @@ DELIMITED = ("csv", "tsv")
 ENDINGS = ".csv, .tsv, .jsonl (each also with .gz), .parquet, .xlsx"
 
 
-def form_of(path: Path) -> str:
+def format_of(path: Path) -> str:
     """File format by extension: csv, tsv, jsonl, parquet, xlsx or txt."""
-    packed = is_packed(path)
-    form = _FORMATS.get((path.with_suffix("") if packed else path).suffix.lower())
-    if form is None or (packed and form not in (*DELIMITED, "jsonl", "txt")):
+    packed = is_gzipped(path)
+    format = _FORMATS.get((path.with_suffix("") if packed else path).suffix.lower())
+    if format is None or (packed and format not in (*DELIMITED, "jsonl", "txt")):
         if path.is_dir():
             raise DataError(f"{path}: is a directory; name a file in it")
         raise DataError(f"{path}: cannot tell the format from the name; valid endings: {ENDINGS}")
-    return form
+    return format
 
 
 @contextmanager
-def without_collections() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Disable garbage collection, a fifth of the time: rows are millions of small objects without cycles."""
     enabled = gc.isenabled()
     gc.disable()
@@ -87,9 +87,9 @@ def without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def about_rows(path: Path) -> int | None:
+def estimated_rows(path: Path) -> int | None:
     """Estimate the number of rows as the number of lines; None for formats whose lines cannot be counted quickly."""
-    if is_packed(path) or form_of(path) in ("parquet", "xlsx"):
+    if is_gzipped(path) or format_of(path) in ("parquet", "xlsx"):
         return None
     with translated_errors(path), open_named(path) as file:
         return sum(block.count(b"\n") for block in iter(partial(file.read, LINE_LIMIT), b""))
@@ -97,61 +97,61 @@ def about_rows(path: Path) -> int | None:
 
 # --- tables of any format -------------------------------------------------------------------------------------------
 
-NamesColumns = Callable[[Sequence[str]], bool]  # whether the first record of a table is a header
+IsHeader = Callable[[Sequence[str]], bool]  # whether the first record of a table is a header
 
 
 @dataclass(frozen=True)
 class OpenedTable:
     """A table whose rows can be read any number of times."""
 
-    form: str
+    format: str
     names: list[str]  # column names; for JSON Lines the keys of the first object; indices if there is no header
     read: Callable[[Collection[int]], Records]  # reads the data rows; only the requested columns are filled for certain
     delimiter: str = ","
     sheets: Sequence[str] = ()  # the visible sheets of a workbook, of which the first is read
 
 
-def open_table(path: Path, names_columns: NamesColumns, member: str | None = None) -> OpenedTable:
+def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> OpenedTable:
     """Find the columns of a table; rows are read later.
 
     Args:
         path: its name determines the format.
-        names_columns: whether the first record of a delimited file or a workbook names the columns.
+        is_header: whether the first record of a delimited file or a workbook names the columns.
         member: which CSV file of a zip archive to read.
 
     Raises:
         DataError: the file cannot be read, or holds no rows.
     """
-    form = "csv" if member else form_of(path)
+    format = "csv" if member else format_of(path)
     lines = partial(read_lines, path, member)
-    if form == "parquet":
+    if format == "parquet":
         return _open_parquet(path)
-    if form == "xlsx":
+    if format == "xlsx":
         sheet = read_sheet(path)
-        names, read = _with_header(path, sheet.records, names_columns)
-        return OpenedTable(form, names, read, " ", sheet.names)
-    if form == "jsonl":
+        names, read = _with_header(path, sheet.records, is_header)
+        return OpenedTable(format, names, read, " ", sheet.names)
+    if format == "jsonl":
         first, _ = _first_row(path, partial(json_records, lines))
-        names = list(dotted(first.whole or {}))
-        return OpenedTable(form, names, lambda _columns: json_records(lines, names))
-    if form == "txt":  # each line is a tweet
-        return OpenedTable(form, ["text"], lambda _columns: tsv_records(lines, "\n"))
-    if form == "tsv":
-        return OpenedTable(form, *_with_header(path, partial(tsv_records, lines), names_columns), "\t")
-    if form == "csv":
+        names = list(dotted(first.json_object or {}))
+        return OpenedTable(format, names, lambda _columns: json_records(lines, names))
+    if format == "txt":  # each line is a tweet
+        return OpenedTable(format, ["text"], lambda _columns: tsv_records(lines, "\n"))
+    if format == "tsv":
+        return OpenedTable(format, *_with_header(path, partial(tsv_records, lines), is_header), "\t")
+    if format == "csv":
         delimiter = "," if member else delimiter_of(path)
         records = partial(csv_records, lines, delimiter, str(path))
-        return OpenedTable(form, *_with_header(path, records, names_columns), delimiter)
+        return OpenedTable(format, *_with_header(path, records, is_header), delimiter)
     raise DataError(f"{path}: is not a table; tables end in {ENDINGS}")
 
 
 def _with_header(
-    path: Path, read: Callable[[], Records], names_columns: NamesColumns
+    path: Path, read: Callable[[], Records], is_header: IsHeader
 ) -> tuple[list[str], Callable[[Collection[int]], Records]]:
     """The column names of a table, and what reads the rows below them."""
     first, rejected = _first_row(path, read)
     header = [as_text(field).strip() for field in first.fields]
-    has_names = names_columns(header)
+    has_names = is_header(header)
     if has_names and rejected:
         raise DataError(f"{path}:{rejected.line}: this line should name the columns, but {rejected.reason}")
     names = header if has_names else [str(index) for index in range(len(header))]
@@ -175,7 +175,7 @@ def _first_row(path: Path, read: Callable[[], Records]) -> tuple[TableRecord, Re
     for record in read():
         if isinstance(record, Refusal):
             first_rejected = first_rejected or record
-        elif record.fields or record.whole:
+        elif record.fields or record.json_object:
             return record, first_rejected
     reason = f"; line {first_rejected.line} is refused: {first_rejected.reason}" if first_rejected else ""
     raise DataError(f"{path}: holds no rows{reason}")
@@ -262,7 +262,7 @@ def read_rows(
             continue
         cells = {role: fields[index] for role, index in indices.items()}
         text = cells["text"]
-        if reason := why_no_text(text):
+        if reason := text_problem(text):
             yield Refusal(line, reason)
         elif "\0" in text:
             yield Refusal(line, "NUL character")
@@ -293,21 +293,21 @@ def by_part(read: Callable[[], ReadRows]) -> ReadRows:
 
 def _column_index(column: str | int, setting: str, header: Sequence[str]) -> int:
     """The index of a column that `setting` names; raises ConfigError if there is none, or more than one."""
-    indices = column_places(column, header)
+    indices = column_indices(column, header)
     if len(indices) == 1:
         return indices[0]
     if isinstance(column, int):
         raise ConfigError(f"{setting}: no column {column}; there are {len(header)}, counted from 0")
     problem = f"several columns are called {column!r}; give its position" if indices else f"no column {column!r}"
-    raise ConfigError(f"{setting}: {problem}; the file has {first_of([*map(repr, header)])}")
+    raise ConfigError(f"{setting}: {problem}; the file has {abbreviated([*map(repr, header)])}")
 
 
-def column_places(column: str | int, header: Sequence[str | int]) -> list[int]:
+def column_indices(column: str | int, header: Sequence[str | int]) -> list[int]:
     """The indices of the columns of a name, or the index itself if it is in range."""
     return [index for index, name in enumerate(header) if column in (index, name)]
 
 
-def first_of(texts: Sequence[str], separator: str = ", ") -> str:
+def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
     """Texts for a message, of many the first ones."""
     more = len(texts) - _MAX_SHOWN
     return separator.join([*texts[:_MAX_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
@@ -350,7 +350,7 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def why_no_text(value: object) -> str | None:
+def text_problem(value: object) -> str | None:
     """The reason why a cell cannot be the text of a tweet; None if it can."""
     if isinstance(value, str):
         return None if value.strip() else "empty text"
@@ -375,7 +375,7 @@ class RowCounter:
     def counted(self) -> dict[str, CountedRows]:
         return {name: CountedRows(count=len(lines), lines=lines[:_MAX_EXAMPLES]) for name, lines in self._lines.items()}
 
-    def most_common(self) -> str:
+    def summary(self) -> str:
         """All reasons, the most frequent first, as in `12 empty text (line 3, 8); 1 empty label (line 4)`."""
         reasons = sorted(self.counted().items(), key=lambda reason: -reason[1].count)
         return "; ".join(f"{rows.count:,} {reason} ({rows})" for reason, rows in reasons)

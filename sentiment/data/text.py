@@ -299,22 +299,22 @@ class TweetForms:
     may be all that distinguishes praise from blame.
 
     Args:
-        beside: the run's tokenizer; if its settings equal the defaults, its tokens are reused.
+        run_tokenizer: the run's tokenizer; if its settings equal the defaults, its tokens are reused.
     """
 
-    def __init__(self, beside: Tokenizer | None = None) -> None:
+    def __init__(self, run_tokenizer: Tokenizer | None = None) -> None:
         default = TextConfig()
         self._normalized_token = WordCache(lambda token: token.lower() if _is_content_token(token) else "")
         self._tokenizer = Tokenizer(default)
         self._shares_tokens = False
-        if beside is not None:
-            self._shares_tokens = beside.config.model_copy(update={"lowercase": default.lowercase}) == default
+        if run_tokenizer is not None:
+            self._shares_tokens = run_tokenizer.config.model_copy(update={"lowercase": default.lowercase}) == default
 
     def of(self, text: str, tokens: Sequence[str] | None = None) -> str:
-        """The normalised text; `tokens` are those of the tokenizer `beside`. Empty if no token remains."""
+        """The normalised text; `tokens` are those of `run_tokenizer`. Empty if no token remains."""
         return " ".join(self._words(text, tokens)[:_COMPARED_WORDS]).replace("#", "")
 
-    def whole(self, text: str) -> str:
+    def of_all_words(self, text: str) -> str:
         """The normalised text, but with all its words: equal for equal texts alone."""
         return " ".join(self._words(text)).replace("#", "")
 
@@ -367,7 +367,7 @@ def author_key(form: str) -> int:
     return key_of(form) if form else UNKNOWN_AUTHOR
 
 
-def unit_of(key: int) -> float:
+def uniform_of(key: int) -> float:
     """Deterministic pseudo-uniform number in [0, 1) from a tweet's key, independent of its split.
 
     The tweets below a threshold form a random subset.
@@ -375,9 +375,9 @@ def unit_of(key: int) -> float:
     return (key % 2**64 >> (64 - _MANTISSA)) * 2.0**-_MANTISSA
 
 
-def stable_unit(text: str, salt: str) -> float:
+def stable_uniform(text: str, salt: str) -> float:
     """Pseudo-uniform number in [0, 1) that depends only on `text` and `salt`, the same on every machine."""
-    return unit_of(key_of(f"{salt}\0{text}"))
+    return uniform_of(key_of(f"{salt}\0{text}"))
 
 
 def _is_content_token(token: str) -> bool:

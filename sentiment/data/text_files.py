@@ -31,7 +31,7 @@ class TableRecord(NamedTuple):
 
     line: int  # where it begins, counted from 1; in Parquet files and workbooks the number of the row
     fields: Sequence[Any]
-    whole: dict[str, Any] | None = None  # the parsed object (JSON Lines only)
+    json_object: dict[str, Any] | None = None  # the parsed object (JSON Lines only)
 
 
 class Refusal(NamedTuple):
@@ -51,7 +51,7 @@ TOO_LONG = "x" * (csv.field_size_limit() + 1)  # placeholder for an over-long li
 # --- bytes and lines ------------------------------------------------------------------------------------------------
 
 
-def is_packed(path: Path) -> bool:
+def is_gzipped(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
@@ -78,7 +78,7 @@ def opened_bytes(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
         if member is not None:
             archive = stack.enter_context(zipfile.ZipFile(file))
             file = cast(BinaryIO, stack.enter_context(archive.open(member)))
-        elif is_packed(path):
+        elif is_gzipped(path):
             file = cast(BinaryIO, stack.enter_context(gzip.open(file)))
         yield file
 

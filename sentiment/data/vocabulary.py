@@ -24,7 +24,7 @@ from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus, corpus_fingerprint, make_folder, prepare_corpus, without_train_rows
 from sentiment.data.preparation import TRAIN
 from sentiment.data.sources import TweetFile, open_file
-from sentiment.data.tables import Row, form_of
+from sentiment.data.tables import Row, format_of
 from sentiment.data.text import (
     UNKNOWN_AUTHOR,
     TokenCollector,
@@ -217,7 +217,7 @@ def collect_training_text(
     seen = set(corpus.keys[trained].tolist())
     collector = TokenCollector(corpus.types)
     tokenizer = Tokenizer(config)
-    forms = TweetForms(beside=tokenizer)
+    forms = TweetForms(run_tokenizer=tokenizer)
     counts: dict[str, Counter[str]] = {}
     for file in files:
         count = counts[file.name] = Counter()
@@ -277,7 +277,7 @@ def _identity(config: RunConfig, results: Results) -> dict[str, Any]:
         "size": config.embedding.size,
         "settings": settings.model_dump(mode="json", exclude={"unlabelled", "vocabulary"}),
         "corpus": corpus_fingerprint(without_train_rows(config.data), results),
-        "unlabelled": [[opened.form, opened.sha256, file.column] for opened, file in files],
+        "unlabelled": [[opened.format, opened.sha256, file.column] for opened, file in files],
     }
 
 
@@ -351,6 +351,6 @@ def unlabelled_files(settings: VectorsConfig) -> list[TweetFile]:
     files = []
     for file in settings.unlabelled:
         path = named_path(file.path)
-        column = "text" if form_of(path) == "txt" else file.column
+        column = "text" if format_of(path) == "txt" else file.column
         files.append(open_file(path, ColumnConfig(text=column, label=column), None, "vectors.unlabelled"))
     return files

@@ -36,7 +36,7 @@ class Inputs:
         return [name for name, value in asdict(self).items() if value != others[name]]
 
 
-def present_inputs(config: RunConfig, results: Results, data: str, encoder: EncoderFiles | None) -> Inputs:
+def current_inputs(config: RunConfig, results: Results, data: str, encoder: EncoderFiles | None) -> Inputs:
     """The inputs as they are now.
 
     Args:

@@ -20,7 +20,7 @@ from sentiment.data.guess_columns import LABEL_NAMES
 from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
-from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_places, open_table
+from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_indices, open_table
 from sentiment.data.text import TweetForms, key_of, sheet_id
 from sentiment.data.text_files import Refusal, TableRecord
 from sentiment.errors import DataError, UsageError
@@ -188,7 +188,7 @@ def add_predictions(
     if not judged:
         names = ", ".join(tweets.data.label_names)
         raise DataError(
-            f"{file}: has no prediction for a {tweets.noun}: {left_out.most_common()}. The classes are {names}; "
+            f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
             "--classes names labels of them"
         )
     rows_left_out = left_out.counted()
@@ -307,7 +307,7 @@ class _Columns:
         def indices(column: Column, *defaults: str) -> list[int]:
             if column is None:
                 return [lower.index(name) for name in defaults if name in lower]
-            matching = column_places(column, names)
+            matching = column_indices(column, names)
             if not matching:
                 raise UsageError(f"{file}: has no column {column!r}; it has {shown}")
             return matching[:1]
@@ -346,7 +346,7 @@ def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any
     try:
         if len(answer) > 1:
             best = max(range(len(answer)), key=lambda index: float(answer[index][0]))
-            answer = (record.whole or {})["arguments"][f"gen_args_{best}"]["arg_1"]
+            answer = (record.json_object or {})["arguments"][f"gen_args_{best}"]["arg_1"]
         while isinstance(answer, list):
             answer = answer[0]
     except (TypeError, ValueError, LookupError):

@@ -63,7 +63,7 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
     forms = TweetForms()
     rows = _rows_by_key(labelled_rows(file, left_out, progress), forms if not has_ids else None, left_out)
     if not rows:
-        raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.most_common()}")
+        raise DataError(f"{file.name}: has no row with a label of one of the classes: {left_out.summary()}")
     keys = np.array([*rows], np.int64)
     labels = np.array([row.label for row in rows.values()], np.int8)
     ids = [row.id if has_ids else sheet_id(key) for key, row in rows.items()]

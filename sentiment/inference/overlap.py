@@ -40,12 +40,12 @@ def overlaps(corpus: Corpus, rows: Sequence[Row]) -> list[str | None]:
     by_text: dict[str, str] = {}
     learned = HeldOutTweets(forms)
     for part, key, text in _possible_copies(corpus, rows, row_forms, forms):
-        by_text[forms.whole(text)] = _BY_TEXT[part]
+        by_text[forms.of_all_words(text)] = _BY_TEXT[part]
         if part != TEST:
             learned.add(key, UNKNOWN_AUTHOR, text, forms.of(text))
     overlap_of_rows = []
     for row, form in zip(rows, row_forms, strict=True):
-        overlap = by_text.get(forms.whole(row.text))
+        overlap = by_text.get(forms.of_all_words(row.text))
         if overlap is None and learned.has_tweet(key_of(form), UNKNOWN_AUTHOR, row.text, form):
             overlap = NEAR_COPY
         if overlap in SCORED:

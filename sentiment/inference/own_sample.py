@@ -178,7 +178,7 @@ def _read_sample(run: TrainedRun, table: DataConfig, threshold: float, progress:
             counter.add(overlap, row.line)
     scored = possible[usable]
     if not len(scored):
-        reasons = counter.most_common() or "no rows"
+        reasons = counter.summary() or "no rows"
         raise DataError(f"{file.name}: has no row to score with a label of one of the classes; left out were {reasons}")
     labels = np.array([label for _, label in labelled])[scored]
     is_own_test = np.array(overlap_of_rows)[scored] == OWN_TEST

@@ -33,16 +33,16 @@ from sentiment.data.tables import (
     TEXT_NAMES,
     OpenedTable,
     RowCounter,
-    about_rows,
-    column_places,
-    form_of,
+    column_indices,
+    estimated_rows,
+    format_of,
     has_header,
     open_table,
-    why_no_text,
-    without_collections,
+    text_problem,
+    without_garbage_collection,
 )
 from sentiment.data.text import TokenRows
-from sentiment.data.text_files import Refusal, TableRecord, is_packed
+from sentiment.data.text_files import Refusal, TableRecord, is_gzipped
 from sentiment.errors import DataError, UsageError
 from sentiment.files import write_named
 from sentiment.models.text_model import Answer, Predictions, TextModel
@@ -88,7 +88,7 @@ def use_one_core() -> None:
         torch.set_num_threads(1)
 
 
-@without_collections()
+@without_garbage_collection()
 def predict_file(
     model: TextModel,
     source: Path,
@@ -112,21 +112,21 @@ def predict_file(
     """
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target}: is the file that is read, and would be overwritten; give --out another name")
-    form = _form_of_target(target)
+    format = _format_of_target(target)
     table, text_column = open_texts(source, column, model.config.data.columns)
     header = table.names
     duplicates = [name for name, number in Counter(header).items() if number > 1]
-    if duplicates and form not in ("csv", "tsv"):
+    if duplicates and format not in ("csv", "tsv"):
         raise UsageError(f"{source}: several columns are called {duplicates[0]!r}, which only .csv and .tsv can hold")
     rows = text_rows(table, text_column)
     chunks = iter(lambda: list(islice(rows, CHUNK)), [])
     warnings = RowCounter()
-    total = about_rows(source)
+    total = estimated_rows(source)
     done = 0
 
     def write(file: BinaryIO) -> None:
         nonlocal done
-        with _row_writer(target, file, header, source if table.form == "parquet" else None) as write_row:
+        with _row_writer(target, file, header, source if table.format == "parquet" else None) as write_row:
             for chunk, predictions in classify_in_parallel(model, chunks):
                 answers = model.answers(predictions)
                 for row in chunk:
@@ -134,7 +134,8 @@ def predict_file(
                     write_row(row.record, answer)
                     if answer is None:
                         warnings.add(f"without a prediction: {row.refused or NO_WORDS}", row.record.line)
-                    if form != "jsonl" and row.record.whole and not dotted(row.record.whole).keys() <= {*header}:
+                    json_object = row.record.json_object
+                    if format != "jsonl" and json_object and not dotted(json_object).keys() <= {*header}:
                         warnings.add("have fields that the first object lacks; these are left out", row.record.line)
                 done += len(chunk)
                 progress(f"reading {source.name}", done, None if total is None else max(total, done))
@@ -184,9 +185,9 @@ def _row(record: TableRecord | Refusal, table: OpenedTable, text_column: int) ->
     fields = record.fields
     if len(fields) == len(table.names):
         text = fields[text_column]
-        return TextRow(record, text, why_no_text(text))
+        return TextRow(record, text, text_problem(text))
     last = len(table.names) - 1  # surplus fields are joined into the last column
-    separator = " " if table.form == "tsv" else table.delimiter  # a tab inside a field could not be written as TSV
+    separator = " " if table.format == "tsv" else table.delimiter  # a tab inside a field could not be written as TSV
     fields = [*fields[:last], separator.join(fields[last:]), *[None] * (last - len(fields))]
     return TextRow(record._replace(fields=fields), "", "wrong number of fields")
 
@@ -206,7 +207,7 @@ def find_column(source: Path, names: Sequence[str], column: str | int, hint: str
     Raises:
         UsageError: there is none, or there are several.
     """
-    indices = column_places(column, names)
+    indices = column_indices(column, names)
     if len(indices) == 1:
         return indices[0]
     shown = ", ".join(map(repr, names))
@@ -220,11 +221,11 @@ ANSWER_COLUMNS = ("label", "probability")  # appended to those of the input; see
 _DIGITS = 6
 
 
-def _form_of_target(target: Path) -> str:
+def _format_of_target(target: Path) -> str:
     with suppress(DataError):
-        form = form_of(target) if target.suffix else "csv"
-        if form in ("csv", "tsv", "jsonl", "parquet", "xlsx"):
-            return form
+        format = format_of(target) if target.suffix else "csv"
+        if format in ("csv", "tsv", "jsonl", "parquet", "xlsx"):
+            return format
     raise UsageError(f"{target}: no table can be written with this extension; valid: {ENDINGS}")
 
 
@@ -261,10 +262,10 @@ def _row_writer(
     Args:
         parquet: the path of the input, if it is Parquet; its columns are copied unchanged to a Parquet file.
     """
-    form = _form_of_target(target)
+    format = _format_of_target(target)
     names = [*header, *_answer_columns(header)]
-    if form in ("parquet", "xlsx"):
-        if form == "parquet":
+    if format in ("parquet", "xlsx"):
+        if format == "parquet":
             write_rows = partial(_write_parquet, parquet)
         else:  # imported before anything is predicted, since it may not be installed
             write_rows = partial(_write_workbook, target, importlib.import_module("openpyxl").Workbook())
@@ -272,19 +273,19 @@ def _row_writer(
         yield lambda record, answer: rows.append([*record.fields, *_answer_values(answer)])
         write_rows(file, names, rows)
         return
-    packed = gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_packed(target) else nullcontext(file)
+    packed = gzip.GzipFile(target.stem, "wb", fileobj=file, mtime=0) if is_gzipped(target) else nullcontext(file)
     with packed as opened:
         text = io.TextIOWrapper(opened, encoding="utf-8", newline="", write_through=True)
-        if form == "jsonl":
+        if format == "jsonl":
             yield lambda record, answer: text.write(_json_line(target, names, record, answer))
         else:
-            write = _delimited(target, text, form)
+            write = _delimited(target, text, format)
             write(names)
             yield lambda record, answer: write([*map(_cell, record.fields), *_answer_strings(answer)])
         text.detach()
 
 
-def _delimited(target: Path, file: io.TextIOWrapper, form: str) -> Callable[[Sequence[str]], None]:
+def _delimited(target: Path, file: io.TextIOWrapper, format: str) -> Callable[[Sequence[str]], None]:
     """A row writer for CSV or TSV. TSV has no quoting, so texts with tabs or newlines raise an error."""
     minimal = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
     quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -300,7 +301,7 @@ def _delimited(target: Path, file: io.TextIOWrapper, form: str) -> Callable[[Seq
                 raise DataError(f"{target}: a line of TSV cannot hold {shortened(field)!r}; write .csv")
         file.write("\t".join(fields) + "\n")
 
-    return write_csv if form == "csv" else write_tsv
+    return write_csv if format == "csv" else write_tsv
 
 
 def _cell(value: Any) -> str:
@@ -311,7 +312,7 @@ def _cell(value: Any) -> str:
 
 def _json_line(target: Path, names: Sequence[str], record: TableRecord, answer: Answer | None) -> str:
     """A JSON object with the values of the record unchanged; NaN, which is not JSON, becomes null."""
-    values = record.whole
+    values = record.json_object
     if values is None:
         values = {name: None if value != value else value for name, value in zip(names, record.fields, strict=False)}
     appended = dict(zip(names[-2:], _answer_values(answer), strict=True))

@@ -66,7 +66,7 @@ def share(
         words += ["--with", choice]
     command = shlex.join(words)
     if population.left_out.total():
-        say(f"left out: {population.left_out.most_common()}")
+        say(f"left out: {population.left_out.summary()}")
     if sheet:
         number = share_files.write_sample(population, sheet, labels)
         say(f"{sheet}: {number:,} of {len(population.rows):,} tweets in random order")

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from sentiment.config_file import shortened
 from sentiment.console import OUT, Progress, number_table, say, visible
-from sentiment.data.tables import RowCounter, as_text, first_of, open_table, without_collections
+from sentiment.data.tables import RowCounter, abbreviated, as_text, open_table, without_garbage_collection
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, UsageError
 from sentiment.files import as_json, fingerprint, write_named
@@ -40,7 +40,7 @@ class Population(NamedTuple):
         return fingerprint([row.text for row in self.rows])[:16]
 
 
-@without_collections()
+@without_garbage_collection()
 def read_population(
     model: TextModel, source: Path, text_column: str | int | None, by: str | int | None, per: str | None
 ) -> Population:
@@ -64,7 +64,7 @@ def read_population(
         else:
             rows.append(row)
     if not rows:
-        raise DataError(f"{source}: has no tweets: {left_out.most_common()}")
+        raise DataError(f"{source}: has no tweets: {left_out.summary()}")
     if by is None:
         return Population(source, rows, None, left_out)
     index = find_column(source, table.names, by, "--by names the one with the groups")
@@ -222,7 +222,7 @@ def show_shares(shares: pd.DataFrame) -> None:
     say("counted: biased; its interval takes each prediction for a label")
     say("together: labels and predictions; worth: so many labels alone would give as narrow an interval")
     if too_small:
-        say(f"fewer than {MIN_LABELS} labels, so without a share: {first_of(too_small)}")
+        say(f"fewer than {MIN_LABELS} labels, so without a share: {abbreviated(too_small)}")
 
 
 def _interval_text(row: Any, column: str) -> str:

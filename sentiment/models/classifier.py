@@ -233,8 +233,8 @@ class RecurrentLayers(nn.Module):
                 vectors = self.dropout(vectors)
             states, _ = net(vectors)
             if self.backward_nets:
-                backward, _ = self.backward_nets[layer](turn_around(vectors, positions))
-                states = torch.cat([states, turn_around(backward, positions)], dim=2)
+                backward, _ = self.backward_nets[layer](reverse_tweets(vectors, positions))
+                states = torch.cat([states, reverse_tweets(backward, positions)], dim=2)
             vectors = states
         return vectors
 
@@ -260,11 +260,11 @@ class _Reverse(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return turn_around(gradients[0], ctx.positions), None
+        return reverse_tweets(gradients[0], ctx.positions), None
 
 
 # Reverses each tweet of (batch, time, size); `positions` are `_swapped_positions`, None if no tweet is padded.
-turn_around: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] = _Reverse.apply
+reverse_tweets: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] = _Reverse.apply
 
 
 class Output(NamedTuple):

@@ -23,7 +23,7 @@ from sentiment.training.trainer import DOES_NOT_FIT, Trainer
 
 
 @contextmanager
-def attempt_at(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
+def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
     """Give a trainer in the state of the newest checkpoint, or of the beginning; record how the context ends.
 
     Raises:

@@ -8,7 +8,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Console
 from sentiment.data.corpus import corpus_fingerprint
 from sentiment.data.vocabulary import prepare_vectors, pretrained_file
-from sentiment.encoders.inputs import present_inputs, recorded_inputs
+from sentiment.encoders.inputs import current_inputs, recorded_inputs
 from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError, SentimentError
 from sentiment.models.baseline import fit_linear_model
@@ -16,7 +16,7 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results
 from sentiment.tracking import in_sweep, mirror_to_wandb
-from sentiment.training.attempt import attempt_at, new_trainer
+from sentiment.training.attempt import new_attempt, new_trainer
 from sentiment.training.checkpoint import delete_checkpoints
 from sentiment.training.device import available_threads, choose_device
 from sentiment.training.preparation import prepare, prepare_data, prepare_tweets
@@ -45,7 +45,7 @@ def run_experiment(run: RunContext) -> None:
         run.on_begin(run.run_dir)
         corpus, baselines = prepare_data(run.config, run.results, run.progress)
         prepared = prepare(run, corpus, files)
-        with attempt_at(run, prepared) as trainer:
+        with new_attempt(run, prepared) as trainer:
             trainer.train()
             publish(run, prepared, baselines, trainer)
 
@@ -93,7 +93,7 @@ def _check_inputs_unchanged(run: RunContext) -> None:
     changed: list[str] = []
     with suppress(SentimentError):
         files = find_model(config, run.results) if record.encoder else None
-        present = present_inputs(config, run.results, corpus_fingerprint(config.data, run.results), files)
+        present = current_inputs(config, run.results, corpus_fingerprint(config.data, run.results), files)
         changed = recorded_inputs(config, record).differences(present)
     if changed:
         names = {

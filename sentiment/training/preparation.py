@@ -13,7 +13,7 @@ from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary, load_vectors, prepare_vectors, pretrained_file
 from sentiment.encoders.cache import CachedVectors, Encoder
 from sentiment.encoders.finetuned import FineTuned
-from sentiment.encoders.inputs import Inputs, present_inputs
+from sentiment.encoders.inputs import Inputs, current_inputs
 from sentiment.encoders.pretrained import EncoderFiles, encoder_record
 from sentiment.errors import MemoryExhaustedError
 from sentiment.models.baseline import Baselines, load_or_fit_baselines
@@ -81,7 +81,7 @@ def prepare(run: RunContext, corpus: Corpus, files: EncoderFiles | None) -> Prep
     vectors, encoder = None, None
     if section and files and not config.finetunes:  # the vectors of an encoder that is fine-tuned change
         vectors, encoder = tweet_vectors(run, section, corpus, files)
-    inputs = present_inputs(config, run.results, corpus.fingerprint, files)
+    inputs = current_inputs(config, run.results, corpus.fingerprint, files)
     vocabulary = _new_vocabulary(run, corpus)
     return Prepared(inputs, corpus, vocabulary, files, record, vectors, encoder)
 

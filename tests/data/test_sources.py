@@ -29,8 +29,8 @@ from sentiment.data.sources import (
     cached_sha256,
     download,
     fetch_tweets,
-    missing_tweets,
     open_source,
+    source_problem,
 )
 from sentiment.data.tables import Row
 from sentiment.data.text_files import Refusal
@@ -60,9 +60,9 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
-    assert missing_tweets("sample", results) is None
+    assert source_problem("sample", results) is None
     valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
-    assert missing_tweets("~/vadr", results) == valid
+    assert source_problem("~/vadr", results) == valid
     for source, tests, message in (
         ("~/vadr", {}, rf"/vadr: {valid}"),
         (tmp_path, {}, "is a directory"),
@@ -107,7 +107,7 @@ def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, resul
     assert len(read("sentiment140", results)) == 50
     # Of the archive only the tweets labelled by hand test another run.
     (manual,) = opened("vader", results, tests={"mine": {"path": "sentiment140"}}).tests.values()
-    assert manual.form == f"sentiment140/{sources.MANUAL_TEST}"
+    assert manual.format == f"sentiment140/{sources.MANUAL_TEST}"
     both = opened("sentiment140", results, tests={"sample": {"path": "sample"}})
     assert (both.dataset, list(both.tests)) == ("sentiment140", ["manual", "sample"])
     assert [row.label for row in both.tests["manual"].read() if isinstance(row, Row)] == [1, None]
@@ -212,11 +212,11 @@ def benchmark_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_folder: Path, results: Results) -> None:
-    assert missing_tweets("tweeteval", results) is not None
+    assert source_problem("tweeteval", results) is not None
     fetch_tweets("tweeteval", results, silent)
     shutil.rmtree(benchmark_folder)
     fetch_tweets("tweeteval", results, silent)
-    assert missing_tweets("tweeteval", results) is None
+    assert source_problem("tweeteval", results) is None
     corpus = prepare_corpus(DataConfig(source="tweeteval"), results)
     assert (corpus.dataset, corpus.report.classes) == ("tweeteval", ["negative", "neutral", "positive"])
     assert [corpus.labels[corpus.rows(part)].tolist() for part in PARTS] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]

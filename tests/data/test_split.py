@@ -17,7 +17,7 @@ from sentiment.config_file import resolve
 from sentiment.console import silent
 from sentiment.data.corpus import Corpus, prepare_corpus, without_train_rows
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION, part_code
-from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_unit
+from sentiment.data.text import Tokenizer, TweetForms, author_form, author_key, key_of, stable_uniform
 from sentiment.data.vocabulary import collect_training_text, unlabelled_files
 from sentiment.errors import DataError
 from sentiment.runs.run_dir import Results
@@ -149,7 +149,7 @@ OTHERS = [Tokenizer(one) for one in (TextConfig(), TextConfig(lowercase=False), 
 @settings(max_examples=25)
 def test_a_form_does_not_depend_on_how_a_run_cleans(text: str) -> None:
     for tokenizer in OTHERS:
-        assert TweetForms(beside=tokenizer).of(text, tokenizer(text)) == FORMS.of(text)
+        assert TweetForms(run_tokenizer=tokenizer).of(text, tokenizer(text)) == FORMS.of(text)
 
 
 def test_an_author_is_the_same_however_the_name_is_spelled() -> None:
@@ -177,7 +177,7 @@ def test_each_fold_draws_a_validation_part_of_its_own() -> None:
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
-    assert stable_unit("ann", "user") == 0.9544092964670345
+    assert stable_uniform("ann", "user") == 0.9544092964670345
     assert key_of("so good") == -1864960767074102053
 
 

@@ -19,7 +19,7 @@ from sentiment.models.classifier import (
     FixedPooling,
     RecurrentLayers,
     SelfAttention,
-    turn_around,
+    reverse_tweets,
 )
 from tests.models.batches import config, model, store
 
@@ -114,10 +114,10 @@ def test_encoder_equals_torchs_packed_one(cell: str, layers: int, bidirectional:
 @pytest.mark.parametrize("positions", [torch.tensor([2, 1, 0, 3, 7, 6, 5, 4]), None])
 def test_turning_around_reverses_each_tweet_and_so_does_its_gradient(positions: torch.Tensor | None) -> None:
     states = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    turned = turn_around(states, positions)
+    turned = reverse_tweets(states, positions)
     assert torch.equal(turned[0], states[0, [2, 1, 0, 3] if positions is not None else [3, 2, 1, 0]])
-    assert torch.equal(turn_around(turned, positions), states)
-    assert torch.autograd.gradcheck(lambda inputs: turn_around(inputs, positions), (states,))
+    assert torch.equal(reverse_tweets(turned, positions), states)
+    assert torch.autograd.gradcheck(lambda inputs: reverse_tweets(inputs, positions), (states,))
 
 
 def _batch(lengths: tuple[int, ...]) -> Batch:
