@@ -8,10 +8,11 @@ import re
 import sys
 import unicodedata
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, cast
@@ -149,7 +150,7 @@ class Tokenizer:
         self._treatments = {URL: config.urls, USER: config.mentions, HASHTAG: config.hashtags}
         self._removed = frozenset(mask for mask, treatment in self._treatments.items() if treatment == "remove")
         self._stop_words = stop_words(config.stop_words)
-        self._words = WordCache(self.tokenize_whole)
+        self._word_tokens = WordCache(self.tokenize_whole)
 
     def __reduce__(self) -> tuple[type["Tokenizer"], tuple[TextConfig]]:
         return Tokenizer, (self.config,)  # NLTK's patterns cannot be pickled
@@ -161,7 +162,7 @@ class Tokenizer:
     def split(self, text: str) -> list[str]:
         if _SPANS_WHITE_SPACE.search(text):
             return list(self.tokenize_whole(text))
-        return list(chain.from_iterable(map(self._words.__getitem__, text.split())))
+        return list(chain.from_iterable(map(self._word_tokens.__getitem__, text.split())))
 
     def clean(self, text: str) -> str:
         """Unescape HTML, replace invisible and invalid characters, normalise apostrophes, and split over-long words."""
@@ -172,7 +173,7 @@ class Tokenizer:
         return _TOO_LONG.sub(r"\g<0> ", text) if len(text) > _LONGEST_WORD else text
 
     def tokenize_whole(self, text: str) -> tuple[str, ...]:
-        return tuple([token for part in self._parts(text) if (token := self._finish(part))])
+        return tuple([token for part in self._parts(text) if (token := self._cleaned(part))])
 
     def _parts(self, text: str) -> list[str]:
         if text.isascii() and text.isalpha():
@@ -194,7 +195,8 @@ class Tokenizer:
         # Insert the mask even if it is removed later, so that dots on both sides do not merge into an ellipsis.
         return match.group() if treatment == "keep" else f" {mask} "
 
-    def _finish(self, token: str) -> str:
+    def _cleaned(self, token: str) -> str:
+        """The token in the configured case; empty if it is removed."""
         if not token.isalpha():
             token = "".join(token.split())
             if token in self._removed:
@@ -232,36 +234,39 @@ class TokenRows:
     def tokens(self, row: int) -> list[str]:
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
 
-    def contain(self, is_wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Whether each tweet has a token of the wanted types, (rows,); `is_wanted` is of shape (types,)."""
-        before = np.concatenate([[0], np.cumsum(is_wanted[self.token_ids])])
-        return np.diff(before[self.offsets]) > 0
+    @property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The row of each token, (tokens,)."""
+        return np.repeat(np.arange(self.size), np.diff(self.offsets))
+
+    def have_type(self, is_chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Whether each tweet has a token of a chosen type, (rows,); `is_chosen` is of shape (types,)."""
+        return np.bincount(self.owners, is_chosen[self.token_ids], self.size) > 0
 
     def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        starts = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        indices = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return TokenRows(self.types, np.asarray(self.token_ids)[indices], offsets)
+        return TokenRows(self.types, np.asarray(self.token_ids)[positions_of(starts, lengths)], offsets)
 
 
-class _TypeIds(dict[str, int]):
-    """The ids of types, of which a new one gets the next."""
-
-    def __missing__(self, token: str) -> int:
-        number = len(self)
-        self[token] = number
-        return number
+def positions_of(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """arange(start, start + length) of each tweet, concatenated."""
+    first_positions = np.cumsum(lengths) - lengths
+    shifts: npt.NDArray[np.int64] = np.repeat(starts - first_positions, lengths)
+    return shifts + np.arange(lengths.sum())
 
 
 class TokenCollector:
-    """Collects the tokens of tweets, of which new types get the next ids.
+    """Collects the token ids of tweets; a new type gets the next id.
 
     Args:
-        types: those that have the first ids.
+        types: the types that get the first ids.
     """
 
     def __init__(self, types: Iterable[str] = ()) -> None:
-        self._ids = _TypeIds((token, number) for number, token in enumerate(types))
+        self._ids = defaultdict[str, int](None, zip(types, count(), strict=False))
+        self._ids.default_factory = self._ids.__len__
         self._token_ids = array("i")  # a list of Python's integers would take ten times as much memory
         self._ends = array("q", [0])
 
@@ -315,7 +320,7 @@ class TweetForms:
         return " ".join(self._words(text, tokens)[:_COMPARED_WORDS]).replace("#", "")
 
     def of_all_words(self, text: str) -> str:
-        """The normalised text, but with all its words: equal for equal texts alone."""
+        """As `of`, but with all tokens instead of the first twelve."""
         return " ".join(self._words(text)).replace("#", "")
 
     def _words(self, text: str, tokens: Sequence[str] | None = None) -> list[str]:

@@ -31,6 +31,7 @@ from sentiment.config import AnyEncoder, ElmoConfig, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Rows
 from sentiment.data.corpus import TYPES, Corpus
+from sentiment.data.text import positions_of
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
@@ -341,12 +342,6 @@ class DiskRows:
         if len(content) < lengths.sum() * width:
             raise EncoderError(f"{self._folder}: a shard was truncated after it was opened; {_HINT}")
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
-
-
-def positions_of(starts: Rows, lengths: Rows) -> Rows:
-    """arange(start, start + length) of each tweet, concatenated."""
-    within: Rows = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return within + np.repeat(starts, lengths)
 
 
 def pad_tweets(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Tensor:

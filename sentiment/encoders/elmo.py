@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sentiment.config import EncoderPrecision
+from sentiment.data.text import TokenRows, positions_of
 from sentiment.encoders.elmo_files import (
     CHARACTERS,
     DIRECTIONS,
@@ -91,14 +93,6 @@ def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | Non
     return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
-def index_types(tweets: Sequence[Sequence[str]]) -> tuple[list[str], Indices, Indices]:
-    """The distinct tokens (types) in order of first occurrence; the type of each token; the length of each tweet."""
-    indices: dict[str, int] = {}
-    token_types = [indices.setdefault(token, len(indices)) for tweet in tweets for token in tweet]
-    lengths = [len(tweet) for tweet in tweets]
-    return list(indices), np.array(token_types, np.int64), np.array(lengths, np.int64)
-
-
 def batches_by_length(lengths: Indices, size: int) -> list[Indices]:
     """Indices of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
     order = np.argsort(-lengths, kind="stable")
@@ -118,30 +112,25 @@ class PackedBatch:
     rows: tuple[Indices, Indices]  # forward and backward, each (tokens,): the row of each token
 
 
-def pack(token_types: Indices, lengths: Indices, chosen: Indices, first_boundary: int) -> PackedBatch:
-    """Pack the `chosen` tweets, each with its start and end token.
-
-    Args:
-        token_types: (tokens,): the type of each token of all tweets, whose `lengths` are (tweets,).
-        first_boundary: index of the start token; the end token has the next index.
-    """
-    starts = (np.cumsum(lengths) - lengths)[chosen]
-    order = np.argsort(-lengths[chosen], kind="stable")
-    chosen = chosen[order]
-    starts = starts[order]
+def pack(rows: TokenRows, chosen: Indices) -> PackedBatch:
+    """Pack the `chosen` tweets, each with its start and end token, whose indices follow those of the types."""
+    lengths = np.diff(rows.offsets)
+    chosen = chosen[np.argsort(-lengths[chosen], kind="stable")]
+    starts = rows.offsets[chosen]
     sizes = lengths[chosen] + 2
 
     step_sizes = len(chosen) - np.cumsum(np.bincount(sizes))[:-1]
     step_starts = np.cumsum(step_sizes) - step_sizes
 
-    # Of each position of each tweet, with its start and end token: the tweet, the time step, and the last time step.
+    # For each position of each tweet, with its start and end token: the tweet, the time step, and the last time step.
     tweet = np.repeat(np.arange(len(chosen)), sizes)
-    step = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    step = positions_of(np.zeros_like(sizes), sizes)
     last = sizes[tweet] - 1
     is_token = (step > 0) & (step < last)
     tokens = (starts[tweet] + step - 1)[is_token]
-    types = np.where(step == 0, first_boundary, first_boundary + 1)
-    types[is_token] = token_types[tokens]
+    start_token = len(rows.types)
+    types = np.where(step == 0, start_token, start_token + 1)
+    types[is_token] = rows.token_ids[tokens]
 
     forward_rows = step_starts[step] + tweet
     backward_rows = step_starts[last - step] + tweet
@@ -168,12 +157,14 @@ class CharacterNetwork:
             for number, (width, count) in enumerate(options.filters)
         ]
 
-        def both(name: str) -> torch.Tensor:
+        def transform_and_carry(name: str) -> torch.Tensor:
             # Naming in the files is swapped: their "carry" gate is the transform gate.
             return torch.cat([weights[f"{name}_{kind}"] for kind in ("transform", "carry")], dim=-1)
 
         names = [f"CNN_high_{number}" for number in range(options.n_highway)]
-        self._highways = [(PackedMatrix(both(f"{name}/W")), both(f"{name}/b")) for name in names]
+        self._highways = [
+            (PackedMatrix(transform_and_carry(f"{name}/W")), transform_and_carry(f"{name}/b")) for name in names
+        ]
         self._projection = PackedMatrix(weights["CNN_proj/W_proj"])
         self._projection_bias = weights["CNN_proj/b_proj"]
 
@@ -234,7 +225,7 @@ class LstmLayer:
         def to_blocks(array: torch.Tensor) -> torch.Tensor:
             """(..., gates * cells) to (blocks, ..., gates * block): the gates of a block's cells are adjacent."""
             gates = array.view(*array.shape[:-1], GATES, options.dim)
-            # The three with a sigmoid first: input, forget, output. Twice the candidate: see `__call__`.
+            # First the three gates with a sigmoid: input, forget, output. The candidate is doubled: see `__call__`.
             gates = gates[..., [0, 2, 3, 1], :] * torch.tensor([1.0, 1.0, 1.0, 2.0])[:, None]
             blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
             return blocks.flatten(-2).contiguous()
@@ -313,8 +304,6 @@ WARM_TEXT = (
     "He said that he could not come because he had to work late again .",
 )
 
-Precision = Literal["fp32", "bf16", "fp16"]
-
 # Larger batches are no faster: matrix products of 1024 rows run at the processor's limit.
 BATCH_TWEETS = 1024
 
@@ -334,18 +323,18 @@ class ElmoEncoder:
         weights: Mapping[str, np.ndarray],
         *,
         state: StateMode = "zero",
-        precision: Precision = "fp32",
+        precision: EncoderPrecision = "fp32",
         device: torch.device | str = "cpu",
     ) -> None:
         lstm = options.lstm
         self.vector_size = options.vector_size
         self.device = torch.device(device)
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
         tensors = {name: torch.from_numpy(values) for name, values in weights.items()}
-        of_characters = {name: tensor for name, tensor in tensors.items() if not name.startswith("RNN")}
-        self._characters = CharacterNetwork(
-            options.char_cnn, {name: tensor.to(self.device, dtype) for name, tensor in of_characters.items()}
-        )
+        character_weights = {
+            name: tensor.to(self.device, dtype) for name, tensor in tensors.items() if not name.startswith("RNN")
+        }
+        self._characters = CharacterNetwork(options.char_cnn, character_weights)
         self._layers = [
             [
                 LstmLayer(lstm, tensors, cell_group(side, n), self.device, dtype, indexed_inputs=n == 0)
@@ -378,28 +367,28 @@ class ElmoEncoder:
     @torch.no_grad()
     def set_initial_state(self, sentence: Sequence[str]) -> None:
         """Start all later tweets in the state after this sentence."""
-        types, token_types, lengths = index_types([sentence])
-        batch = pack(token_types, lengths, np.zeros(1, np.int64), len(types))
-        self._initial = [final for _, final in self._run(batch, self.type_vectors(types), len(LAYERS) - 1)]
+        rows = TokenRows.of_tweets([sentence])
+        batch = pack(rows, np.zeros(1, np.int64))
+        self._initial = [final for _, final in self._run(batch, self.type_vectors(rows.types), len(LAYERS) - 1)]
 
     @torch.no_grad()
     def encode(
         self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
     ) -> dict[str, torch.Tensor]:
         """The layers asked for, each (tokens of all tweets, vector) of float32; independent of `batch_tweets`."""
-        types, token_types, lengths = index_types(tweets)
-        type_vectors = self.type_vectors(types)
-        shape = (len(token_types), self.vector_size)
+        rows = TokenRows.of_tweets(tweets)
+        type_vectors = self.type_vectors(rows.types)
+        shape = (len(rows.token_ids), self.vector_size)
         encoded: dict[str, torch.Tensor] = {
             layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
         }
         if "token" in encoded:
-            encoded["token"][:] = type_vectors[self._to_device(token_types)].repeat(1, DIRECTIONS)
+            encoded["token"][:] = type_vectors[self._to_device(rows.token_ids)].repeat(1, DIRECTIONS)
         if not encoded.keys() - {"token"}:
             return encoded
         depth = 2 if "top" in encoded else 1
-        for chosen in batches_by_length(lengths, batch_tweets):
-            batch = pack(token_types, lengths, chosen, len(types))
+        for chosen in batches_by_length(np.diff(rows.offsets), batch_tweets):
+            batch = pack(rows, chosen)
             target = self._to_device(batch.tokens)
             for direction, (outputs, _) in enumerate(self._run(batch, type_vectors, depth)):
                 sources = self._to_device(batch.rows[direction])
@@ -417,8 +406,8 @@ class ElmoEncoder:
         size = _CHUNK_GPU if self.device.type == "cuda" else _CHUNK_CPU
         for start in range(0, len(ids), size):
             chunk = order[start : start + size]
-            of_chunk = self._characters(torch.from_numpy(ids)[chunk].to(self.device))
-            vectors[chunk.to(self.device)] = of_chunk.float()
+            chunk_vectors = self._characters(torch.from_numpy(ids)[chunk].to(self.device))
+            vectors[chunk.to(self.device)] = chunk_vectors.float()
         return vectors
 
     def _run(
@@ -437,15 +426,15 @@ class ElmoEncoder:
             for layer, (hidden, cells) in zip(layers[:depth], initial, strict=False):
                 state = (hidden.expand(tweets, -1), cells.expand(tweets, -1))
                 if not outputs:
-                    output, end = layer(type_inputs, type_indices, batch.step_sizes, state)
+                    output, final_state = layer(type_inputs, type_indices, batch.step_sizes, state)
                 else:
-                    output, end = layer(outputs[-1], None, batch.step_sizes, state)
+                    output, final_state = layer(outputs[-1], None, batch.step_sizes, state)
                     output += outputs[-1]  # a skip connection around the layer, not within its recurrence
                 outputs.append(output)
-                final.append(end)
+                final.append(final_state)
             yield outputs, final
 
-    def _to_device(self, indices: Indices) -> torch.Tensor:
+    def _to_device(self, indices: npt.NDArray[np.integer]) -> torch.Tensor:
         return torch.from_numpy(indices).to(self.device)
 
 

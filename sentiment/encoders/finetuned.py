@@ -1,7 +1,6 @@
-"""A pretrained transformer as the trained part of a classifier: all of its layers, or the upper ones."""
+"""A pretrained transformer as a part of a classifier, which is trained with it."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,10 @@ from sentiment.encoders.transformer import Transformer
 
 
 class FineTuned(nn.Module):
-    """Hidden states of subword tokens, of dimension `size`; with the dropout of the model's own configuration.
+    """Gives the hidden states of subword tokens, with the dropout of the model's own configuration.
 
-    Its `state_dict` omits frozen weights; these are loaded from the model's files.
+    Attributes:
+        size: numbers per state.
 
     Raises:
         EncoderError: as for `Transformer`.
@@ -29,14 +29,8 @@ class FineTuned(nn.Module):
             raise TypeError(f"{model} is no transformer")
         self._encoder = Transformer(model)
         self.size = self._encoder.vector_size
-        self.network = self._encoder.network
-        self.network.requires_grad_(True)
-        if (pooler := getattr(self.network, "pooler", None)) is not None:
-            pooler.requires_grad_(False)  # its output is not used here
-        parameters = self.network.named_parameters()
-        self.frozen = {f"network.{name}" for name, parameter in parameters if not parameter.requires_grad}
-        self.register_state_dict_post_hook(_leave_out_frozen)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_post_hook(_ignore_missing_frozen)  # type: ignore[no-untyped-call]
+        self.network = self._encoder.network.requires_grad_(True)
+        self.network.pooler = nn.Identity()  # nothing here reads its output, so its weights would stay as they are
 
     def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """The ids of the subword tokens of all tweets, (pieces,), and the tweets' offsets, (tweets + 1,)."""
@@ -49,13 +43,3 @@ class FineTuned(nn.Module):
         mask = batch.mask.long() if batch.padded else None
         states: torch.Tensor = self.network(input_ids=batch.token_ids, attention_mask=mask).last_hidden_state
         return states
-
-
-# Module-level functions, because closures cannot be pickled.
-def _leave_out_frozen(tuned: FineTuned, state: dict[str, Any], prefix: str, _metadata: object) -> None:
-    for name in tuned.frozen:
-        del state[prefix + name]
-
-
-def _ignore_missing_frozen(tuned: FineTuned, keys: Any) -> None:
-    keys.missing_keys[:] = [key for key in keys.missing_keys if key.removeprefix("embedding.") not in tuned.frozen]

@@ -88,12 +88,12 @@ class NGramCounter:
     def with_known_word(self, rows: TokenRows, keys: Keys) -> npt.NDArray[np.bool_]:
         """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""
         _, is_known = _columns(self._words, keys)
-        return rows.contain(is_known)
+        return rows.have_type(is_known)
 
     def _bigrams(self, rows: TokenRows) -> tuple[Keys, Rows]:
         """The keys of all word bigrams, and the row that each is in."""
         words = self._words[rows.token_ids]
-        owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+        owners = rows.owners
         same_tweet = owners[1:] == owners[:-1]
         keys = _mixed(words[:-1][same_tweet] * _STEP + words[1:][same_tweet])
         return keys & ~_CHARACTER_BIT, owners[1:][same_tweet]

@@ -321,9 +321,6 @@ class Classifier(nn.Module):
             vectors = self.hidden(vectors)
         return Output(self.output(self.dropout(vectors)), attention, penalty)
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
-
 
 def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int | FineTuned | None = None) -> Classifier:
     """`build_classifier` without values: allocates no memory and leaves torch's generator unchanged.
@@ -465,7 +462,7 @@ class NetworkModel(TextModel):
     def _usable(self, rows: TokenRows) -> Flags:
         if self.config.any_encoder:
             return np.diff(rows.offsets) > 0
-        return rows.contain(self._vocabulary.encode(rows.types) != UNKNOWN)
+        return rows.have_type(self._vocabulary.encode(rows.types) != UNKNOWN)
 
     def _store(self, rows: TokenRows) -> TokenStore:
         section = self.config.any_encoder

@@ -59,7 +59,7 @@ def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
 def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.NDArray[np.int64]]:
     """The value of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
     ids = np.asarray(rows.token_ids)
-    owners = np.repeat(np.arange(rows.size), np.diff(rows.offsets))
+    owners = rows.owners
     is_negation = _flags([_NEGATION.fullmatch(token) for token in rows.types])[ids]
     ends_clause = _flags([_ENDS_CLAUSE.fullmatch(token) for token in rows.types])[ids]
     values = np.array([value_of(token) for token in rows.types], np.float64)[ids]

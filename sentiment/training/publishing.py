@@ -149,7 +149,7 @@ def _result(
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
         stopped_by = "early stopping"
-    parameters = sum(parameter.numel() for parameter in trainer.model.trainable_parameters())
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     embedding = trainer.model.embedding
     mixture = embedding.mixture_weights() if isinstance(embedding, FrozenEmbedding) else None
     weights_digest = weights_sha256(stopping.best_weights)

@@ -94,7 +94,7 @@ class Updater:
         if self._dtype and device.type == "cpu":
             raise ConfigError(f"training.precision = {config.precision!r} needs a CUDA GPU; valid on this cpu: fp32")
         self._device_type = device.type
-        self._parameters = model.trainable_parameters()
+        self._parameters = list(model.parameters())
         self._clip = config.clip
         self._learning_rate = config.learning_rate
         # Under autocast cuDNN's recurrent networks compute in fp16 even with bf16, which thus needs scaling as well.

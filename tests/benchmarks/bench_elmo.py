@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sentiment.config import EncoderPrecision
 from sentiment.encoders.allennlp import ReferenceElmo
-from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder
 from sentiment.encoders.elmo_files import read_options, read_weights, write_random_model
 from tests.benchmarks.timing import announce
 from tests.encoders.tweets import HAS_ALLENNLP, SIZES
@@ -80,7 +81,7 @@ def bench(size: str, folder: Path, count: int) -> None:
     files = write_random_model(folder, SIZES[size])
     options = read_options(files[0])
     weights = read_weights(files[1], options)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    precisions: tuple[EncoderPrecision, ...] = ("fp32", "bf16")
     ours = {name: ElmoEncoder(options, weights, precision=name) for name in precisions}
     memory = f"{peak_memory(partial(ours['fp32'].encode, usual)) / 1e9:.2f} GB"
     reference = ReferenceElmo(*files) if HAS_ALLENNLP else None

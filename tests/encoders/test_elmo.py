@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, index_types, pack
+from sentiment.data.text import TokenRows
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, pack
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -66,21 +67,19 @@ def test_warm_state_is_what_the_fixed_text_leaves_and_no_state_is_used_up(tiny: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "near"), [("bf16", 0.05), ("fp16", 0.01)])
-def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder, precision: str, near: float) -> None:
+def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder) -> None:
     tweets = random_tweets(30, longest=20)
-    found = tiny.elmo(precision=precision).encode(tweets)  # type: ignore[arg-type]
+    found = tiny.elmo(precision="bf16").encode(tweets)
     for layer, vectors in elmo.encode(tweets).items():
         assert found[layer].dtype == torch.float32
-        assert 0 < (found[layer] - vectors).abs().max() < near
+        assert 0 < (found[layer] - vectors).abs().max() < 0.05
 
 
 def test_a_packed_batch_has_each_row_once() -> None:
-    _, numbers, lengths = index_types([["a"], ["b", "c", "a"], [], ["c", "b"]])
-    batch = pack(numbers, lengths, np.array([3, 1, 2]), 10)
+    batch = pack(TokenRows.of_tweets([["a"], ["b", "c", "a"], [], ["c", "b"]]), np.array([3, 1, 2]))
     assert batch.step_sizes == [3, 3, 2, 2, 1][: len(batch.step_sizes)]
-    assert batch.inputs[0].tolist() == [10, 10, 10, 1, 2, 11, 2, 1, 0, 11, 11]
-    assert batch.inputs[1].tolist() == [11, 11, 11, 0, 1, 10, 2, 2, 1, 10, 10]
+    assert batch.inputs[0].tolist() == [3, 3, 3, 1, 2, 4, 2, 1, 0, 4, 4]
+    assert batch.inputs[1].tolist() == [4, 4, 4, 0, 1, 3, 2, 2, 1, 3, 3]
     assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
     for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
         assert inputs[rows].tolist() == [1, 2, 0, 2, 1]

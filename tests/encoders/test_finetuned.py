@@ -42,19 +42,13 @@ def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Pat
         torch.testing.assert_close(states[: len(one)], reference(one[None]).last_hidden_state[0], atol=1e-5, rtol=1e-5)
 
 
-def test_only_trained_weights_are_kept_beside_those_of_the_file(folder: Path) -> None:
-    made = torch.nn.ModuleDict({"embedding": _tuned(folder)})
-    tuned = pickle.loads(pickle.dumps(made))  # as a classifier of scikit-learn is stored
-    state = {name: torch.zeros_like(weights) for name, weights in tuned.state_dict().items()}
-    assert len(state) == 37
-    assert not any("pooler" in name for name in state)
-    untouched = {name: one.clone() for name, one in tuned.named_parameters() if name not in state}
-    tuned.load_state_dict(state)
-    for name, one in tuned.named_parameters():
-        assert torch.equal(one, state[name] if name in state else untouched[name])
-        assert one.requires_grad == (name in state)
-    with pytest.raises(RuntimeError, match="Missing key"):
-        tuned.load_state_dict(dict(list(state.items())[1:]))
+def test_all_weights_are_trained_and_the_unused_pooler_has_none(folder: Path) -> None:
+    tuned = pickle.loads(pickle.dumps(_tuned(folder)))  # as a classifier of scikit-learn is stored
+    weights = dict(tuned.named_parameters())
+    assert len(tuned.state_dict()) == 37
+    assert weights.keys() == tuned.state_dict().keys()
+    assert not any("pooler" in name for name in weights)
+    assert all(parameter.requires_grad for parameter in weights.values())
 
 
 def test_learning_rate_rises_for_a_tenth_of_the_steps_and_falls_to_zero() -> None:

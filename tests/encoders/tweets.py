@@ -12,7 +12,8 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from sentiment.encoders.elmo import LAYERS, ElmoEncoder, Precision, StateMode, has_onednn
+from sentiment.config import EncoderPrecision
+from sentiment.encoders.elmo import LAYERS, ElmoEncoder, StateMode, has_onednn
 from sentiment.encoders.elmo_files import TINY_OPTIONS, ElmoOptions, read_options, read_weights, write_random_model
 
 SHARED_FIXTURES = Path(__file__).parents[3] / "shared" / "elmo_fixtures"
@@ -54,7 +55,7 @@ class Model:
     options: Path
     weights: Path
 
-    def elmo(self, state: StateMode = "zero", precision: Precision = "fp32") -> ElmoEncoder:
+    def elmo(self, state: StateMode = "zero", precision: EncoderPrecision = "fp32") -> ElmoEncoder:
         options = read_options(self.options)
         weights = read_weights(self.weights, options)
         return ElmoEncoder(options, weights, state=state, precision=precision)

@@ -167,7 +167,7 @@ def test_mixture_begins_as_the_mean_and_is_learned() -> None:
     mean = torch.stack([batch.layers[layer] for layer in LAYERS]).mean(0)
     torch.testing.assert_close(embedding(batch)[:, :, :SIZE], mean)
     assert embedding.mixture_weights() == pytest.approx([1 / 3] * 3)
-    optimizer = torch.optim.SGD(classifier.trainable_parameters(), lr=10)
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=10)
     classifier(batch).logits.sum().backward()
     optimizer.step()
     mixture = embedding.mixture_weights()

@@ -29,9 +29,6 @@ class _Model(nn.Module):
         super().__init__()
         self.first, self.second = (nn.Parameter(torch.tensor(part)) for part in (WEIGHTS[:2], WEIGHTS[2:]))
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        return [self.first, self.second]
-
     def loss(self, gradient: Numbers) -> torch.Tensor:
         return (torch.cat([self.first, self.second]) * torch.tensor(gradient)).sum()
 
