@@ -130,6 +130,12 @@ class Experiment:
         return digest_of(self.run_dir)
 
 
+def run_in(folder: Path, config: RunConfig) -> Experiment:
+    """A run outside of grids in this folder of results."""
+    results = Results(folder)
+    return Experiment(config, results, results.run_dir(config.run_id))
+
+
 class StopWhen(StopRequest):
     """Has a reason to stop at the questions that `wanted` chooses; they are counted from 1."""
 

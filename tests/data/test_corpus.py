@@ -1,7 +1,6 @@
 """Prepared corpora: what is in them, what is trained on, and that nothing leaves a half-made or damaged one."""
 
 import html
-import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -70,14 +69,6 @@ def test_same_content_and_options_share_corpora(table: Path, results: Results, m
             prepare(path, results, **options)
 
 
-def test_sides_do_not_depend_on_order_or_on_other_rows(tmp_path: Path, results: Results) -> None:
-    rows = tweets(300)
-    first = parts_of(prepare(write_tweets(tmp_path / "a.csv", rows), results))
-    random.Random(1).shuffle(rows)
-    more = parts_of(prepare(write_tweets(tmp_path / "b.csv", tweets(200, seed=5) + rows), results))
-    assert {text: more[text] for text in first} == first
-
-
 def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, results: Results) -> None:
     rows = tweets(300)
     again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
@@ -128,15 +119,17 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
 
 def test_data_that_nothing_can_be_learned_from_is_an_error(tmp_path: Path, results: Results) -> None:
     texts = [text for _, text in tweets(200)]
-    for rows, message in (
-        ([], r"t\.csv: holds no rows"),
-        (tweets(3), "part has no tweet of the class"),
-        ([("positive", text) for text in texts], "the train part has no tweet of the class 'negative'"),
-        ([("neutral", text) for text in texts], "t.csv:2: unknown label 'neutral' .beside"),
-        ([("", text) for text in texts[:5]], r"refused were 5 empty label \(line 2, 3, 4, 5, 6\)"),
+    rare = [*tweets(300), ("mixed", "so and so"), ("mixed", "well, well")]
+    for rows, labels, message in (
+        ([], "", r"t\.csv: holds no rows"),
+        (tweets(3), "", "part has no tweet of the class"),
+        ([("positive", text) for text in texts], "", "the train part has no tweet of the class 'negative'"),
+        (rare, "negative mixed positive", r"t\.csv: the \w+ part has no tweet of the class 'mixed'"),
+        ([("neutral", text) for text in texts], "", "t.csv:2: unknown label 'neutral' .beside"),
+        ([("", text) for text in texts[:5]], "", r"refused were 5 empty label \(line 2, 3, 4, 5, 6\)"),
     ):
         with pytest.raises(DataError, match=message):
-            prepare(write_tweets(tmp_path / "t.csv", rows), results)
+            prepare(write_tweets(tmp_path / "t.csv", rows), results, **({"labels": labels} if labels else {}))
         assert list((results.root / "data" / "corpora").iterdir()) == []
 
 
@@ -152,12 +145,6 @@ def test_tweets_of_any_number_of_classes_are_counted_by_class(tmp_path: Path, re
             counts = np.bincount(corpus.labels[corpus.rows(part)], minlength=len(labels)).tolist()
             assert corpus.report.parts[part].classes == counts
             assert all(f" {name}" in "\n".join(corpus.report.render_lines()) for name in labels)
-
-
-def test_a_rare_class_that_a_part_lacks_is_named(tmp_path: Path, results: Results) -> None:
-    path = write_tweets(tmp_path / "t.csv", [*tweets(300), ("mixed", "so and so"), ("mixed", "well, well")])
-    with pytest.raises(DataError, match=r"t\.csv: the \w+ part has no tweet of the class 'mixed'"):
-        prepare(path, results, labels=["negative", "mixed", "positive"])
 
 
 def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Results) -> None:
@@ -202,33 +189,24 @@ def _texts(corpus: Corpus, *parts: str) -> set[str]:
 def test_further_tables_have_columns_and_labels_of_their_own(table: Path, results: Results, tmp_path: Path) -> None:
     extra = tmp_path / "extra.tsv"
     extra.write_text("mood\tbody\nhappy\ta furtherfirst tweet\nsad\ta furthersecond tweet\nmeh\ta third one\n")
-    own = {
-        "path": str(extra),
-        "columns": {"text": "body", "label": "mood"},
-        "labels": {"sad": ["sad"], "happy": ["happy"], "ignored": ["meh"]},
-    }
+    own: dict[str, Any] = {"path": str(extra), "columns": {"text": "body", "label": "mood"}}
+    own["labels"] = {"sad": ["sad"], "happy": ["happy"], "ignored": ["meh"]}
     plain, corpus = prepare(table, results), prepare(table, results, extra_train=[own])
     assert parts_of(plain).items() <= parts_of(corpus).items()
     labels = dict(zip(parts_of(corpus), corpus.labels.tolist(), strict=True))
     assert (labels["a furtherfirst tweet"], labels["a furthersecond tweet"]) == (1, 0)
     assert "a third one" not in labels
-    with pytest.raises(ConfigError, match=r"extra\.tsv: data\.extra_train\.0\.columns\.text: no column 'text'"):
-        prepare(table, results, extra_train=[{"path": str(extra)}])
     tested = prepare(table, results, tests={"mine": own})
     assert tested.labels[tested.rows("mine")].tolist() == [1, 0]
-    own["labels"] = {"sad": ["sad"], "happy": ["happy"]}
-    message = r"extra\.tsv:4: unknown label 'meh'.* in data\.extra_train\.0\.labels"
-    with pytest.raises(DataError, match=message):
-        prepare(table, results, extra_train=[own])
-    empty = write_tweets(tmp_path / "empty.csv", [("neutral", "nothing to see")])
-    labels = ["negative", "positive"]
-    with pytest.raises(DataError, match=r"data\.tests\.mine: .*empty\.csv has no usable row"):
-        prepare(table, results, tests={"mine": {"path": str(empty), "labels": [*labels, ["ignored", ["neutral"]]]}})
-
-
-def test_a_further_training_table_may_be_a_built_in_source(table: Path, results: Results) -> None:
-    (counted,) = prepare(table, results, extra_train=[{"path": "sample", "weight": 2}]).report.extra_train
-    assert counted.read == 1000
+    unknown = own | {"labels": {"sad": ["sad"], "happy": ["happy"]}}
+    nothing = own | {"labels": {"negative": ["no"], "positive": ["yes"], "ignored": ["happy", "sad", "meh"]}}
+    for further, message in (
+        ({"extra_train": [{"path": str(extra)}]}, r"extra\.tsv: data\.extra_train\.0\.columns\.text: no column 'text'"),
+        ({"extra_train": [unknown]}, r"extra\.tsv:4: unknown label 'meh'.* in data\.extra_train\.0\.labels"),
+        ({"tests": {"mine": nothing}}, r"data\.tests\.mine: .*extra\.tsv has no usable row"),
+    ):
+        with pytest.raises((ConfigError, DataError), match=message):
+            prepare(table, results, **further)
 
 
 def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: Results, tmp_path: Path) -> None:
@@ -322,7 +300,9 @@ def test_subset_of_the_training_tweets_counts_what_is_left_of_each_table(
     table: Path, results: Results, tmp_path: Path
 ) -> None:
     extra = [{"path": str(write_tweets(tmp_path / f"{seed}.csv", tweets(30, seed=seed)))} for seed in (5, 6)]
+    extra.append({"path": "sample"})
     whole = prepare(table, results, extra_train=extra)
+    assert whole.report.extra_train[2].read == 1000
     corpus = prepare(table, results, extra_train=extra, train_rows=100)
     assert corpus.types == list(dict.fromkeys(token for tokens in corpus for token in tokens))
     assert len(corpus.rows("train")) == 100

@@ -209,15 +209,6 @@ def test_parquet_is_read_by_name_or_position() -> None:
         assert rows == [Row("1", "ann", 1, "so good", 1), Refusal(2, "empty label"), Refusal(3, "empty text")]
 
 
-def test_workbook_is_read_as_other_tables() -> None:
-    pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
-    buffer = io.BytesIO()
-    rows = [["mood", "text"], [1, "so good"], [None, None], ["neg", "None"], [4.0, None]]
-    pd.DataFrame(rows).to_excel(buffer, index=False, header=False)
-    expected = [Row("2", None, 1, "so good", 2), Row("4", None, 0, "None", 4), Refusal(5, "empty text")]
-    assert _read(buffer.getvalue(), "t.xlsx", label="mood") == expected
-
-
 def _book(path: Path, *sheets: tuple[str, list[list[Any]]]) -> Any:
     openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     book = openpyxl.Workbook()
@@ -228,6 +219,13 @@ def _book(path: Path, *sheets: tuple[str, list[list[Any]]]) -> Any:
             sheet.append(row)
     book.save(path)
     return book
+
+
+def test_workbook_is_read_as_other_tables(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    _book(path, ("tweets", [["mood", "text"], [1, "so good"], [None, None], ["neg", "None"], [4.0, None]]))
+    expected = [Row("2", None, 1, "so good", 2), Row("4", None, 0, "None", 4), Refusal(5, "empty text")]
+    assert _read(path.read_bytes(), "t.xlsx", label="mood") == expected
 
 
 def test_workbook_is_read_from_its_first_visible_sheet_and_names_the_others(tmp_path: Path) -> None:
@@ -266,17 +264,15 @@ def test_workbook_that_unpacks_to_too_much_is_refused(
 
 
 def test_workbook_with_one_cell_far_out_takes_no_memory_for_all_that_are_empty(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
-    book = openpyxl.Workbook()
-    for row in (["label", "text"], [1, "so good"], *[[0, "bad"]] * 500):
-        book.active.append(row)
-    book.active["XFD2"] = "a slip of the hand"
-    book.save(tmp_path / "t.xlsx")
+    path = tmp_path / "t.xlsx"
+    book = _book(path, ("tweets", [["label", "text"], [1, "so good"], *[[0, "bad"]] * 500]))
+    book["tweets"]["XFD2"] = "a slip of the hand"
+    book.save(path)
     tracemalloc.start()
-    table = open_table(tmp_path / "t.xlsx", lambda _: True)
+    table = open_table(path, lambda _: True)
     assert tracemalloc.get_traced_memory()[1] < 30_000_000
     tracemalloc.stop()
-    rows = [one.fields for one in table.read([0, 1]) if isinstance(one, TableRecord)]
+    rows = [record.fields for record in table.read([0, 1]) if isinstance(record, TableRecord)]
     assert (len(rows), {len(row) for row in rows}) == (501, {2**14})
     assert [*rows[0][:2], rows[0][-1]] == [1, "so good", "a slip of the hand"]
 

@@ -11,19 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.files import ROOT, files_in, sha256_of
-from sentiment.runs.records import RunRecord
-from sentiment.runs.run_dir import TWEETS_FILE, Results, RunDir, read_added
+from sentiment.runs.records import Added, RunRecord
+from sentiment.runs.run_dir import TWEETS_FILE, RunDir, read_added
 from tests.commands import invoke, refused
-from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
+from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     folder = tmp_path_factory.mktemp("added")
-    config = small_config(write_tweets(folder / "tweets.csv", invented_tweets(300)), training__epochs=1)
-    one = Experiment(config, Results(folder), Results(folder).run_dir(config.run_id))
-    one.complete()
-    return one.run_dir
+    tweets = write_tweets(folder / "tweets.csv", invented_tweets(300))
+    finished = run_in(folder, small_config(tweets, training__epochs=1))
+    finished.complete()
+    return finished.run_dir
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,24 @@ def tweets(run: RunDir) -> list[dict[str, Any]]:
     """Its test tweets, then those of validation, as its corpus has them."""
     (file,) = run.results.corpora.glob(f"*/{TWEETS_FILE}")
     rows = pq.read_table(file).to_pylist()
-    return [row for part in ("test", "validation", "train") for row in rows if row["part"] == part]
+    return [row for part in ("test", "validation", "train") for row in _of(rows, part)]
+
+
+@pytest.fixture(scope="module")
+def test(tweets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return _of(tweets, "test")
 
 
 def _scores(run: RunDir, folder: Path) -> tuple[dict[str, Any], str]:
+    """The scores of its predictors on test tweets, and what is printed."""
     done = invoke("evaluate", run.path, "--out", folder / "scores.json")
     assert done.exit_code == 0, done.output
-    return json.loads((folder / "scores.json").read_text())["models"], done.output
+    models = json.loads((folder / "scores.json").read_text())["models"]
+    return {name: of_model["test"] for name, of_model in models.items()}, done.output
+
+
+def _records(run: RunDir) -> dict[str, Added]:
+    return read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))[0]
 
 
 def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
@@ -58,21 +69,22 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     table, options = write_tweets(tmp_path / "back.csv", said, ("id", "label")), ("--note", tmp_path / "prompt.txt")
     done = invoke("add", "gpt", table, "--of", run.path, *options, "--cost", "0.5", "--seconds", "90")
     assert f"gpt: {test} of {test} test tweets, {validation} of {validation} validation tweets" in done.output
-    found, shown = _scores(run, tmp_path)
-    assert found["gpt (added)"]["test"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
+    scores, shown = _scores(run, tmp_path)
+    assert scores["gpt (added)"]["accuracy"] == pytest.approx(1 - len(range(0, test, 4)) / test)
     assert shown.count("  gpt (added) ") == 2  # in both parts
     assert re.search(r" (is right on|and) .*gpt \(added\)", shown)
-    record = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))[0]["gpt"]
+    record = _records(run)["gpt"]
     assert (record.note, record.cost, record.tweets) == ("Positive or negative?", 0.5, test + validation)
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
 
-def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    test, trained = _of(tweets, "test"), _of(tweets, "train")
-    half = test[: len(test) // 2]
+def test_answers_by_text_count_on_tweets_of_both(
+    run: RunDir, tweets: list[dict[str, Any]], test: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    half, trained = test[: len(test) // 2], tweets[-1]
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
-    rows += [(half[1]["text"], 0.5), (trained[0]["text"], 1), ("never seen", 0), ("neutral", "")]
+    rows += [(half[1]["text"], 0.5), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
     done = invoke("add", "api", write_tweets(tmp_path / "api.csv", rows, ("Tweet", "Score")), "--of", run.path)
     first, *others = done.output.splitlines()
     assert first.startswith(f"api: {len(half)} of {len(test)} test tweets, 0 of ")
@@ -82,17 +94,17 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
         f"2 left out: no test or validation tweet of the run (line {end - 2}, {end - 1})",
         f"1 left out: no answer (line {end})",
     ]
-    found, shown = _scores(run, tmp_path)
-    assert found["api (added)"]["test"]["accuracy"] == pytest.approx(1 - 1 / len(half))
+    scores, shown = _scores(run, tmp_path)
+    assert scores["api (added)"]["accuracy"] == pytest.approx(1 - 1 / len(half))
     assert f" of these {len(half)} tweets than api (added)" in shown
 
 
-def test_own_labels_are_not_taken_for_predictions(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    rows = [(row["text"], row["label"], 1) for row in _of(tweets, "test")]
-    positive = np.mean([label for _, label, _ in rows])
+def test_own_labels_are_not_taken_for_predictions(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    rows = [(row["text"], row["label"], 1) for row in test]
     table = write_tweets(tmp_path / "one.csv", rows, ("text", "label", "prediction"))
     invoke("add", "all one", table, "--of", run.path)
-    assert _scores(run, tmp_path)[0]["all one (added)"]["test"]["accuracy"] == pytest.approx(positive)
+    positive = np.mean([label for _, label, _ in rows])
+    assert _scores(run, tmp_path)[0]["all one (added)"]["accuracy"] == pytest.approx(positive)
     table = write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label"))
     done = invoke("add", "own", table, "--of", run.path)
     assert "warning: all are right. Are these the tweets' own labels?" in done.output
@@ -119,66 +131,48 @@ def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
     assert option in message
 
 
-def test_column_holds_what_an_option_says_of_it(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "t.csv", [("Happy", tweets[0]["text"])])
+def test_column_holds_what_an_option_says_of_it(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    table = write_tweets(tmp_path / "t.csv", [("Happy", test[0]["text"])])
     assert invoke("add", "x", table, "--of", run.path, "--classes", "negative positive=happy").exit_code == 0
-    table = write_tweets(tmp_path / "t.csv", [(0.7, tweets[0]["text"])])
+    table = write_tweets(tmp_path / "t.csv", [(0.7, test[0]["text"])])
     assert invoke("add", "x", table, "--of", run.path, "--probability-column", "label").exit_code == 0
-    added, _ = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))
-    assert list(added["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
-
-
-def test_probability_is_never_read_as_a_label(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    rows = [(row["text"], row["label"]) for row in _of(tweets, "test")]
+    assert list(_records(run)["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
+    rows = [(row["text"], row["label"]) for row in test]
     table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
-    done = invoke("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2")
-    assert done.exit_code == 0, done.output
-    assert _scores(run, tmp_path)[0]["oracle (added)"]["test"]["accuracy"] == 1
+    assert invoke("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2").exit_code == 0
+    assert _scores(run, tmp_path)[0]["oracle (added)"]["accuracy"] == 1  # no probability of 1 is read as a label
 
 
-def test_neutral_answers_are_counted_beside_the_score(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    test = _of(tweets, "test")
-    labels = [("negative", "positive")[row["label"]] for row in test]
-    labels[:10] = ["Neutral"] * 10
-    labels[10] = ""
-    labels[11] = ("positive", "negative")[test[11]["label"]]
-    table = write_tweets(tmp_path / "t.csv", zip((row["text"] for row in test), labels, strict=True), ("text", "label"))
+def test_neutral_answers_are_counted_beside_the_score(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
+    answers = [(row["text"], ("negative", "positive")[row["label"]]) for row in test]
+    answers[:10] = [(text, "Neutral") for text, _ in answers[:10]]
+    answers[10] = (answers[10][0], "")
+    answers[11] = (answers[11][0], ("positive", "negative")[test[11]["label"]])
+    table = write_tweets(tmp_path / "t.csv", answers, ("text", "label"))
     done = invoke("add", "three classes", table, "--of", run.path)
-    judged = len(test) - 11
-    share = f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong"
     assert "10 left out: the answer 'Neutral' is none of the classes" in done.output
-    added, _ = read_added(run.results.added_dir(stored(run, RunRecord).data_fingerprint))
-    record = added["three classes"]
+    judged = len(test) - 11
+    record = _records(run)["three classes"]
     assert (record.tweets, record.unanswered) == (judged + 10, 1)
     assert [*record.predictions.values()].count(None) == 10
-    found, shown = _scores(run, tmp_path)
-    assert found["three classes (added)"]["test"]["n"] == judged
+    scores, shown = _scores(run, tmp_path)
+    assert scores["three classes (added)"]["n"] == judged
     assert f"three classes (added), test: {(judged - 1) / judged:.1%} right" in shown
-    assert share in shown
+    assert f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong" in shown
 
 
 def test_torn_file_of_a_predictor_is_named_and_the_others_are_shown(
-    run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path
+    run: RunDir, test: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    table = write_tweets(tmp_path / "t.csv", [(row["text"], row["label"]) for row in tweets], ("text", "label"))
+    table = write_tweets(tmp_path / "t.csv", [(row["label"], row["text"]) for row in test])
     for name in ("torn", "whole"):
         assert invoke("add", name, table, "--of", run.path).exit_code == 0
     (file,) = run.results.added.glob("*/torn.json")
     file.write_bytes(file.read_bytes()[:-30])
-    found, shown = _scores(run, tmp_path)
-    assert "whole (added)" in found
-    assert "torn (added)" not in found
+    scores, shown = _scores(run, tmp_path)
+    assert {"whole (added)", "torn (added)"} & {*scores} == {"whole (added)"}
     assert str(file) in shown.replace("\n", "")
     file.unlink()
-
-
-def test_numbers_of_other_rows_name_no_tweets(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
-    table = write_tweets(tmp_path / "t.csv", [(row["id"], 1) for row in tweets], ("id", "label"))
-    assert "has no prediction for a test or validation tweet of the run" in refused(
-        1, "add", "x", table, "--of", run.path
-    )
 
 
 def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) -> None:
@@ -191,30 +185,29 @@ def test_sheet_whose_texts_were_moved_is_refused(run: RunDir, tmp_path: Path) ->
 
 def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("never seen", "positive")], ("text", "x"))
-    for words, why in (
-        (("x",), "add takes either NAME and a table of predictions, or --sheet"),
-        (("a/b", table), "a/b: must be a valid file name"),
-        (("x", table, "--label-column", "mood"), "has no column 'mood'; it has 'text', 'x'"),
-        (("x", table, "--cost", "inf"), "inf is no finite number"),
-        (("x", table), "no column name looks like a label or a probability; name it with --label-column"),
+    others = write_tweets(tmp_path / "others.csv", [("1000000", 1)], ("id", "label"))
+    for code, words, why in (
+        (2, ("x",), "add takes either NAME and a table of predictions, or --sheet"),
+        (2, ("a/b", table), "a/b: must be a valid file name"),
+        (2, ("x", table, "--label-column", "mood"), "has no column 'mood'; it has 'text', 'x'"),
+        (2, ("x", table, "--cost", "inf"), "inf is no finite number"),
+        (2, ("x", table), "no column name looks like a label or a probability; name it with --label-column"),
+        (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
     ):
-        assert why in refused(2, "add", *words, "--of", run.path)
+        assert why in refused(code, "add", *words, "--of", run.path)
 
 
 def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "report" / "README.md").read_text(encoding="utf-8")
-    blocks = {kind: re.search(rf"^```{kind}\n(.*?)^```", text, re.M | re.S) for kind in ("csv", "text")}
     for kind, name in (("csv", "answers.csv"), ("text", "prompt.txt")):
-        (tmp_path / name).write_text(blocks[kind][1], encoding="utf-8")  # type: ignore[index]
+        (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)
+        (tmp_path / name).write_text(block, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    config = small_config(Path("sample"), training__epochs=1, model__kind="linear")
-    run = Experiment(config, Results(tmp_path), Results(tmp_path).run_dir(config.run_id))
+    run = run_in(tmp_path, small_config(Path("sample"), training__epochs=1, model__kind="linear"))
     run.complete()
     for command in re.findall(r"^sentiment (add .*?)(?:  +#.*)?$", text, re.M)[:2]:
-        words = command.replace("RUN_DIR", str(run.run_dir.path)).split()
-        assert (done := invoke(*words)).exit_code == 0, done.output
-        if "llm" in words:
-            assert done.output.startswith("llm: 3 of 105 test tweets, 0 of 96 validation tweets")
-    (record,) = read_added(run.results.added_dir(run.record.data_fingerprint))[0].values()
+        done = invoke(*command.replace("RUN_DIR", str(run.run_dir.path)).split())
+        assert done.exit_code == 0, done.output
+    (record,) = _records(run.run_dir).values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
-    assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["test"]["accuracy"] == pytest.approx(2 / 3)
+    assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["accuracy"] == pytest.approx(2 / 3)

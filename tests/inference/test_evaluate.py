@@ -30,10 +30,10 @@ from sentiment.models.text_model import MeanModel, Predictions, TextModel, calib
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import PREDICTORS, CheckScore, ModelChoice, PredictorKind, Result
-from sentiment.runs.run_dir import Results, RunDir
+from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, invented_tweets, small_config, stored, write_tweets
+from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 TEXTS = [text for _, text in invented_tweets(40, seed=8)]
 
@@ -224,7 +224,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     rows = [(label, text, f"user{number % 300}") for number, (label, text) in enumerate(invented_tweets(600))]
     write_tweets(folder / "tweets.csv", rows, WITH_USERS)
     config = small_config(folder / "tweets.csv", training__epochs=1, data__columns__user="user")
-    finished = Experiment(config, Results(folder), Results(folder).run_dir(config.run_id, "single"))
+    finished = run_in(folder, config)
     finished.complete()
     return finished.run_dir
 
