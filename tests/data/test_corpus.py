@@ -15,17 +15,9 @@ import pytest
 from report.read import read_counts
 from sentiment.config import PARTS, DataConfig, TextConfig, VocabularyConfig
 from sentiment.data import corpus as corpus_module
+from sentiment.data import preparation
 from sentiment.data.corpus import FILES, Corpus, find_corpus, open_corpus
 from sentiment.data.labels import label_meanings
-from sentiment.data.preparation import (
-    CONTRADICTION,
-    DUPLICATE,
-    HELD_OUT,
-    IGNORED_LABEL,
-    NO_TOKEN,
-    OTHER_PART,
-    SURPLUS,
-)
 from sentiment.data.text import Tokenizer
 from sentiment.errors import ConfigError, DataError
 from sentiment.runs.corpus_records import MANIFEST
@@ -74,7 +66,8 @@ def test_duplicates_are_dropped_and_contradictions_counted(tmp_path: Path, resul
     again = [("positive", "  Same @ann  THING http://a.b"), ("positive", "same @bob thing http://c.d/e")]
     rows[100:100] = [*again, ("negative", "same @cy thing http://f.g")]
     corpus = prepare(write_tweets(tmp_path / "t.csv", rows), results)
-    assert (corpus.report.kept, corpus.report.left_out) == (301, {DUPLICATE: 1, CONTRADICTION: 1})
+    assert corpus.report.kept == 301
+    assert corpus.report.left_out == {preparation.DUPLICATE: 1, preparation.CONTRADICTION: 1}
     run: Any = SimpleNamespace(record=SimpleNamespace(data_fingerprint=corpus.fingerprint))
     counts = read_counts(run, results)
     assert counts
@@ -95,8 +88,8 @@ def test_tweets_of_further_test_sets_are_not_trained_on(tmp_path: Path, results:
     corpus = prepare(main, results, tests=tests)
     report, said = corpus.report, "\n".join(corpus.report.render_lines())
     assert (report.read, report.kept) == (310, 308 - trained)
-    assert report.left_out == {IGNORED_LABEL: 1, DUPLICATE: 1, HELD_OUT: trained}
-    assert f"{trained} {HELD_OUT}" in said
+    assert report.left_out == {preparation.IGNORED_LABEL: 1, preparation.DUPLICATE: 1, preparation.HELD_OUT: trained}
+    assert f"{trained} {preparation.HELD_OUT}" in said
     assert "  manual: 5 tweets of 6 rows, " in said
     assert "  shared: 3 tweets of 4 rows, " in said
     assert corpus.part_names == ("train", "validation", "test", "manual", "shared")
@@ -109,7 +102,7 @@ def test_rows_without_tokens_or_fields_are_refused_and_many_are_an_error(tmp_pat
     text = TextConfig(mentions="remove", urls="remove")
     corpus = prepare(write_tweets(tmp_path / "few.csv", rows), results, text=text)
     refused = {reason: (rows.count, rows.lines) for reason, rows in corpus.report.refused.items()}
-    assert corpus.report.left_out == {NO_TOKEN: 31}
+    assert corpus.report.left_out == {preparation.NO_TOKEN: 31}
     assert refused["wrong number of fields"] == (15, [303, 304, 305, 306, 307])
     assert np.diff(corpus.offsets).min() > 0
     assert "  15 refused: wrong number of fields (line 303, 304, 305, 306, 307, …)" in corpus.report.render_lines()
@@ -269,11 +262,11 @@ def test_parts_that_a_table_gives_are_kept_and_no_copy_of_a_held_out_tweet_is_tr
     corpus = prepare(own, results, columns=columns)
     expected = {"train": "train", "training": "train", "test": "test"}
     assert parts_of(corpus) == {text: expected.get(name.lower(), "validation") for _, text, name in rows}
-    assert corpus.report.left_out == {HELD_OUT: len(copies)}
+    assert corpus.report.left_out == {preparation.HELD_OUT: len(copies)}
     used_elsewhere = {"path": str(own), "columns": columns}
     tested = prepare(table, results, tests={"own": used_elsewhere})
     assert _texts(tested, "own") == {text for _, text, name in rows if name == "TEST"}
-    assert tested.report.left_out[OTHER_PART] == len(rows) + len(copies) - 50
+    assert tested.report.left_out[preparation.OTHER_PART] == len(rows) + len(copies) - 50
     trained = prepare(table, results, extra_train=[used_elsewhere])
     assert trained.report.extra_train[0].read == len(rows) + len(copies)
     assert not _texts(trained, "train") & set(held_out)
@@ -307,7 +300,7 @@ def test_subset_of_the_training_tweets_counts_what_is_left_of_each_table(
     assert corpus.types == list(dict.fromkeys(token for tokens in corpus for token in tokens))
     assert len(corpus.rows("train")) == 100
     assert corpus.report.extra_train[0].kept == sum(" 5x" in text for text in _texts(corpus, "train"))
-    assert corpus.report.kept == corpus.size == whole.size - corpus.report.left_out[SURPLUS]
+    assert corpus.report.kept == corpus.size == whole.size - corpus.report.left_out[preparation.SURPLUS]
 
 
 def test_a_smaller_training_part_is_inside_of_a_larger_one_and_other_parts_stay(table: Path, results: Results) -> None:
@@ -319,7 +312,7 @@ def test_a_smaller_training_part_is_inside_of_a_larger_one_and_other_parts_stay(
         assert len(training) == rows
         assert former < training < _texts(whole, "train")
         assert _texts(corpus, "validation", "test") == _texts(whole, "validation", "test")
-        surplus = corpus.report.left_out[SURPLUS]
+        surplus = corpus.report.left_out[preparation.SURPLUS]
         assert surplus == len(_texts(whole, "train")) - rows
         assert f"  {surplus} left out by data.train_rows" in corpus.report.render_lines()
         former = training

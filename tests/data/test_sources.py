@@ -23,15 +23,7 @@ from sentiment.data import SOURCES, sources
 from sentiment.data.corpus import prepare_corpus
 from sentiment.data.labels import DEFAULT_LABELS, polar_labels
 from sentiment.data.preparation import HELD_OUT
-from sentiment.data.sources import (
-    OpenedSource,
-    Remote,
-    cached_sha256,
-    download,
-    fetch_tweets,
-    open_source,
-    source_problem,
-)
+from sentiment.data.sources import Remote
 from sentiment.data.tables import Row
 from sentiment.data.text_files import Refusal
 from sentiment.errors import DataError, DownloadError
@@ -43,8 +35,8 @@ from tests.serving import serving
 TEST_LINES = ['"4","3","Mon May 11 03:17:40 UTC 2009","tea","ann","I love it"\n', '"2","4","a:b:c","x","bob","It is"\n']
 
 
-def opened(source: Path | str, results: Results, **options: Any) -> OpenedSource:
-    return open_source(DataConfig.model_validate({"source": str(source), **options}), results)
+def opened(source: Path | str, results: Results, **options: Any) -> sources.OpenedSource:
+    return sources.open_source(DataConfig.model_validate({"source": str(source), **options}), results)
 
 
 def read(source: Path | str, results: Results) -> list[Row | Refusal]:
@@ -60,9 +52,9 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     lacking = f"its tweets are not in {results.downloads}; fetch them with `sentiment data vader`"
     config = RunConfig(data=DataConfig(source="vader"))
     assert missing_for([config, config], results) == [f"data.source = 'vader': {lacking}"]
-    assert source_problem("sample", results) is None
+    assert sources.source_problem("sample", results) is None
     valid = "no such file; valid: sample, sentiment140, tweeteval, vader or the path of a table"
-    assert source_problem("~/vadr", results) == valid
+    assert sources.source_problem("~/vadr", results) == valid
     for source, tests, message in (
         ("~/vadr", {}, rf"/vadr: {valid}"),
         (tmp_path, {}, "is a directory"),
@@ -70,7 +62,7 @@ def test_each_name_is_a_source_and_any_other_one_the_path_of_a_table(results: Re
     ):
         with pytest.raises(DataError, match=message):
             opened(source, results, tests=tests)
-    fetch_tweets("~/vadr", results, silent)
+    sources.fetch_tweets("~/vadr", results, silent)
 
 
 @pytest.fixture
@@ -103,7 +95,7 @@ def test_sentiment140_is_known_by_its_form(tmp_path: Path, results: Results, mon
 
 
 def test_the_archive_gives_both_sets_without_being_unpacked(archive: Path, results: Results) -> None:
-    fetch_tweets("sentiment140", results, silent)
+    sources.fetch_tweets("sentiment140", results, silent)
     assert len(read("sentiment140", results)) == 50
     # Of the archive only the tweets labelled by hand test another run.
     (manual,) = opened("vader", results, tests={"mine": {"path": "sentiment140"}}).tests.values()
@@ -212,11 +204,11 @@ def benchmark_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_folder: Path, results: Results) -> None:
-    assert source_problem("tweeteval", results) is not None
-    fetch_tweets("tweeteval", results, silent)
+    assert sources.source_problem("tweeteval", results) is not None
+    sources.fetch_tweets("tweeteval", results, silent)
     shutil.rmtree(benchmark_folder)
-    fetch_tweets("tweeteval", results, silent)
-    assert source_problem("tweeteval", results) is None
+    sources.fetch_tweets("tweeteval", results, silent)
+    assert sources.source_problem("tweeteval", results) is None
     corpus = prepare_corpus(DataConfig(source="tweeteval"), results)
     assert (corpus.dataset, corpus.report.classes) == ("tweeteval", ["negative", "neutral", "positive"])
     assert [corpus.labels[corpus.rows(part)].tolist() for part in PARTS] == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
@@ -228,9 +220,9 @@ def test_a_benchmark_is_fetched_once_and_keeps_its_parts(benchmark_folder: Path,
 def test_a_benchmark_with_other_tweets_is_refused(benchmark_folder: Path, results: Results) -> None:
     (benchmark_folder / "val_text.txt").write_text(BENCHMARK["val"][1].upper())
     with pytest.raises(DownloadError, match=r"val_text\.txt could not be fetched:\n.*not the expected file"):
-        fetch_tweets("tweeteval", results, silent)
+        sources.fetch_tweets("tweeteval", results, silent)
     (benchmark_folder / "val_text.txt").write_text(BENCHMARK["val"][1])
-    fetch_tweets("tweeteval", results, silent)
+    sources.fetch_tweets("tweeteval", results, silent)
     (results.downloads / "tweeteval" / "train_labels.txt").write_text("0\n1\n2\n1\n")
     with pytest.raises(DownloadError, match=r"train_labels\.txt: is not the expected file"):
         read("tweeteval", results)
@@ -239,14 +231,14 @@ def test_a_benchmark_with_other_tweets_is_refused(benchmark_folder: Path, result
 def test_a_file_is_hashed_once_by_a_process_and_again_if_changed(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[Path] = []
     monkeypatch.setattr(sources, "sha256_of", lambda path: reads.append(path) or sha256_of(path))
-    first, before = cached_sha256(table), table.stat()
-    assert cached_sha256(table) == first == sha256_of(table)
+    first, before = sources.cached_sha256(table), table.stat()
+    assert sources.cached_sha256(table) == first == sha256_of(table)
     assert len(reads) == 1
     content = table.read_bytes()[::-1]
     while table.stat().st_ctime_ns == before.st_ctime_ns:  # older kernels tell it by ticks
         table.write_bytes(content)
         os.utime(table, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert cached_sha256(table) == sha256_of(table) != first
+    assert sources.cached_sha256(table) == sha256_of(table) != first
 
 
 @pytest.mark.parametrize("content", ["label,text\n1,a\n0,b\n", "".join(sentiment140_lines(200))])
@@ -309,10 +301,10 @@ def server() -> Iterator[Server]:
 
 def test_a_file_arrives_and_is_not_fetched_twice(server: Server, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    path = download(server.remote(), tmp_path / "new", lambda *report: seen.append(report))
+    path = sources.download(server.remote(), tmp_path / "new", lambda *report: seen.append(report))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == ("fetching file.zip", len(CONTENT), len(CONTENT))
-    assert download(server.remote(), tmp_path / "new", silent) == path
+    assert sources.download(server.remote(), tmp_path / "new", silent) == path
     assert server.asked == [None]
     assert [file.name for file in path.parent.iterdir()] == ["file.zip"]
 
@@ -320,49 +312,49 @@ def test_a_file_arrives_and_is_not_fetched_twice(server: Server, tmp_path: Path)
 def test_an_interrupted_file_is_continued_where_it_ended_by_a_later_call_too(server: Server, tmp_path: Path) -> None:
     server.cut = [1000, 5000, 0]
     with pytest.raises(DownloadError, match=r"ended after 6,000 of 1,048,576 bytes"):
-        download(server.remote(), tmp_path, silent)
-    assert download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
+        sources.download(server.remote(), tmp_path, silent)
+    assert sources.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=1000-", "bytes=6000-", "bytes=6000-"]
 
 
 def test_a_server_that_cannot_resume_is_read_from_the_start(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.zip.part").write_bytes(b"x" * 500)
     server.ranges = False
-    assert download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
+    assert sources.download(server.remote(), tmp_path, silent).read_bytes() == CONTENT
 
 
 def test_a_size_that_nobody_gives_is_that_of_the_answer(server: Server, tmp_path: Path) -> None:
     unknown = Remote("file.zip", (server.url,), None, "")
     server.cut = [1000, 5000, 0]
     with pytest.raises(DownloadError, match=r"ended after 5,999 of 1,048,576 bytes"):
-        download(unknown, tmp_path, silent)
+        sources.download(unknown, tmp_path, silent)
     (tmp_path / "file.zip.part").write_bytes(CONTENT)  # killed before it was put in place
-    assert download(unknown, tmp_path, silent).read_bytes() == CONTENT
+    assert sources.download(unknown, tmp_path, silent).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=999-", "bytes=5998-", f"bytes={len(CONTENT) - 1}-"]
     server.tells_size = False
     with pytest.raises(DownloadError, match=rf"{server.url}: does not say how large the file is"):
-        download(unknown, tmp_path / "b", silent)
+        sources.download(unknown, tmp_path / "b", silent)
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"more", b"x" * len(CONTENT)])
 def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path, content: bytes) -> None:
     server.content = content
     with pytest.raises(DownloadError, match=rf"{server.url}: .*not the expected file"):
-        download(server.remote(), tmp_path, silent)
+        sources.download(server.remote(), tmp_path, silent)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_next_mirror_is_tried_and_all_are_named(server: Server, tmp_path: Path) -> None:
     missing = server.url.replace("file.zip", "gone.zip")
-    assert download(server.remote(missing, server.url), tmp_path / "a", silent).read_bytes() == CONTENT
+    assert sources.download(server.remote(missing, server.url), tmp_path / "a", silent).read_bytes() == CONTENT
     with pytest.raises(DownloadError, match=r"(?s)gone\.zip: HTTP Error 404.*put the file at .*b/file\.zip"):
-        download(server.remote(missing), tmp_path / "b", silent)
+        sources.download(server.remote(missing), tmp_path / "b", silent)
 
 
 def test_what_stands_in_its_place_is_named_and_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.zip").write_bytes(b"mine")
     with pytest.raises(DownloadError, match=r"file\.zip: is not the expected file .*delete it"):
-        download(server.remote(), tmp_path, silent)
+        sources.download(server.remote(), tmp_path, silent)
     assert (tmp_path / "file.zip").read_bytes() == b"mine"
     with pytest.raises(DownloadError, match="cannot be written"):
-        download(server.remote(), tmp_path / "file.zip", silent)
+        sources.download(server.remote(), tmp_path / "file.zip", silent)
