@@ -1,7 +1,7 @@
 """Build the report once, or repeatedly while runs are in progress."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -30,19 +30,19 @@ from sentiment.runs.run_dir import Results
 from sentiment.runs.state import PAUSED, PLANNED, RUNNING
 
 TITLE = "Which model classifies tweet sentiment best?"
-# In the order in which the page answers them.
+# The questions, in the order of the page.
 QUESTIONS: Sequence[Callable[[Findings], Question]] = (settings, overfitting, labels, attention, search, rungs)
-# They follow the recommendation and the questions, in the order in which a reader asks.
-SECTIONS: Sequence[Callable[[Findings], ReportSection]] = (
-    leaderboard,
-    external_test_sets,
-    gold_tables,
-    runs,
-    learning,
-    errors,
-    check_list,
-    provenance,
-)
+# The sections after the recommendation and the questions by title, in the order of the page.
+SECTIONS: Mapping[str, Callable[[Findings], Sequence[Block]]] = {
+    "The models": leaderboard,
+    "External test sets": external_test_sets,
+    "Predictors on gold tables": gold_tables,
+    "The runs": runs,
+    "Learning curves": learning,
+    "Errors and calibration": errors,
+    "Check list": check_list,
+    "Provenance": provenance,
+}
 # Seconds between rewrites, and page reloads, in watch mode.
 RELOAD = 30
 
@@ -84,39 +84,33 @@ def watch_report(
 
 
 def compose(findings: Findings, title: str = TITLE, reload: int | None = None) -> Report:
-    """Assemble the report from all sections that have content.
-
-    Files that the questions cannot read are added to `findings.problems`.
-    """
+    """Assemble the report from all sections that have content."""
     questions = [question(findings) for question in QUESTIONS]
-    for question in questions:
-        new_problems = [problem for problem in question.problems if problem not in findings.problems]
-        findings.problems.extend(dict.fromkeys(new_problems))
-    sections = [answer(findings), _questions(findings, questions), *(build(findings) for build in SECTIONS)]
-    sections.append(methods(findings, [method for question in questions for method in question.methods]))
-    filled = [section for section in sections if section.blocks]
+    blocks = {"Recommendation": answer(findings), "Ablations and searches": _questions(findings, questions)}
+    blocks |= {section: build(findings) for section, build in SECTIONS.items()}
+    blocks["Methods"] = methods(findings, [method for question in questions for method in question.methods])
+    sections = [ReportSection(section, content) for section, content in blocks.items() if content]
     documents = paper_tables(findings)
     if findings.study.runs:
         documents.append(checklist(findings))
-    return Report(title, _about(findings), filled, documents, reload)
+    return Report(title, _about(findings), sections, documents, reload)
 
 
-def _questions(findings: Findings, questions: Sequence[Question]) -> ReportSection:
+def _questions(findings: Findings, questions: Sequence[Question]) -> Sequence[Block]:
     grids = findings.study.grids
     notes = [
-        Card(f"Notes on {'single runs' if grid is findings.study.single else grid.name}", [Text(grid.notes, "note")])
-        for grid in (*grids, findings.study.single)
+        Card(f"Notes on {grid.display_name}", [Text(grid.notes, "note")])
+        for grid in findings.study.folders
         if grid.notes
     ]
     cards = [card for question in questions for card in question.cards]
     tables: list[Block] = [Bullets([_grid_summary(grid) for grid in grids])] if grids else []
     tables += [block for question in questions for block in question.numbers]
-    title = "Ablations and searches"
     if not cards:
-        return ReportSection(title, [*notes, *tables])
+        return [*notes, *tables]
     rule = "The best value is selected on the validation set and evaluated on the test set."
     details = [Fold("All comparisons as tables", tables)] if tables else []
-    return ReportSection(title, [Text(joined([rule, METHODS])), *notes, *cards, *details])
+    return [Text(joined([rule, METHODS])), *notes, *cards, *details]
 
 
 def _grid_summary(grid: Grid) -> Markup:

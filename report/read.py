@@ -156,6 +156,10 @@ class Grid:
     notes: str = ""
 
     @property
+    def display_name(self) -> str:
+        return "single runs" if self.name == SINGLE else self.name
+
+    @property
     def metric(self) -> Metric:
         return metric_of(self.completed)
 
@@ -169,24 +173,27 @@ class Study:
     """All grids, single runs and gold tables of a results folder.
 
     Attributes:
-        single: the runs outside of grids.
-        problems: unreadable files, a line each.
+        folders: the grids, then the runs outside of grids, if there are any.
+        problems: unreadable files, a line each; whoever reads a file of the study adds to them.
         golds: the gold tables with added predictors; none if only some grids are reported.
     """
 
     results: Results
-    grids: list[Grid]
-    single: Grid
+    folders: list[Grid]
     problems: list[str]
     golds: list[GoldTable]
 
     @property
+    def grids(self) -> list[Grid]:
+        return [grid for grid in self.folders if grid.name != SINGLE]
+
+    @property
     def runs(self) -> list[Run]:
-        return [run for grid in (*self.grids, self.single) for run in grid.runs]
+        return [run for grid in self.folders for run in grid.runs]
 
     @property
     def completed(self) -> list[CompletedRun]:
-        return [run for grid in (*self.grids, self.single) for run in grid.completed]
+        return [run for grid in self.folders for run in grid.completed]
 
 
 def metric_of(runs: Iterable[CompletedRun]) -> Metric:
@@ -208,10 +215,8 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
     for name in names:
         if name not in available:
             raise UsageError(f"no grid named {name!r} in {results.runs}; available: {', '.join(available) or 'none'}")
-    golds: list[GoldTable] = []
     problems: list[str] = []
-    if not names:
-        golds, problems = _load_golds(results)
+    golds = [] if names else _load_golds(results, problems)
     folders = []
     names = names or available
     for number, name in enumerate(names):
@@ -226,14 +231,12 @@ def load_study(results: Results, names: list[str], progress: Progress = silent) 
             f"{results.runs}: holds no run to report yet; `make run` trains one; without any, predictors are compared "
             f"that `sentiment add NAME FILE --of GOLD` adds{lines}"
         )
-    single = next((grid for grid in folders if grid.name == SINGLE), Grid(SINGLE, None, [], []))
-    grids = [grid for grid in folders if grid.name != SINGLE and grid.runs]
-    return Study(results, grids, single, problems, golds)
+    filled = [grid for grid in folders if grid.runs]
+    return Study(results, sorted(filled, key=lambda grid: grid.name == SINGLE), problems, golds)
 
 
-def _load_golds(results: Results) -> tuple[list[GoldTable], list[str]]:
+def _load_golds(results: Results, problems: list[str]) -> list[GoldTable]:
     golds = []
-    problems = []
     for record_file in sorted(results.gold.glob("*/gold.json")):
         try:
             gold = read_gold(record_file.parent)
@@ -243,13 +246,18 @@ def _load_golds(results: Results) -> tuple[list[GoldTable], list[str]]:
         problems += gold.problems
         if gold.added_predictors:
             golds.append(gold)
-    return golds, problems
+    return golds
 
 
-def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None]) -> tuple[dict[str, T], list[str]]:
-    """Apply `read` to each run; return its values that are not None by run id, and a line for each unreadable run."""
+def read_each(
+    runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | None], problems: list[str]
+) -> dict[str, T]:
+    """Apply `read` to each run, and return its values that are not None by run id.
+
+    Args:
+        problems: a line is added to them for each run that cannot be read.
+    """
     values: dict[str, T] = {}
-    problems = []
     for run in runs:
         try:
             value = read(run)
@@ -258,7 +266,7 @@ def read_each(runs: Iterable[CompletedRun], read: Callable[[CompletedRun], T | N
         else:
             if value is not None:
                 values[run.run_id] = value
-    return values, problems
+    return values
 
 
 def _load_grid(results: Results, name: str) -> Grid:

@@ -1,6 +1,5 @@
 """Predictors that were added with `sentiment add`, on the tweets of a data set."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -77,11 +76,17 @@ class AddedPredictor:
         return self.validation.of("added").metrics(self.validation.labels).macro_f1
 
 
-def added_for(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[str]]:
-    """The added predictors of the runs' corpora by name, and problems; of one name the first corpus counts."""
+def added_for(runs: Runs, results: Results, problems: list[str]) -> list[AddedPredictor]:
+    """The added predictors of the runs' corpora, by name; if two corpora have one of the same name, the first counts.
+
+    Unreadable files are added to `problems`.
+    """
     by_name: dict[str, AddedPredictor] = {}
-    problems = []
-    for corpus, run in _corpora_of(runs):
+    runs_by_corpus: dict[str, CompletedRun] = {}
+    for run in runs:
+        for corpus in run.corpora:
+            runs_by_corpus.setdefault(corpus, run)
+    for corpus, run in runs_by_corpus.items():
         records, unreadable = read_added(results.added_dir(corpus))
         problems += unreadable
         try:
@@ -92,17 +97,7 @@ def added_for(runs: Runs, results: Results) -> tuple[list[AddedPredictor], list[
                     by_name[name] = AddedPredictor(name, record, test, validation)
         except RunDirError as error:
             problems.append(str(error))
-    return [by_name[name] for name in sorted(by_name)], problems
-
-
-def _corpora_of(runs: Runs) -> Iterator[tuple[str, CompletedRun]]:
-    """Each corpus once, with a run on it."""
-    known = set()
-    for run in runs:
-        for corpus in run.corpora:
-            if corpus not in known:
-                known.add(corpus)
-                yield corpus, run
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _predictions(name: str, record: Added, run: CompletedRun, part: Part) -> PartPredictions | None:

@@ -111,27 +111,31 @@ def _rivals(dataset: Dataset, best: Configuration) -> dict[Configuration, Differ
     """
     candidates = [each for each in dataset.candidates if each is not best]
     others = [each for each in dataset.eligible if each not in dataset.candidates]
-    differences: dict[Configuration, Difference | None] = {}
+    differences: dict[Configuration, Difference] = {}
     seed_variance = dataset.seed_variance_for(best)
     for family, hypotheses in (
         (candidates, math.comb(len(dataset.candidates), 2)),
         (others, len(dataset.candidates) * len(others)),
     ):
-        pairs = (dataset.answers.pair([best.runs], [each.runs], seed_variance) for each in family)
-        differences |= dict(zip(family, compared(pairs, hypotheses), strict=True))
-    return {rival: difference for rival in dataset.eligible if (difference := differences.get(rival))}
+        pairs = ((rival, dataset.answers.pair([best.runs], [rival.runs], seed_variance)) for rival in family)
+        differences |= compared(pairs, hypotheses)
+    return {rival: differences[rival] for rival in dataset.eligible if rival in differences}
 
 
 def _compared_added(dataset: Dataset, best: Configuration, predicts: ModelChoice) -> list[AddedPredictor]:
     """The added predictors, compared with the model to use; one family, each with each candidate."""
     answers = dataset.answers.including({each.run_id: each.test for each in dataset.added})
     seed_variance = dataset.seed_variance_for(best, predicts)
-    pairs = (answers.pair([best.runs], [[each]], seed_variance, predicts, "added") for each in dataset.added)
+    pairs = (
+        (added.name, answers.pair([best.runs], [[added]], seed_variance, predicts, "added")) for added in dataset.added
+    )
     differences = compared(pairs, len(dataset.candidates) * len(dataset.added))
-    return [
-        replace(each, below_recommended=below, is_chosen=_beats_on_validation(each, best, predicts, dataset.metric))
-        for each, below in zip(dataset.added, differences, strict=True)
-    ]
+    compared_added = []
+    for added in dataset.added:
+        is_chosen = _beats_on_validation(added, best, predicts, dataset.metric)
+        below = differences.get(added.name)
+        compared_added.append(replace(added, below_recommended=below, is_chosen=is_chosen))
+    return compared_added
 
 
 def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: ModelChoice, metric: Metric) -> bool:
@@ -139,10 +143,10 @@ def _beats_on_validation(added: AddedPredictor, best: Configuration, predicts: M
     theirs = added.validation
     if theirs is None or added.record.annotator:
         return False
-    by_run, _ = read_each([best.best_seed], lambda run: read_part(run, "validation"))
-    ours = by_run.get(best.best_seed.run_id)
-    if ours is None:
+    by_run = read_each([best.best_seed], lambda run: read_part(run, "validation"), problems=[])
+    if not by_run:
         return False
+    (ours,) = by_run.values()
     answered = np.flatnonzero(theirs.of("added").answered)
     _, first, second = np.intersect1d(ours.tweets, theirs.tweets[answered], return_indices=True)
     gaps = theirs.right("added")[answered][second].astype(int) - ours.right(predicts)[first]
@@ -164,6 +168,6 @@ def _best_alternative(configuration: Configuration, metric: Metric) -> ModelChoi
 def _gain(dataset: Dataset, best: Configuration, alternative: ModelChoice) -> Difference | None:
     """The gain of the network or the ensemble over the baseline; corrected for all candidates."""
     if alternative == "network":
-        return dataset.against_baseline[best]
+        return dataset.against_baseline.get(best)
     pair = dataset.answers.with_baseline(best.runs, dataset.seed_variance_for(best, alternative), alternative)
-    return compared([pair], len(dataset.candidates))[0]
+    return compared([(best, pair)], len(dataset.candidates)).get(best)

@@ -34,6 +34,7 @@ class Identified(Protocol):
 
 
 P = TypeVar("P", bound=Identified)
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -191,14 +192,13 @@ class Answers:
         return None if label is None else runs[0].config.data.label_names[label]
 
 
-def compared(pairs: Iterable[Pair | None], hypotheses: int = 0) -> list[Difference | None]:
-    """The differences of all pairs, corrected together, see `statistics.corrected`; None where a pair is None.
+def compared(pairs: Iterable[tuple[K, Pair | None]], hypotheses: int = 0) -> dict[K, Difference]:
+    """The differences of pairs by key, corrected together, see `statistics.corrected`; without keys that have no pair.
 
     Pairs are taken one at a time: each holds an answer to every tweet.
     """
-    uncorrected = [pair and statistics.difference(*pair) for pair in pairs]
-    claims = iter(statistics.corrected([difference for difference in uncorrected if difference], hypotheses))
-    return [difference and next(claims) for difference in uncorrected]
+    differences = {key: statistics.difference(*pair) for key, pair in pairs if pair}
+    return dict(zip(differences, statistics.corrected([*differences.values()], hypotheses), strict=True))
 
 
 class _Read(NamedTuple):
@@ -209,10 +209,10 @@ class _Read(NamedTuple):
     only_label: int | None
 
 
-def read_answers(runs: Iterable[CompletedRun]) -> tuple[Answers, list[str]]:
-    """Read the test predictions of all runs; also return a line for each run whose predictions cannot be read."""
+def read_answers(runs: Iterable[CompletedRun], problems: list[str]) -> Answers:
+    """Read the test predictions of all runs; see `read_each` for `problems`."""
     parts: dict[str, PartPredictions] = {}
-    read, problems = read_each(runs, lambda run: _read(run, parts))
+    read = read_each(runs, lambda run: _read(run, parts), problems)
     tweets = TweetIndex.of([*parts.values()])
     positions = {name: tweets.positions(part) for name, part in parts.items()}
     known = {name: tweets.bits(of_part) for name, of_part in positions.items()}
@@ -224,7 +224,7 @@ def read_answers(runs: Iterable[CompletedRun]) -> tuple[Answers, list[str]]:
             for kind, bits in of_run.correct.items()
         }
         by_run[run_id] = Correctness(correct, known[of_run.part], of_run.only_label)
-    return Answers(tweets, by_run), problems
+    return Answers(tweets, by_run)
 
 
 def _read(run: CompletedRun, parts: dict[str, PartPredictions]) -> _Read | None:

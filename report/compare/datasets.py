@@ -95,14 +95,12 @@ class Dataset:
     Attributes:
         runs: each once, even if several grids have it.
         configurations: best mean validation macro F1 first; those with random ELMo weights last.
-        problems: unreadable files, a line each.
     """
 
     runs: Runs
     configurations: list[Configuration]
     answers: Answers
     added: list[AddedPredictor]
-    problems: list[str]
 
     @property
     def folds(self) -> int | None:
@@ -173,18 +171,17 @@ class Dataset:
         return statistics.score_of(pair[0], seed_variance)
 
     @cached_property
-    def against_baseline(self) -> dict[Configuration, Difference | None]:
-        """The test score of each configuration minus that of its linear baseline; None without predictions.
+    def against_baseline(self) -> dict[Configuration, Difference]:
+        """The test score of each configuration with predictions minus that of its linear baseline.
 
         The candidates are one family, with the variance between their seeds; all others are a second one, so that they
         change nothing about the candidates.
         """
-        others = [each for each in self.configurations if each not in self.candidates]
-        differences: dict[Configuration, Difference | None] = {}
+        others = [configuration for configuration in self.configurations if configuration not in self.candidates]
+        differences: dict[Configuration, Difference] = {}
         for family in (self.candidates, others):
             seed_variance = self.seed_variance_for(family[0]) if family else None
-            pairs = (self.answers.with_baseline(each.runs, seed_variance) for each in family)
-            differences |= dict(zip(family, compared(pairs), strict=True))
+            differences |= compared((each, self.answers.with_baseline(each.runs, seed_variance)) for each in family)
         return differences
 
     def added_against_baseline(self) -> list[AddedPredictor]:
@@ -192,13 +189,15 @@ class Dataset:
         answers = self.answers.including({each.run_id: each.test for each in self.added})
         best = self.best or self.configurations[0]
         baseline = answers.readable(best.runs)[:1]
-        differences = compared(answers.pair([[each]], [baseline], None, "added", "baseline") for each in self.added)
-        return [replace(each, above_baseline=above) for each, above in zip(self.added, differences, strict=True)]
+        differences = compared(
+            (added.name, answers.pair([[added]], [baseline], None, "added", "baseline")) for added in self.added
+        )
+        return [replace(added, above_baseline=differences.get(added.name)) for added in self.added]
 
 
-def datasets_of(runs: Iterable[CompletedRun], answers: Answers, results: Results) -> list[Dataset]:
-    """Group runs by their test tweets, the largest group first."""
-    datasets = [_dataset(group, answers, results) for group in group_by_tweets(runs)]
+def datasets_of(runs: Iterable[CompletedRun], answers: Answers, results: Results, problems: list[str]) -> list[Dataset]:
+    """Group runs by their test tweets, the largest group first; unreadable files are added to `problems`."""
+    datasets = [_dataset(group, answers, results, problems) for group in group_by_tweets(runs)]
     return sorted(datasets, key=lambda dataset: (-len(dataset.runs), dataset.name))
 
 
@@ -235,9 +234,9 @@ def _distinguishing(run: CompletedRun, names: Sequence[str]) -> dict[str, Any]:
     return {name: run.settings.get(name) for name in names if not name.startswith(prefixes)}
 
 
-def _dataset(runs: list[CompletedRun], answers: Answers, results: Results) -> Dataset:
+def _dataset(runs: list[CompletedRun], answers: Answers, results: Results, problems: list[str]) -> Dataset:
     of_runs = answers.only(runs).by(metric_of(runs))
     configurations = [replace(each, only_label=of_runs.only_label(each.runs)) for each in configurations_of(runs)]
-    added, problems = added_for(of_runs.readable(runs), results)
-    dataset = Dataset(runs, configurations, of_runs, added, problems)
+    added = added_for(of_runs.readable(runs), results, problems)
+    dataset = Dataset(runs, configurations, of_runs, added)
     return replace(dataset, added=dataset.added_against_baseline())

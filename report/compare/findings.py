@@ -44,7 +44,6 @@ class Findings:
         packed: `tweet_answers` of the first data set.
         learned: `packed_curves` of all runs.
         counts: `read_counts` by the fingerprint of a corpus.
-        problems: unreadable files, a line each; everything else is reported without them.
     """
 
     study: Study
@@ -56,7 +55,11 @@ class Findings:
     packed: dict[str, Any] | None
     learned: dict[str, dict[str, list[float]]]
     counts: dict[str, CorpusReport | None]
-    problems: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """Unreadable files, a line each; everything else is reported without them."""
+        return list(dict.fromkeys(self.study.problems))
 
     @property
     def main(self) -> Dataset | None:
@@ -67,21 +70,16 @@ def analyse(study: Study) -> Findings:
     """Read and compare everything that the sections report."""
     study = with_folds_pooled(study)
     by_run_id = {run.run_id: run for run in reversed(study.completed)}  # several grids may have the same run
-    answers, problems_of_answers = read_answers(by_run_id.values())
-    datasets = datasets_of(study.completed, answers, study.results)
+    answers = read_answers(by_run_id.values(), study.problems)
+    datasets = datasets_of(study.completed, answers, study.results, study.problems)
     recommended = [recommend(dataset) for dataset in datasets]
-    tests, problems_of_tests = on_test_sets(datasets, recommended)
+    tests = on_test_sets(datasets, recommended, study.problems)
     main_recommendation = next(iter(recommended), None)
-    best: BestRun = BestRun()
-    problems_of_best: list[str] = []
+    best = BestRun()
     if main_recommendation:
-        best, problems_of_best = _best_run(datasets[0], main_recommendation, study.results)
+        best = _best_run(datasets[0], main_recommendation, study)
     corpora = {run.completed.record.data_fingerprint: run.completed for run in study.runs if run.completed}
-    counts, problems_of_corpora = read_each(corpora.values(), lambda run: read_counts(run, study.results))
-    learned, problems_of_curves = packed_curves(study.completed)
-    problems = [*study.problems, *problems_of_answers]
-    problems += [problem for dataset in datasets for problem in dataset.problems]
-    problems += [*problems_of_tests, *problems_of_best, *problems_of_corpora, *problems_of_curves]
+    counts = read_each(corpora.values(), lambda run: read_counts(run, study.results), study.problems)
     return Findings(
         study=study,
         datasets=datasets,
@@ -90,19 +88,16 @@ def analyse(study: Study) -> Findings:
         best=best,
         on_test_sets=tests,
         packed=tweet_answers(datasets[0], study.results) if datasets else None,
-        learned=learned,
+        learned=packed_curves(study.completed, study.problems),
         counts={fingerprint: counts.get(run.run_id) for fingerprint, run in corpora.items()},
-        problems=list(dict.fromkeys(problems)),
     )
 
 
-def _best_run(dataset: Dataset, recommended: Recommended, results: Results) -> tuple[BestRun, list[str]]:
+def _best_run(dataset: Dataset, recommended: Recommended, study: Study) -> BestRun:
     run = recommended.run
-    curves, problems_of_curve = read_each([run], read_curve)
-    by_run, problems_of_test = read_each([run], lambda run: read_part(run, "test"))
-    test = by_run.get(run.run_id)
-    table = tweet_table(dataset, recommended, test, results) if test else None
-    return BestRun(curves.get(run.run_id), test, table), [*problems_of_curve, *problems_of_test]
+    curve = read_each([run], read_curve, study.problems).get(run.run_id)
+    test = read_each([run], lambda run: read_part(run, "test"), study.problems).get(run.run_id)
+    return BestRun(curve, test, tweet_table(dataset, recommended, test, study.results) if test else None)
 
 
 # With fewer runs it means little that all of them are wrong.
@@ -212,9 +207,9 @@ def _disputed_texts(
     return {int(at): unescape(text)[:_LONGEST_TEXT] for at, text in zip(disputed, texts, strict=True) if text}
 
 
-def packed_curves(runs: Sequence[CompletedRun]) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
-    """Learning curves by run id, rounded and thinned to what can be seen, and a line for each damaged one."""
-    curves, problems = read_each([run for run in runs if not run.folds], read_curve)
+def packed_curves(runs: Sequence[CompletedRun], problems: list[str]) -> dict[str, dict[str, list[float]]]:
+    """Learning curves by run id, rounded and thinned to what can be seen; see `read_each` for `problems`."""
+    curves = read_each([run for run in runs if not run.folds], read_curve, problems)
     packed = {}
     for run_id, curve in curves.items():
         last = len(curve) - 1
@@ -224,4 +219,4 @@ def packed_curves(runs: Sequence[CompletedRun]) -> tuple[dict[str, dict[str, lis
         for part in ("train", "validation"):
             for metric in ("loss", "accuracy"):
                 packed[run_id][f"{part}_{metric}"] = [round(row[part][metric], 4) for row in rows]
-    return packed, problems
+    return packed

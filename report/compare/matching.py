@@ -109,9 +109,7 @@ def with_folds_pooled(study: Study) -> Study:
     That run was tested once on each tweet of the data. If a fold is missing, or its predictions cannot be read, the
     runs stay as they are, each on test tweets of its own.
     """
-    grids = [replace(grid, completed=pool_folds(grid.completed)) for grid in study.grids]
-    single = replace(study.single, completed=pool_folds(study.single.completed))
-    return replace(study, grids=grids, single=single)
+    return replace(study, folders=[replace(grid, completed=pool_folds(grid.completed)) for grid in study.folders])
 
 
 def pool_folds(runs: Iterable[CompletedRun]) -> Runs:

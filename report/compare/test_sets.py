@@ -84,21 +84,19 @@ class OnTestSet:
 
 
 def on_test_sets(
-    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None]
-) -> tuple[list[OnTestSet], list[str]]:
-    """Evaluate all models on all external test sets, the recommended one first; also return unreadable files.
+    datasets: Sequence[Dataset], recommended: Sequence[Recommended | None], problems: list[str]
+) -> list[OnTestSet]:
+    """Evaluate all models on all external test sets, the recommended one first; see `read_each` for `problems`.
 
     A test set is a family for each data set that models were trained on.
     """
     evaluated: list[OnTestSet] = []
-    problems: list[str] = []
     for dataset, best in zip(datasets, recommended, strict=True):
         for tests in sorted({part for run in dataset.runs for part in run.result.parts[len(PARTS) :]}):
-            of_configurations, unreadable = _sides_by_configuration(dataset, tests)
-            problems += unreadable
+            of_configurations = _sides_by_configuration(dataset, tests, problems)
             evaluated += _compare(list(_models(dataset, tests, of_configurations, best)))
     evaluated.sort(key=lambda each: (each.tests, each.dataset.name, not each.is_recommended))
-    return evaluated, problems
+    return evaluated
 
 
 def _compare(models: Sequence[OnTestSet]) -> list[OnTestSet]:
@@ -117,14 +115,12 @@ class _ConfigurationSides(NamedTuple):
     sides: Sides
 
 
-def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_ConfigurationSides], list[str]]:
+def _sides_by_configuration(dataset: Dataset, tests: Part, problems: list[str]) -> list[_ConfigurationSides]:
     """Labels and sides of each readable configuration, best first, without those with random ELMo weights."""
     of_configurations = []
-    problems = []
     for configuration in dataset.configurations:
         runs = [fold for run in configuration.runs for fold in run.fold_runs]
-        by_run, unreadable = read_each(runs, lambda run: read_part(run, tests))
-        problems += unreadable
+        by_run = read_each(runs, lambda run: read_part(run, tests), problems)
         if configuration.is_random or not by_run:
             continue
         first, *others = by_run.values()
@@ -137,7 +133,7 @@ def _sides_by_configuration(dataset: Dataset, tests: Part) -> tuple[list[_Config
             varies = bool((correct != correct[0]).any())
             sides[kind] = Side([correct], kind in SEEDED or varies, classes)
         of_configurations.append(_ConfigurationSides(configuration, first.labels, sides))
-    return of_configurations, problems
+    return of_configurations
 
 
 def _models(

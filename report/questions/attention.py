@@ -11,8 +11,8 @@ from report.compare.findings import Findings
 from report.compare.matching import Runs, is_search, matched_runs, seeds_together
 from report.read import AttentionSample, CompletedRun, Grid, read_attention, read_each, read_part
 from report.render import wording
-from report.render.blocks import Block, Card, Question, Text
-from report.render.charts import Attended, attention_figure
+from report.render.blocks import Card, Question, Text
+from report.render.charts import Attended, Figure, attention_figure
 from report.render.wording import emphasis, joined
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
@@ -58,19 +58,16 @@ def overfitting(findings: Findings) -> Question:
 
 def attention(findings: Findings) -> Question:
     """A card for each grid that varies the pooling, then attention weights on example tweets."""
-    cards, problems = [], []
+    cards = []
     for grid in findings.study.grids:
-        if is_search(grid):
-            continue
-        contrasts, unreadable = attention_contrasts(grid)
-        problems += unreadable
+        contrasts = [] if is_search(grid) else attention_contrasts(grid, findings.study.problems)
         if contrasts:
             cards.append(_contrast_card(grid, contrasts))
     methods = ["attention"] if cards else []
-    examples, unreadable = _attention_examples(findings)
+    examples = _attention_examples(findings)
     if examples:
-        cards.append(Card("What does self-attention look at?", examples))
-    return Question(cards, methods=methods, problems=[*problems, *unreadable])
+        cards.append(Card("What does self-attention look at?", [examples]))
+    return Question(cards, methods=methods)
 
 
 def _contrast_card(grid: Grid, contrasts: Sequence[AttentionContrast]) -> Card:
@@ -81,11 +78,11 @@ def _contrast_card(grid: Grid, contrasts: Sequence[AttentionContrast]) -> Card:
     return Card("Does self-attention learn faster, and overfit more?", sentences)
 
 
-def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]:
-    """Compare self-attention with every other pooling of a grid; also return predictions that cannot be read."""
+def attention_contrasts(grid: Grid, problems: list[str]) -> list[AttentionContrast]:
+    """Compare self-attention with every other pooling of a grid; see `read_each` for `problems`."""
     if "attention" not in {run.config.model.pooling for run in grid.completed}:
-        return [], []
-    validation, problems = read_each(grid.completed, lambda run: read_part(run, "validation"))
+        return []
+    validation = read_each(grid.completed, lambda run: read_part(run, "validation"), problems)
     runs = [run for run in grid.completed if run.run_id in validation]
     gaps = {run.run_id: _gap_by_tweet(run, validation[run.run_id]) for run in runs}
     epochs = {run.run_id: np.array([float(run.result.best_epoch)]) for run in runs}
@@ -102,7 +99,7 @@ def attention_contrasts(grid: Grid) -> tuple[list[AttentionContrast], list[str]]
             pairs.append(_pair(matched, runs, gaps))
     differences = statistics.compare(pairs, limit=None)
     measures = zip(poolings, differences[::2], differences[1::2], strict=True)
-    return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures], problems
+    return [AttentionContrast(other, epoch, gap) for other, epoch, gap in measures]
 
 
 def _have_same_tweets(runs: Sequence[CompletedRun], validation: dict[str, PartPredictions]) -> bool:
@@ -122,23 +119,23 @@ def _gap_by_tweet(run: CompletedRun, validation: PartPredictions) -> Values:
     return np.asarray(run.result.overfit.train_accuracy - validation.right("network"), np.float64)
 
 
-def _attention_examples(findings: Findings) -> tuple[list[Block], list[str]]:
+def _attention_examples(findings: Findings) -> Figure | None:
     configurations = findings.main.configurations if findings.main else []
     with_attention = [each for each in configurations if each.config.model.pooling == "attention"]
     if not with_attention:
-        return [], []
+        return None
     best = with_attention[0]
     run = best.best_seed
-    by_run, problems = read_each([run], read_attention)
+    by_run = read_each([run], read_attention, findings.study.problems)
     samples = sorted(by_run.get(run.run_id, []), key=lambda sample: -sample.probability)
     if not samples:
-        return [], problems
+        return None
     correct = [sample for sample in samples if sample.is_right]
     wrong = [sample for sample in samples if not sample.is_right]
     names = best.config.data.label_names
     tweets = [_attended(sample, names) for sample in (*correct[:_EXAMPLES], *wrong[:_EXAMPLES])]
     caption = sentence("attention.examples", name=configuration_name(best), run=run, number=len(samples))
-    return [attention_figure("attention", "Attention on test tweets", caption, tweets)], problems
+    return attention_figure("attention", "Attention on test tweets", caption, tweets)
 
 
 def _attended(sample: AttentionSample, names: Sequence[str]) -> Attended:

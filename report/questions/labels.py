@@ -16,7 +16,7 @@ from report.render.blocks import Bullets, Card, Question
 from report.render.charts import Axis, Figure, Point, line_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
-from report.statistics import Difference, Estimate
+from report.statistics import Difference, Estimate, Pair
 from sentiment.runs.run_dir import Results
 
 TRAIN_ROWS = "data.train_rows"
@@ -34,7 +34,7 @@ class LabelPoint:
 
     labels: int | None
     seeds: int
-    net: Estimate
+    network: Estimate
     baseline: Estimate
     difference: Difference
     only_label: str | None = None
@@ -92,21 +92,24 @@ def label_curves(grid: Grid, answers: Answers, results: Results) -> list[LabelCu
     for configuration in configurations:
         runs_by_size[configuration.config.data.train_rows].append(configuration.runs)
     seed_variances = {size: seed_variance_of(of_size, metric=grid.metric) for size, of_size in runs_by_size.items()}
-    pairs = [answers.with_baseline(each.runs, seed_variances[each.config.data.train_rows]) for each in configurations]
+    pairs: dict[Configuration, Pair] = {}
+    for configuration in configurations:
+        seed_variance = seed_variances[configuration.config.data.train_rows]
+        if pair := answers.with_baseline(configuration.runs, seed_variance):
+            pairs[configuration] = pair
     curves: dict[str, LabelCurve] = {}
-    for configuration, pair, difference in zip(configurations, pairs, compared(pairs), strict=True):
-        if pair and difference:
-            network, baseline, seed_variance = pair
-            point = LabelPoint(
-                labels=_training_tweets(configuration, results),
-                seeds=len(configuration.runs),
-                net=statistics.score_of(network, seed_variance),
-                baseline=statistics.score_of(baseline, seed_variance),
-                difference=difference,
-                only_label=answers.only_label(configuration.runs),
-            )
-            empty_curve = LabelCurve(_name_without_size(configuration), [])
-            curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)
+    for configuration, difference in compared(pairs.items()).items():
+        network, baseline, seed_variance = pairs[configuration]
+        point = LabelPoint(
+            labels=_training_tweets(configuration, results),
+            seeds=len(configuration.runs),
+            network=statistics.score_of(network, seed_variance),
+            baseline=statistics.score_of(baseline, seed_variance),
+            difference=difference,
+            only_label=answers.only_label(configuration.runs),
+        )
+        empty_curve = LabelCurve(_name_without_size(configuration), [])
+        curves.setdefault(_fingerprint_without_size(configuration), empty_curve).points.append(point)
     return list(curves.values())
 
 
@@ -128,7 +131,7 @@ def _training_tweets(configuration: Configuration, results: Results) -> int | No
 def _figure(grid: Grid, curves: list[LabelCurve]) -> Figure:
     points = [_plotted("linear baseline", point.labels, point.baseline) for point in curves[0].points if point.labels]
     for curve in curves:
-        points += [_plotted(curve.name, point.labels, point.net) for point in curve.points if point.labels]
+        points += [_plotted(curve.name, point.labels, point.network) for point in curve.points if point.labels]
     n = curves[0].points[0].difference.n
     caption = sentence("labels.figure", number=n)
     sizes = sorted({point.x for point in points})

@@ -98,7 +98,7 @@ class ContrastVerdict(Enum):
     NOT_COMPARED = "not compared"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contrast:
     """The best value against another, over runs that differ in nothing else but their seeds.
 
@@ -236,15 +236,15 @@ def effects_of(runs: Runs, answers: Answers, model: ModelChoice = "network") -> 
                 of_effects.append(together)
         effects += [effect for effect in of_effects if len(effect.values) <= _MOST_VALUES]
     pairs = (
-        answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model)
+        (contrast, answers.pair(contrast.firsts, contrast.seconds, seed_variances[effect.train_rows], model))
         for effect in effects
         for contrast in effect.contrasts
     )
     hypotheses = sum(math.comb(len(effect.values), 2) for effect in effects)
-    differences = iter(compared(pairs, hypotheses))
+    differences = compared(pairs, hypotheses)
     compared_effects = []
     for effect in effects:
-        contrasts = [replace(contrast, difference=next(differences)) for contrast in effect.contrasts]
+        contrasts = [replace(contrast, difference=differences.get(contrast)) for contrast in effect.contrasts]
         compared_effects.append(replace(effect, contrasts=contrasts))
     return compared_effects
 

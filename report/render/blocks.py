@@ -173,13 +173,11 @@ class Question:
         cards: none if no run answers it.
         numbers: detail tables, collapsed.
         methods: macros of `methods.md.j2`, further entries of *Methods*.
-        problems: a line for each file of a run that cannot be read.
     """
 
     cards: Sequence[Card]
     numbers: Sequence[Block] = ()
     methods: Sequence[str] = ()
-    problems: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

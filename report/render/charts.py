@@ -14,10 +14,11 @@ from itertools import product
 from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from report.render import wording
+from report.render.environment import environment
 from report.render.wording import Score, shortened
 from report.statistics import Estimate, is_logarithmic
 from sentiment.console import visible
@@ -68,14 +69,7 @@ def _spec(template: str, width: int, **values: Any) -> Spec:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("report.render", "templates/charts"),
-        autoescape=True,
-        finalize=_as_json,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment("templates/charts", _as_json)
     templates.globals |= {"colours": COLOURS, "categories": _CATEGORIES, "font": _FONT, "monospaced": _MONOSPACED}
     templates.globals["parts"] = list(PART_TITLES.values())
     return templates

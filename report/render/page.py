@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from html import escape as escape_html
 from importlib import resources
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from report.render.blocks import Column, Document, Explorer, Report, Row, Table
 from report.render.charts import Figure, themed
+from report.render.environment import environment
 from report.render.wording import code, count, escape, latex, percent, strong
 from sentiment.console import Progress, printable, silent, visible
 from sentiment.files import write_atomically
@@ -49,15 +51,8 @@ def render_page(report: Report) -> str:
     )
 
 
-def _templates(**options: Any) -> Environment:
-    templates = Environment(
-        loader=PackageLoader("report.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **options,
-    )
+def _templates(finalize: Callable[[Any], Markup] | None = None, **options: Any) -> Environment:
+    templates = environment("templates", finalize, **options)
     templates.filters["block_type"] = lambda block: getattr(block, "style", type(block).__name__)
     return templates
 
@@ -135,7 +130,7 @@ def _themed_svg(figure: Figure, svg: str, kind: str) -> str:
 
 def render_markdown(report: Report) -> str:
     """The report in GitHub's Markdown, which refers to the files of figures."""
-    templates = _templates(finalize=escape)
+    templates = _templates(escape)
     templates.filters |= {"cell": _cell, "strong": strong, "code": code, "quoted": _quoted}
     templates.filters["html"] = lambda text: Markup.escape(visible(text))
     return _without_gaps(templates.get_template("report.md.j2").render(report=report))
@@ -154,7 +149,7 @@ _LATEX_MARKS |= {"variable_start_string": "<<", "variable_end_string": ">>"}
 def render_document(document: Document) -> str:
     """A further file of the report; all its values are escaped for LaTeX or Markdown."""
     is_latex = document.template.endswith(".tex.j2")
-    templates = _templates(finalize=latex, **_LATEX_MARKS) if is_latex else _templates(finalize=escape)
+    templates = _templates(latex, **_LATEX_MARKS) if is_latex else _templates(escape)
     templates.filters |= {"percent": percent, "count": count, "code": code, "strong": strong, "cell": _cell}
     return _without_gaps(templates.get_template(document.template).render(document.values))
 

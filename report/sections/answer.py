@@ -9,7 +9,7 @@ from report.compare.advice import Recommended
 from report.compare.datasets import Configuration
 from report.compare.findings import Findings
 from report.render import wording
-from report.render.blocks import Block, Bullets, Command, ReportSection, Text, Tiles
+from report.render.blocks import Block, Bullets, Command, Text, Tiles
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.render.wording import strong
 from report.sections import names
@@ -18,16 +18,15 @@ from report.sections.sentences import sentence, sentences, terms
 from report.statistics import estimate_of
 from sentiment.runs.records import ModelChoice
 
-_TITLE = "Recommendation"
 _MAX_ROWS = 5
 _LONGEST_NAME = 90
 
 
-def answer(findings: Findings) -> ReportSection:
+def answer(findings: Findings) -> list[Block]:
     """The recommendation with its uncertainty and training time, then the caveats."""
     best = findings.recommended
     if not findings.study.runs:  # only gold tables
-        return ReportSection(_TITLE, [])
+        return []
     if best is None:
         content: list[Block] = [Text(strong(sentence("answer.no_recommendation", has_runs=bool(findings.main))))]
     else:
@@ -44,7 +43,7 @@ def answer(findings: Findings) -> ReportSection:
         ]
     if limitations := caveats(findings):
         content.append(Bullets(limitations))
-    return ReportSection(_TITLE, content)
+    return content
 
 
 def caveats(findings: Findings) -> list[Markup]:

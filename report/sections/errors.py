@@ -10,7 +10,7 @@ import pandas as pd
 from report.compare.findings import ALL_WRONG, DISPUTED, NEGATED, OTHER, Findings
 from report.read import CompletedRun
 from report.render import wording
-from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column, columns
+from report.render.blocks import Block, Fold, Row, Table, Text, column, columns
 from report.render.charts import Axis, Figure, Point, line_figure, panel_figure, share_point
 from report.sections.names import configuration_name
 from report.sections.sentences import sentence
@@ -23,27 +23,28 @@ _EXAMPLES_PER_GROUP = 5
 _LONGEST_TWEET = 280
 
 
-def learning(findings: Findings) -> ReportSection:
+def learning(findings: Findings) -> list[Figure]:
     """Loss, accuracy and macro F1 curves of the best network; other runs open in the explorer."""
-    title = "Learning curves"
-    best, recommended = findings.best, findings.recommended
-    if recommended is None or best.curve is None:
-        return ReportSection(title, [])
+    recommended = findings.recommended
+    curve = findings.best.curve
+    if recommended is None or curve is None:
+        return []
     run = recommended.run
     name = configuration_name(recommended.configuration)
-    caption = sentence("errors.learning", run=run, name=name, epochs=len(best.curve))
+    caption = sentence("errors.learning", run=run, name=name, epochs=len(curve))
     alt = "Learning curves of the best network"
-    return ReportSection(title, [panel_figure("curves-best", alt, caption, best.curve, run.result.best_epoch)])
+    return [panel_figure("curves-best", alt, caption, curve, run.result.best_epoch)]
 
 
-def errors(findings: Findings) -> ReportSection:
+def errors(findings: Findings) -> list[Block]:
     """Calibration and misclassified tweets of the recommended run; empty if nothing is recommended."""
-    recommended, test, title = findings.recommended, findings.best.test, "Errors and calibration"
+    recommended = findings.recommended
+    test = findings.best.test
     if recommended is None:
-        return ReportSection(title, [])
+        return []
     run = recommended.run
     if test is None:
-        return ReportSection(title, [Text(sentence("errors.no_predictions", run=run))])
+        return [Text(sentence("errors.no_predictions", run=run))]
     name = PREDICTORS[recommended.predicts]
     content: list[Block] = [_reliability_diagram(run, test, recommended.predicts), _confusion_table(run, test)]
     if findings.best.tweets is None:
@@ -51,7 +52,7 @@ def errors(findings: Findings) -> ReportSection:
         content.append(Text(sentence("errors.no_texts", folder=folder)))
     else:
         content += _mistakes(findings.best.tweets, run.config.data.label_names, name)
-    return ReportSection(title, content)
+    return content
 
 
 def _confusion_table(run: CompletedRun, test: PartPredictions) -> Fold:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from report.compare.datasets import LEXICON_AUTHORS
 from report.compare.findings import Findings
 from report.render import wording
-from report.render.blocks import Block, Bullets, Fold, ReportSection, Row, Table, Text, column, columns, with_bounds
+from report.render.blocks import Block, Bullets, Fold, Row, Table, Text, column, columns, with_bounds
 from report.render.charts import Colour, Figure, Line, ValueAxis, interval_figure
 from report.sections.names import cost_per_thousand
 from report.sections.sentences import sentence
@@ -23,7 +23,7 @@ _MAX_ANSWERS = 8
 _LONGEST_TWEET = 280
 
 
-def gold_tables(findings: Findings) -> ReportSection:
+def gold_tables(findings: Findings) -> list[Block]:
     """For each gold table: scores, all comparisons, the tweets that predictors disagree on, and their origin."""
     golds = findings.study.golds
     content: list[Block] = []
@@ -31,7 +31,7 @@ def gold_tables(findings: Findings) -> ReportSection:
         if len(golds) > 1:
             content.append(Text(f"On {gold.record.source}", "heading"))
         content += _blocks_of(gold)
-    return ReportSection("Predictors on gold tables", content)
+    return content
 
 
 def _blocks_of(gold: GoldTable) -> list[Block]:

@@ -14,7 +14,7 @@ from report.compare.datasets import Configuration, Dataset
 from report.compare.findings import Findings
 from report.compare.test_sets import OnTestSet
 from report.render import wording
-from report.render.blocks import Block, Fold, ReportSection, Row, Table, Text, column, columns, with_bounds
+from report.render.blocks import Block, Fold, Row, Table, Text, column, columns, with_bounds
 from report.sections.names import (
     LEXICON_REMARK,
     STAR,
@@ -32,21 +32,21 @@ _METRICS = ("accuracy", *MACRO_SCORES)
 _PARTS: tuple[Part, ...] = ("validation", "test")
 
 
-def leaderboard(findings: Findings) -> ReportSection:
+def leaderboard(findings: Findings) -> list[Block]:
     """Configurations by data set, followed by published results."""
     content: list[Block] = []
     for number, dataset in enumerate(findings.datasets, 1):
         if number > 1:
             content.append(Text(f"On {dataset.name}", "heading"))
         content += _leaderboard_of(dataset, number, findings.recommended if number == 1 else None)
-    return ReportSection("The models", [*content, published_figures(findings)] if content else [])
+    return [*content, published_figures(findings)] if content else []
 
 
 def _leaderboard_of(dataset: Dataset, number: int, best: Recommended | None) -> list[Block]:
     rivals = best.rivals if best else {}
     by_configuration: dict[Configuration, dict[str, Any]] = {}
     for rank, configuration in enumerate(dataset.configurations, 1):
-        above_baseline = dataset.against_baseline[configuration]
+        above_baseline = dataset.against_baseline.get(configuration)
         row = _configuration_row(configuration, above_baseline, rivals.get(configuration))
         by_configuration[configuration] = {"rank": rank, **row}
     rows = [*by_configuration.values()]
@@ -178,15 +178,14 @@ def _reference_rows(configuration: Configuration) -> dict[PredictorKind, Row]:
     return {kind: {"model": name, **means_over_seeds(configuration, kind)} for kind, name in names.items()}
 
 
-def check_list(findings: Findings) -> ReportSection:
+def check_list(findings: Findings) -> list[Table]:
     """Mean check-list scores of the recommended configuration; empty without one, and if tweets are not English."""
-    title = "Check list"
     if findings.recommended is None:
-        return ReportSection(title, [])
+        return []
     runs = findings.recommended.configuration.runs
     scores = [fold.result.check_list for run in runs for fold in run.fold_runs]
     if not scores[0]:
-        return ReportSection(title, [])
+        return []
     rows: list[Row] = []
     for capability, score in scores[0]["network"].items():
         row: dict[str, Any] = {"capability": capability, "sentences": score.of}
@@ -197,10 +196,10 @@ def check_list(findings: Findings) -> ReportSection:
     rows.append({"capability": "all"} | totals)
     shown = columns("check-list", rows)
     shown += [column(wording.capital(PREDICTORS[kind]), kind, "count") for kind in scores[0]]
-    return ReportSection(title, [Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)])
+    return [Table("check-list", sentence("models.check_list", number=len(scores)), shown, rows)]
 
 
-def external_test_sets(findings: Findings) -> ReportSection:
+def external_test_sets(findings: Findings) -> list[Block]:
     """Every model on every external test set, recommended model first; further networks are collapsed."""
     networks: Counter[tuple[str, str]] = Counter()
     visible: list[OnTestSet] = []
@@ -219,7 +218,7 @@ def external_test_sets(findings: Findings) -> ReportSection:
     if collapsed:
         table = _test_set_table("test-sets-rest", "", collapsed, findings)
         content.append(Fold(f"The other {len(collapsed)} networks.", [table]))
-    return ReportSection("External test sets", content)
+    return content
 
 
 def worse_than_the_lexicon(findings: Findings) -> list[Markup]:

@@ -17,7 +17,6 @@ from report.render.blocks import (
     Column,
     Command,
     Fold,
-    ReportSection,
     Row,
     Table,
     Text,
@@ -33,17 +32,14 @@ from sentiment.runs.records import GridPlan, RunRecord
 from sentiment.runs.run_dir import Results
 
 
-def methods(findings: Findings, of_questions: Iterable[str]) -> ReportSection:
+def methods(findings: Findings, of_questions: Iterable[str]) -> list[Fold]:
     """The methods used in this report, with those of the questions; empty before any run has completed."""
-    title = "Methods"
     used = _methods_of_runs(findings) if findings.main else []
     if findings.study.golds:
         used += terms("methods.gold")
     for name in dict.fromkeys(of_questions):
         used += terms(f"methods.{name}")
-    if not used:
-        return ReportSection(title, [])
-    return ReportSection(title, [Fold("How numbers, intervals and tests are computed", [Tiles(used)])])
+    return [Fold("How numbers, intervals and tests are computed", [Tiles(used)])] if used else []
 
 
 def _methods_of_runs(findings: Findings) -> list[tuple[Markup, Markup]]:
@@ -65,9 +61,10 @@ _HASH = 12
 _MAX_PROBLEMS = 200
 
 
-def provenance(findings: Findings) -> ReportSection:
+def provenance(findings: Findings) -> list[Block]:
     """Code, versions, hardware, compute time, data and commands."""
-    study, problems = findings.study, findings.problems
+    study = findings.study
+    problems = findings.problems
     content: list[Block] = []
     if study.runs:
         content.append(Bullets(_environment(study)))
@@ -77,7 +74,7 @@ def provenance(findings: Findings) -> ReportSection:
         content += [_usage_table(study), *_data_table(findings), _command_table(study)]
     if problems:
         content += [Text(f"Unreadable files ({len(problems):,})", "heading"), Bullets(problems[:_MAX_PROBLEMS])]
-    return ReportSection("Provenance", content)
+    return content
 
 
 def _environment(study: Study) -> list[Markup]:
@@ -123,9 +120,7 @@ def _commit(record: RunRecord) -> Markup:
 
 
 def _usage_table(study: Study) -> Fold:
-    grids = [(grid.name, grid.runs) for grid in study.grids]
-    if study.single.runs:
-        grids.append(("single runs", study.single.runs))
+    grids = [(grid.display_name, grid.runs) for grid in study.folders]
     if len(grids) > 1:
         grids.append(("all", study.runs))
     rows: list[Row] = []
@@ -168,11 +163,11 @@ def _data_table(findings: Findings) -> list[Fold]:
 
 
 def _command_table(study: Study) -> Fold:
-    plans = {grid.name: grid.plan for grid in study.grids}
     rows: list[Row] = []
-    for run in study.runs:
-        command = command_of(run, plans[run.grid] if run.grid else None, study.results)
-        rows.append({"grid": run.grid, "run": run_name(run), "command": command})
+    for grid in study.folders:
+        for run in grid.runs:
+            command = command_of(run, grid.plan, study.results)
+            rows.append({"grid": run.grid, "run": run_name(run), "command": command})
 
     def show(row: Row) -> Any:
         return code(row["command"]) if row["command"] else wording.DASH

@@ -8,7 +8,7 @@ from report.compare.findings import Findings
 from report.compare.matching import differing
 from report.read import NOT_HEARD_OF, Run, Study
 from report.render import charts, wording
-from report.render.blocks import Block, Column, Explorer, ReportSection, Row, Table, Text, column, columns
+from report.render.blocks import Block, Column, Explorer, Row, Table, Text, column, columns
 from report.sections.names import (
     GRID_COLUMN,
     model_name,
@@ -27,11 +27,11 @@ _IN_PROGRESS = (RUNNING, PLANNED, PAUSED, NOT_HEARD_OF)
 _MAX_UNFINISHED = 500
 
 
-def runs(findings: Findings) -> ReportSection:
+def runs(findings: Findings) -> list[Block]:
     """All runs; unfinished ones with the reason."""
     study_runs = findings.study.runs
     if not study_runs:
-        return ReportSection("The runs", [])
+        return []
     dataset_names = {run.run_id: dataset.name for dataset in findings.datasets for run in dataset.runs}
     has_pruned = any(run.state.state == PRUNED for run in study_runs)
     hidden = {run.run_dir for run in unfinished(study_runs)[_MAX_UNFINISHED:]}
@@ -39,7 +39,7 @@ def runs(findings: Findings) -> ReportSection:
     rows = [_run_row(key, run, dataset_names) for key, run in enumerate(visible)]
     caption = sentence("runs.table", shown=len(rows), number=len(study_runs), has_pruned=has_pruned)
     explorer = Explorer(_explorer_data(visible, rows, findings), [Table("runs", caption, _columns(rows), rows)])
-    return ReportSection("The runs", [*_advice(findings.study), explorer])
+    return [*_advice(findings.study), explorer]
 
 
 def _advice(study: Study) -> list[Block]:

@@ -4,11 +4,12 @@ import re
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from report.compare.cost import cost_per_run, usage_of
 from report.render import wording
+from report.render.environment import environment
 from report.sections import names
 from report.statistics import LIKELY
 
@@ -41,14 +42,7 @@ def terms(name: str, /, **values: Any) -> list[tuple[Markup, Markup]]:
 
 @cache
 def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("report.render", "templates/sentences"),
-        autoescape=True,
-        finalize=_escaped,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment("templates/sentences", _escaped)
     for module in (wording, names):
         functions = {name: value for name, value in vars(module).items() if name.islower() and callable(value)}
         templates.filters |= functions

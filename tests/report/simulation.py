@@ -147,7 +147,7 @@ def _metrics(right: Any, labels: Any) -> Any:
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
-    return Dataset(layout.runs, configurations_of(layout.runs), answers, layout.added, [])
+    return Dataset(layout.runs, configurations_of(layout.runs), answers, layout.added)
 
 
 def _shown(gaps: Iterable[Difference | None]) -> bool:
@@ -171,7 +171,7 @@ def _models(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 def _on_test_sets(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
     with patch.object(test_sets, "read_part", lambda run, _part: run.result.manual):
-        evaluated, _ = test_sets.on_test_sets([_dataset(layout, answers)], [None])
+        evaluated = test_sets.on_test_sets([_dataset(layout, answers)], [None], [])
     yield "test set: against baseline and lexicon", _shown(gap for one in evaluated for gap in one.differences.values())
 
 
@@ -205,7 +205,7 @@ def _cleaning(layout: Layout, answers: Answers) -> Iterator[tuple[str, bool]]:
 
 def _speed(layout: Layout, _answers: Answers) -> Iterator[tuple[str, bool]]:
     with patch.object(attention, "read_part", _validation):
-        (found,), _ = attention.attention_contrasts(layout.grid)
+        (found,) = attention.attention_contrasts(layout.grid, [])
     yield "attention: sooner, overfits more", _shown([found.best_epoch, found.overfitting_gap])
 
 

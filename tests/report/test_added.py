@@ -51,7 +51,7 @@ def _right(run_dir: RunDir, kind: str) -> Any:
 
 
 def _rows(findings: Findings) -> dict[str, dict[str, Any]]:
-    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
     return {row["model"]: dict(row) for row in table.rows}
 
 
@@ -99,7 +99,7 @@ def test_answers_that_are_none_of_the_classes_stand_beside_the_score(study: Stud
 
 
 def _lead(findings: Findings) -> str:
-    return " ".join(str(getattr(block, "text", "")) for block in answer(findings).blocks)
+    return " ".join(str(getattr(block, "text", "")) for block in answer(findings))
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_person_gives_a_ceiling_and_agreement_beyond_chance(study: Study) -> Non
     (anna,) = findings.main.added  # type: ignore[union-attr]
     labels = [row["label"] for row in pq.read_table(run_dir.predictions_file).to_pylist() if row["part"] == "test"]
     assert anna.kappa == pytest.approx(cohen_kappa_score(labels, [int(said[FIRST + at]) for at in range(N)]))
-    (figure,) = (block for block in answer(findings).blocks if isinstance(block, Figure))
+    (figure,) = (block for block in answer(findings) if isinstance(block, Figure))
     rules = [layer["data"]["values"][0]["at"] for layer in figure.spec["layer"] if "data" in layer]
     assert rules[1] == pytest.approx(100 * anna.accuracy.value)
     assert f"human annotators ({100 * anna.accuracy.value:.1f} %)" in str(figure.caption)
-    _, fold, _ = (block for block in leaderboard(findings).blocks if isinstance(block, Fold))
+    _, fold, _ = (block for block in leaderboard(findings) if isinstance(block, Fold))
     assert "Anna (human annotator)" in str(fold)
     told = " ".join(str(getattr(block, "text", "")) for block in fold.blocks)
     assert f"kappa {anna.kappa:.2f}" in told

@@ -74,7 +74,7 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     findings = _findings(tmp_path, {(8, seed): skill for seed in (1, 2, 3)})
     best = findings.recommended
     assert best.predicts == predicts
-    lead, command, facts, figure, *_ = answer(findings).blocks
+    lead, command, facts, figure, *_ = answer(findings)
     is_baseline = predicts == "baseline"
     name = "the linear baseline" if is_baseline else "BiLSTM 8"
     assert f"Use {name}" in str(lead.text)
@@ -86,9 +86,9 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     first = rows_with(figure.spec, "name", "value")[0]
     assert first["name"].startswith("\u2605 ")
     assert first["value"] == pytest.approx(100 * best.score.value)
-    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
     assert ("linear baseline" in table.best["model"]) == is_baseline
-    mistakes = next(block for block in errors(findings).blocks if isinstance(block, Table))
+    mistakes = next(block for block in errors(findings) if isinstance(block, Table))
     metrics = best.run.measured("test", predicts)
     assert mistakes.caption.startswith(f"{round(metrics.n * (1 - metrics.accuracy))} test tweets misclassified")
 
@@ -154,7 +154,7 @@ def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) ->
 def test_recommended_configuration_is_among_the_first_however_many_single_seeds_are_better(tmp_path: Path) -> None:
     lucky = {(8 + width, 1): 9.0 - 0.01 * width for width in range(20)}
     findings = _findings(tmp_path, lucky | {(4, seed): 3.0 for seed in (1, 2, 3)})
-    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
     assert findings.recommended.predicts == "network"
     (row,) = [row for row in table.rows if row.get("seeds") == 3]
     assert row is table.best
@@ -165,7 +165,7 @@ def test_recommended_configuration_is_among_the_first_however_many_single_seeds_
 def test_most_frequent_class_has_a_row_of_its_own_and_no_claim(study: Study) -> None:
     study.single({}, skill=3.0)
     findings = study.findings()
-    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
     (row,) = [row for row in table.rows if row["model"] == "most frequent class"]
     assert (row["test_accuracy"], row["test_macro_f1"]) == (
         0.5,

@@ -167,7 +167,7 @@ def test_all_folds_of_a_configuration_and_seed_are_one_run_on_all_of_their_test_
 
 def test_check_list_in_the_report_is_a_mean_over_seeds_and_folds(folded: Study) -> None:
     findings = folded.findings()
-    (table,) = check_list(findings).blocks
+    (table,) = check_list(findings)
     runs = [fold for run in findings.recommended.configuration.runs for fold in run.folds]
     kinds = [*runs[0].result.check_list]
     right = [[fold.result.check_list[kind]["but"].right for fold in runs] for kind in kinds]
@@ -257,7 +257,7 @@ def test_first_screen_says_where_the_lexicon_is_shown_to_be_better(tmp_path: Pat
     gap = _of(findings, "manual", "network").differences["lexicon"]
     assert (gap.value < 0) == (skill < 1)
     assert (gap.is_shown and gap.value < 0) == is_told
-    lead, *others = (block for block in answer(findings).blocks if isinstance(block, Text))
+    lead, *others = (block for block in answer(findings) if isinstance(block, Text))
     assert lead.style == "lead"
     assert bool(worse_than_the_lexicon(findings)) == bool(others) == is_told
     if is_told:
@@ -280,7 +280,7 @@ def test_macro_recall_is_shown_where_labels_are_unbalanced(tmp_path: Path, every
     study = _study(tmp_path, every={"manual": every})
     run_dirs = _write(study, widths=(8,))
     findings = study.findings()
-    (table,) = (block for block in external_test_sets(findings).blocks if isinstance(block, Table))
+    (table,) = (block for block in external_test_sets(findings) if isinstance(block, Table))
     assert ("Macro recall, %" in [column.title for column in table.columns]) == is_shown
     one = _of(findings, "manual", "network")
     right = _right(run_dirs, "manual")["network"]
@@ -305,7 +305,7 @@ def test_tweets_of_the_lexicons_authors_are_marked(tmp_path: Path) -> None:
     findings = study.findings()
     (told,) = worse_than_the_lexicon(findings)
     assert "by the authors of VADER" in told
-    (text,) = (block.text for block in external_test_sets(findings).blocks if isinstance(block, Text))
+    (text,) = (block.text for block in external_test_sets(findings) if isinstance(block, Text))
     assert text.startswith("manual: This data set was created by the authors of VADER")
 
 

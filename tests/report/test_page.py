@@ -160,7 +160,7 @@ def test_notes_beside_a_grid_are_shown_as_markdown_without_html_or_pictures(stud
 
 def test_watched_page_reloads_until_all_is_done(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("report.build.QUESTIONS", ())
-    monkeypatch.setattr("report.build.SECTIONS", ())
+    monkeypatch.setattr("report.build.SECTIONS", {})
     (config,) = study.write_grid("rnn", "Which?", [{"seed": 1}])
     pages = []
 

@@ -119,7 +119,7 @@ def _claims(study: Study, names: list[str]) -> tuple[Any, ...]:
     best = findings.recommended
     assert best is not None
     effects = [contrast.difference for effect in grid_effects(grid, findings.answers) for contrast in effect.contrasts]
-    contrasts = [(each.best_epoch, each.overfitting_gap) for each in attention_contrasts(grid)[0]]
+    contrasts = [(each.best_epoch, each.overfitting_gap) for each in attention_contrasts(grid, [])]
     rivals = [difference for rival, difference in best.rivals.items() if len(rival.runs) > 1]
     return effects, contrasts, best.configuration.config, best.score, best.gain, rivals
 
@@ -166,7 +166,7 @@ def test_a_net_beats_the_baseline_from_the_number_on_from_which_it_is_better_at_
         assert len(curve.points) == 3
         for point in curve.points:
             assert (point.seeds, point.difference.n, point.baseline.n) == (2, PARTS["test"], PARTS["test"])
-            assert point.difference.value == pytest.approx(point.net.value - point.baseline.value)
+            assert point.difference.value == pytest.approx(point.network.value - point.baseline.value)
             assert (point.difference.q or 0) >= (point.difference.p or 1)
     assert (curves[None].beats_baseline_from, curves["word2vec"].beats_baseline_from) == (None, 1)
     assert "is significantly worse than the linear baseline even with 400 labelled tweets" in curves[None].sentence
@@ -238,12 +238,12 @@ def test_differences_that_are_not_significant_stand_with_the_smallest_that_would
     for config in study.write_grid("pooling", "Which?", runs):
         study.complete(config, "pooling", skill=1.0 if config.model.pooling == "last" else 1.02)
     findings = study.findings()
-    ((contrast,), _) = attention_contrasts(findings.study.grids[0])
+    (contrast,) = attention_contrasts(findings.study.grids[0], [])
     for difference, unit in ((contrast.best_epoch, "epochs"), (contrast.overfitting_gap, "points")):
         smallest = (difference.smallest or 0.0) * (100 if unit == "points" else 1)
         assert f"{smallest:.1f} {unit} would be shown with probability 0.8" in contrast.sentence or not smallest
     assert contrast.overfitting_gap.smallest
-    table = next(block for block in leaderboard(findings).blocks if isinstance(block, Table))
+    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
     assert all("points would be shown with" in row["verdict"] for row in table.rows if "seeds" in row)
 
 

@@ -197,7 +197,7 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study:
     attempts = [attempt(code=code * 64, first_step=step) for code, step in codes]
     run_dir = study.single({}, attempts=attempts, hardware=["Xeon (AVX512)", "Old Xeon (AVX2)", "Xeon (AVX512)"])
     still = study.single({"seed": 2}, hardware=["Xeon (AVX512)"])
-    (facts, *_) = provenance(study.findings()).blocks
+    (facts, *_) = provenance(study.findings())
     text = "\n".join(map(str, facts.items)).replace("\\_", "_")  # type: ignore[union-attr]
     assert said in text
     assert f"{run_dir.path.name}; hardware: Xeon (AVX512) and Old Xeon (AVX2)" in text
@@ -273,4 +273,4 @@ def test_printed_commands_work_from_where_the_report_was_written(
 
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:
     study.single({}, attempts=[attempt(job="here1_0")])
-    assert "no Slurm job" in str(provenance(study.findings()).blocks[0])
+    assert "no Slurm job" in str(provenance(study.findings())[0])
