@@ -62,13 +62,13 @@ TWEETEVAL = "tweeteval"
 
 
 class ColumnConfig(Section):
-    """Which columns of a table are read: names from its header, or positions counted from 0."""
+    """The columns to read from a table: names from its header, or positions counted from 0."""
 
     text: str | int = "text"
     label: str | int = "label"  # `labels` says what its values mean
     user: str | int | None = None  # the author; with it, all tweets of an author are on the same side of the split
     id: str | int | None = None  # default: the line number; in Parquet and .xlsx files the row number
-    # The part of a tweet: train, validation (dev, val) or test; None: by hash. None stands in no file.
+    # The part of a tweet: train, validation (dev, val) or test; None: by hash. Stored configurations omit None.
     part: Annotated[str | int | None, Field(exclude_if=lambda column: column is None)] = None
 
 
@@ -100,7 +100,7 @@ def _test_name(name: str) -> str:
 
 
 def _matching(pattern: str, valid: str) -> AfterValidator:
-    """A validator: the text must match `pattern`; `valid` completes the error message."""
+    """A validator that raises unless a text matches `pattern`; `valid` completes the error message."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -154,10 +154,10 @@ class DataConfig(Section):
     # `vader` (4,200 rated tweets), `sample` (1,000 of them), `sentiment140`, `tweeteval`, or the path of a table.
     source: str = "vader"
     # External test sets, by name: `{airline: {path: airline.csv}}`. Their tweets and authors are excluded from
-    # training. Of `sentiment140` the 498 hand-labelled tweets are used; as a source it adds them as `manual`.
+    # training. Of `sentiment140` the 498 hand-labelled tweets are used; as `data.source` it adds the test set `manual`.
     tests: Annotated[dict[TestName, LabelledTable], Field(max_length=100)] = {}
     columns: ColumnConfig = ColumnConfig()
-    # Rated words, lexicon and check list are English, and left out for another language. `en` stands in no file.
+    # Rated words, lexicon and check list are English, and left out for another language. Stored files omit `en`.
     language: Annotated[Language, Field(exclude_if=lambda code: code == "en")] = "en"
     # Of a built-in source, only the names and their number have an effect; `tweeteval` has three classes by default.
     labels: Labels = DEFAULT_LABELS
@@ -282,8 +282,8 @@ class EmbeddingConfig(Section):
         return None if value == "none" else value
 
 
-# In which a frozen encoder computes. `bf16` changes the last digits of its vectors, and is about twice as fast on
-# processors and GPUs with instructions for it; on others it is slow.
+# Precision in which a frozen encoder computes. `bf16` changes the last digits of its vectors, and is about twice as
+# fast on processors and GPUs with instructions for it; on others it is slow.
 EncoderPrecision = Literal["fp32", "bf16"]
 
 
@@ -323,7 +323,7 @@ class EncoderConfig(Section):
     use: Literal["tokens", "tweet", "finetune"] = "tokens"
     dropout: Probability = 0.0  # dropout rate on frozen vectors
     precision: EncoderPrecision = "fp32"
-    combine: ClassVar[str] = "alone"
+    combine: ClassVar[str] = "alone"  # as `ElmoConfig.combine`
 
     @property
     def cached(self) -> bool:
@@ -348,7 +348,7 @@ class AttentionConfig(Section):
 
 
 class ModelConfig(Section):
-    """The classifier, from token vectors to one logit: see `sentiment.models.classifier`."""
+    """The classifier, from token vectors to logits: see `sentiment.models.classifier`."""
 
     # `rnn` pools the states of a recurrent network, the others pool the token vectors. After pooling, `linear` adds
     # only an output layer; `feed_forward` adds hidden layers before it.
@@ -385,7 +385,7 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 10
     clip: PositiveFloat | None = 1.0  # largest norm of the gradient, taken over all weights
     l2: Annotated[float, Field(ge=0)] = 0.0  # the optimiser's weight decay
-    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. `none` stands in no file.
+    # `balanced`: all classes have the same weight in the loss, and in that of the baseline. Stored files omit `none`.
     class_weights: Annotated[Literal["none", "balanced"], Field(exclude_if=lambda weights: weights == "none")] = "none"
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     # bf16 and fp16: automatic mixed precision with gradient scaling, on CUDA GPUs only; predictions are in fp32.
@@ -457,7 +457,7 @@ class RunConfig(Section):
             raise ValueError("elmo and encoder are both set; set elmo.model or encoder.model to none")
         if self.encoder and self.reads_tweet_vectors and self.model.kind == "rnn":
             use = self.encoder.use
-            raise ValueError(f"encoder.use {use!r} gives one vector a tweet; valid model.kind: linear, feed_forward")
+            raise ValueError(f"encoder.use {use!r} gives one vector per tweet; valid model.kind: linear, feed_forward")
         return self
 
     @property

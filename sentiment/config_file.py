@@ -150,24 +150,24 @@ def _available_configs(path: Path) -> str:
     return f"; {path.parent} has: {', '.join(names)}" if names else ""
 
 
-def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, before: str = "") -> dict[str, Any]:
-    """A copy of nested `values` in which the field `name` has `value`; `before` is the name's prefix, for messages."""
+def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, prefix: str = "") -> dict[str, Any]:
+    """A copy of nested `values` in which the field `name` has `value`; `prefix` is that of the name, for messages."""
     first, *inner = name
     if not inner:
         return {**values, first: value}
     section = {} if values.get(first) is None else values[first]
     if not isinstance(section, Mapping):
-        raise ConfigError(f"{before}{'.'.join(name)}={value}: {first!r} is a value, not a section")
-    return {**values, first: _with_value(section, inner, value, f"{before}{first}.")}
+        raise ConfigError(f"{prefix}{'.'.join(name)}={value}: {first!r} is a value, not a section")
+    return {**values, first: _with_value(section, inner, value, f"{prefix}{first}.")}
 
 
 def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, parameters: Collection[str]) -> str:
     path = ".".join(map(str, detail["loc"]))
-    within = [key for key in parameters if key.startswith(f"{path}.")]  # of a cross-field validation error
+    inner_keys = [key for key in parameters if key.startswith(f"{path}.")]  # of a cross-field validation error
     if any(f"{path}.".startswith(f"{key}.") for key in parameters):
         origin = "an override"
-    elif within:
-        origin = f"overrides of {', '.join(within)}"
+    elif inner_keys:
+        origin = f"overrides of {', '.join(inner_keys)}"
     if detail["type"] == "extra_forbidden":
         return f"{path}: unknown key ({origin}){_known_keys(detail['loc'], schema)}"
     if detail["type"] == "missing":

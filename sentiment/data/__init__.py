@@ -1,13 +1,15 @@
 """From raw tweets to batches of token ids.
 
-- `sources`: data sets and tables; `tables`: reads files row by row; `guess_columns`: guesses columns and labels
-- `labels`: classes, and the labels that mean them; `text`: tokenizes a tweet
-- `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
+- `sources`: data sets and tables; `tables`, `text_files`, `workbook`: read files row by row
+- `labels`: classes, and the label values of each; `guess_columns`: guesses columns and labels
+- `text`: tokenizes a tweet
+- `preparation`, `corpus`: tweets cleaned, tokenised, deduplicated, split and stored on disk
+- `held_out`: recognises copies of tweets that are held out from training
 - `vocabulary`, `batches`: the input of a model
 
 A file that cannot be used raises a DataError, a missing column a ConfigError.
 
-May import `config`, `runs` and what lies below them; torch in `batches` only.
+May import `config`, `runs` and what lies below them; only `batches` imports torch.
 """
 
 # Any other value of `data.source` is the path of a table.

@@ -28,7 +28,7 @@ class Batch:
     labels: torch.Tensor  # (batch,) int64, indices of classes
     padded: bool  # whether the lengths differ; a Python bool, which avoids a device synchronisation
     weights: torch.Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
-    polarity: torch.Tensor | None = None  # (batch, time) float32, of rated words; None where no model reads it
+    polarity: torch.Tensor | None = None  # (batch, time) float32, word ratings; None where no model reads them
     layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
 
     @property
@@ -42,7 +42,7 @@ class TweetVectors(Protocol):
     """Vectors of the tokens of tweets, in one or several layers, which training does not change."""
 
     # Whether to prefetch the next batch while the model is trained on the current one.
-    ahead: bool
+    prefetch: bool
 
     def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
@@ -169,7 +169,7 @@ class BatchPlan:
         return (self[number] for number in range(len(self)))
 
     def _layers(self, number: int) -> Mapping[str, torch.Tensor]:
-        """The vectors of a batch; if `vectors.ahead`, those of the next batch are prefetched."""
+        """The vectors of a batch; if `vectors.prefetch`, those of the next batch are fetched in the background."""
         vectors = self._store.vectors
         if vectors is None:
             return {}
@@ -177,7 +177,7 @@ class BatchPlan:
             layers = self._next[1].result()
         else:
             layers = self._gather(vectors, number)
-        if vectors.ahead and number + 1 < len(self):
+        if vectors.prefetch and number + 1 < len(self):
             self._next = number + 1, _PREFETCH_POOL.submit(self._gather, vectors, number + 1)
         return layers
 

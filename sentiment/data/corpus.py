@@ -46,12 +46,12 @@ class Corpus(TokenRows):
     withheld: npt.NDArray[np.int64]  # (n,) keys of the tweets dropped because their text or author is held out
 
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
-    is_rated: bool = True  # whether the ratings of English words apply
+    is_english: bool = True  # whether the English word ratings and lexicon fit the tweets
 
     @property
     def baselines_file(self) -> Path:
         # Increase the number when `sentiment.models.baseline` changes, so that old caches are ignored.
-        variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_rated)
+        variant = "-balanced" * self.is_balanced + "-unrated" * (not self.is_english)
         return self.path / f"baselines-6{variant}.npz"
 
     def balanced(self) -> "Corpus":
@@ -63,7 +63,7 @@ class Corpus(TokenRows):
         return replace(self, weights=weights, is_balanced=True)
 
     def with_test_as_train(self) -> "Corpus":
-        """The corpus with the tweets of the test part in the training part, where nothing is tested."""
+        """The corpus with the tweets of the test part in the training part, for a model that is not tested."""
         train, test = (self.part_names.index(part) for part in ("train", "test"))
         return replace(self, parts=np.where(self.parts == test, train, self.parts).astype(np.int8))
 
@@ -104,7 +104,9 @@ def prepare_corpus(config: DataConfig, results: Results, progress: Progress = si
     return open_corpus(path, source.dataset)
 
 
-def make_folder(folder: Path, make: Callable[[Path], object], lock_file: Path, doing: str, progress: Progress) -> None:
+def make_folder(
+    folder: Path, make: Callable[[Path], object], lock_file: Path, activity: str, progress: Progress
+) -> None:
     """Make a folder unless it exists: one process on this host does, and the others wait for it.
 
     Raises:
@@ -112,7 +114,7 @@ def make_folder(folder: Path, make: Callable[[Path], object], lock_file: Path, d
     """
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        made_once(folder, make, ProcessLock(lock_file, doing, progress))
+        made_once(folder, make, ProcessLock(lock_file, activity, progress))
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error}") from error
 
@@ -131,8 +133,8 @@ def _surplus(corpus: Corpus, train_rows: int) -> set[int]:
 def find_corpus(config: DataConfig, results: Results) -> Corpus | None:
     """The corpus of a configuration if it has been prepared, otherwise None."""
     source = open_source(config, results)
-    final = results.corpus_dir(_fingerprint(config, source))
-    return open_corpus(final, source.dataset) if final.exists() else None
+    path = results.corpus_dir(_fingerprint(config, source))
+    return open_corpus(path, source.dataset) if path.exists() else None
 
 
 def corpus_fingerprint(config: DataConfig, results: Results) -> str:

@@ -46,7 +46,7 @@ _SHOWN_ROWS = 5
 _SHOWN_WIDTH = 60
 _FREQUENT_WORDS = 20
 _SHOWN_WORDS = 5
-_WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # no names, hashtags and links
+_WORD = re.compile(r"(?<![@#\w/.])[^\W\d_]+")  # neither user names nor hashtags nor links
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 _EXAMPLES = 3  # tweets that are shown of each label
 LABEL_NAMES = ("label", "labels", "sentiment", "polarity", "class", "target", "airline_sentiment", "mood", "emotion")
@@ -78,7 +78,7 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableGuess:
-    """How a table is interpreted, and which settings of that were guessed."""
+    """How a table is interpreted, and which settings were guessed."""
 
     path: Path
     columns: list[TableColumn]
@@ -106,7 +106,7 @@ class TableGuess:
         settings["columns"] = {"text": self.text.key, "label": self.label.key}
         if self.labels != DEFAULT_LABELS:
             settings["labels"] = dict(self.labels)
-        lines += ["lines of a run's file that say so:", "  data:"]
+        lines += ["the same as lines of a run's file:", "  data:"]
         return lines + [f"    {name}: {yaml_text(value)}" for name, value in settings.items()]
 
     def _shown_rows(self) -> list[str]:
@@ -138,13 +138,13 @@ def resolve_with_guesses(
 
 
 def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None:
-    """Interpret the table of a configuration; None if there is none, or if the reader will raise the error.
+    """Interpret the table of a configuration; None if it has none, or the table has an error that its reader raises.
 
     Args:
         given: dotted names of explicitly set fields.
 
     Raises:
-        UsageError: several columns fit, or the labels do not settle their meaning; lists candidates and options.
+        UsageError: several columns fit, or the meaning of the labels is unclear; lists candidates and options.
     """
     path = named_path(config.source)
     if not is_path(config.source) or not path.is_file():
@@ -167,7 +167,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
         return None
     if config.is_english and (words := _words_of_another_language(text.values)):
         reasons.append(
-            f"frequent words such as {', '.join(words)} are none of the usual English ones; if this is another "
+            f"frequent words such as {', '.join(words)} are not among the usual English ones; if this is another "
             "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
         )
     guessed: dict[str, Any] = {}
@@ -185,7 +185,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 
 
 def shared_columns(path: Path, configured: ColumnConfig) -> dict[str, Any]:
-    """The columns of one table that another has as well, by field, without the first table's own parts."""
+    """The configured columns that a table has, by field; without `part`, since another table need not name parts."""
     if not path.is_file():  # its reader raises the error
         return {}
     columns, _ = sample_columns(path, configured)
@@ -201,7 +201,7 @@ def sample_columns(path: Path, configured: ColumnConfig) -> tuple[list[TableColu
     keys: list[Any] = table.names
     if table.format in (*DELIMITED, "xlsx"):
         complete = [[field.strip() for field in fields] for fields in rows if len(fields) == len(keys)]
-        first, *rows = complete or [[]]  # empty if all sampled rows were rejected
+        first, *rows = complete or [[]]  # empty if all sampled rows were refused
         configured_names = {configured.text, configured.label, configured.user, configured.id}
         keys = first
         if not configured_names & {*first} and _looks_like_data(first, rows):
@@ -222,11 +222,11 @@ def _looks_like_data(first: list[str], rows: list[list[str]]) -> bool:
 
 
 def _find_column(
-    path: Path, columns: list[TableColumn], role: str, configured: str | int, given: bool, reasons: list[str]
+    path: Path, columns: list[TableColumn], role: str, configured: str | int, is_given: bool, reasons: list[str]
 ) -> TableColumn | None:
     """The column of the texts or of the labels; None if the configured column does not exist."""
     matching = [columns[index] for index in column_indices(configured, [column.key for column in columns])]
-    if matching or given:
+    if matching or is_given:
         return matching[0] if len(matching) == 1 else None
     usual_names = TEXT_NAMES if role == "text" else LABEL_NAMES
     candidates = [column for column in columns if str(column.key).strip().lower() in usual_names]
@@ -237,8 +237,8 @@ def _find_column(
     if len(candidates) != 1:
         shown = [f"{column.key!r} (such as {_shortened(next(iter(column.counts), ''))!r})" for column in columns]
         raise UsageError(
-            f"{path}: {len(candidates)} columns can hold the {role}s; name it with --set data.columns.{role}=NAME. "
-            f"Columns: {abbreviated(shown, '; ')}"
+            f"{path}: {len(candidates)} columns can hold the {role}s; name the right one with --set "
+            f"data.columns.{role}=NAME. Columns: {abbreviated(shown, '; ')}"
         )
     option = f"--set data.columns.{role}=NAME"
     reasons.append(f"{role}s are taken from column {candidates[0].key!r} ({reason}); {option} names another")
@@ -246,7 +246,7 @@ def _find_column(
 
 
 def _words_of_another_language(texts: Iterable[str]) -> list[str]:
-    """The first of a table's most frequent words if at least half of these are no English stop words, else none."""
+    """Five of the most frequent words that are not English stop words, if at least half are not; otherwise none."""
     counts = Counter(word for text in texts for word in _WORD.findall(text.lower()))
     frequent = [word for word, _ in counts.most_common(_FREQUENT_WORDS)]
     unknown = [word for word in frequent if word not in stop_words("all")]
@@ -266,7 +266,7 @@ def _labels(
     """The labels of each class: the configured ones, or what the values of the label column mean.
 
     Raises:
-        UsageError: the values do not settle it: unknown words, or numbers other than 0 and 1 (or 0 and 4).
+        UsageError: the meaning of a value is unclear: an unknown word, or a number other than 0 and 1 (or 0 and 4).
     """
     values = {value.lower() for value in label.counts}
     unknown = values - label_meanings(labels).keys()
@@ -275,14 +275,14 @@ def _labels(
             shown = ", ".join(
                 f"{value!r} ({label.counts[value]:,})" for value in label.counts if value.lower() in unknown
             )
-            reasons.append(f"left out are the rows with labels of no class: {shown}")
+            reasons.append(f"rows whose label belongs to no class are left out: {shown}")
         return {**labels, IGNORED: tuple(sorted(unknown))}
     if any(name.startswith(_LABELS) for name in given):
         return labels
     if not unknown and not is_ambiguous(labels, values):
         if values == {"0", "1"}:
             option = classes_option({"negative": "1", "positive": "0"})
-            reasons.append(f"label '1' is taken for positive and '0' for negative; {option} swaps them")
+            reasons.append(f"label '1' is taken as positive and '0' as negative; {option} swaps them")
         return labels
     classes = known_classes(label.counts)
     if classes is None:
@@ -305,7 +305,7 @@ def _label_examples(text: TableColumn, label: TableColumn) -> str:
 
 
 def _proposed_option(label: TableColumn) -> str:
-    """An option that names the classes, as far as it can be proposed."""
+    """The option to propose for the classes of a label column."""
     values = [value for value, _ in label.counts.most_common(_SHOWN_VALUES)]
     if len(values) == len(label.counts) and all(map(_NUMBER.fullmatch, values)):
         scale = sorted(values, key=float)
@@ -314,5 +314,5 @@ def _proposed_option(label: TableColumn) -> str:
         return f"{classes_option(classes)}, if it is a scale from negative to positive"
     known = known_classes(value for value in values if value.lower() in label_meanings(DEFAULT_LABELS))
     if known:
-        return f"{classes_option(known)} leaves the rows of other labels out"
-    return f"{classes_option({value: [value] for value in values})}, in this order if it is right"
+        return f"{classes_option(known)} leaves out rows with other labels"
+    return f"{classes_option({value: [value] for value in values})}, if this order is right"

@@ -1,4 +1,4 @@
-"""The classes of tweets, in their order, and the labels that mean them: the schema, known words, and their meanings.
+"""The ordered classes of tweets, and the label values of each: their schema, scales of known words, and look-up.
 
 Only pydantic is imported.
 """
@@ -8,6 +8,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
@@ -70,7 +71,7 @@ def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, 
 
 
 def _stored_labels(labels: dict[str, tuple[str, ...]]) -> object:
-    """Pairs, since objects in JSON files have no order; the two usual classes stand there in alphabetical order."""
+    """Pairs, since objects in JSON files have no order; the two default classes are in alphabetical order anyway."""
     return labels if class_names(labels) == class_names(DEFAULT_LABELS) else list(labels.items())
 
 
@@ -93,17 +94,17 @@ DEFAULT_LABELS = {"negative": _NEGATIVE, "positive": _POSITIVE, IGNORED: _NEUTRA
 
 
 class OtherClassesError(UsageError, ValueError):
-    """The classes of a table are none of those that they should be."""
+    """Raised if none of a table's classes is one of the data's classes."""
 
 
 def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Labels of a table as those of the classes `names`, in their order.
+    """Rename the classes of a table's labels to `names`, in the order of `names`.
 
     Classes of the same name are the same. Labels of any other class are ignored, unless the table has as many classes
     as there are names: then the order decides.
 
     Raises:
-        OtherClassesError: no class corresponds.
+        OtherClassesError: no class of the table corresponds to a name.
     """
     own = class_names(labels)
     origins = {name: name for name in own if name in names}
@@ -111,7 +112,8 @@ def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[st
         origins = dict(zip(names, own, strict=True))
     if not origins:
         raise OtherClassesError(
-            f"the table's classes ({', '.join(own)}) are none of {', '.join(names)}; labels or --classes names them"
+            f"the table's classes ({', '.join(own)}) are none of {', '.join(names)}; name them in labels or by "
+            "--classes"
         )
     renamed = {name: labels[origins[name]] if name in origins else () for name in names}
     ignored = [value for name in {*labels} - {*origins.values()} for value in labels[name]]
@@ -124,10 +126,12 @@ def polar_labels(
     neutral: tuple[str, ...] = _NEUTRAL,
     positive: tuple[str, ...] = _POSITIVE,
 ) -> dict[str, tuple[str, ...]]:
-    """Labels of a file with negative, neutral and positive tweets; of two classes called `names`, none is neutral.
+    """The labels of the classes `names` in a file with negative, neutral and positive tweets.
+
+    Of two classes neither is neutral: the neutral labels are ignored.
 
     Raises:
-        OtherClassesError: these are none of `names`.
+        OtherClassesError: none of `names` is one of the file's classes.
     """
     labels = {"negative": negative, "positive": positive, IGNORED: neutral}
     if len(names) > MIN_CLASSES:
@@ -162,11 +166,10 @@ def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
     for scale in _SCALES.strip().splitlines():
         classes = {}
         for words in map(str.split, scale.split("|")):
-            own = tuple(word for word in words if word in spelled)
-            if own:
-                classes[spelled.get(words[0], words[0])] = own
-        known = {word for own in classes.values() for word in own}
-        if len(classes) > 1 and known == spelled.keys():
+            used_words = tuple(word for word in words if word in spelled)
+            if used_words:
+                classes[spelled.get(words[0], words[0])] = used_words
+        if len(classes) > 1 and {*chain.from_iterable(classes.values())} == spelled.keys():
             return classes
     return None
 
@@ -194,7 +197,7 @@ def label_meanings(labels: LabelMapping) -> dict[str, int | None]:
 
 
 def is_ambiguous(labels: LabelMapping, values: Collection[str]) -> bool:
-    """Whether the default `labels` do not settle what the lower-cased `values` of a table's column mean.
+    """Whether the default `labels` leave open what the lower-cased `values` of a table's column mean.
 
     0 and 1 are negative and positive, and so are 0 and 4, as in Sentiment140. Any other numbers may be a scale, whose
     lower end or middle may be 1. Whether neutral tweets are a class, or are left out, has to be said.

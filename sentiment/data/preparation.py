@@ -58,7 +58,7 @@ def part_code(author: str, form: str, config: DataConfig) -> int:
 CONTRADICTION = "duplicates dropped that have another label"
 IGNORED_LABEL = "left out: ignored label"
 HELD_OUT = "dropped from training because their text or author is in validation or a test set"
-OTHER_PART = "left out: for another part than that which the table is read for"
+OTHER_PART = "left out: belongs to another part of its data set"
 SURPLUS = "left out by data.train_rows"
 NO_TOKEN = "left out: no token left"  # noqa: S105
 
@@ -96,8 +96,8 @@ class Preparation:
         self._tokenizer = Tokenizer(config.text)
         self._forms = TweetForms(run_tokenizer=self._tokenizer)
         self._part_names = (*PARTS, *source.tests)
-        # External test sets and, if extra training tables are read or the parts are given, validation and test: a split
-        # by hash itself separates authors and copies within one table.
+        # Holds the external test sets and, if extra training tables are read or the parts are given, validation and
+        # test: within one table, a split by hash separates authors and copies by itself.
         self._held_out = HeldOutTweets(self._forms)
         self._withheld: set[int] = set()
         # Labels of the tweets seen so far, by key: one dict per external test set, and one (None) for all other files.
@@ -189,7 +189,7 @@ class Preparation:
         return tweets
 
     def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
-        """Whether to keep a row. Validation and test rows depend only on earlier rows of the main table."""
+        """Count a row and tell whether it is kept; hold it out from the tables that are read later if need be."""
         reason = self._reason_to_drop(origin, tweet)
         if reason:
             self._left_out[reason] += 1

@@ -140,7 +140,7 @@ def candidate_urls(mirrors: Iterable[str], names: Sequence[str]) -> list[str]:
 
 # --- named data sets and tables -------------------------------------------------------------------------------------
 
-TABLE = "table"  # name of the data set if the source is a table of the user's own
+TABLE = "table"  # name of the data set that is a user's own table
 # 1,000 of VADER's clearly positive or negative tweets, bundled with the program.
 _SAMPLE_FILE = Path(__file__).with_name("sample_tweets") / "tweets.csv"
 
@@ -167,7 +167,7 @@ TRAINING = "training.1600000.processed.noemoticon.csv"
 MANUAL_TEST = "testdata.manual.2009.06.14.csv"
 MEMBER_ROWS = {TRAINING: 1_600_000, MANUAL_TEST: 498}
 
-# Barbieri et al. (2020): SemEval's task of 2017, with given parts. By file: its size in bytes and its SHA-256.
+# Barbieri et al. (2020): the task of SemEval 2017, split by its authors. By file: its size in bytes and its SHA-256.
 TWEETEVAL_URL = (
     "https://raw.githubusercontent.com/cardiffnlp/tweeteval/3eb5e91dd5070b5a5931df4e70cbab5978e3c50c/datasets/sentiment"
 )
@@ -180,6 +180,7 @@ TWEETEVAL_FILES = {
     "train_labels.txt": (91_230, "122bfb1732fb6995b0e5c5f726c0ba457c469c3b6e60513007ce5037f23e65d4"),
 }
 _TWEETEVAL_LABELS = {"0": "negative", "1": "neutral", "2": "positive"}
+# The file of each source that is downloaded last: if it is there, nothing is missing.
 _LAST_FILES = {SENTIMENT140: ARCHIVE.name, VADER: VADER_ARCHIVE, TWEETEVAL: f"{TWEETEVAL}/train_labels.txt"}
 COLUMNS_140 = ColumnConfig(label=0, id=1, user=4, text=5)
 _AUTHOR_NAMES = ("user", "name", "author", "user_id", "author_id", "username", "user_name", "screen_name",
@@ -196,7 +197,7 @@ class TweetFile:
     read: Callable[[], ReadRows]  # all rows in file order
     total: int | None = None  # approximate number of rows, if known beforehand
     field: str = "data"  # the section of the configuration that describes it
-    # A column that may name the authors, but is not used; None if there is none.
+    # Returns the name of a column that may hold the authors, but is not configured; None if there is none.
     unused_author_column: Callable[[], str | None] = lambda: None
 
 
@@ -235,7 +236,7 @@ _ROWS_BETWEEN_MESSAGES = 4096
 
 
 def labelled_rows(file: TweetFile, left_out: RowCounter, progress: Progress = silent) -> Iterator[tuple[Row, int]]:
-    """The rows to test on, each with the index of its class; the others are counted."""
+    """Yield the rows to test on, each with the index of its class; count the others in `left_out`."""
     for number, row in enumerate(file.read()):
         if number % _ROWS_BETWEEN_MESSAGES == 0:
             progress(f"reading {file.name}", number, file.total)
@@ -273,10 +274,10 @@ def fetch_tweets(source: str, results: Results, progress: Progress) -> None:
 
 
 def open_file(path: Path, columns: ColumnConfig, labels: LabelMapping | None, field: str = "data") -> TweetFile:
-    """Open and hash a table on disk; one in the format of Sentiment140 has its own columns and labels.
+    """Open and hash a table on disk; the format of Sentiment140 is recognised, whose columns and labels are known.
 
     Args:
-        labels: the labels of each class; None: all rows stay unlabelled.
+        labels: the labels of each class; None reads no labels.
         field: the configuration section of the columns and labels, for messages.
     """
     if not path.exists():
@@ -329,11 +330,12 @@ def _open(table: LabelledTable, results: Results, field: str) -> OpenedSource:
     labels = table.labels or DEFAULT_LABELS
     if table.path == SENTIMENT140:
         return _open_archive(results.downloads / ARCHIVE.name, labels)
-    if table.path == VADER:  # small enough to be downloaded when a run first reads it
+    # These two are small enough to be downloaded when a run first reads them.
+    if table.path == VADER:
         read = lambda: read_vader(fetch_vader(results), labels)  # noqa: E731
         return OpenedSource(VADER, TweetFile(VADER, VADER_TWEETS_SHA256, VADER, read))
     if table.path == TWEETEVAL:
-        read = lambda: read_tweeteval(fetch_tweeteval(results, silent), labels)  # noqa: E731
+        read = lambda: read_tweeteval(fetch_tweeteval(results), labels)  # noqa: E731
         return OpenedSource(TWEETEVAL, TweetFile(TWEETEVAL, fingerprint(TWEETEVAL_FILES), TWEETEVAL, read))
     if table.path == "sample":
         return OpenedSource("sample", replace(open_file(_SAMPLE_FILE, ColumnConfig(), labels), name="sample"))
@@ -398,7 +400,7 @@ def fetch_vader(results: Results) -> Path:
 
 
 def read_vader(archive: Path, labels: LabelMapping) -> ReadRows:
-    """VADER's tweets: negative, neutral or positive by their mean rating; unpacks nothing on disk."""
+    """Yield VADER's tweets: negative, neutral or positive by their mean rating; unpacks nothing on disk."""
     meanings = label_meanings(labels)
     try:
         with tarfile.open(archive) as outer, tarfile.open(fileobj=outer.extractfile(_VADER_INNER_ARCHIVE)) as inner:
@@ -410,13 +412,13 @@ def read_vader(archive: Path, labels: LabelMapping) -> ReadRows:
     for line, record in enumerate(content.decode().split("\r\n"), start=1):
         number, mean, text = record.split("\t")
         rating = float(mean)
-        word = "positive" if rating > 0 else "negative"
+        label = "positive" if rating > 0 else "negative"
         if abs(rating) < _NEUTRAL_BAND:
-            word = "neutral"
-        yield Row(number, None, meanings[word], text, line)
+            label = "neutral"
+        yield Row(number, None, meanings[label], text, line)
 
 
-def fetch_tweeteval(results: Results, progress: Progress) -> Path:
+def fetch_tweeteval(results: Results, progress: Progress = silent) -> Path:
     """Download the files of TweetEval (6 MB) unless they exist; returns their folder."""
     folder = results.downloads / TWEETEVAL
     for name, (size, sha256) in TWEETEVAL_FILES.items():
@@ -425,7 +427,7 @@ def fetch_tweeteval(results: Results, progress: Progress) -> Path:
 
 
 def read_tweeteval(folder: Path, labels: LabelMapping) -> ReadRows:
-    """TweetEval's tweets, those of the test part first."""
+    """Yield TweetEval's tweets; those of the training part come last, when all that are held out are known."""
     meanings = label_meanings(labels)
     for part, name in (("test", "test"), ("validation", "val"), ("train", "train")):
         pairs = zip(read_lines(folder / f"{name}_text.txt"), read_lines(folder / f"{name}_labels.txt"), strict=True)

@@ -1,4 +1,4 @@
-"""Reads tables for training and prediction (CSV, TSV, JSON Lines, Parquet, workbooks), and tweets from their rows."""
+"""Reads tables (CSV, TSV, JSON Lines, Parquet, workbooks) for training and prediction, and turns rows into tweets."""
 
 import gc
 import json
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A tweet as its source has it."""
+    """A tweet as read from its source."""
 
     id: str
     user: str | None
@@ -77,7 +77,7 @@ def format_of(path: Path) -> str:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, a fifth of the time: rows are millions of small objects without cycles."""
+    """Disable garbage collection, which would take a fifth of the time: millions of rows form no cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -106,7 +106,7 @@ class OpenedTable:
 
     format: str
     names: list[str]  # column names; for JSON Lines the keys of the first object; indices if there is no header
-    read: Callable[[Collection[int]], Records]  # reads the data rows; only the requested columns are filled for certain
+    read: Callable[[Collection[int]], Records]  # reads the data rows; cells of columns not asked for may be None
     delimiter: str = ","
     sheets: Sequence[str] = ()  # the visible sheets of a workbook, of which the first is read
 
@@ -148,12 +148,12 @@ def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> Op
 def _with_header(
     path: Path, read: Callable[[], Records], is_header: IsHeader
 ) -> tuple[list[str], Callable[[Collection[int]], Records]]:
-    """The column names of a table, and what reads the rows below them."""
-    first, rejected = _first_row(path, read)
+    """The column names of a table, and a function that reads the rows below them."""
+    first, refused = _first_row(path, read)
     header = [as_text(field).strip() for field in first.fields]
     has_names = is_header(header)
-    if has_names and rejected:
-        raise DataError(f"{path}:{rejected.line}: this line should name the columns, but {rejected.reason}")
+    if has_names and refused:
+        raise DataError(f"{path}:{refused.line}: this line should name the columns, but {refused.reason}")
     names = header if has_names else [str(index) for index in range(len(header))]
 
     def rows(_columns: Collection[int]) -> Records:
@@ -161,7 +161,7 @@ def _with_header(
         if has_names:
             records = dropwhile(lambda record: record.line <= first.line, records)
         for record in records:
-            if record[1]:  # the fields, or the reason of a refusal
+            if isinstance(record, Refusal) or record.fields:
                 yield record
             elif len(names) == 1:  # in a single column a blank line is an empty text
                 yield TableRecord(record.line, [""])
@@ -170,14 +170,14 @@ def _with_header(
 
 
 def _first_row(path: Path, read: Callable[[], Records]) -> tuple[TableRecord, Refusal | None]:
-    """The first row of a table, and the first row that is rejected before it, if any."""
-    first_rejected = None
+    """The first row of a table, and the first row that is refused before it, if any."""
+    first_refused = None
     for record in read():
         if isinstance(record, Refusal):
-            first_rejected = first_rejected or record
+            first_refused = first_refused or record
         elif record.fields or record.json_object:
-            return record, first_rejected
-    reason = f"; line {first_rejected.line} is refused: {first_rejected.reason}" if first_rejected else ""
+            return record, first_refused
+    reason = f"; line {first_refused.line} is refused: {first_refused.reason}" if first_refused else ""
     raise DataError(f"{path}: holds no rows{reason}")
 
 
@@ -239,7 +239,7 @@ def read_rows(
     """The tweets of a table.
 
     Args:
-        labels: the labels of each class; None: all rows stay unlabelled.
+        labels: the labels of each class; None reads no labels.
         name: the file's name, for messages.
         field: the configuration section of the columns and labels, for messages.
 
@@ -283,11 +283,14 @@ def _part_of(value: str, origin: str) -> Part:
 
 
 def by_part(read: Callable[[], ReadRows]) -> ReadRows:
-    """Rows whose parts are given: those for training last, when all that is held out from training is known."""
+    """Yield the rows of a table that names their parts, in the order test, validation, train.
+
+    So all held-out tweets are known before the first one for training. Refused rows are yielded with the test part.
+    """
     for part in reversed(PARTS):
         for row in read():
-            own = PARTS[-1] if isinstance(row, Refusal) else row.part
-            if own == part:
+            row_part = "test" if isinstance(row, Refusal) else row.part
+            if row_part == part:
                 yield row
 
 
@@ -308,12 +311,13 @@ def column_indices(column: str | int, header: Sequence[str | int]) -> list[int]:
 
 
 def abbreviated(texts: Sequence[str], separator: str = ", ") -> str:
-    """Texts for a message, of many the first ones."""
+    """Join texts for a message; of more than 20, the first ones and the number of the others."""
     more = len(texts) - _MAX_SHOWN
     return separator.join([*texts[:_MAX_SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
 
 
 def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any, int], int | None]:
+    """A function from a cell and its line to the index of a class, or None for an ignored label."""
     meanings = label_meanings(labels)
     seen: set[str] = set()
 
@@ -321,11 +325,11 @@ def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any,
         word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
         if word in seen:
             return meanings[word]
-        others = f"known are {', '.join(map(repr, meanings))}" if word not in meanings else f"beside {sorted(seen)}"
+        reason = f"known are {', '.join(map(repr, meanings))}" if word not in meanings else f"beside {sorted(seen)}"
         seen.add(word)
         if word not in meanings or is_ambiguous(labels, seen):
             raise DataError(
-                f"{name}:{line}: unknown label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} ({others}): name the "
+                f"{name}:{line}: unknown label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} ({reason}): name the "
                 "classes, from the most negative to the most positive, and the labels of each in "
                 f"{field}.labels, and those to leave out in {field}.labels.{IGNORED}"
             )
@@ -351,7 +355,7 @@ def as_text(value: Any) -> str:
 
 
 def text_problem(value: object) -> str | None:
-    """The reason why a cell cannot be the text of a tweet; None if it can."""
+    """Why a cell cannot be the text of a tweet; None if it can."""
     if isinstance(value, str):
         return None if value.strip() else "empty text"
     return "empty text" if value is None else "text is not a string"

@@ -1,7 +1,7 @@
 """Reads text files record by record: CSV, TSV and JSON Lines.
 
-Every line of a file belongs to a record, is rejected with its number, or is blank. CSV follows RFC 4180: a record with
-wrong quotes is rejected. A quoted field may span lines, but a file is refused if the lines inside a quoted field look
+Every line of a file belongs to a record, is refused with its number, or is blank. CSV follows RFC 4180: a record with
+wrong quotes is refused. A quoted field may span lines, but a file is refused if the lines inside a quoted field look
 like table rows: probably a stray quote swallowed them. TSV has no quoting: each line is a row.
 """
 
@@ -44,8 +44,8 @@ class Refusal(NamedTuple):
 Records = Iterator[TableRecord | Refusal]
 ReadLines = Callable[[], Iterator[str]]  # returns a new iterator over the lines, including line ends
 
-LINE_LIMIT = 1 << 20  # in bytes; longer lines are rejected to bound memory
-TOO_LONG = "x" * (csv.field_size_limit() + 1)  # placeholder for an over-long line, which every format rejects
+LINE_LIMIT = 1 << 20  # in bytes; longer lines are refused to bound memory
+TOO_LONG = "x" * (csv.field_size_limit() + 1)  # placeholder for an over-long line, which every format refuses
 
 
 # --- bytes and lines ------------------------------------------------------------------------------------------------
@@ -151,8 +151,8 @@ class _Lines:
 def csv_records(read: ReadLines, delimiter: str, name: str) -> Records:
     """The records of a CSV file; a blank line yields a record with no fields.
 
-    A record that spans lines and is malformed, or has a number of fields that is not the table's, is rejected as one
-    line; its other lines are read again.
+    A record that spans lines and is malformed, or has another number of fields than the table, is refused as one line;
+    its other lines are read again.
 
     Raises:
         DataError: the lines inside a quoted field look like rows.

@@ -40,7 +40,7 @@ from sentiment.errors import DataError
 from sentiment.files import WriteFile, fingerprint, named_path, write_atomically, write_json
 from sentiment.runs.run_dir import Results
 
-PADDING = 0  # the index after the end of a short tweet in a batch
+PADDING = 0  # the index at positions after the end of a short tweet in a batch
 UNKNOWN = 1  # the index of all types that are not in the vocabulary
 _SPECIAL = 2
 
@@ -59,7 +59,7 @@ class Vocabulary:
             if token.split() != [token]:
                 raise DataError(f"{token!r} is not a token: tokens must not be empty or contain white space")
         if len(self._index) != len(self.types):
-            raise DataError("duplicate type")
+            raise DataError("a type is given twice")
 
     def __len__(self) -> int:
         """The number of vectors in an embedding: types, padding, and the unknown token."""
@@ -136,7 +136,8 @@ def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -
         fields = content.rsplit(None, size)
         if len(fields) == size and content[:1].isspace():  # GloVe has a token that is a space
             continue
-        if len(fields) <= size or (is_first and len(content.split()) > size + 1):  # later on a token may hold spaces
+        has_more = is_first and len(content.split()) > size + 1  # in later lines a token may contain spaces
+        if len(fields) <= size or has_more:
             raise DataError(
                 f"{path}:{line}: has {len(content.split()[1:])} numbers after the token, but embedding.size is {size}; "
                 "set it to this number, or name a complete text file whose lines are a token and its numbers"
@@ -193,13 +194,13 @@ def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.floa
     write_atomically(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
-# --- text to learn from ---------------------------------------------------------------------------------------------
+# --- text for word2vec ---------------------------------------------------------------------------------------------
 
 _PROGRESS_INTERVAL = 10_000
 
 
-def _summary(counts: Counter[str]) -> str:
-    """Summary of the used and skipped tweets of an unlabelled file."""
+def _outcomes(counts: Counter[str]) -> str:
+    """The numbers of used and skipped tweets of an unlabelled file, for messages."""
     return ", ".join(f"{number:,} {outcome}" for outcome, number in counts.most_common())
 
 
@@ -238,7 +239,7 @@ def collect_training_text(
                     collector.add(tokens)
             count[outcome] += 1
         if not count["used"]:
-            raise DataError(f"{file.name}: no text of it can be used: {_summary(count)}")
+            raise DataError(f"{file.name}: no text of it can be used: {_outcomes(count)}")
     own = corpus.take(np.flatnonzero(trained))
     more = collector.rows()
     token_ids = np.concatenate([own.token_ids, more.token_ids])
@@ -246,7 +247,7 @@ def collect_training_text(
     return TokenRows(more.types, token_ids, offsets), counts
 
 
-# --- vectors that are learned from it -------------------------------------------------------------------------------
+# --- learned vectors ----------------------------------------------------------------------------------
 
 _WINDOW = 5  # largest distance between two tokens of which one predicts the other
 _NEGATIVE_SAMPLES = 5  # per positive pair
@@ -310,7 +311,7 @@ def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Pro
     return [
         f"word2vec: {len(types):,} vectors of {vectors.shape[1]} numbers, learned from {len(text.token_ids):,} tokens",
         f"  {len(corpus.rows('train')):,} training tweets, without labels",
-        *(f"  {name}: {_summary(count)}" for name, count in counts.items()),
+        *(f"  {name}: {_outcomes(count)}" for name, count in counts.items()),
     ]
 
 

@@ -20,7 +20,7 @@ _BLOCK = 1 << 20
 
 
 class Sheet(NamedTuple):
-    """The rows of a sheet, as wide as the widest one, and the names of all visible sheets, the read one first."""
+    """The rows of a sheet, the length of the longest, and the names of all visible sheets, the read one first."""
 
     rows: list[list[Any]]
     width: int
@@ -57,7 +57,7 @@ def read_sheet(path: Path) -> Sheet:
 
 
 def _checked(file: BinaryIO, path: Path) -> BinaryIO:
-    """The same file, after its size when decompressed has been checked."""
+    """Return the file after checking how large it is when decompressed."""
     size = 0
     tags = 0
     with zipfile.ZipFile(file) as archive:

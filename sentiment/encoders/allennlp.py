@@ -44,19 +44,19 @@ class ReferenceElmo:
     def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS) -> dict[str, torch.Tensor]:
         """See `Encoder`; all layers are computed, whichever are asked for."""
         empty = torch.empty(0, self.vector_size, device=self._device)
-        parts: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
+        vectors: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
         for start in range(0, len(tweets), _BATCH_TWEETS):
             batch = tweets[start : start + _BATCH_TWEETS]
             # allennlp's option `stateful` fails if a batch is larger than the previous one. `repeat` copies, because
             # allennlp changes its state in place.
-            initial = tuple(part.repeat(1, len(batch), 1) for part in self._initial)
+            initial = tuple(state.repeat(1, len(batch), 1) for state in self._initial)
             self._bilm._elmo_lstm._states = initial or None
             activations = self._bilm(_batch_to_ids(batch).to(self._device))["activations"]
-            for layer, part in parts.items():
+            for layer, rows in vectors.items():
                 padded = activations[LAYERS.index(layer)]
                 # Without the boundary tokens before and after each tweet.
-                part.extend(row[1 : 1 + len(tweet)] for row, tweet in zip(padded, batch, strict=True))
-        return {layer: torch.cat(part) for layer, part in parts.items()}
+                rows.extend(row[1 : 1 + len(tweet)] for row, tweet in zip(padded, batch, strict=True))
+        return {layer: torch.cat(rows) for layer, rows in vectors.items()}
 
 
 def allennlp_elmo() -> ModuleType:

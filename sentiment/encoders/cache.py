@@ -46,7 +46,7 @@ _FORMAT_VERSION = 6
 
 BY_TYPE = "token"  # the layer with a vector for each type
 BY_TWEET = "tweet"  # the layer with a vector for each tweet
-# Fewer shards than files that a process may open, and shards so large that a small corpus has few.
+# Fewer shards than the files that a process may open, and so many tokens in each that a small corpus has few shards.
 _MAX_SHARDS = 256
 _MIN_TOKENS = 1 << 14
 _TYPES_PER_SHARD = 1 << 16
@@ -111,7 +111,7 @@ class VectorCache:
         # The corpus's files and not its fingerprint, because folds of the same tweets share the vectors.
         tweets = [sha256_of(corpus.path / name) for name in (TYPES, "token_ids.npy", "offsets.npy")]
         settings = config.model_dump(include={"state"})
-        if config.precision != "fp32":  # the name of a cache of fp32 is older than the setting
+        if config.precision != "fp32":  # caches of fp32 were named before this setting existed
             settings["precision"] = config.precision
         self._identity = {"format_version": _FORMAT_VERSION, "tweets": tweets, "model": model.fingerprint} | settings
         self.folder = results.encoder_caches / fingerprint(self._identity)[:16]
@@ -156,7 +156,7 @@ class VectorCache:
         """Size in bytes of these layers and their prerequisites; with `missing`, only of missing shards."""
         size = 0
         for layer in self._needed(layers):
-            row_bytes = self.vector_size * _stored(layer).itemsize
+            row_bytes = self.vector_size * _stored_type(layer).itemsize
             for (start, end), path in zip(self.spans(layer), self._shard_files(layer), strict=True):
                 if not (missing and path.exists()):
                     size += (end - start) * row_bytes
@@ -181,7 +181,7 @@ class VectorCache:
                 encoder = build_encoder(self._config, self._model, device)
                 self._compute(layers, encoder, progress)
             finally:
-                with suppress(OSError):  # on a full disk the time is unknown
+                with suppress(OSError):  # on a full disk the time is not recorded
                     write_once(self.folder / f"{_COMPUTE_TIME}-{uuid4().hex}.json", as_json(stopwatch.read()))
         except torch.OutOfMemoryError as error:
             raise MemoryExhaustedError("the encoder does not fit into GPU memory") from error
@@ -253,7 +253,7 @@ class VectorCache:
 
     def _write_types(self, shard: int, encoder: Encoder, progress: Progress) -> None:
         start, end = self.spans(BY_TYPE)[shard]
-        table = np.empty((end - start, self.vector_size), _stored(BY_TYPE))
+        table = np.empty((end - start, self.vector_size), _stored_type(BY_TYPE))
         for first in range(start, end, _TYPES_BATCH):
             progress("vectors of types", first, len(self._corpus.types))
             types = self._corpus.types[first : min(first + _TYPES_BATCH, end)]
@@ -271,7 +271,7 @@ class VectorCache:
             if shard in self.missing(layer):
                 start, end = self.spans(layer)[shard]
                 first_rows[layer] = start
-                arrays[layer] = np.empty((end - start, self.vector_size), _stored(layer))
+                arrays[layer] = np.empty((end - start, self.vector_size), _stored_type(layer))
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
             progress("vectors of tweets", done, len(self._corpus.token_ids))
             for layer, vectors in encoder.encode([tweets[index] for index in chosen], list(arrays)).items():
@@ -288,8 +288,8 @@ class VectorCache:
         write_once(path, lambda file: file.write(content.getbuffer()))
 
 
-def _stored(layer: str) -> np.dtype[Any]:
-    """The type of stored values; float16 has a relative error of 2e-4 and needs half the bytes."""
+def _stored_type(layer: str) -> np.dtype[Any]:
+    """The type of the stored numbers; float16 has a relative error of 2e-4 and needs half the bytes."""
     return np.dtype(np.float32 if layer == BY_TYPE else np.float16)
 
 
@@ -305,7 +305,7 @@ def _checksum_matches(path: Path) -> bool:
 
 
 class DiskRows:
-    """A layer on disk: one pread per tweet, after posix_fadvise prefetch hints for the whole batch.
+    """Reads a layer from disk by one pread per tweet, after posix_fadvise prefetch hints for the whole batch.
 
     The system then reads many blocks at once. A memory map, as in `shards`, would wait for one page after another.
     """
@@ -374,7 +374,7 @@ class CachedVectors:
     ) -> None:
         self.cache = cache
         self._device = device
-        self.ahead = storage == "disk"
+        self.prefetch = storage == "disk"
         self._layers: dict[str, DiskRows | torch.Tensor] = {}
         for layer in layers:
             shards = cache.shards(layer, progress)
@@ -413,7 +413,7 @@ def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tens
 class FreshVectors:
     """Computes the vectors for each batch; `tokens(row)` returns the tokens of a tweet."""
 
-    ahead = False
+    prefetch = False
 
     def __init__(
         self, encoder: Encoder, tokens: Callable[[int], Sequence[str]], layers: Sequence[str], device: torch.device

@@ -197,7 +197,7 @@ def _opened(path: Path) -> "h5py.File":
 
 
 def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Dataset":
-    """A dataset that is stored in the file itself: links and external storage could lead to any file of the machine."""
+    """Return a dataset; refuse links and external storage, which could lead to any file of the machine."""
     import h5py
 
     try:
@@ -219,7 +219,7 @@ def _dataset(file: "h5py.File", name: str, shape: Shape, path: Path) -> "h5py.Da
 OPTIONS_FILE = "options.json"
 WEIGHTS_FILE = "weights.hdf5"
 
-# The tiny random model for tests, which is fast.
+# A tiny model with random weights, for fast tests.
 TINY_OPTIONS = ElmoOptions.model_validate(
     {
         "char_cnn": {

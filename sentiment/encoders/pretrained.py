@@ -144,7 +144,7 @@ def fetch_elmo(name: str, folder: Path, progress: Progress = silent, mirrors: Se
         EncoderError: the name is unknown, or the files are not an ELMo model whose weights fit its options.
     """
     if name not in PUBLISHED:
-        raise EncoderError(f"ELMo model {name!r}: published are {', '.join(PUBLISHED)}")
+        raise EncoderError(f"ELMo model {name!r}: is not published; valid: {', '.join(PUBLISHED)}")
     recorded = _recorded(name, folder)
     for file in published_files(name):
         if not (folder / file).exists():
@@ -239,7 +239,7 @@ def fetch_encoder(name: str, revision: str, models: Path, say: Callable[[str], N
     """
     config = EncoderConfig(model=name, revision=revision)
     if config.is_folder:
-        raise DownloadError(f"{name!r}: is a path; names on the Hub are as sentence-transformers/all-MiniLM-L6-v2")
+        raise DownloadError(f"{name!r}: is a path; names on the Hub look like sentence-transformers/all-MiniLM-L6-v2")
     folder = _folder(config, models)
     if (folder / _FETCHED).exists():
         return find_encoder(config, models)

@@ -1,4 +1,4 @@
-"""Neural classifiers from token vectors to one logit, the linear baseline, and their common interface for texts.
+"""Neural classifiers from token vectors to logits, the linear baseline, and their common interface for texts.
 
 May import `encoders` and what lies below it.
 """

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy  # which imports its submodules when they are first used: networks need none
+import scipy  # imports its submodules on first use; networks need none of them
 
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
@@ -167,10 +167,10 @@ def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
     return counts
 
 
-def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows, is_rated: bool) -> Any:
+def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows, has_polarity: bool) -> Any:
     """The TF-IDF of `counts`, which is overwritten, then `polarity` if rated: sparse float32, (rows, features)."""
     values = tfidf(counts, idf, keys)
-    if not is_rated:
+    if not has_polarity:
         return values
     return scipy.sparse.hstack([values, scipy.sparse.csr_matrix(polarity(rows))], format="csr")
 
@@ -195,15 +195,15 @@ class LinearModel:
         """
         counter = NGramCounter(rows.types)
         counts = counter.counts(rows, self.keys)
-        is_rated = self.weights.shape[1] > len(self.keys)
-        values = features(self.keys, self.idf, counts, rows, is_rated)
+        has_polarity = self.weights.shape[1] > len(self.keys)
+        values = features(self.keys, self.idf, counts, rows, has_polarity)
         has_rated_word = np.diff(values[:, len(self.keys) :].indptr) > 0
         return Predictions(self.probabilities(values), counter.with_known_word(rows, self.keys) | has_rated_word)
 
     def probabilities(self, values: Any) -> Probabilities:
         """The probabilities of the classes, (rows, classes), from features as by `features`."""
-        of_regressions = zip(self.weights.astype(np.float64), self.intercepts, strict=True)
-        columns = [scipy.special.expit(values @ weights + intercept) for weights, intercept in of_regressions]
+        regressions = zip(self.weights.astype(np.float64), self.intercepts, strict=True)
+        columns = [scipy.special.expit(values @ weights + intercept) for weights, intercept in regressions]
         stacked = np.stack(columns, axis=1)
         if len(columns) == 1:
             return with_first_class(stacked)
@@ -221,12 +221,12 @@ class LinearModel:
         return save(arrays)
 
     @classmethod
-    def from_bytes(cls, content: bytes, path: str, classes: int, is_rated: bool = True) -> "LinearModel":
+    def from_bytes(cls, content: bytes, path: str, classes: int, has_polarity: bool = True) -> "LinearModel":
         """Inverse of `to_bytes`; `path` is for messages.
 
         Args:
             classes: the number of classes.
-            is_rated: whether there are weights of `polarity`.
+            has_polarity: whether there are weights of `polarity`.
 
         Raises:
             RunDirError: `content` is not such a model.
@@ -243,7 +243,7 @@ class LinearModel:
         expected = {
             "keys": f"uint64 ({n},)",
             "idf": f"float32 ({n},)",
-            "weights": f"float32 ({regressions}, {n + is_rated * len(FEATURES)})",
+            "weights": f"float32 ({regressions}, {n + has_polarity * len(FEATURES)})",
             "intercepts": f"float64 ({regressions},)",
         }
         check_arrays(path, arrays, expected)
@@ -298,7 +298,7 @@ class TextsInMemory(TokenRows):
     labels: npt.NDArray[np.int8]
     weights: npt.NDArray[np.float32]
     class_count: int
-    is_rated: bool
+    is_english: bool
 
     def rows(self, part: Part) -> Rows:
         numbers = np.arange(self.size)
@@ -367,9 +367,9 @@ class _DesignMatrix:
         self._keys = keys[kept]
         self._idf = (np.log((1 + len(rows)) / (1 + frequencies[kept])) + 1).astype(np.float32)
         self._feature_scale = self._naive_bayes(counts)
-        if corpus.is_rated:
+        if corpus.is_english:
             self._feature_scale = np.append(self._feature_scale, np.ones(len(FEATURES), np.float32))
-        self._values = features(self._keys, self._idf, counts, texts, corpus.is_rated)
+        self._values = features(self._keys, self._idf, counts, texts, corpus.is_english)
         self._values.data *= self._feature_scale[self._values.indices]
 
     def fitter(self, tolerance: float = _TOLERANCE) -> Callable[[float], LinearModel]:
@@ -398,11 +398,11 @@ class _DesignMatrix:
         labels = self._corpus.labels[rows].astype(np.int64)
         weights = self._corpus.weights[rows]
         counts = self._counter.counts(texts, self._keys)
-        values = features(self._keys, self._idf, counts, texts, self._corpus.is_rated)
+        values = features(self._keys, self._idf, counts, texts, self._corpus.is_english)
 
         def score(model: LinearModel) -> float:
-            of_label = np.take_along_axis(model.probabilities(values), labels[:, None], axis=1)[:, 0]
-            return float(np.average(np.log(np.maximum(of_label, 1e-12)), weights=weights))
+            likelihoods = np.take_along_axis(model.probabilities(values), labels[:, None], axis=1)[:, 0]
+            return float(np.average(np.log(np.maximum(likelihoods, 1e-12)), weights=weights))
 
         return score
 
@@ -433,18 +433,18 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
     folds = np.empty(len(train), np.int64)
     shuffled = np.random.default_rng(0).permutation(len(train))
     for label in range(corpus.class_count):  # each fold has the same share of all classes
-        of_label = shuffled[labels[shuffled] == label]
-        folds[of_label] = np.arange(len(of_label)) % fold_count
-    of_folds = []
+        of_class = shuffled[labels[shuffled] == label]
+        folds[of_class] = np.arange(len(of_class)) % fold_count
+    fold_scores = []
     sizes = []
     for fold in range(fold_count):
         held_out = train[folds == fold]
         design = _DesignMatrix(corpus, counter, train[folds != fold])
-        of_folds.append(map(design.scorer(held_out), map(design.fitter(_FOLD_TOLERANCE), _C_VALUES)))
+        fold_scores.append(map(design.scorer(held_out), map(design.fitter(_FOLD_TOLERANCE), _C_VALUES)))
         sizes.append(corpus.weights[held_out].sum())
 
     def mean_scores() -> Iterator[float]:
-        for tried, scores in enumerate(zip(*of_folds, strict=True)):
+        for tried, scores in enumerate(zip(*fold_scores, strict=True)):
             progress(f"{_ACTIVITY}: choosing its penalty", tried, len(_C_VALUES))
             yield np.average(scores, weights=sizes)
 
@@ -452,7 +452,9 @@ def _by_cross_validation(corpus: LabelledRows, counter: NGramCounter, progress: 
 
 
 def _by_validation(design: _DesignMatrix, default: LinearModel, rows: Rows) -> float:
-    """The value of C that is best on validation rows: weaker penalties than that of a default fit, else stronger ones.
+    """The value of C that is best on validation rows.
+
+    Weaker penalties than the default are tried first, stronger ones only if none of them is better.
 
     Args:
         default: the fit with the default value.
@@ -529,7 +531,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
     path = corpus.baselines_file
     try:  # a zip file has checksums
         with np.load(path) as arrays:
-            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path), corpus.class_count, corpus.is_rated)
+            model = LinearModel.from_bytes(arrays["model"].tobytes(), str(path), corpus.class_count, corpus.is_english)
             return Baselines(arrays["others"], arrays["compound"], model, json.loads(str(arrays["settings"])))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RunDirError):
         return None
@@ -538,7 +540,7 @@ def _cached(corpus: Corpus) -> Baselines | None:
 def _fit_and_store(corpus: Corpus, measured: Rows, progress: Progress) -> Baselines:
     model, settings = fit_linear_model(corpus, progress)
     others = model.classify(corpus).probabilities[:, 1:].astype(np.float32)
-    compound = rate_rows(corpus, measured if corpus.is_rated else measured[:0], progress)
+    compound = rate_rows(corpus, measured if corpus.is_english else measured[:0], progress)
     arrays: dict[str, Any] = {
         "others": others,
         "compound": compound,

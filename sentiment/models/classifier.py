@@ -210,7 +210,7 @@ class RecurrentLayers(nn.Module):
     reversed tweets, with dropout between them, need neither.
 
     Attributes:
-        size: numbers per state, hidden_size for each direction.
+        size: numbers per state: hidden_size times the number of directions.
     """
 
     def __init__(self, input_size: int, config: ModelConfig) -> None:
@@ -452,7 +452,7 @@ class NetworkModel(TextModel):
         return Predictions(calibrated(probabilities, self._temperature), self._usable(rows))
 
     def attention(self, tokens: list[str]) -> list[float] | None:
-        """The mean over all hops; None for a text without tokens as well."""
+        """The mean over all hops; None also for a text without tokens."""
         (batch,) = self._store(TokenRows.of_tweets([tokens])).in_order_of_length(np.zeros(1, np.int64))
         hops = attention_of(self._model, batch)
         if hops is None or not tokens:

@@ -76,7 +76,7 @@ def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.
 
     but_positions = np.flatnonzero(_flags([word == "but" for word in rows.types])[ids])
     last_but = np.full(rows.size, -1)
-    last_but[owners[but_positions]] = but_positions  # of several in a tweet the last assignment stays
+    last_but[owners[but_positions]] = but_positions  # if a tweet has several, the last assignment stays
     values[np.arange(len(ids)) < last_but[owners]] *= _BEFORE_BUT_FACTOR
     return values, is_negation, owners
 
@@ -139,7 +139,7 @@ _NEUTRAL_BOUND = 0.05
 
 
 def lexicon_probabilities(compound: npt.NDArray[np.floating[Any]], classes: int) -> Probabilities:
-    """The class by each compound score, as probabilities of 0 and 1, of shape (texts, classes).
+    """One-hot probabilities of the class that each compound score falls into, of shape (texts, classes).
 
     Of two classes the second one begins at 0; of three the middle one is less than 0.05 from 0, as its authors say;
     more classes are bands of equal width.

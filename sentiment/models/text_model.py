@@ -1,7 +1,7 @@
 """Common interface of all models: they classify texts, are calibrated and answer the check list. Loads no torch.
 
 Calibration (Guo et al. 2017): the logarithms of a model's probabilities are divided by a temperature that is fitted on
-the validation tweets, and normalised again. Their order stays, so that no predicted class changes. The model `both` is
+the validation tweets, and normalised again. The most probable class stays the same. The model `both` is
 the mean of two calibrated probabilities, calibrated again with a temperature of its own. That temperature is below 1:
 where two calibrated models agree, they are right more often than the mean of their probabilities says. The accuracy of
 `both` on VADER's tweets is 95.5 % (five folds, two seeds), that of the mean of raw probabilities 94.9 %.
@@ -43,7 +43,7 @@ class Predictions(NamedTuple):
 
 
 def checked_threshold(value: float, label_names: Sequence[str]) -> float:
-    """The given decision threshold of the second of two classes.
+    """Check a decision threshold of the second of two classes, and return it.
 
     Raises:
         UsageError: it is not in [0, 1], or there are more classes.
@@ -63,7 +63,7 @@ class TextModel:
 
     Attributes:
         threshold: of two classes, the second one is predicted if its probability is at least this.
-        reason: why this one of a run's models predicts, for output.
+        reason: why this one of the run's models was chosen, as shown to the user.
     """
 
     kind: PredictorKind
@@ -75,7 +75,7 @@ class TextModel:
 
     @property
     def name(self) -> str:
-        """As it is shown."""
+        """The name that users see."""
         return PREDICTORS[self.kind]
 
     def classify(self, rows: TokenRows) -> Predictions:
@@ -100,7 +100,7 @@ class TextModel:
 
 
 class MeanModel(TextModel):
-    """The calibrated mean of the network's and the baseline's probabilities; usable is a text that either can use."""
+    """The calibrated mean of the network's and the baseline's probabilities; a text is usable if either can use it."""
 
     kind = "both"
 

@@ -1,8 +1,8 @@
 """Training: it resumes bit for bit, stops before the time limit, and records metrics.
 
-- `experiment`: a run from its configuration to its result, in three steps:
+- `experiment`: a run from its configuration to its result: it is prepared, trained and published
 - `preparation`: what a run needs before it is trained
-- `attempt`, `trainer`: an attempt from its newest checkpoint to its record in `run.json`, and the loop itself
+- `attempt`, `trainer`: an attempt from its newest checkpoint to its record in `run.json`, and the training loop
 - `publishing`: predictions, metrics, weights and `result.json`
 - `checkpoint`, `stop`, `device`: checkpoints and the metric log; requests to stop; devices and random generators
 - `task`, `encoding`: the classifier with its tweets and metrics, and the encoders' vectors that it reads

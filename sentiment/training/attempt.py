@@ -24,7 +24,7 @@ from sentiment.training.trainer import DOES_NOT_FIT, Trainer
 
 @contextmanager
 def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
-    """Give a trainer in the state of the newest checkpoint, or of the beginning; record how the context ends.
+    """Yield a trainer in the state of the newest checkpoint, or of the beginning; record how the context ends.
 
     Raises:
         Stop: there is a reason to stop; everything is saved.
@@ -46,7 +46,7 @@ def new_attempt(run: RunContext, prepared: Prepared) -> Iterator[Trainer]:
         try:
             yield trainer
         except TakenOverError:
-            raise  # the attempts are no longer this process's to write
+            raise  # another process records the attempts now
         except Stop as stop:
             end(stop.reason, stop.detail)
             raise
@@ -99,6 +99,9 @@ def new_trainer(
     return Trainer(run, prepared.new_task(run, device), identity, threads)
 
 
+_OTHER_DIGITS = "the last digits may differ from those of a run on one kind of hardware"
+
+
 def _check_hardware(run: RunContext, former: str, current: str) -> None:
     """Warn of a run that resumes on another kind of hardware, or refuse it with RunDirError if so configured."""
     if former == current:
@@ -107,10 +110,9 @@ def _check_hardware(run: RunContext, former: str, current: str) -> None:
         raise RunDirError(
             f"{run.run_dir.path}: was trained on {former}, but this machine has {current}. With "
             f"runtime.same_hardware=true it resumes only on {former} (`constraint` in configs/cluster.yaml chooses "
-            "nodes); with false it resumes here, and its last digits may differ from those of a run on one kind"
+            f"nodes); with false it resumes here, and {_OTHER_DIGITS}"
         )
-    warning = "the last digits may differ from those of a run on one kind"
-    run.console.say(f"resuming on different hardware: {current} (before: {former}); {warning}")
+    run.console.say(f"resuming on different hardware: {current} (before: {former}); {_OTHER_DIGITS}")
 
 
 def _record_attempt(run: RunContext, prepared: Prepared, trainer: Trainer) -> RunRecord:

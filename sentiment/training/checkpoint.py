@@ -40,7 +40,7 @@ class WeightsState(State):
 
 
 class EarlyStoppingState(State):
-    """The state of `trainer.EarlyStopping`, which has the meaning of the fields."""
+    """The state of `trainer.EarlyStopping`, whose attributes have these names."""
 
     best_value: float
     epochs_since_best: Count
@@ -49,7 +49,7 @@ class EarlyStoppingState(State):
 
 
 class TrainerState(State):
-    """The state of a `trainer.Trainer`, which has the meaning of the fields."""
+    """The state of a `trainer.Trainer`, whose attributes have these names."""
 
     identity: dict[str, str]
     threads: Annotated[int, Field(ge=1)]

@@ -34,7 +34,7 @@ def run_encoding(configs: Sequence[RunConfig], results: Results, stop: StopReque
     for config, cache, layers in _caches(configs, results, progress):
         for path in cache.discard_damaged(layers, progress):
             console.say(f"{path}: has changed since it was written; computing it again")
-        _complete(config, cache, layers, progress)
+        _fill_cache(config, cache, layers, progress)
         console.say(f"vectors of {', '.join(layers)} are complete in {cache.folder}")
 
 
@@ -73,7 +73,7 @@ def tweet_vectors(
         loaded = build_encoder(encoder, model, device)
         return FreshVectors(loaded, corpus.tokens, layers, device), loaded
     cache = VectorCache(corpus, encoder, model, run.results)
-    used = _complete(run.config, cache, layers, run.progress)
+    used = _fill_cache(run.config, cache, layers, run.progress)
     size = cache.size(layers)
     storage = choose_storage(size, device)
     run.console.say(f"vectors ({', '.join(layers)}: {size / 1e9:.3g} GB) are read from {storage}")
@@ -81,7 +81,7 @@ def tweet_vectors(
     return CachedVectors(cache, layers, device, storage, run.progress), used if device.type == "cpu" else None
 
 
-def _complete(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> Encoder | None:
+def _fill_cache(config: RunConfig, cache: VectorCache, layers: Sequence[str], progress: Progress) -> Encoder | None:
     """Compute the vectors that a cache lacks; return the encoder, or None if there was nothing to compute."""
     if cache.is_complete(layers):
         return None

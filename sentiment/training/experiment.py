@@ -35,7 +35,7 @@ def run_experiment(run: RunContext) -> None:
     """
     files = None
     if not run.run_dir.completed:
-        files = find_model(run.config, run.results)  # before anything is created, since they may be missing
+        files = find_model(run.config, run.results)  # before anything is created: it raises if they are missing
     run = replace(run, config=run.run_dir.create(run.config))
     with ProcessLock(run.run_dir.lock_file):
         run = replace(run, run_dir=run.run_dir.begin_attempt())
@@ -51,7 +51,7 @@ def run_experiment(run: RunContext) -> None:
 
 
 def fit_models(run: RunContext, with_baseline: bool) -> FittedModels:
-    """Train a network in an empty directory, and a baseline if asked for; measure only what chooses among them.
+    """Train a network in an empty directory, and a baseline if asked for; measure only what the recommendation needs.
 
     No test part is set aside: its tweets are trained on.
 

@@ -58,7 +58,7 @@ class Prepared:
 
 def prepare_tweets(config: RunConfig, results: Results, progress: Progress) -> Corpus:
     """The corpus of a run, from its cache if it is there."""
-    corpus = replace(prepare_corpus(config.data, results, progress), is_rated=config.data.is_english)
+    corpus = replace(prepare_corpus(config.data, results, progress), is_english=config.data.is_english)
     return corpus.balanced() if config.training.class_weights == "balanced" else corpus
 
 
@@ -108,9 +108,9 @@ def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles
     return build_classifier(config, len(vocabulary), vectors, encoder)
 
 
-def _check_memory(sketch: Classifier) -> None:
+def _check_memory(classifier: Classifier) -> None:
     """Raise MemoryExhaustedError if the weights alone exceed the memory of this machine."""
-    weights = sum(parameter.numel() for parameter in sketch.parameters())
+    weights = sum(parameter.numel() for parameter in classifier.parameters())
     needed = 4 * weights
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:

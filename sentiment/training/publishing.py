@@ -82,7 +82,7 @@ def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baselin
         temperatures = fit_temperatures(labels, network, linear)
         probabilities = calibrate_all(network, linear, temperatures)
         metric = run.config.training.early_stopping.metric
-        recommended = recommend(_validation(task, {"validation": probabilities}), metric)
+        recommended = recommend(_validation_predictions(task, {"validation": probabilities}), metric)
     result = FitResult(
         recommended=recommended,
         temperatures=temperatures,
@@ -143,7 +143,7 @@ def _result(
     scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    validation = _validation(trainer.task, predictions.probabilities)
+    validation = _validation_predictions(trainer.task, predictions.probabilities)
     recommended = recommend(validation, run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
@@ -183,7 +183,9 @@ def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKin
     }
 
 
-def _validation(task: ClassifierTask, by_part: dict[Part, dict[PredictorKind, Probabilities]]) -> PartPredictions:
+def _validation_predictions(
+    task: ClassifierTask, by_part: dict[Part, dict[PredictorKind, Probabilities]]
+) -> PartPredictions:
     part: Part = "validation"
     rows = task.rows[part]
     predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in by_part[part].items()]

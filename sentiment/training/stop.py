@@ -98,7 +98,7 @@ class StopRequest:
     def check_rung(self, epoch: int) -> None:
         """Raise Stop if the rung ends after this many epochs."""
         if self.epochs is not None and epoch >= self.epochs:
-            raise Stop("paused", f"{epoch} epochs are done, where its rung ends")
+            raise Stop("paused", f"its rung ends after {epoch} epochs")
 
     def check(self) -> None:
         """Raise Stop if there is a reason to stop."""

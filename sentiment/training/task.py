@@ -71,13 +71,16 @@ class ClassifierTask:
         device: torch.device,
     ) -> None:
         """Put the model and the tweets on the device; `vectors` are those of a frozen encoder, if the run has one."""
-        self.model, self.corpus, self.vocabulary, self.device = model.to(device), corpus, vocabulary, device
+        self.model = model.to(device)
+        self.corpus = corpus
+        self.vocabulary = vocabulary
+        self.device = device
         self.rows = {part: corpus.rows(part) for part in corpus.part_names}
         self.measured = evaluation_rows(corpus)
         self._config = config
         polarity = token_polarity(corpus) if config.embedding.polarity else None
         self.store = TokenStore(*input_ids(model, vocabulary, corpus), corpus.labels, device, vectors, polarity)
-        # With mean 1 over an epoch, so that clipping and penalties have the same effect as without weights.
+        # The weights have mean 1 over the training part, so that clipping and penalties act as without weights.
         self.store.weigh(corpus.weights / corpus.weights[self.rows["train"]].mean(dtype=np.float64))
 
     def batches(self, epoch: int) -> BatchPlan:

@@ -70,13 +70,13 @@ class EarlyStopping:
 def without_compiler() -> Iterator[None]:
     """Replace torch's compiler by a stub: it takes 1.5 s to load, and compiles nothing here."""
     name = "torch._dynamo"
-    absent = ModuleType(name)
-    vars(absent).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
-    sys.modules.setdefault(name, absent)
+    stub = ModuleType(name)
+    vars(stub).update(disable=lambda function, *_, **__: function, graph_break=lambda: None)
+    sys.modules.setdefault(name, stub)
     try:
         yield
     finally:
-        if sys.modules[name] is absent:
+        if sys.modules[name] is stub:
             del sys.modules[name]
 
 
@@ -146,7 +146,8 @@ class Trainer:
         self.model = task.model
         self.device = task.device
         self.early_stopping = EarlyStopping(run.config.training.early_stopping)
-        self.step = self.saved_step = 0
+        self.step = 0
+        self.saved_step = 0
         self.epoch = 0  # completed epochs
         self.batch = 0  # completed batches of the current epoch
         self.seconds = 0.0  # training time over all attempts
@@ -263,7 +264,8 @@ class Trainer:
 
     def load_state(self, state: TrainerState) -> None:
         """Continue from a state. Raises one of `DOES_NOT_FIT` if it is that of another model or optimiser."""
-        self.step = self.saved_step = state.step
+        self.step = state.step
+        self.saved_step = state.step
         self.epoch = state.epoch
         self.batch = state.batch
         self.seconds = state.seconds

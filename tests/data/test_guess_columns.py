@@ -98,17 +98,17 @@ def test_two_columns_that_fit_are_asked_for_with_examples(tmp_path: Path) -> Non
     rows = [(text, f"{text} again", label, label) for label, text in TWEETS]
     path = _table(tmp_path / "a.csv", ["a", "b", "c", "d"], rows)
     message = _refused(path)
-    assert "2 columns can hold the texts; name it with --set data.columns.text=NAME" in message
+    assert "2 columns can hold the texts; name the right one with --set data.columns.text=NAME" in message
     assert f"'a' (such as '{TWEETS[0][1][:60]}" in message
     message = _refused(path, "data.columns.text", columns={"text": "b"})
-    assert "2 columns can hold the labels; name it with --set data.columns.label=NAME" in message
+    assert "2 columns can hold the labels; name the right one with --set data.columns.label=NAME" in message
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
         (["nein", "ja"], "--classes 'nein ja'"),
-        (["pos", "neg", "maybe"], "--classes 'negative=neg positive=pos' leaves the rows of other labels out"),
+        (["pos", "neg", "maybe"], "--classes 'negative=neg positive=pos' leaves out rows with other labels"),
         (["ok", "sad", "so so"], """--set 'data.labels={"ok": ["ok"], "sad": ["sad"], "so so": ["so so"]}'"""),
     ],
 )
@@ -151,7 +151,7 @@ def test_numbers_of_known_meaning_are_read_and_zero_and_one_said(tmp_path: Path,
     path, rows = _labelled(tmp_path, values)
     found = _understood(path)
     assert found.guessed == {}
-    assert ("label '1' is taken for positive" in " ".join(found.messages())) == (values == ["0", "1"])
+    assert ("label '1' is taken as positive" in " ".join(found.messages())) == (values == ["0", "1"])
     labels = [row.label for row in _read(DataConfig(source=str(path)))]
     assert labels == [{"0": 0, "1": 1, "4": 1}[label] for _, label in rows]
 
@@ -271,7 +271,7 @@ def test_lines_to_keep_say_the_same_when_they_are_fed_back(
     path = _table(tmp_path / name, header, rows, "\t" if name.endswith("tsv") else ",")
     found = _understood(path, *(f"data.labels.{label}" for label in labels), **({"labels": labels} if labels else {}))
     lines = found.preview()
-    kept = parse_yaml("\n".join(lines[lines.index("lines of a run's file that say so:") + 1 :]), "kept")
+    kept = parse_yaml("\n".join(lines[lines.index("the same as lines of a run's file:") + 1 :]), "kept")
     data = resolve(kept, {}, "kept").data
     again = guess_table(data, dotted(kept))
     assert again.guessed == {}

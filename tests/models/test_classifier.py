@@ -115,7 +115,7 @@ TWEETS = (4, 2, 3)
 class _MadeUpVectors:
     """Random vectors for each token, zeros behind the last one; those of a broken tweet cannot be read."""
 
-    ahead = True
+    prefetch = True
 
     def __init__(self, broken: int | None = None) -> None:
         made, self.broken = torch.Generator().manual_seed(0), broken
