@@ -3,13 +3,11 @@
 Which message a table, a configuration or a grid gets is tested where it is made; here, that it reaches the user.
 """
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from sentiment.config import DataConfig
@@ -19,6 +17,7 @@ from sentiment.files import named_path, open_named, write_named
 from sentiment.runs.run_dir import Results, RunDir
 from tests.commands import invoke, refused
 from tests.conftest import MakeExperiment
+from tests.jobs.submitted import a_plan
 from tests.small_runs import StopWhen, invented_tweets, load_config, write_tweets
 
 TWEETS = invented_tweets(60)
@@ -83,15 +82,6 @@ def test_mistake_is_answered_by_one_message_that_says_what_to_do(
     assert output.count("error: ") == 1
     assert len(output.splitlines()) <= 5
     assert not list(desk.glob("r/runs/single/*/run.json"))
-
-
-def test_table_that_pandas_wrote_with_its_index_is_understood(tmp_path: Path) -> None:
-    table = pd.DataFrame({"said": [text for _, text in TWEETS], "mood": [("sad", "happy")[one] for one, _ in TWEETS]})
-    table.to_csv(tmp_path / "pandas.csv")
-    assert (
-        'columns: {"text": "said", "label": "mood"}'
-        in invoke("data", tmp_path / "pandas.csv", "--results", tmp_path).output
-    )
 
 
 def test_file_name_that_is_not_utf_8_is_told_in_a_line(small_run_file: Path, tmp_path: Path) -> None:
@@ -196,15 +186,7 @@ def test_output_that_cannot_be_written_is_told_in_one_line(trained: RunDir, tmp_
 def test_plan_that_belongs_to_another_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "runs" / "mine"
     folder.mkdir(parents=True)
-    plan = {
-        "name": "../../../x",
-        "description": "?",
-        "method": "grid",
-        "metric": "validation/macro_f1",
-        "goal": "maximize",
-    }
-    plan |= {"schema_version": 1, "base": "x.yaml", "runs": []}
-    (folder / "grid.json").write_text(json.dumps(plan))
+    (folder / "grid.json").write_text(a_plan([], name="../../../x").model_dump_json())
     for command in (["status"], ["rerun", "--local"], ["cancel", "mine"]):
         done = invoke(*command, "--results", tmp_path / "results")
         assert done.exit_code in (1, 2)

@@ -62,10 +62,10 @@ def _read(data: DataConfig) -> list[Row | Refusal]:
     return list(open_source(data, Results(Path(data.source).parent / "results")).main.read())
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: str) -> None:
+@pytest.mark.parametrize(("delimiter", "index"), [(",", "id"), (";", "id"), ("\t", "id"), ("|", "id"), (",", "")])
+def test_columns_of_other_names_are_found_and_told(tmp_path: Path, delimiter: str, index: str) -> None:
     rows = [(n, text, MOODS[label]) for n, (label, text) in enumerate(TWEETS)]
-    found = _understood(_table(tmp_path / "a.csv", ["id", "Tweet", "how"], rows, delimiter))
+    found = _understood(_table(tmp_path / "a.csv", [index, "Tweet", "how"], rows, delimiter))
     assert found.guessed == {
         "data.columns.text": "Tweet",
         "data.columns.label": "how",

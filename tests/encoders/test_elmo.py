@@ -1,13 +1,11 @@
 """The encoder: a tweet's vectors depend on its whole text and on nothing else."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentiment.data.text import TokenRows
-from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer, pack
+from sentiment.encoders.elmo import LAYERS, WARM_TEXT, ElmoEncoder, Layer
 from tests.encoders.tweets import Layers, Model, Tweets, batches, of_tweet, random_tweets, running_on
 
 
@@ -64,22 +62,3 @@ def test_warm_state_is_what_the_fixed_text_leaves_and_no_state_is_used_up(tiny: 
     assert_same(found, {"top": after})
     assert not torch.allclose(found["top"], cold["top"], atol=1e-3)
     assert torch.equal(found["top"], warm.encode([tweet], ["top"])["top"])
-
-
-@pytest.mark.slow
-def test_lower_precision_is_near(tiny: Model, elmo: ElmoEncoder) -> None:
-    tweets = random_tweets(30, longest=20)
-    found = tiny.elmo(precision="bf16").encode(tweets)
-    for layer, vectors in elmo.encode(tweets).items():
-        assert found[layer].dtype == torch.float32
-        assert 0 < (found[layer] - vectors).abs().max() < 0.05
-
-
-def test_a_packed_batch_has_each_row_once() -> None:
-    batch = pack(TokenRows.of_tweets([["a"], ["b", "c", "a"], [], ["c", "b"]]), np.array([3, 1, 2]))
-    assert batch.step_sizes == [3, 3, 2, 2, 1][: len(batch.step_sizes)]
-    assert batch.inputs[0].tolist() == [3, 3, 3, 1, 2, 4, 2, 1, 0, 4, 4]
-    assert batch.inputs[1].tolist() == [4, 4, 4, 0, 1, 3, 2, 2, 1, 3, 3]
-    assert batch.tokens.tolist() == [1, 2, 3, 4, 5]
-    for rows, inputs in zip(batch.rows, batch.inputs, strict=True):
-        assert inputs[rows].tolist() == [1, 2, 0, 2, 1]

