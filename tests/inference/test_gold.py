@@ -1,12 +1,13 @@
 """Predictors on a gold table: compared with each other without a run, joined by id or text, whatever the order."""
 
 import json
-import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -35,15 +36,24 @@ def _gold(n: int, classes: int = 2) -> list[tuple[str, str, str]]:
     return [(f"id{number}", f"{_OPINIONS[label]} at stop {number}", label) for number, label in enumerate(labels)]
 
 
+def _write_gold(folder: Path, n: int, classes: int = 2) -> list[tuple[str, str, str]]:
+    rows = _gold(n, classes)
+    write_tweets(folder / "gold.csv", rows, ("id", "text", "label"))
+    return rows
+
+
+def _of(folder: Path) -> tuple[object, ...]:
+    return "--of", folder / "gold.csv", "--results", folder / "results"
+
+
 def _wrong(label: str) -> str:
     return "positive" if label == "negative" else "negative"
 
 
-def _add(folder: Path, name: str, answers: list[tuple[str, str]], *options: object) -> str:
+def _add(folder: Path, name: str, answers: list[tuple[str, str]], *options: object) -> None:
     table = write_tweets(folder / f"{name}.csv", answers, ("id", "label"))
-    done = invoke("add", name, table, "--of", folder / "gold.csv", "--results", folder / "results", *options)
+    done = invoke("add", name, table, *_of(folder), *options)
     assert done.exit_code == 0, done.output
-    return done.output
 
 
 def _directory(folder: Path) -> Path:
@@ -58,55 +68,39 @@ def _evaluate(folder: Path) -> tuple[dict[str, Any], str]:
 
 
 @settings(max_examples=15)
-@given(st.integers(0, 10**6), st.sampled_from([2, 3]), st.sampled_from(["id", "text", "id and text"]), st.booleans())
-def test_oracle_is_right_on_every_tweet_of_a_gold_table_in_any_order(
-    seed: int, classes: int, key: str, has_ids: bool
-) -> None:
-    rng = random.Random(seed)
-    rows = _gold(rng.randrange(6, 30), classes)
+@given(st.integers(0, 10**6), st.sampled_from([2, 3]), st.sampled_from([["tweet_id"], ["text"], ["tweet_id", "text"]]))
+def test_oracle_is_right_on_every_tweet_of_a_gold_table_in_any_order(seed: int, classes: int, keys: list[str]) -> None:
+    rng = np.random.default_rng(seed)
+    rows = _gold(int(rng.integers(6, 30)), classes)
     rows += [(f"copy{number}", text.upper(), label) for number, (_, text, label) in enumerate(rows[:3])]
-    columns = [0, 1, 2] if has_ids or key == "id" else [1, 2]
-    names = ("tweet_id", "text", "label")
+    table = pd.DataFrame(rows, columns=["tweet_id", "text", "label"])
+    known = ["text"] if keys == ["text"] and seed % 2 else ["tweet_id", "text"]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        gold, answers, results = Path(name, "gold.csv"), Path(name, "answers.csv"), Results(Path(name))
         directories = set()
         for oracle in ("first", "second"):
-            rng.shuffle(rows)
-            gold = write_tweets(
-                folder / "gold.csv", [[row[at] for at in columns] for row in rows], [names[at] for at in columns]
-            )
+            table.sample(frac=1, random_state=rng)[[*known, "label"]].to_csv(gold, index=False)
+            table.sample(frac=1, random_state=rng)[[*keys, "label"]].to_csv(answers, index=False)
             parameters = {"data.source": str(gold), "data.labels": " ".join(CLASSES[classes])}
-            data = resolve({}, parameters | column_parameters(gold), "a test").data
-            tweets, _ = open_gold(data, Results(folder))
-            directories.add(tweets.directory)
-            rng.shuffle(rows)
-            shown = [at for at in (0, 1) if names[at].removeprefix("tweet_") in key]
-            answers = write_tweets(
-                folder / "answers.csv",
-                [[row[at] for at in (*shown, 2)] for row in rows],
-                [names[at] for at in (*shown, 2)],
-            )
+            tweets, _ = open_gold(resolve({}, parameters | column_parameters(gold), "a test").data, results)
             add_predictions(tweets, oracle, answers, NamedColumns(), None, _ORIGIN)
+            directories.add(tweets.directory)
         (directory,) = directories
-        table = read_gold(directory)
-        assert len(table.texts) == len(rows) - 3 * (columns == [1, 2])
-        for predictor in table.added_predictors:
+        predictions = read_gold(directory)
+        assert len(predictions.texts) == len(rows) - 3 * (known == ["text"])
+        for predictor in predictions.added_predictors:
             assert predictor.answered.all()
-            assert predictor.right(table.predictions.labels).all()
-        assert {*table.added} == {"first", "second"}
+            assert predictor.right(predictions.predictions.labels).all()
+        assert {*predictions.added} == {"first", "second"}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(tmp_path: Path, classes: int) -> None:
     """The counts and the interval of two classifiers of 105 tweets, of which one alone has 19 right."""
-    rows = _gold(105, classes)
-    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
-    answers = {
-        "Anna": [(tweet, label if number < 100 else _wrong(label)) for number, (tweet, _, label) in enumerate(rows)],
-        "Ben": [(tweet, label if number < 81 else _wrong(label)) for number, (tweet, _, label) in enumerate(rows)],
-    }
-    for name, of_annotator in answers.items():
-        _add(tmp_path, name, of_annotator, "--annotator", "--set", "data.language=de")
+    rows = _write_gold(tmp_path, 105, classes)
+    for name, right in (("Anna", 100), ("Ben", 81)):
+        answers = [(tweet, label if n < right else _wrong(label)) for n, (tweet, _, label) in enumerate(rows)]
+        _add(tmp_path, name, answers, "--annotator", "--set", "data.language=de")
     sentence = (
         "Anna is right on 18.1 points more of these 105 tweets than Ben (95 % interval +11.9 to +26.5; p .00001): "
         "19 tweets only Anna has right, none only Ben"
@@ -128,9 +122,7 @@ def test_two_annotators_are_compared_by_the_paired_interval_on_page_and_screen(t
 
 
 def test_answers_that_are_missing_or_of_no_class_are_counted_and_scored_both_ways(tmp_path: Path) -> None:
-    rows = _gold(40)
-    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
-    answers = [(tweet, label) for tweet, _, label in rows[:36]]
+    answers = [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 40)[:36]]
     answers[:6] = [(tweet, "unsure") for tweet, _ in answers[:6]]
     answers[6] = (answers[6][0], _wrong(answers[6][1]))
     answers[7] = (answers[7][0], "")
@@ -146,20 +138,27 @@ def test_answers_that_are_missing_or_of_no_class_are_counted_and_scored_both_way
 
 
 def _logged(number: int, text: str, label: str, answer: str, by_choice: bool) -> dict[str, Any]:
-    """A sample as lm-evaluation-harness logs it, which writes numbers and truth values as texts."""
-    sample: dict[str, Any] = {
-        "doc_id": number,
-        "doc": {"text": text, "label": CLASSES[3].index(label)},
-        "target": label,
-    }
+    """What lm-evaluation-harness logs of a sample; it writes numbers and truth values as texts."""
     arguments = [(f"Tweet: {text}", " " + choice) for choice in CLASSES[3]]
     responses: list[Any] = [[str(-9.5 + 9 * (choice == answer)), "False"] for choice in CLASSES[3]]
     if not by_choice:
         arguments = [(f"Tweet: {text}", "{'until': ['\\n']}")]
         responses = [f" {answer.capitalize()}"]
-    sample["arguments"] = {f"gen_args_{at}": {"arg_0": pair[0], "arg_1": pair[1]} for at, pair in enumerate(arguments)}
-    sample |= {"resps": [[response] for response in responses], "filtered_resps": responses, "filter": "none"}
-    return sample | {"metrics": ["acc"], "doc_hash": "d", "prompt_hash": "p", "target_hash": "t", "acc": 1.0}
+    return {
+        "doc_id": number,
+        "doc": {"text": text, "label": CLASSES[3].index(label)},
+        "target": label,
+        "arguments": {f"gen_args_{at}": {"arg_0": pair[0], "arg_1": pair[1]} for at, pair in enumerate(arguments)},
+        "resps": [[response] for response in responses],
+        "filtered_resps": responses,
+        "filter": "none",
+    }
+
+
+def _log(folder: Path, samples: list[dict[str, Any]]) -> Path:
+    log = folder / "samples_tweets_2026-01-02T03-04-05.678.jsonl"
+    log.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    return log
 
 
 @pytest.mark.parametrize("by_choice", [True, False])
@@ -170,14 +169,11 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
         _logged(number, text, label, label if number % 4 else _wrong(label), by_choice)
         for number, (_, text, label) in enumerate(reversed(rows))
     ]
-    log = tmp_path / "samples_tweets_2026-01-02T03-04-05.678.jsonl"
-    log.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
-    done = invoke("add", "llama", log, "--of", tmp_path / "gold.csv", "--results", tmp_path / "results")
+    done = invoke("add", "llama", _log(tmp_path, samples), *_of(tmp_path))
     assert "llama: 60 of 60 gold tweets" in done.output
-    scores, _ = _evaluate(tmp_path)
-    assert scores["models"]["llama"]["accuracy"] == 45 / 60
-    log.write_text(json.dumps(samples[0] | {"filtered_resps": [[], []]}))
-    message = refused(1, "add", "llama", log, "--of", tmp_path / "gold.csv", "--results", tmp_path / "results")
+    assert _evaluate(tmp_path)[0]["models"]["llama"]["accuracy"] == 45 / 60
+    log = _log(tmp_path, [samples[0] | {"filtered_resps": [[], []]}])
+    message = refused(1, "add", "llama", log, *_of(tmp_path))
     assert f"{log}:1: [[], []] is no answer that lm-evaluation-harness logs" in message
 
 
@@ -187,9 +183,7 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
     write_tweets(tmp_path / "gold.csv", rows, ("id", "label"))
     _add(tmp_path, "Ben", rows)
     samples = [{"doc_id": int(tweet), "doc": {"query": "?"}, "filtered_resps": [label]} for tweet, label in rows[::-1]]
-    log = tmp_path / "samples.jsonl"
-    log.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
-    assert invoke("add", "llama", log, "--of", tmp_path / "gold.csv", "--results", tmp_path / "results").exit_code == 0
+    assert invoke("add", "llama", _log(tmp_path, samples), *_of(tmp_path)).exit_code == 0
     scores, _ = _evaluate(tmp_path)
     accuracies = {name: metrics["accuracy"] for name, metrics in scores["models"].items()}
     assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}
@@ -197,8 +191,7 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
 
 def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:
     rows = _gold(30)
-    tweet, text, label = rows[0]
-    contradiction = (tweet, text, "positive" if label == "negative" else "negative")
+    contradiction = (*rows[0][:2], _wrong(rows[0][2]))
     directories = []
     for name, table in (("after", [*rows, contradiction]), ("before", [contradiction, *rows])):
         (tmp_path / name).mkdir()
@@ -211,22 +204,20 @@ def test_tweet_with_two_labels_is_left_out_in_any_order(tmp_path: Path) -> None:
 
 
 def test_option_names_classes_of_both_tables_which_stay_in_one_directory(tmp_path: Path) -> None:
-    rows = _gold(30)
-    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
+    rows = _write_gold(tmp_path, 30)
     _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in rows])
-    stars = {"negative": "1", "positive": "5"}
-    answers = [(tweet, stars[label]) for tweet, _, label in rows]
-    _add(tmp_path, "api", answers, "--classes", "negative=1,2 positive=4,5")
+    stars = [(tweet, {"negative": "1", "positive": "5"}[label]) for tweet, _, label in rows]
+    _add(tmp_path, "api", stars, "--classes", "negative=1,2 positive=4,5")
     scores, _ = _evaluate(tmp_path)
     assert scores["models"]["api"]["accuracy"] == scores["models"]["Ben"]["accuracy"] == 1
 
 
 def test_gold_table_that_is_damaged_is_named_and_others_are_reported(tmp_path: Path) -> None:
-    write_tweets(tmp_path / "gold.csv", _gold(30), ("id", "text", "label"))
+    _write_gold(tmp_path, 30)
     _add(tmp_path, "Ben", [("id1", "positive")])
     damaged = GoldDir(_directory(tmp_path))
     table = pq.read_table(damaged.predictions_file)
-    write_tweets(tmp_path / "gold.csv", _gold(31), ("id", "text", "label"))
+    _write_gold(tmp_path, 31)
     _add(tmp_path, "Ben", [("id1", "positive")])
     pq.write_table(table.slice(1), damaged.predictions_file)
     assert str(damaged.predictions_file) in refused(1, "evaluate", damaged.path)
@@ -236,22 +227,18 @@ def test_gold_table_that_is_damaged_is_named_and_others_are_reported(tmp_path: P
 
 
 def test_mistake_about_a_gold_table_is_one_message(tmp_path: Path) -> None:
-    gold = write_tweets(tmp_path / "gold.csv", _gold(30), ("id", "text", "label"))
+    _write_gold(tmp_path, 30)
     _add(tmp_path, "Ben", [("id1", "positive")])
     for words, code, reason in (
-        (("add", "x", gold, "--of", tmp_path / "none.csv"), 1, "none.csv: no such file"),
-        (("add", "x", gold, "--of", tmp_path), 2, "is not a run directory"),
+        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path / "none.csv"), 1, "none.csv: no such file"),
+        (("add", "x", tmp_path / "gold.csv", "--of", tmp_path), 2, "is not a run directory"),
         (("evaluate", _directory(tmp_path), "--with", "network"), 2, "is a gold table; --data, --with and"),
     ):
         assert reason in refused(code, *words)
 
 
-def test_page_shows_runs_and_gold_tables_of_one_folder_and_of_gold_tables_alone_no_section_on_runs(
-    tmp_path: Path,
-) -> None:
-    rows = _gold(30)
-    write_tweets(tmp_path / "gold.csv", rows, ("id", "text", "label"))
-    _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in rows])
+def test_page_of_gold_tables_alone_has_no_section_on_runs(tmp_path: Path) -> None:
+    _add(tmp_path, "Ben", [(tweet, label) for tweet, _, label in _write_gold(tmp_path, 30)])
     results = Results(tmp_path / "results")
     assert _titles(results) == ["Predictors on gold tables", "Methods"]
     Study(results).single({})
