@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sentiment.data.text import Floats, Integers, Rows
 from sentiment.data.vocabulary import PADDING, UNKNOWN
 
-Rows = npt.NDArray[np.int64]
+Layers = Mapping[str, torch.Tensor]  # an encoder's vectors of some tweets, by the name of their layer
 
 EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, few enough for any memory
 
@@ -29,7 +30,7 @@ class Batch:
     padded: bool  # whether the lengths differ; a Python bool, which avoids a device synchronisation
     weights: torch.Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
     polarity: torch.Tensor | None = None  # (batch, time) float32, word ratings; None where no model reads them
-    layers: Mapping[str, torch.Tensor] = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
+    layers: Layers = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
 
     @property
     def mask(self) -> torch.Tensor:
@@ -44,7 +45,7 @@ class TweetVectors(Protocol):
     # Whether to prefetch the next batch while the model is trained on the current one.
     prefetch: bool
 
-    def gather(self, rows: Rows, longest: int) -> Mapping[str, torch.Tensor]:
+    def gather(self, rows: Rows, longest: int) -> Layers:
         """The vectors of each layer, zeros after the end of a tweet. Shape (rows, longest, vector), float32.
 
         Args:
@@ -69,11 +70,11 @@ class TokenStore:
     def __init__(
         self,
         token_ids: npt.NDArray[np.integer],
-        offsets: npt.NDArray[np.int64],
+        offsets: Integers,
         labels: npt.NDArray[np.integer] | None,
         device: torch.device,
         vectors: TweetVectors | None = None,
-        polarity: npt.NDArray[np.float32] | None = None,
+        polarity: Floats | None = None,
     ) -> None:
         lengths = np.diff(offsets)
         self.lengths: Rows = np.maximum(lengths, 1)
@@ -127,7 +128,7 @@ class TokenStore:
             start = end
         return BatchPlan(self, ordered, spans)
 
-    def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Mapping[str, torch.Tensor]) -> Batch:
+    def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Layers) -> Batch:
         """Collate the tweets `rows` (batch,), on the device, into a batch padded to `longest` tokens."""
         positions = torch.arange(longest, device=self.device)
         starts = self._offsets[rows]
@@ -154,7 +155,7 @@ class BatchPlan:
         self._store = store
         self._spans = spans
         self._ordered = torch.from_numpy(ordered).to(store.device)
-        self._next: tuple[int, Future[Mapping[str, torch.Tensor]]] | None = None
+        self._next: tuple[int, Future[Layers]] | None = None
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -168,7 +169,7 @@ class BatchPlan:
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
 
-    def _layers(self, number: int) -> Mapping[str, torch.Tensor]:
+    def _layers(self, number: int) -> Layers:
         """The vectors of a batch; if `vectors.prefetch`, those of the next batch are fetched in the background."""
         vectors = self._store.vectors
         if vectors is None:
@@ -181,7 +182,7 @@ class BatchPlan:
             self._next = number + 1, _PREFETCH_POOL.submit(self._gather, vectors, number + 1)
         return layers
 
-    def _gather(self, vectors: TweetVectors, number: int) -> Mapping[str, torch.Tensor]:
+    def _gather(self, vectors: TweetVectors, number: int) -> Layers:
         start, end = self._spans[number]
         rows = self.rows[start:end]
         return vectors.gather(rows, int(self._store.lengths[rows[-1]]))

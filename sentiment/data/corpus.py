@@ -16,7 +16,7 @@ from sentiment.config import PARTS, DataConfig, LabelledTable
 from sentiment.console import Progress, silent
 from sentiment.data.preparation import ARRAYS, Preparation
 from sentiment.data.sources import OpenedSource, TweetFile, cached_sha256, open_source
-from sentiment.data.text import TokenRows, uniform_of
+from sentiment.data.text import Floats, Integers, Rows, TokenRows, uniform_of
 from sentiment.errors import DataError, RunDirError
 from sentiment.files import fingerprint, made_once, sha256_of, write_atomically
 from sentiment.runs.corpus_records import MANIFEST, CorpusReport, Manifest
@@ -40,10 +40,10 @@ class Corpus(TokenRows):
     report: CorpusReport
     labels: npt.NDArray[np.int8]  # (rows,) index into `report.classes`
     parts: npt.NDArray[np.int8]  # (rows,) index into `part_names`
-    keys: npt.NDArray[np.int64]  # (rows,) equal for the same tweet, see `TweetForms`
-    authors: npt.NDArray[np.int64]  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
-    weights: npt.NDArray[np.float32]  # (rows,) sample weights: `extra_train.weight`, otherwise 1
-    withheld: npt.NDArray[np.int64]  # (n,) keys of the tweets dropped because their text or author is held out
+    keys: Integers  # (rows,) equal for the same tweet, see `TweetForms`
+    authors: Integers  # (rows,) equal for the same author; UNKNOWN_AUTHOR if unknown
+    weights: Floats  # (rows,) sample weights: `extra_train.weight`, otherwise 1
+    withheld: Integers  # (n,) keys of the tweets dropped because their text or author is held out
 
     is_balanced: bool = False  # whether `weights` give all classes of the training part the same weight
     is_english: bool = True  # whether the English word ratings and lexicon fit the tweets
@@ -75,7 +75,7 @@ class Corpus(TokenRows):
     def class_count(self) -> int:
         return len(self.report.classes)
 
-    def rows(self, part: Part) -> npt.NDArray[np.int64]:
+    def rows(self, part: Part) -> Rows:
         """The numbers of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)
 

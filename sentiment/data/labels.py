@@ -22,6 +22,7 @@ def _as_string_list(value: object) -> object:
     return [json.dumps(label) if type(label) in (int, bool) else label for label in labels]
 
 
+LabelMapping = Mapping[str, tuple[str, ...]]
 LabelValues = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_as_string_list)]
 
 IGNORED = "ignored"  # not a class: rows with these labels are counted but not used
@@ -54,7 +55,7 @@ def _as_mapping(labels: object) -> object:
     return labels
 
 
-def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def _checked_labels(labels: LabelMapping) -> LabelMapping:
     names = class_names(labels)
     if not MIN_CLASSES <= len(names) <= MAX_CLASSES:
         raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed, not {', '.join(names) or 'none'}")
@@ -70,7 +71,7 @@ def _checked_labels(labels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, 
     return labels
 
 
-def _stored_labels(labels: dict[str, tuple[str, ...]]) -> object:
+def _stored_labels(labels: LabelMapping) -> object:
     """Pairs, since objects in JSON files have no order; the two default classes are in alphabetical order anyway."""
     return labels if class_names(labels) == class_names(DEFAULT_LABELS) else list(labels.items())
 
@@ -84,8 +85,6 @@ Labels = Annotated[
     PlainSerializer(_stored_labels, when_used="json"),
 ]
 
-LabelMapping = Mapping[str, tuple[str, ...]]
-
 # Numbers: only 0 and 1, or 0 and 4 as in Sentiment140, are understood. Any others have to be assigned.
 _NEGATIVE = ("0", "negative", "neg")
 _NEUTRAL = ("neutral",)
@@ -97,7 +96,7 @@ class OtherClassesError(UsageError, ValueError):
     """Raised if none of a table's classes is one of the data's classes."""
 
 
-def with_names(labels: LabelMapping, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def with_names(labels: LabelMapping, names: Sequence[str]) -> LabelMapping:
     """Rename the classes of a table's labels to `names`, in the order of `names`.
 
     Classes of the same name are the same. Labels of any other class are ignored, unless the table has as many classes
@@ -125,7 +124,7 @@ def polar_labels(
     negative: tuple[str, ...] = _NEGATIVE,
     neutral: tuple[str, ...] = _NEUTRAL,
     positive: tuple[str, ...] = _POSITIVE,
-) -> dict[str, tuple[str, ...]]:
+) -> LabelMapping:
     """The labels of the classes `names` in a file with negative, neutral and positive tweets.
 
     Of two classes neither is neutral: the neutral labels are ignored.
@@ -155,7 +154,7 @@ hate | neutral | love
 """
 
 
-def known_classes(values: Iterable[str]) -> dict[str, tuple[str, ...]] | None:
+def known_classes(values: Iterable[str]) -> LabelMapping | None:
     """The classes that values of a label column name, in their order, with their values; None if they are unknown.
 
     A class is called by the first of its known words, spelled as in the column.

@@ -209,13 +209,21 @@ class Tokenizer:
         return lowered if self.config.lowercase else token
 
 
+# Arrays, whose shapes their comments and docstrings give.
+Integers = npt.NDArray[np.int64]
+Rows = Integers  # numbers of rows
+Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+Tweets = Sequence[Sequence[str]]  # the tokens of each tweet
+
+
 @dataclass(frozen=True)
 class TokenRows:
     """Token ids of many tweets as one flat array with offsets; can be iterated repeatedly."""
 
     types: Sequence[str]
     token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
-    offsets: npt.NDArray[np.int64]  # (rows + 1,)
+    offsets: Integers  # (rows + 1,)
 
     @classmethod
     def of_tweets(cls, tweets: Iterable[Sequence[str]]) -> "TokenRows":
@@ -235,25 +243,25 @@ class TokenRows:
         return [self.types[number] for number in self.token_ids[self.offsets[row] : self.offsets[row + 1]].tolist()]
 
     @property
-    def owners(self) -> npt.NDArray[np.int64]:
+    def owners(self) -> Rows:
         """The row of each token, (tokens,)."""
         return np.repeat(np.arange(self.size), np.diff(self.offsets))
 
-    def have_type(self, is_chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def have_type(self, is_chosen: Flags) -> Flags:
         """Whether each tweet has a token of a chosen type, (rows,); `is_chosen` is of shape (types,)."""
         return np.bincount(self.owners, is_chosen[self.token_ids], self.size) > 0
 
-    def take(self, rows: npt.NDArray[np.int64]) -> "TokenRows":
+    def take(self, rows: Rows) -> "TokenRows":
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return TokenRows(self.types, np.asarray(self.token_ids)[positions_of(starts, lengths)], offsets)
 
 
-def positions_of(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def positions_of(starts: Integers, lengths: Integers) -> Integers:
     """arange(start, start + length) of each tweet, concatenated."""
     first_positions = np.cumsum(lengths) - lengths
-    shifts: npt.NDArray[np.int64] = np.repeat(starts - first_positions, lengths)
+    shifts: Integers = np.repeat(starts - first_positions, lengths)
     return shifts + np.arange(lengths.sum())
 
 

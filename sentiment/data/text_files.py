@@ -220,6 +220,9 @@ _RARE_SHARE = 0.01
 _NUMBER = re.compile(r"(?!.*[^\W\d_]).*\d", re.DOTALL)
 
 
+Check = Callable[[str], object]  # a predicate of a field
+
+
 class _RowDetector:
     """Tells whether a line looks like a table row of `width` fields.
 
@@ -231,9 +234,9 @@ class _RowDetector:
         self._delimiter = delimiter
         self._width = width
         samples = [fields for fields in map(self._split, islice(read(), 1, _SAMPLE_LINES)) if len(fields) >= width]
-        self._columns: list[list[tuple[int, Callable[[str], object]]]] = []  # predicates of fields, by position
+        self._columns: list[list[tuple[int, Check]]] = []  # predicates of fields, by position
         for index in range(width):
-            checks: list[tuple[int, Callable[[str], object]]] = []
+            checks: list[tuple[int, Check]] = []
             for position in (index, index - width):
                 checks += [(position, check) for check in _column_checks([fields[position] for fields in samples])]
             if checks:
@@ -252,13 +255,13 @@ class _RowDetector:
         return [field.strip('"') for field in line.rstrip("\r\n").split(self._delimiter)]
 
 
-def _column_checks(values: list[str]) -> list[Callable[[str], object]]:
+def _column_checks(values: list[str]) -> list[Check]:
     """Predicates that nearly all values of a column satisfy: it is numeric, or has few values."""
     # Rare values may be fragments of a multi-line tweet.
     common = {value for value, count in Counter(values).items() if count > max(1, _RARE_SHARE * len(values))}
     if len(common) > _MAX_CATEGORIES:
         return []
-    checks: tuple[Callable[[str], object], ...] = (_NUMBER.match, common.__contains__)
+    checks: tuple[Check, ...] = (_NUMBER.match, common.__contains__)
     return [check for check in checks if sum(map(bool, map(check, values))) >= _MIN_SHARE * len(values)]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from sentiment.config import (
     WORD2VEC,
@@ -27,6 +26,8 @@ from sentiment.data.sources import TweetFile, open_file
 from sentiment.data.tables import Row, format_of
 from sentiment.data.text import (
     UNKNOWN_AUTHOR,
+    Floats,
+    Integers,
     TokenCollector,
     Tokenizer,
     TokenRows,
@@ -83,7 +84,7 @@ class Vocabulary:
         new_types = (token for token in read_types(vector_file) if token not in self._index)
         return type(self)([*self.types, *islice(new_types, max(max_types - len(self.types), 0))])
 
-    def encode(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+    def encode(self, tokens: Sequence[str]) -> Integers:
         """The index of each token, UNKNOWN for those not in the vocabulary. Shape (tokens,)."""
         return np.array([self._index.get(token, UNKNOWN) for token in tokens], np.int64)
 
@@ -115,7 +116,7 @@ _HEADER = re.compile(rb"\s*(\d+)\s+\d+\s*")
 _SCALE = 0.1  # standard deviation of the random vectors of types that a file of vectors lacks
 
 
-def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[npt.NDArray[np.float32], int]:
+def load_vectors(path: Path, vocabulary: Vocabulary, size: int, seed: int = 0) -> tuple[Floats, int]:
     """Read the vectors of a vocabulary's types from a text file (or `.gz`) in the format of GloVe or word2vec.
 
     Returns:
@@ -186,7 +187,7 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{path}: has {line - 1:,} vectors where its first line says {expected:,}; it may be truncated")
 
 
-def write_vectors(path: Path, types: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
+def write_vectors(path: Path, types: Sequence[str], vectors: Floats) -> None:
     """Write the text format of word2vec; nine digits are enough to read the same float32 back."""
     lines = [f"{len(types)} {vectors.shape[1]}\n"]
     for token, vector in zip(types, vectors.tolist(), strict=True):
@@ -315,9 +316,7 @@ def _learn_into(folder: Path, config: RunConfig, results: Results, progress: Pro
     ]
 
 
-def learn_vectors(
-    text: TokenRows, size: int, config: VectorsConfig, progress: Progress
-) -> tuple[list[str], npt.NDArray[np.float32]]:
+def learn_vectors(text: TokenRows, size: int, config: VectorsConfig, progress: Progress) -> tuple[list[str], Floats]:
     """Learn skip-gram vectors: the types that are frequent enough, and their vectors, shape (types, size).
 
     Uses one thread, because gensim's multi-threaded updates are nondeterministic.

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sentiment.data.text import Tweets
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, StateMode
 from sentiment.encoders.elmo_files import CHARACTERS, character_ids
 from sentiment.errors import EncoderError
@@ -41,7 +42,7 @@ class ReferenceElmo:
 
     @torch.inference_mode(False)  # allennlp changes its state in place, which inference tensors forbid
     @torch.no_grad()
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS) -> dict[str, torch.Tensor]:
+    def encode(self, tweets: Tweets, layers: Collection[str] = LAYERS) -> dict[str, torch.Tensor]:
         """See `Encoder`; all layers are computed, whichever are asked for."""
         empty = torch.empty(0, self.vector_size, device=self._device)
         vectors: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
@@ -114,7 +115,7 @@ def _install_stubs(folder: Path) -> None:
         vars(module).update(contents)
 
 
-def _batch_to_ids(batch: Sequence[Sequence[str]]) -> torch.Tensor:
+def _batch_to_ids(batch: Tweets) -> torch.Tensor:
     """As allennlp's `batch_to_ids`: (sentences, tokens of the longest, 50) of int64, zeros after a sentence's end."""
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)

@@ -16,7 +16,7 @@ import os
 import random
 import shutil
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +29,9 @@ import torch
 
 from sentiment.config import AnyEncoder, ElmoConfig, EncoderConfig
 from sentiment.console import Progress, silent
-from sentiment.data.batches import Rows
+from sentiment.data.batches import Layers
 from sentiment.data.corpus import TYPES, Corpus
-from sentiment.data.text import positions_of
+from sentiment.data.text import Integers, Rows, Tweets, positions_of
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
@@ -67,7 +67,7 @@ class Encoder(Protocol):
 
     vector_size: int
 
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
+    def encode(self, tweets: Tweets, layers: Collection[str]) -> Layers:
         """Encode tokenised tweets; each of `layers` is float32, (tokens of all tweets, vector) or (tweets, vector)."""
 
 
@@ -92,7 +92,7 @@ def layers_of(config: AnyEncoder) -> tuple[str, ...]:
     return LAYERS if config.layers == "mix" else (config.layers,)
 
 
-def shard_spans(offsets: npt.NDArray[np.int64]) -> list[Span]:
+def shard_spans(offsets: Integers) -> list[Span]:
     """The range of tweets in each shard of a layer; `offsets`, (tweets + 1,), are the tweets' first tokens."""
     per_shard = max(_MIN_TOKENS, -(-int(offsets[-1]) // _MAX_SHARDS))
     cuts = np.searchsorted(offsets, np.arange(per_shard, offsets[-1], per_shard))
@@ -383,7 +383,7 @@ class CachedVectors:
             else:
                 self._layers[layer] = _in_memory(shards, torch.device("cpu") if storage == "disk" else device)
 
-    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+    def gather(self, rows: Rows, longest: int) -> Layers:
         batch = {}
         for name, layer in self._layers.items():
             starts, counts = self.cache.rows_of(name, rows)
@@ -423,7 +423,7 @@ class FreshVectors:
         self._layers = layers
         self._device = device
 
-    def gather(self, rows: Rows, longest: int) -> dict[str, torch.Tensor]:
+    def gather(self, rows: Rows, longest: int) -> Layers:
         tweets = [self._tokens(row) for row in rows.tolist()]
         lengths = np.fromiter(map(len, tweets), np.int64)
         batch = {}

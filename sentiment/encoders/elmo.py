@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sentiment.config import EncoderPrecision
-from sentiment.data.text import TokenRows, positions_of
+from sentiment.data.text import Integers, TokenRows, Tweets, positions_of
 from sentiment.encoders.elmo_files import (
     CHARACTERS,
     DIRECTIONS,
@@ -31,7 +31,6 @@ from sentiment.encoders.elmo_files import (
     character_ids,
 )
 
-Indices = npt.NDArray[np.int64]
 # LSTM state (h, c) of one layer: h is (tweets, vector) and c is (tweets, cells), both float32.
 State = tuple[torch.Tensor, torch.Tensor]
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -93,8 +92,8 @@ def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | Non
     return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
-def batches_by_length(lengths: Indices, size: int) -> list[Indices]:
-    """Indices of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
+def batches_by_length(lengths: Integers, size: int) -> list[Integers]:
+    """Integers of tweets in batches of similar length, longest first, so that an out-of-memory error occurs at once."""
     order = np.argsort(-lengths, kind="stable")
     return [order[start : start + size] for start in range(0, len(order), size)]
 
@@ -107,12 +106,12 @@ class PackedBatch:
     """
 
     step_sizes: list[int]  # rows per time step, non-increasing
-    inputs: tuple[Indices, Indices]  # forward and backward, each (rows,): the index of the type or boundary token
-    tokens: Indices  # (tokens,): their indices among the tokens of all tweets
-    rows: tuple[Indices, Indices]  # forward and backward, each (tokens,): the row of each token
+    inputs: tuple[Integers, Integers]  # forward and backward, each (rows,): the index of the type or boundary token
+    tokens: Integers  # (tokens,): their indices among the tokens of all tweets
+    rows: tuple[Integers, Integers]  # forward and backward, each (tokens,): the row of each token
 
 
-def pack(rows: TokenRows, chosen: Indices) -> PackedBatch:
+def pack(rows: TokenRows, chosen: Integers) -> PackedBatch:
     """Pack the `chosen` tweets, each with its start and end token, whose indices follow those of the types."""
     lengths = np.diff(rows.offsets)
     chosen = chosen[np.argsort(-lengths[chosen], kind="stable")]
@@ -373,7 +372,7 @@ class ElmoEncoder:
 
     @torch.no_grad()
     def encode(
-        self, tweets: Sequence[Sequence[str]], layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
+        self, tweets: Tweets, layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
     ) -> dict[str, torch.Tensor]:
         """The layers asked for, each (tokens of all tweets, vector) of float32; independent of `batch_tweets`."""
         rows = TokenRows.of_tweets(tweets)
@@ -399,7 +398,7 @@ class ElmoEncoder:
         return encoded
 
     @torch.no_grad()
-    def _context_free(self, ids: Indices) -> torch.Tensor:
+    def _context_free(self, ids: Integers) -> torch.Tensor:
         """(tokens, vector / 2) of float32; tokens are batched by length to reduce padding."""
         vectors = torch.empty(len(ids), self.vector_size // DIRECTIONS, device=self.device)
         order = torch.from_numpy(np.argsort((ids != NO_CHARACTER).sum(1), kind="stable"))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
+from sentiment.data.text import Integers
 from sentiment.errors import EncoderError
 from sentiment.files import read_named, write_atomically, write_json
 
@@ -34,7 +34,7 @@ SENTENCE_END = "</S>"
 _BOUNDARIES = {SENTENCE_START: _SENTENCE_START, SENTENCE_END: _SENTENCE_END}
 
 
-def character_ids(tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+def character_ids(tokens: Sequence[str]) -> Integers:
     """The character ids of tokens as in bilm-tf and allennlp: (tokens, 50) of int64, each from 1 to 261.
 
     Any string may be a token, also the empty one. Lone surrogates, which have no UTF-8 form, are left out.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sentiment.data.batches import Batch
-from sentiment.data.text import TokenRows
+from sentiment.data.text import Integers, TokenRows
 from sentiment.encoders.pretrained import EncoderFiles, HubFiles
 from sentiment.encoders.transformer import Transformer
 
@@ -32,7 +32,7 @@ class FineTuned(nn.Module):
         self.network = self._encoder.network.requires_grad_(True)
         self.network.pooler = nn.Identity()  # nothing here reads its output, so its weights would stay as they are
 
-    def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    def pieces(self, rows: TokenRows) -> tuple[npt.NDArray[np.int32], Integers]:
         """The ids of the subword tokens of all tweets, (pieces,), and the tweets' offsets, (tweets + 1,)."""
         pieces = self._encoder.pieces(list(rows))
         offsets = np.cumsum([0, *map(len, pieces)])

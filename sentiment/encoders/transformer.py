@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sentiment.config import EncoderPrecision
-from sentiment.data.text import HASHTAG, URL, USER
+from sentiment.data.batches import Layers
+from sentiment.data.text import HASHTAG, URL, USER, Tweets
 from sentiment.encoders.pretrained import HubFiles
 from sentiment.errors import EncoderError
 
@@ -49,13 +50,13 @@ class Transformer:
         # RoBERTa counts positions from 2.
         self._max_pieces = min(_MAX_PIECES, self._tokenizer.model_max_length, positions - 2)
 
-    def pieces(self, tweets: Sequence[Sequence[str]]) -> list[list[int]]:
+    def pieces(self, tweets: Tweets) -> list[list[int]]:
         """The subword ids of each tweet, including special tokens."""
         ids: list[list[int]] = self._tokenize(_words(tweets))["input_ids"]
         return ids
 
     @torch.inference_mode()
-    def encode(self, tweets: Sequence[Sequence[str]], layers: Collection[str]) -> Mapping[str, torch.Tensor]:
+    def encode(self, tweets: Tweets, layers: Collection[str]) -> Layers:
         """`pieces`: (tokens of all tweets, vector), zeros for a token without any piece; `tweet`: (tweets, vector)."""
         words = _words(tweets)
         by_token = PIECES in layers
@@ -79,7 +80,7 @@ class Transformer:
         vectors = {PIECES: sums / counts.clamp(min=1), TWEET: pooled}
         return {layer: vectors[layer] for layer in layers}
 
-    def _tokenize(self, words: Sequence[Sequence[str]], return_offsets_mapping: bool = False) -> Any:
+    def _tokenize(self, words: Tweets, return_offsets_mapping: bool = False) -> Any:
         return self._tokenizer(
             [" ".join(tweet) for tweet in words],
             truncation=True,
@@ -157,7 +158,7 @@ def _tokenizer_problem(tokenizer: Any, network: Any) -> str | None:
     return None
 
 
-def _words(tweets: Sequence[Sequence[str]]) -> list[list[str]]:
+def _words(tweets: Tweets) -> list[list[str]]:
     return [[_WORDS.get(token, token) for token in tweet] for tweet in tweets]
 
 

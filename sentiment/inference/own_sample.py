@@ -17,6 +17,7 @@ from sentiment.console import OUT, Progress, number_table, say
 from sentiment.data.corpus import open_corpus
 from sentiment.data.sources import labelled_rows, open_source
 from sentiment.data.tables import RowCounter
+from sentiment.data.text import Flags
 from sentiment.errors import DataError
 from sentiment.inference.evaluate import EXAMPLE, below_lexicon, comparison_lines, show_scores_on_file
 from sentiment.inference.overlap import OWN_TEST, SCORED, overlaps
@@ -24,7 +25,7 @@ from sentiment.inference.predict import CHUNK, NO_WORDS
 from sentiment.inference.stored import TrainedRun, load_all_models
 from sentiment.metrics import Labels, Probabilities, calibration_error, restricted
 from sentiment.models.predictors import classify_by_all
-from sentiment.models.text_model import Flags, Predictions, TextModel, checked_threshold
+from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, Judgement, judge

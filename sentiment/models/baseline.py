@@ -20,7 +20,7 @@ import scipy  # imports its submodules on first use; networks need none of them
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent, visible
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.data.text import Flags, Floats, Rows, Tokenizer, TokenRows
 from sentiment.errors import RunDirError
 from sentiment.files import write_atomically
 from sentiment.metrics import Probabilities, with_first_class
@@ -30,8 +30,6 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Part
 
 Keys = npt.NDArray[np.uint64]
-Numbers = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 # Odd numbers of splitmix64, which mixes well (Steele, Lea & Flood 2014).
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -85,7 +83,7 @@ class NGramCounter:
             blocks.append(counts)
         return scipy.sparse.vstack(blocks, format="csr")
 
-    def with_known_word(self, rows: TokenRows, keys: Keys) -> npt.NDArray[np.bool_]:
+    def with_known_word(self, rows: TokenRows, keys: Keys) -> Flags:
         """Whether any of a tweet's words is among the unigrams of `keys`; shape (rows,)."""
         _, is_known = _columns(self._words, keys)
         return rows.have_type(is_known)
@@ -106,7 +104,7 @@ def _count_matrix(owners: Rows, grams: Keys, keys: Keys, size: int) -> Any:
     return scipy.sparse.csr_matrix((ones, (owners[is_known], columns[is_known])), (size, len(keys)))
 
 
-def _columns(grams: Keys, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
+def _columns(grams: Keys, keys: Keys) -> tuple[Rows, Flags]:
     """The index of each n-gram in the sorted `keys`, and whether it is there."""
     columns = np.searchsorted(keys, grams)
     last = np.minimum(columns, max(len(keys) - 1, 0))
@@ -146,7 +144,7 @@ def _mixed(values: Keys) -> Keys:
     return np.asarray(values ^ (values >> np.uint64(31)))
 
 
-def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
+def tfidf(counts: Any, idf: Floats, keys: Keys) -> Any:
     """TF-IDF with sublinear tf, (1 + log(count)) * idf, L2-normalised; overwrites `counts`.
 
     Word and character features of a tweet are normalised separately, because the many character n-grams would dominate.
@@ -167,7 +165,7 @@ def tfidf(counts: Any, idf: Numbers, keys: Keys) -> Any:
     return counts
 
 
-def features(keys: Keys, idf: Numbers, counts: Any, rows: TokenRows, has_polarity: bool) -> Any:
+def features(keys: Keys, idf: Floats, counts: Any, rows: TokenRows, has_polarity: bool) -> Any:
     """The TF-IDF of `counts`, which is overwritten, then `polarity` if rated: sparse float32, (rows, features)."""
     values = tfidf(counts, idf, keys)
     if not has_polarity:
@@ -184,8 +182,8 @@ class LinearModel:
     """
 
     keys: Keys  # (n-grams,), sorted
-    idf: Numbers  # (n-grams,), inverse document frequency
-    weights: Numbers  # (regressions, features): those of n-grams, then those of `polarity` if words are rated
+    idf: Floats  # (n-grams,), inverse document frequency
+    weights: Floats  # (regressions, features): those of n-grams, then those of `polarity` if words are rated
     intercepts: npt.NDArray[np.float64]  # (regressions,)
 
     def classify(self, rows: TokenRows) -> Predictions:
@@ -296,7 +294,7 @@ class TextsInMemory(TokenRows):
     """
 
     labels: npt.NDArray[np.int8]
-    weights: npt.NDArray[np.float32]
+    weights: Floats
     class_count: int
     is_english: bool
 
@@ -406,7 +404,7 @@ class _DesignMatrix:
 
         return score
 
-    def _naive_bayes(self, counts: Any) -> Numbers:
+    def _naive_bayes(self, counts: Any) -> Floats:
         """sqrt(1 + r^2) of each feature; r^2 is the mean over the regressions of the squared log-ratio."""
         lengths = np.diff(counts.indptr)
         size = counts.shape[1]
@@ -508,8 +506,8 @@ def fit_baseline(config: RunConfig, texts: Iterable[str], labels: Sequence[int])
 class Baselines:
     """The baselines' predictions for a corpus, with which its runs are compared."""
 
-    others: Numbers  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
-    compound: Numbers  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not rated
+    others: Floats  # (rows, classes - 1), raw probabilities by the linear baseline of all classes but the first
+    compound: Floats  # (rows,), VADER's compound scores, from -1 to 1; NaN for rows that are not rated
     model: LinearModel
     settings: dict[str, Any]  # of the linear model, see `fit_linear_model`
 

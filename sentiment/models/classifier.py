@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
-from sentiment.data.batches import EVALUATION_TOKENS, Batch, Rows, TokenStore
-from sentiment.data.text import Tokenizer, TokenRows
+from sentiment.data.batches import EVALUATION_TOKENS, Batch, TokenStore
+from sentiment.data.text import Flags, Floats, Rows, Tokenizer, TokenRows
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
@@ -20,7 +20,7 @@ from sentiment.encoders.pretrained import find_model
 from sentiment.errors import RunDirError
 from sentiment.metrics import Probabilities
 from sentiment.models.lexicon import token_polarity
-from sentiment.models.text_model import Flags, Predictions, TextModel, calibrated
+from sentiment.models.text_model import Predictions, TextModel, calibrated
 from sentiment.runs.records import EncoderRecord
 from sentiment.runs.run_dir import Results
 
@@ -50,9 +50,7 @@ class LearnedEmbedding(nn.Module):
         size: numbers per token.
     """
 
-    def __init__(
-        self, vocabulary_size: int, config: EmbeddingConfig, vectors: npt.NDArray[np.float32] | None = None
-    ) -> None:
+    def __init__(self, vocabulary_size: int, config: EmbeddingConfig, vectors: Floats | None = None) -> None:
         super().__init__()
         self.size = config.size + config.polarity
         # On the meta device nothing is initialised: that would import torch's compiler.
@@ -335,7 +333,7 @@ def build_on_meta_device(config: RunConfig, vocabulary_size: int, encoder: int |
 def build_classifier(
     config: RunConfig,
     vocabulary_size: int,
-    vectors: npt.NDArray[np.float32] | None = None,
+    vectors: Floats | None = None,
     encoder: int | FineTuned | None = None,
 ) -> Classifier:
     """Build the model of a configuration, on the CPU, with random weights from torch's generator.

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from sentiment.config import RunConfig
 from sentiment.console import Progress, silent
 from sentiment.data.corpus import Corpus
-from sentiment.data.text import TokenRows
+from sentiment.data.text import Flags, Floats, Rows, TokenRows
 from sentiment.metrics import Probabilities
-from sentiment.models.text_model import Flags, Predictions, TextModel
+from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.run_dir import TWEETS_FILE
 
 # Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
@@ -39,7 +39,7 @@ _ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
 _STRETCHED = re.compile(r"(.)\1{2,}")
 
 
-def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+def polarity(rows: TokenRows) -> Floats:
     """`FEATURES` of each tweet, of shape (rows, 4)."""
     values, is_negation, owners = _token_values(rows)
     columns = []
@@ -50,13 +50,13 @@ def polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def token_polarity(rows: TokenRows) -> npt.NDArray[np.float32]:
+def token_polarity(rows: TokenRows) -> Floats:
     """The value of each token in its tweet, mostly from -2 to 2, as an input of networks; of shape (tokens,)."""
     values, _, _ = _token_values(rows)
     return (values / _NETWORK_SCALE).astype(np.float32)
 
 
-def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, npt.NDArray[np.int64]]:
+def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows]:
     """The value of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
     ids = np.asarray(rows.token_ids)
     owners = rows.owners
@@ -162,7 +162,7 @@ def _analyzer() -> Any:
 _CHUNK = 1000
 
 
-def rate_rows(corpus: Corpus, rows: npt.NDArray[np.int64], progress: Progress = silent) -> npt.NDArray[np.float32]:
+def rate_rows(corpus: Corpus, rows: Rows, progress: Progress = silent) -> Floats:
     """The compound score of each tweet of a corpus, NaN for tweets not in `rows`; of shape (tweets of the corpus,)."""
     import pyarrow.parquet as pq
 

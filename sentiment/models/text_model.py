@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
-from sentiment.data.text import TokenRows
+from sentiment.data.text import Flags, TokenRows
 from sentiment.errors import RunDirError, UsageError
 from sentiment.metrics import Probabilities, predicted_classes
 from sentiment.runs.records import PREDICTORS, THRESHOLD, CheckScore, ModelChoice, PredictorKind
 
-Flags = npt.NDArray[np.bool_]
 Answer = tuple[str, float]  # a label and its probability
+ByPredictor = dict[PredictorKind, Probabilities]
+Temperatures = dict[ModelChoice, float]
 
 
 class Predictions(NamedTuple):
@@ -193,9 +194,7 @@ def _softmax(values: Probabilities) -> Probabilities:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def fit_temperatures(
-    labels: npt.NDArray[np.integer], network: Probabilities, baseline: Probabilities
-) -> dict[ModelChoice, float]:
+def fit_temperatures(labels: npt.NDArray[np.integer], network: Probabilities, baseline: Probabilities) -> Temperatures:
     """The temperatures of a run's models, from the network's and the baseline's predictions for validation tweets."""
     of_network = fit_temperature(labels, network)
     of_baseline = fit_temperature(labels, baseline)
@@ -203,9 +202,7 @@ def fit_temperatures(
     return {"network": of_network, "baseline": of_baseline, "both": fit_temperature(labels, mean)}
 
 
-def calibrate_all(
-    network: Probabilities, baseline: Probabilities, temperatures: Mapping[ModelChoice, float]
-) -> dict[PredictorKind, Probabilities]:
+def calibrate_all(network: Probabilities, baseline: Probabilities, temperatures: Temperatures) -> ByPredictor:
     """The calibrated probabilities of each model of a run, from the raw ones of the network and the baseline."""
     network = calibrated(network, temperatures["network"])
     baseline = calibrated(baseline, temperatures["baseline"])

@@ -22,6 +22,8 @@ from sentiment.files import WriteFile, write_atomically
 from sentiment.runs.records import Count, MetricRow
 from sentiment.runs.run_dir import RunDir, parse_metric_row
 
+Weights = dict[str, torch.Tensor]  # tensors by name, as in a state dict
+
 _MAGIC = b"sentiment checkpoint 1\n"
 OLDER_CHECKPOINT = "resuming from an older checkpoint, or from the beginning if there is none"
 
@@ -35,7 +37,7 @@ class State(BaseModel):
 class WeightsState(State):
     """The weights of the network after an epoch, counted from 1."""
 
-    weights: dict[str, torch.Tensor]
+    weights: Weights
     epoch: Count
 
 
@@ -45,7 +47,7 @@ class EarlyStoppingState(State):
     best_value: float
     epochs_since_best: Count
     best_epoch: Count
-    best_weights: dict[str, torch.Tensor]
+    best_weights: Weights
 
 
 class TrainerState(State):
@@ -57,9 +59,9 @@ class TrainerState(State):
     epoch: Count
     batch: Count
     seconds: Annotated[float, Field(ge=0)]
-    model: dict[str, torch.Tensor]
+    model: Weights
     updater: dict[str, dict[str, Any]]
-    random: dict[str, torch.Tensor]
+    random: Weights
     early_stopping: EarlyStoppingState
     log: list[str]
     hardware: Annotated[list[str], Field(min_length=1)]
@@ -78,7 +80,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], write_file: WriteFile
     write_file(path, lambda file: file.writelines((_header(payload), payload)))
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path) -> Weights:
     """The weights in a file of the best or the last epoch.
 
     Raises:
@@ -122,7 +124,7 @@ def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
 
-def weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
+def weights_sha256(weights: Weights) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(weights):

@@ -12,12 +12,20 @@ from sentiment.config import DataConfig
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import Probabilities, measure, predicted_classes, restricted, with_first_class
+from sentiment.metrics import measure, predicted_classes, restricted, with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
 from sentiment.models.predictors import all_models
-from sentiment.models.text_model import answer_checks, calibrate_all, calibrated, fit_temperature, fit_temperatures
+from sentiment.models.text_model import (
+    ByPredictor,
+    Temperatures,
+    answer_checks,
+    calibrate_all,
+    calibrated,
+    fit_temperature,
+    fit_temperatures,
+)
 from sentiment.runs.predictions import PartPredictions, Predictor, columns_of
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import (
@@ -31,7 +39,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import RunDir
-from sentiment.training.checkpoint import WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
+from sentiment.training.checkpoint import Weights, WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
 from sentiment.training.preparation import Prepared
 from sentiment.training.stop import RunContext
 from sentiment.training.task import ClassifierTask, judge_overfit
@@ -48,8 +56,8 @@ class _Predictions:
         class_shares: the share of each class among the training tweets.
     """
 
-    probabilities: dict[Part, dict[PredictorKind, Probabilities]]
-    temperatures: dict[ModelChoice, float]
+    probabilities: dict[Part, ByPredictor]
+    temperatures: Temperatures
     class_shares: list[float]
 
 
@@ -62,7 +70,7 @@ class FittedModels:
     """
 
     result: FitResult
-    weights: dict[str, torch.Tensor]
+    weights: Weights
     vocabulary: Vocabulary
     baseline: LinearModel | None
 
@@ -75,7 +83,7 @@ def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baselin
     rows = task.rows["validation"]
     labels = task.corpus.labels[rows]
     network = predict(task.model, task.store, rows)
-    temperatures: dict[ModelChoice, float] = {"network": fit_temperature(labels, network)}
+    temperatures: Temperatures = {"network": fit_temperature(labels, network)}
     recommended: ModelChoice = "network"
     if baseline is not None:
         linear = baseline.classify(task.corpus.take(rows)).probabilities
@@ -125,7 +133,7 @@ def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _P
     training_labels = task.corpus.labels[task.rows["train"]]
     counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
-    probabilities: dict[Part, dict[PredictorKind, Probabilities]] = {}
+    probabilities: dict[Part, ByPredictor] = {}
     for part, rows in task.measured.items():
         of_part = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
@@ -183,9 +191,7 @@ def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKin
     }
 
 
-def _validation_predictions(
-    task: ClassifierTask, by_part: dict[Part, dict[PredictorKind, Probabilities]]
-) -> PartPredictions:
+def _validation_predictions(task: ClassifierTask, by_part: dict[Part, ByPredictor]) -> PartPredictions:
     part: Part = "validation"
     rows = task.rows[part]
     predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in by_part[part].items()]
@@ -199,7 +205,7 @@ def _only_label(predictions: _Predictions) -> int | None:
 
 
 def _check_list(
-    run: RunContext, prepared: Prepared, linear: LinearModel, trainer: Trainer, temperatures: dict[ModelChoice, float]
+    run: RunContext, prepared: Prepared, linear: LinearModel, trainer: Trainer, temperatures: Temperatures
 ) -> dict[PredictorKind, dict[str, CheckScore]]:
     """The check list's scores of each predictor that reads texts; none if the tweets are not English."""
     config = run.config

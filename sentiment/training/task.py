@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from sentiment.config import RunConfig
-from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore, TweetVectors
+from sentiment.data.batches import Batch, BatchPlan, TokenStore, TweetVectors
 from sentiment.data.corpus import Corpus
+from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.metrics import measure
 from sentiment.models.classifier import Classifier, input_ids, predict

@@ -19,6 +19,7 @@ from sentiment.training.checkpoint import (
     EarlyStoppingState,
     MetricLog,
     TrainerState,
+    Weights,
     save_checkpoint,
     seconds_between_saves,
 )
@@ -38,7 +39,7 @@ class EarlyStopping:
         self.best_value = float("-inf")
         self.epochs_since_best = 0
         self.best_epoch = 0
-        self.best_weights: dict[str, torch.Tensor] = {}
+        self.best_weights: Weights = {}
 
     def update(self, epoch: int, validation: Metrics, model: nn.Module) -> bool:
         """Record the metrics of an epoch; if it is the best so far, copy the weights to the CPU and return True."""
