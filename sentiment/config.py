@@ -527,11 +527,10 @@ class RunConfig(Section):
         A path that `convert` turns into such a name is written `./NAME`.
         """
 
-        def convert_field(section: dict[str, Any], field: str, is_name: Callable[[str], bool]) -> None:
-            text = section[field]
-            if text is None or is_name(text):
+        def convert_field(section: dict[str, Any] | None, field: str, is_name: Callable[[str], bool]) -> None:
+            if section is None or section[field] is None or is_name(section[field]):
                 return
-            path = convert(text)
+            path = convert(section[field])
             section[field] = f"./{path}" if is_name(path) else path
 
         values = self.model_dump()
@@ -543,46 +542,45 @@ class RunConfig(Section):
             for file in values["vectors"]["unlabelled"]:
                 convert_field(file, "path", lambda _: False)
         convert_field(values["embedding"], "pretrained", (WORD2VEC, "none").__contains__)
-        if values["elmo"]:
-            convert_field(values["elmo"], "model", (*ELMO_MODELS, "none").__contains__)
-        if values["encoder"]:
-            convert_field(values["encoder"], "model", lambda text: not is_folder(text))
+        convert_field(values["elmo"], "model", (*ELMO_MODELS, "none").__contains__)
+        convert_field(values["encoder"], "model", lambda text: not is_folder(text))
         return type(self).model_validate(values)
 
     def unused_fields(self) -> tuple[str, ...]:
         """Dotted names of the fields that have no effect in this run; a section ends in a dot."""
-        unused: list[str] = []
-        if self.model.pooling != "attention":
-            unused += ["model.attention."]
-        if self.model.kind != "rnn":
-            unused += ["model.cell", "model.bidirectional"]
-        if self.model.kind == "linear":
-            unused += ["model.hidden_size", "model.layers"]
-        if self.reads_tweet_vectors:
-            unused += ["model.pooling", "model.attention."]
-        if self.encoder is not None or (self.elmo is not None and self.elmo.combine == "alone"):
-            unused += ["embedding.", "vectors.", "data.vocabulary."]
-        if self.encoder is not None and self.encoder.is_folder:
-            unused += ["encoder.revision"]
-        if self.finetunes:
-            unused += ["encoder.dropout", "encoder.precision"]
-        if self.elmo is not None and self.elmo.layers == "token":
-            unused += ["elmo.state"]  # the context-free vectors come from before the LSTM
-        if self.elmo is not None and not self.elmo.cached:
-            unused += ["elmo.precision"]
-        if not self.data.is_english:
-            unused += ["embedding.polarity"]
-        if self.embedding.pretrained is not None:
-            unused += ["embedding.initial_std"]
-        if self.embedding.pretrained != WORD2VEC:
-            unused += ["vectors."]
-        if self.data.folds is not None:
-            unused += ["data.test_fraction"]
-        if self.data.has_own_parts:
-            unused += ["data.test_fraction", "data.validation_fraction"]
-        if not is_path(self.data.source):
-            unused += ["data.columns."]
-        return tuple(unused)
+        kind = self.model.kind
+        elmo = self.elmo
+        pretrained = self.embedding.pretrained
+        has_no_learned_vectors = self.encoder is not None or (elmo is not None and elmo.combine == "alone")
+        has_own_parts = self.data.has_own_parts
+        is_unused = {
+            "model.attention.": self.reads_tweet_vectors or self.model.pooling != "attention",
+            "model.pooling": self.reads_tweet_vectors,
+            "model.cell": kind != "rnn",
+            "model.bidirectional": kind != "rnn",
+            "model.hidden_size": kind == "linear",
+            "model.layers": kind == "linear",
+        }
+        is_unused |= {
+            "embedding.": has_no_learned_vectors,
+            "embedding.initial_std": pretrained is not None,
+            "embedding.polarity": not self.data.is_english,
+            "vectors.": has_no_learned_vectors or pretrained != WORD2VEC,
+            "data.vocabulary.": has_no_learned_vectors,
+        }
+        is_unused |= {
+            "encoder.revision": self.encoder is not None and self.encoder.is_folder,
+            "encoder.dropout": self.finetunes,
+            "encoder.precision": self.finetunes,
+            "elmo.state": elmo is not None and elmo.layers == "token",  # its vectors come from before the LSTM
+            "elmo.precision": elmo is not None and not elmo.cached,
+        }
+        is_unused |= {
+            "data.test_fraction": has_own_parts or self.data.folds is not None,
+            "data.validation_fraction": has_own_parts,
+            "data.columns.": not is_path(self.data.source),
+        }
+        return tuple(field for field, unused in is_unused.items() if unused)
 
 
 def _with_defaults(

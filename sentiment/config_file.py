@@ -178,7 +178,7 @@ def _explain(detail: ErrorDetails, schema: type[BaseModel], origin: str, paramet
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{path or 'the configuration'}: {message} ({origin})"
-    return f"{path} = {shortened(repr(detail['input']))} ({origin}): {message[:1].lower()}{message[1:]}"
+    return f"{path or 'the file'} = {shortened(repr(detail['input']))} ({origin}): {message[:1].lower()}{message[1:]}"
 
 
 def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> str:

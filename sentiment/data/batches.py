@@ -77,12 +77,12 @@ class TokenStore:
         polarity: Floats | None = None,
     ) -> None:
         lengths = np.diff(offsets)
+        empty = offsets[:-1][lengths == 0]
+        token_ids = np.insert(token_ids, empty, UNKNOWN)
+        if polarity is not None:
+            polarity = np.insert(polarity, empty, 0)
         self.lengths: Rows = np.maximum(lengths, 1)
-        if (lengths == 0).any():
-            token_ids = np.insert(token_ids, offsets[:-1][lengths == 0], UNKNOWN)
-            if polarity is not None:
-                polarity = np.insert(polarity, offsets[:-1][lengths == 0], 0)
-            offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self.device = device
         self.vectors = vectors
         self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)

@@ -1,7 +1,6 @@
 """Prepares a corpus: reads the rows of all files, tokenises them, drops duplicates, and splits them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -159,7 +158,11 @@ class Preparation:
         """Assign token ids to the rows that are kept, and write them."""
         import pyarrow as pa
 
-        kept = [tweet for tweet in self._tokenize_and_split(rows, origin) if self._is_kept(origin, tweet)]
+        kept = []
+        for row in rows:
+            tweet = self._tokenized(row, origin)
+            if self._is_kept(origin, tweet):
+                kept.append(tweet)
         weight = self._config.extra_train[origin].weight if isinstance(origin, int) else 1.0
         values = [(tweet.row.label, tweet.part, tweet.key, tweet.author, weight) for tweet in kept]
         self._chunks.append(np.array(values, _ROW))
@@ -171,22 +174,20 @@ class Preparation:
         texts = [tweet.row.text for tweet in kept]
         writer.write_table(pa.table([ids, parts, labels, texts], schema=writer.schema))
 
-    def _tokenize_and_split(self, rows: Sequence[Row], origin: _Origin) -> list[_Tweet]:
-        tweets = []
-        for row in rows:
-            tokens = self._tokenizer(row.text)
-            form = self._forms.of(row.text, tokens)
-            author = author_form(row.user)
-            if origin is None and row.part is not None:
-                part = PARTS.index(row.part)
-            elif origin is None:
-                part = part_code(author, form, self._config)
-            elif isinstance(origin, int):
-                part = TRAIN
-            else:
-                part = self._part_names.index(origin)
-            tweets.append(_Tweet(row, tokens, form, key_of(form), author_key(author), part))
-        return tweets
+    def _tokenized(self, row: Row, origin: _Origin) -> _Tweet:
+        """A row with its tokens and its part."""
+        tokens = self._tokenizer(row.text)
+        form = self._forms.of(row.text, tokens)
+        author = author_form(row.user)
+        if isinstance(origin, str):
+            part = self._part_names.index(origin)
+        elif isinstance(origin, int):
+            part = TRAIN
+        elif row.part is not None:
+            part = PARTS.index(row.part)
+        else:
+            part = part_code(author, form, self._config)
+        return _Tweet(row, tokens, form, key_of(form), author_key(author), part)
 
     def _is_kept(self, origin: _Origin, tweet: _Tweet) -> bool:
         """Count a row and tell whether it is kept; hold it out from the tables that are read later if need be."""

@@ -126,23 +126,20 @@ def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> Op
     lines = partial(read_lines, path, member)
     if format == "parquet":
         return _open_parquet(path)
-    if format == "xlsx":
-        sheet = read_sheet(path)
-        names, read = _with_header(path, sheet.records, is_header)
-        return OpenedTable(format, names, read, " ", sheet.names)
     if format == "jsonl":
         first, _ = _first_row(path, partial(json_records, lines))
         names = list(dotted(first.json_object or {}))
         return OpenedTable(format, names, lambda _columns: json_records(lines, names))
     if format == "txt":  # each line is a tweet
         return OpenedTable(format, ["text"], lambda _columns: tsv_records(lines, "\n"))
+    if format == "xlsx":
+        sheet = read_sheet(path)
+        return OpenedTable(format, *_with_header(path, sheet.records, is_header), " ", sheet.names)
     if format == "tsv":
         return OpenedTable(format, *_with_header(path, partial(tsv_records, lines), is_header), "\t")
-    if format == "csv":
-        delimiter = "," if member else delimiter_of(path)
-        records = partial(csv_records, lines, delimiter, str(path))
-        return OpenedTable(format, *_with_header(path, records, is_header), delimiter)
-    raise DataError(f"{path}: is not a table; tables end in {ENDINGS}")
+    delimiter = "," if member else delimiter_of(path)
+    records = partial(csv_records, lines, delimiter, str(path))
+    return OpenedTable(format, *_with_header(path, records, is_header), delimiter)
 
 
 def _with_header(

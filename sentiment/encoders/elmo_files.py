@@ -1,7 +1,6 @@
 """The format of an ELMo model: a token's character ids, `options.json` and `weights.hdf5`."""
 
 import io
-import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
+from sentiment.config_file import explain
 from sentiment.data.text import Integers
 from sentiment.errors import EncoderError
 from sentiment.files import read_named, write_atomically, write_json
@@ -145,11 +145,8 @@ def read_options(path: Path) -> ElmoOptions:
     except OSError as error:
         raise EncoderError(f"{path}: cannot be read as options of an ELMo model: {error.strerror or error}") from None
     except ValidationError as error:
-        message = f"{path}: not options of an ELMo model:"
-        for problem in error.errors():
-            field = ".".join(map(str, problem["loc"])) or "the file"
-            message += f"\n  {field} = {reprlib.repr(problem['input'])}: {problem['msg']}"
-        raise EncoderError(message) from None
+        mistakes = explain(error, ElmoOptions, path.name)
+        raise EncoderError(f"{path}: not options of an ELMo model:\n{mistakes}") from None
 
 
 # Attribute of files that hold random numbers instead of a trained model.

@@ -149,7 +149,7 @@ def test_all_mistakes_in_options_are_told_at_once(copy: Model) -> None:
     with pytest.raises(EncoderError, match=r"(?s)char_cnn = 3.*lstm\.dim.*lstm\.proj_clip"):
         read_options(copy.options)
     copy.options.write_text("<html>")
-    with pytest.raises(EncoderError, match=r"the file = .*Invalid JSON"):
+    with pytest.raises(EncoderError, match=r"the file = .*invalid JSON"):
         read_options(copy.options)
     with open(copy.options, "wb") as file:
         file.truncate(2**30)
