@@ -9,6 +9,13 @@ def invoke(*arguments: object, input: str | None = None) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
 
 
+def succeed(*arguments: object, input: str | None = None) -> str:
+    """What a command prints that must end well."""
+    done = invoke(*arguments, input=input)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 def refused(code: int, *arguments: object) -> str:
     """The message of a command that must fail with this code."""
     done = invoke(*arguments)

@@ -166,9 +166,7 @@ def test_fitted_classifier_is_copied_with_all_that_it_says(tiny: SentimentClassi
 
 
 @pytest.mark.parametrize("choice", [None, "network", "baseline", "both"])
-def test_saved_classifier_predicts_the_same_when_it_is_loaded_or_named_in_the_command(
-    tiny: SentimentClassifier, choice: ModelChoice | None, tmp_path: Path
-) -> None:
+def test_saved_classifier_predicts_alike(tiny: SentimentClassifier, choice: ModelChoice | None, tmp_path: Path) -> None:
     fitted = tiny.set_params(choice=choice).fit(X, Y)
     fitted.save(tmp_path / "model.zip")
     loaded = load(tmp_path / "model.zip")
@@ -298,9 +296,7 @@ def test_fit_leaves_the_modes_of_torch_as_they_were(tiny: SentimentClassifier) -
     assert modes() == before
 
 
-def test_fit_sets_no_test_tweets_aside_and_computes_nothing_that_is_only_compared(
-    tiny: SentimentClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fit_sets_no_test_part_aside(tiny: SentimentClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     from sentiment.training import experiment
 
     corpora = []

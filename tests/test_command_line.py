@@ -12,7 +12,7 @@ from sentiment.inference.stored import load_all_models, open_model, open_run
 from sentiment.models.text_model import answer_checks, checks, total
 from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.commands import invoke, refused
+from tests.commands import invoke, refused, succeed
 from tests.small_runs import stored
 
 COMMANDS = (
@@ -62,29 +62,27 @@ def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, m
 def test_fields_change_as_wandbs_agent_asks(small_run_file: Path, shared_results: Results, tmp_path: Path) -> None:
     _with_corpora(tmp_path, shared_results)
     changes = ("training.epochs=1", "--model.bidirectional=False", "training.l2=1e-05")
-    done = invoke("train", small_run_file, *changes, "--results", tmp_path)
-    assert done.exit_code == 0, done.output
+    succeed("train", small_run_file, *changes, "--results", tmp_path)
     config = _only_run(tmp_path).read_config()
     assert (config.training.epochs, config.model.bidirectional, config.training.l2) == (1, False, 1e-05)
 
 
 def test_evaluation_of_a_run_shows_and_writes_its_scores(trained: RunDir, tmp_path: Path) -> None:
-    done = invoke("evaluate", trained.path, "--out", tmp_path / "scores.json")
-    assert done.exit_code == 0, done.output
+    output = succeed("evaluate", trained.path, "--out", tmp_path / "scores.json")
     scores = json.loads((tmp_path / "scores.json").read_text())
     result = stored(trained, Result)
     network = {part: metrics.named(trained.read_config().data.label_names) for part, metrics in result.metrics.items()}
     assert scores["models"]["network"] == network
     chosen = scores["models"][scores["chosen"]]
     assert {part: scores[part] for part in network} == chosen
-    assert f"{result.metrics['test'].accuracy:.3f}" in done.output
-    assert f"used by predict: {scores['chosen']}" in done.output
+    assert f"{result.metrics['test'].accuracy:.3f}" in output
+    assert f"used by predict: {scores['chosen']}" in output
     models = load_all_models(open_run(trained.path))
     assert scores["check_list"] == {
         model.name: {name: list(tally) for name, tally in answer_checks(model).items()} for model in models
     }
     for name in {one.capability for one in checks()}:
-        row = next(line for line in done.output.splitlines() if line.startswith(f"  {name}"))
+        row = next(line for line in output.splitlines() if line.startswith(f"  {name}"))
         right = [scores["check_list"][model.name][name][0] for model in models]
         assert [int(word) for word in re.findall(r"(\d+) of", row)] == right
 
@@ -95,9 +93,8 @@ def test_explained_prediction_says_what_each_strong_token_adds(trained: RunDir) 
 
 
 def test_prediction_with_attention_shows_the_weight_of_each_token(trained_with_attention: RunDir) -> None:
-    done = invoke("predict", trained_with_attention.path, "lovely [red]tea :)", "--with", "network")
-    assert done.exit_code == 0, done.output
-    weights = done.output.splitlines()[3]
+    output = succeed("predict", trained_with_attention.path, "lovely [red]tea :)", "--with", "network")
+    weights = output.splitlines()[3]
     for token in ("lovely", "red", "tea", ":)"):
         assert token in weights
     assert weights.count("%)") >= 4

@@ -24,7 +24,7 @@ from sentiment.config import DataConfig
 from sentiment.data.sources import open_source
 from sentiment.encoders.elmo_files import read_options
 from sentiment.errors import SentimentError
-from sentiment.runs.records import GridPlan, Result, RunRecord
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir, read_record
 from tests.small_runs import load_config
 
@@ -68,8 +68,6 @@ READERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[Path], object]]] = 
     "sweep.yaml": (_YAML, read_sweep),
     "options.json": (_JSON.map(json.dumps).map(str.encode), read_options),
     "result.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, Result)),
-    "run.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, RunRecord)),
-    "grid.json": (_JSON.map(json.dumps).map(str.encode), lambda path: read_record(path, GridPlan)),
     "metrics.jsonl": (_lines(_JSON), lambda path: RunDir(path.parent).read_metrics()),
 }
 _DAMAGE = st.none() | st.tuples(st.integers(0, 10**6), st.binary(max_size=4))

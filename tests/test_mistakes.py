@@ -74,9 +74,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("arguments", "code", "said"), MISTAKES, ids=[" ".join(one[0]) for one in MISTAKES])
-def test_mistake_is_answered_by_one_message_that_says_what_to_do(
-    desk: Path, trained: RunDir, arguments: tuple[str, ...], code: int, said: str
-) -> None:
+def test_mistake_is_one_message(desk: Path, trained: RunDir, arguments: tuple[str, ...], code: int, said: str) -> None:
     output = refused(code, *(trained.path if word == "RUN" else word for word in arguments))
     assert said in output
     assert output.count("error: ") == 1

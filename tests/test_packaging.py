@@ -61,9 +61,11 @@ def test_wheel_takes_no_top_level_name_but_its_own(installed: Path) -> None:
 @pytest.mark.more
 def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text("raise RuntimeError('somebody else has this name')")
-    trained = _run("train", "smoke", "--set", "training.epochs=1", site=installed, here=tmp_path)
-    assert "sentiment predict results/runs/single/" in trained
+    train = ("train", "smoke", "--set", "training.epochs=1")
+    assert "sentiment predict results/" in _run(*train, site=installed, here=tmp_path, without=EXTRAS)
     (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
+    predict = ("predict", str(run_dir), "what a lovely day")
+    assert "probability" in _run(*predict, site=installed, here=tmp_path, without=EXTRAS)
     assert "## How it was made" in _run("show", str(run_dir), "--card", site=installed, here=tmp_path)
     assert "smoke" in _run("submit", "smoke", "--dry-run", site=installed, here=tmp_path)
     changes = ("--set", "training.epochs=1", "--set", "model.hidden_size=4")
@@ -73,16 +75,6 @@ def test_wheel_trains_runs_and_grids_and_reports_far_from_any_clone(installed: P
     (copy,) = (tmp_path / "results" / "code").glob("*/code.json")
     assert {path.name for path in copy.parent.iterdir()} == {"code.json", "sentiment", "jobs", "report"}
     assert not (copy.parent / "sentiment" / "programs").exists()
-
-
-@pytest.mark.more
-def test_training_and_predicting_need_no_extra(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        return _run(*arguments, site=ROOT, here=tmp_path, without=EXTRAS)
-
-    run("train", "smoke", "--set", "training.epochs=1")
-    (run_dir,) = (tmp_path / "results" / "runs" / "single").iterdir()
-    assert "probability" in run("predict", str(run_dir), "what a lovely day")
 
 
 @pytest.mark.slow

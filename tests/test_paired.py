@@ -71,9 +71,7 @@ def test_interval_excludes_zero_exactly_where_the_test_is_significant(n: int) ->
 
 @pytest.mark.parametrize(("n", "one_way"), [(60, 0.1), (105, 0.05), (40, 0.3)])
 @pytest.mark.parametrize("level", LEVELS)
-def test_equally_accurate_classifiers_differ_significantly_no_more_often_than_they_may(
-    n: int, one_way: float, level: float
-) -> None:
+def test_equally_accurate_classifiers_seldom_differ_significantly(n: int, one_way: float, level: float) -> None:
     false = 0.0
     for discordant in range(n + 1):
         firsts = np.arange(discordant + 1)
@@ -150,9 +148,7 @@ RECALL_WORLDS: list[tuple[tuple[int, ...], list[tuple[float, float]]]] = [
 
 
 @pytest.mark.parametrize(("sizes", "shares"), RECALL_WORLDS)
-def test_interval_of_macro_recall_covers_the_difference_and_its_test_is_seldom_wrong(
-    sizes: tuple[int, ...], shares: list[tuple[float, float]]
-) -> None:
+def test_interval_of_macro_recall_holds_the_truth(sizes: tuple[int, ...], shares: list[tuple[float, float]]) -> None:
     generator = np.random.default_rng(0)
     true = np.mean([first - second for first, second in shares])
     draws = 4_000

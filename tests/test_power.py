@@ -30,9 +30,7 @@ def _drawn(true: float, seeds: int, tweets: int, spread: float, level: float) ->
 
 @pytest.mark.parametrize(("seeds", "tweets", "spread"), PLANS)
 @pytest.mark.parametrize("level", [0.95, 0.99])
-def test_smallest_difference_is_shown_with_the_probability_that_it_tells(
-    seeds: int, tweets: int, spread: float, level: float
-) -> None:
+def test_smallest_difference_is_shown_as_often_as_told(seeds: int, tweets: int, spread: float, level: float) -> None:
     smallest = smallest_difference(spread**2 / seeds, seeds - 1, DISAGREEMENT, tweets, level)
     assert smallest is not None
     shown = np.mean([*_drawn(smallest, seeds, tweets, spread, level)])

@@ -20,7 +20,7 @@ from sentiment.inference.stored import open_model
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
-from tests.commands import invoke
+from tests.commands import invoke, succeed
 from tests.small_runs import invented_tweets, load_config, write_tweets
 
 FOLDERS = ("configs", "jobs", "sentiment", "report", "results", "tests")
@@ -95,7 +95,7 @@ def desk(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [(text, words[label]) for label, text in invented_tweets(400)]
     write_tweets(folder / "tweets.csv", rows, ("tweet", "mood"))
     write_tweets(folder / "other.csv", invented_tweets(60, seed=8))
-    assert invoke("export", trained.path, folder / "model.zip").exit_code == 0
+    succeed("export", trained.path, folder / "model.zip")
     return folder
 
 
@@ -111,8 +111,7 @@ def test_command_does_here_what_the_readme_says(
     words = [re.sub("^(RUN_DIR|MODEL|RUN)$", f"results/runs/single/{trained.path.name}", word) for word in words]
     if "--file" in words:
         words += ["--text-column", "tweet"]
-    done = invoke(*words, input="what a lovely day\n")
-    assert done.exit_code == 0, done.output
+    succeed(*words, input="what a lovely day\n")
 
 
 @pytest.mark.parametrize("place", [place for place, text in READMES.items() if "from sentiment import" in text])

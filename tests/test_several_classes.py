@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from sentiment.models.text_model import total
 from sentiment.runs.predictions import read_predictions
 from sentiment.runs.records import MODEL_CHOICES, Result
 from sentiment.runs.run_dir import RunDir
-from tests.commands import invoke, refused
+from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 NAMES = ("negative", "neutral", "positive")
@@ -40,12 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> RunDir:
-    """A completed run on three classes with a further test set, in the results folder `folder`."""
+    """A completed run on three classes that reads the polarity of words, with a further test set."""
     labels = {name: [name] for name in NAMES}
-    tests = {"clear": {"path": str(folder / "clear.csv"), "labels": labels}}
-    stopping = {"training__early_stopping__metric": "macro_recall"}
-    config = small_config(folder / "tweets.csv", data__labels=labels, data__tests=tests, **stopping)
-    finished = run_in(folder, config)
+    changes: dict[str, Any] = {"data__labels": labels, "embedding__polarity": True}
+    changes["data__tests"] = {"clear": {"path": str(folder / "clear.csv"), "labels": labels}}
+    changes["training__early_stopping__metric"] = "macro_recall"
+    finished = run_in(folder, small_config(folder / "tweets.csv", **changes))
     finished.complete()
     return finished.run_dir
 
@@ -85,22 +86,22 @@ def test_test_set_without_a_class_is_answered_with_the_classes_that_it_has(run: 
 
 
 def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
-    done = invoke("evaluate", run.path, "--data", folder / "clear.csv", "--results", folder)
-    assert done.exit_code == 0, done.output
-    done = invoke("evaluate", run.path, "--out", folder / "scores.json")
+    succeed("evaluate", run.path, "--data", folder / "clear.csv", "--results", folder)
+    output = succeed("evaluate", run.path, "--out", folder / "scores.json")
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["models"]["network"]["test"]["recall"].keys() == {*NAMES}
-    assert "macro recall of" in done.output
-    done = invoke("predict", run.path, "the 3 o'clock train leaves from platform 3", "--with", "baseline", "--explain")
-    assert done.output.splitlines()[-2].startswith("neutral ")
+    assert "macro recall of" in output
+    output = succeed("predict", run.path, "the 3 o'clock train leaves", "--with", "baseline", "--explain")
+    assert output.splitlines()[-2].startswith("neutral ")
     for command in (("export", run.path, folder / "model.zip"), ("predict", run.path, "a train")):
         assert "threshold 0.4: only models of two classes" in refused(2, *command, "--threshold", "0.4")
-    assert invoke("export", run.path, folder / "model.zip").exit_code == 0
+    succeed("export", run.path, folder / "model.zip")
     assert load(folder / "model.zip", "baseline").classes_.tolist() == [*NAMES]
     mixed = [("mixed" if index % 4 == 0 else label, text) for index, (label, text) in enumerate(three_classes(600))]
-    done = invoke("add", "mixed", write_tweets(folder / "mixed.csv", mixed, ("answer", "text")), "--of", run.path)
-    assert "'mixed' is none of the classes" in done.output
-    assert "warning: all are right" in done.output
+    answers = write_tweets(folder / "mixed.csv", mixed, ("answer", "text"))
+    output = succeed("add", "mixed", answers, "--of", run.path)
+    assert "'mixed' is none of the classes" in output
+    assert "warning: all are right" in output
 
 
 def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:

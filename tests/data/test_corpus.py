@@ -163,9 +163,7 @@ def test_a_damaged_corpus_is_named_with_the_way_out(table: Path, results: Result
         open_corpus(path)
 
 
-def test_interruption_or_full_disk_leaves_nothing(
-    table: Path, results: Results, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_off_preparation_leaves_nothing(table: Path, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (KeyboardInterrupt(), OSError(28, "No space left on device")):
         with monkeypatch.context() as patch:
             patch.setattr(corpus_module, "write_corpus", Mock(side_effect=error))
@@ -250,9 +248,7 @@ def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who
     assert {text for _, text in unrelated if plain[text] == "train"} <= trained
 
 
-def test_parts_that_a_table_gives_are_kept_and_no_copy_of_a_held_out_tweet_is_trained_on(
-    table: Path, results: Results, tmp_path: Path
-) -> None:
+def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, results: Results, tmp_path: Path) -> None:
     names = ["train", "Training", "val", "dev", "validation", "TEST", "train"]
     rows = [(label, f"Number{n} {text}", names[n % 7]) for n, (label, text) in enumerate(tweets(350))]
     held_out = [text for _, text, name in rows if name in ("dev", "TEST")]
@@ -289,9 +285,7 @@ def test_column_that_may_name_authors_is_mentioned_unless_used(table: Path, resu
     assert "columns.user" not in "\n".join(used.report.render_lines())
 
 
-def test_subset_of_the_training_tweets_counts_what_is_left_of_each_table(
-    table: Path, results: Results, tmp_path: Path
-) -> None:
+def test_subset_of_training_tweets_counts_what_is_left_by_table(table: Path, results: Results, tmp_path: Path) -> None:
     extra = [{"path": str(write_tweets(tmp_path / f"{seed}.csv", tweets(30, seed=seed)))} for seed in (5, 6)]
     extra.append({"path": "sample"})
     whole = prepare(table, results, extra_train=extra)

@@ -86,9 +86,7 @@ def test_malformed_lines_are_refused_and_the_next_one_is_read(line: str, reason:
 @pytest.mark.parametrize("columns", ["text", "n,text", "text,n", "n,text,mood", "text,mood"])
 @pytest.mark.parametrize(("header", "first"), [(True, 0), (True, 1), (True, 40), (False, 0), (False, 40)])
 @pytest.mark.parametrize("with_commas", [0, 3, 9, 10])
-def test_two_stray_quotes_swallow_nothing(
-    tmp_path: Path, columns: str, header: bool, first: int, with_commas: int
-) -> None:
+def test_stray_quotes_swallow_nothing(tmp_path: Path, columns: str, header: bool, first: int, with_commas: int) -> None:
     """In `with_commas` of ten rows the text has a comma, though nothing is quoted: those rows are malformed."""
     rows = [dict(zip(columns.split(","), columns.split(","), strict=True))] if header else []
     for n in range(300):
@@ -250,9 +248,7 @@ def test_dates_and_long_numbers_of_a_workbook_get_no_digits_that_they_lack(tmp_p
 
 
 @pytest.mark.parametrize("part", ["xl/sharedStrings", "xl/worksheets/sheet1"])
-def test_workbook_that_unpacks_to_too_much_is_refused(
-    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workbook_that_unpacks_too_far_is_refused(tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.xlsx"
     _book(path, ("tweets", [["label", "text"], [1, "so good"]]))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:

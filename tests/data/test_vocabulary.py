@@ -206,9 +206,7 @@ class _KilledError(Exception):
 
 
 @pytest.mark.slow
-def test_interruptions_and_the_hash_seed_of_python_change_no_bit_of_vectors(
-    own_words: Path, results: Results, tmp_path: Path
-) -> None:
+def test_interruptions_and_hash_seeds_change_no_vectors(own_words: Path, results: Results, tmp_path: Path) -> None:
     config, other, seen = _config(own_words), Results(tmp_path / "uninterrupted"), []
 
     def progress(what: str, done: int, total: int | None) -> None:

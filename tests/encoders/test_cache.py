@@ -119,9 +119,7 @@ def test_caches_of_different_vectors_have_different_folders(corpus: Corpus, mode
     assert cache_of(corpus, model, tmp_path, layers="top", combine="alone", dropout=0.5).folder.name in folders
 
 
-def test_cached_vectors_have_the_precision_of_the_configuration(
-    corpus: Corpus, model: ElmoFiles, tmp_path: Path
-) -> None:
+def test_cached_vectors_have_the_configured_precision(corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
     rows = np.arange(8)
     found = []
     for precision in ("fp32", "bf16"):
@@ -131,9 +129,7 @@ def test_cached_vectors_have_the_precision_of_the_configuration(
     torch.testing.assert_close(*found, atol=0.03, rtol=0)
 
 
-def test_another_layer_later_leaves_the_others_alone_and_equals_all_at_once(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path
-) -> None:
+def test_a_later_layer_equals_all_at_once(cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
     filled(cache, ["first"])
     assert cache.is_complete(["first"])
     assert cache.is_complete(["token"])
@@ -175,9 +171,7 @@ def test_damaged_shard_is_never_read_but_named_and_computed_again_and_no_other(
     assert {path.name.split("-")[0] for path in cache.folder.iterdir()} == {"cache.json", "compute", *LAYERS}
 
 
-def test_full_disk_is_an_error_that_keeps_what_was_complete(
-    cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path
-) -> None:
+def test_full_disk_keeps_complete_shards(cache: VectorCache, corpus: Corpus, model: ElmoFiles, tmp_path: Path) -> None:
     everything = bytes_by_name(filled(cache_of(corpus, model, tmp_path / "other")))
     with limited_file_size(20_000), pytest.raises(EncoderError, match=r"written: .*too large.*complete shards"):
         filled(cache)

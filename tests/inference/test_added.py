@@ -13,7 +13,7 @@ import pytest
 from sentiment.files import ROOT, files_in, sha256_of
 from sentiment.runs.records import Added, RunRecord
 from sentiment.runs.run_dir import TWEETS_FILE, RunDir, read_added
-from tests.commands import invoke, refused
+from tests.commands import invoke, refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 
@@ -41,10 +41,9 @@ def test(tweets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _scores(run: RunDir, folder: Path) -> tuple[dict[str, Any], str]:
     """The scores of its predictors on test tweets, and what is printed."""
-    done = invoke("evaluate", run.path, "--out", folder / "scores.json")
-    assert done.exit_code == 0, done.output
+    output = succeed("evaluate", run.path, "--out", folder / "scores.json")
     models = json.loads((folder / "scores.json").read_text())["models"]
-    return {name: of_model["test"] for name, of_model in models.items()}, done.output
+    return {name: of_model["test"] for name, of_model in models.items()}, output
 
 
 def _records(run: RunDir) -> dict[str, Added]:
@@ -57,7 +56,7 @@ def _of(tweets: list[dict[str, Any]], part: str) -> list[dict[str, Any]]:
 
 def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
     sheet, before = tmp_path / "sheet.csv", {path: sha256_of(path) for path, _ in files_in(run.path)}
-    assert invoke("add", "--of", run.path, "--sheet", sheet).exit_code == 0
+    succeed("add", "--of", run.path, "--sheet", sheet)
     with open(sheet, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     test, validation = (len(_of(tweets, part)) for part in ("test", "validation"))
@@ -78,10 +77,9 @@ def test_filled_sheet_is_a_predictor_beside_models(run: RunDir, tweets: list[dic
     assert {path: sha256_of(path) for path, _ in files_in(run.path)} == before
 
 
-def test_answers_by_text_count_on_tweets_of_both(
-    run: RunDir, tweets: list[dict[str, Any]], test: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    half, trained = test[: len(test) // 2], tweets[-1]
+def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[str, Any]], tmp_path: Path) -> None:
+    test, trained = _of(tweets, "test"), tweets[-1]
+    half = test[: len(test) // 2]
     rows: list[tuple[str, object]] = [(row["text"].upper(), 0.9 if row["label"] else 0.2) for row in half]
     rows[0] = (half[0]["text"], 0.2 if half[0]["label"] else 0.9)
     rows += [(half[1]["text"], 0.5), (trained["text"], 1), ("never seen", 0), ("neutral", "")]
@@ -133,13 +131,13 @@ def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
 
 def test_column_holds_what_an_option_says_of_it(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [("Happy", test[0]["text"])])
-    assert invoke("add", "x", table, "--of", run.path, "--classes", "negative positive=happy").exit_code == 0
+    succeed("add", "x", table, "--of", run.path, "--classes", "negative positive=happy")
     table = write_tweets(tmp_path / "t.csv", [(0.7, test[0]["text"])])
-    assert invoke("add", "x", table, "--of", run.path, "--probability-column", "label").exit_code == 0
+    succeed("add", "x", table, "--of", run.path, "--probability-column", "label")
     assert list(_records(run)["x"].predictions.values()) == [[pytest.approx(0.3), 0.7]]
     rows = [(row["text"], row["label"]) for row in test]
     table = write_tweets(tmp_path / "oracle.csv", rows, ("text", "probability"))
-    assert invoke("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2").exit_code == 0
+    succeed("add", "oracle", table, "--of", run.path, "--classes", "negative=1 positive=2")
     assert _scores(run, tmp_path)[0]["oracle (added)"]["accuracy"] == 1  # no probability of 1 is read as a label
 
 
@@ -161,12 +159,10 @@ def test_neutral_answers_are_counted_beside_the_score(run: RunDir, test: list[di
     assert f"{(judged - 1) / (judged + 10):.1%} if its 10 other answers count as wrong" in shown
 
 
-def test_torn_file_of_a_predictor_is_named_and_the_others_are_shown(
-    run: RunDir, test: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_torn_predictor_is_named_and_others_are_shown(run: RunDir, test: list[dict[str, Any]], tmp_path: Path) -> None:
     table = write_tweets(tmp_path / "t.csv", [(row["label"], row["text"]) for row in test])
     for name in ("torn", "whole"):
-        assert invoke("add", name, table, "--of", run.path).exit_code == 0
+        succeed("add", name, table, "--of", run.path)
     (file,) = run.results.added.glob("*/torn.json")
     file.write_bytes(file.read_bytes()[:-30])
     scores, shown = _scores(run, tmp_path)
@@ -206,8 +202,7 @@ def test_example_of_the_readme_is_a_row_with_its_prompt(tmp_path: Path, monkeypa
     run = run_in(tmp_path, small_config(Path("sample"), training__epochs=1, model__kind="linear"))
     run.complete()
     for command in re.findall(r"^sentiment (add .*?)(?:  +#.*)?$", text, re.M)[:2]:
-        done = invoke(*command.replace("RUN_DIR", str(run.run_dir.path)).split())
-        assert done.exit_code == 0, done.output
+        succeed(*command.replace("RUN_DIR", str(run.run_dir.path)).split())
     (record,) = _records(run.run_dir).values()
     assert record.note == "Is this tweet positive or negative? Answer with one word."
     assert _scores(run.run_dir, tmp_path)[0]["llm (added)"]["accuracy"] == pytest.approx(2 / 3)

@@ -31,7 +31,7 @@ from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.recommendation import recommend
 from sentiment.runs.records import PREDICTORS, CheckScore, ModelChoice, PredictorKind, Result
 from sentiment.runs.run_dir import RunDir
-from tests.commands import invoke, refused
+from tests.commands import invoke, refused, succeed
 from tests.conftest import MakeExperiment
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
@@ -58,19 +58,15 @@ def test_a_baseline_predicts_texts_and_files_without_torch(trained: RunDir, tmp_
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
-def test_the_default_is_what_the_result_recommends(experiment: MakeExperiment) -> None:
-    run = experiment(training__epochs=1)
-    run.complete()
-    values = stored(run.run_dir, Result).model_dump(mode="json")
+def test_the_default_is_what_the_result_recommends(trained: RunDir, tmp_path: Path) -> None:
+    run_dir = RunDir(Path(shutil.copytree(trained.path, tmp_path / "run")))
     for recommended, kind in (("baseline", BaselineModel), ("both", MeanModel)):
-        run.run_dir.result_file.write_text(json.dumps(values | {"recommended": recommended}))
-        assert isinstance(open_model(run.run_dir.path), kind)
-    assert "by the mean of both (recommended by validation" in invoke("predict", run.run_dir.path, "x").output
+        run_dir.write_record(stored(trained, Result).model_copy(update={"recommended": recommended}))
+        assert isinstance(open_model(run_dir.path), kind)
+    assert "by the mean of both (recommended by validation" in invoke("predict", run_dir.path, "x").output
 
 
-def test_first_screen_says_where_a_simpler_predictor_is_better(
-    trained: RunDir, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_first_screen_names_a_better_simpler_predictor(trained: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run = open_run(trained.path)
     scores = dict(run.result.scores)
     for of_lexicon, of_baseline in ((0.0, 100), (1.0, 107)):
@@ -99,9 +95,7 @@ def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predicto
         ({"network": 0, "baseline": 30, "both": 30}, "macro_recall", "network"),
     ],
 )
-def test_simplest_model_not_shown_to_be_worse_is_recommended(
-    wrong: dict[ModelChoice, int], metric: str, expected: str
-) -> None:
+def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelChoice, int], metric: str, expected: str) -> None:
     labels = np.arange(400) % 2
     predictors = []
     for kind, n_wrong in wrong.items():
@@ -127,13 +121,12 @@ def test_evaluation_compares_the_chosen_model_with_the_others(trained: RunDir, t
     table = write_tweets(tmp_path / "t.csv", [*tweets, *tweets[:50]])  # each copy counts
     options = ("--with", choice, "--out", tmp_path / "scores.json")
     for data in ((), ("--data", table, "--results", tmp_path)):
-        done = invoke("evaluate", trained.path, *options, *data)
-        assert done.exit_code == 0, done.output
+        output = succeed("evaluate", trained.path, *options, *data)
         scores = json.loads((tmp_path / "scores.json").read_text())
         name = {"baseline": "linear baseline", "both": "mean of both"}.get(choice, choice)
         assert scores["chosen"] == name
         pattern = rf"^  {name} (?:is right on .* of these \d+ tweets (?:than|as)|and) (.*?)(?: \(| are right)"
-        others = set(re.findall(pattern, done.output, re.MULTILINE))
+        others = set(re.findall(pattern, output, re.MULTILINE))
         assert others == {"network", "linear baseline", "mean of both", "VADER's lexicon"} - {name}
         own = scores["models"][name]
         assert own["n"] == 250 if data else own["test"]["n"] == stored(trained, Result).metrics["test"].n
@@ -152,47 +145,46 @@ def test_model_that_says_the_same_of_all_is_named(trained: RunDir, experiment: M
     assert stored(trained, Result).only_label is None
 
 
-def test_all_models_are_measured_on_further_test_sets(experiment: MakeExperiment, tmp_path: Path) -> None:
-    sizes = {"ours": 40, "theirs": 30}
-    tables = {one: write_tweets(tmp_path / f"{one}.csv", invented_tweets(n, seed=9)) for one, n in sizes.items()}
-    run = experiment(training__epochs=1, data__tests={one: {"path": str(path)} for one, path in tables.items()})
+@pytest.fixture(scope="module")
+def imbalanced(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run on tweets of which three quarters are positive, with two further test sets, of which one is negative."""
+    folder = tmp_path_factory.mktemp("imbalanced")
+    tweets = [(int(number % 4 > 0), text) for number, (_, text) in enumerate(invented_tweets(400, seed=2))]
+    table = write_tweets(folder / "tweets.csv", tweets)
+    ours = write_tweets(folder / "ours.csv", invented_tweets(40, seed=9))
+    theirs = write_tweets(folder / "theirs.csv", [(0, text) for _, text in invented_tweets(30, seed=7)])
+    tests = {"ours": {"path": str(ours)}, "theirs": {"path": str(theirs)}}
+    run = run_in(folder, small_config(table, training__epochs=1, data__labels="sad=0 happy=1", data__tests=tests))
     run.complete()
-    result, path = stored(run.run_dir, Result), run.run_dir.path
+    return run.run_dir
+
+
+def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir, tmp_path: Path) -> None:
+    result = stored(imbalanced, Result)
     assert result.parts == ("train", "validation", "test", "ours", "theirs")
     for of_model in result.scores.values():
         assert (of_model["ours"].n, of_model["theirs"].n) == (40, 30)
-    shown = invoke("evaluate", path).output
-    assert all(f"\n{one}, {n} " in shown for one, n in sizes.items())
-    options = ("--data", tables["ours"], "--results", run.results.root, "--out", tmp_path / "scores.json")
-    assert invoke("evaluate", path, *options).exit_code == 0
-    again = json.loads((tmp_path / "scores.json").read_text())["models"]
-    assert again["linear baseline"]["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
-    assert "split: theirs" in invoke("show", "--card", path).output
+    again, _ = _evaluate(imbalanced, imbalanced.results.root / "ours.csv")
+    baseline = again["models"]["linear baseline"]
+    assert baseline["accuracy"] == pytest.approx(result.scores["baseline"]["ours"].accuracy)
+    assert "split: theirs" in invoke("show", "--card", imbalanced.path).output
 
 
-def test_most_frequent_class_of_the_training_tweets_is_a_row_without_a_claim(
-    experiment: MakeExperiment, tmp_path: Path
-) -> None:
-    tweets = [(int(number % 4 > 0), text) for number, (_, text) in enumerate(invented_tweets(400, seed=2))]
-    table = write_tweets(tmp_path / "tweets.csv", tweets)
-    run = experiment(training__epochs=1, data__source=str(table), data__labels="sad=0 happy=1")
-    run.complete()
-    assert "happy " in invoke("predict", run.run_dir.path, "so lovely and great").output
-    result = run.result
+def test_most_frequent_class_of_training_is_a_row_without_a_claim(imbalanced: RunDir) -> None:
+    result = stored(imbalanced, Result)
     assert result.class_shares == [pytest.approx(0.25, abs=0.05), pytest.approx(0.75, abs=0.05)]
-    for metrics in result.scores["majority"].values():
-        share = metrics.precision[1]  # all are predicted to be positive
-        assert (metrics.accuracy, metrics.recall) == (share, [0, 1])
+    shown = invoke("evaluate", imbalanced.path).output
+    for part, metrics in result.scores["majority"].items():
+        share = metrics.sizes[1] / metrics.n  # all are predicted to be positive
+        assert (metrics.accuracy, metrics.recall[0]) == (share, 0)
         assert metrics.macro_f1 == pytest.approx(share / (1 + share))
-    negative = write_tweets(tmp_path / "new.csv", [(0, text) for _, text in invented_tweets(30, seed=7)])
-    for data, name, accuracy in (
-        ((), "test", result.scores["majority"]["test"].accuracy),
-        (("--data", negative, "--results", run.results.root), "new.csv", 0),
-    ):
-        output = invoke("evaluate", run.run_dir.path, *data).output
-        row = re.findall("most frequent class .*", output[output.index(f"{name}, ") :])[0].split()
-        assert row[3:5] == ["-", f"{accuracy:.3f}"]
-        assert len(row) == 8  # nothing is cut off in 80 columns
+        if part in ("test", "ours", "theirs"):
+            row = re.findall("most frequent class .*", shown[shown.index(f"\n{part}, {metrics.n} ") :])[0].split()
+            assert row[3:5] == ["-", f"{share:.3f}"]
+            assert len(row) == 8  # nothing is cut off in 80 columns
+    again, _ = _evaluate(imbalanced, imbalanced.results.root / "theirs.csv")
+    assert again["models"]["most frequent class"]["accuracy"] == 0
+    assert "happy " in invoke("predict", imbalanced.path, "so lovely and great").output
 
 
 def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: MakeExperiment, tmp_path: Path) -> None:
@@ -208,7 +200,7 @@ def test_run_in_another_language_has_neither_lexicon_nor_check_list(experiment: 
         models = json.loads((tmp_path / "scores.json").read_text())["models"]
         assert [*models] == sorted(PREDICTORS[kind] for kind in run.result.scores)
     assert "lexicon" not in invoke("show", "--card", run.run_dir.path).output
-    assert invoke("export", run.run_dir.path, tmp_path / "model.zip").exit_code == 0
+    succeed("export", run.run_dir.path, tmp_path / "model.zip")
     assert open_model(tmp_path / "model.zip", "baseline").classify_texts(["gut"]).probabilities.shape == (1, 2)
 
 
@@ -232,9 +224,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 def _evaluate(run_dir: RunDir, table: Path, *options: str) -> tuple[dict[str, Any], str]:
     target = table.with_suffix(".json")
     places = ("--data", table, "--results", run_dir.results.root, "--out", target)
-    done = invoke("evaluate", run_dir.path, *places, *options)
-    assert done.exit_code == 0, done.output
-    return json.loads(target.read_text()), done.output
+    output = succeed("evaluate", run_dir.path, *places, *options)
+    return json.loads(target.read_text()), output
 
 
 def _corpus(run: RunDir) -> Corpus:

@@ -21,7 +21,7 @@ from sentiment.inference.added import NamedColumns, add_predictions
 from sentiment.inference.gold import column_parameters, open_gold
 from sentiment.runs.predictions import read_gold
 from sentiment.runs.run_dir import GoldDir, Results
-from tests.commands import invoke, refused
+from tests.commands import invoke, refused, succeed
 from tests.report.made_up import Study, read_table
 from tests.small_runs import write_tweets
 
@@ -52,8 +52,7 @@ def _wrong(label: str) -> str:
 
 def _add(folder: Path, name: str, answers: list[tuple[str, str]], *options: object) -> None:
     table = write_tweets(folder / f"{name}.csv", answers, ("id", "label"))
-    done = invoke("add", name, table, *_of(folder), *options)
-    assert done.exit_code == 0, done.output
+    succeed("add", name, table, *_of(folder), *options)
 
 
 def _directory(folder: Path) -> Path:
@@ -62,9 +61,8 @@ def _directory(folder: Path) -> Path:
 
 
 def _evaluate(folder: Path) -> tuple[dict[str, Any], str]:
-    done = invoke("evaluate", _directory(folder), "--out", folder / "scores.json")
-    assert done.exit_code == 0, done.output
-    return json.loads((folder / "scores.json").read_text()), " ".join(done.output.split())
+    output = succeed("evaluate", _directory(folder), "--out", folder / "scores.json")
+    return json.loads((folder / "scores.json").read_text()), " ".join(output.split())
 
 
 @settings(max_examples=15)
@@ -183,7 +181,7 @@ def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_pat
     write_tweets(tmp_path / "gold.csv", rows, ("id", "label"))
     _add(tmp_path, "Ben", rows)
     samples = [{"doc_id": int(tweet), "doc": {"query": "?"}, "filtered_resps": [label]} for tweet, label in rows[::-1]]
-    assert invoke("add", "llama", _log(tmp_path, samples), *_of(tmp_path)).exit_code == 0
+    succeed("add", "llama", _log(tmp_path, samples), *_of(tmp_path))
     scores, _ = _evaluate(tmp_path)
     accuracies = {name: metrics["accuracy"] for name, metrics in scores["models"].items()}
     assert accuracies == {"Ben": 1, "llama": 1, "most frequent class": 0.5}

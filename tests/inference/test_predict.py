@@ -88,9 +88,7 @@ def test_rows_come_back_in_order_with_label_and_probability(network: TextModel, 
 
 
 @pytest.mark.parametrize("cores", [1, 3])
-def test_chunks_computed_side_by_side_come_back_in_order(
-    network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch, cores: int
-) -> None:
+def test_chunks_come_in_order(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
     texts = [text for _, text in invented_tweets(700)]
     source = write("a.csv", "".join(f"{text}\n" for text in ["text", *(f'"{text}"' for text in texts)]))
     expected = network.classify_texts(texts).probabilities
@@ -133,9 +131,7 @@ def test_column_is_chosen_by_name_by_the_run_or_because_it_is_the_only_one(netwo
         _rows(network, write("twice.csv", "text,text\nlovely,sad\n"))
 
 
-def test_file_without_a_header_is_read_by_its_form_by_position_or_as_its_run_was_trained(
-    network: TextModel, write: Write
-) -> None:
+def test_file_without_a_header_is_read_by_form_position_or_run(network: TextModel, write: Write) -> None:
     rows = _rows(network, write("a.csv", "".join(sentiment140_lines(3))))
     assert [row[5] for row in rows[1:]] == [text for _, text in tweets(3)]
     assert all(row[-1] for row in rows)
@@ -263,9 +259,7 @@ def test_texts_come_out_as_they_were(network: TextModel, write: Write) -> None:
     assert texts == ["text", '"a lovely day"', '"awful" she said']
 
 
-def test_workbook_keeps_formulas_as_text_and_numbers(
-    network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workbook_keeps_formulas_and_numbers(network: TextModel, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openpyxl", reason="the extra xlsx is not installed")
     lines = [{"text": "=lovely()", "n": 3, "id": 2**60}, {"text": "awful", "n": 0.5}, {"text": "", "n": 7}]
     text = "".join(json.dumps(line) + "\n" for line in lines)

@@ -165,7 +165,7 @@ def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share, tra
     assert Path("sample.csv").exists()
 
 
-def test_sample_drawn_elsewhere_is_taken_where_it_is_assumed_random_and_gives_what_the_library_gives(
+def test_sample_assumed_random_gives_what_the_library_gives(
     share: Share, tweets: pd.DataFrame, trained: RunDir
 ) -> None:
     sample = tweets.sample(100, random_state=1)

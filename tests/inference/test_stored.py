@@ -33,7 +33,7 @@ from sentiment.inference.stored import (
 from sentiment.inference.stored import NETWORK_FILE as NETWORK
 from sentiment.runs.records import EncoderRecord, Result
 from sentiment.runs.run_dir import Results, RunDir
-from tests.commands import invoke
+from tests.commands import invoke, succeed
 from tests.small_runs import stored
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
@@ -42,9 +42,8 @@ TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
 @pytest.fixture(scope="module")
 def file(trained: RunDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "my model.zip"
-    done = invoke("export", trained.path, path)
-    assert done.exit_code == 0, done.output
-    assert f"sentiment predict {path}" in done.output.replace("\n", "")
+    output = succeed("export", trained.path, path)
+    assert f"sentiment predict {path}" in output.replace("\n", "")
     return path
 
 
@@ -59,7 +58,7 @@ def test_choice_and_threshold_of_the_export_predict_wherever_the_file_is_used(tr
     file = tmp_path / "chosen.zip"
     probabilities = load(trained.path, "network").predict_proba(TEXTS)[:, 1]
     threshold = round(float(sorted(probabilities)[1]), 4) + 1e-4  # only the most positive text reaches it
-    assert invoke("export", trained.path, file, "--with", "network", "--threshold", threshold).exit_code == 0
+    succeed("export", trained.path, file, "--with", "network", "--threshold", threshold)
     expected = ["positive" if probability >= threshold else "negative" for probability in probabilities]
     assert expected.count("positive") == 1
     model = load(file)
@@ -144,7 +143,7 @@ BIAS, NAN = "output.bias", math.nan
         (BASELINE, lambda one: dict.fromkeys(one), "idf is missing"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_by_name(
+def test_weights_that_do_not_fit_are_named(
     file: Path, part: str, change: Callable[[Arrays], Arrays], told: str
 ) -> None:
     arrays = load_torch(read_archive(file)[part])
@@ -183,7 +182,7 @@ def test_whatever_stands_in_the_manifest_is_an_answer_or_a_line(file: Path) -> N
         if isinstance(_outcome(path, "both"), str):
             told += 1
         else:
-            assert invoke("predict", path, "lovely").exit_code == 0
+            succeed("predict", path, "lovely")
     assert told > 60
 
 

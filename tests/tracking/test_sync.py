@@ -46,9 +46,7 @@ def test_server_without_answer_is_given_up_and_others_get_their_turn(waiting: Tr
     ]
 
 
-def test_run_that_uploads_itself_is_left_alone_and_one_in_its_middle_is_uploaded_as_far_as_it_is(
-    waiting: TrackedRun, completed: MakeRun, server: StubServer
-) -> None:
+def test_run_that_uploads_itself_is_left_alone(waiting: TrackedRun, completed: MakeRun, server: StubServer) -> None:
     online = completed(tracking__wandb="online", seed=2)
     waiting.run_dir.result_file.unlink()
     with mirror_to_wandb(online.run_dir, online.config.tracking, online.said.append):
@@ -70,9 +68,7 @@ def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: M
     assert "tracking.wandb is disabled" in output
 
 
-def test_sync_uploads_what_is_new_while_a_run_trains_and_when_it_has_ended(
-    waiting: TrackedRun, server: StubServer
-) -> None:
+def test_sync_uploads_what_is_new_while_a_run_trains_and_later(waiting: TrackedRun, server: StubServer) -> None:
     result = waiting.run_dir.result_file.rename(waiting.run_dir.path / "later")
     log = waiting.run_dir.metrics_file
     lines = log.read_text().splitlines(keepends=True)

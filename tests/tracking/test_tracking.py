@@ -14,8 +14,8 @@ from sentiment.runs.code_version import running_code
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import RunDir
 from sentiment.tracking import wandb_mode, wandb_run_of
-from tests.conftest import MakeExperiment
 from tests.limits import wait_for
+from tests.small_runs import digest_of
 from tests.tracking.conftest import MakeReplayed, MakeRun
 from tests.tracking.server import StubServer
 from tests.tracking.tracked_run import GRID, wandb_service
@@ -59,9 +59,7 @@ def test_name_at_wandb_stays_through_attempts_but_not_grids_and_beginnings(train
 
 
 @pytest.mark.slow
-def test_third_attempt_leaves_each_row_once_as_does_its_upload(
-    begin: MakeReplayed, server: StubServer, trained: RunDir
-) -> None:
+def test_third_attempt_leaves_each_row_once(begin: MakeReplayed, server: StubServer, trained: RunDir) -> None:
     replayed, rows = begin(), len(trained.read_metrics())
     replayed.log(0)
     with replayed.mirror_to_wandb():
@@ -108,12 +106,12 @@ def test_rows_redone_after_a_kill_are_sent_once(begin: MakeReplayed, server: Stu
 
 
 @pytest.mark.slow
-def test_online_run_arrives_whole_with_what_describes_it(
-    run: MakeRun, server: StubServer, experiment: MakeExperiment, home: Path
+def test_online_run_arrives_with_what_describes_it(
+    run: MakeRun, server: StubServer, trained: RunDir, home: Path
 ) -> None:
     running_code.cache_clear()  # an earlier test may have asked for the commit where no git was to be found
     online = run(tracking__wandb="online", tracking__project="tweets")
-    assert online.complete() == experiment().complete()
+    assert online.complete() == digest_of(trained)
     assert online.told == []
     ((run_id, stored),) = server.runs.items()
     assert run_id.startswith(f"{online.config.run_id}-")
@@ -152,7 +150,7 @@ def test_offline_run_asks_no_server_and_sync_uploads_it_whatever_its_files(run: 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["no key", "500", "no answer"])
 def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
-    run: MakeRun, server: StubServer, experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch, fault: str
+    run: MakeRun, server: StubServer, trained: RunDir, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(tracking, "SECONDS_AFTER_COMPLETION", 0.2)
     if fault == "no key":
@@ -162,7 +160,7 @@ def test_training_neither_waits_for_a_wandb_that_fails_nor_depends_on_it(
     else:
         server.status = int(fault)
     unlucky = run(tracking__wandb="online")
-    assert unlucky.complete() == experiment().complete()
+    assert unlucky.complete() == digest_of(trained)
     assert len(unlucky.told) == 1
     assert "sentiment sync" in unlucky.told[0]
 

@@ -116,9 +116,7 @@ def test_other_hardware_is_told_once_and_marked(experiment: MakeExperiment, monk
     assert [kind.rpartition(" ")[2] for kind in run.record.hardware] == ["(AVX512)", "(AVX2)"]
 
 
-def test_other_hardware_can_be_refused_and_another_build_of_torch_is_told(
-    experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hardware_can_be_refused_and_torch_is_told(experiment: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "__version__", "2.13.0+cpu")
     _on("AVX512", monkeypatch)
     run = _stopped(experiment(runtime__same_hardware=True), 8)

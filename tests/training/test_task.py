@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
@@ -13,12 +12,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, l
 from sentiment.config_file import resolve
 from sentiment.data.corpus import Corpus, prepare_corpus
 from sentiment.data.vocabulary import Vocabulary
-from sentiment.inference.stored import open_model
 from sentiment.metrics import measure, with_first_class
 from sentiment.models.classifier import build_classifier
 from sentiment.runs.run_dir import Results
 from sentiment.training.task import ClassifierTask, judge_overfit
-from tests.conftest import MakeExperiment
 from tests.small_runs import SMALL_RUN
 
 
@@ -90,9 +87,7 @@ def _task(corpus: Corpus, classes: int, weights: np.ndarray) -> tuple[Classifier
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_loss_is_the_cross_entropy_weighted_so_that_the_mean_weight_of_the_training_part_is_one(
-    corpus: Corpus, classes: int
-) -> None:
+def test_loss_is_the_weighted_cross_entropy(corpus: Corpus, classes: int) -> None:
     weights = np.where(np.arange(len(corpus.labels)) % 3, 1.0, 12.0)
     task, labels = _task(corpus, classes, weights)
     batch = task.batches(0)[0]
@@ -104,18 +99,6 @@ def test_loss_is_the_cross_entropy_weighted_so_that_the_mean_weight_of_the_train
     expected = (-np.log(of_label) * weights[rows]).mean() / weights[corpus.rows("train")].mean()
     assert len({*weights[rows]}) == 2
     assert task.loss(batch)[0].item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_network_that_reads_polarity_predicts_in_use_as_in_its_run(experiment: MakeExperiment) -> None:
-    run = experiment(embedding__polarity=True, training__epochs=1)
-    run.complete()
-    corpus = prepare_corpus(run.config.data, run.results)
-    texts = pq.read_table(corpus.path / "tweets.parquet")["text"].to_pylist()
-    text_of = dict(zip(corpus.keys.tolist(), texts, strict=True))
-    predictions = pq.read_table(run.run_dir.predictions_file).to_pandas().head(50)
-    predictor = open_model(run.run_dir.path, "network")
-    said = [predictor.classify_texts([text]).probabilities[0, 1] for text in predictions["tweet"].map(text_of)]
-    np.testing.assert_allclose(said, predictions["network_positive"], atol=1e-5)
 
 
 def test_loss_is_to_the_bit_the_plain_one_where_all_weights_are_alike(corpus: Corpus) -> None:
