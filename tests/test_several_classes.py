@@ -20,10 +20,9 @@ from tests.commands import refused, succeed
 from tests.small_runs import invented_tweets, run_in, small_config, stored, write_tweets
 
 NAMES = ("negative", "neutral", "positive")
-TweetTable = list[tuple[str, str]]
 
 
-def three_classes(count: int, seed: int = 0) -> TweetTable:
+def three_classes(count: int, seed: int = 0) -> list[tuple[str, str]]:
     """Each third tweet is a neutral one."""
     opinions = [(NAMES[2 * label], text) for label, text in invented_tweets(2 * count // 3, seed)]
     plain = [("neutral", f"the {hour} o'clock train leaves from platform {hour % 7}") for hour in range(count // 3)]

@@ -213,13 +213,9 @@ def test_tweets_of_a_weighted_table_count_by_their_weight(table: Path, results: 
     assert without.fingerprint != corpus.fingerprint
 
 
-def _cut(text: str) -> str:
-    return f"{text[: int(len(text) * 0.7)]}… http://t.co/x"
-
-
 PASSED_ON: dict[str, Callable[[str], str]] = {
     "via": lambda text: f"{text} via @bob",
-    "cut": _cut,
+    "cut": lambda text: f"{text[: int(len(text) * 0.7)]}… http://t.co/x",
     "invisible": lambda text: text.replace("day", "d\ufe0fay"),
     "escaped": lambda text: html.escape(html.escape(text)),
 }
@@ -229,7 +225,7 @@ PASSED_ON: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("held_out_is_changed", [False, True])
 @pytest.mark.parametrize("place", ["extra_train", "tests"])
 def test_no_copy_of_a_held_out_tweet_is_trained_on_in_the_spellings_of_those_who_pass_it_on(
-    table: Path, results: Results, tmp_path: Path, name: str, held_out_is_changed: bool, place: str
+    results: Results, tmp_path: Path, name: str, held_out_is_changed: bool, place: str
 ) -> None:
     originals = [(label, f"Number{n} {text}") for n, (label, text) in enumerate(tweets(400))]
     unrelated = tweets(60, seed=5)
@@ -273,7 +269,7 @@ def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, re
         prepare(own, results, columns=columns, folds=5, fold=1)
 
 
-def test_column_that_may_name_authors_is_mentioned_unless_used(table: Path, results: Results, tmp_path: Path) -> None:
+def test_column_that_may_name_authors_is_mentioned_unless_used(results: Results, tmp_path: Path) -> None:
     rows = [(label, text, f"user{n}") for n, (label, text) in enumerate(tweets(400))]
     main = write_tweets(tmp_path / "main.csv", rows, ("label", "text", "author"))
     extra = write_tweets(tmp_path / "extra.csv", [("positive", "a new one", "ann")], ("label", "text", "screen_name"))

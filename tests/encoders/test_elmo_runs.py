@@ -16,7 +16,7 @@ from sentiment.training import encoding
 from sentiment.training.encoding import run_encoding
 from sentiment.training.stop import StopRequest
 from tests.conftest import MakeExperiment
-from tests.small_runs import Experiment, StopWhen, flip_bit, small_config
+from tests.small_runs import Experiment, StopWhen, flip_bit, run_in, small_config
 
 FEW: dict[str, Any] = {"data__train_rows": 200, "training__epochs": 2, "training__batch_size": 20}
 ELMO = FEW | {"elmo__model": "tiny", "data__text__lowercase": False}
@@ -28,8 +28,7 @@ def elmo_run(experiment: MakeExperiment) -> MakeExperiment:
 
 
 def _own_results(tweets_file: Path, root: Path, **changes: Any) -> Experiment:
-    config = small_config(tweets_file, **(ELMO | changes))
-    return Experiment(config, Results(root), Results(root).run_dir(config.run_id))
+    return run_in(root, small_config(tweets_file, **(ELMO | changes)))
 
 
 @pytest.mark.slow
@@ -74,27 +73,18 @@ def test_encode_mends_shards_that_changed(tweets_file: Path, tmp_path: Path) -> 
 
 
 def test_run_is_the_same_from_memory_and_from_disk(elmo_run: MakeExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    from_disk = elmo_run()
+    from_disk = elmo_run(training__learning_rate=0.05)
     expected = from_disk.complete()
     assert any("are read from disk" in line for line in from_disk.said)
-    moved = elmo_run()
+    assert any("has random weights" in line for line in from_disk.said)
+    assert from_disk.result.encoder == from_disk.record.encoder.model_copy(update={"cache": None})
+    assert sum(from_disk.result.mixture) == pytest.approx(1)
+    assert from_disk.result.mixture != pytest.approx([1 / 3] * 3, abs=1e-4)
+    moved = elmo_run(training__learning_rate=0.05)
     moved.attempt(StopWhen(lambda asked: asked >= 20))
     monkeypatch.setattr(encoding, "choose_storage", lambda needed, device: "GPU memory")  # the CPU stands in for it
     assert moved.complete() == expected
     assert any("are read from GPU memory" in line for line in moved.said)
-
-
-def test_result_holds_the_mixture_and_says_that_weights_are_random(elmo_run: MakeExperiment) -> None:
-    mixed, single = elmo_run(training__learning_rate=0.05), elmo_run(elmo__layers="first")
-    mixed.complete()
-    single.complete()
-    result, encoder = mixed.result, mixed.record.encoder
-    assert sum(result.mixture) == pytest.approx(1)
-    assert result.mixture != pytest.approx([1 / 3] * 3, abs=1e-4)
-    assert single.result.mixture is None
-    assert result.encoder == encoder.model_copy(update={"cache": None})
-    assert (encoder.model, encoder.random) == ("tiny", True)
-    assert any("has random weights" in line for line in mixed.said)
 
 
 def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, tmp_path: Path) -> None:
@@ -108,11 +98,11 @@ def test_missing_weights_are_refused_before_anything_is_made(tweets_file: Path, 
 def test_runs_encode_once_for_all_of_them(tweets_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [_own_results(tweets_file, tmp_path, elmo__layers=layers) for layers in ("first", "mix", "top")]
     said: list[str] = []
-    console = encoding.Console(say=said.append, progress=lambda what, done, total: None)
-    configs = [run.config for run in runs]
-    assert encoding.run_encoding(configs, Results(tmp_path), StopWhen(lambda asked: False), console) is None
+    console = Console(said.append, silent)
+    assert run_encoding([run.config for run in runs], Results(tmp_path), StopRequest(), console) is None
     assert len(said) == 1
     assert "vectors of first, token, top are complete" in said[0]
     monkeypatch.setattr(VectorCache, "fill", lambda *_: pytest.fail("encoded again"))
     for run in runs:
         run.complete()
+        assert (run.result.mixture is None) == (run.config.elmo.layers != "mix")

@@ -85,9 +85,6 @@ def test_published_sizes_agree(size: str, tweets: int, tmp_path: Path) -> None:
         model.weights.unlink()  # large
 
 
-LISTS = 3
-
-
 @pytest.fixture(scope="module")
 def sentences(trained_tiny: Model) -> list[list[list[str]]]:
     lists = json.loads((SHARED_FIXTURES / "sentences.json").read_text(encoding="utf-8"))
@@ -101,7 +98,7 @@ def of_bilm(number: int, sentence: int) -> torch.Tensor:
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("number", range(LISTS))
+@pytest.mark.parametrize("number", range(3))
 def test_all_agree_where_the_state_runs_on(trained_tiny: Model, sentences: list[list[list[str]]], number: int) -> None:
     for sentence, found in enumerate(running_on(trained_tiny, sentences[number])):
         torch.testing.assert_close(found, of_bilm(number, sentence), atol=1e-5, rtol=0)

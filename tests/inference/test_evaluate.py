@@ -159,7 +159,7 @@ def imbalanced(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     return run.run_dir
 
 
-def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir, tmp_path: Path) -> None:
+def test_all_models_are_measured_on_further_test_sets(imbalanced: RunDir) -> None:
     result = stored(imbalanced, Result)
     assert result.parts == ("train", "validation", "test", "ours", "theirs")
     for of_model in result.scores.values():

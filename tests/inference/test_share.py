@@ -156,7 +156,7 @@ def test_larger_sheet_begins_with_the_smaller_one(share: Share) -> None:
     assert small != sorted(small)
 
 
-def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share, trained: RunDir) -> None:
+def test_share_without_labels_is_counted_and_says_how_to_go_on(share: Share) -> None:
     done = share()
     assert done.exit_code == 0
     assert "biased" in done.output

@@ -23,12 +23,10 @@ from sentiment.models.classifier import (
 )
 from tests.models.batches import config, model, store
 
-
-def _names(field: str) -> tuple[str, ...]:
-    return get_args(ModelConfig.model_fields[field].annotation)
+KINDS = get_args(ModelConfig.model_fields["kind"].annotation)
 
 
-@pytest.mark.parametrize(("kind", "pooling", "cell"), [*itertools.product(_names("kind"), POOLING_NAMES, CELLS)])
+@pytest.mark.parametrize(("kind", "pooling", "cell"), itertools.product(KINDS, POOLING_NAMES, CELLS))
 def test_model_is_built_as_its_configuration_says(kind: str, pooling: str, cell: str) -> None:
     changes: dict[str, Any] = {"model.kind": kind, "model.pooling": pooling, "model.cell": cell, "model.dropout": 0.5}
     if kind != "rnn" and pooling == "last":

@@ -11,9 +11,7 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import Rungs, TrialRung, judge, read_progress, read_rungs
-from tests.jobs.submitted import a_failure, a_plan, attempt_of, rungs_of, write_epochs
-
-PAUSE = attempt_of(None, reason="paused")
+from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
 
 def _plan(trials: int, epochs: Sequence[int] = (1, 3), eta: float = 3, **changes: Any) -> GridPlan:
