@@ -5,7 +5,6 @@ import fcntl
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from sentiment.errors import LockedError, RunDirError, TakenOverError
 from sentiment.processes import slurm_job
 from sentiment.runs.locks import ProcessLock, live_owner
 from sentiment.runs.run_dir import RunDir
+from tests.processes import Forked, start_python
 from tests.small_runs import limited_file_size
 
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")
@@ -34,22 +34,20 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def other_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
+def other_process(path: Path) -> Iterator[Forked]:
     """A live process that holds the lock, as the first life of Slurm's job 80."""
     code = (
         "import sys; from pathlib import Path; from sentiment.runs.locks import ProcessLock\n"
         f"with ProcessLock(Path({str(path)!r})): print('held', flush=True); sys.stdin.read()\n"
     )
     environ = os.environ | {"SLURM_JOB_ID": "80", "SLURM_RESTART_COUNT": "0"}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with start_python("-c", code, environ=environ, stdin=subprocess.PIPE) as process:
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
 
 
-def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_process: "subprocess.Popen[str]") -> None:
+def test_second_process_waits_or_is_told_whose_lock_it_is(path: Path, other_process: Forked) -> None:
     name = f"process {other_process.pid} on host {socket.gethostname()} (Slurm job 80)"
     with pytest.raises(LockedError, match="already trains this run") as raised, ProcessLock(path):
         pass
@@ -80,9 +78,8 @@ def test_process_that_only_looks_keeps_nobody_out(path: Path, monkeypatch: pytes
             assert live_owner(path)
 
 
-def test_requeued_job_does_not_wait_for_its_earlier_life(
-    path: Path, other_process: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("other_process")
+def test_requeued_job_does_not_wait_for_its_earlier_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm has ended it, though its node may not know that; other processes of the job live side by side."""
     for life in ({}, {"JOB_ID": "80", "RESTART_COUNT": "0"}, {"JOB_ID": "81", "RESTART_COUNT": "1"}):
         for name, value in life.items():
