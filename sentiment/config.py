@@ -28,6 +28,7 @@ from sentiment.data.labels import (
 )
 from sentiment.files import fingerprint, plain_path
 
+Values = dict[str, Any]  # of the fields of a section by name, or of all fields by dotted name
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -496,7 +497,7 @@ class RunConfig(Section):
     def fingerprint(self) -> str:
         return fingerprint(self.identity())
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Values:
         """The configuration without operational and absent sections, as plain JSON values."""
         values = self.model_dump(mode="json")
         absent = {name for name, value in values.items() if value is None}
@@ -527,7 +528,7 @@ class RunConfig(Section):
         A path that `convert` turns into such a name is written `./NAME`.
         """
 
-        def convert_field(section: dict[str, Any] | None, field: str, is_name: Callable[[str], bool]) -> None:
+        def convert_field(section: Values | None, field: str, is_name: Callable[[str], bool]) -> None:
             if section is None or section[field] is None or is_name(section[field]):
                 return
             path = convert(section[field])
@@ -583,11 +584,9 @@ class RunConfig(Section):
         return tuple(field for field, unused in is_unused.items() if unused)
 
 
-def _with_defaults(
-    values: dict[str, Any], defaults: dict[str, Any], unused: tuple[str, ...], prefix: str = ""
-) -> dict[str, Any]:
+def _with_defaults(values: Values, defaults: Values, unused: tuple[str, ...], prefix: str = "") -> Values:
     """`values`, with every field whose dotted name starts with a prefix of `unused` reset to its default."""
-    changed: dict[str, Any] = {}
+    changed: Values = {}
     for name, value in values.items():
         if isinstance(value, dict) and defaults[name]:
             changed[name] = _with_defaults(value, defaults[name], unused, f"{prefix}{name}.")

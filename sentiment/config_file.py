@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sentiment.config import RunConfig, is_utf8
+from sentiment.config import RunConfig, Values, is_utf8
 from sentiment.errors import ConfigError
 from sentiment.files import read_named, shipped_file
 
@@ -42,9 +42,9 @@ def explain(
     return "\n".join(_explain(detail, schema, origin, parameters) for detail in error.errors())
 
 
-def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
+def dotted(section: Mapping[str, Any], separator: str = ".") -> Values:
     """The values of nested sections by dotted name, such as `model.hidden_size`."""
-    values: dict[str, Any] = {}
+    values: Values = {}
     for name, value in section.items():
         if isinstance(value, Mapping):
             for inner_name, inner_value in dotted(value, separator).items():
@@ -54,7 +54,7 @@ def dotted(section: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     return values
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Values:
     """Read a YAML 1.2 mapping, in which `1e-3` is a number and duplicate keys are an error.
 
     Outside a clone, a missing file in `configs` is replaced by the bundled one.
@@ -150,7 +150,7 @@ def _available_configs(path: Path) -> str:
     return f"; {path.parent} has: {', '.join(names)}" if names else ""
 
 
-def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, prefix: str = "") -> dict[str, Any]:
+def _with_value(values: Mapping[str, Any], name: Sequence[str], value: Any, prefix: str = "") -> Values:
     """A copy of nested `values` in which the field `name` has `value`; `prefix` is that of the name, for messages."""
     first, *inner = name
     if not inner:

@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from sentiment.data.text import Floats, Integers, Rows
+from sentiment.data.text import Floats, Indices, Integers, Rows
 from sentiment.data.vocabulary import PADDING, UNKNOWN
 
-Layers = Mapping[str, torch.Tensor]  # an encoder's vectors of some tweets, by the name of their layer
+Layers = Mapping[str, Tensor]  # an encoder's vectors of some tweets, by the name of their layer
 
 EVALUATION_TOKENS = 16_384  # in a batch: enough to keep the processor busy, few enough for any memory
 
@@ -23,17 +24,17 @@ _PREFETCH_POOL = ThreadPoolExecutor(1, thread_name_prefix="batches")
 class Batch:
     """The tweets that a model reads at once."""
 
-    rows: torch.Tensor  # (batch,) int64, indices of the tweets in their store
-    token_ids: torch.Tensor  # (batch, time) int64, PADDING after the end of a tweet
-    lengths: torch.Tensor  # (batch,) int64, at least 1
-    labels: torch.Tensor  # (batch,) int64, indices of classes
+    rows: Tensor  # (batch,) int64, indices of the tweets in their store
+    token_ids: Tensor  # (batch, time) int64, PADDING after the end of a tweet
+    lengths: Tensor  # (batch,) int64, at least 1
+    labels: Tensor  # (batch,) int64, indices of classes
     padded: bool  # whether the lengths differ; a Python bool, which avoids a device synchronisation
-    weights: torch.Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
-    polarity: torch.Tensor | None = None  # (batch, time) float32, word ratings; None where no model reads them
+    weights: Tensor | None = None  # (batch,) float32, sample weights in the loss; None: uniform
+    polarity: Tensor | None = None  # (batch, time) float32, word ratings; None where no model reads them
     layers: Layers = field(default_factory=dict)  # an encoder's, as `TweetVectors.gather`
 
     @property
-    def mask(self) -> torch.Tensor:
+    def mask(self) -> Tensor:
         """True where there is a token. Shape (batch, time)."""
         positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
         return positions < self.lengths[:, None]
@@ -69,9 +70,9 @@ class TokenStore:
 
     def __init__(
         self,
-        token_ids: npt.NDArray[np.integer],
+        token_ids: Indices,
         offsets: Integers,
-        labels: npt.NDArray[np.integer] | None,
+        labels: Indices | None,
         device: torch.device,
         vectors: TweetVectors | None = None,
         polarity: Floats | None = None,
@@ -90,10 +91,7 @@ class TokenStore:
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
         values = np.zeros(len(self.lengths)) if labels is None else labels
         self._labels = torch.from_numpy(values.astype(np.int64)).to(device)
-        self._weights: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.lengths)
+        self._weights: Tensor | None = None
 
     def weigh(self, weights: npt.NDArray[np.floating]) -> None:
         """Set the sample weights of the loss, shape (tweets,); without a call they are uniform."""
@@ -128,7 +126,7 @@ class TokenStore:
             start = end
         return BatchPlan(self, ordered, spans)
 
-    def batch(self, rows: torch.Tensor, longest: int, padded: bool, layers: Layers) -> Batch:
+    def batch(self, rows: Tensor, longest: int, padded: bool, layers: Layers) -> Batch:
         """Collate the tweets `rows` (batch,), on the device, into a batch padded to `longest` tokens."""
         positions = torch.arange(longest, device=self.device)
         starts = self._offsets[rows]

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sentiment.config import ColumnConfig, DataConfig, RunConfig, is_path
+from sentiment.config import ColumnConfig, DataConfig, RunConfig, Values, is_path
 from sentiment.config_file import resolve, yaml_text
 from sentiment.console import visible
 from sentiment.data.labels import (
@@ -85,7 +85,7 @@ class TableGuess:
     text: TableColumn
     label: TableColumn
     labels: LabelMapping
-    guessed: dict[str, Any]  # guessed configuration values by dotted name
+    guessed: Values  # guessed configuration values by dotted name
     reasons: list[str]  # a sentence for each guess, and for what is easily overlooked in the file
 
     def messages(self) -> list[str]:
@@ -102,7 +102,7 @@ class TableGuess:
             f"labels in the first {len(self.label.values):,} rows: {abbreviated(counts)}",
             "",
         ]
-        settings: dict[str, Any] = {"source": str(self.path)}
+        settings: Values = {"source": str(self.path)}
         settings["columns"] = {"text": self.text.key, "label": self.label.key}
         if self.labels != DEFAULT_LABELS:
             settings["labels"] = dict(self.labels)
@@ -170,7 +170,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
             f"frequent words such as {', '.join(words)} are not among the usual English ones; if this is another "
             "language, --set data.language=CODE (de, es, ...) leaves the English lexicon, ratings and check list out"
         )
-    guessed: dict[str, Any] = {}
+    guessed: Values = {}
     if text.key != config.columns.text:
         guessed[_TEXT] = text.key
     if label.key != config.columns.label:
@@ -184,7 +184,7 @@ def guess_table(config: DataConfig, given: Collection[str]) -> TableGuess | None
 # --- columns --------------------------------------------------------------------------------------------------------
 
 
-def shared_columns(path: Path, configured: ColumnConfig) -> dict[str, Any]:
+def shared_columns(path: Path, configured: ColumnConfig) -> Values:
     """The configured columns that a table has, by field; without `part`, since another table need not name parts."""
     if not path.is_file():  # its reader raises the error
         return {}

@@ -103,7 +103,7 @@ class Preparation:
         self._seen: dict[str | None, dict[int, int]] = defaultdict(dict)
         self._tokens = TokenCollector()
         self._chunks: list[npt.NDArray[Any]] = []
-        self._counts: dict[_Origin, Counter[str]] = defaultdict(Counter)
+        self._counts: dict[_Origin, Counter[str]] = defaultdict(lambda: Counter(read=0, kept=0))
         self._left_out: Counter[str] = Counter()
         self._refused = RowCounter()
 
@@ -225,13 +225,13 @@ class Preparation:
         files = (self._source.main, *self._source.tests.values(), *self._source.extra_train)
         columns = {file.field: file.unused_author_column() for file in files}
         unnamed_authors = {field: column for field, column in columns.items() if column is not None}
-        tests = {name: self._count(name) for name in self._source.tests}
-        extra_train = tuple(map(self._count, range(len(self._source.extra_train))))
+        tests = {name: TableCount(**self._counts[name]) for name in self._source.tests}
+        extra_train = [TableCount(**self._counts[index]) for index in range(len(self._source.extra_train))]
         read = sum(counts["read"] for counts in self._counts.values())
         return CorpusReport(
             classes=list(names),
             tests=tests,
-            extra_train=extra_train,
+            extra_train=tuple(extra_train),
             read=read,
             kept=len(arrays["labels"]),
             left_out=dict(self._left_out),
@@ -241,9 +241,6 @@ class Preparation:
             types=types,
             unnamed_authors=unnamed_authors,
         )
-
-    def _count(self, origin: str | int) -> TableCount:
-        return TableCount(read=self._counts[origin]["read"], kept=self._counts[origin]["kept"])
 
     def _check(self, report: CorpusReport) -> None:
         """Raises DataError if too many rows are malformed, a test set is empty, or a part lacks a class."""

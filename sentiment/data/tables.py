@@ -275,7 +275,7 @@ def read_rows(
 def _part_of(value: str, origin: str) -> Part:
     part = _PARTS.get(value.strip().lower())
     if part is None:
-        raise DataError(f"{origin}: {shortened(value)!r} is no part; valid are {', '.join(_PARTS)}")
+        raise DataError(f"{origin}: {shortened(value)!r} is not a part; valid are {', '.join(_PARTS)}")
     return part
 
 

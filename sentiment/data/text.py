@@ -212,6 +212,7 @@ class Tokenizer:
 # Arrays, whose shapes their comments and docstrings give.
 Integers = npt.NDArray[np.int64]
 Rows = Integers  # numbers of rows
+Indices = npt.NDArray[np.integer[Any]]  # of types or classes, in any integer type
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Tweets = Sequence[Sequence[str]]  # the tokens of each tweet
@@ -222,7 +223,7 @@ class TokenRows:
     """Token ids of many tweets as one flat array with offsets; can be iterated repeatedly."""
 
     types: Sequence[str]
-    token_ids: npt.NDArray[np.integer[Any]]  # (tokens,), index into `types`
+    token_ids: Indices  # (tokens,), index into `types`
     offsets: Integers  # (rows + 1,)
 
     @classmethod

@@ -224,7 +224,7 @@ Check = Callable[[str], object]  # a predicate of a field
 
 
 class _RowDetector:
-    """Tells whether a line looks like a table row of `width` fields.
+    """A predicate: whether a line looks like a table row of `width` fields.
 
     Checks the columns that are numeric or categorical in the first lines. Fields are counted from both ends, since a
     delimiter in the text shifts the columns behind it when counted from the left, those before it from the right.

@@ -218,6 +218,8 @@ def collect_training_text(
     held_out_authors = set(corpus.authors[~trained].tolist()) - {UNKNOWN_AUTHOR}
     seen = set(corpus.keys[trained].tolist())
     collector = TokenCollector(corpus.types)
+    for tokens in corpus.take(np.flatnonzero(trained)):
+        collector.add(tokens)
     tokenizer = Tokenizer(config)
     forms = TweetForms(run_tokenizer=tokenizer)
     counts: dict[str, Counter[str]] = {}
@@ -241,11 +243,7 @@ def collect_training_text(
             count[outcome] += 1
         if not count["used"]:
             raise DataError(f"{file.name}: no text of it can be used: {_outcomes(count)}")
-    own = corpus.take(np.flatnonzero(trained))
-    more = collector.rows()
-    token_ids = np.concatenate([own.token_ids, more.token_ids])
-    offsets = np.concatenate([own.offsets, own.offsets[-1] + more.offsets[1:]])
-    return TokenRows(more.types, token_ids, offsets), counts
+    return collector.rows(), counts
 
 
 # --- learned vectors ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sentiment.data.text import Tweets
 from sentiment.encoders.elmo import LAYERS, WARM_TEXT, StateMode
@@ -35,17 +36,17 @@ class ReferenceElmo:
         module = allennlp_elmo().Elmo(str(options), str(weights), num_output_representations=1)
         self._bilm = module.eval().to(device)._elmo_lstm
         self.vector_size = int(self._bilm.get_output_dim())
-        self._initial: tuple[torch.Tensor, ...] = ()
+        self._initial: tuple[Tensor, ...] = ()
         for sentence in WARM_TEXT if state == "warm" else ():
             self.encode([sentence.split()])
             self._initial = self._bilm._elmo_lstm._states
 
     @torch.inference_mode(False)  # allennlp changes its state in place, which inference tensors forbid
     @torch.no_grad()
-    def encode(self, tweets: Tweets, layers: Collection[str] = LAYERS) -> dict[str, torch.Tensor]:
+    def encode(self, tweets: Tweets, layers: Collection[str] = LAYERS) -> dict[str, Tensor]:
         """See `Encoder`; all layers are computed, whichever are asked for."""
         empty = torch.empty(0, self.vector_size, device=self._device)
-        vectors: dict[str, list[torch.Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
+        vectors: dict[str, list[Tensor]] = {layer: [empty] for layer in LAYERS if layer in layers}
         for start in range(0, len(tweets), _BATCH_TWEETS):
             batch = tweets[start : start + _BATCH_TWEETS]
             # allennlp's option `stateful` fails if a batch is larger than the previous one. `repeat` copies, because
@@ -115,7 +116,7 @@ def _install_stubs(folder: Path) -> None:
         vars(module).update(contents)
 
 
-def _batch_to_ids(batch: Tweets) -> torch.Tensor:
+def _batch_to_ids(batch: Tweets) -> Tensor:
     """As allennlp's `batch_to_ids`: (sentences, tokens of the longest, 50) of int64, zeros after a sentence's end."""
     lengths = np.fromiter(map(len, batch), np.int64, len(batch))
     ids = np.zeros((len(batch), lengths.max(initial=0), CHARACTERS), np.int64)

@@ -26,8 +26,9 @@ from uuid import uuid4
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from sentiment.config import AnyEncoder, ElmoConfig, EncoderConfig
+from sentiment.config import AnyEncoder, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Layers
 from sentiment.data.corpus import TYPES, Corpus
@@ -73,11 +74,11 @@ class Encoder(Protocol):
 
 def build_encoder(config: AnyEncoder, model: EncoderFiles, device: torch.device) -> Encoder:
     """Build the encoder of a configuration: our ELMo, allennlp's, or a transformer."""
-    if isinstance(config, EncoderConfig) and isinstance(model, HubFiles):
+    if isinstance(model, HubFiles):
         from sentiment.encoders.transformer import Transformer  # loads transformers
 
         return Transformer(model, device, config.precision)
-    if not isinstance(config, ElmoConfig) or not isinstance(model, ElmoFiles):
+    if isinstance(config, EncoderConfig):
         raise TypeError(f"{model} does not fit {config}")
     if config.backend == "own":
         weights = read_weights(model.weights_path, model.options)
@@ -268,13 +269,12 @@ class VectorCache:
         first_rows = {}
         arrays = {}
         for layer in layers:
-            if shard in self.missing(layer):
-                start, end = self.spans(layer)[shard]
-                first_rows[layer] = start
-                arrays[layer] = np.empty((end - start, self.vector_size), _stored_type(layer))
+            start, end = self.spans(layer)[shard]
+            first_rows[layer] = start
+            arrays[layer] = np.empty((end - start, self.vector_size), _stored_type(layer))
         for chosen in batches_by_length(lengths, BATCH_TWEETS):
             progress("vectors of tweets", done, len(self._corpus.token_ids))
-            for layer, vectors in encoder.encode([tweets[index] for index in chosen], list(arrays)).items():
+            for layer, vectors in encoder.encode([tweets[index] for index in chosen], layers).items():
                 starts, counts = self.rows_of(layer, first + chosen)
                 arrays[layer][positions_of(starts - first_rows[layer], counts)] = vectors.half().cpu().numpy()
             done += int(lengths[chosen].sum())
@@ -320,7 +320,7 @@ class DiskRows:
         self._size = shards[0].shape[1]
         self._dtype = shards[0].dtype
 
-    def gather(self, starts: Rows, lengths: Rows) -> torch.Tensor:
+    def gather(self, starts: Rows, lengths: Rows) -> Tensor:
         """The vectors of some tweets, (tokens, vector), on the CPU.
 
         Args:
@@ -344,7 +344,7 @@ class DiskRows:
         return torch.from_numpy(np.frombuffer(content, self._dtype).reshape(-1, self._size))
 
 
-def pad_tweets(vectors: torch.Tensor, lengths: Rows, longest: int) -> torch.Tensor:
+def pad_tweets(vectors: Tensor, lengths: Rows, longest: int) -> Tensor:
     """From (tokens, vector) to (tweets, longest, vector), with zeros after a tweet's end."""
     tweets = len(lengths)
     size = vectors.shape[1]
@@ -375,7 +375,7 @@ class CachedVectors:
         self.cache = cache
         self._device = device
         self.prefetch = storage == "disk"
-        self._layers: dict[str, DiskRows | torch.Tensor] = {}
+        self._layers: dict[str, DiskRows | Tensor] = {}
         for layer in layers:
             shards = cache.shards(layer, progress)
             if storage == "disk" and layer != BY_TYPE:
@@ -400,7 +400,7 @@ class CachedVectors:
         return batch
 
 
-def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> Tensor:
     """Concatenate all shards; at most one shard is in memory twice."""
     row = torch.from_numpy(np.array(shards[0][0])).to(device)
     sizes = [len(shard) for shard in shards]

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from sentiment.config import EncoderPrecision
-from sentiment.data.text import Integers, TokenRows, Tweets, positions_of
+from sentiment.data.text import Indices, Integers, TokenRows, Tweets, positions_of
 from sentiment.encoders.elmo_files import (
     CHARACTERS,
     DIRECTIONS,
@@ -32,19 +31,19 @@ from sentiment.encoders.elmo_files import (
 )
 
 # LSTM state (h, c) of one layer: h is (tweets, vector) and c is (tweets, cells), both float32.
-State = tuple[torch.Tensor, torch.Tensor]
+State = tuple[Tensor, Tensor]
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 class PackedMatrix:
     """A matrix (inputs, outputs) in the layout of the library that multiplies with it faster."""
 
-    def __init__(self, matrix: torch.Tensor) -> None:
+    def __init__(self, matrix: Tensor) -> None:
         self.inputs = len(matrix)
         self._packed = matrix.device.type == "cpu" and matrix.dtype == torch.float32 and suits_onednn()
         self._matrix = _pack(matrix) if self._packed else matrix
 
-    def multiply(self, rows: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    def multiply(self, rows: Tensor, bias: Tensor | None = None) -> Tensor:
         """(number, outputs): the product of rows (number, inputs) and the matrix, plus bias (outputs,)."""
         if self._packed:
             return _multiply(rows, self._matrix, bias)
@@ -52,7 +51,7 @@ class PackedMatrix:
             return torch.mm(rows, self._matrix)
         return torch.addmm(bias, rows, self._matrix)
 
-    def add_product_(self, sums: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def add_product_(self, sums: Tensor, rows: Tensor) -> Tensor:
         """Add the product of rows (number, inputs) and the matrix to `sums` (number, outputs), in place."""
         if self._packed:
             return sums.add_(_multiply(rows, self._matrix, None))
@@ -82,11 +81,11 @@ def has_onednn() -> bool:
     return torch.allclose(product, rows @ matrix.t() + bias[0], atol=1e-4)
 
 
-def _pack(matrix: torch.Tensor) -> torch.Tensor:
+def _pack(matrix: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous())  # type: ignore[no-any-return]
 
 
-def _multiply(rows: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def _multiply(rows: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     # The operator that torch.compile calls for a linear layer on a CPU. The public way, F.linear on `to_mkldnn()`
     # tensors, copies inputs and results: it is 10 % slower at best, and half as fast for large ones.
     return torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")  # type: ignore[no-any-return]
@@ -148,7 +147,7 @@ class CharacterNetwork:
         weights: by their names in the published files, on the device and in the precision of the matrix products.
     """
 
-    def __init__(self, options: CharacterCnn, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, options: CharacterCnn, weights: Mapping[str, Tensor]) -> None:
         self._activation = torch.relu if options.activation == "relu" else torch.tanh
         self._characters = weights["char_embed"]
         self._filters = [
@@ -156,7 +155,7 @@ class CharacterNetwork:
             for number, (width, count) in enumerate(options.filters)
         ]
 
-        def transform_and_carry(name: str) -> torch.Tensor:
+        def transform_and_carry(name: str) -> Tensor:
             # Naming in the files is swapped: their "carry" gate is the transform gate.
             return torch.cat([weights[f"{name}_{kind}"] for kind in ("transform", "carry")], dim=-1)
 
@@ -167,7 +166,7 @@ class CharacterNetwork:
         self._projection = PackedMatrix(weights["CNN_proj/W_proj"])
         self._projection_bias = weights["CNN_proj/b_proj"]
 
-    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+    def __call__(self, ids: Tensor) -> Tensor:
         """(tokens, vector) from the `character_ids` (tokens, 50), in the precision of the weights."""
         rows = ids - 1  # the files have no row for id 0 ("no token"), which does not occur here
         longest = int((rows != NO_CHARACTER - 1).sum(1).max())
@@ -209,7 +208,7 @@ class LstmLayer:
     def __init__(
         self,
         options: Lstm,
-        weights: Mapping[str, torch.Tensor],
+        weights: Mapping[str, Tensor],
         group: str,
         device: torch.device,
         precision: torch.dtype,
@@ -221,7 +220,7 @@ class LstmLayer:
         blocked = device.type == "cpu" and options.dim % _BLOCK_CPU == 0
         self._block = _BLOCK_CPU if blocked else options.dim
 
-        def to_blocks(array: torch.Tensor) -> torch.Tensor:
+        def to_blocks(array: Tensor) -> Tensor:
             """(..., gates * cells) to (blocks, ..., gates * block): the gates of a block's cells are adjacent."""
             gates = array.view(*array.shape[:-1], GATES, options.dim)
             # First the three gates with a sigmoid: input, forget, output. The candidate is doubled: see `__call__`.
@@ -229,7 +228,7 @@ class LstmLayer:
             blocks = gates.view(*gates.shape[:-1], -1, self._block).movedim(-2, 0)
             return blocks.flatten(-2).contiguous()
 
-        def packed(array: torch.Tensor) -> PackedMatrix:
+        def packed(array: Tensor) -> PackedMatrix:
             return PackedMatrix(array.to(device, precision))
 
         size = options.projection_dim
@@ -247,8 +246,8 @@ class LstmLayer:
 
     @torch.no_grad()
     def __call__(
-        self, inputs: torch.Tensor, indices: torch.Tensor | None, step_sizes: list[int], state: State
-    ) -> tuple[torch.Tensor, State]:
+        self, inputs: Tensor, indices: Tensor | None, step_sizes: list[int], state: State
+    ) -> tuple[Tensor, State]:
         """The output over a packed batch, (rows, vector), and the state after each tweet's own last step; all float32.
 
         Args:
@@ -351,7 +350,7 @@ class ElmoEncoder:
             for sentence in WARM_TEXT:
                 self.set_initial_state(sentence.split())
 
-    def type_vectors(self, tokens: Sequence[str]) -> torch.Tensor:
+    def type_vectors(self, tokens: Sequence[str]) -> Tensor:
         """(tokens, vector / 2) of float32: context-free vectors; the layer `token` holds each of them twice."""
         if self._stored_types.keys() >= set(tokens):
             return self._table[[self._stored_types[token] for token in tokens]]
@@ -373,12 +372,12 @@ class ElmoEncoder:
     @torch.no_grad()
     def encode(
         self, tweets: Tweets, layers: Collection[str] = LAYERS, batch_tweets: int = BATCH_TWEETS
-    ) -> dict[str, torch.Tensor]:
+    ) -> dict[str, Tensor]:
         """The layers asked for, each (tokens of all tweets, vector) of float32; independent of `batch_tweets`."""
         rows = TokenRows.of_tweets(tweets)
         type_vectors = self.type_vectors(rows.types)
         shape = (len(rows.token_ids), self.vector_size)
-        encoded: dict[str, torch.Tensor] = {
+        encoded: dict[str, Tensor] = {
             layer: torch.empty(shape, device=self.device) for layer in LAYERS if layer in layers
         }
         if "token" in encoded:
@@ -398,7 +397,7 @@ class ElmoEncoder:
         return encoded
 
     @torch.no_grad()
-    def _context_free(self, ids: Integers) -> torch.Tensor:
+    def _context_free(self, ids: Integers) -> Tensor:
         """(tokens, vector / 2) of float32; tokens are batched by length to reduce padding."""
         vectors = torch.empty(len(ids), self.vector_size // DIRECTIONS, device=self.device)
         order = torch.from_numpy(np.argsort((ids != NO_CHARACTER).sum(1), kind="stable"))
@@ -409,9 +408,7 @@ class ElmoEncoder:
             vectors[chunk.to(self.device)] = chunk_vectors.float()
         return vectors
 
-    def _run(
-        self, batch: PackedBatch, type_vectors: torch.Tensor, depth: int
-    ) -> Iterator[tuple[list[torch.Tensor], list[State]]]:
+    def _run(self, batch: PackedBatch, type_vectors: Tensor, depth: int) -> Iterator[tuple[list[Tensor], list[State]]]:
         """Yield, for each direction, the outputs of the lowest `depth` layers (rows, vector) and their final states."""
         # The first layer's input is multiplied with its weights once for each distinct type of this batch.
         distinct, indices = np.unique(np.stack(batch.inputs), return_inverse=True)
@@ -420,7 +417,7 @@ class ElmoEncoder:
         tweets = batch.step_sizes[0]
         by_direction = self._to_device(indices.reshape(DIRECTIONS, -1))
         for layers, initial, type_indices in zip(self._layers, self._initial, by_direction, strict=True):
-            outputs: list[torch.Tensor] = []
+            outputs: list[Tensor] = []
             final = []
             for layer, (hidden, cells) in zip(layers[:depth], initial, strict=False):
                 state = (hidden.expand(tweets, -1), cells.expand(tweets, -1))
@@ -433,7 +430,7 @@ class ElmoEncoder:
                 final.append(final_state)
             yield outputs, final
 
-    def _to_device(self, indices: npt.NDArray[np.integer]) -> torch.Tensor:
+    def _to_device(self, indices: Indices) -> Tensor:
         return torch.from_numpy(indices).to(self.device)
 
 
@@ -445,10 +442,10 @@ class ScalarMix(nn.Module):
         self.weights = nn.Parameter(torch.zeros(mixture_size))
         self.gamma = nn.Parameter(torch.ones(()))
 
-    def forward(self, layers: Sequence[torch.Tensor]) -> torch.Tensor:
+    def forward(self, layers: Sequence[Tensor]) -> Tensor:
         """The mixture of layers of the same shape (..., vector), in the precision of the parameters."""
         # Stored layers may be float16, which is too imprecise to add up and to train in.
         shares = torch.softmax(self.weights, 0)
         weighted = (share * layer.to(shares.dtype) for share, layer in zip(shares, layers, strict=True))
-        mixture: torch.Tensor = self.gamma * reduce(torch.add, weighted)
+        mixture: Tensor = self.gamma * reduce(torch.add, weighted)
         return mixture

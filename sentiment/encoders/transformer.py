@@ -63,7 +63,8 @@ class Transformer:
         tokenized = self._tokenize(words, return_offsets_mapping=by_token)
         piece_ids = tokenized["input_ids"]
         offsets = np.cumsum([0, *map(len, tweets)]).tolist()
-        sums = torch.zeros(offsets[-1] if by_token else 0, self.vector_size, device=self.device)
+        # The last row is for the special tokens, which belong to no token of a tweet.
+        sums = torch.zeros(offsets[-1] + 1 if by_token else 1, self.vector_size, device=self.device)
         counts = sums.new_zeros(len(sums), 1)
         pooled = sums.new_empty(len(tweets), self.vector_size)
         for chosen in _batches([len(ids) for ids in piece_ids]):
@@ -72,12 +73,11 @@ class Transformer:
             pooled[chosen] = states.mean(1)
             if by_token:
                 spans = tokenized["offset_mapping"]
-                owners = np.stack([_owners(words[tweet], spans[tweet], offsets[tweet]) for tweet in chosen]).ravel()
-                inside = torch.from_numpy(np.flatnonzero(owners >= 0)).to(self.device)
-                rows = torch.from_numpy(owners).to(self.device)[inside]
-                sums.index_add_(0, rows, states.flatten(0, 1)[inside])
+                owners = np.concatenate([_owners(words[tweet], spans[tweet], offsets[tweet]) for tweet in chosen])
+                rows = torch.from_numpy(np.where(owners < 0, offsets[-1], owners)).to(self.device)
+                sums.index_add_(0, rows, states.flatten(0, 1))
                 counts.index_add_(0, rows, counts.new_ones(len(rows), 1))
-        vectors = {PIECES: sums / counts.clamp(min=1), TWEET: pooled}
+        vectors = {PIECES: (sums / counts.clamp(min=1))[:-1], TWEET: pooled}
         return {layer: vectors[layer] for layer in layers}
 
     def _tokenize(self, words: Tweets, return_offsets_mapping: bool = False) -> Any:

@@ -1,17 +1,16 @@
 """Classifiers from token vectors to logits (embedding, recurrent layers, pooling), and the `TextModel` of one."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sentiment.config import AnyEncoder, EmbeddingConfig, ModelConfig, RunConfig
 from sentiment.data.batches import EVALUATION_TOKENS, Batch, TokenStore
-from sentiment.data.text import Flags, Floats, Rows, Tokenizer, TokenRows
+from sentiment.data.text import Flags, Floats, Indices, Rows, Tokenizer, TokenRows
 from sentiment.data.vocabulary import PADDING, UNKNOWN, Vocabulary
 from sentiment.encoders.cache import Encoder, FreshVectors, build_encoder, layers_of
 from sentiment.encoders.elmo import LAYERS, ScalarMix
@@ -32,7 +31,7 @@ class Dropout(nn.Dropout):
     twice as fast; a test compares the two.
     """
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
+    def forward(self, values: Tensor) -> Tensor:
         if not self.training or values.device.type != "cpu" or not 0 < self.p < 1:
             return super().forward(values)
         keep_probability = 1 - self.p
@@ -66,13 +65,13 @@ class LearnedEmbedding(nn.Module):
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Vectors of shape (batch, time, size); those at padded positions have no meaning."""
         token_ids = batch.token_ids
         if self.training and self.token_dropout:
             dropped = torch.rand(token_ids.shape, device=token_ids.device) < self.token_dropout
             token_ids = torch.where(dropped & (token_ids != PADDING), UNKNOWN, token_ids)
-        vectors: torch.Tensor = self.dropout(self.table(token_ids))
+        vectors: Tensor = self.dropout(self.table(token_ids))
         if batch.polarity is None:
             return vectors
         return torch.cat([vectors, batch.polarity[:, :, None]], dim=2)
@@ -96,10 +95,10 @@ class FrozenEmbedding(nn.Module):
         self._layers = layers_of(config)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Vectors of shape (batch, time, size)."""
         layers = [batch.layers[layer] for layer in self._layers]
-        vectors: torch.Tensor = self.dropout(self.mix(layers) if self.mix else layers[0])
+        vectors: Tensor = self.dropout(self.mix(layers) if self.mix else layers[0])
         if self.learned is None:
             return vectors
         return torch.cat([vectors, self.learned(batch)], dim=2)
@@ -112,19 +111,22 @@ class FrozenEmbedding(nn.Module):
 
 
 # Vectors of tweets, (batch, size); attention weights and penalty as in `Output`.
-Pooled = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
+Pooled = tuple[Tensor, Tensor | None, Tensor | None]
 
 
-def _mean(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:
+Pool = Callable[[Tensor, Batch, int], Tensor]  # of states (batch, time, state) with the size of their forward half
+
+
+def _mean(states: Tensor, batch: Batch, _forward_size: int) -> Tensor:
     total = states.masked_fill(~batch.mask[..., None], 0).sum(1) if batch.padded else states.sum(1)
     return total / batch.lengths[:, None]
 
 
-def _max(states: torch.Tensor, batch: Batch, _forward_size: int) -> torch.Tensor:
+def _max(states: Tensor, batch: Batch, _forward_size: int) -> Tensor:
     return states.masked_fill(~batch.mask[..., None], -torch.inf).amax(1) if batch.padded else states.amax(1)
 
 
-def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor:
+def _last(states: Tensor, batch: Batch, forward_size: int) -> Tensor:
     """The last state of each direction; that of the backward network is at a tweet's first token."""
     if batch.padded:
         is_last = torch.arange(states.shape[1], device=states.device) == batch.lengths[:, None] - 1
@@ -134,7 +136,7 @@ def _last(states: torch.Tensor, batch: Batch, forward_size: int) -> torch.Tensor
     return torch.cat([forward, states[:, 0, forward_size:]], dim=1)
 
 
-FIXED_POOLINGS: Mapping[str, tuple[Callable[[torch.Tensor, Batch, int], torch.Tensor], ...]] = {
+FIXED_POOLINGS: Mapping[str, Sequence[Pool]] = {
     "last": (_last,),
     "mean": (_mean,),
     "max": (_max,),
@@ -159,7 +161,7 @@ class FixedPooling(nn.Module):
         self.size = state_size * len(self.functions)
         self._forward_size = state_size // (2 if config.bidirectional else 1)
 
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+    def forward(self, states: Tensor, batch: Batch) -> Pooled:
         """Pool states of shape (batch, time, state_size); those at padded positions have no meaning."""
         pooled = [pool(states, batch, self._forward_size) for pool in self.functions]
         return torch.cat(pooled, dim=1), None, None
@@ -183,7 +185,7 @@ class SelfAttention(nn.Module):
         self.hidden = nn.Linear(state_size, self.config.d_a, bias=False)
         self.hops = nn.Linear(self.config.d_a, self.config.r, bias=False)
 
-    def forward(self, states: torch.Tensor, batch: Batch) -> Pooled:
+    def forward(self, states: Tensor, batch: Batch) -> Pooled:
         """Vectors of shape (batch, r * state_size); the penalty is None in evaluation or if its weight is 0."""
         scores = self.hops(torch.tanh(self.hidden(states))).transpose(1, 2)  # (batch, r, time)
         if batch.padded:
@@ -223,7 +225,7 @@ class RecurrentLayers(nn.Module):
         )
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, vectors: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def forward(self, vectors: Tensor, batch: Batch) -> Tensor:
         """States of all tokens, the forward half first. Shape (batch, time, size)."""
         positions = _swapped_positions(batch) if self.backward_nets and batch.padded else None
         for layer, net in enumerate(self.forward_nets):
@@ -237,7 +239,7 @@ class RecurrentLayers(nn.Module):
         return vectors
 
 
-def _swapped_positions(batch: Batch) -> torch.Tensor:
+def _swapped_positions(batch: Batch) -> Tensor:
     """(batch * time,): for each position of the flattened batch, the position of its token in the reversed tweets."""
     rows, time = batch.token_ids.shape
     positions = torch.arange(time, device=batch.lengths.device).expand(rows, time)
@@ -250,27 +252,27 @@ class _Reverse(torch.autograd.Function):
     """Reversal is its own inverse, so its gradient is a gather as well, which is deterministic on every device."""
 
     @staticmethod
-    def forward(ctx: Any, states: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
+    def forward(ctx: Any, states: Tensor, positions: Tensor | None) -> Tensor:
         ctx.positions = positions
         if positions is None:
             return states.flip(1)
         return states.flatten(0, 1).index_select(0, positions).view_as(states)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return reverse_tweets(gradients[0], ctx.positions), None
 
 
 # Reverses each tweet of (batch, time, size); `positions` are `_swapped_positions`, None if no tweet is padded.
-reverse_tweets: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor] = _Reverse.apply
+reverse_tweets: Callable[[Tensor, Tensor | None], Tensor] = _Reverse.apply
 
 
 class Output(NamedTuple):
     """A classifier's output for a batch."""
 
-    logits: torch.Tensor  # (batch, classes); of two classes (batch, 1), the log-odds of the second one
-    attention: torch.Tensor | None  # (batch, r, time) with attention pooling, the weights of each hop sum to 1
-    penalty: torch.Tensor | None  # (), a term of the training loss
+    logits: Tensor  # (batch, classes); of two classes (batch, 1), the log-odds of the second one
+    attention: Tensor | None  # (batch, r, time) with attention pooling, the weights of each hop sum to 1
+    penalty: Tensor | None  # (), a term of the training loss
 
 
 class HiddenLayers(nn.Module):
@@ -283,7 +285,7 @@ class HiddenLayers(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(size, config.hidden_size) for size in sizes)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+    def forward(self, vectors: Tensor) -> Tensor:
         for number, layer in enumerate(self.layers):
             vectors = torch.relu(layer(self.dropout(vectors) if number else vectors))
         return vectors
@@ -344,7 +346,7 @@ def build_classifier(
         encoder: the encoder to fine-tune, or the size of a frozen encoder's vectors; None without an encoder.
     """
     classes = len(config.data.label_names)
-    if isinstance(encoder, FineTuned) and config.encoder is not None:
+    if isinstance(encoder, FineTuned):
         return Classifier(encoder, config.model.model_copy(update={"pooling": "mean"}), classes)
     section = config.any_encoder
     if section is None or not isinstance(encoder, int):
@@ -355,7 +357,7 @@ def build_classifier(
     return Classifier(FrozenEmbedding(section, encoder, learned), config.model, classes, config.reads_tweet_vectors)
 
 
-def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[npt.NDArray[np.integer], Rows]:
+def input_ids(model: Classifier, vocabulary: Vocabulary, rows: TokenRows) -> tuple[Indices, Rows]:
     """Token ids (n,) in the vocabulary of the model, or of the encoder that it fine-tunes; and the tweets' offsets."""
     if isinstance(model.embedding, FineTuned):
         return model.embedding.pieces(rows)
@@ -390,7 +392,7 @@ def predict(
     return probabilities
 
 
-def _probabilities(logits: torch.Tensor) -> torch.Tensor:
+def _probabilities(logits: Tensor) -> Tensor:
     """The probabilities of the classes, (tweets, classes), from logits as in `Output`."""
     if logits.shape[1] > 1:
         return torch.softmax(logits, dim=1)
@@ -398,10 +400,10 @@ def _probabilities(logits: torch.Tensor) -> torch.Tensor:
     return torch.cat([1 - second, second], dim=1)
 
 
-def attention_of(model: Classifier, batch: Batch) -> torch.Tensor | None:
+def attention_of(model: Classifier, batch: Batch) -> Tensor | None:
     """The attention weight of each token in each hop, (batch, r, time); None for a model without attention."""
     with evaluation_mode(model):
-        attention: torch.Tensor | None = model(batch).attention
+        attention: Tensor | None = model(batch).attention
     return attention
 
 
@@ -490,6 +492,6 @@ def load_encoder(
     if recorded and recorded.fingerprint != model.fingerprint:
         name = config.any_encoder.model
         raise RunDirError(f"{config.title}: was trained with other weights than those of {name!r} on this machine")
-    if config.encoder and config.finetunes:
+    if config.finetunes:
         return FineTuned(model)
     return build_encoder(config.any_encoder, model, device)

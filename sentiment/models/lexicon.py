@@ -36,6 +36,7 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _ENDS_CLAUSE = re.compile(r"[.,;:!?]+|but")
+_BUT = re.compile("but")
 _STRETCHED = re.compile(r"(.)\1{2,}")
 
 
@@ -60,8 +61,8 @@ def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows
     """The value of each token in its tweet, whether it is a negation, and its tweet's row; each of shape (tokens,)."""
     ids = np.asarray(rows.token_ids)
     owners = rows.owners
-    is_negation = _flags([_NEGATION.fullmatch(token) for token in rows.types])[ids]
-    ends_clause = _flags([_ENDS_CLAUSE.fullmatch(token) for token in rows.types])[ids]
+    is_negation = _matches(_NEGATION, rows.types)[ids]
+    ends_clause = _matches(_ENDS_CLAUSE, rows.types)[ids]
     values = np.array([value_of(token) for token in rows.types], np.float64)[ids]
     values[is_negation] = 0.0
 
@@ -74,15 +75,15 @@ def _token_values(rows: TokenRows) -> tuple[npt.NDArray[np.float64], Flags, Rows
         in_scope = following
     values[is_negated] *= _NEGATED_FACTOR
 
-    but_positions = np.flatnonzero(_flags([word == "but" for word in rows.types])[ids])
+    but_positions = np.flatnonzero(_matches(_BUT, rows.types)[ids])
     last_but = np.full(rows.size, -1)
     last_but[owners[but_positions]] = but_positions  # if a tweet has several, the last assignment stays
     values[np.arange(len(ids)) < last_but[owners]] *= _BEFORE_BUT_FACTOR
     return values, is_negation, owners
 
 
-def _flags(values: Sequence[object]) -> Flags:
-    return np.array([bool(value) for value in values], bool)
+def _matches(pattern: re.Pattern[str], types: Sequence[str]) -> Flags:
+    return np.array([pattern.fullmatch(token) is not None for token in types], bool)
 
 
 @cache

@@ -18,13 +18,12 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from sentiment.config import RunConfig
 from sentiment.console import visible
 from sentiment.data.text import Flags, TokenRows
 from sentiment.errors import RunDirError, UsageError
-from sentiment.metrics import Probabilities, predicted_classes
+from sentiment.metrics import Labels, Probabilities, predicted_classes
 from sentiment.runs.records import PREDICTORS, THRESHOLD, CheckScore, ModelChoice, PredictorKind
 
 Answer = tuple[str, float]  # a label and its probability
@@ -153,7 +152,7 @@ def described(array: Any) -> str:
 _SMALLEST = 1e-12
 
 
-def fit_temperature(labels: npt.NDArray[np.integer], probabilities: Probabilities) -> float:
+def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     """The temperature with the lowest log loss, between 0.05 and 20.
 
     Targets are smoothed as in Platt (1999): (n + 1) / (n + 2) instead of 1 for a class of n tweets, and the rest for
@@ -194,7 +193,7 @@ def _softmax(values: Probabilities) -> Probabilities:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def fit_temperatures(labels: npt.NDArray[np.integer], network: Probabilities, baseline: Probabilities) -> Temperatures:
+def fit_temperatures(labels: Labels, network: Probabilities, baseline: Probabilities) -> Temperatures:
     """The temperatures of a run's models, from the network's and the baseline's predictions for validation tweets."""
     of_network = fit_temperature(labels, network)
     of_baseline = fit_temperature(labels, baseline)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
 
 from sentiment.console import Say
 from sentiment.errors import CheckpointError, RunDirError
@@ -72,6 +73,11 @@ class TrainerState(State):
 S = TypeVar("S", bound=State)
 
 
+def write_weights(run_dir: RunDir, path: Path, weights: Weights, epoch: int) -> None:
+    """Write the weights of an epoch, counted from 1, to a file of a run."""
+    write_checkpoint(path, WeightsState(weights=weights, epoch=epoch).model_dump(), run_dir.write)
+
+
 def write_checkpoint(path: Path, state: Mapping[str, Any], write_file: WriteFile = write_atomically) -> None:
     """Write tensors and plain values to `path`: a magic line, the SHA-256 of the rest, then torch's own format."""
     buffer = io.BytesIO()
@@ -122,6 +128,11 @@ def _validated(state: Any, kind: type[S], path: Path) -> S:
 
 def _header(payload: bytes | memoryview) -> bytes:
     return _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
+
+
+def copied_weights(model: nn.Module) -> Weights:
+    """A copy of a model's weights on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def weights_sha256(weights: Weights) -> str:

@@ -98,7 +98,7 @@ def _new_vocabulary(run: RunContext, corpus: Corpus) -> Vocabulary:
 def _new_classifier(run: RunContext, vocabulary: Vocabulary, files: EncoderFiles | None) -> Classifier:
     config = run.config
     encoder: int | FineTuned | None = files.vector_size if files else None
-    if files and config.encoder and config.finetunes:
+    if files and config.finetunes:
         encoder = FineTuned(files)
     _check_memory(build_on_meta_device(config, len(vocabulary), encoder))
     vectors = None

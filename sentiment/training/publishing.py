@@ -39,7 +39,7 @@ from sentiment.runs.records import (
     Result,
 )
 from sentiment.runs.run_dir import RunDir
-from sentiment.training.checkpoint import Weights, WeightsState, delete_checkpoints, weights_sha256, write_checkpoint
+from sentiment.training.checkpoint import Weights, copied_weights, delete_checkpoints, weights_sha256, write_weights
 from sentiment.training.preparation import Prepared
 from sentiment.training.stop import RunContext
 from sentiment.training.task import ClassifierTask, judge_overfit
@@ -108,17 +108,15 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
     """
     run_dir = run.run_dir
     task = trainer.task
-    last = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+    last = copied_weights(trainer.model)
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
     predictions = _predict(run.config.data, task, baselines)
     _write_predictions(run_dir, task, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
-    best_state = WeightsState(weights=best, epoch=trainer.early_stopping.best_epoch)
-    write_checkpoint(run_dir.best_weights, best_state.model_dump(), run_dir.write)
-    last_state = WeightsState(weights=last, epoch=trainer.epoch)
-    write_checkpoint(run_dir.last_weights, last_state.model_dump(), run_dir.write)
+    write_weights(run_dir, run_dir.best_weights, best, trainer.early_stopping.best_epoch)
+    write_weights(run_dir, run_dir.last_weights, last, trainer.epoch)
     run_dir.write(run_dir.baseline_file, lambda file: file.write(baselines.model.to_bytes()))
     run_dir.write_record(_result(run, prepared, baselines, trainer, predictions))
     delete_checkpoints(run_dir)

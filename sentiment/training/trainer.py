@@ -20,6 +20,7 @@ from sentiment.training.checkpoint import (
     MetricLog,
     TrainerState,
     Weights,
+    copied_weights,
     save_checkpoint,
     seconds_between_saves,
 )
@@ -51,7 +52,7 @@ class EarlyStopping:
         self.best_value = value
         self.best_epoch = epoch
         self.epochs_since_best = 0
-        self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        self.best_weights = copied_weights(model)
         return True
 
     @property

@@ -114,7 +114,7 @@ def own_epoch(
         nonlocal number
         make_deterministic(deterministic)
         model.train()
-        for batch in store.epoch(np.arange(len(store)), BATCH, 1, number):
+        for batch in store.epoch(np.arange(len(store.lengths)), BATCH, 1, number):
             with updater.precision():
                 logits = model(batch).logits
                 loss = F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), batch.labels.float())

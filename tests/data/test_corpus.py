@@ -263,7 +263,7 @@ def test_given_parts_are_kept_and_copies_of_held_out_not_trained(table: Path, re
     assert trained.report.extra_train[0].read == len(rows) + len(copies)
     assert not _texts(trained, "train") & set(held_out)
     own.write_text(own.read_text().replace("Training", "trial"))
-    with pytest.raises(DataError, match=r"own\.csv:\d+: 'trial' is no part; valid are train, validation, test, "):
+    with pytest.raises(DataError, match=r"own\.csv:\d+: 'trial' is not a part; valid are train, validation, test, "):
         prepare(own, results, columns=columns)
     with pytest.raises(ConfigError, match="have parts of their own"):
         prepare(own, results, columns=columns, folds=5, fold=1)

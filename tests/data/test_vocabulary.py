@@ -65,7 +65,7 @@ def test_what_is_written_is_read_again_to_the_last_bit(tmp_path: Path) -> None:
         (b"", "is truncated"),
         (b"a\n\nb\n", "not a vocabulary: '' is not a token"),
         (b"a\nb c\n", "not a vocabulary: 'b c' is not a token"),
-        (b"a\nb\na\n", "not a vocabulary: duplicate type"),
+        (b"a\nb\na\n", "not a vocabulary: a type is given twice"),
         (b"\xff\n", "not a vocabulary: 'utf-8' codec"),
     ],
 )
