@@ -21,12 +21,8 @@ COMMANDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def results(shared_results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _with_corpora(tmp_path_factory.mktemp("it's results"), shared_results)
-
-
 def _with_corpora(folder: Path, results: Results) -> Path:
+    folder.mkdir(exist_ok=True)
     (folder / "data").symlink_to(results.root / "data")
     return folder
 
@@ -36,9 +32,11 @@ def _only_run(results: Path) -> RunDir:
     return RunDir(path)
 
 
-def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = invoke("train", small_run_file, "--results", results)
-    assert first.exit_code == 0, first.output
+def test_training_prints_and_is_done_once(
+    small_run_file: Path, shared_results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = _with_corpora(tmp_path / "it's results", shared_results)
+    first = succeed("train", small_run_file, "--results", results)
     run_dir = _only_run(results)
     for expected in (
         "linear baseline",
@@ -49,13 +47,12 @@ def test_training_prints_and_is_done_once(small_run_file: Path, results: Path, m
         quote(str(run_dir.path)),
         "sentiment predict",
     ):
-        assert expected in first.output
+        assert expected in first
     before = run_dir.metrics_file.stat().st_mtime_ns
     monkeypatch.setattr("sentiment.training.trainer.Trainer.train", Mock(side_effect=AssertionError("trains again")))
-    second = invoke("train", small_run_file, "--results", results)
-    assert second.exit_code == 0, second.output
-    assert "is completed already" in second.output
-    assert first.output.split("\nrecommended  ")[1] == second.output.split("\nrecommended  ")[1]
+    second = succeed("train", small_run_file, "--results", results)
+    assert "is completed already" in second
+    assert first.split("\nrecommended  ")[1] == second.split("\nrecommended  ")[1]
     assert run_dir.metrics_file.stat().st_mtime_ns == before
 
 

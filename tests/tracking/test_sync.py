@@ -60,14 +60,6 @@ def test_run_that_uploads_itself_is_left_alone(waiting: TrackedRun, completed: M
     assert itself.rows == online.rows
 
 
-def test_run_with_tracking_disabled_is_not_uploaded_even_when_it_is_named(run: MakeRun, server: StubServer) -> None:
-    private = run(tracking__wandb="disabled")
-    private.run_dir.create(private.config)
-    code, output = private.sync(GRID)
-    assert (code, server.requests) == (0, 0)
-    assert "tracking.wandb is disabled" in output
-
-
 def test_sync_uploads_what_is_new_while_a_run_trains_and_later(waiting: TrackedRun, server: StubServer) -> None:
     result = waiting.run_dir.result_file.rename(waiting.run_dir.path / "later")
     log = waiting.run_dir.metrics_file

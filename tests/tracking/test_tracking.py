@@ -197,12 +197,14 @@ def test_agent_of_a_sweep_finds_the_run_under_the_name_that_it_gave(
 
 
 @pytest.mark.slow
-def test_run_that_is_not_tracked_starts_and_writes_nothing_of_wandb(run: MakeRun, server: StubServer) -> None:
-    untracked = run(tracking__wandb="auto")
+def test_run_that_is_not_tracked_writes_nothing_of_wandb_and_is_not_uploaded(run: MakeRun, server: StubServer) -> None:
+    untracked, disabled = run(tracking__wandb="auto"), run(tracking__wandb="disabled", seed=2)
     untracked.complete()
-    assert server.requests == 0
     assert not untracked.run_dir.wandb_dir.exists()
     assert not untracked.run_dir.wandb_file.exists()
     code, output = untracked.sync()
-    assert code == 0
-    assert "no run was trained with tracking.wandb" in output
+    assert (code, "no run was trained with tracking.wandb" in output) == (0, True)
+    disabled.run_dir.create(disabled.config)
+    code, output = disabled.sync(disabled.config.run_id)
+    assert (code, "tracking.wandb is disabled" in output) == (0, True)
+    assert server.requests == 0
