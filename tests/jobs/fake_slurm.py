@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobs.status import read_status
 from jobs.submissions import read_submissions
 from sentiment.runs.run_dir import Results
 from tests.commands import invoke
@@ -127,6 +128,12 @@ def call(results: Results, base: Path, command: str, *arguments: str) -> tuple[i
     commands = re.findall("`(sentiment [^`]*)`", " ".join(done.output.split()))
     assert all(command.endswith(f" --results {results.root}") for command in commands)
     return done.exit_code, done.output
+
+
+def states_of(results: Results) -> list[str]:
+    """The states of the runs of the only grid."""
+    (grid,) = read_status(results)
+    return [row.state for row in grid.rows]
 
 
 def submit_grid(results: Results, base: Path, parameters: Mapping[str, Any], **changes: Any) -> Path:

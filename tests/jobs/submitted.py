@@ -35,18 +35,14 @@ LAUNCH_FAILED = "launch failed requeued held"
 """The reason of a job that waits until somebody releases it."""
 
 
+class DiedError(BaseException):
+    """A process was killed: no handler, no word."""
+
+
 def a_plan(run_ids: Iterable[str], **changes: Any) -> GridPlan:
-    runs = [PlannedRun(index=seed, run_id=one, parameters={"seed": seed}) for seed, one in enumerate(run_ids)]
-    plan = GridPlan(
-        name=GRID,
-        description="?",
-        method="grid",
-        metric="validation/macro_f1",
-        goal="maximize",
-        base="b.yaml",
-        runs=runs,
-    )
-    return plan.model_copy(update=changes)
+    runs = [PlannedRun(index=seed, run_id=run_id, parameters={"seed": seed}) for seed, run_id in enumerate(run_ids)]
+    of_all: Any = {"name": GRID, "description": "?", "method": "grid", "base": "b.yaml"}
+    return GridPlan(**of_all, metric="validation/macro_f1", goal="maximize", runs=runs).model_copy(update=changes)
 
 
 PLAN = a_plan(f"run-{seed}" for seed in range(3))
@@ -107,16 +103,8 @@ def queued(folder: SubmissionDir, task: int | None, reason: str, state: str = "P
 
 
 def attempt_of(job: str | None, **changes: object) -> Attempt:
-    begun = Attempt(
-        host="h",
-        pid=1,
-        job=job,
-        code="c",
-        device="cpu",
-        threads=1,
-        first_step=0,
-        start="2026-03-04T11:00:00+00:00",
-    )
+    machine: Any = {"host": "h", "pid": 1, "device": "cpu", "threads": 1}
+    begun = Attempt(**machine, job=job, code="c", first_step=0, start="2026-03-04T11:00:00+00:00")
     return begun.model_copy(update=changes)
 
 
@@ -128,27 +116,12 @@ def in_task(monkeypatch: pytest.MonkeyPatch, array: str = "7") -> None:
 
 def write_attempts(run_dir: RunDir, *attempts: Attempt) -> None:
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.write_record(
-        RunRecord(
-            run_id=run_dir.path.name,
-            data_fingerprint="",
-            dataset="table",
-            versions={},
-            command=[],
-            attempts=list(attempts),
-        )
-    )
+    nothing: Any = {"data_fingerprint": "", "versions": {}, "command": []}
+    run_dir.write_record(RunRecord(run_id=run_dir.path.name, dataset="table", attempts=list(attempts), **nothing))
 
 
 UNKNOWN_METRICS = Metrics(
-    n=2,
-    loss=0.5,
-    accuracy=0.5,
-    accuracy_low=0,
-    accuracy_high=1,
-    sizes=[1, 1],
-    precision=[0.5, 0.5],
-    recall=[0.5, 0.5],
+    n=2, loss=0.5, accuracy=0.5, accuracy_low=0, accuracy_high=1, sizes=[1, 1], precision=[0.5] * 2, recall=[0.5] * 2
 )
 
 
@@ -159,11 +132,9 @@ def write_epochs(
     run_dir.path.mkdir(parents=True, exist_ok=True)
     rows: list[MetricRow] = [StepRow(step=1, epoch=1, loss=0.7)]
     for epoch, score in enumerate(scores, 1):
-        loss = losses[epoch - 1] if epoch <= len(losses) else 0.5
-        update: dict[str, Any] = {"loss": loss, metric: score}
-        if metric == "macro_f1":
-            update = {"loss": loss, "precision": [score, score], "recall": [score, score]}
-        validation = UNKNOWN_METRICS.model_copy(update=update)
+        of_epoch = {"precision": [score] * 2, "recall": [score] * 2} if metric == "macro_f1" else {metric: score}
+        changed = {"loss": losses[epoch - 1] if epoch <= len(losses) else 0.5} | of_epoch
+        validation = UNKNOWN_METRICS.model_copy(update=changed)
         rows.append(EpochRow(step=9 * epoch, epoch=epoch, best=False, train=UNKNOWN_METRICS, validation=validation))
     run_dir.metrics_file.write_text("".join(json.dumps(row.model_dump()) + "\n" for row in rows))
 

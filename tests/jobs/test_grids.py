@@ -36,7 +36,6 @@ def _ids(grid: ExpandedGrid) -> list[str]:
 def test_runs_are_ordered_by_the_names_of_parameters_and_the_order_of_values(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, LAYERS), results)
     parameters = [tuple(run.parameters.values()) for run in grid.plan.runs]
-    assert [list(run.parameters) for run in grid.plan.runs] == [["model.cell", "model.layers", "seed"]] * 8
     assert parameters[:3] == [("gru", 1, 2), ("gru", 1, 1), ("gru", 2, 2)]
     assert [run.index for run in grid.plan.runs] == list(range(8))
     path = write_grid(base, {"seed": [2, 1]})
@@ -56,11 +55,9 @@ def test_random_search_depends_on_its_seed_and_more_trials_continue_fewer(base: 
 
 
 def test_grid_of_too_many_runs_is_refused_by_its_count(base: Path, results: Results) -> None:
-    told = "more than 50,000 combinations: 1,000 of model.hidden_size x 1,000 of seed, and so on"
-    values = {"seed": list(range(1000)), "model.hidden_size": list(range(1, 1001))}
-    assert told in refusal(load_grid, write_grid(base, values), results)
     huge = {f"p{number}": list(range(10)) for number in range(400)} | {"seed": {"min": 0, "max": 1_000_000_000}}
-    assert "1,000,000,001 of seed x 10 of p0 x " in refusal(load_grid, write_grid(base, huge), results)
+    told = refusal(load_grid, write_grid(base, huge), results)
+    assert "more than 50,000 combinations: 1,000,000,001 of seed x 10 of p0 x " in told
 
 
 @pytest.mark.parametrize(("trials", "number"), [(None, 2 * (2 + 3)), (7, 7)])
@@ -85,28 +82,28 @@ def test_all_mistakes_of_all_runs_are_told_at_once_and_nothing_is_written(base: 
         "elmo.model": ["small", "tiny"],
     }
     mistakes = ["training.epohcs: unknown key", "model.layers = 99", "model: pooling 'last' needs model.kind 'rnn'"]
-    head, *lines = refusal(load_grid, write_grid(base, parameters), results).splitlines()
-    assert head == "grid 'some' cannot be run:"
+    _, *lines = refusal(load_grid, write_grid(base, parameters), results).splitlines()
     assert [line.lstrip().startswith(one) for line, one in zip(lines, mistakes, strict=True)] == [True] * 3
     assert "[in 12 of 24 runs," in lines[1]
     assert not results.root.exists()
     del parameters["training.epohcs"]
-    lines = refusal(load_grid, write_grid(base, parameters), results).splitlines()
-    assert len(lines) == 6
-    assert "[in 6 of 24 runs, first with data.source=" in lines[2]
-    assert "nothing.csv': no such file; valid: sample, sentiment140" in lines[3]
-    assert "fetch them with `sentiment data sentiment140`" in lines[4]
-    assert "`sentiment prepare elmo small`" in lines[5]
+    told = refusal(load_grid, write_grid(base, parameters), results)
+    assert "[in 6 of 24 runs, first with data.source=" in told
+    for missing in ("nothing.csv': no such file", "`sentiment data sentiment140`", "`sentiment prepare elmo small`"):
+        assert missing in told
 
 
-def test_vectors_and_test_sets_that_are_missing_are_told(base: Path, results: Results) -> None:
-    paths = {"data.tests.mine.path": "mine.csv", "data.tests.manual.path": "sentiment140"}
-    message = refusal(load_grid, write_grid(base, paths | {"embedding.pretrained": "vectors.txt"}), results)
-    assert "embedding.pretrained = 'vectors.txt': no such file" in message
-    assert "data.tests.mine.path = 'mine.csv': no such file" in message
-    assert "data.tests.manual.path = 'sentiment140': its tweets are not in" in message
-    message = refusal(load_grid, write_grid(base, {"encoder.model": "./nowhere"}), results)
-    assert "encoder.model: encoder './nowhere': nowhere holds no model" in message
+@pytest.mark.parametrize(
+    ("parameter", "value", "told"),
+    [
+        ("data.tests.mine.path", "mine.csv", "data.tests.mine.path = 'mine.csv': no such file"),
+        ("data.tests.manual.path", "sentiment140", "manual.path = 'sentiment140': its tweets are not in"),
+        ("embedding.pretrained", "vectors.txt", "embedding.pretrained = 'vectors.txt': no such file"),
+        ("encoder.model", "./nowhere", "encoder.model: encoder './nowhere': nowhere holds no model"),
+    ],
+)
+def test_input_that_is_missing_is_named(base: Path, results: Results, parameter: str, value: str, told: str) -> None:
+    assert told in refusal(load_grid, write_grid(base, {parameter: value}), results)
 
 
 def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tweets_file: Path) -> None:
@@ -126,9 +123,8 @@ def test_parameters_without_effect_make_no_runs(base: Path, results: Results, tw
 def test_runs_of_another_grid_are_repeated_by_parameters(base: Path, results: Results, like: Result) -> None:
     first = {"model.hidden_size": [5, 6], "training.epochs": 1, "model.pooling": "max", "data.columns.label": "label"}
     finish(results, load_grid(write_grid(base, first, name="first"), results), like, lambda run: (0.8, False))
-    values = read_yaml(base)
-    other = values | {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
-    other_file = write_yaml(base.parent / "other" / "base.yaml", other)
+    other = {"model": {"hidden_size": 9, "bidirectional": False}, "seed": 4, "embedding": {"size": 7}}
+    other_file = write_yaml(base.parent / "other" / "base.yaml", read_yaml(base) | other)
     varied = {"model.dropout": [0.2, 0.3], "description": "a: b #c"}
     grid = load_grid(write_grid(other_file, varied, name="second", **starts_from("first", "best", count=2)), results)
     assert (grid.plan.base, grid.plan.parameter_values["embedding.size"]) == (str(other_file), ["8"])
@@ -152,9 +148,8 @@ def test_plan_that_the_file_no_longer_contains_is_refused_and_told_why(base: Pat
     results.write_grid(planned.plan)
     message = refusal(load_grid, write_grid(base, LAYERS | {"seed": [1], "training.epochs": 2}), results)
     assert "no longer contains 8 of the 8 runs that are planned in" in message
-    assert "  seed: was ['2', '1'], is ['1'] " in message
-    assert "  training.epochs: was None, is ['2'] " in message
-    assert "model.cell" not in message
+    for change in ("  seed: was ['2', '1'], is ['1'] ", "  training.epochs: was None, is ['2'] "):
+        assert change in message
     write_yaml(base, read_yaml(base) | {"seed": 3, "embedding": {"size": 9}})
     assert f"no parameter, but {base}" in refusal(load_grid, write_grid(base, LAYERS), results)
 
@@ -199,8 +194,6 @@ def test_each_run_that_overfits_is_varied_with_its_own_seed(base: Path, results:
     found = {(config.model.hidden_size, config.seed, config.embedding.size) for config in grid.configs}
     assert (len(grid.configs), found) == (4, {(5, 2, 8)})
     assert [run.parameters["model.dropout"] for run in grid.plan.runs] == [one.model.dropout for one in grid.configs]
-    assert grid.plan.parameter_values["model.hidden_size"] == ["5"]
-    assert grid.plan.parameter_values["training.clip"] == ["1.0", "0.1"]
 
 
 def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Results) -> None:
@@ -218,19 +211,19 @@ def test_further_files_of_runs_are_varied_like_the_first(base: Path, results: Re
     assert "none.yaml: no such file" in refusal(load_grid, missing, results)
 
 
+def _sizes(grid: ExpandedGrid) -> list[int]:
+    return [config.model.hidden_size for config in grid.configs]
+
+
 def test_best_is_by_the_mean_over_seeds_of_those_that_never_overfit(base: Path, results: Results, like: Result) -> None:
     _run_first(base, results, like)
     drawn = draw(trials=6)
     drawn["controller"] |= starts_from("first", "best")["controller"]
     grid = load_grid(write_grid(base, {"training.epochs": list(range(1, 11))}, name="second", **drawn), results)
-    assert {config.model.hidden_size for config in grid.configs} == {6}
-    assert len(grid.configs) == 6
-    two = starts_from("first", "best", count=2)
-    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="third", **two), results)
-    assert [config.model.hidden_size for config in grid.configs] == [6, 4]
-    by_loss = {"metric": {"name": "validation/loss", "goal": "minimize"}} | starts_from("first", "best")
-    grid = load_grid(write_grid(base, {"training.epochs": 9}, name="fourth", **by_loss), results)
-    assert [config.model.hidden_size for config in grid.configs] == [6]  # the lowest
+    assert _sizes(grid) == [6] * 6
+    by_loss = starts_from("first", "best") | {"metric": {"name": "validation/loss", "goal": "minimize"}}
+    for chosen, best in ((starts_from("first", "best", count=2), [6, 4]), (by_loss, [6])):
+        assert _sizes(load_grid(write_grid(base, {"training.epochs": 9}, name="third", **chosen), results)) == best
 
 
 def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, results: Results, like: Result) -> None:
@@ -242,25 +235,19 @@ def test_grid_that_was_never_run_or_is_unfinished_is_no_base_yet(base: Path, res
     assert f"see `{results.command('status', 'first')}`" in message
 
 
-def test_run_that_would_diverge_again_is_left_out_and_told(base: Path, results: Results, like: Result) -> None:
-    error = DivergedError("the loss is nan")
-    _, best = _fail_one(base, results, like, error, failing=4)  # a seed of the best
-    assert isinstance(best, ExpandedGrid)
-    assert [config.model.hidden_size for config in best.configs] == [4]
-    shutil.rmtree(results.runs)
-    run_ids, best = _fail_one(base, results, like, error)
-    assert isinstance(best, ExpandedGrid)
-    assert [config.model.hidden_size for config in best.configs] == [6]
-    diverged = f"{run_ids[1]} of grid first, which fails deterministically: DivergedError: the loss is nan"
-    assert best.left_out == [diverged]
+@pytest.mark.parametrize(("failing", "best"), [(4, 4), (1, 6)], ids=["a seed of the best", "a seed of another one"])
+def test_run_that_would_diverge_again_is_left_out_and_told(
+    base: Path, results: Results, like: Result, failing: int, best: int
+) -> None:
+    run_ids, grid = _fail_one(base, results, like, DivergedError("the loss is nan"), failing)
+    assert isinstance(grid, ExpandedGrid)
+    diverged = f"{run_ids[failing]} of grid first, which fails deterministically: DivergedError: the loss is nan"
+    assert (_sizes(grid), grid.left_out) == ([best], [diverged])
     third = write_grid(base, {"seed": 1}, name="third", **starts_from("first", "best", count=3))
     assert f"left out: {diverged}" in refusal(load_grid, third, results)
     overfitting = write_grid(base, {"model.dropout": 0.5}, name="third", **starts_from("first", "overfitting"))
     grid = load_grid(overfitting, results)
-    assert ([(config.model.hidden_size, config.seed) for config in grid.configs], grid.left_out) == (
-        [(5, 2)],
-        [diverged],
-    )
+    assert [(config.model.hidden_size, config.seed) for config in grid.configs] == [(5, 2)]
 
 
 @pytest.mark.parametrize(
@@ -287,20 +274,15 @@ def grid(tmp_path: Path, tweets_file: Path, results: Results) -> ExpandedGrid:
     return grid
 
 
-def _put(trained: RunDir, run_dir: RunDir) -> RunDir:
-    shutil.copytree(trained.path, run_dir.path)
-    return run_dir
-
-
 def test_completed_run_of_another_grid_is_taken_over(results: Results, grid: ExpandedGrid, trained: RunDir) -> None:
     taken, begun, unfinished = (run.run_id for run in grid.plan.runs)
-    source = _put(trained, results.run_dir(taken, "single"))
-    _put(trained, results.run_dir(begun, "other"))
+    shutil.copytree(trained.path, results.run_dir(taken, "single").path)
+    shutil.copytree(trained.path, results.run_dir(begun, "other").path)
     results.run_dir(begun, "some").create(grid.configs[1])
     results.run_dir(unfinished, "other").create(grid.configs[2])
     reuse_completed(results, grid)
     target = results.run_dir(taken, "some")
-    assert (target.read_config(), digest_of(target)) == (grid.configs[0], digest_of(source))
+    assert (target.read_config(), digest_of(target)) == (grid.configs[0], digest_of(trained))
     assert [results.run_dir(run_id, "some").completed for run_id in (taken, begun, unfinished)] == [True, False, False]
     assert completed_elsewhere(results, grid) == {}
 

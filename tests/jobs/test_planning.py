@@ -5,6 +5,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +16,27 @@ from jobs.dry_run import show_plan
 from jobs.grid_jobs import GridJobs
 from jobs.grids.grid import load_grid
 from jobs.plan import Launch, RunRequest, earlier_code, plan_slurm_jobs, split_among_tasks
-from jobs.services import OTHER_KINDS, KindName
+from jobs.services import JOB_KINDS, OTHER_KINDS, KindName, services_needed, unprepared
 from jobs.slurm.resources import ClusterFile, Resources
 from jobs.slurm.sbatch import directives
 from jobs.status import read_grid_status
 from jobs.submissions import Submission, new_submission
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
+from sentiment.console import Console, silent
+from sentiment.data.corpus import prepare_corpus
 from sentiment.files import write_json
 from sentiment.runs.code_version import CodeVersion
-from sentiment.runs.records import Failure, Result, timestamp
+from sentiment.runs.records import Result
 from sentiment.runs.run_dir import Results, RunDir
+from sentiment.training.preparation import prepare_data
+from sentiment.training.stop import StopRequest
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import GRIDS, write_grid
 from tests.jobs.submitted import (
     GRID,
     PLAN,
+    a_failure,
     a_row,
     attempt_of,
     queued,
@@ -43,9 +50,15 @@ from tests.small_runs import small_config
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
 
-def _planned(results: Results, configs: list[RunConfig], **file: Any) -> list[Submission]:
-    runs = [RunRequest(a_row("PLANNED", run_id=config.run_id), config) for config in configs]
-    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), GridJobs((), ()))
+def _planned(
+    results: Results, configs: list[RunConfig], jobs: GridJobs | None = None, states: Iterable[str] = (), **file: Any
+) -> list[Submission]:
+    """What is submitted for runs, that are PLANNED if there are no `states`, after these jobs."""
+    runs = [
+        RunRequest(a_row(state, run_id=config.run_id), config)
+        for config, state in zip(configs, states or repeat("PLANNED"), strict=False)
+    ]
+    return plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate(file), jobs or GridJobs(()))
 
 
 def _training(results: Results, tweets: Path, runs: int = 1, **resources: object) -> Submission:
@@ -91,19 +104,9 @@ def test_sbatch_is_told_everything(results: Results, tweets_file: Path) -> None:
     asked |= {"cpus": 3, "parallelism": 2, "setup": ["module load cuda"]}
     asked["sbatch"] = {"reservation": "course", "exclusive": True, "contiguous": False}
     options, command = _options(results, _training(results, tweets_file, 5, **asked), "afterok:9")
-    expected = {
-        "array": "0-4%2",
-        "dependency": "afterok:9",
-        "time": "90",
-        "mem": "1536M",
-        "gpus-per-node": "a100:2",
-        "partition": "gpu",
-        "reservation": "course",
-        "cpus-per-task": "3",
-        "exclusive": "",
-        "nodes": "1",
-        "ntasks": "1",
-    }
+    expected = {"array": "0-4%2", "dependency": "afterok:9", "time": "90", "mem": "1536M", "gpus-per-node": "a100:2"}
+    expected |= {"partition": "gpu", "reservation": "course", "cpus-per-task": "3"}
+    expected |= {"exclusive": "", "nodes": "1", "ntasks": "1"}
     assert expected.items() <= options.items()
     assert {"requeue", "kill-on-invalid-dep", "open-mode", "output"} <= options.keys()
     assert not {"error", "contiguous"} & options.keys()  # one log for all; what is false is not asked for
@@ -164,11 +167,8 @@ OUT_OF_MEMORY = "slurmstepd: error: Detected 1 oom_kill event in StepId=6.0. Som
 def _next(results: Results, tweets: Path, jobs: GridJobs, kind: KindName) -> Resources:
     """What the next job of a kind gets, of a grid whose tweets are not prepared and whose runs need such a job."""
     config = resolve({}, {"data.source": str(tweets), **_NEEDS.get(kind, {})}, "a test")
-    values = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
-    cluster = ClusterFile.model_validate(values)
-    run = RunRequest(a_row("FAILED", run_id=config.run_id), config)
-    planned = plan_slurm_jobs(Launch([run]), PLAN.name, results, cluster, jobs)
-    return next(job.resources for job in planned if job.kind == kind)
+    cluster = {"defaults": {"time_minutes": 20, "memory_gb": 2}, "report": {"time_minutes": 20}}
+    return next(job.resources for job in _planned(results, [config], jobs, **cluster) if job.kind == kind)
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in OTHER_KINDS])
@@ -186,21 +186,16 @@ def test_job_that_had_too_little_gets_more_of_it(
 
 def test_rerun_gets_more_of_what_was_lacking(results: Results) -> None:
     configs = [resolve({}, {"seed": seed}, "a test") for seed in range(4)]
-    states = ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
-    runs = [RunRequest(a_row(state, run_id=one.run_id), one) for state, one in zip(states, configs, strict=True)]
     ran = write_submission(results, [[one] for one in configs], time_minutes=90, memory_gb=8)
-    for run in runs:
-        ran.run_log(run.row.run_id).touch()
+    for config in configs:
+        ran.run_log(config.run_id).touch()
     never_ran = write_submission(results, [[one] for one in configs], time_minutes=180, memory_gb=16)
-    jobs = GridJobs([ran, never_ran], [])
+    jobs, states = GridJobs([ran, never_ran], []), ("OUT_OF_MEMORY", "TIMEOUT", "FAILED", "LOST")
     given = {"time_minutes": 60, "memory_gb": 4, "memory_factor": 1.5}
-    planned = plan_slurm_jobs(Launch(runs), PLAN.name, results, ClusterFile.model_validate({"defaults": given}), jobs)
-    training = [job for job in planned if job.kind == "train"]
-    assert [(len(job.tasks), job.resources.memory_gb, job.resources.time_minutes) for job in training] == [
-        (1, 12, 60),
-        (1, 4, 180),
-        (2, 4, 60),
-    ]
+    training = [job for job in _planned(results, configs, jobs, states, defaults=given) if job.kind == "train"]
+    assert [len(job.tasks) for job in training] == [1, 1, 2]
+    assert [job.resources.memory_gb for job in training] == [12, 4, 4]
+    assert [job.resources.time_minutes for job in training] == [60, 180, 60]
 
 
 def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Results, tweets_file: Path) -> None:
@@ -213,10 +208,7 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     assert failed.service_states() == {"data": "OUT_OF_MEMORY"}
     running = GridJobs([folder], [queued(folder, 0, "None", "RUNNING")])
     assert (running.service_states(), running.failed_services) == ({"data": "RUNNING"}, {})
-    failure = Failure(
-        job="6_0", time=timestamp(), error="NoProgressError", reason="its time ended 3 times", traceback=""
-    )
-    write_json(folder.failure_file(0), failure.model_dump(mode="json"))
+    write_json(folder.failure_file(0), a_failure("6_0", "NoProgressError").model_dump(mode="json"))
     assert _next(results, tweets_file, GridJobs([folder], []), "data").time_minutes == 80
 
 
@@ -225,9 +217,7 @@ def test_forgotten_job_is_judged_by_its_log_and_by_what_it_wrote(results: Result
     [
         ("FAILED", "", True),
         ("COMPLETED", "", False),
-        ("PENDING", "", False),
         ("CANCELLED", "", False),
-        (None, "", False),
         (None, "srun: error: n1: task 0: Exited with exit code 1\n", True),
         (None, "slurmstepd: error: *** JOB 10 ON n1 CANCELLED AT 2026-03-04T11:00:00 ***\n", False),
     ],
@@ -237,8 +227,7 @@ def test_failed_report_is_missing_unless_cancelled(results: Results, state: str 
     (report.logs / "10_0_log.out").write_text(log)
     queue = [queued(report, None, "None", state)] if state else []
     jobs = GridJobs([training, report], queue)
-    assert jobs.lacks_final_job is failed
-    assert read_grid_status(results, PLAN, jobs).final_failed is failed
+    assert jobs.lacks_final_job is read_grid_status(results, PLAN, jobs).final_failed is failed
     report.mark_cancelled(["0"])
     assert not GridJobs([training, report], queue).lacks_final_job
 
@@ -288,6 +277,35 @@ def test_dry_run_needs_no_tweets_and_fits_a_page(grid: str, results: Results) ->
 CONFIG = resolve({}, {}, "a test")
 TRAINER = "sentiment/training/trainer.py"
 OLD = CodeVersion(git_commit=None, git_dirty=None, files={TRAINER: hashlib.sha256(b"older").hexdigest()})
+
+
+def test_one_run_stands_for_tweets_that_lack_corpus_or_baseline(tweets_file: Path, results: Results) -> None:
+    plain = [small_config(tweets_file, seed=seed) for seed in (1, 2)]
+    cased = [small_config(tweets_file, seed=seed, data__text__lowercase=False) for seed in (1, 2)]
+    assert [config.data for config in unprepared([*plain, *cased], results)] == [plain[0].data, cased[0].data]
+    prepare_corpus(plain[0].data, results)
+    assert len(unprepared(plain, results)) == 1
+    prepare_data(plain[0], results, silent)
+    assert unprepared(plain, results) == []
+
+
+def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets_file: Path, results: Results) -> None:
+    changes: dict[str, Any] = {"embedding__pretrained": "word2vec", "vectors__epochs": 3}
+    runs = [small_config(tweets_file, seed=seed, **changes) for seed in (1, 2)]
+    differs = small_config(tweets_file, **changes, vectors__seed=2)
+    needed, kind, stop = services_needed([*runs, differs], results), JOB_KINDS["vectors"], StopRequest()
+    assert needed["vectors"] == [runs[1], differs]
+
+    def progress(what: str, _done: int, _total: int | None) -> None:
+        if what.startswith("learning"):
+            stop.end = 0  # the time is over
+
+    reason = kind.work(needed["vectors"], results, stop, Console(lambda _line: None, progress))
+    assert reason is not None
+    assert (reason.reason, kind.progress(results)) == ("deadline", 0)
+    assert kind.work(needed["vectors"], results, StopRequest(), Console(lambda _line: None, silent)) is None
+    assert kind.progress(results) > 0
+    assert "vectors" not in services_needed([*runs, differs], results)
 
 
 @pytest.mark.parametrize(

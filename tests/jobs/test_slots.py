@@ -1,7 +1,6 @@
 """Slots of a search in Slurm: tasks whose runs a ranking decides, and the files that say where rungs are."""
 
 import contextlib
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +28,20 @@ from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import Tries
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.training.stop import RunContext, Stop, StopRequest
-from tests.jobs.grid_files import write_grid
-from tests.jobs.submitted import a_session, attempt_of, in_task, queued, rungs_of, write_attempts, write_epochs
+from tests.jobs.grid_files import halving, write_grid
+from tests.jobs.submitted import (
+    DiedError,
+    a_session,
+    attempt_of,
+    in_task,
+    queued,
+    rungs_of,
+    write_attempts,
+    write_epochs,
+)
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
-HALVING: dict[str, Any] = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+HALVING = halving(min_iter=1, eta=2)
 TRIALS = {"seed": [1, 2, 3, 4], "training.epochs": 5}
 
 
@@ -132,13 +140,11 @@ def test_slot_looks_again_or_fails(results: Results, grid: ExpandedGrid, capsys:
     folder = _submitted(results, _slots(results, grid))
     trained = results.run_dir(grid.plan.runs[2].run_id, "some")
     trained.path.mkdir(parents=True)
-    _log(results, grid, 0.6, 0.7, None, 0.8)
+    _log(results, grid, DIVERGED, DIVERGED, None, DIVERGED)
     with ProcessLock(trained.lock_file):
         assert _decide(folder, 0) is Outcome.LOOK_AGAIN
     assert "rung 0 is unfinished: " in capsys.readouterr().out
-    shutil.rmtree(results.runs)
-    results.write_grid(grid.plan)
-    _log(results, grid, *[DIVERGED] * 4)
+    _log(results, grid, None, None, DIVERGED, None)
     assert _decide(folder, 0) is Outcome.FAILED
     assert "none of its 4 trials reached the end of epoch 1" in capsys.readouterr().out
 
@@ -177,10 +183,6 @@ def test_cancelled_trial_has_ended(results: Results, grid: ExpandedGrid) -> None
     assert (last.run_id, last.why) == (grid.plan.runs[2].run_id, "cancelled")
 
 
-class _DiedError(BaseException):
-    """A process was killed: no handler, no word."""
-
-
 @dataclass
 class _World:
     """Where a search is trained in this process, as slots and attempts do it; what dies, and when, is given."""
@@ -192,19 +194,18 @@ class _World:
 
     def train(self, run: RunContext) -> Stop:
         """In place of `run_experiment`."""
-        config, run_dir, stop = run.config, run.run_dir, run.stop
+        run_dir, epochs = run.run_dir, run.stop.epochs
         run.on_begin(run_dir)
-        index = next(run.index for run in self.grid.plan.runs if run.run_id == config.run_id)
+        index = self.grid.configs.index(run.config)
         rungs, before = rungs_of(self.results, self.grid.plan), steps_saved(run_dir)
-        rung = rungs.last if stop.epochs is None else rungs.halving.epochs.index(stop.epochs)
+        rung = rungs.last if epochs is None else rungs.halving.epochs.index(epochs)
         if deaths := self.deaths.get((index, rung)):
             run_dir.path.mkdir(parents=True, exist_ok=True)
-            raise _DiedError(deaths.pop())
+            raise DiedError(deaths.pop())
         if index == 2 and rung == 1:
             raise SentimentError("the loss is nan")
-        epochs = stop.epochs or 5
-        _write_epochs(run_dir, 0.5 + index / 100, epochs, before)
-        if stop.epochs is None:
+        _write_epochs(run_dir, 0.5 + index / 100, epochs or 5, before)
+        if epochs is None:
             run_dir.result_file.write_text("{}")
         return Stop("paused", "")
 
@@ -219,7 +220,7 @@ class _World:
             for folder in folders:
                 tasks = [*range(len(folder.submission.tasks))]
                 for task in order.sample(tasks, len(tasks)):
-                    with contextlib.suppress(_DiedError):
+                    with contextlib.suppress(DiedError):
                         perform(SubmissionDir(folder.path), task, StopRequest())
             rungs = rungs_of(self.results, self.grid.plan)
             if rungs.current == rungs.last and self.results.run_dir(rungs.trials(rungs.last)[0], "some").completed:
@@ -242,7 +243,7 @@ class _InThisProcess(ProcessPool):
         (config,) = (one for one in self.world.grid.configs if one.run_id == name)
         try:
             self.ended[name] = attempt_run(config, self.world.results.run_dir(name, "some"), self.stop)
-        except _DiedError as died:
+        except DiedError as died:
             if died.args[0] == "with its task":
                 raise
             self.ended[name] = -9
@@ -283,7 +284,7 @@ def test_no_death_counts(base: Path, tmp_path_factory: pytest.TempPathFactory, m
 def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: ExpandedGrid) -> None:
     folder = _submitted(results, _slots(results, grid))
     _log(results, grid, 0.6, 0.7, None, 0.8)
-    waiting = Job(name=folder.name, job_id="9", task=None, state="PENDING", reason="Dependency")
+    waiting = queued(folder, None, "Dependency")
 
     def states(*queue: Job) -> list[str]:
         rows = read_grid_status(results, grid.plan, GridJobs([folder], queue)).rows

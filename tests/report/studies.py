@@ -76,42 +76,35 @@ def _add(study: Study, run_dir: RunDir) -> None:
 
 
 def _write_cleaning(study: Study) -> None:
-    parameters: dict[str, list[Any]] = {"data.text.stop_words": ["none", "keep_negations", "all"], "seed": [1, 2]}
-    question = "What do stop words and negations contribute?"
     skills = {"none": 1.2, "keep_negations": 1.1, "all": 0.7}
     emptied = {"none": 0, "keep_negations": 2, "all": 5}
-    for config in study.write_grid("stop_words", question, combinations(parameters)):
-        stop_words = config.data.text.stop_words
-        linear = 0.75 * skills[stop_words]
-        study.complete(config, "stop_words", skill=skills[stop_words], emptied=emptied[stop_words], linear=linear)
+    runs = combinations({"data.text.stop_words": skills, "seed": [1, 2]})
+    for config in study.write_grid("stop_words", "What do stop words and negations contribute?", runs):
+        kind = config.data.text.stop_words
+        study.complete(config, "stop_words", skill=skills[kind], emptied=emptied[kind], linear=0.75 * skills[kind])
 
 
 def _write_search(study: Study, trials: int) -> None:
-    parameters: dict[str, list[Any]] = {
-        "training.learning_rate": [0.0001, 0.001, 0.01],
-        "model.dropout": [0.0, 0.1, 0.2, 0.3],
-        "model.cell": ["lstm", "gru"],
-        "model.hidden_size": [8, 24],
-    }
-    runs = [one for number, one in enumerate(combinations(parameters)) if number % (48 // trials) == 0][:trials]
+    values: dict[str, list[Any]] = {"training.learning_rate": [0.0001, 0.001, 0.01]}
+    values |= {"model.dropout": [0.0, 0.1, 0.2, 0.3], "model.cell": ["lstm", "gru"], "model.hidden_size": [8, 24]}
+    runs = combinations(values)[:: 48 // trials][:trials]
     for config in study.write_grid("sweep", "Which settings are best?", runs, method="random"):
         study.complete(config, "sweep", skill=0.5 + 60 * config.training.learning_rate)
 
 
 def _write_attention(study: Study) -> None:
-    parameters: dict[str, list[Any]] = {"model.pooling": ["last", "attention"], "seed": [1, 2]}
-    question = "Does <b>attention</b> learn faster | sooner?"
-    for config in study.write_grid("attention", question, combinations(parameters)):
+    runs = combinations({"model.pooling": ["last", "attention"], "seed": [1, 2]})
+    for config in study.write_grid("attention", "Does <b>attention</b> learn faster | sooner?", runs):
         record = {"attempts": [attempt(last_step=20, reason="deadline"), attempt(first_step=15)]}
         study.complete(config, "attention", skill=1.3 if config.model.pooling == "last" else 1.4, **record)
 
 
 def _write_elmo(study: Study) -> None:
-    parameters: dict[str, list[Any]] = {"elmo.model": ["small", "original-5.5b", "tiny"], "seed": [1, 2]}
+    skills = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}
     gpu = attempt(device="NVIDIA H100 80GB HBM3", compute_time={"cpu_seconds": 70, "gpu_seconds": 60})
-    for config in study.write_grid("elmo", "Is the larger ELMo worth it?", combinations(parameters)):
-        skill = {"small": 1.6, "original-5.5b": 1.9, "tiny": 2.5}[config.elmo.model]
-        study.complete(config, "elmo", skill=skill, attempts=[gpu])
+    runs = combinations({"elmo.model": skills, "seed": [1, 2]})
+    for config in study.write_grid("elmo", "Is the larger ELMo worth it?", runs):
+        study.complete(config, "elmo", skill=skills[config.elmo.model], attempts=[gpu])
 
 
 def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float]) -> None:
@@ -121,8 +114,6 @@ def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float
         for vectors, rows in skills
         for seed in (1, 2)
     ]
-    parameters: dict[str, list[Any]] = {"data.train_rows": LABELS, "embedding.pretrained": [None, "word2vec"]}
-    parameters |= {"seed": [1, 2]}
     for config in study.write_grid("labels", "What is a label worth?", runs):
         study.complete(config, "labels", skill=skills[config.embedding.pretrained, config.data.train_rows])
 
@@ -130,13 +121,11 @@ def write_labels(study: Study, skills: dict[tuple[str | None, int | None], float
 def write_halved(study: Study) -> None:
     """`full`, and `halving`, of whose thirty trials ten went on to epoch 2 and four to the end; higher rates are better
     ones."""
-    parameters = {"training.learning_rate": RATES, "model.dropout": DROPOUTS}
-    runs = combinations(parameters)
+    runs = combinations({"training.learning_rate": RATES, "model.dropout": DROPOUTS})
     metric = {"method": "random", "metric": "validation/accuracy"}
     for config in study.write_grid("full", "Which are best, all to the end?", runs, **metric):
         study.complete(config, "full", skill=0.5 + 200 * config.training.learning_rate)
-    halving = {"epochs": [1, 2], "eta": 3.0}
-    configs = study.write_grid("halving", "Which are best?", runs, **metric, halving=halving)
+    configs = study.write_grid("halving", "Which are best?", runs, **metric, halving={"epochs": [1, 2], "eta": 3.0})
     for config in configs:
         _pause(study, config, 1)
     for epochs in (2, None):

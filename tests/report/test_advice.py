@@ -14,13 +14,12 @@ from sklearn.metrics import f1_score
 
 from report import statistics
 from report.compare.findings import Findings
-from report.render.blocks import Table
 from report.sections.answer import answer, caveats
 from report.sections.errors import errors
 from report.sections.models import leaderboard
 from report.statistics import Difference, Estimate, Side
 from sentiment.runs.run_dir import Results
-from tests.report.made_up import Study, attempt, rows_with
+from tests.report.made_up import Study, attempt, rows_with, tables_of
 
 
 def _findings(tmp_path: Path, skills: dict[tuple[int, int], float], turned: bool = False) -> Findings:
@@ -38,10 +37,8 @@ def test_labels_of_test_tweets_choose_neither_configuration_nor_seed(tmp_path: P
     straight, turned = (_findings(tmp_path, skills, turned) for turned in (False, True))
     assert straight.recommended.predicts == turned.recommended.predicts
     assert straight.recommended.run.run_id == turned.recommended.run.run_id
-    order, order_turned = (
-        [one.config.run_id for one in findings.datasets[0].configurations] for findings in (straight, turned)
-    )
-    assert order == order_turned
+    first, second = ([one.config.run_id for one in of.datasets[0].configurations] for of in (straight, turned))
+    assert first == second
 
 
 def test_mean_over_seeds_is_recommended_and_no_lucky_seed(tmp_path: Path) -> None:
@@ -76,21 +73,18 @@ def test_the_first_screen_is_about_what_is_recommended(tmp_path: Path, skill: fl
     assert best.predicts == predicts
     lead, command, facts, figure, *_ = answer(findings)
     is_baseline = predicts == "baseline"
-    name = "the linear baseline" if is_baseline else "BiLSTM 8"
-    assert f"Use {name}" in str(lead.text)
+    assert f"Use {'the linear baseline' if is_baseline else 'BiLSTM 8'}" in str(lead.text)
     assert said in str(lead.text)
     assert "sentiment predict" in command.text
-    tiles = dict(facts.items)
-    (accuracy,) = (text for term, text in tiles.items() if term.startswith("Test accuracy"))
+    (accuracy,) = (text for term, text in facts.items if term.startswith("Test accuracy"))
     assert accuracy.startswith(f"{100 * best.score.value:.1f} %")
     first = rows_with(figure.spec, "name", "value")[0]
     assert first["name"].startswith("\u2605 ")
     assert first["value"] == pytest.approx(100 * best.score.value)
-    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
-    assert ("linear baseline" in table.best["model"]) == is_baseline
-    mistakes = next(block for block in errors(findings) if isinstance(block, Table))
+    assert ("linear baseline" in tables_of(leaderboard(findings))["leaderboard"].best["model"]) == is_baseline
     metrics = best.run.measured("test", predicts)
-    assert mistakes.caption.startswith(f"{round(metrics.n * (1 - metrics.accuracy))} test tweets misclassified")
+    wrong = round(metrics.n * (1 - metrics.accuracy))
+    assert tables_of(errors(findings))["mistakes"].caption.startswith(f"{wrong} test tweets misclassified")
 
 
 def test_a_lexicon_above_the_recommended_model_is_explained_in_readable_print(study: Study) -> None:
@@ -122,21 +116,17 @@ def test_configurations_with_fewer_labels_do_not_compete(study: Study) -> None:
 def _difference(of: tuple[str, float, int]) -> Difference:
     kind, value, n = of
     if kind == "student":
-        return Difference(
-            value, None, None, n, float(2 * scipy.stats.t.sf(abs(value / 0.1), n)), components=((0.01, n),)
-        ).with_level(0.95)
+        p = float(2 * scipy.stats.t.sf(abs(value / 0.1), n))
+        return Difference(value, None, None, n, p, components=((0.01, n),)).with_level(0.95)
     first = np.arange(100) < 50 + round(20 * value)
     return statistics.paired(first, np.arange(100) >= 50 - n)
 
 
+_KINDS = st.sampled_from(["student", "paired"])
+
+
 @settings(max_examples=40)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["student", "paired"]), st.floats(-0.9, 0.9), st.integers(2, 30)),
-        min_size=1,
-        max_size=8,
-    )
-)
+@given(st.lists(st.tuples(_KINDS, st.floats(-0.9, 0.9), st.integers(2, 30)), min_size=1, max_size=8))
 def test_corrected_interval_excludes_zero_just_where_the_adjusted_p_is_below_the_level(of: list[Any]) -> None:
     for one in statistics.corrected([_difference(one) for one in of]):
         if abs((one.q or 0) - statistics.ALPHA) > 1e-9:
@@ -154,23 +144,19 @@ def test_no_interval_of_a_share_leaves_0_to_100_per_cent(values: list[float]) ->
 def test_recommended_configuration_is_among_the_first_however_many_single_seeds_are_better(tmp_path: Path) -> None:
     lucky = {(8 + width, 1): 9.0 - 0.01 * width for width in range(20)}
     findings = _findings(tmp_path, lucky | {(4, seed): 3.0 for seed in (1, 2, 3)})
-    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
+    table = tables_of(leaderboard(findings))["leaderboard"]
     assert findings.recommended.predicts == "network"
     (row,) = [row for row in table.rows if row.get("seeds") == 3]
-    assert row is table.best
-    assert row["rank"] == 21
+    assert (row is table.best, row["rank"]) == (True, 21)
     assert row["test_accuracy"] == findings.recommended.configuration.mean("test", "accuracy")
 
 
 def test_most_frequent_class_has_a_row_of_its_own_and_no_claim(study: Study) -> None:
     study.single({}, skill=3.0)
     findings = study.findings()
-    table = next(block for block in leaderboard(findings) if isinstance(block, Table))
+    table = tables_of(leaderboard(findings))["leaderboard"]
     (row,) = [row for row in table.rows if row["model"] == "most frequent class"]
-    assert (row["test_accuracy"], row["test_macro_f1"]) == (
-        0.5,
-        pytest.approx(1 / 3),
-    )  # half of the tweets are positive
+    assert (row["test_accuracy"], row["test_macro_f1"]) == (0.5, pytest.approx(1 / 3))  # half of them are positive
     assert "verdict" not in row
     assert row is not table.best
     assert all("majority" not in result.differences for result in findings.on_test_sets)

@@ -13,7 +13,7 @@ import pytest
 from report.build import build_report, compose
 from report.compare.cost import cost_per_run, usage_of
 from report.read import load_study
-from report.render.blocks import Command, Table, Text
+from report.render.blocks import Command, Text
 from report.sections.answer import caveats
 from report.sections.provenance import command_of, provenance
 from report.verify import retrain
@@ -21,13 +21,12 @@ from sentiment.config_file import resolve
 from sentiment.errors import RunDirError, UsageError
 from sentiment.runs.records import RunRecord
 from sentiment.runs.run_dir import Results, RunDir
-from tests.report.made_up import BASE, Study, attempt, new_record, read_table
+from tests.jobs.grid_files import write_yaml
+from tests.report.made_up import BASE, Study, attempt, new_record, read_table, tables_of
 from tests.small_runs import load_config
 
 
-def test_nothing_to_report_and_an_unknown_grid_are_errors_that_name_what_there_is(
-    study: Study, invented: Study
-) -> None:
+def test_unknown_grid_is_an_error_that_names_those_that_there_are(study: Study, invented: Study) -> None:
     with pytest.raises(RunDirError):
         load_study(study.results, [])
     with pytest.raises(UsageError, match="attention, elmo, rnn, stop_words, sweep"):
@@ -37,12 +36,8 @@ def test_nothing_to_report_and_an_unknown_grid_are_errors_that_name_what_there_i
 def test_every_state_is_told(invented: Study) -> None:
     runs = load_study(invented.results, ["rnn"]).runs
     assert [run.state.state for run in runs] == ["COMPLETED"] * 8 + ["FAILED", "CANCELLED", "NOT_HEARD_OF", "PLANNED"]
-    assert [run.state.reason for run in runs[8:]] == [
-        "DivergedError: the loss ran away",
-        "saved and stopped: SIGTERM",
-        "its process on node-1 cannot be checked from this machine",
-        "",
-    ]
+    reasons = ("DivergedError: the loss ran away", "saved and stopped: SIGTERM", "its process on node-1 cannot be", "")
+    assert [run.state.reason.startswith(reason) for run, reason in zip(runs[8:], reasons, strict=True)] == [True] * 4
 
 
 def test_run_is_not_trained_again_on_other_hardware(study: Study) -> None:
@@ -50,7 +45,7 @@ def test_run_is_not_trained_again_on_other_hardware(study: Study) -> None:
     record = new_record(run_dir.read_config(), hardware=["a GPU of another kind"])
     run_dir.write_record(record)
     (run,) = load_study(study.results, []).runs
-    (complaint,) = retrain(run.completed, study.results)  # type: ignore[arg-type]
+    (complaint,) = retrain(run.completed, study.results)
     assert "was trained on a GPU of another kind, here is" in complaint
 
 
@@ -98,10 +93,9 @@ def test_broken_plan_and_texts_that_are_not_here_are_named_and_runs_are_reported
     study.results.grid_file("rnn").write_text("{")
     (study.results.corpus_dir(run_dir.read(RunRecord).data_fingerprint) / "tweets.parquet").unlink()
     text = study.text()
-    assert "Test accuracy" in text
     assert "grid.json" in text.split("Unreadable files")[1]
-    assert "misclassified tweets are not listed" in text
-    assert "Confusion matrix" in text
+    for expected in ("Test accuracy", "misclassified tweets are not listed", "Confusion matrix"):
+        assert expected in text
 
 
 def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
@@ -110,8 +104,7 @@ def test_page_does_not_grow_with_runs_that_have_no_result(study: Study) -> None:
         run_dir = RunDir(first.path.with_name(f"run-{number:03d}"))
         run_dir.path.mkdir()
         shutil.copy(first.config_file, run_dir.config_file)
-    blocks = compose(study.findings()).blocks
-    (table,) = (block for block in blocks if isinstance(block, Table) and block.name == "runs")
+    table = tables_of(compose(study.findings()).blocks)["runs"]
     assert (len(table.rows), table.caption[:16]) == (501, "501 of 601 runs ")
     assert {"run-499", "run-500"} & {row["run"] for row in table.rows} == {"run-499"}
 
@@ -122,10 +115,10 @@ def test_single_runs_are_ranked_and_accounted_for_with_the_others(study: Study) 
         study.single(parameters, skill=1.0 + 0.2 * number)
     (config,) = study.write_grid("one", "How good is it?", [{"seed": 7}])
     study.complete(config, "one")
-    tables = {block.name: block.rows for block in compose(study.findings()).blocks if isinstance(block, Table)}
-    assert len(tables["leaderboard-all"]) == 3
-    assert [row["grid"] for row in tables["runs"]] == [row["grid"] for row in tables["commands"]] == ["one", None, None]
-    assert [(row["grid"], row["runs"]) for row in tables["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
+    rows = {name: table.rows for name, table in tables_of(compose(study.findings()).blocks).items()}
+    assert len(rows["leaderboard-all"]) == 3
+    assert [row["grid"] for row in rows["runs"]] == [row["grid"] for row in rows["commands"]] == ["one", None, None]
+    assert [(row["grid"], row["runs"]) for row in rows["usage"]] == [("one", 1), ("single runs", 2), ("all", 3)]
 
 
 def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list(study: Study) -> None:
@@ -133,7 +126,7 @@ def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list
         study.single({"data.language": "de", "seed": seed}, skill=3.0)
     findings = study.findings()
     assert not findings.problems
-    tables = {block.name: block for block in compose(findings).blocks if isinstance(block, Table)}
+    tables = tables_of(compose(findings).blocks)
     assert "check-list" not in tables
     assert not [row for row in tables["leaderboard"].rows if "lexicon" in row["model"]]
     assert not [each.title for each in tables["test-sets"].columns if "lexicon" in each.title]
@@ -141,11 +134,11 @@ def test_report_on_tweets_in_another_language_has_neither_lexicon_nor_check_list
 
 
 def test_random_numbers_are_marked_and_never_win(study: Study, invented: Study) -> None:
-    tables = {block.name: block.rows for block in compose(invented.findings()).blocks if isinstance(block, Table)}
-    rows = tables["leaderboard-all"]
-    assert max(row["test_accuracy"] for row in rows if row["random_numbers"]) > rows[0]["test_accuracy"]
-    assert not rows[0]["random_numbers"]  # the others would have won
-    assert not [row for row in tables["effects-elmo"] if "tiny" in str(row["value"])]
+    tables = tables_of(compose(invented.findings()).blocks)
+    best, *others = tables["leaderboard-all"].rows
+    assert max(row["test_accuracy"] for row in others if row["random_numbers"]) > best["test_accuracy"]
+    assert not best["random_numbers"]  # the others would have won
+    assert not [row for row in tables["effects-elmo"].rows if "tiny" in str(row["value"])]
     for layers in ("top", "mix"):
         study.single({"elmo.model": "tiny", "elmo.layers": layers}, skill=2.0)
     text = study.text().replace("\\", "")
@@ -198,7 +191,7 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study:
     run_dir = study.single({}, attempts=attempts, hardware=["Xeon (AVX512)", "Old Xeon (AVX2)", "Xeon (AVX512)"])
     still = study.single({"seed": 2}, hardware=["Xeon (AVX512)"])
     (facts, *_) = provenance(study.findings())
-    text = "\n".join(map(str, facts.items)).replace("\\_", "_")  # type: ignore[union-attr]
+    text = "\n".join(map(str, facts.items)).replace("\\_", "_")
     assert said in text
     assert f"{run_dir.path.name}; hardware: Xeon (AVX512) and Old Xeon (AVX2)" in text
     assert still.path.name not in text.split("bit for bit")[1]
@@ -206,13 +199,10 @@ def test_runs_that_went_on_with_other_code_or_on_other_hardware_are_named(study:
 
 _PARAMETERS: list[dict[str, Any]] = [
     {"model.hidden_size": 32, "training.learning_rate": 1e-5, "model.bidirectional": False},
-    {
-        "data.source": "it's my \u00ab$HOME\u00bb `file` # 1.csv",
-        "data.columns.label": "yes",
-        "data.columns.text": "1e3",
-    },
+    {"data.source": "it's my \u00ab$HOME\u00bb `file` # 1.csv", "data.columns.label": "yes"},
     {"training.clip": None, "data.labels": "sad=0 happy=4,glad"},
     {"data.source": "two\nlines.csv", "data.columns.text": "'quoted'", "data.columns.label": 3},
+    {"data.columns.text": "1e3"},
     {"elmo": {"model": "small", "layers": "top"}},
     {},
 ]
@@ -227,9 +217,7 @@ def _resolved(command: str | None) -> str:
 
 
 def test_command_of_a_run_repeats_that_run(study: Study, tmp_path: Path) -> None:
-    base_file = tmp_path / "configs of mine" / "base.yaml"
-    base_file.parent.mkdir()
-    base_file.write_text(json.dumps(BASE))
+    base_file = write_yaml(tmp_path / "configs of mine" / "base.yaml", BASE)
     configs = study.write_grid("rnn", "Which?", _PARAMETERS, base=str(base_file))
     build_report(study.results, [], tmp_path / "out")
     rows = read_table(tmp_path / "out", "commands")
@@ -256,19 +244,13 @@ def test_printed_commands_work_from_where_the_report_was_written(
     run_dir = study.run_dir(stopped, "rnn")
     run_dir.create(stopped)
     run_dir.write_record(new_record(stopped, attempts=[attempt(reason="signal", detail="SIGTERM")]))
-    blocks = compose(study.findings()).blocks
-    predict, export, *_ = (shlex.split(block.text) for block in blocks if isinstance(block, Command))
+    page = compose(study.findings())
+    predict, export, *_ = (shlex.split(block.text) for block in page.blocks if isinstance(block, Command))
     assert (predict[1], export[1]) == ("predict", "export")
     assert all((Path(words[2]) / "config.json").is_file() for words in (predict, export))
-    advice = [block.text for block in blocks if isinstance(block, Text) and "sentiment rerun" in str(block.text)]
-    commands = [
-        row["command"]
-        for block in blocks
-        if isinstance(block, Table) and block.name == "commands"
-        for row in block.rows
-    ]
-    assert len(advice) == 1
-    assert all("--results 'deep/other results'" in command for command in (*commands, *advice))
+    (advice,) = (str(block.text) for block in page.blocks if isinstance(block, Text) and "rerun" in str(block.text))
+    commands = [row["command"] for row in tables_of(page.blocks)["commands"].rows]
+    assert all("--results 'deep/other results'" in command for command in (*commands, advice))
 
 
 def test_a_grid_that_was_worked_off_here_was_no_slurm_job(study: Study) -> None:

@@ -1,0 +1,75 @@
+"""How often the report claims a difference, in invented worlds with one and without.
+
+`python -m tests.benchmarks.bench_claims [--worlds N]` prints in how many percent of the worlds each kind of claim is
+made; with `--spreads`, how often a configuration is called different from its baseline though it is not, where seeds of
+one configuration differ more or less than those of others.
+"""
+
+import argparse
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from report.statistics import Side, compare, pooled_variance
+from sentiment.paired import ALPHA
+from tests.report.simulation import World, draw_luck, draw_right, rates
+
+# By how much seeds deviate, and how many times as much those of the first configuration do.
+DEVIATIONS = ((0.0, 1.0), (0.01, 0.25), (0.01, 1.0), (0.01, 4.0))
+
+
+def spread_rates(world: World, worlds: int, seed: int = 1) -> tuple[float, float]:
+    """In how many worlds any configuration is called different from the baseline; the first, if it alone counted."""
+    rng = np.random.default_rng(seed)
+    shown = np.zeros(2)
+    for _ in range(worlds):
+        right, baseline, _ = draw_right(draw_luck(world, world.configurations, world.seeds, rng), world, rng)
+        classes = rng.choice(len(world.classes), world.tweets, p=world.classes)
+        strata: dict[str, Any] = {"classes": classes} if len(world.classes) > 1 else {}
+        sides = [Side([answers], **strata) for answers in right]
+        spread = pooled_variance([side.seed_scores(side.configurations[0]).tolist() for side in sides])
+        linear = Side([baseline[None]], has_seeds=False, **strata)
+        claims = compare([(side, linear, spread) for side in sides])
+        shown += any(claim.is_shown for claim in claims), (claims[0].p or 1.0) < ALPHA
+    return tuple((shown / worlds).tolist())
+
+
+def print_spreads(worlds: int) -> None:
+    """The rates of false claims by spread, and how often a gain of two points is seen."""
+    for classes in ((1.0,), (0.8, 0.1, 0.1)):
+        print(f"{len(classes)} classes; % of worlds with a false claim; on the first, if it alone counted: mean, most")
+        for deviation, spread in DEVIATIONS:
+            shapes = product((1, 2, 6), (2, 3, 4, 6))
+            alike = [World(*shape, 1000, deviation, spread=spread, classes=classes) for shape in shapes]
+            shares = np.array([spread_rates(world, worlds) for world in alike])
+            text = " | ".join(f"{100 * rate:.1f}" for of_kind in shares.T for rate in (of_kind.mean(), of_kind.max()))
+            print(f"deviation {deviation}, first times {spread} | {text}", flush=True)
+    for seeds in (2, 3, 5):
+        _, seen = spread_rates(World(1, seeds, 1000, 0.01, 0.02), worlds)
+        print(f"{seeds} seeds of one configuration: a gain of 2 points is seen in {100 * seen:.0f} %")
+
+
+def print_rates(worlds: int) -> None:
+    """The rates of each kind of claim, in worlds without a difference and then in some with one."""
+    sizes = (400, 4000)
+    shapes = ((2, 2), (10, 2), (6, 3), (3, 5))
+    sorts = [World(*shape, *of) for *of, shape in product(sizes, (0.0, 0.01, 0.02), shapes)]
+    three_classes = World(4, 3, 400, 0.01, classes=(0.8, 0.1, 0.1))
+    sorts += [replace(three_classes, tweets=tweets) for tweets in sizes]
+    sorts += [World(4, seeds, tweets, 0.01, 0.06) for tweets in sizes for seeds in (2, 3, 5)]
+    for world in sorts:
+        print(world, *(f"{100 * share:9.1f} %  {kind}" for kind, share in rates(world, worlds).items()), sep="\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=100)
+    parser.add_argument("--spreads", action="store_true")
+    options = parser.parse_args()
+    (print_spreads if options.spreads else print_rates)(options.worlds)
+
+
+if __name__ == "__main__":
+    main()
