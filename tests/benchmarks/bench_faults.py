@@ -96,7 +96,7 @@ def _tear(lottery: Lottery, run: StagedRun) -> None:
 
 
 def _let_node_die(lottery: Lottery, run: StagedRun) -> None:
-    if node := run.node:
+    if node := run.asked("%N"):
         run.stage.cluster.kill_node(node)
         run.stage.wait(lambda: "down" in run.stage.cluster.node_states()[node], "Slurm to notice", 120)
         run.stage.cluster.start_node(node)

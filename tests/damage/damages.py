@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
+
 _JSON_VALUES = (None, True, -1, 7.5, 10**30, "x", "2024", [], ["x"], {}, {"x": 1})
-_SUFFIXES = (".json", ".jsonl")
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -25,14 +26,6 @@ def _flip(path: Path, rng: random.Random) -> None:
     if content:
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     replace(path, content)
-
-
-def _empty(path: Path, rng: random.Random) -> None:
-    replace(path, b"")
-
-
-def _delete(path: Path, rng: random.Random) -> None:
-    path.unlink()
 
 
 def _other_json(path: Path, rng: random.Random) -> None:
@@ -80,9 +73,6 @@ def _change_value(value: Any, rng: random.Random) -> None:
 
 def _change_checkpoint(path: Path, rng: random.Random) -> None:
     """Write a checkpoint whose checksum is right and whose content is not."""
-
-    from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
-
     state = read_checkpoint(path)
     for _ in range(rng.randrange(1, 3)):
         _change_value(state, rng)
@@ -90,15 +80,11 @@ def _change_checkpoint(path: Path, rng: random.Random) -> None:
     write_checkpoint(path, state)
 
 
-def _is_structured(path: Path) -> bool:
-    return path.suffix in (*_SUFFIXES, ".ckpt")
-
-
 ALWAYS: dict[str, Callable[[Path, random.Random], None]] = {
     "truncated": truncate,
     "bit flipped": _flip,
-    "emptied": _empty,
-    "deleted": _delete,
+    "emptied": lambda path, _: replace(path, b""),
+    "deleted": lambda path, _: path.unlink(),
     "of another": _sibling,
 }
 STRUCTURED = {"field changed": _change_field, "other JSON": _other_json}
@@ -106,6 +92,6 @@ STRUCTURED = {"field changed": _change_field, "other JSON": _other_json}
 
 def choose_damage(path: Path, rng: random.Random) -> tuple[str, Callable[[Path, random.Random], None]]:
     """A damage that fits a kind of file; records are changed by their fields as often as by all other ways."""
-    if _is_structured(path) and rng.random() < 0.5:
+    if path.suffix in (".json", ".jsonl", ".ckpt") and rng.random() < 0.5:
         return rng.choice([*STRUCTURED.items()])
     return rng.choice([*ALWAYS.items()])

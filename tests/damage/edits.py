@@ -9,21 +9,19 @@ import re
 import shutil
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.files import sha256_of
 from sentiment.runs.records import Result, RunRecord
 from sentiment.runs.run_dir import RunDir
 from tests.commands import invoke
 from tests.damage.damages import replace
-from tests.damage.study import Study, build_study
+from tests.damage.study import Study, build_study, renew_digest
 from tests.damage.trials import quick_and_without_slurm
 from tests.small_runs import stored
 
@@ -49,10 +47,6 @@ def _digit(path: Path, rng: random.Random) -> Path:
     return path
 
 
-def _digit_in(pattern: str) -> Callable[[Study, random.Random], Path]:
-    return lambda study, rng: _digit(rng.choice(sorted(study.results.root.glob(pattern))), rng)
-
-
 def _number(path: Path, rng: random.Random) -> Path:
     """Change one number of a JSON file, at any depth."""
     record = json.loads(path.read_bytes())
@@ -72,33 +66,32 @@ def _number(path: Path, rng: random.Random) -> Path:
     return path
 
 
-def _number_in(pattern: str) -> Callable[[Study, random.Random], Path]:
-    return lambda study, rng: _number(rng.choice(sorted(study.results.root.glob(pattern))), rng)
+def _in_a_file(change: Callable[[Path, random.Random], Path], pattern: str) -> Callable[[Study, random.Random], Path]:
+    return lambda study, rng: change(rng.choice(sorted(study.results.root.glob(pattern))), rng)
 
 
-def _edit_predictions(run_dir: RunDir, column: str, rng: random.Random) -> Path:
-    """Turn one value of a column round: the other label, or the other class."""
-    table = pq.read_table(run_dir.predictions_file)
-    values = table[column].to_numpy().copy()
-    at = rng.randrange(len(values))
-    values[at] = 1 - values[at]
-    run_dir.predictions_file.unlink()
+def _change_one(path: Path, column: str, change: Callable[[Any], Any], rng: random.Random) -> Path:
+    """Change one value of a column of a Parquet file."""
+    table = pq.read_table(path)
+    values = table[column].to_pylist()
+    row = rng.randrange(len(values))
+    values[row] = change(values[row])
+    path.unlink()
     index = table.column_names.index(column)
-    pq.write_table(table.set_column(index, column, pa.array(values)), run_dir.predictions_file)
-    return run_dir.predictions_file
+    pq.write_table(table.set_column(index, column, pa.array(values, table.schema.field(column).type)), path)
+    return path
 
 
 def _predictions(column: str) -> Callable[[Study, random.Random], Path]:
-    return lambda study, rng: _edit_predictions(_completed(study, rng), column, rng)
+    """Turn one value of a column of predictions round: the other label, or the other class."""
+    return lambda study, rng: _change_one(_completed(study, rng).predictions_file, column, lambda one: 1 - one, rng)
 
 
 def _with_new_digest(study: Study, rng: random.Random) -> Path:
     """Turn a label round and write the digest of the edited file into the result, whose seal is right again."""
     run_dir = _completed(study, rng)
-    path = _edit_predictions(run_dir, "label", rng)
-    result = stored(run_dir, Result)
-    digests = result.files_sha256 | {path.name: sha256_of(path)}
-    run_dir.write_record(result.model_copy(update={"files_sha256": digests}))
+    _change_one(run_dir.predictions_file, "label", lambda label: 1 - label, rng)
+    renew_digest(run_dir)
     return run_dir.path
 
 
@@ -137,20 +130,15 @@ def _removed_file(study: Study, rng: random.Random) -> Path:
 def _text_of_a_tweet(study: Study, rng: random.Random) -> Path:
     fingerprint = stored(_completed(study, rng), RunRecord).data_fingerprint
     path = study.results.corpus_dir(fingerprint) / "tweets.parquet"
-    table = pq.read_table(path)
-    texts = table["text"].to_pylist()
-    texts[rng.randrange(len(texts))] += " indeed"
-    path.unlink()
-    pq.write_table(table.set_column(table.column_names.index("text"), "text", pa.array(texts)), path)
-    return path
+    return _change_one(path, "text", lambda text: text + " indeed", rng)
 
 
 # Each edit changes the study, and returns the file or folder that the answer must name.
 EDITS: dict[str, Callable[[Study, random.Random], Path]] = {
-    "digit in the page": _digit_in("report/report.html"),
-    "digit in the Markdown": _digit_in("report/report.md"),
-    "digit in a table": _digit_in("report/tables/*"),
-    "digit in a figure": _digit_in("report/figures/*.json"),
+    "digit in the page": _in_a_file(_digit, "report/report.html"),
+    "digit in the Markdown": _in_a_file(_digit, "report/report.md"),
+    "digit in a table": _in_a_file(_digit, "report/tables/*"),
+    "digit in a figure": _in_a_file(_digit, "report/figures/*.json"),
     "file of the report removed": _removed_file,
     "label swapped": _predictions("label"),
     "probability changed": _predictions("network_positive"),
@@ -159,11 +147,11 @@ EDITS: dict[str, Callable[[Study, random.Random], Path]] = {
     "better score, with a new seal": _better_score,
     "weights of another seed": _weights_of_another_seed,
     "configuration edited": lambda study, rng: _number(_completed(study, rng).config_file, rng).parent,
-    "result edited": _number_in("runs/*/*/result.json"),
-    "record edited": _number_in("runs/*/*/run.json"),
-    "plan edited": _number_in("runs/*/grid.json"),
+    "result edited": _in_a_file(_number, "runs/*/*/result.json"),
+    "record edited": _in_a_file(_number, "runs/*/*/run.json"),
+    "plan edited": _in_a_file(_number, "runs/*/grid.json"),
     "metric log edited": lambda study, rng: _digit(_completed(study, rng).metrics_file, rng),
-    "added predictor edited": _number_in("added/*/*.json"),
+    "added predictor edited": _in_a_file(_number, "added/*/*.json"),
     "tweet edited": _text_of_a_tweet,
     "run removed": _removed_run,
 }
@@ -180,22 +168,18 @@ def plant(study: Study, name: str, rng: random.Random) -> str:
 
 
 def main() -> int:
-    """Plant so many edits, in turn; print each that is not found, and the time of one verification."""
+    """Plant so many edits, in turn; print each that is not found."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     rng = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    missed: Counter[str] = Counter()
+    missed = 0
     with tempfile.TemporaryDirectory() as folder, quick_and_without_slurm():
         study = build_reported_study(Path(folder))
-        untouched = invoke("report", "--verify", "--results", study.results.root)
-        print(untouched.output, end="")
-        start = time.monotonic()
-        for name in (list(EDITS) * number)[:number]:
+        for name in islice(cycle(EDITS), number):
             if verdict := plant(study, name, rng):
-                missed[name] += 1
+                missed += 1
                 print(f"{name}: {verdict}", flush=True)
-    seconds = (time.monotonic() - start) / number
-    print(f"{number} edits, {missed.total()} missed; {seconds:.2f} s each; untouched: exit code {untouched.exit_code}")
-    return int(bool(missed) or untouched.exit_code != 0)
+    print(f"{number} edits, {missed} missed")
+    return int(bool(missed))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment.files import write_atomically
-from sentiment.runs.records import Added, Failure, GridPlan, Halving, PlannedRun, RunRecord, Tries, timestamp
+import pyarrow.parquet as pq
+
+from sentiment.files import sha256_of, write_atomically
+from sentiment.runs.records import Added, GridPlan, Halving, Result, RunRecord, Tries
 from sentiment.runs.run_dir import Results, RunDir, sealed
 from tests.jobs.grid_files import write_base
-from tests.jobs.submitted import rungs_of, write_job
+from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_job
 from tests.small_runs import Experiment, StopWhen, invented_tweets, small_config, stored, write_tweets
 
 _BRIEF: dict[str, Any] = {"training__epochs": 2}
@@ -59,6 +61,13 @@ class Study:
         return [path for path in relative if not {*path.parts[:2]} & {*_NOT_DAMAGED}]
 
 
+def renew_digest(run_dir: RunDir) -> None:
+    """Write the digest of a run's predictions, which somebody has changed, into its result."""
+    result = stored(run_dir, Result)
+    digests = result.files_sha256 | {run_dir.predictions_file.name: sha256_of(run_dir.predictions_file)}
+    run_dir.write_record(result.model_copy(update={"files_sha256": digests}))
+
+
 def build_study(folder: Path) -> Study:
     """Train six short runs: a grid, a search whose first rung is decided, and one with an encoder's vectors."""
     tweets = write_tweets(folder / "tweets.csv", invented_tweets(240))
@@ -76,15 +85,9 @@ def build_study(folder: Path) -> Study:
 
 def _plan(name: str, run_ids: list[str], base: Path, shared: dict[str, Any], **changes: Any) -> GridPlan:
     fixed = {field.replace("__", "."): value for field, value in shared.items()}
-    runs = [PlannedRun(index=n, run_id=run_id, parameters={"seed": n + 1} | fixed) for n, run_id in enumerate(run_ids)]
-    values: dict[str, Any] = {
-        "name": name,
-        "description": "Which seed?",
-        "method": "grid",
-        "metric": "validation/macro_f1",
-    }
-    values |= {"goal": "maximize", "base": str(base), "runs": runs}
-    return GridPlan.model_validate(values | changes)
+    plan = a_plan(run_ids, name=name, base=str(base), **changes)
+    runs = [run.model_copy(update={"parameters": {"seed": run.index + 1} | fixed}) for run in plan.runs]
+    return plan.model_copy(update={"runs": runs})
 
 
 def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, RunDir]:
@@ -98,15 +101,12 @@ def _write_grid(results: Results, tweets: Path, base: Path) -> tuple[RunDir, Run
         assert Experiment(config, results, run_dir).attempt() is None
     assert Experiment(configs[2], results, run_dirs[2]).attempt(StopWhen(lambda asked: asked == 7)) is not None
     run_dirs[2].write_record(Tries(step=0, number=1, job=None))
-    failure = Failure(job=None, time=timestamp(), error="DataError", reason="the table was gone", traceback="...")
-    run_dirs[2].write_record(failure)
+    run_dirs[2].write_record(a_failure(None))
     _write_added(results, run_dirs[0])
     return run_dirs[0], run_dirs[2]
 
 
 def _write_added(results: Results, run_dir: RunDir) -> None:
-    import pyarrow.parquet as pq
-
     corpus = stored(run_dir, RunRecord).data_fingerprint
     table = pq.read_table(run_dir.predictions_file, columns=["tweet", "label"]).to_pylist()
     said = {row["tweet"]: [1.0 - row["label"], float(row["label"])] for row in table}

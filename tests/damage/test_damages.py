@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sentiment.files import sha256_of
-from sentiment.runs.records import Result, RunRecord
+from sentiment.runs.records import RunRecord
 from sentiment.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.damage.damages import replace
-from tests.damage.study import Study, build_study
+from tests.damage.study import Study, build_study, renew_digest
 from tests.damage.trials import Answer, damage_once, good_answers, quick_and_without_slurm, wrong_answers
 from tests.limits import limit
 from tests.small_runs import stored
@@ -38,10 +37,7 @@ def good(study: Study) -> dict[str, Answer]:
 
 
 CHANGES: dict[str, tuple[str, Change]] = {
-    "a start without a zone": (
-        "completed/run.json",
-        lambda run: run["attempts"][0].update(start="2026-03-04T11:00:00"),
-    ),
+    "a start without a zone": ("completed/run.json", lambda run: run["attempts"][0].update(start="2026-03-04T11:00")),
     "a start without a date": ("stopped/run.json", lambda run: run["attempts"][0].update(start="noon")),
     "no validation metrics": ("completed/result.json", lambda result: result["scores"]["network"].pop("validation")),
     "a check list without a model": ("completed/result.json", lambda result: result["check_list"].pop("both")),
@@ -100,10 +96,6 @@ def test_file_with_other_content_is_named(study: Study, good: dict[str, Answer],
     assert wrong_answers(study, good, file) == {}
 
 
-def _without_weights(state: Value) -> None:
-    state.pop("weights")
-
-
 def _with_other_weights(state: Value) -> None:
     state["model"] = {"other": next(iter(state["model"].values()))}
 
@@ -115,7 +107,7 @@ def _with_an_odd_optimiser(state: Value) -> None:
 @pytest.mark.parametrize(
     ("pattern", "change"),
     [
-        ("completed/checkpoints/best.ckpt", _without_weights),
+        ("completed/checkpoints/best.ckpt", lambda state: state.pop("weights")),
         ("completed/checkpoints/best.ckpt", lambda state: state.update(weights=[1])),
         ("stopped/checkpoints/step-*.ckpt", lambda state: state.clear()),
         ("stopped/checkpoints/step-*.ckpt", lambda state: state.update(step="x")),
@@ -170,8 +162,5 @@ def test_odd_predictions_are_named_though_their_checksum_is_right(
     changed = table.remove_column(index) if value is None else table.set_column(index, column, odd)
     run_dir.predictions_file.unlink()
     pq.write_table(changed, run_dir.predictions_file)
-    result = run_dir.read(Result)
-    assert result is not None
-    digests = result.files_sha256 | {"predictions.parquet": sha256_of(run_dir.predictions_file)}
-    run_dir.write_record(result.model_copy(update={"files_sha256": digests}))
+    renew_digest(run_dir)
     assert wrong_answers(study, good, run_dir.predictions_file.relative_to(study.results.root)) == {}

@@ -35,10 +35,9 @@ class Answer:
 
 def _answer(*arguments: object) -> Answer:
     done = invoke(*arguments)
-    crash = done.exception if not isinstance(done.exception, SystemExit | None) else None
-    # A longer time makes its column wider.
-    output = re.sub(" +", " ", _TIMES.sub("_", done.output))
-    return Answer(done.exit_code, output, repr(crash)[:300] if crash else "")
+    crash = "" if isinstance(done.exception, SystemExit | None) else repr(done.exception)[:300]
+    output = re.sub(" +", " ", _TIMES.sub("_", done.output))  # a longer time makes its column wider
+    return Answer(done.exit_code, output, crash)
 
 
 def ask(study: Study, runs: list[str]) -> dict[str, Answer]:
@@ -58,9 +57,8 @@ def ask(study: Study, runs: list[str]) -> dict[str, Answer]:
 
 def resume(study: Study) -> Answer:
     """Resume the run that was stopped: what was said of checkpoints, and last the digest of the completed run."""
-    run_dir = study.run_dir(study.stopped)
     config = RunDir(study.pristine / "runs" / study.stopped).read_config()
-    run = Experiment(config, study.results, run_dir)
+    run = Experiment(config, study.results, study.run_dir(study.stopped))
     try:
         digest = run.complete()
     except SentimentError as error:

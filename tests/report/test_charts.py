@@ -6,7 +6,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -107,16 +107,11 @@ def _check_reliability(_: str, spec: Spec, findings: Findings) -> None:
         right = (positive >= 0.5) == (test["label"].to_numpy() == 1)
         confidences = np.maximum(positive, 1 - positive)
         groups = np.array_split(np.argsort(confidences, kind="stable"), 10)
-        bounds = [
-            scipy.stats.binomtest(int(right[one].sum()), len(one)).proportion_ci(method="wilson") for one in groups
-        ]
-        for key, expected in (
-            ("x", [confidences[one].mean() for one in groups]),
-            ("value", [right[one].mean() for one in groups]),
-            ("low", [one.low for one in bounds]),
-            ("high", [one.high for one in bounds]),
-        ):
-            _near([row[key] for row in rows if row["group"] == name], [100 * float(one) for one in expected])
+        drawn = [[row[key] for key in ("x", "value", "low", "high")] for row in rows if row["group"] == name]
+        for group, values in zip(groups, drawn, strict=True):
+            wilson = scipy.stats.binomtest(int(right[group].sum()), len(group)).proportion_ci(method="wilson")
+            expected = (confidences[group].mean(), right[group].mean(), wilson.low, wilson.high)
+            _near(values, [100 * float(share) for share in expected])
     for key in ("x", "value"):
         _near([row[key] for row in rows if row["group"] == "calibrated"], [50, 100])
 
@@ -145,14 +140,12 @@ def _check_parallel(name: str, spec: Spec, findings: Findings) -> None:
         _near([line[-1]["height"]], [(line[-1]["score"] - scores[0]) / (scores[-1] - scores[0])])
     for parameter in ("training.learning_rate", "model.dropout"):
         title = wording.parameter_name(parameter)
-        axis = next(
-            row["axis"] for row in rows_with(spec, "axis", "title") if row["title"].replace("|", " ").startswith(title)
-        )
+        titles = {row["title"].replace("|", " "): row["axis"] for row in rows_with(spec, "axis", "title")}
+        axis = next(axis for name, axis in titles.items() if name.startswith(title))
+        shown = [wording.setting(parameter, one) for one in sorted({run.settings[parameter] for run in trials})]
         by_value = [
-            [line[axis]["height"] for line in lines.values() if f"{shown}," in line[0]["tooltip"].replace(";", ",")]
-            for shown in (
-                wording.setting(parameter, one) for one in sorted({run.settings[parameter] for run in trials})
-            )
+            [line[axis]["height"] for line in lines.values() if f"{value}," in line[0]["tooltip"].replace(";", ",")]
+            for value in shown
         ]
         assert sum(map(len, by_value)) == len(trials)
         assert max(by_value[0]) < 0.05
@@ -213,8 +206,8 @@ def charted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Figure, Find
     whole, halved, labelled = (Results(tmp_path_factory.mktemp(name)) for name in ("whole", "halved", "labelled"))
     studies = [write_study(whole, 48), Study(halved), Study(labelled)]
     write_halved(studies[1])
-    skills = [(vectors, rows) for vectors in (None, "word2vec") for rows in LABELS]
-    write_labels(studies[2], {one: 0.3 + 0.3 * number for number, one in enumerate(skills)})
+    curves = product((None, "word2vec"), LABELS)
+    write_labels(studies[2], {of_point: 0.3 + 0.3 * number for number, of_point in enumerate(curves)})
     return [
         (figure, findings)
         for findings in (study.findings() for study in studies)
@@ -277,18 +270,16 @@ def test_each_run_is_explored_by_its_own_curves_and_answers(study: Study) -> Non
             assert curves[f"{part}_{metric}"] == pytest.approx(logged, abs=1e-4), (run_id, part, metric)
     assert len({json.dumps(one) for one in findings.learned.values()}) == len(runs)
     answers = findings.packed
-    unpacked = {name: zlib.decompress(base64.b64decode(answers[name])) for name in ("right", "known", "labels")}
+    bits = {name: zlib.decompress(base64.b64decode(answers[name])) for name in ("right", "known", "labels")}
     right, known = (
-        np.unpackbits(np.frombuffer(unpacked[name], np.uint8).reshape(len(runs), -1), axis=1, count=answers["n"]) == 1
+        np.unpackbits(np.frombuffer(bits[name], np.uint8).reshape(len(runs), -1), axis=1, count=answers["n"]) == 1
         for name in ("right", "known")
     )
-    for place, run_id in enumerate(answers["ids"]):
+    for of_run, is_known, run_id in zip(right, known, answers["ids"], strict=True):
         test = _test_predictions(runs[run_id])
-        assert known[place].sum() == len(test) in (113, 120)
-        np.testing.assert_array_equal(
-            right[place][known[place]], (test["network_positive"] >= 0.5) == (test["label"] == 1)
-        )
-    assert list(unpacked["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()
+        assert is_known.sum() == len(test) in (113, 120)
+        np.testing.assert_array_equal(of_run[is_known], (test["network_positive"] >= 0.5) == (test["label"] == 1))
+    assert list(bits["labels"]) == _test_predictions(runs[answers["ids"][0]])["label"].tolist()
 
 
 def test_names_are_whole_on_phones() -> None:

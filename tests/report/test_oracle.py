@@ -36,10 +36,9 @@ def _tweets(rng: random.Random, numbers: range) -> list[tuple[str, str]]:
     rng.shuffle(chosen)
     rows = []
     for number in chosen:
-        words = random.Random(number).choices(_WORDS, k=6)
-        rows.append(
-            (rng.choice(_COPIES)(f"{' '.join(words)} number{number}"), "04"[random.Random(-number).random() < 0.5])
-        )
+        words = " ".join(random.Random(number).choices(_WORDS, k=6))
+        label = "04"[random.Random(-number).random() < 0.5]
+        rows.append((rng.choice(_COPIES)(f"{words} number{number}"), label))
     return rows
 
 
@@ -61,10 +60,9 @@ def test_oracle_is_right_about_every_tweet_of_every_report(
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        main = _tweets(rng, range(240))
-        small_runs.write_tweets(folder / "main.csv", main, ("text", "label"))
-        small_runs.write_tweets(folder / "tests.csv", _tweets(rng, range(100, 260)), ("text", "label"))
-        small_runs.write_tweets(folder / "extra.csv", _tweets(rng, range(200, 300)), ("text", "label"))
+        main, tests, extra = (_tweets(rng, range(*numbers)) for numbers in ((0, 240), (100, 260), (200, 300)))
+        for file, rows in (("main.csv", main), ("tests.csv", tests), ("extra.csv", extra)):
+            small_runs.write_tweets(folder / file, rows, ("text", "label"))
         data: dict[str, Any] = {"source": str(folder / "main.csv"), "train_rows": train_rows, "folds": folds}
         if "a further test set" in options:
             data["tests"] = {"others": {"path": str(folder / "tests.csv")}}
@@ -81,20 +79,13 @@ def test_oracle_is_right_about_every_tweet_of_every_report(
         findings = study.findings()
         assert not findings.problems
         labels = {_key(text): label == "4" for text, label in main}
-        for dataset in findings.datasets:
-            for oracle in dataset.added:
-                assert oracle.accuracy.value == 1
-                assert answered >= oracle.metrics.n > 0
-        assert sum(bool(dataset.added) for dataset in findings.datasets) >= 1
-        assert all(labels[tweet] == label for tweet, label in _tested(findings.answers.tweets))
-        table = findings.best.tweets
-        assert table is not None
-        for row in table.to_dict("records"):
+        oracles = [oracle for dataset in findings.datasets for oracle in dataset.added]
+        assert [oracle.accuracy.value for oracle in oracles] == [1] * (len(oracles) or 1)
+        assert all(answered >= oracle.metrics.n > 0 for oracle in oracles)
+        tested = findings.answers.tweets
+        assert [labels[tweet] for tweet in tested.tweets.tolist()] == tested.labels.tolist()
+        for row in findings.best.tweets.to_dict("records"):
             assert labels[_key(str(row["text"]))] == (row["label"] == 1)
-
-
-def _tested(tweets: Any) -> list[tuple[int, bool]]:
-    return list(zip(tweets.tweets.tolist(), tweets.labels.tolist(), strict=True))
 
 
 def _add_oracle(run: Path, folder: Path, main: list[tuple[str, str]], by_sheet: bool) -> int:

@@ -61,8 +61,8 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _seeds(rng: np.random.Generator, seeds: int, share: float, n: int = 200) -> statistics.Flags:
-    return rng.random((seeds, n)) < share
+def _seeds(rng: np.random.Generator, seeds: int, share: float) -> statistics.Flags:
+    return rng.random((seeds, 200)) < share
 
 
 def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
@@ -85,9 +85,8 @@ def test_comparison_is_the_analysis_of_variance_worked_out_by_hand() -> None:
 
 
 def test_macro_recall_is_compared_class_by_class_as_worked_out_by_hand() -> None:
-    first = np.array(
-        [[1, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]], bool
-    )  # two seeds; two tweets of a class, four of another
+    # Two seeds; two tweets of a class, four of another.
+    first = np.array([[1, 0, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]], bool)
     second = np.array([[1, 1, 0, 1, 1, 0]], bool)
     classes = np.array([0, 0, 1, 1, 1, 1])
     seed_variance = pooled_variance([[0.625, 0.625]])
@@ -106,14 +105,15 @@ def test_single_trained_models_have_the_macro_recall_difference_of_their_counts(
 ) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.7)
     (found,) = compare([(Side([first], classes=classes), Side([second], classes=classes), None)])
-    counts = []
+    counts, recalls = [], []
     for label in np.unique(classes):
         right, other = first[0, classes == label], second[0, classes == label]
         counts.append(PairedCounts(int((right & ~other).sum()), int((other & ~right).sum()), len(right)))
+        recalls.append(right.mean())
     expected = paired_difference(counts)
     assert (found.value, found.low, found.high) == (expected.difference, expected.low, expected.high)
     score = statistics.score_of(Side([first], classes=classes), None)
-    assert score.value == pytest.approx(np.mean([first[0, classes == label].mean() for label in np.unique(classes)]))
+    assert score.value == pytest.approx(np.mean(recalls))
     assert (score.low or 1) < score.value < (score.high or 0)
 
 
@@ -140,16 +140,14 @@ def test_one_seed_takes_the_variance_of_configurations_that_have_several(rng: np
     sides = Side([_seeds(rng, 1, 0.9)]), Side([_seeds(rng, 1, 0.6)])
     (known,) = compare([(*sides, statistics.SeedVariance(0.01, 3))])
     assert known.components[:2] == ((pytest.approx(0.01), 3),) * 2
-    assert not known.is_shown
-    assert not known.of_these_models
+    assert (known.is_shown, known.of_these_models) == (False, False)
 
 
 def test_single_trained_models_are_compared_exactly_and_for_themselves_alone(rng: np.random.Generator) -> None:
     first, second = _seeds(rng, 1, 0.9), _seeds(rng, 1, 0.6)
     (found,) = compare([(Side([first]), Side([second]), None)])
     assert found.p == statistics.paired(first[0], second[0]).p
-    assert found.is_shown
-    assert found.of_these_models
+    assert (found.is_shown, found.of_these_models) == (True, True)
     baselines = [Side([one], has_seeds=False) for one in (first, second)]
     assert not compare([(*baselines, None)])[0].of_these_models  # type: ignore[list-item]
 

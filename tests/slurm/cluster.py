@@ -32,8 +32,6 @@ PARTITIONS = {
     "roomy": (("roomy1",), "PriorityTier=1"),
     "small": (("small1",), "PriorityTier=1 MaxTime=10"),
 }
-MEMORY_MB = {"small1": 1100}
-"""Of nodes that have less than the others."""
 NODES = sorted({node for nodes, _ in PARTITIONS.values() for node in nodes})
 
 _LOCAL_LOCKS = Path(__file__).with_name("local_locks.c")
@@ -122,11 +120,7 @@ def processes() -> Iterator[Process]:
 
 @dataclass
 class Cluster:
-    """Its folder is all that is needed to find it again.
-
-    Args:
-        settings: lines of slurm.conf that differ from SETTINGS.
-    """
+    """All of it is in its folder; `settings` are lines of slurm.conf that differ from SETTINGS."""
 
     root: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -194,14 +188,12 @@ class Cluster:
         for folder in (self.root, self.root / "munge"):
             folder.chmod(0o755)
         for gpu in ("nvidia0", "nvidia1"):
-            if not (self.root / "dev" / gpu).exists():  # a clone of /dev/null: only a device becomes a CUDA index
-                os.mknod(self.root / "dev" / gpu, 0o20666, os.makedev(1, 3))
+            # A clone of /dev/null: only a device becomes a CUDA index.
+            os.mknod(self.root / "dev" / gpu, 0o20666, os.makedev(1, 3))
         key = self.root / "etc" / "munge.key"
-        if not key.exists():
-            key.touch(0o600)
-            key.write_bytes(os.urandom(128))
-        if not (self.root / "etc" / "slurm.conf").exists():
-            self._write("slurm.conf", self._slurm_conf())
+        key.touch(0o600)
+        key.write_bytes(os.urandom(128))
+        self._write("slurm.conf", self._slurm_conf())
         gpus = f"Name=gpu Type=fake File={self.root}/dev/nvidia[0-1]"
         self._write("gres.conf", [f"NodeName={node} {what}" for node in NODES for what in (gpus, "Name=shard Count=4")])
         self._write("cgroup.conf", ["CgroupPlugin=disabled"])
@@ -221,9 +213,9 @@ class Cluster:
             "SlurmdLogFile": f"{self.root}/log/slurmd-%n.log",
         }
         lines = [f"{name}={value}" for name, value in {**SETTINGS, **places, **self.settings}.items()]
-        machine = "NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
+        machine = "NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:fake:2,shard:4 State=UNKNOWN"
         for node, port in zip(NODES, ports, strict=True):
-            lines.append(f"NodeName={node} Port={port} RealMemory={MEMORY_MB.get(node, 16_000)} {machine}")
+            lines.append(f"NodeName={node} Port={port} {machine}")
         for name, (nodes, rest) in PARTITIONS.items():
             lines.append(f"PartitionName={name} Nodes={','.join(nodes)} State=UP {rest}")
         return lines

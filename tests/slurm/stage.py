@@ -27,18 +27,13 @@ from tests.processes import Forked, start_python
 from tests.slurm.cluster import Cluster, build_local_locks, processes
 from tests.small_runs import Digest, digest_of
 
+_NEVER: dict[str, None] = {"patience": None}
 # Some seconds on one thread, with a row in the metric log at each step, by which moments are found.
 BASE: dict[str, Any] = {
     "data": {"source": "sample"},
     "embedding": {"size": 16},
     "model": {"hidden_size": 16, "dropout": 0.1},
-    "training": {
-        "batch_size": 64,
-        "learning_rate": 0.005,
-        "epochs": 60,
-        "log_every": 1,
-        "early_stopping": {"patience": None},
-    },
+    "training": {"batch_size": 64, "learning_rate": 0.005, "epochs": 60, "log_every": 1, "early_stopping": _NEVER},
     "tracking": {"wandb": "disabled"},
     "runtime": {"device": "cpu", "threads": 1, "checkpoint": {"every_steps": 40}},
 }
@@ -79,17 +74,16 @@ class Stage:
     folder: Path
     prepared: "Prepared"
     name: str = "grid"
+    # Whether report jobs run, which takes long beside other scenarios; else they are held.
     reports: bool = False
-    """Whether report jobs run, which takes long beside other scenarios; else they are held."""
+    # What is in the shell besides.
     environ: dict[str, str] = field(default_factory=dict)
-    """What is in the shell besides."""
+    # Whether tasks are forked, which saves most of their work. One that is measured must be real.
     forked: bool = True
-    """Whether tasks are forked, which saves most of their work. One that is suspended, measured or hit while it starts
-    must be real."""
+    # Whether locks of files do not pass between nodes (nor to this machine); then tasks are not forked.
     local_locks: bool = False
-    """Whether locks of files do not pass between nodes (nor to this machine). Tasks must be real: `forked` is off."""
+    # Further keys of the grid's file.
     more: dict[str, Any] = field(default_factory=dict)
-    """Further keys of the grid's file."""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs.submissions import read_submissions
 from tests.slurm.stage import DIVERGES, ENDLESS, SHORT, Stage, scenario
 
 
@@ -42,20 +41,6 @@ def test_run_that_lacked_memory_gets_more_when_it_is_tried_again(stage: Stage) -
 
 
 @scenario
-def test_run_that_lacks_what_no_node_has_fails_alone(stage: Stage) -> None:
-    stage.forked, stage.reports = False, True
-    stage.write_cluster(partition="small", memory_gb=0.75, memory_factor=4.0)
-    stage.write_grid(seed=[1], model__hidden_size=[4096], **SHORT)
-    stage.submit()
-    report = stage.results.report / "report.md"
-    stage.wait(report.exists, "the report")
-    requests = [folder.submission.resources for folder in read_submissions(stage.results)]
-    assert [request.memory_gb for request in requests if request.partition == "small"][::2] == [0.75, 1100 / 1024]
-    assert {*stage.states().values()} == {"OUT_OF_MEMORY"}
-    assert "is not submitted: it lacked memory" in stage.run("rerun", "--cluster", "cluster.yaml", expect=1)
-
-
-@scenario
 def test_request_beyond_the_partitions_time_limit_needs_somebody_and_goes_on_within_it(stage: Stage) -> None:
     stage.write_cluster(partition="small", time_minutes=11, memory_gb=0.4)
     stage.write_grid(seed=[1], **SHORT)
@@ -78,11 +63,9 @@ def test_held_run_needs_somebody_and_goes_on_when_it_is_rerun(stage: Stage) -> N
     run.wait_for_step(30)
     stage.cluster.run("scontrol", "requeuehold", run.job)
     stage.wait_for_states("HELD")
-    assert f"scontrol release {run.job}" in " ".join(stage.run("status", "--failed", expect=1).split())
     assert "1 of 1 runs are held in the queue" in stage.submit()
-    before, output = run.job, stage.rerun()
-    assert f"held jobs released: {before}" in output
-    assert "nothing to submit" in output
+    before = run.job
+    assert f"held jobs released: {before}" in stage.rerun()
     stage.wait_completed([run])
     first, second = run.attempts
     assert (second.first_step, second.job) == (first.last_step, before)

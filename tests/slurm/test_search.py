@@ -5,14 +5,12 @@ from typing import Any
 
 from jobs.submissions import read_submissions
 from sentiment.runs.state import Rungs
+from tests.jobs.grid_files import halving
 from tests.jobs.submitted import rungs_of
 from tests.slurm.stage import Stage, StagedRun, scenario
 
 # Four trials: rung 0 to epoch 2, two of them to epoch 6, one of these to its end.
-_HALVING = {
-    "early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3},
-    "metric": {"name": "validation/loss", "goal": "minimize"},  # no two trials have the same
-}
+_LOSS = {"metric": {"name": "validation/loss", "goal": "minimize"}}  # no two trials have the same
 _TRIALS: dict[str, Any] = {
     "training__learning_rate": [0.0005, 0.002, 0.004, 0.008],
     "training__epochs": [17],  # the last rung outlasts an order
@@ -21,7 +19,7 @@ _TRIALS: dict[str, Any] = {
 
 
 def _begin(stage: Stage) -> None:
-    stage.more = _HALVING
+    stage.more = halving(min_iter=2, eta=3) | _LOSS
     stage.write_grid(**_TRIALS)
     stage.submit()
 
@@ -103,7 +101,7 @@ def test_search_that_is_cancelled_or_loses_its_slots_goes_on_when_it_is_submitte
 def test_slots_leave_a_killed_trial_to_one_of_them_where_no_node_sees_the_locks_of_another(stage: Stage) -> None:
     stage.local_locks = True
     stage.write_cluster(partition="apart", cpus=8)  # all cores of a node, so that tasks that run are on two nodes
-    stage.more = {"early_terminate": {"type": "hyperband", "min_iter": 100, "eta": 2}}
+    stage.more = halving(min_iter=100, eta=2)
     stage.write_grid(training__batch_size=[1, 256, 512], training__epochs=[1000])
     stage.submit()
     killed = stage.runs[0]
