@@ -13,8 +13,6 @@ from playwright.sync_api import Page
 from sentiment.runs.run_dir import Results
 from tests.report.studies import write_study
 
-TRIALS = 48
-
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def base_url() -> None:
 @pytest.fixture(scope="session")
 def report_results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Runs with enough trials for every figure, and their report beside them."""
-    study = write_study(Results(tmp_path_factory.mktemp("browser") / "results"), TRIALS)
+    study = write_study(Results(tmp_path_factory.mktemp("browser") / "results"), trials=48)
     study.report(study.results.root.parent / "report")
     return study.results
 

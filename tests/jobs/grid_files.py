@@ -31,17 +31,12 @@ def write_base(folder: Path, tweets: Path) -> Path:
 
 def write_grid(base: Path, parameters: Mapping[str, Any], name: str = "some", **changes: Any) -> Path:
     """A grid file beside its base run; a list is several values, a mapping a parameter as it stands, all else one."""
-    values = {
-        "name": name,
-        "description": "Which is best?",
-        "method": "grid",
-        "metric": {"name": "validation/accuracy", "goal": "maximize"},
-        "command": ["${env}", "sentiment", "train", str(base), "${args_no_hyphens}"],
-        "parameters": {
-            key: value if isinstance(value, dict) else {"values" if isinstance(value, list) else "value": value}
-            for key, value in parameters.items()
-        },
-    }
+    values: dict[str, Any] = {"name": name, "description": "Which is best?", "method": "grid", "parameters": {}}
+    values["metric"] = {"name": "validation/accuracy", "goal": "maximize"}
+    values["command"] = ["${env}", "sentiment", "train", str(base), "${args_no_hyphens}"]
+    for key, value in parameters.items():
+        kind = "values" if isinstance(value, list) else "value"
+        values["parameters"][key] = value if isinstance(value, dict) else {kind: value}
     return write_yaml(base.parent / f"{name}.yaml", values | changes)
 
 
@@ -73,13 +68,12 @@ def starts_from(grid: str, runs: str, **more: Any) -> dict[str, Any]:
     return {"controller": {"type": "cloud", "base": {"grid": grid, "runs": runs, **more}}}
 
 
-def finish(
-    results: Results, grid: ExpandedGrid, like: Result, judge: Callable[[PlannedRun], tuple[float, bool] | None]
-) -> None:
-    """Write a plan and results: for each run its validation accuracy and whether it overfits; None leaves it out.
+Judge = Callable[[PlannedRun], tuple[float, bool] | None]
+"""The validation accuracy of a run and whether it overfits; None for one without a result."""
 
-    Its loss is what the accuracy lacks.
-    """
+
+def finish(results: Results, grid: ExpandedGrid, like: Result, judge: Judge) -> None:
+    """Write a plan and the results of its runs, whose loss is what their accuracy lacks."""
     results.write_grid(grid.plan)
     for run, config in zip(grid.plan.runs, grid.configs, strict=True):
         run_dir = results.run_dir(run.run_id, grid.plan.name)
@@ -87,9 +81,6 @@ def finish(
         if (verdict := judge(run)) is not None:
             accuracy, overfits = verdict
             validation = like.metrics["validation"].model_copy(update={"accuracy": accuracy, "loss": 1 - accuracy})
-            changes = {
-                "run_id": run.run_id,
-                "scores": like.scores | {"network": like.metrics | {"validation": validation}},
-                "overfit": like.overfit.model_copy(update={"overfits": overfits}),
-            }
-            run_dir.write_record(like.model_copy(update=changes))
+            changes: dict[str, Any] = {"scores": like.scores | {"network": like.metrics | {"validation": validation}}}
+            changes["overfit"] = like.overfit.model_copy(update={"overfits": overfits})
+            run_dir.write_record(like.model_copy(update=changes | {"run_id": run.run_id}))

@@ -45,7 +45,7 @@ from tests.jobs.submitted import (
     write_job,
     write_submission,
 )
-from tests.small_runs import small_config
+from tests.small_runs import small_config, stored
 
 pytestmark = pytest.mark.usefixtures("no_slurm")
 
@@ -237,10 +237,9 @@ CLUSTER = GRIDS.parent / "cluster.yaml"
 
 def test_plan_shows_what_varies_and_the_tasks_and_writes_nothing(base: Path, results: Results) -> None:
     grid = load_grid(write_grid(base, {"model.layers": [1, 2], "training.epochs": 2}), results)
-    lines = list(show_plan(results, grid, CLUSTER))
     expected = ["2 of 2 runs would be submitted (2 PLANNED)", "  model.layers: 1, 2"]
     expected += [f"  all runs: {base}, training.epochs=2", "train: 2 tasks, 1 GPU, 4 cores, 16 GB, 240 min"]
-    assert {*expected} <= {*lines}
+    assert {*expected} <= {*show_plan(results, grid, CLUSTER)}
     told = "\n".join(show_plan(results, grid, CLUSTER, verbose=True))
     assert all(line in told for line in (grid.plan.runs[1].run_id, "--array=0-1", "--gpus-per-node=1", "--mem=16384M"))
     assert not [path for path in results.root.rglob("*") if path.is_file()]
@@ -259,9 +258,8 @@ def test_hours_are_those_of_completed_runs_of_the_same_size(base: Path, results:
     assert [line for line in more if line.startswith("3 seeds show, with probability 0.8, ")]
     (hours,) = (line for line in more if line.startswith("estimated hours: "))
     assert " for 2 of 5 runs" in hours
-    result = trained.read(Result)
-    assert result is not None
-    assert float(hours.split()[3]) == pytest.approx(2 * result.seconds_trained / 3600, rel=0.1)
+    seconds = 2 * stored(trained, Result).seconds_trained
+    assert float(hours.split()[3]) == pytest.approx(seconds / 3600, rel=0.1)
 
 
 @pytest.mark.parametrize("grid", ["elmo", "random_sweep"])
@@ -300,9 +298,8 @@ def test_vectors_are_learned_once_for_all_that_need_them_and_after_a_stop(tweets
         if what.startswith("learning"):
             stop.end = 0  # the time is over
 
-    reason = kind.work(needed["vectors"], results, stop, Console(lambda _line: None, progress))
-    assert reason is not None
-    assert (reason.reason, kind.progress(results)) == ("deadline", 0)
+    reason = kind.work(needed["vectors"], results, stop, Console(lambda _line: None, progress)).reason
+    assert (reason, kind.progress(results)) == ("deadline", 0)
     assert kind.work(needed["vectors"], results, StopRequest(), Console(lambda _line: None, silent)) is None
     assert kind.progress(results) > 0
     assert "vectors" not in services_needed([*runs, differs], results)

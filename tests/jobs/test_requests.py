@@ -140,6 +140,13 @@ def test_job_that_squeue_lacks_is_asked_for_by_its_id(
     assert states_of(results) == ["LOST"] * 2
 
 
+def test_job_that_squeue_does_not_list_yet_is_cancelled(slurm: FakeSlurm, base: Path, results: Results) -> None:
+    submit_grid(results, base, {"seed": [1, 2]})
+    slurm.fail("squeue", "alter='head -n 1'")
+    assert call(results, base, "cancel", "some")[0] == 0
+    assert slurm.tasks(results) == {}
+
+
 @pytest.mark.parametrize("answered", [True, False], ids=["killed after sbatch", "without sbatch's answer"])
 def test_job_without_a_receipt_that_squeue_lacks_is_asked_for_by_its_name(
     slurm: FakeSlurm, base: Path, results: Results, answered: bool

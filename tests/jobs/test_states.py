@@ -36,6 +36,7 @@ from tests.jobs.submitted import (
 )
 from tests.limits import limit
 from tests.processes import Forked
+from tests.small_runs import stored
 from tests.training.processes import wait_until
 
 BEGUN = attempt_of("7_3")
@@ -224,13 +225,11 @@ def single(trained: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_status_shows_single_runs_with_state_and_score(single: RunDir, tmp_path: Path) -> None:
-    result = single.read(Result)
-    assert result is not None
+    score = stored(single, Result).metrics["validation"].macro_f1
     for arguments in (["status"], ["status", "single"]):
         done = invoke(*arguments, "--results", tmp_path)
         assert done.exit_code == 0, done.output
-        assert "grid single: 1 COMPLETED" in done.output
-        assert f"{result.metrics['validation'].macro_f1:.3f}" in done.output
+        assert ("grid single: 1 COMPLETED" in done.output, f"{score:.3f}" in done.output) == (True, True)
     (one,) = json.loads(invoke("status", "--json", "--results", tmp_path).output)
     assert (one["name"], one["rows"][0]["state"]) == ("single", "COMPLETED")
     single.result_file.unlink()
@@ -244,8 +243,7 @@ def test_cancel_tells_the_process_that_trains_to_save_and_end(
     with ProcessLock(single.lock_file):
         assert "1 RUNNING" in invoke("status", "--results", tmp_path).output
         for ended in (None, ProcessLookupError()):
-            kill = Mock(side_effect=ended)
-            monkeypatch.setattr(os, "kill", kill)
+            monkeypatch.setattr(os, "kill", kill := Mock(side_effect=ended))
             said = invoke("cancel", single.path.name, "--results", tmp_path).output.replace("\n", " ")
             assert f"process {os.getpid()} saves" in said
             kill.assert_called_once_with(os.getpid(), signal.SIGTERM)
