@@ -309,7 +309,7 @@ def test_fit_sets_no_test_part_aside(tiny: SentimentClassifier, monkeypatch: pyt
     for only_compared in (
         "models.baseline.rate_rows",
         "training.publishing.answer_checks",
-        "training.publishing._measure",
+        "training.publishing._scores",
     ):
         monkeypatch.setattr(f"sentiment.{only_compared}", lambda *_: pytest.fail("is only compared"))
     tiny.fit(X, Y)

@@ -63,7 +63,7 @@ class TokenStore:
     Args:
         token_ids: (tokens,)
         offsets: (tweets + 1,) where each tweet starts and the last one ends.
-        labels: (tweets,) indices of classes; None if they are not known (all are 0 then).
+        labels: (tweets,) indices of classes; anything if they are not known.
         vectors: of the same tweets, for models that read them.
         polarity: (tokens,) for models that read it.
     """
@@ -72,7 +72,7 @@ class TokenStore:
         self,
         token_ids: Indices,
         offsets: Integers,
-        labels: Indices | None,
+        labels: Indices,
         device: torch.device,
         vectors: TweetVectors | None = None,
         polarity: Floats | None = None,
@@ -89,8 +89,7 @@ class TokenStore:
         self._token_ids = torch.from_numpy(token_ids.astype(np.int32)).to(device)
         self._polarity = None if polarity is None else torch.from_numpy(polarity).to(device)
         self._offsets = torch.from_numpy(offsets.astype(np.int64)).to(device)
-        values = np.zeros(len(self.lengths)) if labels is None else labels
-        self._labels = torch.from_numpy(values.astype(np.int64)).to(device)
+        self._labels = torch.from_numpy(labels.astype(np.int64)).to(device)
         self._weights: Tensor | None = None
 
     def weigh(self, weights: npt.NDArray[np.floating]) -> None:

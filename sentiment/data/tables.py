@@ -100,13 +100,16 @@ def estimated_rows(path: Path) -> int | None:
 IsHeader = Callable[[Sequence[str]], bool]  # whether the first record of a table is a header
 
 
+ReadColumns = Callable[[Collection[int]], Records]  # reads the data rows; cells of other columns may be None
+
+
 @dataclass(frozen=True)
 class OpenedTable:
     """A table whose rows can be read any number of times."""
 
     format: str
     names: list[str]  # column names; for JSON Lines the keys of the first object; indices if there is no header
-    read: Callable[[Collection[int]], Records]  # reads the data rows; cells of columns not asked for may be None
+    read: ReadColumns
     delimiter: str = ","
     sheets: Sequence[str] = ()  # the visible sheets of a workbook, of which the first is read
 
@@ -142,9 +145,7 @@ def open_table(path: Path, is_header: IsHeader, member: str | None = None) -> Op
     return OpenedTable(format, *_with_header(path, records, is_header), delimiter)
 
 
-def _with_header(
-    path: Path, read: Callable[[], Records], is_header: IsHeader
-) -> tuple[list[str], Callable[[Collection[int]], Records]]:
+def _with_header(path: Path, read: Callable[[], Records], is_header: IsHeader) -> tuple[list[str], ReadColumns]:
     """The column names of a table, and a function that reads the rows below them."""
     first, refused = _first_row(path, read)
     header = [as_text(field).strip() for field in first.fields]
@@ -322,13 +323,14 @@ def _label_reader(labels: LabelMapping, name: str, field: str) -> Callable[[Any,
         word = value if isinstance(value, str) and value in meanings else as_text(value).strip().lower()
         if word in seen:
             return meanings[word]
-        reason = f"known are {', '.join(map(repr, meanings))}" if word not in meanings else f"beside {sorted(seen)}"
         seen.add(word)
         if word not in meanings or is_ambiguous(labels, seen):
+            problem = "unclear" if word in meanings else "unknown"
             raise DataError(
-                f"{name}:{line}: unknown label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} ({reason}): name the "
-                "classes, from the most negative to the most positive, and the labels of each in "
-                f"{field}.labels, and those to leave out in {field}.labels.{IGNORED}"
+                f"{name}:{line}: {problem} label {shortened(as_text(value), _MAX_SHOWN_LABEL)!r} "
+                f"(known are {', '.join(map(repr, meanings))}): name the classes, from the most negative to the most "
+                f"positive, and the labels of each in {field}.labels; the labels to leave out in {field}.labels."
+                f"{IGNORED}"
             )
         return meanings[word]
 

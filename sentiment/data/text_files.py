@@ -234,9 +234,9 @@ class _RowDetector:
         self._delimiter = delimiter
         self._width = width
         samples = [fields for fields in map(self._split, islice(read(), 1, _SAMPLE_LINES)) if len(fields) >= width]
-        self._columns: list[list[tuple[int, Check]]] = []  # predicates of fields, by position
+        self._columns = []  # of each column that has any: the predicates, each with the position of its field
         for index in range(width):
-            checks: list[tuple[int, Check]] = []
+            checks = []
             for position in (index, index - width):
                 checks += [(position, check) for check in _column_checks([fields[position] for fields in samples])]
             if checks:

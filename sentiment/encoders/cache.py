@@ -16,7 +16,7 @@ import os
 import random
 import shutil
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +32,7 @@ from sentiment.config import AnyEncoder, EncoderConfig
 from sentiment.console import Progress, silent
 from sentiment.data.batches import Layers
 from sentiment.data.corpus import TYPES, Corpus
-from sentiment.data.text import Integers, Rows, Tweets, positions_of
+from sentiment.data.text import Integers, Rows, TokenRows, Tweets, positions_of
 from sentiment.encoders.elmo import BATCH_TWEETS, LAYERS, ElmoEncoder, batches_by_length
 from sentiment.encoders.elmo_files import read_weights
 from sentiment.encoders.pretrained import ElmoFiles, EncoderFiles, HubFiles
@@ -411,20 +411,18 @@ def _in_memory(shards: Sequence[np.ndarray], device: torch.device) -> Tensor:
 
 
 class FreshVectors:
-    """Computes the vectors for each batch; `tokens(row)` returns the tokens of a tweet."""
+    """Computes the vectors for each batch."""
 
     prefetch = False
 
-    def __init__(
-        self, encoder: Encoder, tokens: Callable[[int], Sequence[str]], layers: Sequence[str], device: torch.device
-    ) -> None:
+    def __init__(self, encoder: Encoder, tweets: TokenRows, layers: Sequence[str], device: torch.device) -> None:
         self._encoder = encoder
-        self._tokens = tokens
+        self._tweets = tweets
         self._layers = layers
         self._device = device
 
     def gather(self, rows: Rows, longest: int) -> Layers:
-        tweets = [self._tokens(row) for row in rows.tolist()]
+        tweets = list(self._tweets.take(rows))
         lengths = np.fromiter(map(len, tweets), np.int64)
         batch = {}
         for layer, vectors in self._encoder.encode(tweets, self._layers).items():

@@ -105,9 +105,9 @@ class PackedBatch:
     """
 
     step_sizes: list[int]  # rows per time step, non-increasing
-    inputs: tuple[Integers, Integers]  # forward and backward, each (rows,): the index of the type or boundary token
+    inputs: list[Integers]  # forward and backward, each (rows,): the index of the type or boundary token
     tokens: Integers  # (tokens,): their indices among the tokens of all tweets
-    rows: tuple[Integers, Integers]  # forward and backward, each (tokens,): the row of each token
+    rows: list[Integers]  # forward and backward, each (tokens,): the row of each token
 
 
 def pack(rows: TokenRows, chosen: Integers) -> PackedBatch:
@@ -130,14 +130,15 @@ def pack(rows: TokenRows, chosen: Integers) -> PackedBatch:
     types = np.where(step == 0, start_token, start_token + 1)
     types[is_token] = rows.token_ids[tokens]
 
-    forward_rows = step_starts[step] + tweet
-    backward_rows = step_starts[last - step] + tweet
-    forward = np.empty_like(types)
-    forward[forward_rows] = types
-    backward = np.empty_like(types)
-    backward[backward_rows] = types
-    token_rows = (forward_rows[is_token], backward_rows[is_token])
-    return PackedBatch(step_sizes.tolist(), (forward, backward), tokens, token_rows)
+    inputs = []
+    token_rows = []
+    for direction_step in (step, last - step):
+        packed_rows = step_starts[direction_step] + tweet
+        packed_types = np.empty_like(types)
+        packed_types[packed_rows] = types
+        inputs.append(packed_types)
+        token_rows.append(packed_rows[is_token])
+    return PackedBatch(step_sizes.tolist(), inputs, tokens, token_rows)
 
 
 class CharacterNetwork:

@@ -210,13 +210,7 @@ class LinearModel:
     def to_bytes(self) -> bytes:
         from safetensors.numpy import save
 
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "keys": self.keys,
-            "idf": self.idf,
-            "weights": self.weights,
-            "intercepts": self.intercepts,
-        }
-        return save(arrays)
+        return save(vars(self))
 
     @classmethod
     def from_bytes(cls, content: bytes, path: str, classes: int, has_polarity: bool = True) -> "LinearModel":
@@ -245,7 +239,7 @@ class LinearModel:
             "intercepts": f"float64 ({regressions},)",
         }
         check_arrays(path, arrays, expected)
-        return cls(arrays["keys"], arrays["idf"], arrays["weights"], arrays["intercepts"])
+        return cls(**arrays)
 
 
 class BaselineModel(TextModel):

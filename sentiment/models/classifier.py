@@ -468,10 +468,11 @@ class NetworkModel(TextModel):
         section = self.config.any_encoder
         vectors = None
         if self._encoder and section:
-            vectors = FreshVectors(self._encoder, rows.tokens, layers_of(section), self._device)
+            vectors = FreshVectors(self._encoder, rows, layers_of(section), self._device)
         polarity = token_polarity(rows) if self.config.embedding.polarity else None
         ids, offsets = input_ids(self._model, self._vocabulary, rows)
-        return TokenStore(ids, offsets, None, self._device, vectors, polarity)
+        no_labels = np.zeros(rows.size, np.int64)
+        return TokenStore(ids, offsets, no_labels, self._device, vectors, polarity)
 
 
 def load_encoder(

@@ -71,7 +71,7 @@ def tweet_vectors(
         run.console.say(f"the ELMo model {encoder.model!r} has random weights: scores say nothing about ELMo")
     if not encoder.cached:
         loaded = build_encoder(encoder, model, device)
-        return FreshVectors(loaded, corpus.tokens, layers, device), loaded
+        return FreshVectors(loaded, corpus, layers, device), loaded
     cache = VectorCache(corpus, encoder, model, run.results)
     used = _fill_cache(run.config, cache, layers, run.progress)
     size = cache.size(layers)

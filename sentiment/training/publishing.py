@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from sentiment.config import DataConfig
+from sentiment.data.text import Rows
 from sentiment.data.vocabulary import Vocabulary
 from sentiment.encoders.finetuned import FineTuned
 from sentiment.files import sha256_of
-from sentiment.metrics import measure, predicted_classes, restricted, with_first_class
+from sentiment.metrics import predicted_classes, restricted, with_first_class
 from sentiment.models.baseline import BaselineModel, Baselines, LinearModel
 from sentiment.models.classifier import FrozenEmbedding, NetworkModel, attention_of, load_encoder, predict
 from sentiment.models.lexicon import lexicon_probabilities
@@ -48,15 +49,17 @@ from sentiment.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class _Predictions:
-    """Predictions of all predictors.
+    """The predictions of all predictors.
 
     Attributes:
-        probabilities: by part and predictor, each (n, classes); those of models are calibrated.
+        parts: the tweets of each part with the predictors' probabilities; those of models are calibrated.
+        kinds: those of the predictors, in table order.
         temperatures: of the models.
         class_shares: the share of each class among the training tweets.
     """
 
-    probabilities: dict[Part, ByPredictor]
+    parts: dict[Part, PartPredictions]
+    kinds: list[PredictorKind]
     temperatures: Temperatures
     class_shares: list[float]
 
@@ -90,7 +93,7 @@ def fitted_models(run: RunContext, prepared: Prepared, trainer: Trainer, baselin
         temperatures = fit_temperatures(labels, network, linear)
         probabilities = calibrate_all(network, linear, temperatures)
         metric = run.config.training.early_stopping.metric
-        recommended = recommend(_validation_predictions(task, {"validation": probabilities}), metric)
+        recommended = recommend(_part_predictions(task, rows, probabilities), metric)
     result = FitResult(
         recommended=recommended,
         temperatures=temperatures,
@@ -112,7 +115,7 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
     best = trainer.early_stopping.best_weights
     trainer.model.load_state_dict(best)
     predictions = _predict(run.config.data, task, baselines)
-    _write_predictions(run_dir, task, predictions, run.config.data.label_names)
+    _write_predictions(run_dir, predictions, run.config.data.label_names)
     _write_attention(run_dir, task, predictions.temperatures["network"])
     task.vocabulary.write(run_dir.vocabulary_file, run_dir.write)
     write_weights(run_dir, run_dir.best_weights, best, trainer.early_stopping.best_epoch)
@@ -131,26 +134,33 @@ def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _P
     training_labels = task.corpus.labels[task.rows["train"]]
     counts = np.bincount(training_labels, minlength=len(data.label_names))
     class_shares = (counts / len(training_labels)).tolist()
-    probabilities: dict[Part, ByPredictor] = {}
+    parts: dict[Part, PartPredictions] = {}
     for part, rows in task.measured.items():
-        of_part = calibrate_all(network[part], linear[rows], temperatures)
+        probabilities = calibrate_all(network[part], linear[rows], temperatures)
         if data.is_english:
-            of_part["lexicon"] = lexicon_probabilities(baselines.compound[rows], task.corpus.class_count)
-        of_part["majority"] = np.tile(class_shares, (len(rows), 1))
-        labels = task.corpus.labels[rows]
-        probabilities[part] = {kind: restricted(predicted, labels) for kind, predicted in of_part.items()}
-    return _Predictions(probabilities, temperatures, class_shares)
+            probabilities["lexicon"] = lexicon_probabilities(baselines.compound[rows], task.corpus.class_count)
+        probabilities["majority"] = np.tile(class_shares, (len(rows), 1))
+        parts[part] = _part_predictions(task, rows, probabilities)
+    return _Predictions(parts, [*probabilities], temperatures, class_shares)
+
+
+def _part_predictions(task: ClassifierTask, rows: Rows, probabilities: ByPredictor) -> PartPredictions:
+    """The predictors of some rows, restricted to the classes that the rows have."""
+    labels = task.corpus.labels[rows]
+    predictors = []
+    for kind, predicted in probabilities.items():
+        predictors.append(Predictor(PREDICTORS[kind], kind, restricted(predicted, labels)))
+    return PartPredictions(task.corpus.keys[rows], labels, predictors)
 
 
 def _result(
     run: RunContext, prepared: Prepared, baselines: Baselines, trainer: Trainer, predictions: _Predictions
 ) -> Result:
     stopping = trainer.early_stopping
-    scores = {kind: _measure(trainer.task, predictions, kind) for kind in predictions.probabilities["train"]}
+    scores = {kind: _scores(predictions.parts, kind) for kind in predictions.kinds}
     network = scores["network"]
     overfit = judge_overfit(network["train"].accuracy, network["validation"].accuracy)
-    validation = _validation_predictions(trainer.task, predictions.probabilities)
-    recommended = recommend(validation, run.config.training.early_stopping.metric)
+    recommended = recommend(predictions.parts["validation"], run.config.training.early_stopping.metric)
     check_list = _check_list(run, prepared, baselines.model, trainer, predictions.temperatures)
     stopped_by: Literal["early stopping", "all epochs"] = "all epochs"
     if stopping.should_stop:
@@ -182,23 +192,13 @@ def _result(
     )
 
 
-def _measure(task: ClassifierTask, predictions: _Predictions, kind: PredictorKind) -> dict[Part, Metrics]:
-    return {
-        part: measure(task.corpus.labels[rows], predictions.probabilities[part][kind])
-        for part, rows in task.measured.items()
-    }
-
-
-def _validation_predictions(task: ClassifierTask, by_part: dict[Part, ByPredictor]) -> PartPredictions:
-    part: Part = "validation"
-    rows = task.rows[part]
-    predictors = [Predictor(PREDICTORS[kind], kind, probabilities) for kind, probabilities in by_part[part].items()]
-    return PartPredictions(task.corpus.keys[rows], task.corpus.labels[rows], predictors)
+def _scores(parts: dict[Part, PartPredictions], kind: PredictorKind) -> dict[Part, Metrics]:
+    return {name: part.of(kind).metrics(part.labels) for name, part in parts.items()}
 
 
 def _only_label(predictions: _Predictions) -> int | None:
     """The index of the class, if the network predicts the same one for all validation tweets."""
-    labels = np.unique(predicted_classes(predictions.probabilities["validation"]["network"]))
+    labels = np.unique(predictions.parts["validation"].of("network").predicted)
     return int(labels[0]) if len(labels) == 1 else None
 
 
@@ -229,19 +229,17 @@ def _digests(run_dir: RunDir) -> dict[str, str]:
     return {str(file.relative_to(run_dir.path)): sha256_of(file) for file in files}
 
 
-def _write_predictions(
-    run_dir: RunDir, task: ClassifierTask, predictions: _Predictions, classes: Sequence[str]
-) -> None:
+def _write_predictions(run_dir: RunDir, predictions: _Predictions, classes: Sequence[str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parts = [part for part in predictions.probabilities if part != "train"]
-    names = np.repeat(parts, [len(task.rows[part]) for part in parts])
-    rows = np.concatenate([task.rows[part] for part in parts])
+    parts = {name: part for name, part in predictions.parts.items() if name != "train"}
+    names = np.repeat([*parts], [len(part.labels) for part in parts.values()])
     columns = {"part": pa.array(names).dictionary_encode()}
-    columns |= {"tweet": task.corpus.keys[rows], "label": task.corpus.labels[rows]}
-    for kind in predictions.probabilities["train"]:
-        probabilities = np.concatenate([predictions.probabilities[part][kind] for part in parts])
+    columns["tweet"] = np.concatenate([part.tweets for part in parts.values()])
+    columns["label"] = np.concatenate([part.labels for part in parts.values()])
+    for kind in predictions.kinds:
+        probabilities = np.concatenate([part.of(kind).probabilities for part in parts.values()])
         for index, column in enumerate(columns_of(kind, classes), start=1):
             columns[column] = probabilities[:, index].astype(np.float32)
     run_dir.write(run_dir.predictions_file, lambda file: pq.write_table(pa.table(columns), file))

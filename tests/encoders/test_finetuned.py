@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,7 +35,7 @@ def test_it_begins_with_the_states_of_the_library_whatever_is_padded(folder: Pat
     tuned = _tuned(folder).eval()
     reference = AutoModel.from_pretrained(folder).eval()
     ids, offsets = tuned.pieces(TokenRows.of_tweets(TWEETS))
-    store = TokenStore(ids, offsets, None, torch.device("cpu"))
+    store = TokenStore(ids, offsets, np.zeros(len(TWEETS)), torch.device("cpu"))
     (batch,) = store.in_order_of_length(torch.arange(len(TWEETS)).numpy())
     assert batch.padded
     for row, states in zip(batch.rows.tolist(), tuned(batch), strict=True):

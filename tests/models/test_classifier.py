@@ -25,7 +25,7 @@ from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, s
 def _padded() -> tuple[Batch, list[Batch]]:
     """All tweets side by side, and each alone, in the same order."""
     tweets = store()
-    (together,) = tweets.in_order_of_length(np.arange(len(tweets)))
+    (together,) = tweets.in_order_of_length(np.arange(len(tweets.lengths)))
     assert together.padded
     alone = [tweets.in_order_of_length(np.array([row]))[0] for row in together.rows.tolist()]
     assert not any(batch.padded for batch in alone)
@@ -86,7 +86,7 @@ def test_vectors_end_with_how_positive_the_words_are_rated_even_of_hidden_ones()
     embedding = LearnedEmbedding(VOCABULARY, settings).train()
     offsets = np.array([0, 3, 3, 5])  # the second tweet is empty
     rated = np.array([1.5, 0, -2, 0.5, -1], np.float32)
-    store = TokenStore(np.arange(5) + 2, offsets, None, torch.device("cpu"), polarity=rated)
+    store = TokenStore(np.arange(5) + 2, offsets, np.zeros(len(offsets) - 1), torch.device("cpu"), polarity=rated)
     (batch,) = store.in_order_of_length(np.arange(3))
     vectors = embedding(batch)
     assert vectors.shape == (3, 3, embedding.size) == (3, 3, 5)

@@ -26,7 +26,7 @@ from tests.models.batches import config, model, store
 KINDS = get_args(ModelConfig.model_fields["kind"].annotation)
 
 
-@pytest.mark.parametrize(("kind", "pooling", "cell"), itertools.product(KINDS, POOLING_NAMES, CELLS))
+@pytest.mark.parametrize(("kind", "pooling", "cell"), [*itertools.product(KINDS, POOLING_NAMES, CELLS)])
 def test_model_is_built_as_its_configuration_says(kind: str, pooling: str, cell: str) -> None:
     changes: dict[str, Any] = {"model.kind": kind, "model.pooling": pooling, "model.cell": cell, "model.dropout": 0.5}
     if kind != "rnn" and pooling == "last":
@@ -120,7 +120,7 @@ def test_turning_around_reverses_each_tweet_and_so_does_its_gradient(positions: 
 
 def _batch(lengths: tuple[int, ...]) -> Batch:
     tweets = store(lengths)
-    return tweets.in_order_of_length(np.arange(len(tweets)))[0]
+    return tweets.in_order_of_length(np.arange(len(tweets.lengths)))[0]
 
 
 STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0]]])
