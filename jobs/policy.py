@@ -60,8 +60,8 @@ from sentiment.runs.state import (
     RunProgress,
     RunState,
     TrialRung,
+    judge_directory,
 )
-from sentiment.runs.state import judge as judge_directory
 
 Whereabouts = Literal["nowhere", "silent", "intent", "waits", "held", "runs", "gone"]
 Action = Literal["", "submits", "releases", "cancels", "trains", "ranks"]

@@ -22,7 +22,7 @@ from sentiment.files import FolderEntry, write_atomically
 from sentiment.runs.code_version import START, start_command
 from sentiment.runs.records import FileRecord, Record
 from sentiment.runs.run_dir import Results, parse_record, read_record, sealed
-from sentiment.runs.state import read_chosen
+from sentiment.runs.state import read_promoted
 
 _NAME = re.compile(r"(?P<number>\d+)-[a-z]+-[0-9a-f]+")
 
@@ -187,7 +187,7 @@ class SubmissionDir:
         submission = self.submission
         if not submission.by_ranking or submission.rung is None:
             return []
-        return read_chosen(self.results, self.grid, submission.rung - 1)
+        return read_promoted(self.results, self.grid, submission.rung - 1)
 
     @property
     def waits_for_ranking(self) -> bool:

@@ -48,7 +48,7 @@ from sentiment.runs.state import (
     RunProgress,
     RunState,
     TrialRung,
-    judge,
+    judge_directory,
     read_progress,
     read_rungs,
 )
@@ -306,7 +306,7 @@ def _load_run(run_dir: RunDir, plan: GridPlan | None, planned: PlannedRun | None
     progress = replace(progress, completed=completed is not None)
     folder = run_dir.path.parent.name
     grid = None if folder == SINGLE else folder
-    state = _with_progress(progress, judge(progress, trial_rung))
+    state = _with_progress(progress, judge_directory(progress, trial_rung))
     return Run(grid, run_dir, state, progress.damage, record, completed, planned)
 
 
@@ -373,11 +373,13 @@ def read_part(run: CompletedRun, part: Part) -> PartPredictions | None:
     The merged run of a cross-validation has only test predictions: those of all folds.
 
     Raises:
-        RunDirError: the file is missing, damaged, or does not fit the run's result.
+        RunDirError: the file is missing or has changed.
     """
-    if not run.folds:
-        return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
-    return _pooled_test_part(run.folds) if part == "test" else None
+    if run.folds:
+        return _pooled_test_part(run.folds) if part == "test" else None
+    if part not in run.result.metrics:
+        return None
+    return read_predictions(run.run_dir, run.result, part, run.config.data.label_names)
 
 
 def _pooled_test_part(runs: Sequence[CompletedRun]) -> PartPredictions:

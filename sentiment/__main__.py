@@ -7,7 +7,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -57,7 +56,8 @@ prepare_app = typer.Typer(no_args_is_help=True, help="Prepare word vectors and e
 def train(
     config: ConfigFile,
     changes: Annotated[
-        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="As --set; also --FIELD=VALUE.")
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE", help="Change a field, as --set; also --FIELD=VALUE."),
     ] = None,
     data: Data = None,
     text_column: TextColumn = None,
@@ -94,18 +94,13 @@ def train(
             console.say(str(error))
             return None
         except SentimentError:
-            run_dir.discard_unbegun()  # if the tweets cannot be used, for example
+            run_dir.delete_untrained()  # if the tweets cannot be used, for example
             raise
         if reason is None:
             show_result(open_run(run_dir.path))
         return reason
 
-    def resume_hint(run: "RunConfig") -> str:
-        if any(_results(results).run_dir(run.run_id).checkpoints.glob("*")):
-            return "everything is saved; run the same command again to resume"
-        return "training had not started; run the same command again"
-
-    _run_interruptible(lambda: _load_run(config, parameters), train_run, resume_hint)
+    _run_interruptible(lambda: _load_run(config, parameters), train_run)
 
 
 def _no_such_option(word: str) -> UsageError:
@@ -134,8 +129,8 @@ def evaluate(
 ) -> None:
     """Print the scores of a trained model beside its baselines, or of the predictors that were added for a gold table.
 
-    Evaluates on the run's own test set, or on any labelled table (--data): 100 labelled tweets of yours or more choose
-    the model and the threshold for tweets like them. --out writes all metrics as JSON.
+    Evaluates on the run's own test set, or on any labelled table (--data): with 100 labelled tweets of yours or more,
+    it also chooses the model and the threshold for tweets like them. --out writes all metrics as JSON.
     """
     from sentiment.data.guess_columns import shared_columns
     from sentiment.data.labels import with_names
@@ -148,17 +143,14 @@ def evaluate(
         if data or choice or threshold is not None:
             raise UsageError(f"{run}: is a gold table; --data, --with and --threshold require a run, which has models")
         metrics = evaluate_on_gold(run)
-        if out:
-            write_named(out, as_json(metrics))
-        return
-    trained = open_run(run, _results(results) if results else None)
-    if data is None:
+    elif data is None:
         if threshold is not None:
             raise UsageError(
                 "--threshold requires --data; scores on the run's own test set are those of the default threshold"
             )
-        metrics = evaluate_on_own(trained, choice)
+        metrics = evaluate_on_own(open_run(run, results), choice)
     else:
+        trained = open_run(run, results)
         parameters = _parameters(str(data), overrides, text_column, label_column, classes)
         columns = shared_columns(data, trained.config.data.columns)
         trained_on = {"data": {"columns": columns, "labels": trained.config.data.labels}}
@@ -173,7 +165,7 @@ def evaluate(
 
 def _finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no finite number")
+        raise typer.BadParameter(f"{value} is not a finite number")
     return value
 
 
@@ -212,7 +204,7 @@ def add(
     ] = None,
     cost: Annotated[
         float | None,
-        typer.Option("--cost", min=0, callback=_finite, help="Total cost of all predictions, in money."),
+        typer.Option("--cost", min=0, callback=_finite, help="Total cost of all predictions, in any currency."),
     ] = None,
     seconds: Annotated[
         float | None,
@@ -224,9 +216,9 @@ def add(
     """Compare any predictors with each other, or with the models of runs.
 
     A language model, a service, a colleague's model or a person becomes a row in `evaluate` and in the report.
-    A column holds labels or probabilities of the positive label, by its name or by --label-column and
-    --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such as
-    data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
+    The column with labels, or with probabilities of the positive label, is recognised by its name, or named by
+    --label-column or --probability-column. Tweets are matched by id, else by text. --set changes how GOLD is read, such
+    as data.columns.text=NAME or data.language=de; --classes names the classes and labels of both tables.
     """
     from sentiment.inference.added import NamedColumns, add_predictions, write_tweets
 
@@ -246,7 +238,7 @@ def add(
 
 
 def _labelled_tweets(source: str, overrides: list[str] | None, classes: str | None, results: Path | None) -> "Tweets":
-    """The tweets of a run's directory, or of a gold table, whose directory is written."""
+    """The tweets of a run, or of a gold table, for which a directory in the results folder is written."""
     from sentiment.files import named_path
     from sentiment.inference.added import Tweets, with_own_names
     from sentiment.inference.gold import column_parameters, open_gold
@@ -254,7 +246,7 @@ def _labelled_tweets(source: str, overrides: list[str] | None, classes: str | No
 
     path = named_path(source)
     if path.is_dir():
-        return Tweets.of_run(open_run(path, _results(results) if results else None))
+        return Tweets.of_run(open_run(path, results))
     parameters = _parameters(source, overrides)
     if classes:
         parameters["data.labels"] = with_own_names(classes)
@@ -304,7 +296,7 @@ def predict(
     from sentiment.inference.predict import predict_file, read_available_lines, show_predictions, use_one_core
     from sentiment.inference.stored import open_model
 
-    opened = open_model(model, choice, _results(results) if results else None, threshold)
+    opened = open_model(model, choice, results, threshold)
     if file and out:
         with ProgressBar() as bar:
             row_count, warnings = predict_file(opened, file, out, parse_column(text_column), bar.progress)
@@ -333,11 +325,11 @@ def export(
     """Export a run's model to a single zip file.
 
     It contains weights, vocabulary, scores and a model card, but no tweets. `predict` and `sentiment.load` read it;
-    nothing in it is executed. With --with and --threshold, that model and threshold predict wherever the file is used.
+    nothing in it is executed. --with and --threshold set the model and the threshold that the file predicts with.
     """
     from sentiment.inference.stored import export_warnings, exported_files, open_run, write_archive
 
-    stored = open_run(run, _results(results) if results else None).with_choice(choice, threshold)
+    stored = open_run(run, results).with_choice(choice, threshold)
     files = exported_files(stored)
     write_archive(files, file)
     sizes = ", ".join(f"{name} {len(content):,}" for name, content in sorted(files.items()))
@@ -357,10 +349,10 @@ def show(
     Digests are the SHA-256 of the best weights, the last weights and the metric log; equal runs have equal ones. For an
     exported file, its model card is printed.
     """
-    from sentiment.inference.stored import CARD, model_card, open_run, read_archive
+    from sentiment.inference.stored import CARD, model_card, open_run, open_stored
 
     if model.is_file():
-        echo(read_archive(model)[CARD].decode("utf-8", "replace").removesuffix("\n"))
+        echo(open_stored(model).read(CARD).decode("utf-8", "replace").removesuffix("\n"))
         return
     run = open_run(model)
     if card:
@@ -409,8 +401,8 @@ def data(
 def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, results: ResultsRoot = RESULTS) -> None:
     """Learn a run's word vectors from its training text.
 
-    vectors.unlabelled names further text. `train` learns the vectors itself if they do not exist yet. Exit code 3 if a
-    signal or the time limit stopped it; the same command then starts again from the beginning.
+    vectors.unlabelled names further texts to learn from. `train` learns the vectors itself if they do not exist yet.
+    Exit code 3 if a signal or the time limit stopped it; the same command then starts again from the beginning.
     """
     parameters = _parameters(data, overrides)
 
@@ -434,7 +426,7 @@ def vectors(config: ConfigFile, data: Data = None, overrides: Overrides = None, 
             raise UsageError(f"embedding.pretrained = {name!r}: is a file; only `{WORD2VEC}` vectors can be learned")
         return run_vectors([run], _results(results), stop, console)
 
-    _run_interruptible(load, learn, lambda _run: "run the same command again")
+    _run_interruptible(load, learn)
 
 
 @prepare_app.command()
@@ -451,13 +443,13 @@ def encode(config: ConfigFile, data: Data = None, overrides: Overrides = None, r
 
         if run.any_encoder is None or not run.any_encoder.cached:
             raise UsageError(
-                "the run reads no cached vectors; set elmo.model, and elmo.backend to own, or encoder.model, and "
-                "encoder.use to tokens or tweet"
+                "the run reads no cached vectors; set elmo.model with elmo.backend=own, or encoder.model with "
+                "encoder.use=tokens or encoder.use=tweet"
             )
         return run_encoding([run], _results(results), stop, console)
 
-    load = partial(_load_run, config, _parameters(data, overrides))
-    _run_interruptible(load, compute, lambda _run: "finished shards are kept; run the same command again to continue")
+    parameters = _parameters(data, overrides)
+    _run_interruptible(lambda: _load_run(config, parameters), compute)
 
 
 @prepare_app.command()
@@ -552,7 +544,6 @@ def _with_guesses(
 def _run_interruptible(
     load: "Callable[[], RunConfig]",
     work: "Callable[[RunConfig, StopRequest, Console], Stop | None]",
-    resume_hint: "Callable[[RunConfig], str]",
 ) -> None:
     """Run interruptible work; if a signal or the time limit stops it, exit with 3. The same command resumes it."""
     from sentiment.training.stop import StopRequest, process_deadline
@@ -563,7 +554,7 @@ def _run_interruptible(
         with ProgressBar() as bar:
             reason = work(run, stop, Console(say, bar.progress))
     if reason:
-        say(f"stopped ({reason.detail}); {resume_hint(run)}")
+        say(f"stopped ({reason.detail}); everything finished is saved; run the same command again to continue")
         raise typer.Exit(EXIT_UNFINISHED)
 
 

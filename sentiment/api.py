@@ -42,12 +42,10 @@ from sentiment.inference.stored import (
     BASELINE_FILE,
     NETWORK_FILE,
     VOCABULARY_FILE,
-    Exported,
     StoredRun,
     TrainedRun,
     export_warnings,
     exported_files,
-    in_memory,
     model_of,
     open_stored,
     weights_as_bytes,
@@ -63,7 +61,7 @@ if TYPE_CHECKING:
     from sentiment.training.stop import RunContext
 
 _FITTED = "the fitted classifier"  # in messages
-# A tenth of so many texts tells at least whether a network has learned something.
+# A tenth of fewer texts is too small to tell whether a network has learned anything.
 _FEWEST_FOR_A_NETWORK = 200
 
 Texts = Iterable[str]
@@ -74,8 +72,8 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Text classifier for 2 to 20 classes, trained like a run: a network, a linear model, or the mean of both.
 
     Of the texts that it is fitted on, 10 % serve as validation set (early stopping, model selection). The linear
-    baseline alone (`choice="baseline"`) learns from all texts. It is also what is fitted on fewer than 200 texts, too
-    few to validate a network on a tenth of them.
+    baseline alone (`choice="baseline"`) learns from all texts. On fewer than 200 texts only the baseline is fitted,
+    since a tenth of them is too small to validate a network.
 
     Attributes:
         classes_: the labels in ascending order, as in every scikit-learn classifier.
@@ -97,14 +95,14 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             run: a YAML file, its name in `configs/runs`, or the `config` of another model.
             choice: `network`, `baseline` or `both` (their mean); None: the one that validation tweets recommend.
-            results: the results folder, in which `fit` is a run: an interrupted one resumes, a completed one is loaded,
-                and reports show it, for which another 10 % of the texts are set aside as test set. None: a temporary
-                folder.
+            results: the results folder in which `fit` trains a run: if it was interrupted, it resumes; if it is
+                completed, it is loaded. Reports show it, so another 10 % of the texts are set aside as its test set.
+                None: a temporary folder.
             verbose: 0 prints nothing, 1 a line for each epoch.
             classes: the labels, from the most negative to the most positive; None: the order of known words such as sad
                 and happy, otherwise ascending order.
             fields: values of the configuration's fields, with two underscores for the dot, such as
-                `model__hidden_size=32`; searches name them so too.
+                `model__hidden_size=32`, also in scikit-learn's searches.
         """
         self.run = run
         self.choice = choice
@@ -142,11 +140,12 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classes, labels = _check_labels(y, self.classes)
         if len(texts) != len(labels):
             raise ValueError(f"fit takes a label for each text, not {len(labels):,} labels for {len(texts):,} texts")
-        choice = _checked_choice(self.choice)
+        choice = self.choice
+        if choice not in (None, *MODEL_CHOICES):
+            raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_CHOICES)}")
         values, origin = _read_run(self.run)
-        parameters = {"data.tests": {}} | _changes(self._fields)
-        parameters["data.columns"] = {}
-        parameters["data.labels"] = {str(label): [str(label)] for label in classes} | {IGNORED: []}
+        own_labels = {str(label): [str(label)] for label in classes} | {IGNORED: []}
+        parameters = {"data.tests": {}} | _changes(self._fields) | {"data.columns": {}, "data.labels": own_labels}
         if choice is None and len(texts) < _FEWEST_FOR_A_NETWORK:
             choice = "baseline"
             warnings.warn(
@@ -158,13 +157,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             config = resolve(values, parameters, origin)
             linear = fit_baseline(config, texts, [*map(config.data.label_names.index, labels)])
             result = FitResult(recommended="baseline", temperatures={"baseline": 1.0}, texts=len(texts))
-            exported = Exported(config=config, result=result)
-            stored = in_memory(_FITTED, exported, {BASELINE_FILE: linear.to_bytes()}, Results())
+            files = {BASELINE_FILE: linear.to_bytes()}
+            stored = StoredRun(path=_FITTED, config=config, result=result, results=Results(), read=files.__getitem__)
             return self._set_trained(stored, None, classes)
         with TemporaryDirectory(prefix="sentiment-") as temporary:
             results = Results(Path(self.results or temporary))
             if self.results is None:
-                parameters["tracking.wandb"] = "disabled"  # nothing stays that could be uploaded later
+                parameters["tracking.wandb"] = "disabled"  # nothing remains that could be uploaded later
             parameters["data.source"] = str(_write_table(results, texts, labels))
             config = resolve(values, parameters, origin)
             encoder = config.any_encoder
@@ -184,7 +183,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         trained = model_of(stored, choice)
         self._trained = trained
-        self._origin = stored if isinstance(stored.result, FitResult) else (Path(stored.path), stored.results)
+        self._origin = stored if isinstance(stored.result, FitResult) else (Path(stored.path), stored.results.root)
         self._classes = np.array(trained.config.data.label_names) if classes is None else classes
         self.classes_ = np.sort(self._classes)
         return self
@@ -200,7 +199,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             TypeError: `X` is a single string or contains a non-string; the message gives its index.
-            UsageError: the threshold is no probability, or there are more than two classes.
+            UsageError: the threshold is not a probability, or there are more than two classes.
         """
         probabilities = self._classify(X, "predict").probabilities
         used = self._trained.threshold
@@ -249,12 +248,13 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             A row for each group and class; the index has the levels `group`, at first "all", and `class`, in the order
             from negative to positive. Shares are fractions of 1; columns ending in `_low` and `_high` are the bounds of
             the 95 % interval.
-            tweets, labels: the size of the group, and how many of it are labelled; `labels_of_class`: of this class.
-            counted: the share of predicted labels; its interval takes each of them for a label.
+            tweets, labels: number of texts of the group, and of its labelled texts.
+            labels_of_class: number of its texts that are labelled with this class.
+            counted: the share of predicted labels; its interval treats each of them as a label.
             labels_alone: by the labels without predictions.
             share: by labels and predictions together. NaN with fewer than 5 labels of the class or of all others, where
                 only the bounds hold; in a group with fewer than 30 labels all of these are NaN.
-            worth: so many labels alone give as narrow an interval as `share` has.
+            worth: the number of labels that alone would give an interval as narrow as that of `share`.
 
         Raises:
             ValueError: a label is none of the classes, or the lengths differ.
@@ -287,7 +287,7 @@ class SentimentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stored = origin if isinstance(origin, StoredRun) else open_stored(*origin)
         if isinstance(stored, TrainedRun):
             stored = stored.with_choice(self.choice, None)
-        elif stored is not origin and self.choice not in (None, stored.predicts):
+        elif stored is not origin and self.choice not in (None, stored.default_choice):
             raise UsageError(f"{stored.path}: {self.choice!r} cannot be chosen after the export; export the run again")
         write_archive(exported_files(stored), Path(path))
         for warning in export_warnings(stored):
@@ -332,9 +332,7 @@ def load(
     Raises:
         SentimentError: the run or choice does not exist, or its files are damaged.
     """
-    folder = Results(Path(results)) if results else None
-    choice = _checked_choice(choice)
-    stored = open_stored(Path(path), folder)
+    stored = open_stored(Path(path), Path(results) if results else None)
     return SentimentClassifier(stored.config, choice=choice, results=results)._set_trained(stored, choice)
 
 
@@ -383,14 +381,11 @@ def _train(config: RunConfig, results: Results, verbose: int) -> StoredRun:
         try:
             reason = run_experiment(run)
         except SentimentError:
-            run_dir.discard_unbegun()
+            run_dir.delete_untrained()
             raise
     if reason:
-        resume = f"call it again to resume from {run_dir.path}"
-        if not any(run_dir.checkpoints.glob("*")):
-            resume = "training had not started; call it again"
-        raise KeyboardInterrupt(f"stopped ({reason.detail}); {resume}")
-    return open_stored(run_dir.path, results)
+        raise KeyboardInterrupt(f"stopped ({reason.detail}); call it again to continue from {run_dir.path}")
+    return open_stored(run_dir.path, results.root)
 
 
 def _fit(config: RunConfig, results: Results, choice: ModelChoice | None, verbose: int) -> StoredRun:
@@ -407,7 +402,9 @@ def _fit(config: RunConfig, results: Results, choice: ModelChoice | None, verbos
     files = {NETWORK_FILE: weights_as_bytes(models.weights), VOCABULARY_FILE: models.vocabulary.to_bytes()}
     if models.baseline is not None:
         files[BASELINE_FILE] = models.baseline.to_bytes()
-    return in_memory(_FITTED, Exported(config=config, result=models.result, choice=choice), files, results)
+    return StoredRun(
+        path=_FITTED, config=config, result=models.result, results=results, read=files.__getitem__, choice=choice
+    )
 
 
 @contextmanager
@@ -442,12 +439,6 @@ def _changes(fields: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _checked_choice(choice: ModelChoice | None) -> ModelChoice | None:
-    if choice is not None and choice not in MODEL_CHOICES:
-        raise UsageError(f"choice={choice!r}: valid are {', '.join(MODEL_CHOICES)}")
-    return choice
-
-
 def _write_table(results: Results, texts: list[str], labels: list[str]) -> Path:
     """Write a table named by its content hash, so that the same fit is the same run."""
     rows = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
@@ -478,16 +469,17 @@ def _check_labels(y: Any, order: Sequence[Any] | None) -> tuple[Labels, list[str
     names = [str(value) for value in classes.tolist()]
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        of_y = "1 class" if len(classes) == 1 else f"{len(classes):,} classes"  # in scikit-learn's words
-        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has only {of_y} ({shown})")
+        number = "only 1 class" if len(classes) == 1 else f"{len(classes):,} classes"  # in scikit-learn's words
+        raise ValueError(f"{MIN_CLASSES} to {MAX_CLASSES} classes are needed; y has {number} ({shown})")
     if order is not None:
         ordered = np.array(list(order))
-        if len(ordered) != len(classes) or (np.sort(ordered) != classes).any():
+        if not np.array_equal(np.sort(ordered), classes):
             raise ValueError(f"classes={order!r}: must be the labels of y in their order: {', '.join(names)}")
-        return ordered, [str(label) for label in labels.tolist()]
-    words = [word for own in (known_classes(names) or {}).values() for word in own]
-    if len(words) == len(names):
-        classes = classes[np.argsort([words.index(name.lower()) for name in names])]
+        classes = ordered
+    elif known := known_classes(names):
+        words = [word for words_of_class in known.values() for word in words_of_class]
+        if len(words) == len(names):
+            classes = classes[np.argsort([words.index(name.lower()) for name in names])]
     return classes, [str(label) for label in labels.tolist()]
 
 
@@ -505,8 +497,8 @@ def _iter_texts(texts: Any, method: str) -> Iterator[str]:
         texts = texts.to_pylist()
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            missing = text is None or text != text  # only NaN differs from itself
-            hint = "; leave missing texts out, or put '' in their place" if missing is True else ""
+            is_missing = pd.isna(text) is True  # of a list it gives an array
+            hint = "; leave missing texts out, or put '' in their place" if is_missing else ""
             raise TypeError(f"{method}: texts[{index}] is {_described(text)}, not a text{hint}")
         yield str(text)
 

@@ -18,7 +18,7 @@ from sentiment.errors import EXIT_BROKEN_PIPE, EXIT_FAILED, SentimentError
 # By package: the pip extra that installs it, and what needs it.
 _EXTRAS = {
     "submitit": ("jobs", "running grids"),
-    "optuna": ("jobs", "a search by rounds"),
+    "optuna": ("jobs", "a Bayesian search"),
     "markdown_it": ("report", "the report"),
     "vl_convert": ("report", "drawing charts"),
     "h5py": ("elmo", "reading ELMo models"),
@@ -110,7 +110,7 @@ class ErrorReportingGroup(TyperGroup):
                 raise
             extra, purpose = _EXTRAS[package]
             install = f"`pip install '.[{extra}]'` in the clone, or `uv sync --extra {extra}`, installs it"
-            message = f"{package} is not installed, which {purpose} needs; {install}"
+            message = f"{package}, needed for {purpose}, is not installed; {install}"
             code = EXIT_FAILED
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]}… ({len(message):,} characters)"

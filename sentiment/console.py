@@ -97,7 +97,7 @@ def say(text: str, console: RichConsole = OUT) -> None:
 
 
 def number_table(title: str, columns: Iterable[str], no_wrap: bool = False) -> Table:
-    """A table without lines, of names and of numbers on the right; `no_wrap` keeps each number on one line.
+    """A table without rules: a column of names, and columns of numbers; `no_wrap` keeps each number on one line.
 
     Args:
         columns: the headings of the numbers; control characters in them are escaped.

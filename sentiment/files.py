@@ -217,7 +217,7 @@ def config_path(name: Path, folder: str) -> Path:
 
 
 def plain_path(path: str) -> str:
-    """The normalised path if it resolves to the same file, otherwise `path` without `~`."""
+    """A path without `~`, normalised if that resolves to the same file."""
     expanded = os.path.expanduser(path)  # noqa: PTH111 - Path's fails for a user who does not exist
     plain = os.path.normpath(expanded)
     for folder in (str(Path.cwd()), os.environ.get("PWD", "")):  # $PWD may contain a symbolic link

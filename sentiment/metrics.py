@@ -31,9 +31,9 @@ def predicted_classes(probabilities: Probabilities, threshold: float = THRESHOLD
 
 
 def restricted(probabilities: Probabilities, labels: Labels) -> Probabilities:
-    """The probabilities for tweets that lack some of the classes: those of the classes that they have, normalised.
+    """The probabilities of the classes that occur among the labels, normalised; those of the other classes are 0.
 
-    Unchanged where the tweets have all classes, or fewer than two.
+    Unchanged if all classes occur, or fewer than two.
     """
     present = np.unique(labels)
     if not 2 <= len(present) < probabilities.shape[1]:
@@ -85,12 +85,12 @@ def calibration_bins(right: npt.NDArray[np.bool_], confidences: npt.NDArray[np.f
 
 def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Expected calibration error (Naeini et al. 2015): the mean distance of confidence and accuracy over all tweets."""
-    distance = sum(abs(each.confidence * each.n - each.right) for each in bins)
-    return distance / sum(each.n for each in bins)
+    distance = sum(abs(confidence * n - right) for confidence, right, n in bins)
+    return distance / sum(n for _, _, n in bins)
 
 
 def other_answers_remark(metrics: Metrics, other_answers: int, missing: int = 0) -> str:
-    """What a score leaves out, and what it would be otherwise.
+    """A phrase on the tweets that an accuracy leaves out, and on the accuracy if they counted as wrong.
 
     Args:
         metrics: of the tweets that a predictor answered with a class.

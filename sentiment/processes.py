@@ -27,8 +27,8 @@ class Stopwatch:
 
 def _cpu_seconds() -> float:
     """CPU time of all threads of this process and of its ended child processes."""
-    children = os.times()
-    return time.process_time() + children.children_user + children.children_system
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def in_slurm() -> bool:

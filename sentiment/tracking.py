@@ -80,13 +80,11 @@ def wandb_run_of(run_dir: RunDir) -> WandbRun:
     the same configuration in another grid, of another user, and of a run restarted after its directory was moved away.
     """
     stored = run_dir.read(WandbRun)
-    if in_sweep():
-        chosen = os.environ["WANDB_RUN_ID"]
-        if stored and stored.id == chosen:
-            return stored
-        return WandbRun(id=chosen, project=os.environ.get("WANDB_PROJECT"), entity=os.environ.get("WANDB_ENTITY"))
-    if stored:
+    chosen = os.environ["WANDB_RUN_ID"] if in_sweep() else None
+    if stored and chosen in (None, stored.id):
         return stored
+    if chosen:
+        return WandbRun(id=chosen, project=os.environ.get("WANDB_PROJECT"), entity=os.environ.get("WANDB_ENTITY"))
     config = run_dir.read_config()
     origin: list[object] = [run_dir.grid, config.run_id]
     if record := run_dir.read(RunRecord):

@@ -22,7 +22,7 @@ from sentiment.config import RunConfig
 from sentiment.console import Progress
 from sentiment.data.corpus import Corpus
 from sentiment.errors import ConfigError, DataError, UsageError
-from sentiment.inference.stored import Exported, StoredRun, in_memory
+from sentiment.inference.stored import StoredRun
 from sentiment.models.baseline import LinearModel, fit_linear_model
 from sentiment.models.text_model import Predictions, TextModel
 from sentiment.runs.records import MODEL_CHOICES, FitResult, ModelChoice
@@ -103,8 +103,10 @@ def test_explanation_weighs_each_token(trained: RunDir, trained_with_attention: 
 
 
 def test_choice_that_does_not_exist_is_named(trained: RunDir) -> None:
-    with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both"):
+    with pytest.raises(UsageError, match="'net' was not fitted; valid: baseline, both, network"):
         load(trained.path, "net")
+    with pytest.raises(UsageError, match="choice='net': valid are network, baseline, both"):
+        SentimentClassifier(choice="net").fit(["good", "bad"], ["yes", "no"])
     assert load(trained.path, "both").name == "mean of both"
 
 
@@ -128,7 +130,7 @@ def test_training_guesses_columns_and_minds_the_time_as_the_command_does(
 ) -> None:
     table = write_tweets(tmp_path / "tweets.csv", invented_tweets(400, seed=3))
     table.write_text(table.read_text().replace("label,text", "mood,tweet", 1))
-    with pytest.raises(KeyboardInterrupt, match=r"0 s left.*; training had not started; call it again"):
+    with pytest.raises(KeyboardInterrupt, match=r"0 s left.*; call it again to continue from "):
         train(small_run_file, table, tmp_path, verbose=1, runtime__time_limit_seconds=0.1)
     assert "texts are taken from column 'tweet'" in capsys.readouterr().out
 
@@ -398,7 +400,7 @@ def test_estimator_passes_the_tests_of_scikit_learn(monkeypatch: pytest.MonkeyPa
     result = FitResult(recommended="network", temperatures={"network": 1}, texts=0)
 
     def fit(config: RunConfig, results: Results, *_: Any) -> StoredRun:
-        return in_memory("", Exported(config=config, result=result), {}, results)
+        return StoredRun(path="", config=config, result=result, results=results, read={}.__getitem__)
 
     monkeypatch.setattr(library, "_fit", fit)
     monkeypatch.setattr(library, "model_of", lambda stored, _choice: _Counting(stored.config))

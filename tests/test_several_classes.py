@@ -58,13 +58,12 @@ def test_run_of_three_classes_measures_each_and_beats_the_most_frequent_one(run:
         assert sum(metrics.sizes) == metrics.n
     assert result.scores["baseline"]["test"].macro_recall > 0.7
     assert result.scores["majority"]["test"].macro_recall == pytest.approx(1 / 3)
-    assert total(result.check_list["baseline"]).of > 100
+    assert total(result.check_list["baseline"]).n > 100
 
 
 def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir) -> None:
     result = stored(run, Result)
     test = read_predictions(run, result, "test", NAMES)
-    assert test is not None
     table = pq.read_table(run.predictions_file)
     assert {"network_neutral", "network_positive", "baseline_neutral"} < {*table.column_names}
     corpus = prepare_corpus(run.read_config().data, run.results)
@@ -79,7 +78,6 @@ def test_predictions_of_three_classes_are_those_of_the_stored_models(run: RunDir
 
 def test_test_set_without_a_class_is_answered_with_the_classes_that_it_has(run: RunDir) -> None:
     clear = read_predictions(run, stored(run, Result), "clear", NAMES)
-    assert clear is not None
     assert clear.of("network").probabilities[:, 1].max() == 0
     assert {*clear.of("baseline").predicted.tolist()} <= {0, 2}
 
@@ -100,7 +98,7 @@ def test_commands_know_three_classes(run: RunDir, folder: Path) -> None:
     answers = write_tweets(folder / "mixed.csv", mixed, ("answer", "text"))
     output = succeed("add", "mixed", answers, "--of", run.path)
     assert "'mixed' is none of the classes" in output
-    assert "warning: all are right" in output
+    assert "warning: all predictions are right" in output
 
 
 def test_report_of_three_classes_shows_each(run: RunDir, folder: Path) -> None:

@@ -318,7 +318,7 @@ class Worker:
             print(f"rung {rungs.current} is unfinished: a process still trains {locked[0].path}")
             return Outcome.LOOK_AGAIN
         try:
-            print(rungs.settle(cancelled).rankings[-1].describe())
+            print(rungs.rank_current(cancelled).rankings[-1].describe())
         except UnfinishedRungError as error:
             print(error)
             return Outcome.FAILED

@@ -105,5 +105,5 @@ def _predictions(name: str, record: Added, run: CompletedRun, part: Part) -> Par
     predictions = read_part(run, part)
     if predictions is None:
         return None
-    predictor = added_predictor(name, record, predictions.tweets, len(run.result.class_shares))
+    predictor = added_predictor(f"{name} (added)", record, predictions.tweets, len(run.result.class_shares))
     return replace(predictions, predictors=[predictor]) if predictor else None

@@ -188,7 +188,7 @@ def check_list(findings: Findings) -> list[Table]:
         return []
     rows: list[Row] = []
     for capability, score in scores[0]["network"].items():
-        row: dict[str, Any] = {"capability": capability, "sentences": score.of}
+        row: dict[str, Any] = {"capability": capability, "sentences": score.n}
         for kind in scores[0]:
             row[kind] = fmean(of_run[kind][capability].right for of_run in scores)
         rows.append(row)

@@ -75,6 +75,12 @@ class Corpus(TokenRows):
     def class_count(self) -> int:
         return len(self.report.classes)
 
+    def texts(self) -> Any:
+        """The texts of all tweets as they were read, an array of Arrow."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path / TWEETS_FILE, columns=["text"])["text"]
+
     def rows(self, part: Part) -> Rows:
         """The numbers of the rows in a part, in ascending order."""
         return np.flatnonzero(self.parts == self.part_names.index(part)).astype(np.int64)

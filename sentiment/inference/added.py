@@ -17,7 +17,7 @@ from sentiment.config import PARTS, DataConfig
 from sentiment.config_file import resolve, shortened
 from sentiment.data.corpus import open_corpus
 from sentiment.data.guess_columns import LABEL_NAMES
-from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, class_names, label_meanings, with_names
+from sentiment.data.labels import DEFAULT_LABELS, IGNORED, LabelMapping, label_meanings, with_names
 from sentiment.data.preparation import TEST, TRAIN
 from sentiment.data.sources import cached_sha256
 from sentiment.data.tables import TEXT_NAMES, RowCounter, as_text, column_indices, open_table
@@ -29,24 +29,24 @@ from sentiment.inference.predict import write_sheet
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import predicted_classes
 from sentiment.runs.records import Added
-from sentiment.runs.run_dir import TWEETS_FILE, sealed
+from sentiment.runs.run_dir import sealed
 
-# Recognised column names. By its name, a column holds labels or probabilities. If there is a column such as
+# Recognised column names; they tell whether a column holds labels or probabilities. If there is a column such as
 # `prediction`, a column `label` is taken as the gold label.
 ID_NAMES = ("id", "tweet_id", "tweetid", "id_str", "status_id")
-# The last one is of samples that lm-evaluation-harness logs; their tweets are in `doc`.
+# `filtered_resps` is of samples that lm-evaluation-harness logs; the tweet's columns are called `doc.NAME` there.
 _PREDICTED = ("predicted_label", "prediction", "predicted", "pred", "answer", "filtered_resps")
 _PROBABILITIES = ("predicted_probability", "probability", "prob", "score")
 _NO_ANSWER = "no answer"
 _SUSPICIOUS_ROWS = 20  # perfect accuracy on so many tweets triggers a warning
 Column = str | int | None
-# The probabilities of the classes, 0 and 1 for a label; None for an answer that is none of the classes.
-Answer = list[float] | None
-Answers = dict[int, Answer]  # by the index of the tweet
+# The probabilities of the classes, 0 and 1 for a label; None for a label that is none of the classes.
+Prediction = list[float] | None
+PredictionsByTweet = dict[int, Prediction]  # by the index of the tweet
 
 
 class NamedColumns(NamedTuple):
-    """The columns that a user names, by name or index; None finds them by their names."""
+    """The columns that a user names, by name or index; None: they are recognised by their names."""
 
     text: Column = None
     label: Column = None
@@ -62,7 +62,7 @@ class Tweets:
         directory: of the run, or of the gold table.
         data: the configuration that names their classes.
         folder: of the predictors that were added for them.
-        part_names: of a run, PARTS.
+        part_names: of the parts; PARTS for a run.
         parts: (n,) indices into `part_names`; the other fields are parallel to it.
         keys: by which predictions are stored.
         labels: indices of classes.
@@ -90,15 +90,12 @@ class Tweets:
         Raises:
             DataError: its corpus is missing.
         """
-        import pyarrow.parquet as pq
-
         results = run.results
         fingerprint = run.record.data_fingerprint
         corpus = open_corpus(results.corpus_dir(fingerprint))
         first = TRAIN if run.config.data.folds else TRAIN + 1
         rows = np.flatnonzero((corpus.parts >= first) & (corpus.parts <= TEST))
         keys = corpus.keys[rows]
-        texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"].take(rows).to_pylist()
         return cls(
             noun="test or validation tweet of the run",
             directory=run.run_dir.path,
@@ -109,7 +106,7 @@ class Tweets:
             keys=keys,
             labels=corpus.labels[rows],
             ids=[sheet_id(key) for key in keys.tolist()],
-            texts=texts,
+            texts=corpus.texts().take(rows).to_pylist(),
             text_keys=keys,
         )
 
@@ -129,7 +126,7 @@ class Tweets:
         return indices
 
     def find(self, tweet_id: str, text: str, forms: TweetForms) -> list[int]:
-        """The index of the tweet with an id, else the indices of the tweets with a text; none if there is no such.
+        """The index of the tweet with an id, else the indices of the tweets with a text; empty if there are none.
 
         Raises:
             ValueError: the text of this id has been changed.
@@ -189,7 +186,7 @@ def add_predictions(
         names = ", ".join(tweets.data.label_names)
         raise DataError(
             f"{file}: has no prediction for a {tweets.noun}: {left_out.summary()}. The classes are {names}; "
-            "--classes names labels of them"
+            "--classes maps further labels to them"
         )
     rows_left_out = left_out.counted()
     unanswered = rows_left_out[_NO_ANSWER].count if _NO_ANSWER in rows_left_out else 0
@@ -206,21 +203,24 @@ def add_predictions(
     lines += [f"  {rows.count:,} left out: {reason} ({rows})" for reason, rows in rows_left_out.items()]
     predicted = predicted_classes(np.array([answers[index] for index in judged], np.float64))
     if len(judged) >= _SUSPICIOUS_ROWS and np.array_equal(predicted, tweets.labels[judged]):
-        lines.append("warning: all are right. Are these the tweets' own labels? --label-column names another column")
+        lines.append(
+            "warning: all predictions are right. Are these the tweets' own labels? --label-column names another column"
+        )
     return [*lines, f"in {target}; delete this file to remove the predictor"]
 
 
 def label_meanings_of(data: DataConfig, classes: str | None = None) -> dict[str, int | None]:
     """The index of the class that each lower-cased label means; None for labels that the data leaves out.
 
-    A label is a class's name, of two classes also a usual word, or one that the run or `classes` maps to a class.
+    Known labels are the names of the classes, with two classes also usual words for them, and the labels that the run
+    or `classes` maps to a class.
 
     Raises:
         ConfigError, UsageError: `classes` is malformed, or names none of the run's classes.
     """
     names = data.label_names
     meanings: dict[str, int | None] = {name.lower(): index for index, name in enumerate(names)}
-    if len(names) == len(class_names(DEFAULT_LABELS)):
+    if len(names) == 2:
         meanings |= label_meanings(DEFAULT_LABELS)
     meanings |= label_meanings(data.labels)
     if classes is not None:
@@ -244,14 +244,14 @@ def _parsed(classes: str) -> LabelMapping:
 
 def _read(
     file: Path, named: NamedColumns, tweets: Tweets, meanings: dict[str, int | None]
-) -> tuple[Answers, int, RowCounter]:
+) -> tuple[PredictionsByTweet, int, RowCounter]:
     """The answers by the index of their tweet, the number of rows with an answer, and the rows left out."""
     table = open_table(file, lambda _: True)
     columns = _Columns.of(file, table.names, named)
     class_count = tweets.class_count
     if columns.probabilities and not columns.labels and class_count > 2:
         raise UsageError(f"{file}: has probabilities of one class, but there are {class_count}; give labels instead")
-    answers: Answers = {}
+    answers: PredictionsByTweet = {}
     answered = 0
     left_out = RowCounter()
     forms = TweetForms()
@@ -275,7 +275,7 @@ def _read(
             raise DataError(f"{file}:{record.line}: {error}") from None
         answered += 1
         if not indices:
-            left_out.add(f"no {tweets.noun}", record.line)
+            left_out.add(f"not a {tweets.noun}", record.line)
         elif indices[0] in answers:
             left_out.add("duplicate tweet", record.line)
         else:
@@ -287,7 +287,7 @@ def _read(
 
 @dataclass(frozen=True)
 class _Columns:
-    """Column indices of a table. Of several, a row's first non-empty cell counts, labels before probabilities."""
+    """Column indices of a table; of several, the first non-empty cell of a row is used, labels before probabilities."""
 
     ids: list[int]
     texts: list[int]
@@ -313,7 +313,7 @@ class _Columns:
             return matching[:1]
 
         texts = indices(named.text, *TEXT_NAMES)
-        # doc_id is a row number, by which no tweet is found that has a text.
+        # doc_id is only the number of a row, so it is used only if there is no text.
         ids = indices(None, *ID_NAMES) if texts else indices(None, *ID_NAMES, "doc_id")
         if not ids and not texts:
             raise UsageError(f"{file}: no column name looks like an id or a text; name it with --text-column: {shown}")
@@ -350,7 +350,7 @@ def _with_logged_answer(record: TableRecord, columns: list[int]) -> Sequence[Any
         while isinstance(answer, list):
             answer = answer[0]
     except (TypeError, ValueError, LookupError):
-        raise ValueError(f"{shortened(str(logged))} is no answer that lm-evaluation-harness logs") from None
+        raise ValueError(f"{shortened(str(logged))} is not an answer as lm-evaluation-harness logs it") from None
     fields[columns[0]] = answer
     return fields
 
@@ -365,8 +365,8 @@ def _first_cell(fields: Sequence[Any], columns: list[int]) -> str:
     return ""
 
 
-def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -> Answer:
-    """The answer that a label gives; an unknown word is none of the classes.
+def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -> Prediction:
+    """Probabilities 0 and 1 for a label; None for a word that is none of the classes.
 
     Raises:
         ValueError: the label is an unknown number, so the column may hold probabilities.
@@ -374,7 +374,7 @@ def _parse_label(text: str, meanings: dict[str, int | None], class_count: int) -
     if text.lower() not in meanings and _is_number(text):
         known = ", ".join(map(repr, meanings))
         raise ValueError(
-            f"{shortened(text)!r} is no label ({known}; --classes names others); a column of "
+            f"{shortened(text)!r} is not a label ({known}; --classes names others); a column of "
             "probabilities is named with --probability-column"
         )
     index = meanings.get(text.lower())
@@ -393,11 +393,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _parse_probability(text: str) -> Answer:
+def _parse_probability(text: str) -> Prediction:
     probability = float(text) if _is_number(text) else float("nan")
     if 0 <= probability <= 1:  # false for NaN as well
         return [1 - probability, probability]
     raise ValueError(
-        f"{shortened(text)!r} is no probability of the second class, from 0 to 1; a column of labels is named with "
+        f"{shortened(text)!r} is not a probability of the second class, from 0 to 1; a column of labels is named with "
         "--label-column"
     )

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentiment.console import ERR, OUT, number_table, say, visible
-from sentiment.errors import RunDirError
 from sentiment.inference.stored import TrainedRun
 from sentiment.metrics import Labels, other_answers_remark
 from sentiment.models.text_model import total
@@ -39,22 +38,22 @@ from sentiment.runs.records import (
 from sentiment.runs.run_dir import read_added
 
 EXAMPLE = "what a lovely day"  # example sentence in messages; the models of `make run` classify it correctly
-# The scores of other predictors are no calibrated probabilities: they have no log loss, and keep the default threshold.
+# The scores of other predictors are not calibrated probabilities: they have no log loss.
 _WITH_PROBABILITIES = [PREDICTORS[model] for model in MODEL_CHOICES]
-# By more than this share of the sentences a check list is well below that of the baseline.
+# The baseline is recommended for plain sentences if it has more than this share of the check list more right.
 _WELL_BELOW = 0.05
 # Metrics by the name of a predictor, then by part or file.
 _Scores = dict[str, dict[Part, Metrics]]
 
 
 def comparison_lines(labels: Labels, predictors: Sequence[Predictor], chosen: str) -> list[str]:
-    """A heading, and a sentence on the comparison of the chosen predictor with each other one that reads texts."""
+    """A heading, and a sentence for the chosen predictor and every other one that reads texts."""
     (first,) = (predictor for predictor in predictors if predictor.name == chosen)
     others = [predictor for predictor in predictors if predictor.name != chosen and predictor.kind != "majority"]
     comparisons = compare_predictors([(first, other) for other in others], labels)
     heading = (
-        f"{chosen} compared with each other model (only these trained models; intervals and p-values are corrected for "
-        f"{len(comparisons)} comparisons):"
+        f"{chosen} compared with every other model (these trained models only; intervals and p-values are corrected "
+        f"for {len(comparisons)} comparisons):"
     )
     return [heading, *_sentences(comparisons)]
 
@@ -70,7 +69,7 @@ def _sentences(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _constant_warnings(predictors: Sequence[Predictor], label_names: Sequence[str]) -> list[str]:
-    """Warn about predictors that predict the same label for all tweets, but for the most frequent class."""
+    """Warnings of predictors that predict the same label for all tweets, except the most frequent class."""
     lines = []
     for predictor in predictors:
         if predictor.kind == "majority":
@@ -157,14 +156,14 @@ def _uncertainty_lines(test: Metrics) -> list[str]:
     ]
 
 
-def _check_list_lines(scores: Mapping[str, CheckScore], of_baseline: Mapping[str, CheckScore]) -> list[str]:
-    """Right sentences of the check list, the capability with the smallest share, and whether the baseline is better."""
+def _check_list_lines(scores: Mapping[str, CheckScore], baseline_scores: Mapping[str, CheckScore]) -> list[str]:
+    """The number of correct sentences, the capability with the smallest share, and whether the baseline is better."""
     right = total(scores).right
-    worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].of)
-    fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].of})"
-    baseline = total(of_baseline)
-    lines = [f"check list   {right} of {baseline.of} short sentences right, {fewest}"]
-    if baseline.right - right > _WELL_BELOW * baseline.of:
+    worst = min(scores, key=lambda capability: scores[capability].right / scores[capability].n)
+    fewest = f"fewest of {worst!r} ({scores[worst].right} of {scores[worst].n})"
+    baseline = total(baseline_scores)
+    lines = [f"check list   {right} of {baseline.n} short sentences right, {fewest}"]
+    if baseline.right - right > _WELL_BELOW * baseline.n:
         advice = "for plain sentences use --with baseline"
         lines.append(f"             the linear baseline has {baseline.right} right: {advice}")
     return lines
@@ -194,9 +193,9 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     other_answers: dict[Part, dict[str, int]] = {}
     for part in ("validation", "test"):
         predictions = _part_with_added(run, part, added)
-        of_added = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
-        other_answers[part] = {predictor.name: predictor.other_answers for predictor in of_added}
-        for predictor in of_added:
+        added_predictors = [predictor for predictor in predictions.predictors if predictor.kind == "added"]
+        other_answers[part] = {predictor.name: predictor.other_answers for predictor in added_predictors}
+        for predictor in added_predictors:
             metrics = predictor.metrics(predictions.labels)
             scores.setdefault(predictor.name, {})[part] = metrics
             if predictor.other_answers:
@@ -207,7 +206,7 @@ def evaluate_on_own(run: TrainedRun, choice: ModelChoice | None) -> dict[str, An
     if run.result.check_list:
         OUT.print(_check_table(run.result.check_list, chosen))
     say(_caveats(run))
-    models = {name: {part: of_part.named(classes) for part, of_part in parts.items()} for name, parts in scores.items()}
+    models = {name: {part: metrics.named(classes) for part, metrics in parts.items()} for name, parts in scores.items()}
     return models[chosen] | {
         "chosen": chosen,
         "models": models,
@@ -220,15 +219,15 @@ def _part_with_added(run: TrainedRun, part: Part, added: Mapping[str, Added]) ->
     """Predictions of a completed run and of added predictors for the tweets of a part."""
     classes = run.config.data.label_names
     predictions = read_predictions(run.run_dir, run.result, part, classes)
-    if predictions is None:
-        raise RunDirError(f"{run.run_dir.result_file}: has no metrics of {part} tweets")
-    of_added = [added_predictor(name, record, predictions.tweets, len(classes)) for name, record in added.items()]
-    predictions.predictors.extend(filter(None, of_added))
+    for name, record in added.items():
+        predictor = added_predictor(f"{name} (added)", record, predictions.tweets, len(classes))
+        if predictor:
+            predictions.predictors.append(predictor)
     return predictions
 
 
 def evaluate_on_gold(path: Path) -> dict[str, Any]:
-    """Show the scores of the predictors that were added for a gold table, and how each two of them differ.
+    """Show the scores of the predictors that were added for a gold table, and how each pair of them differs.
 
     Returns:
         `models`: the metrics of all predictors; `chosen`: the most accurate added one; `other_answers`: by added
@@ -252,7 +251,7 @@ def evaluate_on_gold(path: Path) -> dict[str, Any]:
             lines.append(f"{predictor.name}: {remark}")
     comparisons = gold.compare()
     lines.append(
-        "each two on the tweets that both answer (intervals and p-values are corrected for "
+        "each pair on the tweets that both answer (intervals and p-values are corrected for "
         f"{len(comparisons)} comparisons):"
     )
     lines += _sentences(comparisons)
@@ -275,7 +274,7 @@ def show_scores_on_file(
     """Print the scores of predictors on the tweets of one file, as `_show_scores`; returns all scores by name."""
     scores = {predictor.name: {file: predictor.metrics(labels)} for predictor in predictors}
     _show_scores(scores, chosen, file, lines, predictors, classes)
-    return {name: of_file[file].named(classes) for name, of_file in scores.items()}
+    return {name: metrics[file].named(classes) for name, metrics in scores.items()}
 
 
 def _show_scores(
@@ -301,10 +300,10 @@ def _score_table(scores: _Scores, chosen: str) -> Table:
     """The scores of predictors by part or file; the row of the chosen one, which has all parts, is bold."""
     table = number_table("tweets", ["loss", "accuracy (95 %)", "macro\nrecall", "macro\nF1"], no_wrap=True)
     for part in scores[chosen]:
-        of_part = {name: by_part[part] for name, by_part in scores.items() if part in by_part}
-        n = max(metrics.n for metrics in of_part.values())
+        metrics_by_name = {name: by_part[part] for name, by_part in scores.items() if part in by_part}
+        n = max(metrics.n for metrics in metrics_by_name.values())
         table.add_row(f"{escape(visible(part))}, {n:,}", style="italic")
-        for name, metrics in of_part.items():
+        for name, metrics in metrics_by_name.items():
             size = "" if metrics.n == n else f", n = {metrics.n:,}"
             loss = f"{metrics.loss:.3f}" if name in _WITH_PROBABILITIES else "-"
             accuracy = f"{metrics.accuracy:.3f} {metrics.accuracy_low:.3f}-{metrics.accuracy_high:.3f}"
@@ -331,6 +330,6 @@ def _check_table(check_list: Mapping[PredictorKind, Mapping[str, CheckScore]], c
     rows = {capability: [tally[capability] for tally in tallies] for capability in tallies[0]}
     rows["all"] = [total(tally) for tally in tallies]
     for capability, scores in rows.items():
-        cells = [f"{score.right} of {score.of}" for score in scores]
+        cells = [f"{score.right} of {score.n}" for score in scores]
         table.add_row(f"  {capability}", *cells, style="italic" if capability == "all" else "")
     return table

@@ -30,7 +30,7 @@ _CONTRADICTION = "rows of a tweet that has several labels"
 
 
 def column_parameters(path: Path) -> dict[str, Any]:
-    """The column of a gold table that holds ids, as `data.columns.id`; nothing if there is none.
+    """The column of a gold table that holds ids, as `data.columns.id`; empty if there is none.
 
     It is `data.columns.text` too if no column can hold texts.
     """
@@ -45,7 +45,7 @@ def column_parameters(path: Path) -> dict[str, Any]:
 
 
 def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -> tuple[Tweets, list[str]]:
-    """Read a gold table, and write its directory with the references that need no training.
+    """Read a gold table, and write its directory with the predictions of the lexicon and of the most frequent class.
 
     Rows with the same id are one tweet; without ids, rows with the same text. Of a built-in source the published test
     set is read.
@@ -84,10 +84,10 @@ def open_gold(data: DataConfig, results: Results, progress: Progress = silent) -
         texts=[row.text for row in rows.values()],
         text_keys=np.array(text_keys, np.int64),
     )
-    counted = left_out.counted()
-    _write(tweets, directory, source, digest, {reason: number.count for reason, number in counted.items()})
+    rows_left_out = left_out.counted()
+    _write(tweets, directory, source, digest, {reason: counted.count for reason, counted in rows_left_out.items()})
     lines = [f"{source}: {len(keys):,} tweets of the classes {', '.join(data.label_names)}"]
-    lines += [f"  {number.count:,} rows left out: {reason} ({number})" for reason, number in counted.items()]
+    lines += [f"  {counted.count:,} rows left out: {reason} ({counted})" for reason, counted in rows_left_out.items()]
     return tweets, lines
 
 
@@ -104,7 +104,7 @@ def _rows_by_key(labelled: Iterable[tuple[Row, int]], forms: TweetForms | None, 
         else:
             left_out.add(_CONTRADICTION, row.line)
             contradicted[key] = rows[key]
-    for key, row in contradicted.items():  # which label is right is not known, whatever their order
+    for key, row in contradicted.items():  # it is unknown which label is right
         left_out.add(_CONTRADICTION, row.line)
         del rows[key]
     return dict(sorted(rows.items()))

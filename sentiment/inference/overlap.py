@@ -1,4 +1,4 @@
-"""Overlap of a labelled file with the tweets that a run was trained on, or chosen or tested by."""
+"""Overlap of a labelled file with a run's training, validation and test tweets."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from sentiment.data.held_out import HeldOutTweets, is_cut
 from sentiment.data.preparation import TEST, TRAIN, VALIDATION
 from sentiment.data.tables import Row
 from sentiment.data.text import UNKNOWN_AUTHOR, TweetForms, author_form, author_key, key_of
-from sentiment.runs.run_dir import TWEETS_FILE
 
 NEAR_COPY = "shortened or decorated copies of what the model was trained on or chosen by"
 OWN_TEST = "test tweets of the run, which are not used to choose a model"
@@ -25,28 +24,28 @@ _BY_AUTHOR = {
     VALIDATION: "the author's other tweets were validation tweets, by which the model was chosen",
     TRAIN: "the model was trained on other tweets of the author",
 }
-# A text that was cut is compared with the tweets that begin with as many characters.
+# A text that was cut is compared with the tweets that begin with the same characters, this many.
 _BEGINNING = 12
 
 
 def overlaps(corpus: Corpus, rows: Sequence[Row]) -> list[str | None]:
     """How each row overlaps with the tweets of a run's corpus: a value of _BY_TEXT or _BY_AUTHOR, NEAR_COPY or None.
 
-    Texts of which all normalised words are the same are equal.
+    Two texts are equal if all of their normalised words are the same.
     """
     forms = TweetForms()
     row_forms = [forms.of(row.text) for row in rows]
     by_author = _overlap_by_author(corpus)
     by_text: dict[str, str] = {}
-    learned = HeldOutTweets(forms)
+    seen = HeldOutTweets(forms)
     for part, key, text in _possible_copies(corpus, rows, row_forms, forms):
         by_text[forms.of_all_words(text)] = _BY_TEXT[part]
         if part != TEST:
-            learned.add(key, UNKNOWN_AUTHOR, text, forms.of(text))
+            seen.add(key, UNKNOWN_AUTHOR, text, forms.of(text))
     overlap_of_rows = []
     for row, form in zip(rows, row_forms, strict=True):
         overlap = by_text.get(forms.of_all_words(row.text))
-        if overlap is None and learned.has_tweet(key_of(form), UNKNOWN_AUTHOR, row.text, form):
+        if overlap is None and seen.has_tweet(key_of(form), UNKNOWN_AUTHOR, row.text, form):
             overlap = NEAR_COPY
         if overlap in SCORED:
             overlap = by_author.get(author_key(author_form(row.user)), overlap)
@@ -66,9 +65,7 @@ def _possible_copies(
     corpus: Corpus, rows: Sequence[Row], row_forms: Sequence[str], forms: TweetForms
 ) -> list[tuple[int, int, str]]:
     """Part, key and text of the run's tweets that have the first words of a row, in the order of _BY_TEXT."""
-    import pyarrow.parquet as pq
-
-    texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"].to_pylist()
+    texts = corpus.texts().to_pylist()
     keys = set()
     beginnings = set()
     for row, form in zip(rows, row_forms, strict=True):

@@ -24,14 +24,15 @@ def share(
         Path | None, typer.Option("--sheet", help="Write a random sample to label: a new .csv file.")
     ] = None,
     labels: Annotated[
-        int, typer.Option("--labels", min=30, help="The size of the sample; 200: at most 7 points either way.")
+        int,
+        typer.Option("--labels", min=30, help="The size of the sample; with 200, shares are accurate to 7 points."),
     ] = 200,
     labelled: Annotated[Path | None, typer.Option("--labelled", help="The sheet with labels.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Also estimate within the groups of this column.")
     ] = None,
     per: Annotated[
-        Literal["day", "week", "month"] | None, typer.Option("--per", help="--by is a column of dates (UTC).")
+        Literal["day", "week", "month"] | None, typer.Option("--per", help="Group the dates of --by (UTC).")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The folder for shares.csv, .json and .svg.")] = Path("shares"),
     text_column: TextColumn = None,
@@ -54,9 +55,8 @@ def share(
     from sentiment.inference.added import label_meanings_of
     from sentiment.inference.share_statistics import estimate_shares
     from sentiment.inference.stored import open_model
-    from sentiment.runs.run_dir import Results
 
-    opened = open_model(model, choice, Results(results) if results else None)
+    opened = open_model(model, choice, results)
     classes = opened.config.data.label_names
     population = share_files.read_population(opened, file, parse_column(text_column), parse_column(by), per)
     words = ["sentiment", "share", str(model), str(file)]

@@ -1,7 +1,9 @@
-"""The share of each class in a file of tweets: a random sample to label, its labels, and the estimates. Loads no torch.
+"""The share of each class in a file of tweets: a random sample to label, its labels, and the estimates.
 
-Each row of a sheet names its sample: a seed, and the fingerprint of the texts that it was drawn from. The two give the
-random order of all tweets again. So labels can be checked to be those of a random sample, even if the sheet was sorted,
+Does not import torch.
+
+Each row of a sheet names its sample: a seed, and the fingerprint of the texts that it was drawn from. The two reproduce
+the random order of all tweets. So labels can be checked to be those of a random sample, even if the sheet was sorted,
 cut or renamed.
 """
 
@@ -52,7 +54,7 @@ def read_population(
         per: `day`, `week` or `month`, if that column has dates.
 
     Raises:
-        DataError: the file cannot be read, has no tweets, or a value is no date.
+        DataError: the file cannot be read, has no tweets, or a value is not a date.
         UsageError: a column is missing or ambiguous.
     """
     table, text_index = open_texts(source, text_column, model.config.data.columns)
@@ -79,7 +81,7 @@ def _periods(values: Sequence[str], per: str, column: str) -> list[str]:
     try:
         times = pd.to_datetime(pd.Series(values), format="mixed", utc=True).dt.tz_localize(None)
     except ValueError as error:
-        raise DataError(f"{column} has a value that is no date: {error}") from None
+        raise DataError(f"{column} has a value that is not a date: {error}") from None
     starts = times.dt.to_period(per[0].upper()).dt.start_time
     return [str(start) for start in starts.dt.strftime("%Y-%m-%d").fillna("")]
 
@@ -99,7 +101,7 @@ def predict_population(model: TextModel, population: Population, progress: Progr
 
 
 def _random_order(sample: str, n: int) -> list[int]:
-    """The indices of `n` tweets in the random order of a sample, by hash: no generator's next version changes it."""
+    """The indices of `n` tweets in the random order of a sample, by hash: no new version of a generator changes it."""
     return sorted(range(n), key=lambda index: hashlib.sha256(f"{sample} {index}".encode()).digest())
 
 
@@ -110,7 +112,7 @@ def write_sample(population: Population, target: Path, size: int) -> int:
         How many tweets were written.
 
     Raises:
-        UsageError: the sheet exists, and may hold labels, or is no .csv file.
+        UsageError: the sheet is not a .csv file, or exists and may hold labels.
     """
     if target.suffix.lower() != ".csv":
         raise UsageError(f"{target}: a sheet is a .csv file, which spreadsheets open; name it {target.stem}.csv")
@@ -156,10 +158,10 @@ def read_labels(
             continue
         if meanings.get(label.lower()) is None:
             valid = ", ".join(word for word, meaning in meanings.items() if meaning is not None)
-            raise DataError(f"{location}: {shortened(label)!r} is no class of the model; valid are {valid}")
+            raise DataError(f"{location}: {shortened(label)!r} is not a class of the model; valid: {valid}")
         row = cells["row"]
         if not row.isdecimal() or not 1 <= int(row) <= n:
-            raise DataError(f"{location}: row {row!r} is no number from 1 to {n:,}")
+            raise DataError(f"{location}: row {row!r} is not a number from 1 to {n:,}")
         index = int(row) - 1
         if labels[index] not in (UNLABELLED, meanings[label.lower()]):
             raise DataError(f"{location}: row {row} has another label above; each tweet has one label")
@@ -173,7 +175,7 @@ def read_labels(
 def _check_random(population: Population, sheet: Path, samples: Collection[str], labelled: Collection[int]) -> None:
     """Refuse labels that are not those of the first tweets in the random order of one sample of this population.
 
-    Whoever leaves out what is hard to label, or labels at will, draws no random sample.
+    A sample from which tweets that are hard to label are left out is not random.
     """
     sample, *others = samples
     if others or not sample.endswith(f" of {population.fingerprint}"):
@@ -185,7 +187,7 @@ def _check_random(population: Population, sheet: Path, samples: Collection[str],
         if index not in labelled:
             raise DataError(
                 f"{sheet}: tweet {number} of the random order (row {index + 1}) has no label, but later ones have, so "
-                "that they are no random sample; label it as well, or delete the labels after it"
+                "that they are not a random sample; label it as well, or delete the labels after it"
             )
 
 
@@ -196,7 +198,7 @@ def show_counted(model: TextModel, probabilities: Probabilities) -> None:
     """Print the share of tweets that a model predicts to be of each class."""
     class_names = model.config.data.label_names
     n = len(probabilities)
-    say(f"{n:,} tweets, counted by the predictions of the {model.name}; biased by its errors, nobody knows how much:")
+    say(f"{n:,} tweets, counted by the predictions of the {model.name}; biased by its errors, by an unknown amount:")
     counts = np.bincount(predicted_classes(probabilities, model.threshold), minlength=len(class_names))
     for name, count in zip(class_names, counts.tolist(), strict=True):
         say(f"  {100 * count / n:5.1f} %  {visible(name)}")
@@ -207,8 +209,8 @@ def show_shares(shares: pd.DataFrame) -> None:
     columns = ["labels", "counted", "labels alone", "together", "worth"]
     table = number_table("share in %, 95 %", columns, no_wrap=True)
     too_small = []
-    for group, of_group in shares.reset_index().groupby("group", sort=False):
-        rows = of_group.to_dict("records")
+    for group, table_of_group in shares.reset_index().groupby("group", sort=False):
+        rows = table_of_group.to_dict("records")
         name = visible(str(group)) or "(empty)"
         if rows[0]["labels"] < MIN_LABELS:
             too_small.append(f"{name} ({rows[0]['labels']})")
@@ -219,8 +221,8 @@ def show_shares(shares: pd.DataFrame) -> None:
             class_name = escape(visible(str(row["class"])))
             table.add_row(f"  {class_name}", f"{row['labels_of_class']:,}", *intervals, f"{row['worth']:,.0f}")
     OUT.print(table)
-    say("counted: biased; its interval takes each prediction for a label")
-    say("together: labels and predictions; worth: so many labels alone would give as narrow an interval")
+    say("counted: biased; its interval treats each prediction as a label")
+    say("together: labels and predictions; worth: the number of labels that alone would give as narrow an interval")
     if too_small:
         say(f"fewer than {MIN_LABELS} labels, so without a share: {abbreviated(too_small)}")
 
@@ -238,7 +240,7 @@ def write_shares(shares: pd.DataFrame, folder: Path, about: Mapping[str, Any]) -
     """Write the estimates as shares.csv, shares.json and shares.svg; returns their paths.
 
     Args:
-        about: what the JSON file says besides: file, model and sheet.
+        about: further entries of the JSON file: file, model and sheet.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"shares.{ending}" for ending in ("csv", "json", "svg")]

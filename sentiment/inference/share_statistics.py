@@ -160,17 +160,17 @@ def estimate_shares(
         A row for each group and class, as `sentiment.SentimentClassifier.share` describes it.
 
     Raises:
-        UsageError: there are fewer than MIN_LABELS labels, or a group is called `all`, as are all tweets together.
+        UsageError: there are fewer than MIN_LABELS labels, or a group is called `all`, the name of all tweets together.
     """
     n = len(labels)
     labelled = labels != UNLABELLED
     if labelled.sum() < MIN_LABELS:
-        raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed, better 200")
+        raise UsageError(f"{labelled.sum()} labelled tweets: at least {MIN_LABELS} are needed; 200 are better")
     identity = np.eye(len(class_names))
     outcomes = identity[labels]  # read only where there is a label
     counted = identity[predicted_classes(probabilities, threshold)]
-    odds = log_odds(probabilities)
-    predicted = recalibrate(outcomes[labelled], odds[labelled]).probabilities(odds)
+    model_log_odds = log_odds(probabilities)
+    predicted = recalibrate(outcomes[labelled], model_log_odds[labelled]).probabilities(model_log_odds)
     rows_by_group: list[tuple[Any, Any]] = [(WHOLE, np.arange(n))]
     if groups is not None:
         indices = pd.Series(np.arange(n)).groupby(np.asarray(groups)).indices
@@ -180,24 +180,26 @@ def estimate_shares(
     tables = []
     for _, rows in rows_by_group:
         with_label = rows[labelled[rows]]
-        of_labelled = outcomes[with_label]
+        labelled_outcomes = outcomes[with_label]
         columns: dict[str, Any] = {"tweets": len(rows), "labels": len(with_label)}
-        columns["labels_of_class"] = of_labelled.sum(axis=0).astype(int)
+        columns["labels_of_class"] = labelled_outcomes.sum(axis=0).astype(int)
         worth = np.full(len(class_names), len(rows))  # as if each prediction were a label
         columns |= _columns("counted", _with_interval(counted[rows].mean(axis=0), worth, 1.0))
         if len(with_label) >= MIN_LABELS:
             nothing = np.zeros(len(class_names))
-            alone = labelled_shares(of_labelled, nothing, nothing, len(rows))
-            together = labelled_shares(of_labelled, predicted[with_label], predicted[rows].mean(axis=0), len(rows))
-            columns |= _columns("labels_alone", _bounded(alone, of_labelled))
-            columns |= _columns("share", _bounded(together, of_labelled))
+            alone = labelled_shares(labelled_outcomes, nothing, nothing, len(rows))
+            together = labelled_shares(
+                labelled_outcomes, predicted[with_label], predicted[rows].mean(axis=0), len(rows)
+            )
+            columns |= _columns("labels_alone", _bounded(alone, labelled_outcomes))
+            columns |= _columns("share", _bounded(together, labelled_outcomes))
             columns["worth"] = together.worth
         tables.append(pd.DataFrame(columns, index=pd.Index(class_names)))
     return pd.concat(tables, keys=[group for group, _ in rows_by_group], names=["group", "class"])
 
 
 def _bounded(shares: Shares, outcomes: Array) -> Shares:
-    """With too few labels of a class, or of all others, no share (NaN): its interval begins at 0, or ends at 1."""
+    """Shares, NaN where a class or all others have too few labels; the interval begins at 0 or ends at 1 there."""
     of_class = outcomes.sum(axis=0)
     is_rare = of_class < _MIN_LABELS_OF_CLASS
     is_nearly_all = len(outcomes) - of_class < _MIN_LABELS_OF_CLASS

@@ -97,7 +97,7 @@ class StoredRun:
     threshold: float = THRESHOLD
 
     @property
-    def predicts(self) -> ModelChoice:
+    def default_choice(self) -> ModelChoice:
         """The model that predicts unless another one is asked for."""
         return self.choice or self.result.recommended
 
@@ -147,7 +147,7 @@ class TrainedRun(StoredRun):
         return weights
 
 
-def open_run(path: Path, results: Results | None = None) -> TrainedRun:
+def open_run(path: Path, results: Path | None = None) -> TrainedRun:
     """A completed run in its directory.
 
     Args:
@@ -175,15 +175,15 @@ def open_run(path: Path, results: Results | None = None) -> TrainedRun:
         path=str(path),
         config=config,
         result=result,
-        results=results or run_dir.results,
+        results=Results(results) if results else run_dir.results,
         read=read,
         run_dir=run_dir,
         record=record,
     )
 
 
-def read_archive(path: Path) -> dict[str, bytes]:
-    """The files in what `export` wrote, by name.
+def _open_archive(path: Path, results: Results) -> StoredRun:
+    """The models in an exported zip file.
 
     Entries are stored uncompressed, so memory use is bounded by the file size.
 
@@ -198,12 +198,20 @@ def read_archive(path: Path) -> dict[str, bytes]:
                 files = {name: archive.read(name) for name in sorted(entries)}
                 exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
                 if [*files] == _names_of(exported.result):
-                    return files
+                    return StoredRun(
+                        path=str(path),
+                        config=exported.config,
+                        result=exported.result,
+                        results=results,
+                        read=files.__getitem__,
+                        choice=exported.choice,
+                        threshold=exported.threshold,
+                    )
             names = visible(", ".join(archive.namelist()))[:_LONGEST_REASON]
             reason = f"it holds {names}, and not {', '.join(_NAMES)}, each once and not compressed"
     except _UNREADABLE as error:
         reason = visible(str(error))[:_LONGEST_REASON] or "it ends too early"
-    raise RunDirError(f"{path}: is no model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
+    raise RunDirError(f"{path}: is not a model that `sentiment export RUN_DIR FILE.zip` wrote: {reason}")
 
 
 def _names_of(result: Result | FitResult) -> list[str]:
@@ -212,13 +220,13 @@ def _names_of(result: Result | FitResult) -> list[str]:
 
 
 def open_model(
-    path: Path, choice: ModelChoice | None = None, results: Results | None = None, threshold: float | None = None
+    path: Path, choice: ModelChoice | None = None, results: Path | None = None, threshold: float | None = None
 ) -> TextModel:
     """The model of a run's directory, or of a file that `export` wrote; see `open_stored` and `model_of`."""
     return model_of(open_stored(path, results), choice, threshold)
 
 
-def open_stored(path: Path, results: Results | None = None) -> StoredRun:
+def open_stored(path: Path, results: Path | None = None) -> StoredRun:
     """A completed run in its directory, or the models in a file that `sentiment export` wrote.
 
     Args:
@@ -231,22 +239,7 @@ def open_stored(path: Path, results: Results | None = None) -> StoredRun:
         return open_run(path, results)
     if not path.exists():
         raise UsageError(f"{path}: no such file; `sentiment export RUN_DIR {path}` writes one")
-    files = read_archive(path)
-    exported = parse_record(files[CONFIG], Exported, f"{path}:{CONFIG}")
-    return in_memory(str(path), exported, files, results or Results())
-
-
-def in_memory(path: str, exported: Exported, files: dict[str, bytes], results: Results) -> StoredRun:
-    """Models whose files are in memory."""
-    return StoredRun(
-        path=path,
-        config=exported.config,
-        result=exported.result,
-        results=results,
-        read=files.__getitem__,
-        choice=exported.choice,
-        threshold=exported.threshold,
-    )
+    return _open_archive(path, Results(results) if results else Results())
 
 
 def model_of(run: StoredRun, choice: ModelChoice | None = None, threshold: float | None = None) -> TextModel:
@@ -266,7 +259,7 @@ def model_of(run: StoredRun, choice: ModelChoice | None = None, threshold: float
         model.reason = "chosen at the export"
     if threshold is not None:
         model.threshold = checked_threshold(threshold, run.config.data.label_names)
-    elif model.kind == run.predicts:
+    elif model.kind == run.default_choice:
         model.threshold = run.threshold
     if model.threshold != THRESHOLD:
         model.reason += f"; decision threshold {model.threshold:g}"
@@ -282,7 +275,7 @@ def load_model(run: StoredRun, choice: ModelChoice | None = None, device: "torch
     Raises:
         SentimentError: the stored files are damaged, or do not belong together.
     """
-    choice = choice or run.predicts
+    choice = choice or run.default_choice
     if choice not in run.result.temperatures:
         raise UsageError(f"{run.path}: {choice!r} was not fitted; valid: {', '.join(run.result.temperatures)}")
     temperature = run.result.temperatures[choice]
@@ -307,14 +300,14 @@ def _network(run: StoredRun, device: "torch.device | None", temperature: float) 
     vocabulary = Vocabulary.from_bytes(*run.content_and_path(VOCABULARY_FILE))
     chosen = device or choose_device("auto")
     encoder = load_encoder(run.config, run.result.encoder, run.results, chosen)
-    reads = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
+    network_input = encoder if isinstance(encoder, FineTuned) or encoder is None else encoder.vector_size
     try:
-        sketch = build_on_meta_device(run.config, len(vocabulary), reads).state_dict()
+        expected = build_on_meta_device(run.config, len(vocabulary), network_input).state_dict()
     except RuntimeError:
         raise RunDirError(f"{run.path}: its configuration asks for more weights than torch can count") from None
-    check_arrays(run.path, weights, {name: described(array) for name, array in sketch.items()})
-    with torch.random.fork_rng(devices=[]):  # random weights, which are replaced, are drawn
-        model = build_classifier(run.config, len(vocabulary), encoder=reads)
+    check_arrays(run.path, weights, {name: described(array) for name, array in expected.items()})
+    with torch.random.fork_rng(devices=[]):  # it draws random weights, which are then replaced
+        model = build_classifier(run.config, len(vocabulary), encoder=network_input)
     model.load_state_dict(weights)
     return NetworkModel(run.config, vocabulary, model, encoder, chosen, temperature)
 
@@ -390,10 +383,10 @@ def _card_metadata(config: RunConfig, run: StoredRun, dataset: str, data: Publis
         metadata["datasets"] = [data.hub]
     if config.encoder and not config.encoder.is_folder:
         metadata["base_model"] = config.encoder.model
-    if isinstance(run.result, Result) and run.threshold == THRESHOLD:  # the scores of another one are not known
-        scores = run.result.scores[run.predicts]
-        named = (data.hub or dataset, data.name)
-        results = [_results_of_part(part, scores[part], *named) for part in run.result.parts[1:]]
+    if isinstance(run.result, Result) and run.threshold == THRESHOLD:  # scores are stored only for this one
+        scores = run.result.scores[run.default_choice]
+        hub_name = data.hub or dataset
+        results = [_results_of_part(part, scores[part], hub_name, data.name) for part in run.result.parts[1:]]
         metadata["model-index"] = [{"name": visible(run.result.run_id), "results": results}]
     return metadata
 
@@ -463,22 +456,16 @@ def write_archive(files: dict[str, bytes], target: Path) -> None:
 
 
 def export_warnings(run: StoredRun) -> list[str]:
-    """What somebody who shares an exported file should know: whom its vocabulary names, and which encoder it needs."""
+    """Warnings for a user who shares an exported file: whom its vocabulary names, and which encoder it needs."""
     warnings = []
-    for field, description in (("mentions", "@names"), ("urls", "links")):  # which identify people
+    for field, description in (("mentions", "@names"), ("urls", "links")):  # they identify people
         if "network" in run.result.temperatures and getattr(run.config.data.text, field) == "keep":
             warnings.append(
                 f"warning: vocabulary.txt holds {description} of the tweets, since data.text.{field} = keep"
             )
-    missing = missing_encoder(run)
-    return [*warnings, missing] if missing else warnings
-
-
-def missing_encoder(run: StoredRun) -> str:
-    """A message that names the encoder an exported file needs, and how to get it; empty if it needs none."""
     config = run.config
     if config.any_encoder is None or (config.elmo and config.elmo.model == TINY):  # the tiny model is made when read
-        return ""
+        return warnings
     model = config.any_encoder.model
     hint = "its folder must be where the file is used"
     if config.encoder and not config.encoder.is_folder:
@@ -486,4 +473,4 @@ def missing_encoder(run: StoredRun) -> str:
     elif config.elmo and model in PUBLISHED:
         hint = f"`sentiment prepare elmo {model}` fetches it"
     kind = "ELMo model" if config.elmo else "encoder"
-    return f"the model needs the {kind} {model!r}, which is not in the file; {hint}"
+    return [*warnings, f"the model needs the {kind} {model!r}, which is not in the file; {hint}"]

@@ -19,7 +19,6 @@ from sentiment.data.corpus import Corpus
 from sentiment.data.text import Flags, Floats, Rows, TokenRows
 from sentiment.metrics import Probabilities
 from sentiment.models.text_model import Predictions, TextModel
-from sentiment.runs.run_dir import TWEETS_FILE
 
 # Bounded sums of the values of all words, of the positive words and of the negative words; whether there is a negation.
 FEATURES = ("all", "positive", "negative", "negation")
@@ -165,9 +164,7 @@ _CHUNK = 1000
 
 def rate_rows(corpus: Corpus, rows: Rows, progress: Progress = silent) -> Floats:
     """The compound score of each tweet of a corpus, NaN for tweets not in `rows`; of shape (tweets of the corpus,)."""
-    import pyarrow.parquet as pq
-
-    texts = pq.read_table(corpus.path / TWEETS_FILE, columns=["text"])["text"]
+    texts = corpus.texts()
     scores = np.full(len(corpus.labels), np.nan, np.float32)
     for first in range(0, len(rows), _CHUNK):
         progress("rating tweets with VADER's lexicon", first, len(rows))

@@ -243,4 +243,4 @@ def answer_checks(model: TextModel) -> dict[str, CheckScore]:
 def total(scores: Mapping[str, CheckScore]) -> CheckScore:
     """The sum over all capabilities."""
     right = sum(score.right for score in scores.values())
-    return CheckScore(right, sum(score.of for score in scores.values()))
+    return CheckScore(right, sum(score.n for score in scores.values()))

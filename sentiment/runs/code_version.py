@@ -55,8 +55,8 @@ class CodeVersion(FileRecord):
     @property
     def training(self) -> str:
         """SHA-256 of the files that can change what a run computes."""
-        counts = {name for name in self.files if name.startswith("sentiment/")}
-        return fingerprint({name: self.files[name] for name in counts if not name.startswith(_NOT_AFFECTING_TRAINING)})
+        names = {name for name in self.files if name.startswith("sentiment/")}
+        return fingerprint({name: self.files[name] for name in names if not name.startswith(_NOT_AFFECTING_TRAINING)})
 
 
 @cache
@@ -102,17 +102,15 @@ def _version_of(contents: dict[str, bytes]) -> CodeVersion:
 
 def _contents() -> dict[str, bytes]:
     """All files of the packages but their documentation, by their paths, in order, whether git knows them or not."""
-    programs = shipped_folder("jobs", ROOT).parent
-    folders = {package: ROOT if package == "sentiment" else programs for package in ("sentiment", "jobs", "report")}
-    named = {
-        path.relative_to(folder).as_posix(): path
-        for package, folder in folders.items()
-        for path in (folder / package).rglob("*")
-        if path.is_file() and path.suffix not in (".pyc", ".md")
-    }
-    if programs != ROOT:  # an installed wheel, in which they are inside of `sentiment`
-        named = {name: path for name, path in named.items() if not name.startswith("sentiment/programs/")}
-    return {name: named[name].read_bytes() for name in sorted(named)}
+    contents = {}
+    for package in ("sentiment", "jobs", "report"):
+        folder = shipped_folder(package, ROOT)
+        for path in folder.rglob("*"):
+            name = f"{package}/{path.relative_to(folder).as_posix()}"
+            is_of_another = name.startswith("sentiment/programs/")  # where an installed wheel has `jobs` and `report`
+            if path.is_file() and path.suffix not in (".pyc", ".md") and not is_of_another:
+                contents[name] = path.read_bytes()
+    return dict(sorted(contents.items()))
 
 
 def _git(*arguments: str) -> str:

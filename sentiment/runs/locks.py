@@ -52,7 +52,9 @@ class ProcessLock:
     """
 
     def __init__(self, path: Path, activity: str = "trains this run", waiting: Progress | None = None) -> None:
-        self._path, self._activity, self._waiting = path, activity, waiting
+        self._path = path
+        self._activity = activity
+        self._waiting = waiting
         self._descriptor = -1
 
     def __enter__(self) -> Self:
@@ -74,7 +76,9 @@ class ProcessLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise RunDirError(f"{self._path}: cannot be written: {error}") from None
-        former, job, restarts = read_owner(self._path), slurm_job(), slurm_restarts()
+        former = read_owner(self._path)
+        job = slurm_job()
+        restarts = slurm_restarts()
         requeued = former is not None and job is not None and former.job == job and former.restarts < restarts
         if not _lock(descriptor, fcntl.LOCK_EX) and not requeued:
             os.close(descriptor)

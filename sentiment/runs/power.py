@@ -11,7 +11,7 @@ POWER = 0.8
 
 # The average over the estimated variance is taken over so many of its quantiles.
 _QUANTILES = 400
-# Assumptions before the first run: the standard deviation of a score between seeds on some thousand tweets, and the
+# Assumptions before the first run: the standard deviation of a score between seeds on a few thousand tweets, and the
 # share of tweets that only one of two models has right.
 _USUAL_SPREAD = 0.01
 _USUAL_DISAGREEMENT = 0.1
@@ -19,16 +19,16 @@ _TEST_TWEETS = (300, 1_000, 5_000)
 
 
 def smallest_difference(
-    seed_variance: float, freedom: float, disagreement: float, tweets: int, level: float = 0.95
+    seed_variance: float, degrees_of_freedom: float, disagreement: float, tweets: int, level: float = 0.95
 ) -> float | None:
     """The difference that is significant with probability `POWER`, as a fraction of 1.
 
     The test is that of the report (Cochran & Cox 1950), with the variance between seeds estimated anew.
 
     Args:
-        seed_variance: that of the difference due to seeds, as measured on so many tweets: the variance between seeds
-            over their number, the sum of both sides if both have seeds.
-        freedom: its degrees of freedom.
+        seed_variance: the variance of the difference that is due to seeds, measured on as many tweets: of each
+            classifier that has several seeds, the variance between them over their number.
+        degrees_of_freedom: of that variance.
         disagreement: the share of tweets that only one of the two models has right.
         tweets: the number of tweets that are tested.
         level: the confidence level of the interval that is to exclude 0.
@@ -40,9 +40,9 @@ def smallest_difference(
     from scipy.optimize import brentq
     from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
-    quantiles = chdtri(freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
-    estimates = seed_variance * quantiles / freedom
-    t = stdtrit(freedom, (1 + level) / 2)
+    quantiles = chdtri(degrees_of_freedom, (np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    estimates = seed_variance * quantiles / degrees_of_freedom
+    t = stdtrit(degrees_of_freedom, (1 + level) / 2)
     z = ndtri((1 + level) / 2)
 
     def missing_power(difference: float) -> float:
@@ -56,7 +56,7 @@ def smallest_difference(
 
 
 def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int | None:
-    """On so many tweets a difference as observed between two classifiers is significant with probability `POWER`.
+    """The number of tweets on which the observed difference would be significant with probability `POWER`.
 
     Args:
         classes: the counts as `paired_difference` takes them.
@@ -80,7 +80,7 @@ def tweets_to_show(classes: Sequence[PairedCounts], level: float = 0.95) -> int 
 
 
 def power_of_grid(configs: Iterable[RunConfig]) -> str | None:
-    """What a comparison of two configurations of a grid can show, before it runs; None if it does not repeat seeds."""
+    """A sentence on the differences that a grid can show before it runs; None if it does not repeat seeds."""
     seeds = defaultdict(set)
     for config in configs:
         data = config.data.model_copy(update={"fold": None})
@@ -91,13 +91,12 @@ def power_of_grid(configs: Iterable[RunConfig]) -> str | None:
     if fewest < 2:
         return None
     seed_variance = 2 * _USUAL_SPREAD**2 / fewest
-    freedom = sum(numbers) - len(numbers)
+    degrees_of_freedom = sum(numbers) - len(numbers)
     points = []
     for tweets in _TEST_TWEETS:
-        smallest = smallest_difference(seed_variance, freedom, _USUAL_DISAGREEMENT, tweets) or 1.0
-        points.append(f"{100 * smallest:.1f} on {tweets:,}")
+        smallest = smallest_difference(seed_variance, degrees_of_freedom, _USUAL_DISAGREEMENT, tweets) or 1.0
+        points.append(f"{100 * smallest:.1f} points on {tweets:,}")
     return (
-        f"{fewest} seeds show, with probability {POWER:g}, differences of so many points on so many test tweets: "
-        f"{', '.join(points)} (if seeds have an SD of {100 * _USUAL_SPREAD:g} point and models differ on "
-        f"{_USUAL_DISAGREEMENT:.0%} of the tweets)"
+        f"{fewest} seeds show, with probability {POWER:g}, differences of {', '.join(points)} test tweets (if seeds "
+        f"have an SD of {100 * _USUAL_SPREAD:g} point and models differ on {_USUAL_DISAGREEMENT:.0%} of the tweets)"
     )

@@ -27,12 +27,8 @@ from sentiment.paired import PairedCounts, PairedDifference, compare_pairs, comp
 from sentiment.runs.records import PREDICTORS, THRESHOLD, Added, Gold, Metrics, Part, PredictorKind, Result
 from sentiment.runs.run_dir import GoldDir, RunDir, check_file, check_sha256, read_added, read_record
 
-# What a run measures, or what was added to it.
+# The kind of a predictor: one that every run measures, or one that was added.
 Kind = PredictorKind | Literal["added"]
-# In tweets. Stored predictions are rounded, so a tweet at the threshold may count as the other class, and the accuracy
-# may differ from the recorded one.
-_MAX_ROUNDING_DIFFERENCE = 1.5
-_MAX_ROUNDING = 1e-4  # by so much the probabilities of a tweet may add up to more than 1
 
 Flags = npt.NDArray[np.bool_]
 TweetIds = npt.NDArray[np.int64]
@@ -101,18 +97,18 @@ def _paired_counts(first: Predictor, second: Predictor, labels: Labels) -> list[
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first predictor less the second one, on the tweets for which both have a prediction."""
+    """The first predictor less the second one, on the tweets for which both have a prediction.
+
+    Attributes:
+        counts: of all these tweets; `classes` are those of each class of which there are tweets.
+    """
 
     first: Predictor
     second: Predictor
+    counts: PairedCounts
     classes: list[PairedCounts]
     accuracy: PairedDifference
     macro_recall: PairedDifference
-
-    @property
-    def counts(self) -> PairedCounts:
-        """The counts of all tweets; `classes` are those of each class of which there are tweets."""
-        return PairedCounts(*map(sum, zip(*self.classes, strict=True)))
 
     @property
     def sentence(self) -> str:
@@ -124,8 +120,8 @@ def compare_predictors(pairs: Sequence[tuple[Predictor, Predictor]], labels: Lab
     common = [pair for pair in pairs if (pair[0].answered & pair[1].answered).any()]
     by_class = [_paired_counts(*pair, labels) for pair in common]
     totals = [PairedCounts(*map(sum, zip(*classes, strict=True))) for classes in by_class]
-    rows = zip(common, by_class, compare_pairs(totals), compare_recalls(by_class), strict=True)
-    return [Comparison(*pair, classes, accuracy, recall) for pair, classes, accuracy, recall in rows]
+    rows = zip(common, totals, by_class, compare_pairs(totals), compare_recalls(by_class), strict=True)
+    return [Comparison(*pair, counts, classes, accuracy, recall) for pair, counts, classes, accuracy, recall in rows]
 
 
 @dataclass(frozen=True)
@@ -160,72 +156,40 @@ def columns_of(kind: PredictorKind, classes: Sequence[str]) -> list[str]:
     return [f"{kind}_{name}" for name in classes[1:]]
 
 
-def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Sequence[str]) -> PartPredictions | None:
-    """The predictions of a completed run for a part; None if the run has no such part.
+def read_predictions(run_dir: RunDir, result: Result, part: Part, classes: Sequence[str]) -> PartPredictions:
+    """The predictions of a completed run for a part that it has.
 
     Args:
         classes: the names of the data's classes.
 
     Raises:
-        RunDirError: the file is missing or damaged, or does not match the result.
+        RunDirError: the file is missing, damaged or changed.
     """
-    path = run_dir.predictions_file
-    check_file(path, result)
-    predictions = _read_part(path, part, [*result.scores], classes)
-    metrics = result.metrics.get(part)
-    if predictions is None:
-        if metrics is None:
-            return None
-        raise RunDirError(f"{path}: is damaged: it holds no {part} tweets")
-    right = int(predictions.predictors[0].right(predictions.labels).sum())
-    n = len(predictions.labels)
-    if metrics is None or metrics.n != n or abs(right - metrics.accuracy * n) > _MAX_ROUNDING_DIFFERENCE:
-        raise RunDirError(f"{path}: does not match result.json: it has another accuracy or number of tweets")
-    return predictions
+    check_file(run_dir.predictions_file, result)
+    return _read_part(run_dir.predictions_file, part, [*result.scores], classes)
 
 
-def _read_part(
-    path: Path, part: Part, kinds: Sequence[PredictorKind], classes: Sequence[str]
-) -> PartPredictions | None:
-    """The rows of a part in predictions.parquet; None if there are none."""
+def _read_part(path: Path, part: Part, kinds: Sequence[PredictorKind], classes: Sequence[str]) -> PartPredictions:
+    """The rows of a part in predictions.parquet."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    types = {"tweet": pa.int64(), "label": pa.int64()}
-    for kind in kinds:
-        types |= dict.fromkeys(columns_of(kind, classes), pa.float64())
     try:
         table = pq.ParquetFile(path).read()
-        table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
-        columns = {name: table[name].cast(type_).to_numpy() for name, type_ in types.items()}
-    except (OSError, pa.ArrowException, KeyError) as error:
+    except (OSError, pa.ArrowException) as error:
         raise RunDirError(f"{path}: cannot be read: {error}") from None
-    if not table.num_rows:
-        return None
+    table = table.filter(pc.equal(table["part"].cast(pa.string()), part))
     predictors = []
     for kind in kinds:
-        others = np.stack([columns[column] for column in columns_of(kind, classes)], axis=1)
+        others = np.stack([table[column].to_numpy() for column in columns_of(kind, classes)], axis=1)
         predictors.append(Predictor(PREDICTORS[kind], kind, with_first_class(others)))
-    _check(columns["tweet"], columns["label"], predictors, path)
-    return PartPredictions(columns["tweet"], columns["label"], predictors)
-
-
-def _check(tweets: TweetIds, labels: Labels, predictors: Sequence[Predictor], path: Path) -> None:
-    for predictor in predictors:
-        probabilities = predictor.probabilities
-        if not ((probabilities >= 0) & (probabilities <= 1)).all():  # false for NaN as well
-            raise RunDirError(f"{path}: is damaged: a probability is not from 0 to 1")
-        if (probabilities.sum(axis=1) > 1 + _MAX_ROUNDING).any():
-            raise RunDirError(f"{path}: is damaged: the probabilities of a tweet have a sum above 1")
-    if not np.isin(labels, range(probabilities.shape[1])).all():
-        raise RunDirError(f"{path}: is damaged: a label is the number of no class")
-    if len(np.unique(tweets)) < len(tweets):
-        raise RunDirError(f"{path}: is damaged: a tweet is in it twice")
+    labels = table["label"].to_numpy().astype(np.int64)
+    return PartPredictions(table["tweet"].to_numpy(), labels, predictors)
 
 
 def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> Predictor | None:
-    """An added predictor on some tweets; None if it has no prediction for them."""
+    """An added predictor on some tweets, with a name to show; None if it has no prediction for them."""
     probabilities = np.full((len(tweets), classes), np.nan)
     other_answers = 0
     for row, tweet in enumerate(tweets.tolist()):
@@ -236,7 +200,7 @@ def added_predictor(name: str, added: Added, tweets: TweetIds, classes: int) -> 
             other_answers += 1
     if np.isnan(probabilities).all():
         return None
-    return Predictor(f"{name} (added)", "added", probabilities, other_answers=other_answers)
+    return Predictor(name, "added", probabilities, other_answers=other_answers)
 
 
 # The only part of a gold table: no model is trained on it, so none of its tweets is held out.
@@ -284,18 +248,13 @@ def read_gold(path: Path) -> GoldTable:
     if record is None:
         raise RunDirError(f"{directory.record_file}: is missing; `sentiment add` writes it")
     file = directory.predictions_file
-    check_sha256(file, record.predictions_sha256, "add a predictor again, and it is written anew")
+    check_sha256(file, record.predictions_sha256, "add a predictor again, which rewrites it")
     predictions = _read_part(file, GOLD, record.kinds, record.classes)
-    if predictions is None:
-        raise RunDirError(f"{file}: is damaged: it holds no tweets")
     labels = predictions.labels
     added, problems = read_added(directory.added)
-    predictors = []
-    for name, of_file in added.items():
-        predictor = added_predictor(name, of_file, predictions.tweets, len(record.classes))
-        if predictor is not None:
-            predictors.append(replace(predictor, name=name))
-    predictors.sort(key=lambda predictor: -predictor.metrics(labels).accuracy)
+    classes = len(record.classes)
+    answering = [added_predictor(name, of_file, predictions.tweets, classes) for name, of_file in added.items()]
+    predictors = sorted(filter(None, answering), key=lambda predictor: -predictor.metrics(labels).accuracy)
     texts = pq.read_table(file, columns=["text"])["text"].to_pylist()
     with_added = replace(predictions, predictors=[*predictors, *predictions.predictors])
     return GoldTable(directory, record, with_added, added, texts, problems)

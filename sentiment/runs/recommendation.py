@@ -1,8 +1,8 @@
 """Which of a run's models is recommended: the one rule of training, prediction, the model card and the report.
 
 It is the simplest model that a paired test on validation tweets does not show to be worse than the best one. The linear
-baseline is the simplest, then comes the network, then the mean of both. Test tweets choose nothing. By the same rule a
-user's own labelled sample decides in place of the validation tweets.
+baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used. The same
+rule is applied to a user's own labelled sample in place of the validation tweets.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from sentiment.config import PARTS, PartName, Section
 from sentiment.config_file import yaml_text
@@ -20,14 +30,8 @@ class Halving(Section):
         eta: 1/eta of the trials of a rung continue, by their scores at its end.
     """
 
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    epochs: Annotated[list[PositiveInt], Field(min_length=1)]
     eta: Annotated[float, Field(gt=1)]
-
-    @model_validator(mode="after")
-    def _has_rungs_in_order(self) -> Self:
-        if self.epochs != sorted({*self.epochs}):
-            raise ValueError(f"epochs {self.epochs} do not rise from rung to rung")
-        return self
 
 
 class Rounds(Section):
@@ -37,9 +41,9 @@ class Rounds(Section):
         space: the values that each parameter may take, as in the grid's file.
     """
 
-    rounds: Annotated[int, Field(ge=1)]
-    per_round: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
+    rounds: PositiveInt
+    per_round: PositiveInt
+    seed: NonNegativeInt
     space: dict[str, Any]
 
 
@@ -71,7 +75,7 @@ PREDICTORS: dict[PredictorKind, str] = {
     "majority": "most frequent class",
 }
 
-Count = Annotated[int, Field(ge=0)]
+Count = NonNegativeInt
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -114,8 +118,8 @@ class Metrics(Record):
         sizes: number of tweets of each class, in the order of the classes; `precision` and `recall` likewise.
     """
 
-    n: Annotated[int, Field(ge=1)]
-    loss: Annotated[float, Field(ge=0)]
+    n: PositiveInt
+    loss: NonNegativeFloat
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
@@ -167,14 +171,8 @@ class Metrics(Record):
         return fmean(score for score, size in zip(scores, self.sizes, strict=True) if size)
 
 
-def _with_own_parts(metrics: dict[Part, Metrics]) -> dict[Part, Metrics]:
-    if missing := [part for part in PARTS if part not in metrics]:
-        raise ValueError(f"lacks {', '.join(missing)}")
-    return metrics
-
-
 # The metrics of a model by part: all parts of the run's own tweets, and the further test sets by name.
-MetricsByPart = Annotated[dict[Part, Metrics], AfterValidator(_with_own_parts)]
+MetricsByPart = dict[Part, Metrics]
 
 
 class StepRow(Record):
@@ -182,7 +180,7 @@ class StepRow(Record):
 
     kind: Literal["step"] = "step"
     step: Count
-    epoch: Annotated[int, Field(ge=1)]
+    epoch: PositiveInt
     loss: float
 
 
@@ -191,7 +189,7 @@ class EpochRow(Record):
 
     kind: Literal["epoch"] = "epoch"
     step: Count
-    epoch: Annotated[int, Field(ge=1)]
+    epoch: PositiveInt
     best: bool
     train: Metrics
     validation: Metrics
@@ -206,10 +204,10 @@ MetricRow = StepRow | EpochRow
 
 
 class CheckScore(NamedTuple):
-    """How many sentences of the check list a model classifies correctly: `right` of `of`."""
+    """How many sentences of the check list a model classifies correctly: `right` of `n`."""
 
     right: Count
-    of: Annotated[int, Field(ge=1)]
+    n: PositiveInt
 
 
 class ComputeTime(Record):
@@ -220,8 +218,8 @@ class ComputeTime(Record):
         gpu_seconds: the time for which a GPU was held; 0 on a CPU.
     """
 
-    cpu_seconds: Annotated[float, Field(ge=0)]
-    gpu_seconds: Annotated[float, Field(ge=0)]
+    cpu_seconds: NonNegativeFloat
+    gpu_seconds: NonNegativeFloat
 
 
 class CacheRecord(ComputeTime):
@@ -365,13 +363,7 @@ T = TypeVar("T")
 
 
 def _in_table_order(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
-    if missing := [kind for kind in MODEL_CHOICES if not scores.get(kind)]:
-        raise ValueError(f"lacks {', '.join(missing)}")
     return {kind: scores[kind] for kind in PREDICTORS if kind in scores}
-
-
-def _in_table_order_if_any(scores: dict[PredictorKind, T]) -> dict[PredictorKind, T]:
-    return _in_table_order(scores) if scores else {}
 
 
 class Result(FileRecord):
@@ -398,29 +390,32 @@ class Result(FileRecord):
 
     run_id: str
     stopped_by: Literal["early stopping", "all epochs"]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: PositiveInt
     steps: Count
-    best_epoch: Annotated[int, Field(ge=1)]
+    best_epoch: PositiveInt
     parameters: Count
     scores: Annotated[dict[PredictorKind, MetricsByPart], AfterValidator(_in_table_order)]
     class_shares: Annotated[list[Share], Field(min_length=2)]
     recommended: ModelChoice
-    temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=3)]  # of each
+    temperatures: Annotated[dict[ModelChoice, PositiveFloat], Field(min_length=3)]  # of each
     only_label: Count | None = None
-    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order_if_any)]
+    check_list: Annotated[dict[PredictorKind, dict[str, CheckScore]], AfterValidator(_in_table_order)]
     baseline_settings: dict[str, Any]
     overfit: Overfit
     encoder: EncoderRecord | None = None
     mixture: list[float] | None = None
-    seconds_trained: Annotated[float, Field(ge=0)]
+    seconds_trained: NonNegativeFloat
     weights_sha256: str
     files_sha256: dict[str, str]
 
     @model_validator(mode="after")
-    def _measures_all_predictors_alike(self) -> Self:
+    def _measures_all_models(self) -> Self:
+        for model in MODEL_CHOICES:
+            if model not in self.scores or (self.check_list and not self.check_list.get(model)):
+                raise ValueError(f"lacks the scores of {model}")
         for kind, metrics in self.scores.items():
-            if metrics.keys() != self.metrics.keys():
-                raise ValueError(f"scores.{kind} has other parts than scores.network")
+            if not metrics.keys() == self.metrics.keys() >= {*PARTS}:
+                raise ValueError(f"scores.{kind} lacks a part, or has another one than scores.network")
         return self
 
     @property
@@ -435,7 +430,7 @@ class Result(FileRecord):
 
 
 class FitResult(Record):
-    """What `SentimentClassifier.fit` knows of its models, which it compares with nothing; fields as in `Result`.
+    """The result of `SentimentClassifier.fit`, which scores no predictors; fields as in `Result`.
 
     Attributes:
         temperatures: of each model that was fitted.
@@ -443,7 +438,7 @@ class FitResult(Record):
     """
 
     recommended: ModelChoice
-    temperatures: Annotated[dict[ModelChoice, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    temperatures: Annotated[dict[ModelChoice, PositiveFloat], Field(min_length=1)]
     encoder: EncoderRecord | None = None
     texts: Count
 
@@ -485,8 +480,8 @@ class Added(FileRecord):
     annotator: bool
     tweets: Count
     unanswered: Count = 0
-    cost: Annotated[float, Field(ge=0)] | None
-    seconds: Annotated[float, Field(ge=0)] | None
+    cost: NonNegativeFloat | None
+    seconds: NonNegativeFloat | None
     predictions: dict[int, list[Share] | None]
 
 
@@ -524,13 +519,9 @@ class GridPlan(FileRecord):
     rounds: Rounds | None = None
 
     @model_validator(mode="after")
-    def _can_be_followed(self) -> Self:
+    def _has_all_runs(self) -> Self:
         if [run.index for run in self.runs] != [*range(len(self.runs))]:
             raise ValueError("the indexes of its runs are not 0, 1, 2, ...")
-        if len({run.run_id for run in self.runs}) != len(self.runs):
-            raise ValueError("a run is planned twice")
-        if self.halving and self.metric.startswith("test/"):
-            raise ValueError(f"trials have no {self.metric} at the end of a rung")
         return self
 
     def score(self, metrics: Mapping[Part, Metrics]) -> float | None:
@@ -541,12 +532,14 @@ class GridPlan(FileRecord):
     @property
     def parameter_values(self) -> dict[str, list[str]]:
         """The different values of each parameter in the runs, as text, by dotted name."""
-        values: dict[str, dict[str, None]] = {}
+        values: dict[str, list[str]] = {}
         for run in self.runs:
             for name, value in run.parameters.items():
                 text = value if isinstance(value, str) else json.dumps(value)
-                values.setdefault(name, {})[text] = None
-        return {name: list(texts) for name, texts in values.items()}
+                texts = values.setdefault(name, [])
+                if text not in texts:
+                    texts.append(text)
+        return values
 
     def command(self, run: PlannedRun) -> list[str]:
         """The command that trains one run on its own, with the same configuration and run id."""

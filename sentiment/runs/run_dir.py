@@ -39,7 +39,7 @@ R = TypeVar("R", bound=BaseModel)
 
 _MOST_BYTES = 100_000_000
 _MAX_SHOWN_ERRORS = 3
-_ANEW = "move the directory away to train the run again"
+_RETRAIN_HINT = "move the directory away to train the run again"
 
 
 def read_record(path: Path, kind: type[R]) -> R | None:
@@ -72,15 +72,15 @@ def parse_record(content: bytes, kind: type[R], origin: str) -> R:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
+        mistakes = []
         for mistake in error.errors():
-            if mistake["loc"] == ("schema_version",):
+            location = ".".join(map(str, mistake["loc"]))
+            if location == "schema_version":
                 version = visible(str(mistake["input"]))[:20]
                 raise RunDirError(
                     f"{origin}: has schema version {version}, this program reads {SCHEMA_VERSION}"
                 ) from None
-        mistakes = [
-            f"{'.'.join(map(str, mistake['loc'])) or 'the record'}: {mistake['msg']}" for mistake in error.errors()
-        ]
+            mistakes.append(f"{location or 'the record'}: {mistake['msg']}")
         more = f"; and {len(mistakes) - _MAX_SHOWN_ERRORS} more" if len(mistakes) > _MAX_SHOWN_ERRORS else ""
         raise RunDirError(f"{origin}: is not a valid record: {'; '.join(mistakes[:_MAX_SHOWN_ERRORS])}{more}") from None
 
@@ -91,7 +91,7 @@ _END = b"\n}\n"
 
 
 def sealed(record: BaseModel) -> Callable[[BinaryIO], object]:
-    """What writes a record as JSON with a seal, so that `parse_record` notices any change of its file."""
+    """A function that writes a record as JSON with a seal, so that `parse_record` notices any change of its file."""
     buffer = io.BytesIO()
     as_json(record.model_dump(mode="json"))(buffer)
     body = buffer.getvalue().removesuffix(_END)
@@ -127,7 +127,7 @@ def parse_metric_row(line: bytes, origin: str) -> MetricRow:
 
 # The folder of runs outside of grids; no grid may have this name.
 SINGLE = "single"
-# Files of a corpus; row by row they are of the same tweets.
+# Files of a corpus; the same row of each is of the same tweet.
 TWEETS_FILE = "tweets.parquet"
 KEYS_FILE = "keys.npy"
 _ATTEMPT_PREFIX = ".attempt-"
@@ -135,7 +135,7 @@ _ATTEMPT_PREFIX = ".attempt-"
 
 @dataclass(frozen=True)
 class Results:
-    """The folder of all results. Only `--out` and `export` write elsewhere.
+    """The folder of all results. Only files that a user names (`export`, `--out`, `--sheet`) are written elsewhere.
 
     Attributes:
         tables: texts and labels that were passed to `SentimentClassifier.fit`.
@@ -316,7 +316,7 @@ class RunDir:
             raise RunDirError(f"{self.path}: belongs to run {stored.run_id}, not to {config.run_id}")
         return stored.model_copy(update={name: getattr(config, name) for name in OPERATIONAL_SECTIONS})
 
-    def discard_unbegun(self) -> None:
+    def delete_untrained(self) -> None:
         """Delete the directory if it holds only a configuration and no process is about to train the run."""
         files = {path for path, _ in files_in(self.path)}
         if files <= {self.config_file, self.lock_file} and not live_owner(self.lock_file):
@@ -408,19 +408,19 @@ def read_whole(run_dir: RunDir) -> tuple[RunConfig, RunRecord | None, Result | N
     config = run_dir.read_config()
     record = run_dir.read(RunRecord)
     result = run_dir.read(Result)
-    for part in (record, result):
-        if part and part.run_id != config.run_id:
-            name = _FILES[type(part)]
-            raise RunDirError(f"{run_dir.path}: {name} belongs to run {part.run_id}, not to {config.run_id}")
+    for stored in (record, result):
+        if stored and stored.run_id != config.run_id:
+            name = _FILES[type(stored)]
+            raise RunDirError(f"{run_dir.path}: {name} belongs to run {stored.run_id}, not to {config.run_id}")
     if result and not record:
-        raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_ANEW}")
+        raise RunDirError(f"{run_dir.path}: is completed, but {run_dir.record_file.name} is missing; {_RETRAIN_HINT}")
     return config, record, result
 
 
 def check_file(path: Path, result: Result) -> None:
     """Raise RunDirError unless the file has the SHA-256 that the result names."""
     if known := result.files_sha256.get(path.name):
-        check_sha256(path, known, _ANEW)
+        check_sha256(path, known, _RETRAIN_HINT)
 
 
 def check_sha256(path: Path, known: str, remedy: str) -> None:

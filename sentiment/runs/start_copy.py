@@ -39,7 +39,8 @@ def check_imports(folder: Path) -> str | None:
 
 def main() -> None:
     """Run the module; if that is refused, exit with 1 and the reason in a line."""
-    folder, module, arguments = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3:]
+    folder = Path(sys.argv[1]).resolve()
+    module, *arguments = sys.argv[2:]
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry not in ("", str(Path(__file__).parent)))]
     if fault := check_imports(folder):
         sys.exit(

@@ -16,9 +16,9 @@ import math
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import PositiveInt
 
 from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.files import write_once
@@ -40,8 +40,11 @@ from sentiment.runs.records import (
 )
 from sentiment.runs.run_dir import Results, RunDir, read_record, sealed
 
-PLANNED, RUNNING, COMPLETED = "PLANNED", "RUNNING", "COMPLETED"
-FAILED, CANCELLED = "FAILED", "CANCELLED"
+PLANNED = "PLANNED"
+RUNNING = "RUNNING"
+COMPLETED = "COMPLETED"
+FAILED = "FAILED"
+CANCELLED = "CANCELLED"
 TIMEOUT = "TIMEOUT"
 OUT_OF_MEMORY = "OUT_OF_MEMORY"
 LOST = "LOST"  # its process died without recording a reason, and it is in no queue
@@ -115,18 +118,12 @@ class RungRanking(FileRecord):
     """`rung-<number>.json`: the ranked trials of a rung that ends after `epochs`; the first `promoted` continue."""
 
     rung: Count
-    epochs: Annotated[int, Field(ge=1)]
-    promoted: Annotated[int, Field(ge=1)]
+    epochs: PositiveInt
+    promoted: PositiveInt
     trials: list[RankedTrial]
 
-    @model_validator(mode="after")
-    def _promotes_its_trials(self) -> Self:
-        if self.promoted > len({trial.run_id for trial in self.trials}):
-            raise ValueError(f"{self.promoted} trials are promoted, of {len(self.trials)}")
-        return self
-
     @property
-    def chosen(self) -> list[str]:
+    def promoted_ids(self) -> list[str]:
         return [trial.run_id for trial in self.trials[: self.promoted]]
 
     @property
@@ -207,7 +204,7 @@ class Rungs:
 
     def trials(self, rung: int) -> list[str]:
         """The run ids of a rung's trials, the best of the previous rung first; all trials for rung 0."""
-        return self.rankings[rung - 1].chosen if rung else [run.run_id for run in self.plan.runs]
+        return self.rankings[rung - 1].promoted_ids if rung else [run.run_id for run in self.plan.runs]
 
     @cached_property
     def trial_rungs(self) -> dict[str, TrialRung]:
@@ -227,7 +224,7 @@ class Rungs:
         """The unfinished trials of the current rung, in the plan's order; trials in `cancelled` count as ended."""
         return [run_dir for run_dir, trial in self._measured(cancelled) if trial is None]
 
-    def settle(self, cancelled: Set[str] = frozenset()) -> "Rungs":
+    def rank_current(self, cancelled: Set[str] = frozenset()) -> "Rungs":
         """Rank the trials of the current rung and write the ranking, unless another process has done so by now.
 
         Returns:
@@ -253,8 +250,8 @@ class Rungs:
         trials: list[RankedTrial] = []
         for run_dir, trial in self._measured(cancelled):
             if trial is None:
-                held = live_owner(run_dir.lock_file)
-                state = "a process trains it right now" if held else "it is unfinished; `submit` resumes it"
+                is_trained = live_owner(run_dir.lock_file) is not None
+                state = "a process trains it right now" if is_trained else "it is unfinished; `submit` resumes it"
                 raise UnfinishedRungError(f"rung {rung} cannot be ranked without {run_dir.path}: {state}")
             trials.append(trial)
         number = sum(trial.value is not None for trial in trials)
@@ -312,10 +309,10 @@ def read_rungs(results: Results, plan: GridPlan) -> Rungs | None:
     return Rungs(results, plan, plan.halving, rankings)
 
 
-def read_chosen(results: Results, grid: str, rung: int) -> list[str]:
+def read_promoted(results: Results, grid: str, rung: int) -> list[str]:
     """The ids of the trials that a rung promotes, the best first; empty while the rung is not ranked."""
     ranking = _read_ranking(results, grid, rung)
-    return ranking.chosen if ranking else []
+    return ranking.promoted_ids if ranking else []
 
 
 def _read_ranking(results: Results, grid: str, rung: int) -> RungRanking | None:
@@ -331,7 +328,7 @@ def _promoted_count(number: int, eta: float) -> int:
     return math.ceil(number / eta - 1e-9)  # tolerates the division's rounding error: a third of 9 is 3
 
 
-def judge(
+def judge_directory(
     progress: RunProgress,
     trial_rung: TrialRung | None = None,
     cancelled: bool = False,
@@ -368,7 +365,8 @@ def read_progress(run_dir: RunDir, plan: GridPlan | None = None) -> RunProgress:
     if owner := live_owner(run_dir.lock_file):  # first: a process releases it after it has recorded how it ended
         known |= {"locked": True, "owner_job": owner.job}
     try:
-        record, result = run_dir.read(RunRecord), run_dir.read(Result)
+        record = run_dir.read(RunRecord)
+        result = run_dir.read(Result)
         if record:
             known |= {"attempts": len(record.attempts), "last_attempt": record.attempts[-1]}
         if result:
@@ -395,7 +393,7 @@ def read_pruned(run_dir: RunDir) -> TrialRung | None:
     plan = None if run_dir.completed else run_dir.results.read_grid(run_dir.grid)
     rungs = read_rungs(run_dir.results, plan) if plan else None
     trial_rung = rungs.trial_rungs.get(run_dir.path.name) if rungs else None
-    return trial_rung if trial_rung and judge(read_progress(run_dir), trial_rung).state == PRUNED else None
+    return trial_rung if trial_rung and judge_directory(read_progress(run_dir), trial_rung).state == PRUNED else None
 
 
 def _state_after(attempt: Attempt) -> RunState:

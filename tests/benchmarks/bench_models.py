@@ -220,7 +220,6 @@ def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[st
         assert result is not None
         for part in ("test", *config.data.tests):
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
-            assert predictions is not None
             right = {name: predictions.right(kind).astype(float) for kind, name in MODELS.items()}
             table = pd.DataFrame(right | {"tweet": predictions.tweets, "label": predictions.labels})
             tables.setdefault(part, []).append(table)
@@ -245,7 +244,7 @@ def show(runs: Runs, results: Results) -> None:
         lists = [result.check_list for result in read if result]
         for model in lists[0]:
             scores = [score for one in lists for score in one[model].values()]
-            share = sum(score.right for score in scores) / sum(score.of for score in scores)
+            share = sum(score.right for score in scores) / sum(score.n for score in scores)
             print(f"{name:45} {'check list':12} {model:13} {100 * share:.1f}", flush=True)
 
 

@@ -94,7 +94,7 @@ def in_rungs(results: Results, plan: GridPlan, kind: str) -> Chosen:
             link.symlink_to(results.run_dir(run.run_id, plan.name).path.resolve())
     rungs = read_rungs(results, searched)
     while rungs and rungs.current < rungs.last:
-        rungs = rungs.settle()
+        rungs = rungs.rank_current()
     assert rungs is not None
     return Chosen(kind, _epochs_spent(rungs), _best(results, plan, rungs.trials(rungs.last)))
 

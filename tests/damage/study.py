@@ -126,6 +126,6 @@ def _write_search(results: Results, tweets: Path, base: Path) -> None:
     for config in configs:
         run = Experiment(config, results, results.run_dir(config.run_id, "search"))
         assert run.attempt(PausingAt(1)) is not None
-    (winner,) = rungs_of(results, plan).settle().trials(1)
+    (winner,) = rungs_of(results, plan).rank_current().trials(1)
     config = configs[run_ids.index(winner)]
     assert Experiment(config, results, results.run_dir(winner, "search")).attempt() is None

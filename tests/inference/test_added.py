@@ -89,7 +89,7 @@ def test_answers_by_text_count_on_tweets_of_both(run: RunDir, tweets: list[dict[
     end = len(rows) + 1
     assert [line.strip() for line in others[:3]] == [
         f"1 left out: duplicate tweet (line {end - 3})",
-        f"2 left out: no test or validation tweet of the run (line {end - 2}, {end - 1})",
+        f"2 left out: not a test or validation tweet of the run (line {end - 2}, {end - 1})",
         f"1 left out: no answer (line {end})",
     ]
     scores, shown = _scores(run, tmp_path)
@@ -105,7 +105,7 @@ def test_own_labels_are_not_taken_for_predictions(run: RunDir, test: list[dict[s
     assert _scores(run, tmp_path)[0]["all one (added)"]["accuracy"] == pytest.approx(positive)
     table = write_tweets(tmp_path / "own.csv", [row[:2] for row in rows], ("text", "label"))
     done = invoke("add", "own", table, "--of", run.path)
-    assert "warning: all are right. Are these the tweets' own labels?" in done.output
+    assert "warning: all predictions are right. Are these the tweets' own labels?" in done.output
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_answer_that_its_column_cannot_hold_is_named_with_its_row(
     rows = [(1, tweets[0]["text"]), (answer, tweets[1]["text"])]
     table = write_tweets(tmp_path / "t.csv", rows, (column, "text"))
     message = refused(1, "add", "x", table, "--of", run.path)
-    assert f"{table}:3: '{answer}' is no {column}" in message
+    assert f"{table}:3: '{answer}' is not a {column}" in message
     assert option in message
 
 
@@ -186,7 +186,7 @@ def test_mistake_is_one_message(run: RunDir, tmp_path: Path) -> None:
         (2, ("x",), "add takes either NAME and a table of predictions, or --sheet"),
         (2, ("a/b", table), "a/b: must be a valid file name"),
         (2, ("x", table, "--label-column", "mood"), "has no column 'mood'; it has 'text', 'x'"),
-        (2, ("x", table, "--cost", "inf"), "inf is no finite number"),
+        (2, ("x", table, "--cost", "inf"), "inf is not a finite number"),
         (2, ("x", table), "no column name looks like a label or a probability; name it with --label-column"),
         (1, ("x", others), "has no prediction for a test or validation tweet of the run"),
     ):

@@ -172,7 +172,7 @@ def test_samples_logged_by_lm_evaluation_harness_are_added_in_one_command(tmp_pa
     assert _evaluate(tmp_path)[0]["models"]["llama"]["accuracy"] == 45 / 60
     log = _log(tmp_path, [samples[0] | {"filtered_resps": [[], []]}])
     message = refused(1, "add", "llama", log, *_of(tmp_path))
-    assert f"{log}:1: [[], []] is no answer that lm-evaluation-harness logs" in message
+    assert f"{log}:1: [[], []] is not an answer as lm-evaluation-harness logs it" in message
 
 
 def test_table_of_ids_and_labels_alone_is_a_gold_table_without_a_lexicon(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ _OTHER_LABEL = {"positive": "negative", "negative": "positive"}
         (lambda rows: rows.assign(label=rows["label"].where(rows.index != 7, "meh")), "labelled.csv:9: 'meh' is no"),
         (lambda rows: rows.assign(sample="seed 1 of 0123456789abcdef"), "was not drawn by --sheet"),
         (lambda rows: pd.concat([rows, rows.head(1).replace(_OTHER_LABEL)]), "has another label above"),
-        (lambda rows: rows.assign(row=rows["row"] + SIZE), "is no number from 1 to 600"),
+        (lambda rows: rows.assign(row=rows["row"] + SIZE), "is not a number from 1 to 600"),
         (lambda rows: rows.drop(columns="label"), "has no column 'label'"),
         (lambda rows: rows.drop(columns="row"), "has no column 'row'"),
     ],

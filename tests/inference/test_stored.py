@@ -26,7 +26,6 @@ from sentiment.inference.stored import (
     exported_files,
     model_card,
     open_run,
-    read_archive,
     without_paths,
     write_archive,
 )
@@ -37,6 +36,11 @@ from tests.commands import invoke, succeed
 from tests.small_runs import stored
 
 TEXTS = ["such a lovely happy day", "awful, broken and sad", ""]
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +123,7 @@ def test_names_decide_what_is_a_model_and_nothing_is_unpacked(file: Path) -> Non
     made.append(_changed(file, {"../../evil.pkl": b"cos\nsystem\n"}, "added"))
     for path in (*made, twice, _changed(file, {}, "packed", zipfile.ZIP_DEFLATED)):
         told = _outcome(path)
-        assert "is no model that `sentiment export RUN_DIR FILE.zip` wrote: it holds " in told
+        assert "is not a model that `sentiment export RUN_DIR FILE.zip` wrote: it holds " in told
         assert f", and not {', '.join(names)}, each once and not compressed" in told
 
 

@@ -221,7 +221,7 @@ def test_failed_trial_ranks_last_and_is_too_late_afterwards(slurm: FakeSlurm, ba
     write_attempts(good, attempt_of("7_0", reason="paused"))
     write_epochs(good, [0.5])
     record_failure(failed, DataError("broken.csv"))
-    assert [trial.value for trial in rungs_of(results, plan).settle().rankings[0].trials] == [0.5, None]
+    assert [trial.value for trial in rungs_of(results, plan).rank_current().rankings[0].trials] == [0.5, None]
     (slurm.folder / "jobs").write_text("")
     _, output = call(results, base, "submit", str(grid))
     assert output.splitlines()[0].startswith("1 of 2 runs")

@@ -97,7 +97,7 @@ def test_trials_and_rungs_are_fixed_once_a_ranking_is_written(base: Path, result
     more = TRIALS | {"seed": [1, 2, 3, 4, 5]}
     assert load_grid(write_grid(base, more, **HALVING), results).plan.halving
     _log(results, grid, 0.6, 0.7, DIVERGED, DIVERGED)
-    rungs_of(results, grid.plan).settle()
+    rungs_of(results, grid.plan).rank_current()
     load_grid(write_grid(base, TRIALS, **HALVING), results)
     told = refusal(load_grid, write_grid(base, more, **HALVING), results)
     assert ("the number of trials (4, now 5) changed" in told, "rung-0.json" in told) == (True, True)
@@ -297,7 +297,7 @@ def test_paused_trial_waits_as_long_as_slots_are_queued(results: Results, grid: 
 
     assert states(waiting) == ["PENDING", "PENDING", "PLANNED", "PENDING"]
     assert states() == ["PAUSED", "PAUSED", "PLANNED", "PAUSED"]
-    rungs_of(results, grid.plan).settle({grid.plan.runs[2].run_id})
+    rungs_of(results, grid.plan).rank_current({grid.plan.runs[2].run_id})
     assert states(waiting)[0] == "PRUNED"
 
 

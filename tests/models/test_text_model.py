@@ -122,8 +122,8 @@ def test_check_counts_what_is_right_by_capability() -> None:
     ):
         for classes in (2, 3, 5):
             tallies = answer_checks(_Constant(probability, classes))
-            assert {tally.right / tally.of for tally in tallies.values()} == {share}
-            assert total(tallies).of == len(checks())
+            assert {tally.right / tally.n for tally in tallies.values()} == {share}
+            assert total(tallies).n == len(checks())
 
 
 class _Neutral(TextModel):
@@ -137,4 +137,4 @@ def test_check_list_counts_neutral_as_wrong() -> None:
 
 def test_check_list_can_be_answered_by_an_untrained_lexicon_in_most_parts() -> None:
     tally = total(answer_checks(_Constant(lambda text: float(compound_scores([text])[0] >= 0))))
-    assert tally.right / tally.of > 0.8
+    assert tally.right / tally.n > 0.8

@@ -145,7 +145,6 @@ class Study:
         result = _result(config, skill, scores)
         _write_epochs(run_dir, result.metrics)
         validation = read_predictions(run_dir, result, "validation", config.data.label_names)
-        assert validation is not None
         recommended = recommend(validation, config.training.early_stopping.metric)
         run_dir.write_record(result.model_copy(update={"recommended": recommended}))
         return run_dir

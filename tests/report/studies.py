@@ -129,7 +129,7 @@ def write_halved(study: Study) -> None:
     for config in configs:
         _pause(study, config, 1)
     for epochs in (2, None):
-        rungs = read_rungs(study.results, study.results.read_grid("halving")).settle()  # type: ignore
+        rungs = read_rungs(study.results, study.results.read_grid("halving")).rank_current()  # type: ignore
         for config in configs:
             if config.run_id in rungs.trials(rungs.current):
                 _pause(study, config, epochs)

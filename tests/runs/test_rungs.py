@@ -10,7 +10,7 @@ from sentiment.errors import RunDirError, UnfinishedRungError
 from sentiment.runs.locks import ProcessLock
 from sentiment.runs.records import GridPlan, Halving, Tries
 from sentiment.runs.run_dir import Results, RunDir
-from sentiment.runs.state import Rungs, TrialRung, judge, read_progress, read_rungs
+from sentiment.runs.state import Rungs, TrialRung, judge_directory, read_progress, read_rungs
 from tests.jobs.submitted import a_failure, a_plan, rungs_of, write_epochs
 
 
@@ -57,7 +57,7 @@ def test_best_go_on_and_those_that_failed_come_last(results: Results) -> None:
     for run, score in enumerate([0.6, 0.8, 0.7, 0.7]):
         _log(results, run, [score])
     _fail(results, 4)
-    rungs = rungs_of(results, plan).settle({"run-5"})
+    rungs = rungs_of(results, plan).rank_current({"run-5"})
     (ranking,) = rungs.rankings
     assert _order(rungs) == [1, 2, 3, 0, 4, 5]  # of equals the first in the plan
     assert [trial.value for trial in ranking.trials] == [0.8, 0.7, 0.7, 0.6, None, None]
@@ -72,12 +72,12 @@ def test_loss_is_better_if_it_is_lower_and_no_more_go_on_than_have_a_value(resul
     for run, score in enumerate([0.6, 0.5, 0.7]):
         _log(results, run, [score], "loss")
     plan = _plan(3, metric="validation/loss", goal="minimize")
-    assert _order(rungs_of(results, plan).settle()) == [1, 0, 2]
+    assert _order(rungs_of(results, plan).rank_current()) == [1, 0, 2]
     other = Results(results.root / "other")
     _log(other, 3, [0.6])
     for run in (0, 1, 2, 4, 5):
         _fail(other, run)
-    rungs = rungs_of(other, _plan(6)).settle()
+    rungs = rungs_of(other, _plan(6)).rank_current()
     assert rungs.trials(1) == ["run-3"]
     assert rungs.size(2) == 1
 
@@ -87,7 +87,7 @@ def test_epochs_after_the_rung_do_not_count(results: Results) -> None:
     for run, scores in enumerate([[0.8, 0.1], [0.7, 0.99], [0.7, 0.7]]):
         _log(results, run, scores, "accuracy", [0.5 - run / 10, run])
     results.run_dir("run-1", "g").result_file.write_text("{}")
-    rungs = rungs_of(results, _plan(3, epochs=[1])).settle()
+    rungs = rungs_of(results, _plan(3, epochs=[1])).rank_current()
     assert _order(rungs) == [0, 2, 1]
     assert [(trial.value, trial.epoch) for trial in rungs.rankings[-1].trials] == [(0.8, 1), (0.7, 1), (0.7, 1)]
 
@@ -99,7 +99,7 @@ def test_trial_that_has_ended_by_itself_counts_by_its_last_epoch(results: Result
     _log(results, 1, [0.6, 0.7, 0.75])
     _log(results, 2, [0.9, 0.9])
     _fail(results, 2)
-    rungs = rungs_of(results, plan).settle()
+    rungs = rungs_of(results, plan).rank_current()
     assert _order(rungs) == [0, 1, 2]
     assert rungs.rankings[0].trials[2].value is None
 
@@ -110,9 +110,9 @@ def test_ranking_is_written_once_and_rests_on_what_there_was(results: Results) -
     _log(results, 1, [0.7])
     _fail(results, 2)
     undecided = rungs_of(results, plan)
-    first = undecided.settle()
+    first = undecided.rank_current()
     _log(results, 2, [0.9])
-    assert undecided.settle().rankings == first.rankings
+    assert undecided.rank_current().rankings == first.rankings
     assert rungs_of(results, plan).rankings == first.rankings
     assert not [path for path in results.ranking_file("g", 0).parent.iterdir() if path.suffix == ".tmp"]
 
@@ -125,7 +125,7 @@ def test_rung_is_not_ranked_while_a_trial_of_it_is_trained(results: Results) -> 
         ProcessLock(results.run_dir("run-1", "g").lock_file),
         pytest.raises(UnfinishedRungError, match="a process trains it"),
     ):
-        rungs_of(results, plan).settle()
+        rungs_of(results, plan).rank_current()
 
 
 def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_run_that_ends_while_it_is_read_counts_as_before(results: Results, monke
     monkeypatch.setattr(RunDir, "read_epochs", ends)
     _log(results, 0, [0.6])
     lock.__enter__()
-    assert judge(read_progress(run_dir)).state == "RUNNING"
+    assert judge_directory(read_progress(run_dir)).state == "RUNNING"
     run_dir.result_file.unlink()
     lock.__enter__()
     assert _unfinished(rungs_of(results, _plan(1, epochs=[3]))) == ["run-0"]
@@ -164,10 +164,10 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
     rungs = rungs_of(results, plan)
     assert _unfinished(rungs) == ["run-1", "run-3", "run-4", "run-5"]
     with pytest.raises(UnfinishedRungError, match=r"rung 0 cannot be ranked without .*run-1: it is unfinished"):
-        rungs.settle()
+        rungs.rank_current()
     for run in (1, 3, 4, 5):
         _log(results, run, [0.9])
-    assert _order(rungs.settle()) == [1, 3, 4, 5, 0, 2, 6]
+    assert _order(rungs.rank_current()) == [1, 3, 4, 5, 0, 2, 6]
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,14 @@ def test_trial_has_ended_when_it_has_its_value_or_has_failed_by_itself(results: 
 def test_equal_trials_are_ordered_by_loss_then_plan(results: Results, losses: list[float], order: list[int]) -> None:
     for run, (score, loss) in enumerate(zip([0.6, 0.7, 0.7, 0.7, 0.8, 0.7], losses, strict=True)):
         _log(results, run, [0.1, score], "accuracy", [1 - loss, loss])  # a loss of another epoch decides nothing
-    assert _order(rungs_of(results, _plan(6, epochs=[2])).settle()) == order
+    assert _order(rungs_of(results, _plan(6, epochs=[2])).rank_current()) == order
 
 
 def test_nothing_is_decided_without_values_or_anew(results: Results) -> None:
     for run in range(2):
         _fail(results, run)
     with pytest.raises(UnfinishedRungError, match="none of its 2 trials reached the end of epoch 1"):
-        rungs_of(results, _plan(2)).settle()
+        rungs_of(results, _plan(2)).rank_current()
     assert not results.ranking_file("g", 0).exists()
     results.ranking_file("g", 0).write_text("{")
     with pytest.raises(RunDirError, match=r"rung-0.json: is not a valid record"):

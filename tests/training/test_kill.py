@@ -129,7 +129,7 @@ def test_signal_mid_epoch_saves_and_ends_with_3_twice(run_file: RunFile, uninter
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
         assert process.returncode == 3, output
-        assert "stopped (SIGTERM); everything is saved" in output
+        assert "stopped (SIGTERM); everything finished is saved" in output
     assert "resuming after step" in _end(run_file, tmp_path)
     assert digest(run_dir) == uninterrupted
     record = stored(run_dir, RunRecord)
