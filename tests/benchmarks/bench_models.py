@@ -16,8 +16,9 @@ Of SemEval's tweets and those to airlines, 80 % of which are negative, the figur
 
 Not part of `make bench`, since it trains for up to hours: runs stay in --results, where the same command goes on.
 --tweets is a folder with `sentiment140_sample.csv.gz` (the publishers' format),
-`sentiment140_textonly.csv.gz` (label, text), `sentiment140_test.csv`, and, if they are there, `airline.csv.gz` (label,
-text), which chooses nothing, and `semeval_2013_2016.csv.gz` (label, text, year).
+`sentiment140_textonly.csv.gz` (label, text), `sentiment140_test.csv`, `semeval_2013_2016.csv.gz` (label, text, year),
+and, if they are there, `airline.csv.gz` (label, text) and `airline_three.csv.gz` (airline_sentiment, text), which
+choose nothing.
 """
 
 import argparse
@@ -58,6 +59,7 @@ MODELS: dict[PredictorKind, str] = {
     "network": "net",
     "both": "mean of both",
 }
+RECOMMENDED = "recommended"  # the one of the three that a run recommends
 NETS = {
     "feed-forward": {"model.kind": "feed_forward", "model.pooling": "mean"},
     "LSTM, last state": {"model.bidirectional": False, "model.pooling": "last"},
@@ -75,6 +77,7 @@ IN_FOLDS = {
     "linear on its tweets": ("encoder", {}),
     "fine-tuned for two epochs": ("finetuned", {"training.epochs": 2}),
 }
+BALANCED = {"training.class_weights": "balanced", "training.early_stopping.metric": "macro_recall"}
 
 Changes = dict[str, Any]
 Runs = dict[str, list[RunConfig]]
@@ -107,15 +110,22 @@ def nets(options: argparse.Namespace, source: str) -> Runs:
 
 
 def world(options: argparse.Namespace, source: str) -> Runs:
-    """The networks of `rnn` and `sentiment140` on `vader`, Sentiment140 and both, each tested on the others' tweets."""
+    """The networks of `rnn` and `sentiment140` on `vader`, Sentiment140 and both, and that of `tweeteval` on SemEval's.
+
+    Each is tested on the others' tweets of as many classes.
+    """
     large = {"data.source": source, "data.train_rows": options.rows}
     weight = round(SHARE * 92_500 / 3_372)  # with --rows as well, which thins both alike
     both = large | {"data.extra_train": [{"path": "vader", "weight": weight}]}
     foreign = tests_of(options, "manual", "airline")
+    of_airlines = tests_of(options, "airline_three")
+    if of_airlines:
+        of_airlines["data.tests.airline_three.columns.label"] = "airline_sentiment"
     trained = {
         "vader": ("rnn", {"data.source": "vader"} | foreign | {"data.tests.sentiment140.path": source}),
         "Sentiment140": ("sentiment140", large | foreign | {"data.tests.vader.path": "vader"}),
         "both": ("sentiment140", both | foreign),
+        "SemEval": ("tweeteval", three_classes(options) | of_airlines),
     }
     seeds = range(1, options.seeds + 1)
     return {name: [config_of(file, data | {"seed": seed}) for seed in seeds] for name, (file, data) in trained.items()}
@@ -149,10 +159,9 @@ def classes(options: argparse.Namespace, _source: str) -> Runs:
     """Three classes of SemEval's tweets, split by hash and by year, and two of them with other people's tests."""
     given = given_encoder(options)
     tweets = str(options.tweets / "semeval_2013_2016.csv.gz")
-    three = {"data.labels": ["negative", "neutral", "positive"]}
+    tenth = three_classes(options)
     by_year = {"data.source": str(split_by_year(Path(tweets), options.results)), "data.columns.part": "part"}
-    sources = {"a tenth": three | {"data.source": tweets}, "2016": three | by_year}
-    balanced = {"training.class_weights": "balanced", "training.early_stopping.metric": "macro_recall"}
+    sources = {"a tenth": tenth, "2016": tenth | by_year}
     few = {"data.train_rows": options.rows, "training.epochs": 2}
     trained = {
         "BiLSTM": ("tweeteval", {}),
@@ -162,15 +171,21 @@ def classes(options: argparse.Namespace, _source: str) -> Runs:
     }
     seeds = range(1, options.seeds + 1)
     runs = {
-        f"{tested}: {name}": [config_of(file, data | balanced | changes | {"seed": seed}) for seed in seeds]
+        f"{tested}: {name}": [config_of(file, data | changes | {"seed": seed}) for seed in seeds]
         for name, (file, changes) in trained.items()
         for tested, data in sources.items()
     }
     labels = {"negative": ["negative", "0"], "positive": ["positive", "4"], "ignored": ["neutral"]}
     two = {"data.source": tweets, "data.labels": labels} | tests_of(options, "manual", "airline")
-    an_epoch = two | balanced | {"training.epochs": 1}
+    an_epoch = two | BALANCED | {"training.epochs": 1}
     runs["two classes: feed-forward for an epoch"] = [config_of("feed_forward", an_epoch)]
     return runs
+
+
+def three_classes(options: argparse.Namespace) -> Changes:
+    """SemEval's tweets, with balanced class weights."""
+    tweets = options.tweets / "semeval_2013_2016.csv.gz"
+    return {"data.source": str(tweets), "data.labels": ["negative", "neutral", "positive"]} | BALANCED
 
 
 def split_by_year(tweets: Path, folder: Path) -> Path:
@@ -187,7 +202,11 @@ def split_by_year(tweets: Path, folder: Path) -> Path:
 
 def tests_of(options: argparse.Namespace, *names: str) -> Changes:
     """Other people's tweets to test on: those labelled by hand, and those to airlines."""
-    files = {"manual": "sentiment140_test.csv", "airline": "airline.csv.gz"}
+    files = {
+        "manual": "sentiment140_test.csv",
+        "airline": "airline.csv.gz",
+        "airline_three": "airline_three.csv.gz",
+    }
     paths = {name: options.tweets / files[name] for name in names}
     return {f"data.tests.{name}.path": str(path) for name, path in paths.items() if path.exists()}
 
@@ -221,15 +240,17 @@ def rows_right(runs: Sequence[RunConfig], results: Results) -> Iterator[tuple[st
         for part in ("test", *config.data.tests):
             predictions = read_predictions(run_dir, result, part, config.data.label_names)
             right = {name: predictions.right(kind).astype(float) for kind, name in MODELS.items()}
+            right[RECOMMENDED] = right[MODELS[result.recommended]]
             table = pd.DataFrame(right | {"tweet": predictions.tweets, "label": predictions.labels})
             tables.setdefault(part, []).append(table)
     is_balanced = runs[0].training.class_weights == "balanced"
+    models = [*MODELS.values(), RECOMMENDED]
     for part, of_part in tables.items():
-        found = pd.concat(of_part)
-        if is_balanced or part == "airline":  # the mean of these values is macro recall
-            sizes = found["label"].map(found["label"].value_counts(normalize=True))
-            found[list(MODELS.values())] = found[list(MODELS.values())].div(sizes * found["label"].nunique(), axis=0)
-        yield part, {name: found.groupby("tweet")[name].mean().to_numpy() for name in MODELS.values()}
+        table = pd.concat(of_part)
+        if is_balanced or part.startswith("airline"):  # the mean of these values is macro recall
+            shares = table["label"].map(table["label"].value_counts(normalize=True))
+            table[models] = table[models].div(shares * table["label"].nunique(), axis=0)
+        yield part, {model: table.groupby("tweet")[model].mean().to_numpy() for model in models}
 
 
 def show(runs: Runs, results: Results) -> None:
