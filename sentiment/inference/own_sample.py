@@ -28,7 +28,7 @@ from sentiment.models.predictors import classify_by_all
 from sentiment.models.text_model import Predictions, TextModel, checked_threshold
 from sentiment.paired import ALPHA, accuracy_difference
 from sentiment.runs.predictions import PartPredictions, Predictor
-from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, Judgement, judge
+from sentiment.runs.recommendation import FEWEST_TO_CHOOSE_BY, MEAN_FIRST, Judgement, judge
 from sentiment.runs.records import MODEL_CHOICES, PREDICTORS, THRESHOLD, ModelChoice, PredictorKind
 
 _DIGITS = 6  # of a threshold
@@ -75,11 +75,11 @@ def decide(tweets: PartPredictions, metric: str, choice: ModelChoice | None = No
 
     Args:
         metric: as in `judge`.
-        choice: the model to use; None: the one that is recommended.
+        choice: the model to use; None: the mean of both, or a simpler one if the mean is shown to be worse.
     """
     labels = tweets.labels
     judgement = judge(tweets, metric)
-    model = tweets.of(choice or judgement.recommended)
+    model = tweets.of(choice or judgement.first_not_worse(MEAN_FIRST))
     if model.probabilities.shape[1] != 2 or len(np.unique(labels)) != 2:
         return Decision(judgement, model, None)
     positive = int(labels.sum())
@@ -268,8 +268,11 @@ def decision_lines(decision: Decision | None, path: str) -> list[str]:
     judgement, used, matching = decision
     lines = ["", f"best here    {PREDICTORS[judgement.best]}"]
     lines += [f"             {_verdict(judgement, other)} {PREDICTORS[other]}" for other in judgement.comparisons]
-    if used.kind == judgement.recommended:
-        lines.append(f"use here     {PREDICTORS[used.kind]}, the simplest that is not shown to be worse than the best")
+    if used.kind == judgement.first_not_worse(MEAN_FIRST):
+        reason = "not shown to be worse than the best"
+        if used.kind != "both":
+            reason = "since the mean of both is shown to be worse than the best"
+        lines.append(f"use here     {PREDICTORS[used.kind]}, {reason}")
     if matching:
         remark = "" if used.threshold == matching.threshold else "; the gain is not significant, so it is not used"
         lines.append(f"threshold    {matching.threshold:g} predicts the shares of the labels{remark}")

@@ -1,10 +1,13 @@
 """Which of a run's models is recommended: the one rule of training, prediction, the model card and the report.
 
 It is the simplest model that a paired test on validation tweets does not show to be worse than the best one. The linear
-baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used. The same
-rule is applied to a user's own labelled sample in place of the validation tweets.
+baseline is the simplest, then comes the network, then the mean of both. Test tweets are not used.
+
+A user's own labelled sample is small and comes from elsewhere, so it seldom shows which model is better. There the mean
+of both is used unless it is shown to be worse: it is seldom far below the better one, while either of them can be.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sentiment.paired import ALPHA
@@ -13,6 +16,7 @@ from sentiment.runs.predictions import Comparison, PartPredictions, compare_pred
 from sentiment.runs.records import ModelChoice
 
 SIMPLEST_FIRST: tuple[ModelChoice, ...] = ("baseline", "network", "both")
+MEAN_FIRST: tuple[ModelChoice, ...] = ("both", "baseline", "network")
 # On fewer labelled tweets no model is chosen without a warning.
 FEWEST_TO_CHOOSE_BY = 100
 
@@ -31,10 +35,9 @@ class Judgement:
     comparisons: dict[ModelChoice, Comparison]
     by_macro_recall: bool
 
-    @property
-    def recommended(self) -> ModelChoice:
-        """The simplest model that is not shown to be worse than the best one."""
-        return next(model for model in SIMPLEST_FIRST if not self.is_worse(model))
+    def first_not_worse(self, order: Sequence[ModelChoice]) -> ModelChoice:
+        """The first model in this order that is not shown to be worse than the best one."""
+        return next(model for model in order if not self.is_worse(model))
 
     def is_worse(self, model: ModelChoice) -> bool:
         """Whether a model is shown to be worse than the best one."""
@@ -52,8 +55,8 @@ class Judgement:
 
 
 def recommend(validation: PartPredictions, metric: str) -> ModelChoice:
-    """The model that `judge` recommends."""
-    return judge(validation, metric).recommended
+    """The simplest model that is not shown to be worse than the best one, by `judge`."""
+    return judge(validation, metric).first_not_worse(SIMPLEST_FIRST)
 
 
 def judge(tweets: PartPredictions, metric: str) -> Judgement:

@@ -27,6 +27,7 @@ import resource
 import time
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,8 +44,9 @@ from sentiment.console import Console, silent
 from sentiment.data.corpus import prepare_corpus
 from sentiment.models import baseline
 from sentiment.models.lexicon import FEATURES
-from sentiment.runs.predictions import read_predictions
-from sentiment.runs.records import PredictorKind, Result
+from sentiment.runs.predictions import PartPredictions, read_predictions
+from sentiment.runs.recommendation import MEAN_FIRST, SIMPLEST_FIRST, judge
+from sentiment.runs.records import MODEL_CHOICES, ModelChoice, PredictorKind, Result
 from sentiment.runs.run_dir import Results
 from sentiment.training.experiment import run_experiment
 from sentiment.training.stop import RunContext
@@ -77,6 +79,10 @@ IN_FOLDS = {
     "linear on its tweets": ("encoder", {}),
     "fine-tuned for two epochs": ("finetuned", {"training.epochs": 2}),
 }
+# How choices by a user's labels are measured: labels, samples of each test set, and what is near the best, in points.
+LABELS = 200
+DRAWS = 20
+NEAR = 0.5
 BALANCED = {"training.class_weights": "balanced", "training.early_stopping.metric": "macro_recall"}
 
 Changes = dict[str, Any]
@@ -269,6 +275,57 @@ def show(runs: Runs, results: Results) -> None:
             print(f"{name:45} {'check list':12} {model:13} {100 * share:.1f}", flush=True)
 
 
+def show_choices(runs: Runs, results: Results) -> None:
+    """Print how good the choices are that a user makes by LABELS tweets of a test set from elsewhere.
+
+    Each test set of each run is drawn from DRAWS times; its other tweets then score the models.
+    """
+    losses: dict[str, list[float]] = defaultdict(list)
+    rng = np.random.default_rng(0)
+    for config in (config for configs in runs.values() for config in configs):
+        run_dir = results.run_dir(config.run_id, "bench")
+        result = run_dir.read(Result)
+        assert result is not None
+        for part in config.data.tests:
+            predictions = read_predictions(run_dir, result, part, config.data.label_names)
+            assert predictions is not None
+            for _ in range(DRAWS):
+                rows = rng.permutation(len(predictions.labels))
+                labelled = rows_of(predictions, rows[:LABELS])
+                others = rows_of(predictions, rows[LABELS:])
+                metric = config.training.early_stopping.metric
+                judgement = judge(labelled, metric)
+                scores = {kind: score(others, kind, metric) for kind in MODEL_CHOICES}
+                choices = {
+                    "as the run recommends": result.recommended,
+                    "the best": judgement.best,
+                    "the simplest not shown to be worse": judgement.first_not_worse(SIMPLEST_FIRST),
+                    "the mean unless shown to be worse": judgement.first_not_worse(MEAN_FIRST),
+                }
+                for name, choice in choices.items():
+                    losses[name].append(100 * (max(scores.values()) - scores[choice]))
+    for name, points in losses.items():
+        near = 100 * np.mean(np.array(points) <= NEAR)
+        print(
+            f"by {LABELS} labels, {name}: within {NEAR} points of the best in {near:.0f} % of {len(points):,} draws, "
+            f"{np.mean(points):.2f} points below it on average"
+        )
+
+
+def rows_of(predictions: PartPredictions, rows: npt.NDArray[np.int64]) -> PartPredictions:
+    """The predictions for some of the tweets."""
+    predictors = [
+        replace(predictor, probabilities=predictor.probabilities[rows]) for predictor in predictions.predictors
+    ]
+    return PartPredictions(predictions.tweets[rows], predictions.labels[rows], predictors)
+
+
+def score(predictions: PartPredictions, kind: ModelChoice, metric: str) -> float:
+    """Macro recall if that is the metric of early stopping, else accuracy."""
+    metrics = predictions.of(kind).metrics(predictions.labels)
+    return metrics.macro_recall if metric == "macro_recall" else metrics.accuracy
+
+
 def difference(flags: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> str:
     """In points, with its interval for other tweets (normal, paired)."""
     gaps = flags - others
@@ -322,7 +379,9 @@ def main() -> None:
         return np.zeros((rows.size, len(FEATURES)), np.float32)
 
     with mock.patch.object(baseline, "polarity", no_words if options.plain else baseline.polarity):
-        show({name: configs for name, configs in runs.items() if options.only in name}, results)
+        chosen = {name: configs for name, configs in runs.items() if options.only in name}
+        show(chosen, results)
+        show_choices(chosen, results)
 
 
 if __name__ == "__main__":

@@ -96,12 +96,32 @@ def _predictor(kind: ModelChoice, positive: npt.NDArray[np.float64]) -> Predicto
     ],
 )
 def test_simplest_model_not_shown_worse_is_chosen(wrong: dict[ModelChoice, int], metric: str, expected: str) -> None:
+    assert recommend(_with_wrong(wrong), metric) == expected
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"network": 40, "baseline": 42, "both": 43}, "both"),  # no difference is shown
+        ({"network": 20, "baseline": 60, "both": 60}, "network"),
+        ({"network": 60, "baseline": 20, "both": 60}, "baseline"),
+        ({"network": 20, "baseline": 21, "both": 60}, "baseline"),
+    ],
+)
+def test_labels_of_a_user_choose_the_mean_of_both_unless_it_is_shown_to_be_worse(
+    wrong: dict[ModelChoice, int], expected: str
+) -> None:
+    assert decide(_with_wrong(wrong), "accuracy").used.kind == expected
+
+
+def _with_wrong(wrong: dict[ModelChoice, int]) -> PartPredictions:
+    """Predictors with so many of the first of 400 tweets wrong."""
     labels = np.arange(400) % 2
     predictors = []
     for kind, n_wrong in wrong.items():
         of_label = np.where(np.arange(400) < n_wrong, 0.2, 0.8)
         predictors.append(_predictor(kind, np.where(labels == 1, of_label, 1 - of_label)))
-    assert recommend(PartPredictions(np.arange(400), labels, predictors), metric) == expected
+    return PartPredictions(np.arange(400), labels, predictors)
 
 
 @pytest.mark.parametrize(
