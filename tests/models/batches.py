@@ -45,8 +45,8 @@ def model(changes: dict[str, Any]) -> Classifier:
     return made
 
 
-def store(lengths: tuple[int, ...] = LENGTHS, device: str = "cpu") -> TokenStore:
+def store(lengths: tuple[int, ...] = LENGTHS, vectors: Any = None) -> TokenStore:
     rng = np.random.default_rng(0)
     offsets = np.cumsum([0, *lengths]).astype(np.int64)
     token_ids = rng.integers(2, VOCABULARY, offsets[-1])
-    return TokenStore(token_ids, offsets, rng.integers(0, 2, len(lengths)), torch.device(device))
+    return TokenStore(token_ids, offsets, rng.integers(0, 2, len(lengths)), torch.device("cpu"), vectors)

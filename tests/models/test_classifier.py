@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from sentiment.config import EmbeddingConfig
-from sentiment.config_file import resolve
 from sentiment.data.batches import Batch, BatchPlan, Rows, TokenStore
 from sentiment.data.vocabulary import PADDING
 from sentiment.encoders.elmo import LAYERS
@@ -19,13 +18,13 @@ from sentiment.models.classifier import (
     build_classifier,
     predict,
 )
-from tests.models.batches import EVERY_MODEL, VOCABULARY, config, model, name, store
+from tests.models.batches import EVERY_MODEL, LENGTHS, VOCABULARY, config, model, name, store
 
 
 def _padded() -> tuple[Batch, list[Batch]]:
     """All tweets side by side, and each alone, in the same order."""
     tweets = store()
-    (together,) = tweets.in_order_of_length(np.arange(len(tweets.lengths)))
+    (together,) = tweets.in_order_of_length(np.arange(len(LENGTHS)))
     assert together.padded
     alone = [tweets.in_order_of_length(np.array([row]))[0] for row in together.rows.tolist()]
     assert not any(batch.padded for batch in alone)
@@ -86,7 +85,7 @@ def test_vectors_end_with_how_positive_the_words_are_rated_even_of_hidden_ones()
     embedding = LearnedEmbedding(VOCABULARY, settings).train()
     offsets = np.array([0, 3, 3, 5])  # the second tweet is empty
     rated = np.array([1.5, 0, -2, 0.5, -1], np.float32)
-    store = TokenStore(np.arange(5) + 2, offsets, np.zeros(len(offsets) - 1), torch.device("cpu"), polarity=rated)
+    store = TokenStore(np.arange(5) + 2, offsets, None, torch.device("cpu"), polarity=rated)
     (batch,) = store.in_order_of_length(np.arange(3))
     vectors = embedding(batch)
     assert vectors.shape == (3, 3, embedding.size) == (3, 3, 5)
@@ -131,21 +130,14 @@ class _MadeUpVectors:
         return found
 
 
-def _store(vectors: _MadeUpVectors) -> TokenStore:
-    offsets = np.cumsum([0, *TWEETS]).astype(np.int64)
-    token_ids = np.random.default_rng(0).integers(2, 9, offsets[-1])
-    return TokenStore(token_ids, offsets, np.array([1, 0, 1]), torch.device("cpu"), vectors)
-
-
 def _of_elmo(*rows: int) -> Batch:
-    return _store(_MadeUpVectors()).in_order_of_length(np.array(rows))[0]
+    return store(TWEETS, _MadeUpVectors()).in_order_of_length(np.array(rows))[0]
 
 
 def _with_elmo(**changes: Any) -> tuple[Classifier, FrozenEmbedding]:
     torch.manual_seed(0)
     parameters = {f"elmo.{name}": value for name, value in ({"model": "tiny"} | changes).items()}
-    settings = resolve({"embedding": {"size": 5}, "model": {"hidden_size": 4}}, parameters, "a test")
-    classifier = build_classifier(settings, 9, encoder=SIZE)
+    classifier = build_classifier(config(parameters), VOCABULARY, encoder=SIZE)
     return classifier, classifier.embedding
 
 
@@ -158,7 +150,7 @@ def test_one_layer_alone_is_passed_on_as_it_is_or_stands_before_learned_vectors(
     assert not any("embedding" in name for name, _ in classifier.named_parameters())
     _, embedding = _with_elmo(layers=layer)
     assert torch.equal(embedding(batch), torch.cat([batch.layers[layer], embedding.learned(batch)], dim=2))
-    assert embedding.size == SIZE + 5
+    assert embedding.size == SIZE + 6
 
 
 def test_mixture_begins_as_the_mean_and_is_learned() -> None:
@@ -185,7 +177,7 @@ def test_padding_of_elmos_vectors_changes_no_logit(layers: str) -> None:
 
 def test_vectors_are_read_ahead_and_a_failure_comes_with_the_batch_that_needs_them() -> None:
     def plan(vectors: _MadeUpVectors) -> BatchPlan:
-        return _store(vectors).epoch(np.arange(3), 1, 1, 0)
+        return store(TWEETS, vectors).epoch(np.arange(3), 1, 1, 0)
 
     whole = plan(_MadeUpVectors())
     for number in (0, 1, 2, 1, 0, 0, 2):

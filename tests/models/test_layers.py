@@ -119,8 +119,7 @@ def test_turning_around_reverses_each_tweet_and_so_does_its_gradient(positions: 
 
 
 def _batch(lengths: tuple[int, ...]) -> Batch:
-    tweets = store(lengths)
-    return tweets.in_order_of_length(np.arange(len(tweets.lengths)))[0]
+    return store(lengths).in_order_of_length(np.arange(len(lengths)))[0]
 
 
 STATES = torch.tensor([[[-1.0, 8.0], [9.0, 9.0], [9.0, 9.0]], [[1.0, 2.0], [3.0, -4.0], [-5.0, 6.0]]])
