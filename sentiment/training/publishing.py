@@ -127,7 +127,7 @@ def publish(run: RunContext, prepared: Prepared, baselines: Baselines, trainer: 
 
 def _predict(data: DataConfig, task: ClassifierTask, baselines: Baselines) -> _Predictions:
     """Predict all parts; temperatures are fitted on the validation part."""
-    linear = with_first_class(baselines.others)
+    linear = with_first_class(baselines.after_first)
     network = {part: predict(task.model, task.store, rows) for part, rows in task.measured.items()}
     validation = task.rows["validation"]
     temperatures = fit_temperatures(task.corpus.labels[validation], network["validation"], linear[validation])
